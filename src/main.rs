@@ -1,0 +1,2 @@
+//! The `loadbearing` program.
+fn main() {}
