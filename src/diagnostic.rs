@@ -94,9 +94,67 @@ pub fn did_you_mean<'a>(
         .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
 }
 
+/// Diagnostics as plain text, without colours: the place, the line, the reason, the cure.
+pub fn render_plain(diagnostics: &[Diagnostic], sources: &[Source]) -> String {
+    diagnostics.iter().map(|found| render_one(found, sources) + "\n").collect()
+}
+
+fn render_one(found: &Diagnostic, sources: &[Source]) -> String {
+    let severity = match found.severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let mut text = format!("{severity}[{}]: {}\n", found.slug, found.message);
+    text.push_str(&render_place(&found.place, sources));
+    if let Some(help) = &found.help {
+        text.push_str(&format!("  help: {help}\n"));
+    }
+    for (place, remark) in &found.related {
+        text.push_str(&format!("  note: {remark}\n"));
+        text.push_str(&render_place(place, sources));
+    }
+    text
+}
+
+/// `file:line:column`, the line, and carets under the place; columns count characters from 1.
+fn render_place(place: &Place, sources: &[Source]) -> String {
+    let Some(source) = sources.get(place.source.0 as usize) else {
+        return String::new();
+    };
+    let mut start = place.span.start.min(source.text.len());
+    while !source.text.is_char_boundary(start) {
+        start -= 1;
+    }
+    let line_start = source.text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let line = source.text[line_start..].lines().next().unwrap_or("");
+    let number = source.text[..start].matches('\n').count() + 1;
+    let before = source.text[line_start..start].chars().count();
+    let end = place.span.end.min(line_start + line.len()).max(start);
+    // A place of several lines is underlined in its first.
+    let width = source.text.get(start..end).map_or(1, |marked| marked.chars().count()).max(1);
+    let margin = " ".repeat(number.to_string().len());
+    let (indent, carets) = (" ".repeat(before), "^".repeat(width));
+    let head = format!("{margin}--> {}:{number}:{}\n", source.name, before + 1);
+    if line.trim().is_empty() {
+        return head;
+    }
+    format!("{head}{margin} |\n{number} | {line}\n{margin} | {indent}{carets}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_is_underlined_by_characters_not_bytes() {
+        let text = "title = \"größe\"\nrtt = 75\n".to_string();
+        let span = text.find("75").map_or(0..0, |at| at..at + 2);
+        let sources = [Source { name: "a.toml".into(), text }];
+        let found = Diagnostic::error("bad-unit", Place { source: SourceId(0), span }, "no unit");
+        let expected =
+            "error[bad-unit]: no unit\n --> a.toml:2:7\n  |\n2 | rtt = 75\n  |       ^^\n\n";
+        assert_eq!(render_plain(&[found], &sources), expected);
+    }
 
     #[test]
     fn a_slip_is_recognised_and_a_stranger_is_not() {

@@ -3,7 +3,7 @@
 //! *Which part of your deployment bears the load, and which gives first.*
 //!
 //! The modules stand in layer order: **a module may use only modules declared above it.** That
-//! sentence and the list below are the architecture; `tests/tidy.rs` holds them.
+//! sentence and the list below are the architecture; `tests/tidy` holds them.
 
 pub mod units;
 pub mod diagnostic;

@@ -1,7 +1,7 @@
 //! Quantities with their units: the only way a number with a dimension enters or leaves the program.
 //!
 //! Simulated time is an integer number of picoseconds, so that sums do not depend on their order:
-//! 2^64 ps are 213 days. Every quantity in a file carries its unit (`"250ms"`, `"1200/s"`, `"64MiB"`,
+//! 2^64 ps are 213 days, and what lies beyond them is never: sums saturate. Every quantity in a file carries its unit (`"250ms"`, `"1200/s"`, `"64MiB"`,
 //! `"100Mbit/s"`, `"2.5%"`, `"$20"`); a bare number is an error.
 
 use std::fmt;
@@ -23,10 +23,10 @@ pub struct Duration(pub u64);
 impl Time {
     /// The start of every run.
     pub const ZERO: Time = Time(0);
-    /// Later than any event: "never".
+    /// Later than any event: "never". Runs end before, and so what would come later comes never.
     pub const NEVER: Time = Time(u64::MAX);
 
-    /// Seconds since the start of the run [s].
+    /// Seconds since the start of the run (s).
     pub fn seconds(self) -> f64 {
         self.0 as f64 / TICKS_PER_SECOND as f64
     }
@@ -63,13 +63,13 @@ impl Duration {
     pub const fn secs(count: u64) -> Duration {
         Duration(count * TICKS_PER_SECOND)
     }
-    /// From seconds [s], rounded to the nearest tick; negative and NaN become zero, and what does not
+    /// From seconds (s), rounded to the nearest tick; negative and NaN become zero, and what does not
     /// fit becomes [`Duration::FOREVER`]. The only place where a float becomes time.
     #[inline(always)]
     pub fn from_secs_f64(seconds: f64) -> Duration {
         Duration((seconds * TICKS_PER_SECOND as f64 + 0.5) as u64)
     }
-    /// In seconds [s].
+    /// In seconds (s).
     #[inline(always)]
     pub fn seconds(self) -> f64 {
         self.0 as f64 / TICKS_PER_SECOND as f64
@@ -87,20 +87,14 @@ impl Duration {
     pub fn half(self) -> Duration {
         Duration(self.0 / 2)
     }
-    /// The sum, or [`Duration::FOREVER`].
-    pub fn saturating_add(self, other: Duration) -> Duration {
-        Duration(self.0.saturating_add(other.0))
-    }
 }
 
+/// The sum, or [`Time::NEVER`].
 impl Add<Duration> for Time {
     type Output = Time;
     #[inline(always)]
     fn add(self, length: Duration) -> Time {
-        match self.0.checked_add(length.0) {
-            Some(ticks) => Time(ticks),
-            None => panic!("simulated time overflows 213 days at {self} + {length}"),
-        }
+        Time(self.0.saturating_add(length.0))
     }
 }
 impl Sub for Time {
@@ -110,17 +104,18 @@ impl Sub for Time {
         self.since(earlier)
     }
 }
+/// The sum, or [`Duration::FOREVER`].
 impl Add for Duration {
     type Output = Duration;
     #[inline(always)]
     fn add(self, other: Duration) -> Duration {
-        Duration(self.0 + other.0)
+        Duration(self.0.saturating_add(other.0))
     }
 }
 impl AddAssign for Duration {
     #[inline(always)]
     fn add_assign(&mut self, other: Duration) {
-        self.0 += other.0;
+        self.0 = self.0.saturating_add(other.0);
     }
 }
 impl Sub for Duration {
@@ -139,15 +134,15 @@ macro_rules! quantity {
     };
 }
 quantity! {
-    /// Events per second [1/s].
+    /// Events per second (1/s).
     Rate
 }
 quantity! {
-    /// An amount of data [bytes].
+    /// An amount of data (bytes).
     Bytes
 }
 quantity! {
-    /// Data per second [bit/s].
+    /// Data per second (bit/s).
     Bandwidth
 }
 quantity! {
@@ -155,7 +150,7 @@ quantity! {
     Ratio
 }
 quantity! {
-    /// Money [US dollars].
+    /// Money (US dollars).
     Money
 }
 
@@ -289,7 +284,7 @@ impl Quantity for Duration {
         }
         let s = self.seconds();
         let (value, unit) = match s {
-            s if s == 0.0 => (0.0, "ms"),
+            0.0 => (0.0, "ms"),
             s if s < 1e-6 => (s * 1e9, "ns"),
             s if s < 1e-3 => (s * 1e6, "us"),
             s if s < 1.0 => (s * 1e3, "ms"),
@@ -458,8 +453,14 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "overflows")]
     fn time_never_wraps() {
-        let _ = Time(u64::MAX - 1) + Duration(2);
+        assert_eq!(Time(u64::MAX - 1) + Duration(1), Time::NEVER);
+        assert_eq!(Time(u64::MAX - 1) + Duration(2), Time::NEVER);
+        assert_eq!(Time(u64::MAX - 2) + Duration(1), Time(u64::MAX - 1));
+        assert_eq!(Duration(u64::MAX - 1) + Duration(2), Duration::FOREVER);
+        let mut sum = Duration::FOREVER;
+        sum += Duration::FOREVER;
+        assert_eq!(sum, Duration::FOREVER);
+        assert_eq!(Duration::parse("365day"), Ok(Duration::FOREVER));
     }
 }
