@@ -7,3 +7,5 @@
 
 pub mod units;
 pub mod diagnostic;
+pub mod stream;
+pub mod variate;
