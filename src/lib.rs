@@ -9,3 +9,5 @@ pub mod units;
 pub mod diagnostic;
 pub mod stream;
 pub mod variate;
+pub mod stats;
+pub mod theory;
