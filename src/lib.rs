@@ -11,3 +11,4 @@ pub mod stream;
 pub mod variate;
 pub mod stats;
 pub mod theory;
+pub mod kernel;
