@@ -12,3 +12,5 @@ pub mod variate;
 pub mod stats;
 pub mod theory;
 pub mod kernel;
+pub mod component;
+pub mod failure;

@@ -1,0 +1,130 @@
+//! Requests per client and window: the fixed window of express-rate-limit 8.7.4 with its memory
+//! store (`MemoryStore.increment`; 7.5.1 counts alike).
+//!
+//! The window of a key starts with the *first* request of that key, not at a full minute, and the
+//! next window with the first request after its end. Rejected requests count too. A client may so
+//! send up to twice the limit within an instant, around the end of its window. One store belongs to
+//! one process: `k` processes admit up to `k` times the limit.
+
+use crate::units::{Duration, TICKS_PER_SECOND, Time};
+
+/// What a limiter says to a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It may go on.
+    Pass {
+        /// How many more of this client may, in this window.
+        remaining: u32,
+    },
+    /// It is answered with 429.
+    Reject {
+        /// The `Retry-After` of the answer: to the end of the window, in whole seconds, rounded up.
+        retry_after: Duration,
+    },
+}
+
+/// Sixteen bytes: there may be a million clients. `reset_at` zero is a client that never came.
+#[derive(Clone, Copy, Default)]
+struct Window {
+    reset_at: Time,
+    hits: u32,
+}
+
+/// One limiter of one process. Keys are small numbers, as of client addresses; memory grows to the
+/// largest key.
+pub struct FixedWindow {
+    limit: u32,
+    window: Duration,
+    keys: Vec<Window>,
+}
+
+impl FixedWindow {
+    /// `limit` requests of each key (`limit`, 5 by default; 0 rejects all) in `window` (`windowMs`,
+    /// 60 s by default).
+    pub fn new(limit: u32, window: Duration) -> FixedWindow {
+        FixedWindow { limit, window, keys: Vec::new() }
+    }
+
+    /// A request of `key` at `now`.
+    #[inline]
+    pub fn hit(&mut self, now: Time, key: u32) -> Verdict {
+        let index = key as usize;
+        if index >= self.keys.len() {
+            self.keys.resize(index + 1, Window::default());
+        }
+        let entry = &mut self.keys[index];
+        if entry.reset_at <= now {
+            *entry = Window { reset_at: now + self.window, hits: 0 };
+        }
+        entry.hits = entry.hits.saturating_add(1);
+        if entry.hits <= self.limit {
+            return Verdict::Pass { remaining: self.limit - entry.hits };
+        }
+        let seconds = entry.reset_at.since(now).0.div_ceil(TICKS_PER_SECOND);
+        Verdict::Reject { retry_after: Duration::secs(seconds) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Time {
+        Time::ZERO + Duration::millis(millis)
+    }
+    fn admitted(limiter: &mut FixedWindow, key: u32, times: impl Iterator<Item = u64>) -> u32 {
+        let passed = |t| matches!(limiter.hit(at(t), key), Verdict::Pass { .. });
+        times.map(passed).map(u32::from).sum()
+    }
+
+    #[test]
+    fn exactly_the_limit_is_admitted_in_each_window() {
+        for limit in [0, 1, 5, 100] {
+            let mut limiter = FixedWindow::new(limit, Duration::secs(60));
+            // 200 requests a window, three windows: rejected ones count, but prolong nothing.
+            let total = admitted(&mut limiter, 0, (0..600).map(|i| i * 300));
+            assert_eq!(total, 3 * limit);
+        }
+    }
+
+    #[test]
+    fn t37_twice_the_limit_passes_around_the_end_of_a_window() {
+        let mut limiter = FixedWindow::new(100, Duration::secs(60));
+        assert_eq!(admitted(&mut limiter, 0, [0].into_iter()), 1);
+        assert_eq!(admitted(&mut limiter, 0, std::iter::repeat_n(59_999, 500)), 99);
+        assert_eq!(admitted(&mut limiter, 0, std::iter::repeat_n(60_000, 500)), 100);
+        assert_eq!(admitted(&mut limiter, 0, std::iter::repeat_n(119_999, 9)), 0);
+    }
+
+    #[test]
+    fn t37_the_window_of_a_key_starts_with_its_first_request() {
+        let mut limiter = FixedWindow::new(1, Duration::secs(60));
+        assert_eq!(limiter.hit(at(59_000), 3), Verdict::Pass { remaining: 0 });
+        let retry_after = Duration::secs(59);
+        assert_eq!(limiter.hit(at(60_000), 3), Verdict::Reject { retry_after });
+        assert_eq!(limiter.hit(at(60_000), 0), Verdict::Pass { remaining: 0 }, "another key");
+        assert_eq!(limiter.hit(at(119_000), 3), Verdict::Pass { remaining: 0 });
+        // The next window starts with the next request, not where the last one ended.
+        assert_eq!(limiter.hit(at(200_000), 3), Verdict::Pass { remaining: 0 });
+        assert!(matches!(limiter.hit(at(239_000), 3), Verdict::Reject { .. }));
+    }
+
+    #[test]
+    fn retry_after_is_whole_seconds_rounded_up() {
+        let mut limiter = FixedWindow::new(1, Duration::secs(60));
+        limiter.hit(at(0), 0);
+        let cases = [(1, 60), (1_000, 59), (59_001, 1), (59_999, 1)];
+        for (millis, seconds) in cases {
+            let retry_after = Duration::secs(seconds);
+            assert_eq!(limiter.hit(at(millis), 0), Verdict::Reject { retry_after }, "{millis}");
+        }
+    }
+
+    #[test]
+    fn remaining_counts_down() {
+        let mut limiter = FixedWindow::new(3, Duration::secs(1));
+        let verdicts: Vec<Verdict> = (0..3).map(|_| limiter.hit(at(5), 7)).collect();
+        assert_eq!(verdicts, [2, 1, 0].map(|remaining| Verdict::Pass { remaining }));
+        assert_eq!(std::mem::size_of::<Window>(), 16);
+    }
+}

@@ -1,0 +1,130 @@
+//! The ways in which a request can fail, each told apart from the others.
+
+/// How many ways there are.
+pub const FAILURES: usize = 18;
+
+/// Why a request, or one attempt at it, was not served.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Failure {
+    /// A rate limiter answered 429.
+    Limited,
+    /// A guard shed it (503).
+    Guarded,
+    /// A session guard let no new session in (503).
+    SessionGuarded,
+    /// A guard or limiter broke and failed closed (500).
+    GuardError,
+    /// The wait for a pooled connection timed out.
+    AcquireTimeout,
+    /// The database refused the connection: too many already.
+    TooManyConnections,
+    /// A statement was cancelled by its timeout.
+    StatementTimeout,
+    /// A statement failed.
+    QueryError,
+    /// The accept backlog was full: connection refused.
+    Refused,
+    /// No instance to send it to (503).
+    NoInstance,
+    /// The instance that had it went away (502).
+    InstanceLost,
+    /// A call to another service took too long (504).
+    UpstreamTimeout,
+    /// A called service answered with an error.
+    UpstreamError,
+    /// A session could not be read or written.
+    SessionError,
+    /// A background job that the request waited for failed.
+    JobFailed,
+    /// The flow answered with an error status of its own.
+    Answered,
+    /// The user waited no longer.
+    GaveUp,
+    /// The cache could not take a write that the request needs.
+    CacheError,
+}
+
+impl Failure {
+    /// All of them, in their order.
+    pub const ALL: [Failure; FAILURES] = [
+        Failure::Limited,
+        Failure::Guarded,
+        Failure::SessionGuarded,
+        Failure::GuardError,
+        Failure::AcquireTimeout,
+        Failure::TooManyConnections,
+        Failure::StatementTimeout,
+        Failure::QueryError,
+        Failure::Refused,
+        Failure::NoInstance,
+        Failure::InstanceLost,
+        Failure::UpstreamTimeout,
+        Failure::UpstreamError,
+        Failure::SessionError,
+        Failure::JobFailed,
+        Failure::Answered,
+        Failure::GaveUp,
+        Failure::CacheError,
+    ];
+
+    /// Its name in files and results.
+    pub fn slug(self) -> &'static str {
+        match self {
+            Failure::Limited => "limited",
+            Failure::Guarded => "guarded",
+            Failure::SessionGuarded => "session_guarded",
+            Failure::GuardError => "guard_error",
+            Failure::AcquireTimeout => "acquire_timeout",
+            Failure::TooManyConnections => "too_many_connections",
+            Failure::StatementTimeout => "statement_timeout",
+            Failure::QueryError => "query_error",
+            Failure::Refused => "refused",
+            Failure::NoInstance => "no_instance",
+            Failure::InstanceLost => "instance_lost",
+            Failure::UpstreamTimeout => "upstream_timeout",
+            Failure::UpstreamError => "upstream_error",
+            Failure::SessionError => "session_error",
+            Failure::JobFailed => "job_failed",
+            Failure::Answered => "answered_error",
+            Failure::GaveUp => "gave_up",
+            Failure::CacheError => "cache_error",
+        }
+    }
+
+    /// The HTTP status that a client sees by default; 0 where it sees none.
+    pub fn status(self) -> u16 {
+        match self {
+            Failure::Limited => 429,
+            Failure::Guarded | Failure::SessionGuarded | Failure::NoInstance => 503,
+            Failure::AcquireTimeout
+            | Failure::TooManyConnections
+            | Failure::StatementTimeout
+            | Failure::QueryError
+            | Failure::GuardError
+            | Failure::SessionError
+            | Failure::JobFailed
+            | Failure::CacheError
+            | Failure::Answered => 500,
+            Failure::InstanceLost | Failure::UpstreamError => 502,
+            Failure::UpstreamTimeout => 504,
+            Failure::Refused | Failure::GaveUp => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_unique() {
+        for (index, failure) in Failure::ALL.iter().enumerate() {
+            assert_eq!(*failure as usize, index);
+        }
+        let mut slugs: Vec<_> = Failure::ALL.iter().map(|failure| failure.slug()).collect();
+        slugs.sort_unstable();
+        slugs.dedup();
+        assert_eq!(slugs.len(), FAILURES);
+    }
+}
