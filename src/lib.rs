@@ -14,3 +14,4 @@ pub mod theory;
 pub mod kernel;
 pub mod component;
 pub mod failure;
+pub mod topology;

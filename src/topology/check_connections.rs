@@ -1,0 +1,159 @@
+//! What must hold between pools and the databases they connect to.
+
+use super::check::{Cx, Diagnostics, error, find};
+use super::file::Topology;
+use super::names::{Named, Section};
+use super::service::Service;
+use super::store::{Database, Reads, Session, SessionStore};
+use crate::diagnostic::{Diagnostic, Place};
+
+pub(crate) fn replicas(cx: &Cx<'_>) -> Diagnostics {
+    cx.topology
+        .pools
+        .iter()
+        .filter(|pool| pool.spec.reads == Reads::Replicas)
+        .filter_map(|pool| {
+            let database = find(&cx.topology.databases, &pool.spec.database.name);
+            (database.spec.replicas == 0).then(|| {
+                let message = format!(
+                    "`pool.{}` reads from replicas, but `database.{}` has none",
+                    pool.name, database.name
+                );
+                error(
+                    "no-replicas",
+                    &cx.tree.place_of(&format!("pool.{}.reads", pool.name)),
+                    message,
+                )
+                .help("write `replicas = 1` or more in the database, or `reads = \"primary\"`")
+                .related(database.place.clone(), "the database")
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn connection_bounds(cx: &Cx<'_>) -> Diagnostics {
+    cx.topology
+        .databases
+        .iter()
+        .filter(|database| database.spec.reserved >= database.spec.max_connections)
+        .map(|database| {
+            let Database { reserved, max_connections, .. } = &database.spec;
+            let place = cx.tree.place_of(&format!("database.{}.max_connections", database.name));
+            let message = format!(
+                "`database.{}` keeps back {reserved} of its {max_connections} connections: \
+                 none is left",
+                database.name
+            );
+            error("out-of-range", &place, message).help("raise `max_connections` above `reserved`")
+        })
+        .collect()
+}
+
+/// The arithmetic of pools: instances x workers x size against what the server accepts.
+pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for database in &cx.topology.databases {
+        let mut primary = Demand::default();
+        let mut replica = Demand::default();
+        for pool in &cx.topology.pools {
+            if pool.spec.database.name != database.name {
+                continue;
+            }
+            let service = find(&cx.topology.services, &pool.spec.service.name);
+            primary.add(service, &format!("`pool.{}`", pool.name), pool.spec.size, &pool.place);
+            if pool.spec.reads == Reads::Replicas {
+                let size = pool.spec.replica_size.unwrap_or(pool.spec.size);
+                replica.add(service, &format!("`pool.{}`", pool.name), size, &pool.place);
+            }
+        }
+        for (session, size) in own_pools(cx.topology, database) {
+            for service in services_before(cx.topology, session) {
+                let name = format!("`session.{}`", session.name);
+                primary.add(service, &name, size, &session.place);
+            }
+        }
+        let available = database.spec.max_connections.saturating_sub(database.spec.reserved);
+        found.extend(primary.exceeds(available, database, ""));
+        found.extend(replica.exceeds(available, database, " to each replica"));
+    }
+    found
+}
+
+/// Session stores with a pool of their own to a database, and its size.
+fn own_pools<'a>(
+    topology: &'a Topology,
+    database: &Named<Database>,
+) -> Vec<(&'a Named<Session>, u32)> {
+    topology
+        .sessions
+        .iter()
+        .filter_map(|session| match &session.spec.store {
+            SessionStore::Postgres(store) => {
+                let own = store.own.as_ref()?;
+                (own.database.name == database.name).then_some((session, own.size))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn services_before<'a>(
+    topology: &'a Topology,
+    session: &'a Named<Session>,
+) -> impl Iterator<Item = &'a Named<Service>> {
+    topology.services.iter().filter(|service| {
+        service
+            .spec
+            .before
+            .iter()
+            .any(|at| at.section == Section::Session && at.name == session.name)
+    })
+}
+
+/// Connections that may be open to one server at once.
+#[derive(Default)]
+struct Demand {
+    total: u64,
+    terms: Vec<String>,
+    places: Vec<(Place, String)>,
+}
+
+impl Demand {
+    fn add(&mut self, service: &Named<Service>, who: &str, size: u32, place: &Place) {
+        let Service { instances, workers, autoscale, .. } = &service.spec;
+        let instances = autoscale.as_ref().map_or(*instances, |scale| scale.max);
+        let term = u64::from(instances) * u64::from(*workers) * u64::from(size);
+        self.total += term;
+        let word =
+            |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        self.terms.push(format!(
+            "{} × {} × {size} of {who} = {term}",
+            word(instances, "instance"),
+            word(*workers, "worker"),
+        ));
+        self.places.push((place.clone(), format!("up to {term} connections")));
+    }
+
+    fn exceeds(self, available: u32, database: &Named<Database>, to: &str) -> Option<Diagnostic> {
+        if self.total <= u64::from(available) {
+            return None;
+        }
+        let Database { max_connections, reserved, .. } = &database.spec;
+        let message = format!(
+            "up to {} connections{to} ({}), but `database.{}` accepts {available} \
+             ({max_connections} less {reserved} reserved)",
+            self.total,
+            self.terms.join("; "),
+            database.name
+        );
+        let warning = Diagnostic::warning("too-many-connections", database.place.clone(), message)
+            .help(
+                "the surplus is refused, not queued: make pools smaller, or raise `max_connections`",
+            );
+        Some(
+            self.places
+                .into_iter()
+                .fold(warning, |warning, (place, remark)| warning.related(place, remark)),
+        )
+    }
+}

@@ -1,0 +1,40 @@
+//! What is said but has no effect where it is said.
+
+use super::check::{Cx, Diagnostics};
+use super::store::{CacheKind, Eviction, SessionStore};
+use crate::diagnostic::Diagnostic;
+
+/// Keys of caches and sessions that this kind of cache or store does not look at.
+pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    let mut idle = |owner: String, key: &str, why: &str| {
+        let path = format!("{owner}.{key}");
+        if cx.tree.at(&path).is_some() {
+            let message = format!("`{path}` has no effect: {why}");
+            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
+            found.push(warning.help("leave it out"));
+        }
+    };
+    for cache in &cx.topology.caches {
+        let owner = || format!("cache.{}", cache.name);
+        if cache.spec.kind == CacheKind::Memory {
+            idle(owner(), "rtt", "memory of a worker has no round trip");
+        }
+        let compares = matches!(
+            cache.spec.eviction,
+            Some(Eviction::AllkeysLru | Eviction::VolatileLru | Eviction::VolatileTtl)
+        );
+        if !compares {
+            idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
+        }
+    }
+    for session in &cx.topology.sessions {
+        if matches!(session.spec.store, SessionStore::Jwt(_)) {
+            for key in ["touch", "save_uninitialized"] {
+                let why = "a signed token is stored nowhere";
+                idle(format!("session.{}", session.name), key, why);
+            }
+        }
+    }
+    found
+}

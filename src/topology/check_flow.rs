@@ -1,0 +1,216 @@
+//! What must hold within flows. One function per rule, each returning diagnostics.
+
+use super::check::{Cx, Diagnostics, error, find, names};
+use super::flow::{Flow, Query, Step, steps};
+use super::names::{Ref, Section};
+use super::service::{Service, Watch};
+use super::store::{Cache, CacheKind, Pool, SessionStore};
+use crate::diagnostic::Place;
+use crate::units::Ratio;
+
+pub(crate) fn ambiguous_sessions(cx: &Cx<'_>) -> Diagnostics {
+    let sessions = &cx.topology.sessions;
+    let mut found = Vec::new();
+    for (_, step) in cx.topology.steps() {
+        if let Step::Session(usage) = &step.value
+            && usage.which().of.is_none()
+            && sessions.len() != 1
+        {
+            let message = format!("there are {} session stores; which is meant?", sessions.len());
+            let help = match sessions.len() {
+                0 => "add one, such as `[session.table]`".into(),
+                _ => format!("add `of`, one of {}", names(sessions)),
+            };
+            found.push(error("ambiguous", &step.place, message).help(help));
+        }
+    }
+    found
+}
+
+/// A flow uses pools and memory of the service that it runs on.
+pub(crate) fn foreign_components(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for (service, step) in cx.topology.steps() {
+        let Some(service) = service else { continue };
+        let (what, owner, place) = match &step.value {
+            Step::Query(Query { pool, .. }) => pool_owner(cx, pool),
+            Step::Transaction(transaction) => pool_owner(cx, &transaction.pool),
+            Step::Scatter(scatter) => pool_owner(cx, &scatter.pool),
+            Step::Cache(lookup) => cache_owner(cx, &lookup.cache),
+            Step::Invalidate(invalidate) => cache_owner(cx, &invalidate.cache),
+            _ => continue,
+        };
+        let Some(owner) = owner.filter(|owner| owner.name != service) else { continue };
+        let message = format!(
+            "this step runs on service `{service}`, but {what} belongs to `{}`",
+            owner.name
+        );
+        found.push(
+            error("foreign-component", place, message)
+                .help(format!(
+                    "use one of `{service}`, or wrap the step in a `call` of `{}`",
+                    owner.name
+                ))
+                .related(owner.place.clone(), "its owner is said here"),
+        );
+    }
+    found
+}
+
+/// What stands before a service looks at that service, and keeps sessions through its own pool.
+pub(crate) fn foreign_middleware(cx: &Cx<'_>) -> Diagnostics {
+    let topology = cx.topology;
+    let mut found = Vec::new();
+    for service in &topology.services {
+        for at in &service.spec.before {
+            let owner = match at.section {
+                Section::Guard => match &find(&topology.guards, &at.name).spec.watch {
+                    Watch::PoolTotal(pool) | Watch::PoolBusy(pool) | Watch::PoolWaiting(pool) => {
+                        &find(&topology.pools, &pool.name).spec.service
+                    }
+                    Watch::InFlight(service) | Watch::Lag(service) => service,
+                    Watch::SessionsLive(_) => continue,
+                },
+                Section::Session => match &find(&topology.sessions, &at.name).spec.store {
+                    SessionStore::Postgres(store) => match &store.pool {
+                        Some(pool) => &find(&topology.pools, &pool.name).spec.service,
+                        None => continue,
+                    },
+                    _ => continue,
+                },
+                _ => continue,
+            };
+            if owner.name == service.name {
+                continue;
+            }
+            let message = format!(
+                "`{}.{}` stands before `service.{}`, but works with what belongs to `{}`",
+                at.section, at.name, service.name, owner.name
+            );
+            found.push(
+                error("foreign-component", &at.place, message)
+                    .help(format!(
+                        "put it before `service.{}`, or give this one its own",
+                        owner.name
+                    ))
+                    .related(owner.place.clone(), "its owner is said here"),
+            );
+        }
+    }
+    found
+}
+
+type Owner<'a> = (String, Option<&'a Ref<Service>>, &'a Place);
+
+fn pool_owner<'a>(cx: &Cx<'a>, pool: &'a Ref<Pool>) -> Owner<'a> {
+    let owner = &find(&cx.topology.pools, &pool.name).spec.service;
+    (format!("`pool.{}`", pool.name), Some(owner), &pool.place)
+}
+
+fn cache_owner<'a>(cx: &Cx<'a>, cache: &'a Ref<Cache>) -> Owner<'a> {
+    let spec = &find(&cx.topology.caches, &cache.name).spec;
+    let owner = spec.service.as_ref().filter(|_| spec.kind == CacheKind::Memory);
+    (format!("`cache.{}`", cache.name), owner, &cache.place)
+}
+
+pub(crate) fn branch_shares(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for (_, step) in cx.topology.steps() {
+        if let Step::Choose(branches) = &step.value {
+            let sum: f64 = branches.iter().map(|branch| branch.share.0).sum();
+            if (sum - 1.0).abs() > 1e-9 {
+                let message = format!("the shares of these ways sum to {}", Ratio(sum));
+                found.push(error("branch-shares", &step.place, message).help(
+                    "they must sum to 100 %; a way on which nothing happens has `flow = []`",
+                ));
+            }
+        }
+    }
+    found
+}
+
+/// A request is answered at most once, and by itself.
+pub(crate) fn replies(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for operation in &cx.topology.operations {
+        count_replies(&operation.spec.flow, Answers::Once, &mut found);
+    }
+    found
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Answers {
+    Once,
+    Never(&'static str),
+}
+
+/// Whether some way through the flow replies; says replies that come second or cannot be.
+fn count_replies(flow: &Flow, answers: Answers, found: &mut Diagnostics) -> Option<Place> {
+    let mut first: Option<Place> = None;
+    for step in flow {
+        let replied = match &step.value {
+            Step::Reply(_) => {
+                if let Answers::Never(around) = answers {
+                    let message = format!("a `reply` cannot stand within {around}");
+                    found.push(
+                        error("misplaced-reply", &step.place, message)
+                            .help("put it after the step that contains it"),
+                    );
+                    None
+                } else {
+                    Some(step.place.clone())
+                }
+            }
+            Step::Transaction(inner) => count_replies(&inner.flow, answers, found),
+            Step::Cache(inner) => count_replies(&inner.miss, answers, found),
+            // The called service answers its caller, which is another matter.
+            Step::Call(inner) => {
+                count_replies(&inner.flow, Answers::Once, found);
+                None
+            }
+            Step::Repeat(inner) => count_replies(&inner.flow, Answers::Never("`repeat`"), found),
+            Step::Parallel(flows) => flows
+                .iter()
+                .filter_map(|flow| count_replies(flow, Answers::Never("`parallel`"), found))
+                .next(),
+            Step::Choose(branches) => branches
+                .iter()
+                .filter_map(|branch| count_replies(&branch.flow, answers, found))
+                .last(),
+            _ => None,
+        };
+        if let (Some(first), Some(second)) = (&first, &replied) {
+            found.push(
+                error("two-replies", second, "this request was already answered".into())
+                    .help("an operation replies once; let later steps only compute")
+                    .related(first.clone(), "answered here"),
+            );
+        }
+        first = first.or(replied);
+    }
+    first
+}
+
+pub(crate) fn read_only_transactions(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for (_, step) in cx.topology.steps() {
+        let Step::Transaction(transaction) = &step.value else { continue };
+        if transaction.write {
+            continue;
+        }
+        for (_, inner) in steps(&transaction.flow, None) {
+            if let Step::Query(query) = &inner.value
+                && query.write.is_some()
+                && query.pool.name == transaction.pool.name
+            {
+                let message = "this query writes within a transaction that only reads".into();
+                found.push(
+                    error("write-in-read", &inner.place, message)
+                        .help("write `write = true` in the transaction")
+                        .related(step.place.clone(), "the transaction"),
+                );
+            }
+        }
+    }
+    found
+}

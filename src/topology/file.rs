@@ -1,0 +1,140 @@
+//! The whole file.
+
+use super::flow::{Operation, Step, steps};
+use super::kind::Kind;
+use super::names::{Named, Placed};
+use super::network::{Balancer, Cdn, Expense, Link, Region, Routes};
+use super::objective::Objective;
+use super::service::{Guard, Job, Limit, Queue, Service};
+use super::spec::{Reader, Shape, spec};
+use super::store::{Cache, Database, Keys, Pool, Session};
+use super::tree::{Node, Value};
+use super::workload::{Arrivals, Assumption, Client, Run, Users};
+use crate::diagnostic::Diagnostic;
+
+/// The files that a file builds on: one, or several in order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extends(pub Vec<String>);
+
+impl Shape for Extends {
+    fn kind() -> Kind {
+        Kind::Either(Box::new(Kind::Text), Box::new(Vec::<String>::kind()))
+    }
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match node.value {
+            Value::Array(_) => Vec::<String>::read(node, reader).map(Extends),
+            _ => String::read(node, reader).map(|one| Extends(vec![one])),
+        }
+    }
+}
+
+/// The version of the language that a file is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Version(pub u32);
+
+impl Shape for Version {
+    fn kind() -> Kind {
+        Kind::Form { what: "the version of the language", example: "1" }
+    }
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match node.value {
+            Value::Integer(1) => Some(Version(1)),
+            Value::Integer(other) => {
+                let message = format!("version {other} of the language is not known");
+                reader.wrong(
+                    Diagnostic::error("unknown-version", node.place.clone(), message)
+                        .help("this program reads `version = 1`"),
+                )
+            }
+            _ => reader.wrong_type(node, &Self::kind()),
+        }
+    }
+}
+
+spec! {
+    /// A deployment, what its users do, and how many they are.
+    table Topology {
+        /// Version of this language: 1.
+        version: Version;
+        /// What the file describes, in a few words.
+        title: Option<String>;
+        /// The document that the numbers come from.
+        source: Option<String>;
+        /// The file that this one builds on: its tables are merged key by key with the ones here;
+        /// lists and values here replace its own, except that `[[assume]]` adds to its own.
+        extends: Option<Extends>;
+        /// Paths of what is left out of the files that this one builds on: `["cache.redis"]`.
+        remove: Vec<String> = "[]" from "nothing is left out";
+        /// Free remarks.
+        notes: Vec<String> = "[]" from "no remarks";
+        /// What the document behind the topology does not say.
+        assume: Vec<Assumption> = "[]" from "nothing is assumed in words";
+        /// What must hold: `["latency_p95 < 500ms", "errors < 1%"]`.
+        objectives: Vec<Objective> = "[]" from "nothing is demanded";
+        /// How a run is measured and when it stops.
+        run: Run = "{}" from "assumed";
+        /// A closed population of users; or say `[arrivals]`.
+        users: Option<Users>;
+        /// An open stream of operations; or say `[users]`.
+        arrivals: Option<Arrivals>;
+        /// What a user's device does.
+        client: Client = "{}" from "assumed";
+        /// Places on earth.
+        regions "region": Vec<Named<Region>> = "{}" from "one place";
+        /// Round trips between regions: `[route.us-east.eu-west]`.
+        routes "route": Routes = "{}" from "no routes";
+        /// Network paths of limited bandwidth.
+        links "link": Vec<Named<Link>> = "{}" from "bandwidth without limit";
+        /// Load balancers.
+        balancers "balancer": Vec<Named<Balancer>> = "{}" from "no balancer";
+        /// Content delivery networks.
+        cdns "cdn": Vec<Named<Cdn>> = "{}" from "no content delivery network";
+        /// Groups of instances that run an application.
+        services "service": Vec<Named<Service>> = "{}" from "no service";
+        /// Pools of database connections.
+        pools "pool": Vec<Named<Pool>> = "{}" from "no pool";
+        /// Database servers.
+        databases "database": Vec<Named<Database>> = "{}" from "no database";
+        /// Caches.
+        caches "cache": Vec<Named<Cache>> = "{}" from "no cache";
+        /// Sets of things that operations read and caches hold.
+        keys: Vec<Named<Keys>> = "{}" from "no keys";
+        /// Session middleware with its store.
+        sessions "session": Vec<Named<Session>> = "{}" from "no sessions";
+        /// Guards, which turn requests away while something is nearly exhausted.
+        guards "guard": Vec<Named<Guard>> = "{}" from "no guard";
+        /// Rate limiters.
+        limits "limit": Vec<Named<Limit>> = "{}" from "no limit";
+        /// Queues of jobs.
+        queues "queue": Vec<Named<Queue>> = "{}" from "no queue";
+        /// Kinds of jobs.
+        jobs "job": Vec<Named<Job>> = "{}" from "no job";
+        /// Costs of what is not simulated.
+        prices "price": Vec<Named<Expense>> = "{}" from "no further costs";
+        /// What users do.
+        operations "operation": Vec<Named<Operation>> = "{}" from "no operation";
+    }
+}
+
+impl Topology {
+    /// The service that an operation asks: the one it names, or the only one.
+    pub fn service_of(&self, operation: &Operation) -> Option<&Named<Service>> {
+        match &operation.service {
+            Some(named) => self.services.iter().find(|service| service.name == named.name),
+            None => match self.services.as_slice() {
+                [only] => Some(only),
+                _ => None,
+            },
+        }
+    }
+    /// The steps of all operations, each with the service it runs on.
+    pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
+        self.operations
+            .iter()
+            .flat_map(|operation| {
+                let service = self.service_of(&operation.spec);
+                steps(&operation.spec.flow, service.map(|service| service.name.as_str()))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,240 @@
+//! What users do: operations, and the steps of their flows.
+
+use super::dist::Dist;
+use super::names::{Placed, Ref};
+use super::network::Cdn;
+use super::service::{Job, Service};
+use super::spec::spec;
+use super::store::{Cache, Keys, Pool, Session};
+use crate::units::{Bytes, Duration, Ratio};
+
+/// Steps in order, each with its place.
+pub type Flow = Vec<Placed<Step>>;
+
+spec! {
+    /// What a user does: one request, from click to last byte.
+    component Operation {
+        /// How often it is done, in proportion to the other operations' shares.
+        share: f64;
+        /// The service that answers it.
+        service: Option<Ref<Service>> = "the only service" from "assumed: there is no choice";
+        /// The content delivery network in front of it.
+        cdn: Option<Ref<Cdn>> = "none" from "assumed: requests go straight to the service";
+        /// Whether it makes a session.
+        login: bool = "false" from "assumed: most operations only use a session";
+        /// What happens, step by step:
+        /// `[{ cpu = "2ms" }, { query = { pool = "pg", read = "10ms" } }, { reply = "10KB" }]`.
+        flow: Flow, positive;
+    }
+}
+spec! {
+    /// One thing that happens in a flow.
+    choice Step {
+        /// CPU time on the worker, which does nothing else meanwhile.
+        Cpu(Dist) = "cpu";
+        /// Time on a thread of the worker's pool, sharing the instance's cores.
+        Threads(Dist) = "threads";
+        /// Time that somebody else takes, costing nothing here.
+        Wait(Dist) = "wait";
+        /// One statement on a database, on a connection of a pool.
+        Query(Query) = "query";
+        /// Several statements on one connection, which is held meanwhile.
+        Transaction(Transaction) = "transaction";
+        /// A look into a cache, and what a miss does.
+        Cache(CacheLookup) = "cache";
+        /// Removes a key from a cache.
+        Invalidate(Invalidate) = "invalidate";
+        /// An explicit use of the session, beyond what the middleware does by itself.
+        Session(SessionUse) = "session";
+        /// A request to another service, through its balancer.
+        Call(Call) = "call";
+        /// Adds a job to its queue: `{ enqueue = "email" }`.
+        Enqueue(Enqueue) = "enqueue";
+        /// Several flows at once; goes on when all are done: `{ parallel = [[…], […]] }`.
+        Parallel(Vec<Flow>) = "parallel";
+        /// One read on every shard; goes on when the slowest is done.
+        Scatter(Scatter) = "scatter";
+        /// One of several flows, by chance.
+        Choose(Vec<Branch>) = "choose";
+        /// The same flow several times, one after another.
+        Repeat(Repeat) = "repeat";
+        /// Data that the user sends, through the link.
+        Transfer(Dist<Bytes>) = "transfer";
+        /// The answer to the user: `{ reply = "10KB" }`. Steps after it still cost.
+        Reply(Reply) = "reply";
+    }
+}
+spec! {
+    /// One statement: give its time on an idle server as `read` or as `write`.
+    table Query {
+        /// The pool that lends the connection; within a transaction on the same pool, the
+        /// transaction's connection.
+        pool: Ref<Pool>;
+        /// Time of a statement that reads, on an idle server.
+        read: Option<Dist>;
+        /// Time of a statement that writes, on an idle server.
+        write: Option<Dist>;
+        /// Which shards run it.
+        shard: Shard = "\"user\"" from "assumed: the user's data lie on one shard";
+        /// Share of statements that fail.
+        fail: Ratio = "\"0%\"" from "assumed: statements succeed";
+    }
+}
+spec! {
+    /// Which shards run a statement.
+    choice Shard {
+        /// The one that the database's `shard_by` chooses.
+        User = "user";
+        /// All of them, one after another.
+        All = "all";
+    }
+}
+spec! {
+    /// Steps between BEGIN and COMMIT, on one connection; both are round trips.
+    table Transaction {
+        /// The pool that lends the connection.
+        pool: Ref<Pool>;
+        /// Whether it writes, and so must run on the primary.
+        write: bool = "true" from "assumed: transactions are for writing";
+        /// What happens while the connection is held.
+        flow: Flow, positive;
+    }
+}
+spec! {
+    /// A look into a cache.
+    table CacheLookup {
+        /// The cache.
+        cache "in": Ref<Cache>;
+        /// The keys that one is looked for among.
+        keys: Ref<Keys>;
+        /// How long a value stays in the cache.
+        ttl: Option<Duration> = "until it is evicted or invalidated" from "redis.conf", positive;
+        /// Whether simultaneous misses of one key in one worker share one computation.
+        single_flight: bool = "false" from "assumed: nothing prevents a stampede";
+        /// What happens on a miss.
+        miss: Flow = "[]" from "assumed: a miss does nothing";
+        /// Whether the value is put into the cache after a miss.
+        write: bool = "true" from "assumed: cache-aside";
+    }
+}
+spec! {
+    /// Removes a key from a cache.
+    table Invalidate {
+        /// The cache.
+        cache "in": Ref<Cache>;
+        /// The keys that one is chosen among.
+        keys: Ref<Keys>;
+    }
+}
+spec! {
+    /// What is done with the session.
+    choice SessionUse {
+        /// It is read.
+        Read(WhichSession) = "read";
+        /// It is written.
+        Save(WhichSession) = "save";
+        /// It is removed.
+        Destroy(WhichSession) = "destroy";
+    }
+}
+spec! {
+    /// Which session store.
+    table WhichSession {
+        /// The session store.
+        of: Option<Ref<Session>> = "the only session store" from "assumed: there is no choice";
+    }
+}
+spec! {
+    /// A request to another service.
+    table Call {
+        /// The service.
+        service: Ref<Service>;
+        /// How long the caller waits before it fails; the work goes on.
+        timeout: Option<Duration> = "waits for ever" from "axios 1 (timeout 0)", positive;
+        /// What the other service does.
+        flow: Flow, positive;
+    }
+}
+spec! {
+    /// Adds a job to its queue.
+    table Enqueue (short "job") {
+        /// The job.
+        job: Ref<Job>;
+        /// Whether the flow waits until the job is done.
+        wait: bool = "false" from "Bull 4.16.5 (queue.add returns at once)";
+    }
+}
+spec! {
+    /// One read on every shard, all at once.
+    table Scatter {
+        /// The pool that lends the connections.
+        pool: Ref<Pool>;
+        /// Time of the statement on each shard, on an idle server.
+        read: Dist;
+    }
+}
+spec! {
+    /// One of several ways a flow may go.
+    table Branch {
+        /// How often it goes this way; shares of the ways sum to 100 %.
+        share: Ratio;
+        /// What happens then.
+        flow: Flow;
+    }
+}
+spec! {
+    /// The same flow several times.
+    table Repeat {
+        /// How many times.
+        times: u32, positive;
+        /// What happens each time.
+        flow: Flow, positive;
+    }
+}
+spec! {
+    /// The answer to the user.
+    table Reply (short "bytes") {
+        /// Its size.
+        bytes: Dist<Bytes>;
+        /// Its status code.
+        status: u16 = "200" from "Node.js 20 http (statusCode)";
+    }
+}
+
+impl Step {
+    /// The flows within it, each with the service it runs on if that is another.
+    pub fn flows(&self) -> Vec<(&Flow, Option<&Ref<Service>>)> {
+        match self {
+            Step::Transaction(inner) => vec![(&inner.flow, None)],
+            Step::Cache(inner) => vec![(&inner.miss, None)],
+            Step::Call(inner) => vec![(&inner.flow, Some(&inner.service))],
+            Step::Repeat(inner) => vec![(&inner.flow, None)],
+            Step::Parallel(flows) => flows.iter().map(|flow| (flow, None)).collect(),
+            Step::Choose(branches) => branches.iter().map(|branch| (&branch.flow, None)).collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl SessionUse {
+    /// Which session store is used.
+    pub fn which(&self) -> &WhichSession {
+        let (SessionUse::Read(which) | SessionUse::Save(which) | SessionUse::Destroy(which)) = self;
+        which
+    }
+}
+
+/// All steps of a flow, outer ones first, each with the service it runs on as far as that is said.
+pub fn steps<'a>(
+    flow: &'a Flow,
+    service: Option<&'a str>,
+) -> Vec<(Option<&'a str>, &'a Placed<Step>)> {
+    let mut all = Vec::new();
+    for step in flow {
+        all.push((service, step));
+        for (inner, other) in step.value.flows() {
+            all.extend(steps(inner, other.map_or(service, |other| Some(other.name.as_str()))));
+        }
+    }
+    all
+}

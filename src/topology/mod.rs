@@ -1,0 +1,253 @@
+//! The topology language: text to [`Topology`], with the place of everything that can be wrong.
+//!
+//! # Examples
+//! ```
+//! use loadbearing::topology::load;
+//! let file = r#"
+//! version = 1
+//! users = { population = 100, think.exponential = "10s" }
+//! service.web = { instances = 2 }
+//! operation.browse = { share = 1, flow = [{ cpu = "2ms" }, { reply = "10KB" }] }
+//! "#;
+//! let sets = ["service.web.instances=3".to_string()];
+//! let loaded = load("shop.toml", &sets, &mut |_| Ok(file.to_string()));
+//! let topology = loaded.topology.expect("nothing is wrong");
+//! assert_eq!(topology.services[0].spec.instances, 3);
+//! assert!(loaded.defaults.iter().any(|it| it.path == "service.web.backlog" && it.value == "511"));
+//! ```
+
+mod check;
+mod check_connections;
+mod check_effect;
+mod check_flow;
+mod check_held;
+mod check_limits;
+mod dist;
+mod file;
+mod flow;
+mod kind;
+mod merge;
+mod names;
+mod network;
+mod objective;
+mod retry;
+mod schema;
+mod service;
+mod shape;
+mod spec;
+mod store;
+mod tree;
+mod workload;
+
+pub use dist::{Dist, Law, Measure};
+pub use file::{Extends, Topology, Version};
+pub use flow::{
+    Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
+    SessionUse, Shard, Step, Transaction, WhichSession, steps,
+};
+pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
+pub use merge::ReadText;
+pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
+pub use network::{
+    BalanceBy, Balancer, Carried, Cdn, Expense, FirstChoice, Line, Link, Loss, Policy, Price,
+    Region, Route, Routes, Sticky, UsagePrice,
+};
+pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
+pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
+pub use schema::{Entry, Form, reference, schema};
+pub use service::{
+    Applies, Autoscale, Backoff, Discipline, FailMode, Guard, Job, Limit, LimitPer, LimitStore,
+    Middleware, Queue, Respond, Runtime, ScaleMetric, Service, SharedCounters, Threshold, Watch,
+};
+pub use spec::{DefaultInForce, Reader, Shape};
+pub use store::{
+    Cache, CacheKind, Contention, Database, DatabaseDriver, Eviction, Growth, Jwt, KeyBy, Keys,
+    OnError, OwnPool, Pool, PoolDriver, Popularity, PostgresSessions, Reads, RedisSessions,
+    Session, SessionStore, ShardBy, Zipf,
+};
+pub use tree::{Key, Node, Value};
+pub use workload::{
+    Arrivals, Assumption, Client, Fill, Process, RateStage, Run, Sinusoid, Spike, Start, UserStage,
+    Users, Warmth,
+};
+
+use crate::diagnostic::{Diagnostic, Severity, Source};
+
+/// Every kind of diagnostic that [`load`] makes; `tests/diagnostics/` shows each.
+pub const SLUGS: &[&str] = &[
+    "ambiguous",
+    "bad-address",
+    "bad-name",
+    "bad-objective",
+    "bad-set",
+    "bad-threshold",
+    "bad-unit",
+    "bad-watch",
+    "branch-shares",
+    "duplicate",
+    "empty",
+    "extends-cycle",
+    "extends-missing",
+    "foreign-component",
+    "misplaced-reply",
+    "missing-key",
+    "never-happens",
+    "no-effect",
+    "no-replicas",
+    "no-route",
+    "no-shares",
+    "no-workload",
+    "not-one",
+    "nothing-to-do",
+    "one-of",
+    "out-of-range",
+    "region-shares",
+    "syntax",
+    "too-many-connections",
+    "too-many-held",
+    "two-for-one",
+    "two-replies",
+    "two-workloads",
+    "unknown-component",
+    "unknown-key",
+    "unknown-metric",
+    "unknown-path",
+    "unknown-variant",
+    "unknown-version",
+    "unused-component",
+    "write-in-read",
+    "wrong-type",
+];
+
+/// What came of reading a topology.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The topology, unless something is wrong.
+    pub topology: Option<Topology>,
+    /// All that is wrong or doubtful, in the order of the texts.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The texts that were read.
+    pub sources: Vec<Source>,
+    /// The merged file as it was written; empty when a text could not be understood.
+    pub tree: Node,
+    /// Every default in force, in the order of the language.
+    pub defaults: Vec<DefaultInForce>,
+}
+
+/// Reads a topology file, the files that it extends and the settings over it (`pool.pg.size=50`).
+///
+/// # Errors
+/// None as such: all that is wrong is in the diagnostics, and then there is no topology.
+pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
+    let merge::Gathered { tree, mut diagnostics, sources } = merge::gather(path, sets, read);
+    let mut reader = Reader::default();
+    let mut topology = None;
+    if let Some(tree) = &tree {
+        topology = Topology::read(tree, &mut reader);
+        if let Some(topology) = &mut topology {
+            check::drop_orphans(topology, tree, &reader, !sets.is_empty());
+        }
+        diagnostics.append(&mut reader.diagnostics);
+        diagnostics.extend(check::references(tree, &reader.references));
+        let sound = diagnostics.iter().all(|found| found.severity != Severity::Error);
+        if let Some(topology) = topology.as_ref().filter(|_| sound) {
+            diagnostics.extend(check::all(topology, tree, &reader));
+        }
+    }
+    for found in &diagnostics {
+        debug_assert!(SLUGS.contains(&found.slug), "`{}` is a slug", found.slug);
+    }
+    diagnostics.sort_by_key(|found| (found.place.source, found.place.span.start));
+    if diagnostics.iter().any(|found| found.severity == Severity::Error) {
+        topology = None;
+    }
+    let tree = tree.unwrap_or_else(|| Node::empty(Default::default()));
+    Loaded { topology, diagnostics, sources, tree, defaults: reader.defaults }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{Duration, Ratio};
+
+    fn shop(sets: &[&str]) -> Loaded {
+        let text = include_str!("../../tests/diagnostics/base/shop.toml");
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        let loaded = load("shop.toml", &sets, &mut |_| Ok(text.to_string()));
+        assert!(loaded.topology.is_some(), "{:?}", loaded.diagnostics);
+        loaded
+    }
+    fn sound(sets: &[&str]) -> Topology {
+        shop(sets).topology.expect("sound")
+    }
+
+    #[test]
+    fn components_are_sorted_by_name_and_carry_what_is_said() {
+        let topology = sound(&[]);
+        let names: Vec<&str> = topology.operations.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["browse", "find", "login", "order"]);
+        let pool = &topology.pools[0].spec;
+        assert_eq!((pool.size, pool.database.name.as_str()), (10, "main"));
+        assert_eq!(pool.acquire_timeout, Some(Duration::secs(10)));
+        assert_eq!(topology.guards[0].spec.reject_at, Some(Ratio(0.85)));
+        assert!(matches!(&topology.guards[0].spec.watch, Watch::PoolTotal(it) if it.name == "pg"));
+        let retry = &topology.client.retry;
+        assert_eq!(retry.causes(), [Cause::Status(429), Cause::Status(503), Cause::Timeout]);
+    }
+
+    #[test]
+    fn laws_are_in_seconds_and_bytes() {
+        let topology = sound(&[]);
+        let think = &topology.users.as_ref().expect("said").think;
+        assert_eq!(think.law, Law::Exponential { mean: 10.0 });
+        let rtt = &topology.regions[0].spec.rtt.law;
+        assert_eq!(*rtt, Law::LognormalQuantiles { median: 0.06, p99: 0.25 });
+        assert_eq!(topology.keys[0].spec.size.0, 10_000.0);
+        let parts = vec![(0.9, Law::Constant(0.05)), (0.1, Law::Exponential { mean: 1.0 })];
+        assert_eq!(topology.jobs[0].spec.work.law, Law::Mixture(parts));
+    }
+
+    #[test]
+    fn flows_nest_and_short_forms_are_full() {
+        let topology = sound(&[]);
+        let browse = &topology.operations[0].spec.flow;
+        let Step::Cache(outer) = &browse[1].value else { panic!("{:?}", browse[1]) };
+        let Step::Cache(inner) = &outer.miss[0].value else { panic!("{outer:?}") };
+        assert!(outer.single_flight && inner.ttl == Some(Duration::secs(300)));
+        assert!(matches!(&inner.miss[0].value, Step::Query(query) if query.read.is_some()));
+        let Step::Reply(reply) = &browse[2].value else { panic!("{:?}", browse[2]) };
+        assert_eq!((&reply.bytes.law, reply.status), (&Law::Constant(10_000.0), 200));
+        let services: Vec<Option<&str>> =
+            topology.steps().iter().map(|(service, _)| *service).collect();
+        assert!(services.contains(&Some("search")), "a call's steps run on the called service");
+    }
+
+    #[test]
+    fn objectives_are_in_si_units() {
+        let topology = sound(&[]);
+        let bounds: Vec<f64> = topology.objectives.iter().map(|it| it.bound).collect();
+        assert_eq!(bounds, [0.5, 0.01, 10.0, 0.85, 500.0]);
+        assert_eq!(
+            topology.objectives[0].metric,
+            Metric::Latency(LatencyStatistic::Quantile(0.95))
+        );
+        assert_eq!(topology.objectives[1].comparison, Comparison::AtMost);
+    }
+
+    #[test]
+    fn every_default_in_force_is_listed_and_nothing_that_was_said() {
+        let loaded = shop(&["pool.pg.idle_timeout=30s"]);
+        let value = |path: &str| {
+            loaded.defaults.iter().find(|it| it.path == path).map(|it| (it.value, it.source))
+        };
+        assert_eq!(value("pool.pg.size"), Some(("10", "pg-pool 3.14.0 (max)")));
+        assert_eq!(value("pool.pg.idle_timeout"), None);
+        assert_eq!(value("pool.pg.acquire_timeout"), None);
+        assert_eq!(
+            value("guard.slow.respond.retry_after").map(|it| it.0.contains("nothing")),
+            Some(true)
+        );
+        let pool = &loaded.topology.as_ref().expect("sound").pools[0].spec;
+        assert_eq!(pool.idle_timeout, Duration::secs(30));
+    }
+}

@@ -1,0 +1,202 @@
+//! A file as a tree whose every key and value knows its place.
+
+use crate::diagnostic::{Diagnostic, Place, SourceId};
+
+/// A value and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// What it is.
+    pub value: Value,
+    /// Where it stands. For a table under a header, the header.
+    pub place: Place,
+}
+
+/// A key and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Key {
+    /// Its text, without quotes.
+    pub name: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// The values that TOML has.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Keys and values, in the order of the file.
+    Table(Vec<(Key, Node)>),
+    /// Values in a row.
+    Array(Vec<Node>),
+    /// A text.
+    String(String),
+    /// A whole number.
+    Integer(i64),
+    /// A number with a fraction.
+    Float(f64),
+    /// True or false.
+    Boolean(bool),
+    /// A date or a time of day, which no key of a topology takes.
+    Datetime(String),
+}
+
+impl Node {
+    /// An empty table at a place.
+    pub fn empty(place: Place) -> Node {
+        Node { value: Value::Table(Vec::new()), place }
+    }
+    /// The kind of value, for messages: `a string`.
+    pub fn what(&self) -> &'static str {
+        match self.value {
+            Value::Table(_) => "a table",
+            Value::Array(_) => "a list",
+            Value::String(_) => "a string",
+            Value::Integer(_) => "a whole number",
+            Value::Float(_) => "a number",
+            Value::Boolean(_) => "true or false",
+            Value::Datetime(_) => "a date",
+        }
+    }
+    /// The entries, if it is a table.
+    pub fn entries(&self) -> Option<&[(Key, Node)]> {
+        match &self.value {
+            Value::Table(entries) => Some(entries),
+            _ => None,
+        }
+    }
+    /// The text, if it is a string.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
+    }
+    /// The entry of a key of a table, or of an index of a list.
+    pub fn entry(&self, name: &str) -> Option<&Node> {
+        match &self.value {
+            Value::Table(entries) => {
+                entries.iter().find(|(key, _)| key.name == name).map(|(_, node)| node)
+            }
+            Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+            _ => None,
+        }
+    }
+    /// The value at a dotted path such as `pool.pg.size` or `operation.browse.flow.0.cpu`.
+    pub fn at(&self, path: &str) -> Option<&Node> {
+        path.split('.').try_fold(self, |node, name| node.entry(name))
+    }
+    /// Where a dotted path stands, or, where the file does not say it, the nearest table around it.
+    pub fn place_of(&self, path: &str) -> Place {
+        let mut node = self;
+        for name in path.split('.') {
+            match node.entry(name) {
+                Some(inner) => node = inner,
+                None => break,
+            }
+        }
+        node.place.clone()
+    }
+    /// The same values, all at one place.
+    pub fn relocated(self, place: &Place) -> Node {
+        let value = match self.value {
+            Value::Table(entries) => Value::Table(
+                entries
+                    .into_iter()
+                    .map(|(key, node)| (Key { place: place.clone(), ..key }, node.relocated(place)))
+                    .collect(),
+            ),
+            Value::Array(items) => {
+                Value::Array(items.into_iter().map(|item| item.relocated(place)).collect())
+            }
+            other => other,
+        };
+        Node { value, place: place.clone() }
+    }
+}
+
+/// Reads a whole text.
+///
+/// # Errors
+/// Every fault of syntax, each at its place; what could be understood is returned beside them.
+pub fn parse(text: &str, source: SourceId) -> (Node, Vec<Diagnostic>) {
+    let (table, errors) = toml::de::DeTable::parse_recoverable(text);
+    let diagnostics = errors
+        .iter()
+        .map(|error| {
+            let span = error.span().unwrap_or(0..0);
+            syntax_diagnostic(error.message(), Place { source, span })
+        })
+        .collect();
+    let span = table.span();
+    let value = from_table(table.into_inner(), source);
+    (Node { value, place: Place { source, span } }, diagnostics)
+}
+
+fn syntax_diagnostic(message: &str, place: Place) -> Diagnostic {
+    let message = message.trim_end_matches('.');
+    if message.contains("duplicate key") {
+        return Diagnostic::error("duplicate", place, "this key is written twice")
+            .help("keep one of the two; a table with the same name is one table");
+    }
+    Diagnostic::error("syntax", place, format!("this is not TOML: {message}"))
+        .help("keys are bare words, texts and quantities stand in double quotes: `rtt = \"75ms\"`")
+}
+
+fn from_table(table: toml::de::DeTable<'_>, source: SourceId) -> Value {
+    Value::Table(
+        table
+            .into_iter()
+            .map(|(key, value)| {
+                let place = Place { source, span: key.span() };
+                let key = Key { name: key.into_inner().into_owned(), place };
+                (key, from_value(value, source))
+            })
+            .collect(),
+    )
+}
+
+fn from_value(spanned: toml::Spanned<toml::de::DeValue<'_>>, source: SourceId) -> Node {
+    use toml::de::DeValue;
+    let place = Place { source, span: spanned.span() };
+    let value = match spanned.into_inner() {
+        DeValue::String(text) => Value::String(text.into_owned()),
+        DeValue::Integer(number) => {
+            match i64::from_str_radix(number.as_str(), number.radix()) {
+                Ok(number) => Value::Integer(number),
+                // Beyond 64 bits: as a float it is too large for every key, which is then said.
+                Err(_) => Value::Float(number.as_str().parse().unwrap_or(f64::INFINITY)),
+            }
+        }
+        DeValue::Float(number) => Value::Float(number.as_str().parse().unwrap_or(f64::NAN)),
+        DeValue::Boolean(flag) => Value::Boolean(flag),
+        DeValue::Datetime(date) => Value::Datetime(date.to_string()),
+        DeValue::Array(items) => {
+            Value::Array(items.into_iter().map(|item| from_value(item, source)).collect())
+        }
+        DeValue::Table(table) => from_table(table, source),
+    };
+    Node { value, place }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_point_at_the_text() {
+        let text = "[pool.pg]\nsize = 10\nidle.timeout = \"5s\"\n";
+        let (node, diagnostics) = parse(text, SourceId(0));
+        assert!(diagnostics.is_empty());
+        let size = node.at("pool.pg.size").expect("present");
+        assert_eq!(&text[size.place.span.clone()], "10");
+        let pool = node.at("pool.pg").expect("present");
+        assert_eq!(&text[pool.place.span.clone()], "[pool.pg]");
+        assert_eq!(node.place_of("pool.pg.absent"), pool.place);
+    }
+
+    #[test]
+    fn every_fault_of_syntax_is_reported_at_once() {
+        let (_, diagnostics) = parse("a = \nb = ]\nc = 1\nc = 2\n", SourceId(0));
+        assert!(diagnostics.len() >= 3, "{diagnostics:?}");
+        assert!(diagnostics.iter().any(|d| d.slug == "duplicate"));
+    }
+}
