@@ -15,3 +15,6 @@ pub mod kernel;
 pub mod component;
 pub mod failure;
 pub mod topology;
+pub mod model;
+pub mod explain;
+pub mod run;

@@ -1,0 +1,340 @@
+//! What a file means, before anything is run: the compiled model, every default in force with its
+//! source, what each operation asks of each component, and the bounds that follow.
+
+use std::fmt::Write as _;
+
+use crate::model::demand::{Bounds, Demand, demand};
+use crate::model::ids::StationId;
+use crate::model::tape::{Op, Pc};
+use crate::model::{Model, Workload};
+use crate::topology::Loaded;
+use crate::units::{Bytes, Duration, Quantity, Ratio, show_number};
+
+/// The longest line that an explanation has.
+const WIDTH: usize = 100;
+
+/// Explains a topology that was read, as text.
+pub fn explain(loaded: &Loaded, model: &Model) -> String {
+    let mut text = String::new();
+    let out = &mut text;
+    workload(out, model);
+    initial_state(out, model);
+    let whole = demand(model, None);
+    demands(out, model, &whole);
+    bounds(out, model, &whole);
+    hit_ratios(out, model, &whole);
+    assumptions(out, model);
+    operations(out, model);
+    defaults(out, loaded);
+    text
+}
+
+fn heading(out: &mut String, title: &str) {
+    let _ = writeln!(out, "\n{title}\n{}", "-".repeat(title.chars().count()));
+}
+
+fn seconds(value: f64) -> String {
+    Duration::from_secs_f64(value).show()
+}
+
+fn workload(out: &mut String, model: &Model) {
+    if !model.title.is_empty() {
+        let _ = writeln!(out, "{}", model.title);
+    }
+    heading(out, "Workload");
+    match &model.workload {
+        Workload::Closed { think, memoryless, population } => {
+            let users = population.at(model.plan.warmup);
+            let _ = writeln!(
+                out,
+                "{} users, each thinking {} on average between answer and next request{}",
+                show_number(users),
+                seconds(model.laws[*think].mean),
+                if *memoryless { " (memoryless: one exact stream)" } else { "" },
+            );
+        }
+        Workload::Open { even, users, .. } => {
+            let _ = writeln!(
+                out,
+                "an open stream, {}, of {} distinct users",
+                if *even { "evenly spaced" } else { "Poisson" },
+                show_number(f64::from(*users)),
+            );
+        }
+    }
+    let _ = writeln!(
+        out,
+        "{} if nothing ever waited",
+        model.nominal_rate().show().replace("/s", " requests/s")
+    );
+    if let Some(patience) = model.client.patience {
+        let mean = model.laws[patience].mean;
+        let _ = writeln!(out, "users give up after {} on average", seconds(mean));
+    }
+    if model.client.visit_chance > 0.0 {
+        let _ = writeln!(
+            out,
+            "one request in {} begins a visit; {} of visits bring a live session",
+            show_number(1.0 / model.client.visit_chance),
+            Ratio(model.client.returning_chance).show(),
+        );
+    }
+    let plan = &model.plan;
+    let _ = writeln!(
+        out,
+        "{} warm-up + {} measured, {} replications, seed {}",
+        plan.warmup, plan.duration, plan.replications, plan.seed
+    );
+}
+
+fn initial_state(out: &mut String, model: &Model) {
+    heading(out, "State at the start");
+    let plan = &model.plan;
+    let state = |warm: bool| if warm { "stationary (warm)" } else { "empty (cold)" };
+    let _ = writeln!(out, "caches         {}", state(plan.warm_caches));
+    for session in model.sessions.iter() {
+        let size = Bytes(session.warm as f64 * f64::from(session.size_bytes));
+        let _ = writeln!(
+            out,
+            "session.{}  {} live sessions, {}",
+            session.name,
+            show_number(session.warm as f64),
+            size.show(),
+        );
+    }
+    let pools = if plan.full_pools { "all connections open" } else { "no connection open" };
+    let _ = writeln!(out, "pools          {pools}");
+}
+
+/// Each operation's tape: what the engine runs.
+fn operations(out: &mut String, model: &Model) {
+    heading(out, "Operations, as compiled");
+    let entries: Vec<Pc> = model.operations.iter().map(|operation| operation.entry).collect();
+    for operation in model.operations.iter() {
+        let _ = writeln!(out, "{} ({})", operation.name, Ratio(operation.share).show());
+        let end = entries.iter().filter(|entry| **entry > operation.entry).min();
+        let end = end.map_or(model.tape.len(), |entry| entry.0 as usize);
+        for pc in operation.entry.0 as usize..end {
+            let _ = writeln!(out, "  {pc:>4}  {}", describe(model, model.tape[pc]));
+        }
+    }
+}
+
+/// An operation of the tape in words.
+fn describe(model: &Model, op: Op) -> String {
+    let law = |id: crate::model::ids::LawId| seconds(model.laws[id].mean);
+    match op {
+        Op::Edge { cdn, hit, .. } => {
+            format!("edge of cdn.{}, a hit goes to {}", model.cdns[cdn].name, hit.0)
+        }
+        Op::Enter { service, .. } => format!("enter service.{}", model.services[service].name),
+        Op::Cpu { work } => format!("cpu {}", law(work.law)),
+        Op::Threads { work } => format!("thread pool {}", law(work.law)),
+        Op::Wait { length } => format!("wait {}", law(length.law)),
+        Op::Limit { limit, .. } => format!("pass limit.{}", model.limits[limit].name),
+        Op::Guard { guard, .. } => format!("pass guard.{}", model.guards[guard].name),
+        Op::SessionSeek { session, none, .. } => {
+            format!("has it a session.{}? if not go to {}", model.sessions[session].name, none.0)
+        }
+        Op::SessionFound { session } => {
+            format!("session.{} looked up", model.sessions[session].name)
+        }
+        Op::SessionEnd { session, touch, nothing } => format!(
+            "session.{}: save, or touch at {}, or nothing at {}",
+            model.sessions[session].name, touch.0, nothing.0
+        ),
+        Op::SessionKept { session } => format!("session.{} kept", model.sessions[session].name),
+        Op::SessionGone { session } => {
+            format!("session.{} destroyed", model.sessions[session].name)
+        }
+        Op::Acquire { pool, write, .. } => format!(
+            "acquire from pool.{}{}",
+            model.pools[pool].name,
+            if write { " (primary)" } else { "" }
+        ),
+        Op::Query { work, kind, .. } => format!("{kind:?} {}", law(work.law)).to_lowercase(),
+        Op::Release => "release".into(),
+        Op::CacheGet { cache, keys, hit, single_flight, .. } => format!(
+            "get one of keys.{} from cache.{}{}, a hit goes to {}",
+            model.keys[keys].name,
+            model.caches[cache].name,
+            if single_flight { " (single flight)" } else { "" },
+            hit.0
+        ),
+        Op::CacheSet { cache, ttl, .. } => format!(
+            "set in cache.{}{}",
+            model.caches[cache].name,
+            model.span(ttl).map_or(String::new(), |ttl| format!(" for {ttl}"))
+        ),
+        Op::CacheLand { cache, .. } => {
+            format!("those who wait for this load of cache.{} go on", model.caches[cache].name)
+        }
+        Op::CacheDelete { cache, .. } => format!("delete from cache.{}", model.caches[cache].name),
+        Op::Command { cache, command, .. } => {
+            format!("cache.{}: {command:?}", model.caches[cache].name)
+        }
+        Op::Fork { first, count } => {
+            let entries: Vec<String> = (first..first + count)
+                .map(|branch| model.forks[branch as usize].0.to_string())
+                .collect();
+            format!("side by side: {}", entries.join(", "))
+        }
+        Op::Scatter { pool, entry } => {
+            format!("over all shards of pool.{}: {}", model.pools[pool].name, entry.0)
+        }
+        Op::Call { entry, timeout, .. } => format!(
+            "call {}{}",
+            entry.0,
+            model.span(timeout).map_or(String::new(), |limit| format!(", at most {limit}"))
+        ),
+        Op::Choose { choice, .. } => {
+            let choice = &model.choices[choice as usize];
+            let ways: Vec<String> = choice
+                .targets
+                .iter()
+                .zip(&choice.chances)
+                .map(|(target, chance)| format!("{} to {}", Ratio(*chance).show(), target.0))
+                .collect();
+            format!("choose: {}", ways.join(", "))
+        }
+        Op::Jump { to } => format!("go to {}", to.0),
+        Op::Enqueue { job, wait, .. } => format!(
+            "enqueue job.{}{}",
+            model.jobs[job].name,
+            if wait { " and wait for it" } else { "" }
+        ),
+        Op::Transfer { bytes } => format!("upload {}", Bytes(model.laws[bytes.law].mean).show()),
+        Op::Reply { bytes, status } => {
+            format!("reply {} with {status}", Bytes(model.laws[bytes.law].mean).show())
+        }
+        Op::Refuse => "answer with the failure".into(),
+        Op::End => "end".into(),
+    }
+}
+
+/// Rows: components with servers; columns: operations, then the mix.
+fn demands(out: &mut String, model: &Model, whole: &Demand) {
+    heading(out, "Demand: server time of one request at each component");
+    let operations: Vec<(String, Demand)> = model
+        .operations
+        .enumerate()
+        .map(|(id, operation)| (operation.name.clone(), demand(model, Some(id))))
+        .collect();
+    let rows: Vec<StationId> =
+        model.stations.ids().filter(|id| whole.service_s[*id] > 0.0).collect();
+    let name_width = rows.iter().map(|id| model.stations[*id].path.len()).max().unwrap_or(9).max(9);
+    // As many operations side by side as fit; the rest in further blocks.
+    let per_block = ((WIDTH - name_width - 12) / 11).max(1);
+    for block in operations.chunks(per_block) {
+        let _ = write!(out, "{:name_width$}", "");
+        for (name, _) in block {
+            let _ = write!(out, " {:>10}", clip(name, 10));
+        }
+        let _ = writeln!(out, " {:>10}", "the mix");
+        for id in &rows {
+            let _ = write!(out, "{:name_width$}", model.stations[*id].path);
+            for (_, demand) in block {
+                let _ = write!(out, " {:>10}", dash(demand.service_s[*id]));
+            }
+            let _ = writeln!(out, " {:>10}", dash(whole.service_s[*id]));
+        }
+        let _ = write!(out, "{:name_width$}", "elsewhere");
+        for (_, demand) in block {
+            let _ = write!(out, " {:>10}", dash(demand.elsewhere_s));
+        }
+        let _ = writeln!(out, " {:>10}", dash(whole.elsewhere_s));
+    }
+    let _ = writeln!(
+        out,
+        "(elsewhere: network, storage and other people's services; nothing queues there)"
+    );
+}
+
+fn dash(value: f64) -> String {
+    if value == 0.0 { "-".into() } else { seconds(value) }
+}
+
+fn clip(name: &str, width: usize) -> String {
+    if name.chars().count() <= width {
+        return name.into();
+    }
+    name.chars().take(width - 1).chain(['…']).collect()
+}
+
+fn bounds(out: &mut String, model: &Model, whole: &Demand) {
+    heading(out, "Bounds that follow (no simulation)");
+    let Bounds { offered_per_s, bottleneck, response_s, knee_users } = whole.bounds(model);
+    let _ = writeln!(out, "a request that never waits takes {}", seconds(response_s));
+    let _ = writeln!(
+        out,
+        "{:28} {:>9} {:>12} {:>14}",
+        "saturates in this order", "servers", "busy at load", "full at"
+    );
+    for (id, most) in whole.saturation(model) {
+        let station = &model.stations[id];
+        let _ = writeln!(
+            out,
+            "{:28} {:>9} {:>12} {:>14}",
+            station.path,
+            show_number(station.capacity),
+            Ratio(offered_per_s / most).show(),
+            format!("{}/s", show_number(most)),
+        );
+    }
+    if let Some((id, most)) = bottleneck {
+        let path = &model.stations[id].path;
+        let verdict = if offered_per_s >= most {
+            format!("{path} cannot carry this load: it is full at {}/s", show_number(most))
+        } else {
+            format!("{path} gives first, at {} times this load", show_number(most / offered_per_s))
+        };
+        let _ = writeln!(out, "{verdict}");
+    }
+    if let Some(knee) = knee_users {
+        let _ = writeln!(
+            out,
+            "knee: from {} users on, queueing cannot be avoided (N* = X_max (Z + R_min))",
+            show_number(knee)
+        );
+    }
+}
+
+fn hit_ratios(out: &mut String, model: &Model, whole: &Demand) {
+    if whole.hits.is_empty() && model.cdns.is_empty() {
+        return;
+    }
+    heading(out, "Hit ratios that theory predicts");
+    for ((cache, keys), ratio) in &whole.hits {
+        let cache = &model.caches.iter().as_slice()[*cache as usize].name;
+        let keys = &model.keys.iter().as_slice()[*keys as usize].name;
+        let _ = writeln!(out, "cache.{cache}, keys.{keys}: {}", Ratio(*ratio).show());
+    }
+    for (cdn, ratio) in model.cdns.iter().zip(&whole.edge_hits) {
+        let _ = writeln!(out, "cdn.{}: {}", cdn.name, Ratio(*ratio).show());
+    }
+}
+
+fn assumptions(out: &mut String, model: &Model) {
+    if model.assumptions.is_empty() {
+        return;
+    }
+    heading(out, "Assumptions: what the document does not say");
+    for assumption in &model.assumptions {
+        let range = assumption.range.as_ref().map_or(String::new(), |range| format!(" ({range})"));
+        let _ = writeln!(out, "- {}: {}{range}", assumption.what, assumption.value);
+        if let Some(why) = &assumption.why {
+            let _ = writeln!(out, "  because {why}");
+        }
+        if let Some(knob) = &assumption.knob {
+            let _ = writeln!(out, "  --set {knob}=…");
+        }
+    }
+}
+
+fn defaults(out: &mut String, loaded: &Loaded) {
+    heading(out, "Defaults in force, and where they come from");
+    let width = loaded.defaults.iter().map(|one| one.path.len()).max().unwrap_or(0).min(44);
+    for default in &loaded.defaults {
+        let _ = writeln!(out, "{:width$} = {}  [{}]", default.path, default.value, default.source);
+    }
+}

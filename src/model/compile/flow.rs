@@ -1,0 +1,575 @@
+//! Flows become tape. Loops are unrolled, branches jump forward only, and what runs side by side or
+//! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
+
+use super::super::ids::*;
+use super::super::tape::{Command, Draw, DrawId, Op, Pc, Route, Statement};
+use super::super::{Choice, Model, Operation};
+use super::{Compiler, draw_id, find, law_of, named, optional, own_pool};
+use crate::topology::{self, Flow, Named, Section, SessionStore, Step};
+use crate::variate::{AliasTable, Law};
+
+/// Compiles every operation.
+pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
+    let topology = compiler.topology;
+    let total: f64 = topology.operations.iter().map(|operation| operation.spec.share).sum();
+    let mut shares = Vec::new();
+    for operation in &topology.operations {
+        let share = operation.spec.share / total;
+        shares.push(share);
+        let entry = compiler.operation(operation, model);
+        model.operations.push(Operation {
+            name: operation.name.clone(),
+            share,
+            entry,
+            login: operation.spec.login,
+        });
+    }
+    model.mix = AliasTable::new(&shares);
+}
+
+/// Where in a flow the compiler stands.
+#[derive(Clone)]
+struct Place<'t> {
+    /// The operation, for limits and guards that concern some only.
+    operation: &'t str,
+    /// The service that runs the steps.
+    service: usize,
+    /// The path of the step: the root of its random numbers.
+    path: String,
+    /// The pools whose connections are held, outermost first.
+    held: Vec<PoolId>,
+}
+
+impl Place<'_> {
+    fn at(&self, step: impl std::fmt::Display) -> Self {
+        Place { path: format!("{}.{step}", self.path), ..self.clone() }
+    }
+    fn draw(&self, purpose: &str) -> DrawId {
+        draw_id(&format!("{}/{purpose}", self.path))
+    }
+}
+
+/// A piece of tape to be compiled behind the flow that starts it, and where its entry is wanted.
+enum Behind<'t> {
+    Fork { slot: usize, flow: &'t Flow, place: Place<'t> },
+    Call { at: usize, call: &'t topology::Call, place: Place<'t> },
+    Scatter { at: usize, scatter: &'t topology::Scatter, place: Place<'t> },
+}
+
+/// What the session middlewares of a request leave to be done at its end.
+type Sessions = Vec<(SessionId, usize)>;
+
+impl<'t> Compiler<'t> {
+    fn emit(&mut self, op: Op) -> usize {
+        self.tape.push(op);
+        self.tape.len() - 1
+    }
+    fn here(&self) -> Pc {
+        Pc(self.tape.len() as u32)
+    }
+
+    fn operation(&mut self, operation: &'t Named<topology::Operation>, model: &mut Model) -> Pc {
+        let entry = self.here();
+        let service = self.topology.service_of(&operation.spec).expect("checked: it has a service");
+        let index: ServiceId = find(&self.topology.services, &service.name);
+        let place = Place {
+            operation: &operation.name,
+            service: index.0 as usize,
+            path: format!("operation.{}", operation.name),
+            held: Vec::new(),
+        };
+        let edge = operation.spec.cdn.as_ref().map(|cdn| {
+            let cdn: CdnId = find(&self.topology.cdns, &cdn.name);
+            self.emit(Op::Edge { cdn, key: place.draw("edge"), hit: Pc(0) })
+        });
+        let enter = self.emit(Op::Enter { service: index, epilogue: None });
+        let mut behind = Vec::new();
+        let sessions = self.before(&place, model);
+        self.flow(&operation.spec.flow, &place, model, &sessions, &mut behind);
+        let replies = operation.spec.flow.iter().any(|step| matches!(step.value, Step::Reply(_)));
+        if !replies {
+            self.end_sessions(&place, model, &sessions);
+            let bytes = self.constant(0.0);
+            self.emit(Op::Reply { bytes, status: 200 });
+        }
+        self.emit(Op::End);
+        self.epilogue(enter, &place, model, &sessions);
+        if let Some(edge) = edge {
+            self.edge_hit(edge, operation);
+        }
+        self.rest(behind, model);
+        entry
+    }
+
+    /// What a failing request still does: its session is kept before its answer leaves.
+    fn epilogue(&mut self, enter: usize, place: &Place, model: &mut Model, sessions: &Sessions) {
+        if sessions.is_empty() {
+            return;
+        }
+        let at = self.here();
+        self.end_sessions(&place.at("failed"), model, sessions);
+        self.emit(Op::Refuse);
+        let Op::Enter { epilogue, .. } = &mut self.tape[enter] else {
+            unreachable!("a request enters where it was said to")
+        };
+        *epilogue = Some(at);
+    }
+
+    /// What the edge answers by itself: the body of the flow's reply.
+    fn edge_hit(&mut self, edge: usize, operation: &Named<topology::Operation>) {
+        let at = self.here();
+        let bytes = operation.spec.flow.iter().find_map(|step| match &step.value {
+            Step::Reply(reply) => Some(law_of(&reply.bytes.law)),
+            _ => None,
+        });
+        let law = self.add_law(bytes.unwrap_or(Law::Constant(0.0)));
+        let id = draw_id(&format!("operation.{}/edge-reply", operation.name));
+        self.emit(Op::Reply { bytes: Draw { law, id }, status: 200 });
+        self.emit(Op::End);
+        let Op::Edge { hit, .. } = &mut self.tape[edge] else { unreachable!("just emitted") };
+        *hit = at;
+    }
+
+    fn constant(&mut self, value: f64) -> Draw {
+        Draw { law: self.add_law(Law::Constant(value)), id: DrawId(0) }
+    }
+
+    /// Compiles what has been put off.
+    fn rest(&mut self, behind: Vec<Behind<'t>>, model: &mut Model) {
+        for piece in behind {
+            let entry = self.here();
+            let mut further = Vec::new();
+            match piece {
+                Behind::Fork { slot, flow, place } => {
+                    self.forks[slot] = entry;
+                    self.flow(flow, &place, model, &Vec::new(), &mut further);
+                }
+                Behind::Call { at, call, place } => {
+                    let Op::Call { entry: wanted, .. } = &mut self.tape[at] else {
+                        unreachable!("a call waits for its flow")
+                    };
+                    *wanted = entry;
+                    let service = ServiceId(place.service as u32);
+                    let enter = self.emit(Op::Enter { service, epilogue: None });
+                    let sessions = self.before(&place, model);
+                    self.flow(&call.flow, &place, model, &sessions, &mut further);
+                    self.end_sessions(&place, model, &sessions);
+                    self.emit(Op::End);
+                    self.epilogue(enter, &place, model, &sessions);
+                }
+                Behind::Scatter { at, scatter, place } => {
+                    let Op::Scatter { entry: wanted, .. } = &mut self.tape[at] else {
+                        unreachable!("a scatter waits for its branch")
+                    };
+                    *wanted = entry;
+                    let pool: PoolId = find(&self.topology.pools, &scatter.pool.name);
+                    self.emit(Op::Acquire { pool, route: Route::Branch, write: false });
+                    let work = Draw { law: self.law(&scatter.read), id: place.draw("read") };
+                    self.query(work, Statement::Read, 0.0, None);
+                    self.emit(Op::Release);
+                }
+            }
+            self.emit(Op::End);
+            self.rest(further, model);
+        }
+    }
+
+    /// The middlewares of a service, in order, and its own work for each request.
+    fn before(&mut self, place: &Place<'t>, model: &mut Model) -> Sessions {
+        let service = &self.topology.services[place.service];
+        if service.spec.accept_cpu.law != topology::Law::Constant(0.0) {
+            let law = self.law(&service.spec.accept_cpu);
+            self.emit(Op::Cpu { work: Draw { law, id: place.draw("accept") } });
+        }
+        let mut sessions = Sessions::new();
+        for middleware in &service.spec.before {
+            let name = &middleware.name;
+            match middleware.section {
+                Section::Limit => self.limit(name, place),
+                Section::Guard => self.guard(name, place),
+                _ => self.begin_session(name, place, model, &mut sessions),
+            }
+        }
+        sessions
+    }
+
+    fn limit(&mut self, name: &str, place: &Place) {
+        let spec = &named(&self.topology.limits, name).spec;
+        let concerned =
+            spec.only.is_empty() || spec.only.iter().any(|one| one.name == place.operation);
+        if !concerned {
+            return;
+        }
+        let limit = find(&self.topology.limits, name);
+        if let topology::LimitStore::Shared(shared) = &spec.store
+            && let Some(cache) = &shared.cache
+        {
+            let cache = find(&self.topology.caches, &cache.name);
+            self.emit(Op::Command {
+                cache,
+                command: Command::Count(limit),
+                draw: place.draw(&format!("{name}/count")),
+            });
+        }
+        self.emit(Op::Limit { limit, draw: place.draw(name) });
+    }
+
+    fn guard(&mut self, name: &str, place: &Place) {
+        let spec = &named(&self.topology.guards, name).spec;
+        if spec.except.iter().any(|one| one.name == place.operation) {
+            return;
+        }
+        let guard = find(&self.topology.guards, name);
+        self.emit(Op::Guard { guard, draw: place.draw(name) });
+    }
+
+    /// Looking the session up, before the handler runs.
+    fn begin_session(
+        &mut self,
+        name: &str,
+        place: &Place,
+        model: &mut Model,
+        sessions: &mut Sessions,
+    ) {
+        let session: SessionId = find(&self.topology.sessions, name);
+        let spec = &named(&self.topology.sessions, name).spec;
+        if let SessionStore::Jwt(jwt) = &spec.store {
+            let law = self.law(&jwt.cpu);
+            self.emit(Op::Cpu { work: Draw { law, id: place.draw("jwt") } });
+            return;
+        }
+        let seek = self.emit(Op::SessionSeek { session, draw: place.draw(name), none: Pc(0) });
+        self.session_store(session, place, model, Command::SessionRead);
+        self.emit(Op::SessionFound { session });
+        let none = self.here();
+        let Op::SessionSeek { none: wanted, .. } = &mut self.tape[seek] else {
+            unreachable!("just emitted")
+        };
+        *wanted = none;
+        sessions.push((session, place.service));
+    }
+
+    /// One access of a session store: a command, or a statement on the pool it uses.
+    fn session_store(
+        &mut self,
+        session: SessionId,
+        place: &Place,
+        model: &mut Model,
+        command: Command,
+    ) {
+        let topology = self.topology;
+        let spec = &topology.sessions[session.0 as usize].spec;
+        match &spec.store {
+            SessionStore::Jwt(_) => {}
+            SessionStore::Redis(store) => {
+                let cache = find(&topology.caches, &store.cache.name);
+                let draw = place
+                    .draw(&format!("{}/{command:?}", topology.sessions[session.0 as usize].name));
+                self.emit(Op::Command { cache, command, draw });
+            }
+            SessionStore::Postgres(store) => {
+                let pool = self.session_pool(session, place);
+                let write = command != Command::SessionRead;
+                self.emit(Op::Acquire { pool, route: Route::User, write });
+                let law = self.law(if write { &store.write } else { &store.read });
+                let id = place.draw(&format!("{:?}", command));
+                let kind = if write { Statement::Write } else { Statement::Read };
+                let grows = model.sessions[session].growth.is_some();
+                self.query(Draw { law, id }, kind, 0.0, grows.then_some(session));
+                self.emit(Op::Release);
+            }
+        }
+    }
+
+    /// The pool that a session store uses in a service: the application's, or its own.
+    fn session_pool(&self, session: SessionId, place: &Place) -> PoolId {
+        let spec = &self.topology.sessions[session.0 as usize].spec;
+        if own_pool(spec).is_some() {
+            let wanted = (session.0 as usize, place.service);
+            let own = self.own_pools.iter().position(|own| *own == wanted);
+            let own = own.expect("every service with the store before it has its pool");
+            return PoolId((self.topology.pools.len() + own) as u32);
+        }
+        let SessionStore::Postgres(store) = &spec.store else {
+            unreachable!("only a table has a pool")
+        };
+        let pool = store.pool.as_ref().expect("checked: a pool, or one of its own");
+        find(&self.topology.pools, &pool.name)
+    }
+
+    /// The response ends: new sessions are saved, others touched, before the last byte leaves.
+    fn end_sessions(&mut self, place: &Place, model: &mut Model, sessions: &Sessions) {
+        for (session, _) in sessions {
+            let session = *session;
+            let end = self.emit(Op::SessionEnd { session, touch: Pc(0), nothing: Pc(0) });
+            self.session_store(session, place, model, Command::SessionSave);
+            self.emit(Op::SessionKept { session });
+            let over = self.emit(Op::Jump { to: Pc(0) });
+            let touch = self.here();
+            self.session_store(session, place, model, Command::SessionTouch);
+            self.emit(Op::SessionKept { session });
+            let nothing = self.here();
+            self.tape[end] = Op::SessionEnd { session, touch, nothing };
+            self.tape[over] = Op::Jump { to: nothing };
+        }
+    }
+
+    fn query(&mut self, work: Draw, kind: Statement, fail: f64, slowed_by: Option<SessionId>) {
+        self.emit(Op::Query { work, kind, fail: fail as f32, slowed_by });
+    }
+
+    /// The steps of a flow.
+    fn flow(
+        &mut self,
+        flow: &'t Flow,
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        for (number, step) in flow.iter().enumerate() {
+            self.step(&step.value, &place.at(number), model, sessions, behind);
+        }
+    }
+
+    fn step(
+        &mut self,
+        step: &'t Step,
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        match step {
+            Step::Cpu(work) => {
+                let work = Draw { law: self.law(work), id: place.draw("cpu") };
+                self.emit(Op::Cpu { work });
+            }
+            Step::Threads(work) => {
+                let work = Draw { law: self.law(work), id: place.draw("threads") };
+                self.emit(Op::Threads { work });
+            }
+            Step::Wait(length) => {
+                let length = Draw { law: self.law(length), id: place.draw("wait") };
+                self.emit(Op::Wait { length });
+            }
+            Step::Query(query) => self.query_step(query, place),
+            Step::Transaction(transaction) => {
+                self.transaction(transaction, place, model, sessions, behind);
+            }
+            Step::Cache(lookup) => self.cache(lookup, place, model, sessions, behind),
+            Step::Invalidate(invalidate) => {
+                let cache = find(&self.topology.caches, &invalidate.cache.name);
+                let keys = self.keyset(model, cache, &invalidate.keys.name);
+                self.look_into_memory(cache, place, "delete");
+                self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
+            }
+            Step::Session(which) => self.session_step(which, place, model),
+            Step::Call(call) => {
+                let timeout = self.spans.id(optional(call.timeout));
+                let at = self.emit(Op::Call { entry: Pc(0), timeout, draw: place.draw("call") });
+                let service: ServiceId = find(&self.topology.services, &call.service.name);
+                let place =
+                    Place { service: service.0 as usize, held: Vec::new(), ..place.at("call") };
+                behind.push(Behind::Call { at, call, place });
+            }
+            Step::Enqueue(enqueue) => self.enqueue(enqueue, place),
+            Step::Parallel(flows) => {
+                let first = self.forks.len();
+                self.forks.extend(flows.iter().map(|_| Pc(0)));
+                self.emit(Op::Fork { first: first as u32, count: flows.len() as u32 });
+                for (number, flow) in flows.iter().enumerate() {
+                    let place = Place { held: Vec::new(), ..place.at(number) };
+                    behind.push(Behind::Fork { slot: first + number, flow, place });
+                }
+            }
+            Step::Scatter(scatter) => {
+                let pool = find(&self.topology.pools, &scatter.pool.name);
+                let at = self.emit(Op::Scatter { pool, entry: Pc(0) });
+                behind.push(Behind::Scatter { at, scatter, place: place.clone() });
+            }
+            Step::Choose(branches) => self.choose(branches, place, model, sessions, behind),
+            Step::Repeat(repeat) => {
+                for turn in 0..repeat.times {
+                    self.flow(&repeat.flow, &place.at(turn), model, sessions, behind);
+                }
+            }
+            Step::Transfer(bytes) => {
+                let bytes = Draw { law: self.law(bytes), id: place.draw("transfer") };
+                self.emit(Op::Transfer { bytes });
+            }
+            Step::Reply(reply) => {
+                self.end_sessions(place, model, sessions);
+                let bytes = Draw { law: self.law(&reply.bytes), id: place.draw("reply") };
+                self.emit(Op::Reply { bytes, status: reply.status });
+            }
+        }
+    }
+
+    /// One statement. Within a transaction on the same pool it runs on the transaction's connection.
+    fn query_step(&mut self, query: &topology::Query, place: &Place) {
+        let pool: PoolId = find(&self.topology.pools, &query.pool.name);
+        let (dist, kind) = match (&query.read, &query.write) {
+            (Some(read), _) => (read, Statement::Read),
+            (None, write) => {
+                (write.as_ref().expect("checked: a read or a write"), Statement::Write)
+            }
+        };
+        let law = self.law(dist);
+        let write = kind == Statement::Write;
+        let fail = query.fail.0;
+        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
+        let database = &named(&self.topology.databases, database).spec;
+        let routes: Vec<Route> = match query.shard {
+            topology::Shard::All => {
+                (0..database.shards).map(|shard| Route::Shard(shard as u16)).collect()
+            }
+            topology::Shard::User => vec![self.shard_route(pool, place)],
+        };
+        for (number, route) in routes.into_iter().enumerate() {
+            let id = place.at(number).draw("query");
+            let held = place.held.last() == Some(&pool);
+            if !held {
+                self.emit(Op::Acquire { pool, route, write });
+            }
+            self.query(Draw { law, id }, kind, fail, None);
+            if !held {
+                self.emit(Op::Release);
+            }
+        }
+    }
+
+    /// The shard that a database's `shard_by` chooses.
+    fn shard_route(&self, pool: PoolId, place: &Place) -> Route {
+        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
+        match named(&self.topology.databases, database).spec.shard_by {
+            topology::ShardBy::User => Route::User,
+            topology::ShardBy::Key => Route::Random(place.draw("shard")),
+        }
+    }
+
+    /// BEGIN, the steps, COMMIT, on one connection.
+    fn transaction(
+        &mut self,
+        transaction: &'t topology::Transaction,
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
+        let route = self.shard_route(pool, place);
+        self.emit(Op::Acquire { pool, route, write: transaction.write });
+        let mark = self.constant(0.0);
+        self.query(Draw { id: place.draw("begin"), ..mark }, Statement::Mark, 0.0, None);
+        let mut within = place.at("transaction");
+        within.held.push(pool);
+        self.flow(&transaction.flow, &within, model, sessions, behind);
+        self.query(Draw { id: place.draw("commit"), ..mark }, Statement::Mark, 0.0, None);
+        self.emit(Op::Release);
+    }
+
+    /// Cache-aside: look up; on a miss do the steps and store the value.
+    fn cache(
+        &mut self,
+        lookup: &'t topology::CacheLookup,
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let cache: CacheId = find(&self.topology.caches, &lookup.cache.name);
+        let keys = self.keyset(model, cache, &lookup.keys.name);
+        let key = place.draw("key");
+        let single_flight = lookup.single_flight;
+        self.look_into_memory(cache, place, "get");
+        let get = self.emit(Op::CacheGet { cache, keys, key, hit: Pc(0), single_flight });
+        self.flow(&lookup.miss, &place.at("miss"), model, sessions, behind);
+        if lookup.write {
+            let ttl = self.spans.id(optional(lookup.ttl));
+            self.look_into_memory(cache, place, "set");
+            self.emit(Op::CacheSet { cache, keys, key, ttl, single_flight });
+        } else if single_flight {
+            self.emit(Op::CacheLand { cache, keys, key });
+        }
+        let hit = self.here();
+        self.tape[get] = Op::CacheGet { cache, keys, key, hit, single_flight };
+    }
+
+    /// A command to memory of the worker computes on the worker.
+    fn look_into_memory(&mut self, cache: CacheId, place: &Place, purpose: &str) {
+        let spec = &self.topology.caches[cache.0 as usize].spec;
+        let law = self.cache_command(spec);
+        if spec.kind == topology::CacheKind::Memory && self.laws[law.0 as usize].mean > 0.0 {
+            self.emit(Op::Cpu { work: Draw { law, id: place.draw(purpose) } });
+        }
+    }
+
+    /// A cache's key sets are those that flows use it with.
+    fn keyset(&self, model: &mut Model, cache: CacheId, name: &str) -> KeysId {
+        let keys = find(&self.topology.keys, name);
+        let keysets = &mut model.caches[cache].keysets;
+        if !keysets.contains(&keys) {
+            keysets.push(keys);
+        }
+        keys
+    }
+
+    fn session_step(&mut self, step: &topology::SessionUse, place: &Place, model: &mut Model) {
+        let session = match &step.which().of {
+            Some(session) => find(&self.topology.sessions, &session.name),
+            None => SessionId(0),
+        };
+        match step {
+            topology::SessionUse::Read(_) => {
+                self.session_store(session, place, model, Command::SessionRead);
+                self.emit(Op::SessionFound { session });
+            }
+            topology::SessionUse::Save(_) => {
+                self.session_store(session, place, model, Command::SessionSave);
+                self.emit(Op::SessionKept { session });
+            }
+            topology::SessionUse::Destroy(_) => {
+                self.session_store(session, place, model, Command::SessionDestroy);
+                self.emit(Op::SessionGone { session });
+            }
+        }
+    }
+
+    fn enqueue(&mut self, enqueue: &topology::Enqueue, place: &Place) {
+        let job: JobId = find(&self.topology.jobs, &enqueue.job.name);
+        let queue = &self.topology.jobs[job.0 as usize].spec.queue.name;
+        if let Some(cache) = &named(&self.topology.queues, queue).spec.cache {
+            let cache = find(&self.topology.caches, &cache.name);
+            self.emit(Op::Command { cache, command: Command::Push, draw: place.draw("push") });
+        }
+        self.emit(Op::Enqueue { job, draw: place.draw("job"), wait: enqueue.wait });
+    }
+
+    fn choose(
+        &mut self,
+        branches: &'t [topology::Branch],
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let choice = self.choices.len();
+        let chances: Vec<f64> = branches.iter().map(|branch| branch.share.0).collect();
+        let table = AliasTable::new(&chances);
+        self.choices.push(Choice { table, chances, targets: Vec::new() });
+        self.emit(Op::Choose { choice: choice as u32, draw: place.draw("choose") });
+        let mut targets = Vec::new();
+        let mut ends = Vec::new();
+        for (number, branch) in branches.iter().enumerate() {
+            targets.push(self.here());
+            self.flow(&branch.flow, &place.at(number), model, sessions, behind);
+            ends.push(self.emit(Op::Jump { to: Pc(0) }));
+        }
+        let to = self.here();
+        for end in ends {
+            self.tape[end] = Op::Jump { to };
+        }
+        self.choices[choice].targets = targets;
+    }
+}

@@ -1,0 +1,321 @@
+//! From a checked topology to a model: names become numbers, quantities ticks, flows a tape.
+//!
+//! Compiling cannot fail: what could be wrong has been said by `topology::load`.
+
+mod components;
+mod flow;
+mod prices;
+mod workload;
+
+use super::ids::*;
+use super::tape::{DrawId, Op, Pc, Spans};
+use super::{CompiledLaw, Model, Station, StationKind, demand};
+use crate::kernel::{Dense, Id};
+use crate::topology::{self, Named, Topology};
+use crate::units::Duration;
+use crate::variate::{AliasTable, Law};
+
+/// Compiles a checked topology.
+///
+/// # Panics
+/// If the topology was not checked: a name that is not there, a share that cannot be.
+pub fn compile(topology: &Topology) -> Model {
+    let mut compiler = Compiler::new(topology);
+    compiler.name_stations();
+    let workload = workload::workload(topology, &mut compiler);
+    let mut model = Model {
+        title: topology.title.clone().unwrap_or_default(),
+        plan: workload::plan(&topology.run),
+        client: workload::client(topology, &workload, &mut compiler),
+        workload,
+        regions: compiler.regions(),
+        routes: compiler.routes(),
+        homes: AliasTable::new(&compiler.home_shares()),
+        home_shares: compiler.home_shares(),
+        links: compiler.links(),
+        services: compiler.services(),
+        pools: compiler.pools(),
+        databases: compiler.databases(),
+        caches: compiler.caches(),
+        keys: compiler.keys(),
+        cdns: compiler.cdns(),
+        sessions: compiler.sessions(),
+        guards: compiler.guards(),
+        limits: compiler.limits(),
+        queues: compiler.queues(),
+        jobs: compiler.jobs(),
+        operations: Dense::default(),
+        mix: AliasTable::new(&[1.0]),
+        tape: Vec::new(),
+        forks: Vec::new(),
+        choices: Vec::new(),
+        laws: Dense::default(),
+        spans: Spans::default(),
+        stations: Dense::default(),
+        costs: compiler.costs(),
+        objectives: topology.objectives.clone(),
+        assumptions: topology.assume.clone(),
+    };
+    flow::operations(&mut compiler, &mut model);
+    model.laws = Dense::new(compiler.laws);
+    model.spans = compiler.spans;
+    model.tape = compiler.tape;
+    model.forks = compiler.forks;
+    model.choices = compiler.choices;
+    model.stations = compiler.stations;
+    demand::settle_caches(&mut model);
+    workload::warm_sessions(&mut model);
+    model
+}
+
+/// What the parts of the compiler share.
+pub(super) struct Compiler<'t> {
+    topology: &'t Topology,
+    laws: Vec<CompiledLaw>,
+    spans: Spans,
+    tape: Vec<Op>,
+    forks: Vec<Pc>,
+    choices: Vec<super::Choice>,
+    stations: Dense<StationId, Station>,
+    /// Pools that session stores open for themselves: (session, service).
+    own_pools: Vec<(usize, usize)>,
+}
+
+impl<'t> Compiler<'t> {
+    fn new(topology: &'t Topology) -> Compiler<'t> {
+        Compiler {
+            topology,
+            // Law 0 is no time at all: the diagonal of routes, absent hops.
+            laws: vec![CompiledLaw::new(Law::Constant(0.0))],
+            spans: Spans::default(),
+            tape: Vec::new(),
+            forks: Vec::new(),
+            choices: Vec::new(),
+            stations: Dense::default(),
+            own_pools: own_pools(topology),
+        }
+    }
+
+    /// The number of a distribution.
+    fn law<Q>(&mut self, dist: &topology::Dist<Q>) -> LawId {
+        self.add_law(law_of(&dist.law))
+    }
+
+    fn add_law(&mut self, law: Law) -> LawId {
+        if let Some(known) = self.laws.iter().position(|known| known.law == law) {
+            return LawId(known as u32);
+        }
+        self.laws.push(CompiledLaw::new(law));
+        LawId(self.laws.len() as u32 - 1)
+    }
+
+    /// The region that something stands in: the one it names, or the only one.
+    fn region(&self, name: &Option<topology::Ref<topology::Region>>) -> RegionId {
+        match name {
+            Some(name) => find(&self.topology.regions, &name.name),
+            None => RegionId(0),
+        }
+    }
+
+    /// The station of a component.
+    fn station(&self, path: &str) -> StationId {
+        let found = self.stations.enumerate().find(|(_, station)| station.path == path);
+        found.unwrap_or_else(|| panic!("`{path}` has a station")).0
+    }
+
+    /// Every component as measurements know it, sorted by path, so that the order of the file does
+    /// not matter.
+    fn name_stations(&mut self) {
+        let mut all = vec![
+            station("network", StationKind::Network, 0.0),
+            station("users", StationKind::Client, 0.0),
+        ];
+        self.computing_stations(&mut all);
+        self.storing_stations(&mut all);
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        self.stations = Dense::new(all);
+    }
+
+    fn computing_stations(&self, all: &mut Vec<Station>) {
+        let topology = self.topology;
+        for service in &topology.services {
+            let spec = &service.spec;
+            let most = f64::from(most_instances(spec));
+            let path = format!("service.{}", service.name);
+            let uses_threads = topology.steps().iter().any(|(at, step)| {
+                *at == Some(service.name.as_str())
+                    && matches!(step.value, topology::Step::Threads(_))
+            });
+            // Each loop can compute on one core, and so can each thread.
+            let each = if uses_threads { 1 + spec.threads } else { 1 };
+            let cores = spec.cores.min(f64::from(spec.workers * each)) * most;
+            if uses_threads {
+                let threads = f64::from(spec.workers * spec.threads) * most;
+                all.push(station(&format!("{path}.threads"), StationKind::Threads, threads));
+            }
+            all.push(station(&path, StationKind::Service, cores));
+        }
+        for queue in &topology.queues {
+            let slots = f64::from(queue.spec.processes * queue.spec.concurrency);
+            all.push(station(&format!("queue.{}", queue.name), StationKind::Queue, slots));
+        }
+        for guard in &topology.guards {
+            all.push(station(&format!("guard.{}", guard.name), StationKind::Guard, 0.0));
+        }
+        for limit in &topology.limits {
+            all.push(station(&format!("limit.{}", limit.name), StationKind::Limit, 0.0));
+        }
+        for link in &topology.links {
+            all.push(station(&format!("link.{}", link.name), StationKind::Link, 1.0));
+        }
+    }
+
+    fn storing_stations(&self, all: &mut Vec<Station>) {
+        let topology = self.topology;
+        for pool in &topology.pools {
+            let service = named(&topology.services, &pool.spec.service.name);
+            let database = named(&topology.databases, &pool.spec.database.name);
+            let workers = f64::from(most_instances(&service.spec) * service.spec.workers);
+            let replicas = match pool.spec.reads {
+                topology::Reads::Primary => 0,
+                topology::Reads::Replicas => database.spec.replicas,
+            };
+            let replica_size = pool.spec.replica_size.unwrap_or(pool.spec.size);
+            let each = pool.spec.size + replicas * replica_size;
+            let size = workers * f64::from(database.spec.shards) * f64::from(each);
+            all.push(station(&format!("pool.{}", pool.name), StationKind::Pool, size));
+        }
+        for (session, service) in &self.own_pools {
+            let spec = &topology.services[*service].spec;
+            let workers = f64::from(most_instances(spec) * spec.workers);
+            let own =
+                own_pool(&topology.sessions[*session].spec).expect("listed because it has one");
+            let path = own_pool_path(topology, *session, *service);
+            // One pool for each shard, as everywhere.
+            let shards = named(&topology.databases, &own.database.name).spec.shards;
+            let size = workers * f64::from(shards * own.size);
+            all.push(station(&path, StationKind::Pool, size));
+        }
+        for database in &topology.databases {
+            let spec = &database.spec;
+            let path = format!("database.{}", database.name);
+            let primaries = spec.cores * f64::from(spec.shards);
+            if spec.replicas > 0 {
+                let replicas = primaries * f64::from(spec.replicas);
+                all.push(station(&format!("{path}.replicas"), StationKind::Database, replicas));
+            }
+            all.push(station(&path, StationKind::Database, primaries));
+        }
+        for cache in &topology.caches {
+            let nodes = match cache.spec.kind {
+                topology::CacheKind::Redis => f64::from(cache.spec.nodes),
+                topology::CacheKind::Memory => 0.0,
+            };
+            all.push(station(&format!("cache.{}", cache.name), StationKind::Cache, nodes));
+        }
+        for cdn in &topology.cdns {
+            all.push(station(&format!("cdn.{}", cdn.name), StationKind::Cdn, 0.0));
+        }
+        for session in &topology.sessions {
+            all.push(station(&format!("session.{}", session.name), StationKind::Session, 0.0));
+        }
+    }
+}
+
+fn station(path: &str, kind: StationKind, capacity: f64) -> Station {
+    Station { path: path.into(), kind, capacity }
+}
+
+/// The most instances that a service can have.
+fn most_instances(spec: &topology::Service) -> u32 {
+    spec.autoscale.as_ref().map_or(spec.instances, |scaling| scaling.max.max(spec.instances))
+}
+
+/// Session stores that open a pool of their own, with each service that uses them.
+fn own_pools(topology: &Topology) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (session, spec) in topology.sessions.iter().enumerate() {
+        if own_pool(&spec.spec).is_none() {
+            continue;
+        }
+        for (service, at) in topology.services.iter().enumerate() {
+            let before = at.spec.before.iter().any(|before| {
+                before.section == topology::Section::Session && before.name == spec.name
+            });
+            let by_hand = topology.steps().iter().any(|(on, step)| match &step.value {
+                topology::Step::Session(usage) => {
+                    let meant = usage.which().of.as_ref().is_none_or(|of| of.name == spec.name);
+                    meant && *on == Some(at.name.as_str())
+                }
+                _ => false,
+            });
+            if before || by_hand {
+                found.push((session, service));
+            }
+        }
+    }
+    found
+}
+
+fn own_pool(session: &topology::Session) -> Option<&topology::OwnPool> {
+    match &session.store {
+        topology::SessionStore::Postgres(store) => store.own.as_ref(),
+        _ => None,
+    }
+}
+
+/// What such a pool is called.
+fn own_pool_path(topology: &Topology, session: usize, service: usize) -> String {
+    let session = &topology.sessions[session].name;
+    match topology.services.len() {
+        1 => format!("pool.{session}-own"),
+        _ => format!("pool.{session}-own-{}", topology.services[service].name),
+    }
+}
+
+/// The number of a component by its name.
+fn find<T, I: Id>(all: &[Named<T>], name: &str) -> I {
+    let found = all.iter().position(|one| one.name == name);
+    I::from_index(found.expect("the checker has looked names up"))
+}
+
+/// A component by its name.
+fn named<'a, T>(all: &'a [Named<T>], name: &str) -> &'a Named<T> {
+    all.iter().find(|one| one.name == name).expect("the checker has looked names up")
+}
+
+/// A law as written, as a law to draw from.
+fn law_of(written: &topology::Law) -> Law {
+    use crate::topology::Law as Written;
+    match written {
+        Written::Constant(value) => Law::Constant(*value),
+        Written::Uniform { low, high } => Law::Uniform { low: *low, high: *high },
+        Written::Exponential { mean } => Law::Exponential { mean: *mean },
+        Written::Erlang { stages, mean } => Law::Erlang { stages: *stages, mean: *mean },
+        Written::Gamma { mean, cv } => Law::Gamma { mean: *mean, cv: *cv },
+        Written::Lognormal { mean, cv } => Law::Lognormal { mean: *mean, cv: *cv },
+        Written::LognormalQuantiles { median, p99 } => {
+            Law::lognormal_from_median_and_p99(*median, *p99).expect("checked: median below p99")
+        }
+        Written::Weibull { mean, shape } => Law::Weibull { mean: *mean, shape: *shape },
+        Written::Pareto { minimum, shape } => Law::Pareto { minimum: *minimum, shape: *shape },
+        Written::Hyperexponential { mean, cv } => Law::Hyperexponential { mean: *mean, cv: *cv },
+        Written::Empirical(points) => Law::Empirical(points.clone()),
+        Written::Mixture(parts) => {
+            Law::Mixture(parts.iter().map(|(share, law)| (*share, law_of(law))).collect())
+        }
+    }
+}
+
+/// The random numbers of an operation of the tape, from its path in the file (FNV-1a).
+fn draw_id(path: &str) -> DrawId {
+    let hash = path.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    DrawId((hash ^ (hash >> 32)) as u32)
+}
+
+/// An optional duration; the language's "for ever" is none.
+fn optional(length: Option<Duration>) -> Option<Duration> {
+    length.filter(|length| *length != Duration::FOREVER)
+}

@@ -1,0 +1,178 @@
+//! Who comes and when, how long is measured, how users behave.
+
+use super::super::ids::LawId;
+use super::super::{Client, Curve, Model, Plan, Retry, Workload};
+use super::Compiler;
+use crate::component::backoff::Backoff;
+use crate::topology::{self, Topology};
+use crate::units::{Duration, Ratio};
+
+pub(super) fn plan(run: &topology::Run) -> Plan {
+    Plan {
+        warmup: run.warmup,
+        duration: run.duration,
+        window: run.window,
+        replications: run.replications,
+        seed: run.seed,
+        confidence: run.confidence.0,
+        max_events: run.max_events,
+        max_memory_bytes: run.max_memory.0 as u64,
+        max_wall: run.max_wall,
+        attribution_every: run.attribution_every.min(u64::from(u32::MAX)) as u32,
+        warm_caches: run.start.caches == topology::Warmth::Warm,
+        warm_sessions: run.start.sessions == topology::Warmth::Warm,
+        full_pools: run.start.pools == topology::Fill::Full,
+    }
+}
+
+pub(super) fn workload(topology: &Topology, compiler: &mut Compiler) -> Workload {
+    let warmup = topology.run.warmup;
+    if let Some(users) = &topology.users {
+        let stages: Vec<_> =
+            users.stages.iter().map(|stage| (stage.length, stage.to as f64)).collect();
+        let mut population = curve(users.population as f64, &stages);
+        if users.ramp > Duration::ZERO {
+            for knot in &mut population.knots {
+                knot.0 += users.ramp;
+            }
+            population.knots.insert(0, (Duration::ZERO, 0.0));
+        }
+        if let Some(spike) = &users.spike {
+            add_spike(&mut population, warmup + spike.at, spike.length, spike.times);
+        }
+        let memoryless = matches!(users.think.law, topology::Law::Exponential { .. });
+        return Workload::Closed { think: compiler.law(&users.think), memoryless, population };
+    }
+    let arrivals = topology.arrivals.as_ref().expect("the checker asks for a workload");
+    let stages: Vec<_> = arrivals.stages.iter().map(|stage| (stage.length, stage.to.0)).collect();
+    let mut rate = curve(arrivals.rate.map_or(0.0, |rate| rate.0), &stages);
+    if let Some(spike) = &arrivals.spike {
+        add_spike(&mut rate, warmup + spike.at, spike.length, spike.times);
+    }
+    rate.wave = arrivals.sinusoid.as_ref().map(|wave| (wave.period, wave.amplitude.0));
+    let even = arrivals.process == topology::Process::Even;
+    Workload::Open { rate, even, users: arrivals.users as u32 }
+}
+
+/// Straight lines from stage to stage, as in k6: each stage ends at its target.
+fn curve(start: f64, stages: &[(Duration, f64)]) -> Curve {
+    let mut knots = vec![(Duration::ZERO, start)];
+    let mut at = Duration::ZERO;
+    for (length, target) in stages {
+        at += *length;
+        knots.push((at, *target));
+    }
+    Curve { knots, wave: None }
+}
+
+/// A sudden multiple of the load: jumps are two knots at one time.
+fn add_spike(curve: &mut Curve, at: Duration, length: Duration, times: f64) {
+    let end = at + length;
+    let (before, after) = (curve.at(at), curve.at(end));
+    let mut knots: Vec<_> = curve.knots.iter().copied().filter(|knot| knot.0 <= at).collect();
+    knots.push((at, before));
+    knots.push((at, before * times));
+    let inside = curve.knots.iter().filter(|knot| knot.0 > at && knot.0 < end);
+    knots.extend(inside.map(|knot| (knot.0, knot.1 * times)));
+    knots.push((end, after * times));
+    knots.push((end, after));
+    knots.extend(curve.knots.iter().copied().filter(|knot| knot.0 > end));
+    curve.knots = knots;
+}
+
+pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Compiler) -> Client {
+    let (visit, returning) = match (&topology.users, &topology.arrivals) {
+        (Some(users), _) => (users.visit, users.returning),
+        (None, Some(arrivals)) => (arrivals.visit, arrivals.returning),
+        (None, None) => (None, Ratio(0.0)),
+    };
+    Client {
+        patience: patience(topology).map(|dist| compiler.law(dist)),
+        // Without a number every user has an address of their own, however many there are.
+        addresses: topology
+            .client
+            .addresses
+            .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
+        visit_chance: visit_chance(topology, workload, visit),
+        returning_chance: returning.0,
+        retry: retry(&topology.client.retry),
+    }
+}
+
+/// How long users wait, unless that is always longer than the run.
+fn patience(topology: &Topology) -> Option<&topology::Dist> {
+    let end = topology.run.warmup + topology.run.duration;
+    topology.client.patience.as_ref().filter(|dist| match dist.law {
+        topology::Law::Constant(seconds) => Duration::from_secs_f64(seconds) <= end,
+        _ => true,
+    })
+}
+
+/// A visit is a geometric number of requests: its mean length over the mean time between requests of
+/// a user.
+fn visit_chance(topology: &Topology, workload: &Workload, visit: Option<Duration>) -> f64 {
+    let Some(visit) = visit else { return 0.0 };
+    let between_s = match (workload, &topology.users) {
+        (Workload::Open { rate, users, .. }, _) => {
+            f64::from(*users) / rate.mean(topology.run.warmup + topology.run.duration)
+        }
+        (_, Some(users)) => super::law_of(&users.think.law).mean(),
+        (_, None) => unreachable!("closed populations are users"),
+    };
+    (between_s / visit.seconds()).min(1.0)
+}
+
+fn retry(written: &topology::Retry) -> Option<Retry> {
+    match written {
+        topology::Retry::Never => None,
+        topology::Retry::Fixed(fixed) => Some(Retry {
+            on: fixed.on.clone(),
+            share: fixed.share.0,
+            attempts: fixed.attempts,
+            backoff: Backoff::Exponential {
+                base: fixed.delay,
+                cap: fixed.delay,
+                spread: fixed.jitter.0,
+            },
+            honour_retry_after: fixed.honour_retry_after,
+            retry_after_jitter: fixed.jitter.0,
+        }),
+        topology::Retry::Exponential(law) => {
+            let (base, cap) = (law.base, law.cap);
+            Some(Retry {
+                on: law.on.clone(),
+                share: law.share.0,
+                attempts: law.attempts,
+                backoff: match law.jitter {
+                    topology::Jitter::None => Backoff::Exponential { base, cap, spread: 0.0 },
+                    topology::Jitter::Full => Backoff::FullJitter { base, cap },
+                    topology::Jitter::Equal => Backoff::EqualJitter { base, cap },
+                    topology::Jitter::Decorrelated => Backoff::Decorrelated { base, cap },
+                },
+                honour_retry_after: law.honour_retry_after,
+                retry_after_jitter: 0.0,
+            })
+        }
+    }
+}
+
+/// Sessions that are alive at the start: as many as logins x TTL give (Little's law), and at least
+/// one for every user.
+pub(super) fn warm_sessions(model: &mut Model) {
+    if !model.plan.warm_sessions {
+        return;
+    }
+    let rate = model.nominal_rate().0;
+    let client = &model.client;
+    let logins: f64 = model.operations.iter().filter(|one| one.login).map(|one| one.share).sum();
+    let fresh = client.visit_chance * (1.0 - client.returning_chance);
+    let there = f64::from(model.users());
+    for session in model.sessions.iter_mut() {
+        let guests = if session.save_uninitialized { session.guests } else { 0.0 };
+        let made = rate * (logins + (1.0 - logins) * (fresh * (1.0 - session.guests) + guests));
+        session.warm = (made * session.ttl.seconds()).max(there) as u64;
+    }
+}
+
+/// No time at all: law 0.
+pub(super) const NO_TIME: LawId = LawId(0);

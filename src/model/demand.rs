@@ -1,0 +1,574 @@
+//! What each operation asks of each component, before anything is run: service demands, and the
+//! bounds on throughput and response that follow from them (Denning and Buzen 1978).
+//!
+//! The tape only jumps forward, so one pass in order, carrying the expected number of visits, is
+//! exact given the hit ratios; those are predicted from theory and found by iteration, since what a
+//! cache is asked can depend on what another one misses.
+
+use std::collections::BTreeMap;
+
+use super::ids::*;
+use super::tape::{Op, Pc, Statement};
+use super::{Model, Workload};
+use crate::kernel::Dense;
+use crate::theory;
+use crate::units::Duration;
+
+/// The expected use of every component by one request.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// Server time at each component (s), for a request of the mix.
+    pub service_s: Dense<StationId, f64>,
+    /// Visits to each component.
+    pub visits: Dense<StationId, f64>,
+    /// Time outside of any component with servers: network, storage, other people's services (s).
+    pub elsewhere_s: f64,
+    /// From the request to the answer if nobody waits (s): of what happens side by side the longest
+    /// on average, and nothing that comes after the answer.
+    pub response_s: f64,
+    /// Predicted hit ratio of each cache's key sets, by (cache, key set).
+    pub hits: BTreeMap<(u32, u32), f64>,
+    /// Predicted hit ratio of each CDN.
+    pub edge_hits: Vec<f64>,
+    /// Bytes of answers.
+    pub bytes: f64,
+}
+
+/// What follows from the demands for the workload of the file.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Requests a second if nothing ever waited.
+    pub offered_per_s: f64,
+    /// The component that limits throughput, and the largest throughput it allows (1/s).
+    pub bottleneck: Option<(StationId, f64)>,
+    /// The least mean response time (s): nobody waits. Of branches side by side it takes the largest
+    /// mean, which the mean of the slowest is never below.
+    pub response_s: f64,
+    /// Closed populations: users at which the bottleneck's bound meets the light-load bound.
+    pub knee_users: Option<f64>,
+}
+
+/// The demand of one operation, or of the mix.
+pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
+    let mut hits = BTreeMap::new();
+    let mut edge_hits = vec![0.9; model.cdns.len()];
+    // The mix decides how often caches are asked; three rounds settle what depends on misses.
+    for _ in 0..3 {
+        let walk = Walk::over(model, None, &hits, &edge_hits);
+        (hits, edge_hits) = walk.predict_hits();
+    }
+    let walk = Walk::over(model, operation, &hits, &edge_hits);
+    let response_s = walk.response_s();
+    Demand {
+        response_s,
+        service_s: walk.service_s,
+        visits: walk.visits,
+        elsewhere_s: walk.elsewhere_s,
+        bytes: walk.bytes,
+        hits,
+        edge_hits,
+    }
+}
+
+/// Sets how often each cache is asked, which decides its warm state.
+pub fn settle_caches(model: &mut Model) {
+    let found = demand(model, None);
+    let walk = Walk::over(model, None, &found.hits, &found.edge_hits);
+    let rate = model.nominal_rate().0;
+    let gets = walk.gets.clone();
+    let edges = walk.edges.clone();
+    for cache in 0..model.caches.len() {
+        let id = CacheId(cache as u32);
+        let traffic = model.caches[id].keysets.iter().map(|keys| {
+            let (weight, ttl) = gets.get(&(cache as u32, keys.0)).copied().unwrap_or((0.0, None));
+            (weight * rate, ttl)
+        });
+        model.caches[id].traffic = traffic.collect();
+    }
+    for (cdn, weight) in edges.iter().enumerate() {
+        model.cdns[CdnId(cdn as u32)].rate_per_s = weight * rate;
+    }
+}
+
+impl Demand {
+    /// Demand over servers: how long one request of the mix keeps the whole component busy (s).
+    pub fn load_s(&self, model: &Model, station: StationId) -> f64 {
+        let capacity = model.stations[station].capacity;
+        if capacity > 0.0 { self.service_s[station] / capacity } else { 0.0 }
+    }
+    /// Components in the order in which they saturate as load grows, with the request rate at which
+    /// each does (1/s).
+    pub fn saturation(&self, model: &Model) -> Vec<(StationId, f64)> {
+        let mut order: Vec<(StationId, f64)> = model
+            .stations
+            .ids()
+            .filter(|id| self.load_s(model, *id) > 0.0)
+            .map(|id| (id, 1.0 / self.load_s(model, id)))
+            .collect();
+        order.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+        order
+    }
+    /// What follows for the model's workload.
+    pub fn bounds(&self, model: &Model) -> Bounds {
+        let response_s = self.response_s;
+        let bottleneck = self.saturation(model).first().copied();
+        let knee_users = match (&model.workload, bottleneck) {
+            (Workload::Closed { think, .. }, Some((_, most))) => {
+                Some(most * (model.laws[*think].mean + response_s))
+            }
+            _ => None,
+        };
+        Bounds { offered_per_s: model.nominal_rate().0, bottleneck, response_s, knee_users }
+    }
+}
+
+/// One pass over the tape with expected visits.
+struct Walk<'m> {
+    model: &'m Model,
+    hits: &'m BTreeMap<(u32, u32), f64>,
+    edge_hits: &'m [f64],
+    service_s: Dense<StationId, f64>,
+    visits: Dense<StationId, f64>,
+    elsewhere_s: f64,
+    bytes: f64,
+    /// Lookups per request by (cache, keys), with the time to live of what is stored.
+    gets: BTreeMap<(u32, u32), (f64, Option<Duration>)>,
+    edges: Vec<f64>,
+    /// Where to go on.
+    front: BTreeMap<Pc, Visit>,
+    /// Time that passes in each strand of what happens side by side (s); the first one is the
+    /// request's own.
+    strands_s: Vec<f64>,
+    /// Where strands part.
+    partings: Vec<Parting>,
+    /// The visits to the operation that is being looked at.
+    weight: f64,
+    /// See [`Visit::awaited`], of that operation.
+    awaited: f64,
+    /// See [`Visit::strand`], of that operation.
+    strand: usize,
+}
+
+/// Where to go on.
+struct Visit {
+    /// Expected visits.
+    weight: f64,
+    /// Those of them whose request has not been answered yet: somebody waits.
+    awaited: f64,
+    /// In which strand.
+    strand: usize,
+    service: Option<ServiceId>,
+    /// The pools whose connections are held.
+    held: Vec<PoolId>,
+}
+
+/// A strand parts into several, and goes on when the last of these has ended.
+struct Parting {
+    from: usize,
+    into: std::ops::Range<usize>,
+    /// Branches that each of these strands stands for.
+    alike: f64,
+}
+
+impl<'m> Walk<'m> {
+    fn over(
+        model: &'m Model,
+        operation: Option<OperationId>,
+        hits: &'m BTreeMap<(u32, u32), f64>,
+        edge_hits: &'m [f64],
+    ) -> Walk<'m> {
+        let zeros: Dense<StationId, f64> = model.stations.iter().map(|_| 0.0).collect();
+        let mut walk = Walk {
+            model,
+            hits,
+            edge_hits,
+            service_s: zeros.clone(),
+            visits: zeros,
+            elsewhere_s: 0.0,
+            bytes: 0.0,
+            gets: BTreeMap::new(),
+            edges: vec![0.0; model.cdns.len()],
+            front: BTreeMap::new(),
+            strands_s: vec![0.0],
+            partings: Vec::new(),
+            weight: 0.0,
+            awaited: 0.0,
+            strand: 0,
+        };
+        for (id, one) in model.operations.enumerate() {
+            let weight = match operation {
+                Some(wanted) => f64::from(u8::from(wanted == id)),
+                None => one.share,
+            };
+            let visit =
+                Visit { weight, awaited: weight, strand: 0, service: None, held: Vec::new() };
+            walk.front.insert(one.entry, visit);
+        }
+        while let Some((pc, visit)) = walk.front.pop_first() {
+            if visit.weight > 0.0 {
+                (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
+                walk.strand = visit.strand;
+                walk.visit(pc, visit.weight, visit.service, visit.held);
+            }
+        }
+        walk
+    }
+
+    /// Time in the request's own strand, and in the longest strand of every parting.
+    fn response_s(&self) -> f64 {
+        let mut strands_s = self.strands_s.clone();
+        // A strand parts after it has come from its own parting: inner ones are settled first.
+        for parting in self.partings.iter().rev() {
+            let longest = strands_s[parting.into.clone()].iter().copied().fold(0.0, f64::max);
+            strands_s[parting.from] += longest / parting.alike;
+        }
+        strands_s[0]
+    }
+
+    /// Goes on in strands of their own, each of which stands for `alike` branches.
+    fn part(
+        &mut self,
+        entries: &[Pc],
+        alike: f64,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[PoolId],
+    ) {
+        let (from, first) = (self.strand, self.strands_s.len());
+        self.strands_s.resize(first + entries.len(), 0.0);
+        for (strand, entry) in (first..).zip(entries) {
+            self.strand = strand;
+            self.go(*entry, weight * alike, service, held);
+        }
+        self.strand = from;
+        self.partings.push(Parting { from, into: first..first + entries.len(), alike });
+    }
+
+    fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[PoolId]) {
+        let strand = self.strand;
+        let fresh = || Visit { weight: 0.0, awaited: 0.0, strand, service, held: held.to_vec() };
+        let entry = self.front.entry(pc).or_insert_with(fresh);
+        entry.weight += weight;
+        entry.awaited += self.awaited * (weight / self.weight);
+    }
+
+    fn mean(&self, law: LawId) -> f64 {
+        self.model.laws[law].mean
+    }
+
+    /// Time passes for a request that holds these pools.
+    fn pass(&mut self, seconds: f64, weight: f64, held: &[PoolId]) {
+        self.strands_s[self.strand] += self.awaited * seconds;
+        for pool in held {
+            let station = self.model.pools[*pool].station;
+            self.service_s[station] += weight * seconds;
+        }
+    }
+
+    fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[PoolId]) {
+        self.service_s[station] += weight * seconds;
+        self.visits[station] += weight;
+        self.pass(seconds, weight, held);
+    }
+
+    fn elsewhere(&mut self, seconds: f64, weight: f64, held: &[PoolId]) {
+        self.elsewhere_s += weight * seconds;
+        self.pass(seconds, weight, held);
+    }
+
+    fn visit(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, mut held: Vec<PoolId>) {
+        let model = self.model;
+        let next = Pc(pc.0 + 1);
+        match model.tape[pc.0 as usize] {
+            Op::Edge { cdn, hit, .. } => return self.edge(cdn, hit, next, weight),
+            Op::Enter { service: to, .. } => {
+                let spec = &model.services[to];
+                let way = match service {
+                    Some(from) => self.mean(model.route(model.services[from].region, spec.region)),
+                    None => self.way_to_users(spec.region),
+                };
+                self.elsewhere(way + 2.0 * self.mean(spec.hop), weight, &held);
+                self.visits[spec.station] += weight;
+                return self.go(next, weight, Some(to), &held);
+            }
+            Op::Cpu { work } => {
+                let spec = &model.services[service.expect("computing happens in a service")];
+                let seconds = self.mean(work.law);
+                self.service_s[spec.station] += weight * seconds;
+                self.pass(seconds, weight, &held);
+            }
+            Op::Threads { work } => {
+                let spec = &model.services[service.expect("threads belong to a service")];
+                self.serve(spec.threads_station, self.mean(work.law), weight, &held);
+                if spec.contended {
+                    self.service_s[spec.station] += weight * self.mean(work.law);
+                }
+            }
+            Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
+            Op::Acquire { pool, .. } => {
+                self.visits[model.pools[pool].station] += weight;
+                held.push(pool);
+            }
+            Op::Query { work, kind, slowed_by, .. } => {
+                let pool = *held.last().expect("a statement runs on a connection");
+                let slowed = slowed_by.map_or(1.0, |session| self.slowdown(session));
+                self.statement(pool, self.mean(work.law) * slowed, kind, weight, &held);
+            }
+            Op::Release => {
+                held.pop();
+            }
+            Op::CacheGet { cache, keys, hit, .. } => {
+                self.command(cache, weight, service, &held);
+                self.gets.entry((cache.0, keys.0)).or_insert((0.0, None)).0 += weight;
+                let ratio = self.hits.get(&(cache.0, keys.0)).copied().unwrap_or(0.5);
+                self.go(hit, weight * ratio, service, &held);
+                return self.go(next, weight * (1.0 - ratio), service, &held);
+            }
+            Op::CacheSet { cache, keys, ttl, .. } => {
+                self.command(cache, weight, service, &held);
+                let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, None));
+                entry.1 = model.span(ttl);
+            }
+            Op::CacheDelete { cache, .. } | Op::Command { cache, .. } => {
+                self.command(cache, weight, service, &held);
+            }
+            Op::SessionSeek { session, none, .. } => {
+                let fresh = self.fresh() * (1.0 - model.sessions[session].guests);
+                let skips = model.sessions[session].guests + fresh;
+                self.go(none, weight * skips, service, &held);
+                return self.go(next, weight * (1.0 - skips), service, &held);
+            }
+            Op::SessionEnd { session, touch, nothing } => {
+                let spec = &model.sessions[session];
+                let saves = self.fresh() * (1.0 - spec.guests)
+                    + if spec.save_uninitialized { spec.guests } else { 0.0 };
+                let rest = 1.0 - self.fresh() * (1.0 - spec.guests) - spec.guests;
+                let touches = if spec.touch { rest } else { 0.0 };
+                self.go(touch, weight * touches, service, &held);
+                self.go(nothing, weight * (1.0 - saves - touches), service, &held);
+                return self.go(next, weight * saves, service, &held);
+            }
+            Op::Fork { first, count } => {
+                let branches = first as usize..(first + count) as usize;
+                self.part(&model.forks[branches], 1.0, weight, service, &held);
+            }
+            Op::Scatter { pool, entry } => {
+                let shards = model.databases[model.pools[pool].database].shards;
+                self.part(&[entry], f64::from(shards), weight, service, &[]);
+            }
+            Op::Call { entry, .. } => self.go(entry, weight, service, &held),
+            Op::Choose { choice, .. } => {
+                let choice = &model.choices[choice as usize];
+                for (target, chance) in choice.targets.iter().zip(&choice.chances) {
+                    self.go(*target, weight * chance, service, &held);
+                }
+                return;
+            }
+            Op::Jump { to } => return self.go(to, weight, service, &held),
+            Op::Enqueue { job, wait, .. } => {
+                let spec = &model.jobs[job];
+                let seconds = self.mean(spec.work);
+                let station = model.queues[spec.queue].station;
+                // With all places of a process taken, jobs share its cores and take longer.
+                let queue = &model.queues[spec.queue];
+                let crowd = f64::from(queue.concurrency) * spec.cpu_share / queue.cores;
+                self.service_s[station] += weight * seconds * crowd.max(1.0);
+                self.visits[station] += weight;
+                if wait {
+                    self.elsewhere(seconds, weight, &held);
+                }
+            }
+            Op::Transfer { bytes } => {
+                self.link(service, self.mean(bytes.law), weight, &held);
+            }
+            Op::Reply { bytes, .. } => {
+                self.bytes += weight * self.mean(bytes.law);
+                self.link(service, self.mean(bytes.law), weight, &held);
+                self.awaited = 0.0;
+            }
+            Op::End | Op::Refuse => return,
+            Op::Limit { limit, .. } => self.visits[model.limits[limit].station] += weight,
+            Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
+            Op::CacheLand { .. } => {}
+            Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
+        }
+        self.go(next, weight, service, &held);
+    }
+
+    /// An edge answers what it has; for the rest it lies on the user's way to the service.
+    fn edge(&mut self, cdn: CdnId, hit: Pc, next: Pc, weight: f64) {
+        let model = self.model;
+        let ratio = self.edge_hits[cdn.0 as usize];
+        let edge = self.mean(model.cdns[cdn].edge);
+        let whole = match model.tape[next.0 as usize] {
+            Op::Enter { service, .. } => self.way_to_users(model.services[service].region),
+            _ => 0.0,
+        };
+        let beyond = (edge - whole).max(0.0);
+        self.edges[cdn.0 as usize] += weight;
+        self.visits[model.cdns[cdn].station] += weight;
+        self.elsewhere(edge * ratio + beyond * (1.0 - ratio), weight, &[]);
+        self.go(hit, weight * ratio, None, &[]);
+        self.go(next, weight * (1.0 - ratio), None, &[]);
+    }
+
+    /// Mean round trip between users and a region.
+    fn way_to_users(&self, region: RegionId) -> f64 {
+        let model = self.model;
+        let ids = model.regions.enumerate();
+        ids.map(|(home, spec)| {
+            let way = self.mean(spec.access) + self.mean(model.route(home, region));
+            way * model.homes_share(home)
+        })
+        .sum()
+    }
+
+    /// The chance that a request brings no session.
+    fn fresh(&self) -> f64 {
+        let client = &self.model.client;
+        let logins: f64 =
+            self.model.operations.iter().filter(|one| one.login).map(|one| one.share).sum();
+        logins + (1.0 - logins) * client.visit_chance * (1.0 - client.returning_chance)
+    }
+
+    fn slowdown(&self, session: SessionId) -> f64 {
+        let spec = &self.model.sessions[session];
+        spec.growth.map_or(1.0, |law| law.multiplier(spec.warm))
+    }
+
+    fn statement(
+        &mut self,
+        pool: PoolId,
+        seconds: f64,
+        kind: Statement,
+        weight: f64,
+        held: &[PoolId],
+    ) {
+        let model = self.model;
+        let spec = &model.pools[pool];
+        let database = &model.databases[spec.database];
+        let region = model.services[spec.service].region;
+        let rtt = self.mean(database.rtt) + self.mean(model.route(region, database.region));
+        self.elsewhere(rtt + seconds * (1.0 - database.cpu_share), weight, held);
+        let cpu = seconds * database.cpu_share;
+        let to_replica = kind == Statement::Read && spec.replica_config.is_some();
+        let station = if to_replica { database.replica_station } else { database.station };
+        self.serve(station, cpu, weight, held);
+        if kind == Statement::Write && database.replicas > 0 {
+            let replayed = cpu * database.replay * f64::from(database.replicas);
+            self.service_s[database.replica_station] += weight * replayed;
+        }
+    }
+
+    fn command(
+        &mut self,
+        cache: CacheId,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[PoolId],
+    ) {
+        let model = self.model;
+        let spec = &model.caches[cache];
+        if spec.service.is_some() {
+            self.visits[spec.station] += weight;
+            return;
+        }
+        let far = service.map_or(0.0, |service| {
+            self.mean(model.route(model.services[service].region, spec.region))
+        });
+        self.elsewhere(self.mean(spec.rtt) + far, weight, held);
+        self.serve(spec.station, self.mean(spec.command), weight, held);
+    }
+
+    fn link(&mut self, service: Option<ServiceId>, bytes: f64, weight: f64, held: &[PoolId]) {
+        let Some(link) = service.and_then(|service| self.model.services[service].link) else {
+            return;
+        };
+        let spec = &self.model.links[link];
+        self.serve(spec.station, bytes * 8.0 / spec.bandwidth.0, weight, held);
+    }
+
+    /// Hit ratios by theory: a time to live lets a key go, and so does a full store (Che et al. 2002).
+    fn predict_hits(&self) -> (BTreeMap<(u32, u32), f64>, Vec<f64>) {
+        let model = self.model;
+        let rate = model.nominal_rate().0;
+        let mut hits = BTreeMap::new();
+        for ((cache, keys), (weight, ttl)) in &self.gets {
+            let spec = &model.caches[CacheId(*cache)];
+            let set = &model.keys[KeysId(*keys)];
+            let copies = spec.service.map_or(1.0, |service| {
+                let service = &model.services[service];
+                f64::from(service.instances * service.workers)
+            });
+            let entry = u64::from(set.size_bytes) + u64::from(spec.store.overhead_bytes);
+            let fits = spec.store.memory.map(|bytes| bytes * u64::from(spec.nodes) / entry.max(1));
+            let most = spec.store.max_entries.map(|most| u64::from(most) * u64::from(spec.nodes));
+            let room = fits.into_iter().chain(most).min().unwrap_or(u64::MAX);
+            let ratio = hit_ratio(set, weight * rate / copies, *ttl, room);
+            hits.insert((*cache, *keys), ratio);
+        }
+        let edges = model.cdns.enumerate().map(|(id, cdn)| {
+            let per_pop = self.edges[id.0 as usize] * rate / f64::from(cdn.pops);
+            hit_ratio(&model.keys[cdn.keys], per_pop, cdn.ttl, u64::MAX)
+        });
+        (hits, edges.collect())
+    }
+}
+
+/// The share of lookups that find their key: each key is there while it lives, and while it is
+/// among those that fit.
+fn hit_ratio(keys: &super::Keys, rate_per_s: f64, ttl: Option<Duration>, room: u64) -> f64 {
+    // Ranks beyond this many are looked at in steps: their probabilities hardly differ.
+    const LOOKED_AT: u32 = 200_000;
+    let step = keys.count.div_ceil(LOOKED_AT).max(1);
+    let chance = |rank: u32| match &keys.sampler {
+        Some(sampler) => sampler.probability(rank),
+        None => 1.0 / f64::from(keys.count),
+    };
+    let lives = |chance: f64| {
+        ttl.map_or(1.0, |ttl| theory::ttl_hit_ratio(rate_per_s * chance * ttl.seconds()))
+    };
+    let fits: Option<Vec<f64>> = (room < u64::from(keys.count)).then(|| {
+        let weights: Vec<f64> = (0..keys.count).step_by(step as usize).map(chance).collect();
+        theory::lru_hits(&weights, (room / u64::from(step)).max(1) as usize).per_key
+    });
+    let mut hits = 0.0;
+    let mut all = 0.0;
+    for (place, rank) in (0..keys.count).step_by(step as usize).enumerate() {
+        let chance = chance(rank);
+        let fits = fits.as_ref().map_or(1.0, |fits| fits[place]);
+        hits += chance * lives(chance).min(fits);
+        all += chance;
+    }
+    if all > 0.0 { hits / all } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::topology::load;
+
+    fn response_ms(flow: &str) -> f64 {
+        let head =
+            "version = 1\narrivals.rate = \"1/s\"\nregion.home.rtt = \"10ms\"\n[service.web]\n";
+        let text = format!("{head}[operation.a]\nshare = 1\nflow = {flow}\n");
+        let loaded = load("a.toml", &[], &mut |_| Ok(text.clone()));
+        let model = super::super::compile(&loaded.topology.expect("sound"));
+        1e3 * demand(&model, None).bounds(&model).response_s
+    }
+
+    #[test]
+    fn side_by_side_takes_as_long_as_the_longest_and_answers_end_the_response() {
+        let near = |flow: &str, expected: f64| {
+            let found = response_ms(flow);
+            assert!((found - expected).abs() < 1e-9, "{flow}: {found} for {expected}");
+        };
+        near("[{ wait = '10ms' }, { wait = '10ms' }]", 30.0);
+        near("[{ parallel = [[{ wait = '10ms' }], [{ wait = '8ms' }, { cpu = '1ms' }]] }]", 20.0);
+        let inner = "{ parallel = [[{ wait = '5ms' }], [{ wait = '7ms' }]] }";
+        near(&format!("[{{ parallel = [[{{ wait = '10ms' }}], [{inner}, {inner}]] }}]"), 24.0);
+        near("[{ wait = '3ms' }, { reply = '0B' }, { wait = '1s' }]", 13.0);
+        let ways = "[{ share = '50%', flow = [{ reply = '0B' }] }, { share = '50%', flow = [] }]";
+        near(&format!("[{{ choose = {ways} }}, {{ wait = '4ms' }}, {{ cpu = '2ms' }}]"), 13.0);
+    }
+}

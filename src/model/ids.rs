@@ -1,0 +1,36 @@
+//! Numbers of the things in a model. Names exist only in the topology and in reports.
+
+crate::id! {
+    /// A region.
+    RegionId,
+    /// A shared-bandwidth link.
+    LinkId,
+    /// A service: a group of instances.
+    ServiceId,
+    /// A kind of connection pool: one per worker process and database node.
+    PoolId,
+    /// A database with its replicas and shards.
+    DatabaseId,
+    /// A cache with its nodes.
+    CacheId,
+    /// A set of keys.
+    KeysId,
+    /// A content delivery network.
+    CdnId,
+    /// A session store.
+    SessionId,
+    /// A guard.
+    GuardId,
+    /// A rate limiter.
+    LimitId,
+    /// A job queue.
+    QueueId,
+    /// A kind of job.
+    JobId,
+    /// An operation that users do.
+    OperationId,
+    /// A distribution.
+    LawId,
+    /// A component as measurements know it.
+    StationId,
+}

@@ -1,0 +1,184 @@
+//! The tape: a flow compiled to a flat list of operations.
+//!
+//! A task is a position on the tape and a few registers; it runs along until an operation makes it
+//! wait. Loops of a flow are unrolled, branches are jumps, so the tape needs no counters. Every
+//! operation that draws random numbers carries a [`DrawId`] made from its *path in the file*, never
+//! from its position, so that inserting a step moves nobody else's numbers.
+
+use crate::model::ids::{
+    CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId, ServiceId, SessionId,
+};
+use crate::units::Duration;
+
+/// A position on the tape.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct Pc(pub u32);
+
+/// Which random numbers an operation draws: a hash of its path in the file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct DrawId(pub u32);
+
+/// A law and the numbers to draw from it.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Draw {
+    /// The distribution.
+    pub law: LawId,
+    /// The stream.
+    pub id: DrawId,
+}
+
+/// Which database of a sharded, replicated one a connection is for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Route {
+    /// The shard of this request's user.
+    User,
+    /// A shard at random: the data are spread by a key that is not the user.
+    Random(DrawId),
+    /// This shard.
+    Shard(u16),
+    /// The shard that this branch of a scatter is for.
+    Branch,
+}
+
+/// What a statement does to the database.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Statement {
+    /// Reads rows.
+    Read,
+    /// Changes rows, which replicas replay.
+    Write,
+    /// A round trip and nothing else: BEGIN, COMMIT.
+    Mark,
+}
+
+/// What a plain command to a cache server is for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Command {
+    /// GET of a session.
+    SessionRead,
+    /// SET of a session with its time to live.
+    SessionSave,
+    /// EXPIRE of a session.
+    SessionTouch,
+    /// Pushing a job onto a queue.
+    Push,
+    /// DEL of a session.
+    SessionDestroy,
+    /// INCR of the counter of a limiter's key.
+    Count(LimitId),
+}
+
+/// One operation of the tape. The fields are what the operation's sentence speaks of; `Pc`s are where
+/// it jumps.
+#[allow(missing_docs)]
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Op {
+    /// Ask the CDN's edge first; a hit jumps.
+    Edge { cdn: CdnId, key: DrawId, hit: Pc },
+    /// Travel to a service: network, balancer, accept queue, event loop. A request that fails there
+    /// keeps its session first, as the epilogue says.
+    Enter { service: ServiceId, epilogue: Option<Pc> },
+    /// Compute on the event loop, run to completion.
+    Cpu { work: Draw },
+    /// Work in the process's thread pool (libuv).
+    Threads { work: Draw },
+    /// Wait for somebody else.
+    Wait { length: Draw },
+    /// Pass a rate limiter, or be answered.
+    Limit { limit: LimitId, draw: DrawId },
+    /// Pass a guard, or be answered.
+    Guard { guard: GuardId, draw: DrawId },
+    /// Has this request a session to read? Otherwise jump.
+    SessionSeek { session: SessionId, draw: DrawId, none: Pc },
+    /// The session was looked up: found, or expired.
+    SessionFound { session: SessionId },
+    /// What must be written back at the end: a save goes on, a touch and nothing jump.
+    SessionEnd { session: SessionId, touch: Pc, nothing: Pc },
+    /// The session was saved or touched.
+    SessionKept { session: SessionId },
+    /// The session was destroyed.
+    SessionGone { session: SessionId },
+    /// Get a connection.
+    Acquire { pool: PoolId, route: Route, write: bool },
+    /// Run a statement on the connection acquired last.
+    Query { work: Draw, kind: Statement, fail: f32, slowed_by: Option<SessionId> },
+    /// Give the connection acquired last back.
+    Release,
+    /// Look a key up; a hit jumps, a miss goes on.
+    CacheGet { cache: CacheId, keys: KeysId, key: DrawId, hit: Pc, single_flight: bool },
+    /// Store what a miss has loaded.
+    CacheSet { cache: CacheId, keys: KeysId, key: DrawId, ttl: TtlId, single_flight: bool },
+    /// End a load that stores nothing.
+    CacheLand { cache: CacheId, keys: KeysId, key: DrawId },
+    /// Remove a key.
+    CacheDelete { cache: CacheId, keys: KeysId, key: DrawId },
+    /// Send a cache server a command that concerns this request's user.
+    Command { cache: CacheId, command: Command, draw: DrawId },
+    /// Start branches side by side and wait for all of them.
+    Fork { first: u32, count: u32 },
+    /// Start one branch a shard and wait for the slowest.
+    Scatter { pool: PoolId, entry: Pc },
+    /// Call another service and wait for its answer.
+    Call { entry: Pc, timeout: TtlId, draw: DrawId },
+    /// Jump to one of several places.
+    Choose { choice: u32, draw: DrawId },
+    /// Jump.
+    Jump { to: Pc },
+    /// Put a job on a queue, and perhaps wait for its end.
+    Enqueue { job: JobId, draw: DrawId, wait: bool },
+    /// Bring a body up to the service through its link.
+    Transfer { bytes: Draw },
+    /// Answer.
+    Reply { bytes: Draw, status: u16 },
+    /// Answer with the failure that has been put aside.
+    Refuse,
+    /// The flow is over.
+    End,
+}
+
+/// An optional duration of the model, by number; 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TtlId(pub u16);
+
+/// The durations that [`TtlId`]s name.
+#[derive(Clone, Debug)]
+pub struct Spans(Vec<Duration>);
+
+impl Default for Spans {
+    fn default() -> Self {
+        Spans(vec![Duration::FOREVER])
+    }
+}
+impl Spans {
+    /// The number of a duration, which is added if it is new.
+    pub fn id(&mut self, length: Option<Duration>) -> TtlId {
+        let length = length.unwrap_or(Duration::FOREVER);
+        let found = self.0.iter().position(|known| *known == length);
+        TtlId(found.unwrap_or_else(|| {
+            self.0.push(length);
+            self.0.len() - 1
+        }) as u16)
+    }
+    /// The duration; [`None`] for none.
+    #[inline(always)]
+    pub fn get(&self, id: TtlId) -> Option<Duration> {
+        (id.0 != 0).then(|| self.0[id.0 as usize])
+    }
+}
+
+impl Op {
+    /// The numbers that accompany the operation: its round trip, what serving it takes.
+    #[inline(always)]
+    pub fn numbers(&self) -> u32 {
+        match self {
+            Op::Query { work, .. } => work.id.0,
+            Op::CacheGet { key, .. } => key.0 ^ 0x1,
+            Op::CacheSet { key, .. } => key.0 ^ 0x2,
+            Op::CacheDelete { key, .. } => key.0 ^ 0x3,
+            Op::Command { draw, .. } => draw.0,
+            other => unreachable!("{other:?} goes nowhere"),
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Op>() <= 32, "an operation stays within half a cache line");

@@ -1,0 +1,157 @@
+//! The self-audit at the end of every run. What it finds is a bug of ours, never of the file.
+
+use crate::kernel::{Dense, PendingEvents};
+use crate::model::StationKind;
+use crate::model::ids::StationId;
+use crate::model::tape::Op;
+
+use super::meter::Still;
+use super::outcome::Audit;
+use super::task::{NONE, State, Task};
+use super::world::World;
+
+impl Audit {
+    fn check(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        self.checks += 1;
+        if !holds {
+            self.broken.push(what());
+        }
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Checks that everything adds up at this instant.
+    pub fn audit(&self) -> Audit {
+        let mut audit = Audit::default();
+        self.audit_requests(&mut audit);
+        self.audit_queues(&mut audit);
+        self.audit_connections(&mut audit);
+        self.audit_servers(&mut audit);
+        audit
+    }
+
+    /// Requests in = done + failed + in flight.
+    fn audit_requests(&self, audit: &mut Audit) {
+        let observer = &self.observer;
+        let ended = observer.ok + observer.failed.iter().sum::<u64>();
+        let inside = self.journeys.len() as u64;
+        audit.check(observer.in_flight_then + observer.offered == ended + inside, || {
+            format!(
+                "requests: {} in flight at first + {} offered is not {ended} ended + {inside} in flight",
+                observer.in_flight_then, observer.offered
+            )
+        });
+        audit.check(observer.in_flight.value() == inside, || {
+            format!("requests: {} counted in flight, {inside} there", observer.in_flight.value())
+        });
+    }
+
+    /// Little's law, to the tick, for every queue: what the meters have summed up against who
+    /// really stands there.
+    fn audit_queues(&self, audit: &mut Audit) {
+        let mut still: Dense<StationId, Still> =
+            self.meters.iter().map(|_| Still::default()).collect();
+        for slot in 0..self.tasks.capacity() as u32 {
+            if let Some(station) = self.waits_at(self.tasks.peek(slot)) {
+                still[station].add(self.tasks.peek(slot).since);
+            }
+        }
+        for slot in 0..self.jobs.capacity() as u32 {
+            if let Some((station, since)) = self.job_waits(slot) {
+                still[station].add(since);
+            }
+        }
+        for (id, meter) in self.meters.enumerate() {
+            let path = &self.model.stations[id].path;
+            audit.check(meter.waiting.value() == still[id].count, || {
+                format!(
+                    "{path}: {} counted waiting, {} wait",
+                    meter.waiting.value(),
+                    still[id].count
+                )
+            });
+            let error = meter.little_error(self.now, still[id]);
+            audit.check(error == 0, || format!("{path}: Little's law is {error} ticks off"));
+        }
+    }
+
+    /// In whose queue a task stands.
+    fn waits_at(&self, task: &Task) -> Option<StationId> {
+        let model = self.model;
+        let op = || model.tape[task.pc.0 as usize];
+        match task.state {
+            State::Ready | State::Backlog => Some(self.station_of_worker(task.worker)),
+            State::ThreadQueue => {
+                Some(model.services[self.service_of_worker(task.worker)].threads_station)
+            }
+            State::PoolQueue | State::Connecting => match op() {
+                Op::Acquire { pool, .. } => Some(model.pools[pool].station),
+                other => unreachable!("{other:?} waits for no connection"),
+            },
+            State::CacheQueue => match op() {
+                Op::CacheGet { cache, .. }
+                | Op::CacheSet { cache, .. }
+                | Op::CacheDelete { cache, .. }
+                | Op::Command { cache, .. } => Some(model.caches[cache].station),
+                other => unreachable!("{other:?} waits for no cache"),
+            },
+            _ => None,
+        }
+    }
+
+    /// Connections: what the pools have open is what the servers count, closing ones aside.
+    fn audit_connections(&self, audit: &mut Audit) {
+        for (kind, spec) in self.model.pools.enumerate() {
+            let subs = self.pools.iter().filter(|sub| sub.kind == kind);
+            let (mut total, mut busy) = (0, 0);
+            for sub in subs {
+                total += u64::from(sub.pool.total());
+                busy += u64::from(sub.pool.busy());
+                audit.check(sub.pool.total() <= sub.pool.config().size, || {
+                    format!("pool.{}: more connections than its size", spec.name)
+                });
+            }
+            let meter = &self.meters[spec.station];
+            audit.check(meter.held.value() == total, || {
+                format!("pool.{}: {} counted, {total} open", spec.name, meter.held.value())
+            });
+            audit.check(meter.busy.value() == busy * 1000, || {
+                format!(
+                    "pool.{}: {} thousandths counted busy, {busy} are",
+                    spec.name,
+                    meter.busy.value()
+                )
+            });
+        }
+        for state in self.databases.iter() {
+            for node in &state.nodes {
+                audit.check(node.connections <= node.slots, || {
+                    "a database has more connections than it grants".into()
+                });
+            }
+        }
+    }
+
+    /// No more servers busy than there are; every running worker has its task.
+    fn audit_servers(&self, audit: &mut Audit) {
+        for (id, station) in self.model.stations.enumerate() {
+            if matches!(station.kind, StationKind::Network | StationKind::Client)
+                || station.capacity == 0.0
+                || station.kind == StationKind::Queue
+            {
+                continue;
+            }
+            let peak = self.meters[id].busy.peak() as f64 / 1000.0;
+            audit.check(peak <= station.capacity + 1e-3, || {
+                format!("{}: {peak} servers busy of {}", station.path, station.capacity)
+            });
+        }
+        for worker in &self.workers {
+            audit.check(
+                worker.running == NONE
+                    || !matches!(self.tasks[worker.running].state, State::Free | State::Ready),
+                || "a worker runs a task that is not running".into(),
+            );
+        }
+    }
+}

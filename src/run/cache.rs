@@ -1,0 +1,546 @@
+//! Caches: servers with one command loop each, stores within processes, and CDN edges.
+
+use std::collections::VecDeque;
+
+use crate::component::cache::cluster::{Placement, node_of, slot_of};
+use crate::component::cache::{
+    CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Stored, Ttl,
+};
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model;
+use crate::model::ids::{CacheId, CdnId, KeysId, StationId};
+use crate::model::tape::{Command, DrawId, Op, Pc};
+use crate::stream::StreamKey;
+use crate::units::{Duration, Time};
+
+use super::event::Kind;
+use super::meter::{Counter, MILLI, Part};
+use super::task::{NONE, OK, State, Task, flag};
+use super::world::World;
+
+/// A cache while it runs.
+pub struct CacheState {
+    /// One entry store per node, or per worker process.
+    stores: Vec<CacheStore>,
+    /// The command loop of each node.
+    loops: Vec<CommandLoop>,
+    /// Loads that others may join.
+    flights: SingleFlight<u32>,
+    /// Who leads which load, for the leaders that fail: (task, process, key).
+    leaders: Vec<(u32, u32, Key)>,
+    /// Random numbers of sampled eviction and expiry.
+    stream: StreamKey,
+    /// Numbers those draws.
+    draws: u64,
+}
+
+/// The single thread of a cache server, which runs commands one after another.
+#[derive(Default)]
+struct CommandLoop {
+    running: bool,
+    queue: VecDeque<u32>,
+}
+
+/// A content delivery network while it runs.
+pub struct CdnState {
+    pops: Vec<CacheStore>,
+    flights: SingleFlight<u32>,
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Stores in the state that the run starts from.
+    pub fn build_caches(&mut self) {
+        for (id, spec) in self.model.caches.enumerate() {
+            let copies = match spec.service {
+                Some(service) => {
+                    let service = &self.model.services[service];
+                    service.max_instances * service.workers
+                }
+                None => spec.nodes,
+            };
+            let stream = self.key.named("cache").named(&spec.name);
+            let mut state = CacheState {
+                stores: Vec::new(),
+                loops: (0..copies).map(|_| CommandLoop::default()).collect(),
+                flights: SingleFlight::new(),
+                leaders: Vec::new(),
+                stream,
+                draws: 0,
+            };
+            for copy in 0..copies {
+                let store = self.new_store(spec, copy, copies, stream);
+                state.stores.push(store);
+            }
+            if spec.expire_cycle {
+                self.at(Time::ZERO + CacheStore::EXPIRE_CYCLE_INTERVAL, Kind::Expire, id.0);
+            }
+            let used: u64 = state.stores.iter().map(CacheStore::used_bytes).sum();
+            self.meters[spec.station].held.set(Time::ZERO, used);
+            self.caches.push(state);
+        }
+        for (_, spec) in self.model.cdns.enumerate() {
+            let pops = (0..spec.pops).map(|pop| self.new_edge(spec, pop)).collect();
+            self.cdns.push(CdnState { pops, flights: SingleFlight::new() });
+        }
+    }
+
+    /// One store, warm or cold. A node of several sees its own keys, a process its share of reads.
+    fn new_store(
+        &self,
+        spec: &model::Cache,
+        copy: u32,
+        copies: u32,
+        stream: StreamKey,
+    ) -> CacheStore {
+        let keysets: Vec<KeysetConfig> = spec
+            .keysets
+            .iter()
+            .map(|keys| KeysetConfig {
+                count: self.model.keys[*keys].count,
+                size_bytes: u64::from(self.model.keys[*keys].size_bytes),
+            })
+            .collect();
+        let mut store = CacheStore::new(spec.store, &keysets);
+        if !self.model.plan.warm_caches {
+            return store;
+        }
+        let share = if spec.service.is_some() { 1.0 / f64::from(copies) } else { 1.0 };
+        let traffic: Vec<KeysetTraffic> = spec
+            .traffic
+            .iter()
+            .map(|(rate, ttl)| KeysetTraffic { rate_per_s: rate * share, ttl: ttl_of(*ttl) })
+            .collect();
+        let mut draws = stream.named("warm").draw(u64::from(copy));
+        let probability = |key: Key| {
+            if spec.service.is_none() && node_of(slot_of(key, Placement::Spread), copies) != copy {
+                return 0.0;
+            }
+            let keys = &self.model.keys[spec.keysets[key.keyset as usize]];
+            match &keys.sampler {
+                Some(sampler) => sampler.probability(key.rank),
+                None => 1.0 / f64::from(keys.count),
+            }
+        };
+        store.warm(Time::ZERO, &traffic, probability, &mut || draws.next_u64());
+        store
+    }
+
+    fn new_edge(&self, spec: &model::Cdn, pop: u32) -> CacheStore {
+        let keys = &self.model.keys[spec.keys];
+        let keyset = KeysetConfig { count: keys.count, size_bytes: u64::from(keys.size_bytes) };
+        let mut store = CacheStore::new(spec.store, &[keyset]);
+        if self.model.plan.warm_caches {
+            let traffic = KeysetTraffic {
+                rate_per_s: spec.rate_per_s / f64::from(spec.pops),
+                ttl: ttl_of(spec.ttl),
+            };
+            let mut draws = self.key.named("cdn").named(&spec.name).draw(u64::from(pop));
+            let probability = |key: Key| match &keys.sampler {
+                Some(sampler) => sampler.probability(key.rank),
+                None => 1.0 / f64::from(keys.count),
+            };
+            store.warm(Time::ZERO, &[traffic], probability, &mut || draws.next_u64());
+        }
+        store
+    }
+
+    /// Which key of a set this request is about: always the same one for the same draw.
+    fn key_of(&self, task: u32, cache: CacheId, keys: KeysId, draw: DrawId) -> Key {
+        let spec = &self.model.caches[cache];
+        let keyset = spec.keysets.iter().position(|known| *known == keys);
+        let keyset = keyset.expect("the compiler lists the key sets of a cache") as u32;
+        Key { keyset, rank: self.rank_of(task, keys, draw) }
+    }
+
+    fn rank_of(&self, task: u32, keys: KeysId, draw: DrawId) -> u32 {
+        let record = &self.tasks[task];
+        let keys = &self.model.keys[keys];
+        match &keys.sampler {
+            Some(sampler) => sampler.draw(&mut record.stream.draw(u64::from(draw.0))),
+            None => record.user % keys.count,
+        }
+    }
+
+    /// A running callback sends the command that its tape stands at. Never goes on by itself.
+    pub fn send_command(&mut self, task: u32, cache: CacheId) -> bool {
+        let half = self.cache_rtt(task, cache).half();
+        self.travel(task, half);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Away, self.now);
+        self.at_task(self.now + half, Kind::Command, task);
+        false
+    }
+
+    fn cache_rtt(&self, task: u32, cache: CacheId) -> Duration {
+        let record = &self.tasks[task];
+        let spec = &self.model.caches[cache];
+        let here = self.model.services[self.service_of_worker(record.worker)].region;
+        let far = self.model.draw_law(self.model.route(here, spec.region), record.stream, 0xcafe);
+        self.model.draw_law(spec.rtt, record.stream, self.op_at(task).numbers() ^ 0xca_0000) + far
+    }
+
+    /// A command reaches its node, or has been run by it.
+    pub fn command(&mut self, task: u32) {
+        let (cache, node) = self.node_of_command(task);
+        let station = self.model.caches[cache].station;
+        if self.tasks[task].state == State::InCache {
+            let since = self.tasks[task].since;
+            self.meters[station].busy.add(self.now, -MILLI);
+            self.meters[station].count(Counter::Served);
+            self.spend(task, station, Part::Service, self.now.since(since));
+            self.run_command(task, cache, node);
+            return self.next_command(cache, node);
+        }
+        self.meters[station].count(Counter::Arrivals);
+        let queue = &mut self.caches[cache].loops[node as usize];
+        if queue.running {
+            queue.queue.push_back(task);
+            let record = &mut self.tasks[task];
+            (record.state, record.since) = (State::CacheQueue, self.now);
+            self.meters[station].enter(self.now);
+            return;
+        }
+        queue.running = true;
+        self.meters[station].pass();
+        self.start_command(task, cache);
+    }
+
+    fn start_command(&mut self, task: u32, cache: CacheId) {
+        let spec = &self.model.caches[cache];
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::InCache, self.now);
+        let stream = record.stream;
+        let numbers = self.op_at(task).numbers() ^ 0xc0_0000;
+        let work = self.model.draw_law(spec.command, stream, numbers);
+        self.meters[spec.station].busy.add(self.now, MILLI);
+        self.at_task(self.now + work, Kind::Command, task);
+    }
+
+    fn next_command(&mut self, cache: CacheId, node: u32) {
+        let queue = &mut self.caches[cache].loops[node as usize];
+        match queue.queue.pop_front() {
+            Some(next) => {
+                self.leave(next, self.model.caches[cache].station);
+                self.start_command(next, cache);
+            }
+            None => queue.running = false,
+        }
+    }
+
+    /// The cache and the node that the command at which the task stands is for.
+    fn node_of_command(&self, task: u32) -> (CacheId, u32) {
+        let (cache, key) = match self.op_at(task) {
+            Op::CacheGet { cache, keys, key, .. }
+            | Op::CacheSet { cache, keys, key, .. }
+            | Op::CacheDelete { cache, keys, key } => (cache, self.key_of(task, cache, keys, key)),
+            // Sessions spread by user, counters by what they count; a queue's keys have one hash tag.
+            Op::Command { cache, command, .. } => {
+                let user = self.tasks[task].user;
+                let rank = match command {
+                    Command::Push => NONE,
+                    Command::Count(limit) => self.counted(user, limit),
+                    _ => user,
+                };
+                (cache, Key { keyset: NONE, rank })
+            }
+            other => unreachable!("{other:?} is no command"),
+        };
+        let nodes = self.model.caches[cache].nodes;
+        let node = if nodes == 1 { 0 } else { node_of(slot_of(key, Placement::Spread), nodes) };
+        (cache, node)
+    }
+
+    /// The node has run the command: its answer travels back, unless the task joins a load.
+    fn run_command(&mut self, task: u32, cache: CacheId, node: u32) {
+        let scope = self.tasks[task].worker;
+        // The way back is half of the round trip that the command began; then the tape goes on.
+        let back = self.cache_rtt(task, cache).half();
+        if matches!(self.op_at(task), Op::Command { .. }) {
+            self.tasks[task].pc.0 += 1;
+        } else if !self.use_store(task, cache, node, scope) {
+            return;
+        }
+        self.travel(task, back);
+        self.tasks[task].state = State::Away;
+        self.at_task(self.now + back, Kind::Resume, task);
+    }
+
+    /// A running callback uses a store of its own process. True: it goes on at once.
+    pub fn use_local_cache(&mut self, task: u32, cache: CacheId) -> bool {
+        let worker = self.tasks[task].worker;
+        let service = self.service_of_worker(worker);
+        let first = self.instances[self.services[service].first_instance as usize].first_worker;
+        self.count(self.model.caches[cache].station, Counter::Arrivals);
+        self.use_store(task, cache, worker - first, worker)
+    }
+
+    /// Does to the store what the tape says. False: the task has joined somebody else's load.
+    fn use_store(&mut self, task: u32, cache: CacheId, store: u32, scope: u32) -> bool {
+        let station = self.model.caches[cache].station;
+        let now = self.now;
+        match self.op_at(task) {
+            Op::CacheGet { keys, key, hit, single_flight, .. } => {
+                let key = self.key_of(task, cache, keys, key);
+                let found = self.caches[cache].stores[store as usize].get(now, key);
+                if found == Lookup::Hit {
+                    self.count(station, Counter::Hits);
+                    self.tasks[task].pc = hit;
+                    return true;
+                }
+                self.count(station, Counter::Misses);
+                if single_flight {
+                    return self.lead_or_join(task, cache, scope, key);
+                }
+                self.tasks[task].pc.0 += 1;
+            }
+            Op::CacheSet { keys, key, ttl, single_flight, .. } => {
+                let key = self.key_of(task, cache, keys, key);
+                self.store_value(cache, store, key, ttl_of(self.model.span(ttl)));
+                self.tasks[task].pc.0 += 1;
+                if single_flight {
+                    self.land_flight(task, cache, scope, key, OK);
+                }
+            }
+            Op::CacheDelete { keys, key, .. } => {
+                let key = self.key_of(task, cache, keys, key);
+                self.caches[cache].stores[store as usize].remove(key);
+                self.tasks[task].pc.0 += 1;
+            }
+            other => unreachable!("{other:?} uses no store"),
+        }
+        true
+    }
+
+    fn store_value(&mut self, cache: CacheId, store: u32, key: Key, ttl: Ttl) {
+        let now = self.now;
+        let state = &mut self.caches[cache];
+        state.draws += 1;
+        let mut draws = state.stream.draw(state.draws);
+        let store = &mut state.stores[store as usize];
+        let (used, expired) = (store.used_bytes(), store.counters().expired);
+        let stored = store.set(now, key, ttl, &mut || draws.next_u64());
+        let grown = store.used_bytes() as i64 - used as i64;
+        let meter = &mut self.meters[self.model.caches[cache].station];
+        meter.add(Counter::Expired, store.counters().expired - expired);
+        meter.held.add(now, grown);
+        match stored {
+            Stored::Ok { evicted } => {
+                meter.count(Counter::Writes);
+                meter.add(Counter::Evicted, u64::from(evicted));
+            }
+            Stored::OutOfMemory => meter.count(Counter::OutOfMemory),
+        }
+    }
+
+    fn lead_or_join(&mut self, task: u32, cache: CacheId, scope: u32, key: Key) -> bool {
+        let station = self.model.caches[cache].station;
+        match self.caches[cache].flights.begin(scope, key, task) {
+            Flight::Lead => {
+                self.caches[cache].leaders.push((task, scope, key));
+                let record = &mut self.tasks[task];
+                record.flags |= flag::LEADS;
+                record.pc.0 += 1;
+                true
+            }
+            Flight::Join => {
+                self.count(station, Counter::Joined);
+                let record = &mut self.tasks[task];
+                (record.state, record.since) = (State::Joined, self.now);
+                false
+            }
+        }
+    }
+
+    /// A load that stores nothing is over.
+    pub fn load_over(&mut self, task: u32, cache: CacheId, keys: KeysId, key: DrawId) {
+        let key = self.key_of(task, cache, keys, key);
+        self.land_flight(task, cache, self.tasks[task].worker, key, OK);
+        self.tasks[task].pc.0 += 1;
+    }
+
+    /// A load has ended: those who joined it go on with its value, or fail as it did.
+    fn land_flight(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, status: u8) {
+        let state = &mut self.caches[cache];
+        let place = state.leaders.iter().position(|leader| *leader == (task, scope, key));
+        let Some(place) = place else { return }; // it did not lead: its miss came before the flight
+        state.leaders.swap_remove(place);
+        let mut joined = Vec::new();
+        state.flights.finish(scope, key, |other| joined.push(other));
+        if !self.caches[cache].leaders.iter().any(|leader| leader.0 == task) {
+            self.tasks[task].flags &= !flag::LEADS;
+        }
+        for other in joined {
+            self.joined(other, self.model.caches[cache].station);
+            if status == OK {
+                let Op::CacheGet { hit, .. } = self.op_at(other) else {
+                    unreachable!("a task joins a load where it looked the key up")
+                };
+                self.tasks[other].pc = hit;
+            } else {
+                self.tasks[other].status = status;
+            }
+            self.resume(other);
+        }
+    }
+
+    /// A task has waited for somebody else's load: time of its own, not of the server's queue.
+    fn joined(&mut self, task: u32, station: StationId) {
+        let length = self.now.since(self.tasks[task].since);
+        self.spend(task, station, Part::Wait, length);
+    }
+
+    /// A failing task ends the loads that it leads.
+    pub fn abandon_flights(&mut self, task: u32) {
+        if !self.tasks[task].has(flag::LEADS) {
+            return;
+        }
+        let status = self.tasks[task].status;
+        let status = if status == OK { Failure::CacheError as u8 } else { status };
+        for cache in self.caches.ids() {
+            while let Some(leader) =
+                self.caches[cache].leaders.iter().find(|leader| leader.0 == task).copied()
+            {
+                self.land_flight(task, cache, leader.1, leader.2, status);
+            }
+        }
+    }
+
+    /// All nodes of a cache run their expiry cycle.
+    pub fn expire_cycle(&mut self, cache: CacheId) {
+        let now = self.now;
+        let station = self.model.caches[cache].station;
+        let state = &mut self.caches[cache];
+        for store in &mut state.stores {
+            state.draws += 1;
+            let mut draws = state.stream.draw(state.draws);
+            let used = store.used_bytes();
+            let work = store.expire_cycle(now, &mut || draws.next_u64());
+            let freed = store.used_bytes() as i64 - used as i64;
+            self.meters[station].add(Counter::Expired, u64::from(work.removed));
+            self.meters[station].held.add(now, freed);
+        }
+        self.at(now + CacheStore::EXPIRE_CYCLE_INTERVAL, Kind::Expire, cache.0);
+    }
+
+    /// A request reaches a CDN's edge: answered there, sent on to the service, or made to wait for
+    /// an answer that is under way already.
+    pub fn edge(&mut self, task: u32) {
+        if self.tasks[task].has(flag::EDGE_MISS) {
+            return self.answer_passes_edge(task);
+        }
+        let Op::Edge { cdn, key, hit } = self.op_at(task) else {
+            unreachable!("a task reaches an edge where its tape says so")
+        };
+        let spec = &self.model.cdns[cdn];
+        let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
+        let pop = self.tasks[task].user % spec.pops;
+        self.count(spec.station, Counter::Arrivals);
+        if self.cdns[cdn].pops[pop as usize].get(self.now, key) == Lookup::Hit {
+            self.count(spec.station, Counter::Hits);
+            self.tasks[task].pc = hit;
+            return self.advance_away(task);
+        }
+        self.count(spec.station, Counter::Misses);
+        if spec.collapse && self.cdns[cdn].flights.begin(pop, key, task) == Flight::Join {
+            self.count(spec.station, Counter::Joined);
+            let record = &mut self.tasks[task];
+            (record.state, record.since) = (State::Joined, self.now);
+            return;
+        }
+        let edge = self.way_to_edge(task, cdn);
+        let record = &mut self.tasks[task];
+        record.flags |= flag::EDGE_MISS;
+        record.pc.0 += 1;
+        let Op::Enter { service, .. } = self.op_at(task) else {
+            unreachable!("behind an edge stands a service")
+        };
+        // The edge lies on the user's way to the service.
+        let whole = self.way_to_user(task, self.model.services[service].region);
+        let rest = Duration(whole.0.saturating_sub(edge.0));
+        self.travel(task, rest);
+        self.tasks[task].since = self.now;
+        self.at_task(self.now + rest, Kind::Land, task);
+    }
+
+    /// One way between a user and the edge of a CDN.
+    pub fn way_to_edge(&self, task: u32, cdn: CdnId) -> Duration {
+        self.model.draw_law(self.model.cdns[cdn].edge, self.tasks[task].stream, 0xed6e).half()
+    }
+
+    /// The CDN in front of the operation that an attempt is at.
+    pub fn cdn_of_operation(&self, attempt: &Task) -> Option<CdnId> {
+        let operation = model::ids::OperationId(u32::from(attempt.branch));
+        cdn_of(&self.model.tape, self.model.operations[operation].entry)
+    }
+
+    /// An answer passes its CDN's edge on the way to the user.
+    fn answer_passes_edge(&mut self, task: u32) {
+        let cdn = self.cdn_of_operation(&self.tasks[task]).expect("it has missed at its edge");
+        self.fill_edge(task);
+        self.tasks[task].flags &= !flag::EDGE_MISS;
+        let way = self.way_to_edge(task, cdn);
+        self.travel(task, way);
+        self.at_task(self.now + way, Kind::Respond, task);
+    }
+
+    /// The edge keeps an answer, and answers all who waited for it there.
+    fn fill_edge(&mut self, task: u32) {
+        let record = self.tasks[task];
+        let operation = model::ids::OperationId(u32::from(record.branch));
+        let entry = self.model.operations[operation].entry;
+        let Op::Edge { cdn, key, hit } = self.model.tape[entry.0 as usize] else {
+            unreachable!("only operations behind a CDN miss at its edge")
+        };
+        let spec = &self.model.cdns[cdn];
+        let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
+        let pop = record.user % spec.pops;
+        if record.status == OK {
+            let mut draws = record.stream.draw(0xed6e_f111);
+            let store = &mut self.cdns[cdn].pops[pop as usize];
+            store.set(self.now, key, ttl_of(spec.ttl), &mut || draws.next_u64());
+            self.count(spec.station, Counter::Writes);
+        }
+        if !spec.collapse {
+            return;
+        }
+        let mut joined = Vec::new();
+        self.cdns[cdn].flights.finish(pop, key, |other| joined.push(other));
+        for other in joined {
+            self.joined(other, spec.station);
+            let waiter = &mut self.tasks[other];
+            (waiter.pc, waiter.status) = (hit, record.status);
+            self.advance_away(other);
+        }
+    }
+
+    /// Sends an answer to the user from an edge, or from a balancer that has nobody to ask.
+    pub fn answer_from_edge(&mut self, task: u32) {
+        if let Op::Enter { service, .. } = self.op_at(task) {
+            return self.send_home(task, self.model.services[service].region, self.now);
+        }
+        let cdn = self.cdn_of_operation(&self.tasks[task]);
+        let way = self.way_to_edge(task, cdn.expect("outside of services only edges answer"));
+        self.travel(task, way);
+        self.tasks[task].state = State::Away;
+        self.at_task(self.now + way, Kind::Respond, task);
+    }
+
+    /// Bytes that the stores of a cache hold.
+    pub fn cache_bytes(&self, cache: CacheId) -> u64 {
+        self.caches[cache].stores.iter().map(CacheStore::used_bytes).sum()
+    }
+}
+
+/// A time to live as stores know it; values are kept until then whatever the hits.
+fn ttl_of(ttl: Option<Duration>) -> Ttl {
+    ttl.map_or(Ttl::None, Ttl::Fixed)
+}
+
+/// The CDN that an operation's flow begins at, if it does.
+pub fn cdn_of(tape: &[Op], entry: Pc) -> Option<CdnId> {
+    match tape[entry.0 as usize] {
+        Op::Edge { cdn, .. } => Some(cdn),
+        _ => None,
+    }
+}

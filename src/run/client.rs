@@ -1,0 +1,452 @@
+//! Users: who comes, how long they wait, what they do after a failure.
+//!
+//! A closed population of users who think for exponential times needs no event per thinking user.
+//! Candidates come as one Poisson stream of rate N / Z, each a user drawn uniformly: a user who is
+//! thinking begins a request, one who is not is passed over. By the superposition of Poisson
+//! processes this is exactly N independent thinkers, and the candidates are the same for every
+//! design that is compared, whatever it does to them.
+
+use crate::component::backoff;
+use crate::failure::Failure;
+use crate::kernel::{Event, PendingEvents};
+use crate::model::ids::{OperationId, RegionId};
+use crate::model::{Model, Workload};
+use crate::stream::StreamKey;
+use crate::topology::Cause;
+use crate::units::{Duration, Time};
+use crate::variate::exponential;
+
+use super::event::Kind;
+use super::meter::Part;
+use super::task::{Journey, NONE, OK, Role, State, Task, flag};
+use super::world::World;
+
+/// Ordinals have 31 bits in an event; the largest is the line of equal patience.
+const ORDINALS: u32 = 0x7fff_ffff;
+/// The slot of the line of equal patience.
+const LINE: u32 = NONE >> 4;
+
+/// Users while they run.
+pub struct ClientState {
+    /// Candidates so far.
+    candidates: u64,
+    /// Users with a request in flight, one bit each (closed populations).
+    busy: Vec<u64>,
+    /// Requests begun by each user, for users who think one by one.
+    begun: Vec<u32>,
+    /// The line of users with equal patience: first to give up.
+    head: u32,
+    /// The line of users with equal patience: last to give up.
+    tail: u32,
+    /// When the head's event is scheduled.
+    armed: Time,
+    /// Tells the tenants of each task slot apart.
+    epochs: Vec<u16>,
+    /// Streams by purpose.
+    arrivals: StreamKey,
+    requests: StreamKey,
+    homes: StreamKey,
+    /// Largest value of the load curve.
+    maximum: f64,
+}
+
+impl ClientState {
+    /// Before the first request.
+    pub fn new(model: &Model, key: StreamKey) -> ClientState {
+        let (words, begun, maximum) = match &model.workload {
+            Workload::Closed { memoryless, .. } => {
+                let users = model.users() as usize;
+                let begun = if *memoryless { 0 } else { users };
+                (users.div_ceil(64), begun, users as f64)
+            }
+            Workload::Open { rate, .. } => (0, 0, rate.maximum()),
+        };
+        ClientState {
+            candidates: 0,
+            busy: vec![0; words],
+            begun: vec![0; begun],
+            head: NONE,
+            tail: NONE,
+            armed: Time::NEVER,
+            epochs: Vec::new(),
+            arrivals: key.named("arrivals"),
+            requests: key.named("requests"),
+            homes: key.named("homes"),
+            maximum,
+        }
+    }
+    /// Tells a new tenant of a task slot from the one before.
+    pub fn next_epoch(&mut self, slot: u32) -> u16 {
+        if self.epochs.len() <= slot as usize {
+            self.epochs.resize(slot as usize + 1, 0);
+        }
+        let epoch = &mut self.epochs[slot as usize];
+        *epoch = epoch.wrapping_add(1).max(1); // 0 is nobody
+        *epoch
+    }
+    fn is_busy(&self, user: u32) -> bool {
+        self.busy[user as usize / 64] >> (user % 64) & 1 == 1
+    }
+    fn set_busy(&mut self, user: u32) {
+        self.busy[user as usize / 64] |= 1 << (user % 64);
+    }
+    fn set_thinking(&mut self, user: u32) {
+        self.busy[user as usize / 64] &= !(1 << (user % 64));
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// The first arrivals.
+    pub fn start_users(&mut self) {
+        match &self.model.workload {
+            Workload::Closed { memoryless: false, .. } => {
+                for user in 0..self.model.users() {
+                    // A user seen at a random instant is at a uniform point of the thinking time.
+                    let think = self.thinking_time(user);
+                    let stream = self.client.homes.numbered(u64::from(user));
+                    let rest = think.scale(stream.draw(1).unit());
+                    self.at(Time::ZERO + rest, Kind::Think, user);
+                }
+            }
+            _ => self.schedule_candidate(),
+        }
+    }
+
+    fn thinking_time(&self, user: u32) -> Duration {
+        let Workload::Closed { think, .. } = &self.model.workload else {
+            unreachable!("only closed populations think")
+        };
+        let begun = self.client.begun[user as usize];
+        let stream = self.client.arrivals.numbered(u64::from(user));
+        self.model.draw_law(*think, stream, begun)
+    }
+
+    /// Schedules the next candidate of the arrival stream.
+    fn schedule_candidate(&mut self) {
+        if self.client.maximum == 0.0 {
+            return; // nobody ever comes
+        }
+        let number = self.client.candidates;
+        let mut draws = self.client.arrivals.draw(number);
+        let at = match &self.model.workload {
+            Workload::Closed { think, .. } => {
+                let mean = self.model.laws[*think].mean / self.client.maximum;
+                self.now + Duration::from_secs_f64(exponential(&mut draws) * mean)
+            }
+            Workload::Open { even: false, .. } => {
+                let mean = 1.0 / self.client.maximum;
+                self.now + Duration::from_secs_f64(exponential(&mut draws) * mean)
+            }
+            Workload::Open { rate, even: true, .. } => {
+                let now = self.now.since(Time::ZERO);
+                match rate.next_unit(now) {
+                    Some(at) => Time::ZERO + at,
+                    None => return,
+                }
+            }
+        };
+        self.events.push(Event::new(at, Kind::Candidate as u8, number as u32 & ORDINALS, 0));
+    }
+
+    /// A candidate of the arrival stream: does somebody come?
+    pub fn candidate(&mut self) {
+        let number = self.client.candidates;
+        self.client.candidates += 1;
+        self.schedule_candidate();
+        let mut draws = self.client.requests.draw(number);
+        let elapsed = self.now.since(Time::ZERO);
+        let (user, comes) = match &self.model.workload {
+            Workload::Closed { population, .. } => {
+                let user = draws.below(self.client.maximum as u32);
+                (user, f64::from(user) < population.at(elapsed) && !self.client.is_busy(user))
+            }
+            Workload::Open { rate, even, users } => {
+                let user = draws.below(*users);
+                let kept = *even || draws.chance(rate.at(elapsed) / self.client.maximum);
+                (user, kept)
+            }
+        };
+        if comes {
+            self.begin_journey(user, number, self.client.requests.numbered(number));
+        }
+    }
+
+    /// A user of a population that thinks one by one has finished thinking.
+    pub fn think_done(&mut self, user: u32) {
+        let elapsed = self.now.since(Time::ZERO);
+        let Workload::Closed { population, .. } = &self.model.workload else {
+            unreachable!("only closed populations think")
+        };
+        if f64::from(user) >= population.at(elapsed) {
+            // Not there at present: looks in again after another thinking time.
+            self.client.begun[user as usize] += 1;
+            let again = self.thinking_time(user);
+            return self.at(self.now + again, Kind::Think, user);
+        }
+        let begun = u64::from(self.client.begun[user as usize]);
+        self.client.begun[user as usize] += 1;
+        let number = self.client.candidates;
+        self.client.candidates += 1;
+        let stream = self.client.requests.numbered(u64::from(user)).numbered(begun);
+        self.begin_journey(user, number, stream);
+    }
+
+    /// A user wants something.
+    fn begin_journey(&mut self, user: u32, number: u64, stream: StreamKey) {
+        let ordinal = number as u32 & ORDINALS;
+        if !self.client.busy.is_empty() {
+            self.client.set_busy(user);
+        }
+        let operation = OperationId(self.model.mix.draw(&mut stream.draw(0x0b)));
+        let visit = stream.draw(0x71).unit();
+        let client = &self.model.client;
+        let fresh =
+            visit < client.visit_chance && stream.draw(0x72).unit() >= client.returning_chance;
+        let measured = ordinal.is_multiple_of(self.model.plan.attribution_every);
+        let row = if measured { self.attribution.open() } else { NONE };
+        let journey = self.journeys.insert(Journey {
+            intended: self.now,
+            started: self.now,
+            deadline: Time::NEVER,
+            pause: Duration::ZERO,
+            asked: Duration::ZERO,
+            task: NONE,
+            user,
+            stream,
+            ordinal,
+            operation,
+            attempt: 0,
+            fresh: fresh || self.model.operations[operation].login,
+            previous: NONE,
+            next: NONE,
+            row,
+        });
+        let now = self.now;
+        self.observer.offered(operation, now);
+        self.begin_attempt(journey);
+    }
+
+    /// The user sends the request, once more or for the first time.
+    fn begin_attempt(&mut self, journey: u32) {
+        let record = self.journeys[journey];
+        let stream = record.stream.numbered(u64::from(record.attempt) + 1);
+        let task = self.new_task(Task {
+            stream,
+            since: self.now,
+            deadline: Time::NEVER,
+            pc: self.model.operations[record.operation].entry,
+            owner: journey,
+            ordinal: record.ordinal,
+            worker: NONE,
+            user: record.user,
+            row: record.row,
+            branch: record.operation.0 as u16,
+            role: Role::Attempt,
+            state: State::Away,
+            status: OK,
+            parked: OK,
+            flags: if record.fresh { flag::NEW_SESSION } else { 0 },
+            ..Task::default()
+        });
+        let record = &mut self.journeys[journey];
+        record.task = task;
+        record.started = self.now;
+        record.asked = Duration::ZERO;
+        record.attempt += 1;
+        self.observer.attempts += 1;
+        self.arm_patience(journey, stream);
+        self.set_out(task);
+    }
+
+    /// The region that a user lives in.
+    pub fn home(&self, user: u32) -> RegionId {
+        if self.model.regions.len() == 1 {
+            return RegionId(0);
+        }
+        let stream = self.client.homes.numbered(u64::from(user));
+        RegionId(self.model.homes.draw(&mut stream.draw(0)))
+    }
+
+    /// One way between a user and a service's region: half of the user's access round trip there,
+    /// and of the route between the regions.
+    pub fn way_to_user(&self, task: u32, region: RegionId) -> Duration {
+        let record = &self.tasks[task];
+        let home = self.home(record.user);
+        let access = self.model.draw_law(self.model.regions[home].access, record.stream, 0xacc);
+        let route = self.model.draw_law(self.model.route(home, region), record.stream, 0x20e);
+        (access + route).half()
+    }
+
+    /// Starts the clock of the user's patience with this attempt.
+    fn arm_patience(&mut self, journey: u32, stream: StreamKey) {
+        let Some(law) = self.model.client.patience else { return };
+        let equal = self.model.laws[law].constant.is_some();
+        let deadline = self.now + self.model.draw_law(law, stream, 0x9a71);
+        self.journeys[journey].deadline = deadline;
+        if deadline == Time::NEVER {
+            return; // it outlasts every run
+        }
+        if !equal {
+            let ordinal = self.journeys[journey].ordinal;
+            self.events.push(Event::new(deadline, Kind::Patience as u8, ordinal, journey));
+            return;
+        }
+        let tail = self.client.tail;
+        let record = &mut self.journeys[journey];
+        (record.previous, record.next) = (tail, NONE);
+        match tail {
+            NONE => self.client.head = journey,
+            tail => self.journeys[tail].next = journey,
+        }
+        self.client.tail = journey;
+        self.arm_line();
+    }
+
+    /// Schedules the event of the head of the line of equal patience.
+    fn arm_line(&mut self) {
+        if self.client.head == NONE || self.client.armed != Time::NEVER {
+            return;
+        }
+        let head = self.journeys[self.client.head];
+        self.client.armed = head.deadline;
+        self.events.push(Event::new(head.deadline, Kind::Patience as u8, ORDINALS, LINE));
+    }
+
+    /// The user waits no longer for this attempt, for whatever reason: out of the line.
+    fn disarm_patience(&mut self, journey: u32) {
+        let record = self.journeys[journey];
+        let equal =
+            self.model.client.patience.is_some_and(|law| self.model.laws[law].constant.is_some());
+        if record.deadline == Time::NEVER {
+            return;
+        }
+        self.journeys[journey].deadline = Time::NEVER;
+        if !equal {
+            return; // its event finds the deadline changed
+        }
+        match record.previous {
+            NONE => self.client.head = record.next,
+            previous => self.journeys[previous].next = record.next,
+        }
+        match record.next {
+            NONE => self.client.tail = record.previous,
+            next => self.journeys[next].previous = record.previous,
+        }
+    }
+
+    /// The patience of a user, or of the head of the line, may have ended.
+    pub fn patience(&mut self, slot: u32, ordinal: u32) {
+        if ordinal != ORDINALS || slot != LINE {
+            let record = self.journeys.peek(slot);
+            if record.ordinal == ordinal && record.deadline == self.now {
+                self.give_up(slot);
+            }
+            return;
+        }
+        self.client.armed = Time::NEVER;
+        while self.client.head != NONE && self.journeys[self.client.head].deadline <= self.now {
+            self.give_up(self.client.head);
+        }
+        self.arm_line();
+    }
+
+    /// The user gives up on this attempt. What it has set in motion goes on without them.
+    fn give_up(&mut self, journey: u32) {
+        let Journey { task, row, intended, .. } = self.journeys[journey];
+        if row != NONE {
+            // The attempt is cut off in the middle of something: its time was for nothing.
+            self.attribution.lose(row, self.pauses, self.now.since(intended));
+        }
+        let record = &mut self.tasks[task];
+        (record.owner, record.row) = (NONE, NONE);
+        // What its refusal would have said is not known yet.
+        self.journeys[journey].asked = Duration::ZERO;
+        self.attempt_over(journey, Failure::GaveUp as u8, 0);
+    }
+
+    /// An answer reaches its user, if they still wait for it.
+    pub fn respond(&mut self, task: u32) {
+        let record = self.tasks[task];
+        if record.owner == NONE {
+            self.observer.late += 1;
+            return self.end_task(task);
+        }
+        self.end_task(task);
+        self.attempt_over(record.owner, record.status, record.answered);
+    }
+
+    /// One attempt is over, well or badly: the journey ends, or goes on after a pause.
+    fn attempt_over(&mut self, journey: u32, status: u8, answered: u16) {
+        self.disarm_patience(journey);
+        let record = &mut self.journeys[journey];
+        record.task = NONE;
+        let record = *record;
+        let length = self.now.since(record.started);
+        self.observer.attempt_over(status, length);
+        if status != OK
+            && let Some(pause) = self.pause_before_retry(&record, status, answered)
+        {
+            self.journeys[journey].pause = pause;
+            if record.row != NONE {
+                self.attribution.spend(record.row, self.pauses, Part::Wait, pause);
+            }
+            let event = Event::new(self.now + pause, Kind::Retry as u8, record.ordinal, journey);
+            self.events.push(event);
+            return;
+        }
+        self.end_journey(journey, status);
+    }
+
+    /// How long a user waits before another attempt; [`None`] if there is none.
+    fn pause_before_retry(&self, journey: &Journey, status: u8, answered: u16) -> Option<Duration> {
+        let retry = self.model.client.retry.as_ref()?;
+        let failure = Failure::ALL[status as usize];
+        let repeated = retry.on.iter().any(|cause| match cause {
+            Cause::Timeout => failure == Failure::GaveUp,
+            Cause::Refused => failure == Failure::Refused,
+            Cause::Status(code) if answered != 0 => *code == answered,
+            Cause::Status(code) => *code == failure.status(),
+        });
+        if !repeated || u32::from(journey.attempt) >= retry.attempts {
+            return None;
+        }
+        let stream = journey.stream.numbered(u64::from(journey.attempt));
+        let mut draws = stream.draw(0x2e72);
+        if !draws.chance(retry.share) {
+            return None;
+        }
+        let number = u32::from(journey.attempt) - 1;
+        let own = retry.backoff.delay(number, journey.pause, draws.unit());
+        if !retry.honour_retry_after {
+            return Some(own);
+        }
+        let jitter = retry.retry_after_jitter;
+        Some(backoff::honour_retry_after(own, journey.asked, jitter, draws.unit()))
+    }
+
+    /// The pause is over.
+    pub fn retry(&mut self, journey: u32) {
+        self.begin_attempt(journey);
+    }
+
+    /// The user has what they wanted, or will not get it.
+    fn end_journey(&mut self, journey: u32, status: u8) {
+        let record = self.journeys.remove(journey);
+        let latency = self.now.since(record.intended);
+        let now = self.now;
+        self.observer.finished(&record, status, latency, now);
+        if record.row != NONE {
+            if status == OK {
+                self.attribution.finish(record.row, latency);
+            }
+            self.attribution.close(record.row);
+        }
+        if let Workload::Closed { memoryless, .. } = &self.model.workload {
+            self.client.set_thinking(record.user);
+            if !memoryless {
+                let think = self.thinking_time(record.user);
+                self.at(self.now + think, Kind::Think, record.user);
+            }
+        }
+    }
+}

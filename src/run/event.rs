@@ -1,0 +1,138 @@
+//! Every kind of event, in the order in which those of one instant happen.
+//!
+//! At one instant work ends before work begins, answers arrive before the timers that would have
+//! given up on them, and users move before the observer looks. Within a kind the request's ordinal
+//! decides, then the slot. Nothing depends on the order in which events were scheduled.
+
+/// A kind of event. What its slot and ordinal mean stands beside it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Kind {
+    // Work ends.
+    /// A callback's computation on its loop is over (task).
+    CpuDone,
+    /// A core-sharing instance has a departure due (instance).
+    HostDepart,
+    /// A thread of a worker's pool is done (task).
+    ThreadDone,
+    /// A database node has a departure due (node).
+    DatabaseDepart,
+    /// A queue's process has a departure due (process).
+    ProcessDepart,
+    /// A job is over (job).
+    JobDone,
+    /// A link has a transfer finished (link).
+    LinkDepart,
+    /// What a task waited for outside is done: its callback becomes ready (task).
+    Resume,
+    // Connections change.
+    /// A connection is open (sub-pool; the ordinal is the connection).
+    Connected,
+    /// A connection has finished closing (sub-pool).
+    Closed,
+    // Requests travel.
+    /// A request reaches a CDN's edge (task).
+    Edge,
+    /// A request reaches a service's balancer (task).
+    Land,
+    /// A request reaches its instance (task).
+    Place,
+    /// A statement reaches its database node (task).
+    Statement,
+    /// A command reaches its cache node (task).
+    Command,
+    /// A called service's answer reaches its caller (task of the call).
+    Returned,
+    /// An answer reaches the user (task).
+    Respond,
+    // Timers.
+    /// A pool's next waiter or idle connection may have expired (sub-pool).
+    PoolTimer,
+    /// A statement may have run too long (task).
+    StatementTimeout,
+    /// A call may have taken too long (task).
+    CallTimeout,
+    /// A job may have taken too long (job).
+    JobTimeout,
+    /// A job is tried again (job).
+    JobRetry,
+    /// A user's patience may have ended (journey), or that of the head of the line.
+    Patience,
+    // Users.
+    /// A user tries again (journey).
+    Retry,
+    /// A user has finished thinking (user).
+    Think,
+    /// The next candidate of the arrival stream.
+    Candidate,
+    // The deployment around it.
+    /// A cache runs its expiry cycle (cache).
+    Expire,
+    /// A session store prunes (session store).
+    Prune,
+    /// An autoscaler looks (service).
+    Autoscale,
+    /// A new instance is ready (instance).
+    Boot,
+    /// A replica's replaying process takes its next write (node).
+    Replay,
+    // Our looking at it.
+    /// A window of the timeline ends.
+    Window,
+}
+
+/// Kinds by number.
+pub const KINDS: [Kind; 32] = [
+    Kind::CpuDone,
+    Kind::HostDepart,
+    Kind::ThreadDone,
+    Kind::DatabaseDepart,
+    Kind::ProcessDepart,
+    Kind::JobDone,
+    Kind::LinkDepart,
+    Kind::Resume,
+    Kind::Connected,
+    Kind::Closed,
+    Kind::Edge,
+    Kind::Land,
+    Kind::Place,
+    Kind::Statement,
+    Kind::Command,
+    Kind::Returned,
+    Kind::Respond,
+    Kind::PoolTimer,
+    Kind::StatementTimeout,
+    Kind::CallTimeout,
+    Kind::JobTimeout,
+    Kind::JobRetry,
+    Kind::Patience,
+    Kind::Retry,
+    Kind::Think,
+    Kind::Candidate,
+    Kind::Expire,
+    Kind::Prune,
+    Kind::Autoscale,
+    Kind::Boot,
+    Kind::Replay,
+    Kind::Window,
+];
+
+impl Kind {
+    /// The kind of that number.
+    #[inline(always)]
+    pub fn from_number(number: u8) -> Kind {
+        KINDS[number as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_match() {
+        for (number, kind) in KINDS.iter().enumerate() {
+            assert_eq!(*kind as usize, number);
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Rate limiters and guards: what turns requests away before they cost much.
+
+use crate::component::guard::{Guard, Unreadable, Verdict};
+use crate::component::limiter::{self, FixedWindow};
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::ids::{GuardId, LimitId};
+use crate::model::tape::{DrawId, Op};
+use crate::model::{Per, Watch};
+use crate::units::Duration;
+
+use super::meter::Counter;
+use super::task::{NONE, Role, flag};
+use super::world::World;
+
+/// A guard while it runs: one per worker process, since each has its own memory.
+#[derive(Default)]
+pub struct GuardState {
+    per_worker: Vec<Guard>,
+}
+
+/// A rate limiter while it runs: a count per worker process, or one for all.
+#[derive(Default)]
+pub struct LimitState {
+    windows: Vec<Option<FixedWindow>>,
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A request comes to a limiter or a guard. Says whether it passes; otherwise it has been answered.
+    pub fn pass_gate(&mut self, task: u32) -> bool {
+        let refused = match self.op_at(task) {
+            Op::Limit { limit, draw } => self.limited(task, limit, draw),
+            Op::Guard { guard, draw } => self.guarded(task, guard, draw),
+            other => unreachable!("{other:?} lets everybody pass"),
+        };
+        match refused {
+            Some(why) => self.fail(task, why),
+            None => self.tasks[task].pc.0 += 1,
+        }
+        refused.is_none()
+    }
+
+    /// Whether a limiter turns the request away, and how.
+    fn limited(&mut self, task: u32, limit: LimitId, draw: DrawId) -> Option<Failure> {
+        let spec = &self.model.limits[limit];
+        let record = self.tasks[task];
+        self.meters[spec.station].count(Counter::Arrivals);
+        if spec.errors > 0.0 && record.stream.draw(u64::from(draw.0)).chance(spec.errors) {
+            self.meters[spec.station].count(Counter::Errors);
+            return (!spec.fail_open).then_some(Failure::GuardError);
+        }
+        let place = if spec.per_process { record.worker as usize } else { 0 };
+        let key = self.counted(record.user, limit);
+        let state = &mut self.limits[limit];
+        if state.windows.len() <= place {
+            state.windows.resize_with(place + 1, || None);
+        }
+        let window =
+            state.windows[place].get_or_insert_with(|| FixedWindow::new(spec.max, spec.window));
+        match window.hit(self.now, key) {
+            limiter::Verdict::Pass { .. } => {
+                self.meters[spec.station].count(Counter::Served);
+                None
+            }
+            limiter::Verdict::Reject { retry_after } => {
+                self.meters[spec.station].count(Counter::Rejected);
+                let retry_after = spec.retry_after.unwrap_or(retry_after);
+                self.refuse(task, spec.status, retry_after);
+                Some(Failure::Limited)
+            }
+        }
+    }
+
+    /// What a limiter counts a user's request under.
+    pub fn counted(&self, user: u32, limit: LimitId) -> u32 {
+        match self.model.limits[limit].per {
+            Per::Address => user % self.model.client.addresses,
+            Per::User => user,
+            Per::All => 0,
+        }
+    }
+
+    /// Whether a guard turns the request away, and how.
+    fn guarded(&mut self, task: u32, guard: GuardId, draw: DrawId) -> Option<Failure> {
+        let spec = &self.model.guards[guard];
+        let record = self.tasks[task];
+        if spec.new_sessions_only && !record.has(flag::NEW_SESSION) {
+            return None;
+        }
+        self.meters[spec.station].count(Counter::Arrivals);
+        let place = record.worker as usize;
+        let state = &mut self.guards[guard];
+        while state.per_worker.len() <= place {
+            state.per_worker.push(Guard::new(spec.threshold, spec.cache, spec.on_error));
+        }
+        let verdict = match self.guards[guard].per_worker[place].cached(self.now) {
+            Some(verdict) => verdict,
+            None => {
+                let broken =
+                    spec.errors > 0.0 && record.stream.draw(u64::from(draw.0)).chance(spec.errors);
+                let read = if broken {
+                    self.meters[spec.station].count(Counter::Errors);
+                    Err(Unreadable)
+                } else {
+                    Ok(self.watched(spec.watch, record.worker))
+                };
+                self.guards[guard].per_worker[place].judge(self.now, read)
+            }
+        };
+        if verdict == Verdict::Pass {
+            self.meters[spec.station].count(Counter::Served);
+            return None;
+        }
+        self.meters[spec.station].count(Counter::Rejected);
+        self.refuse(task, spec.status, spec.retry_after.unwrap_or(Duration::ZERO));
+        Some(if spec.new_sessions_only { Failure::SessionGuarded } else { Failure::Guarded })
+    }
+
+    /// The value that a guard in this worker process sees.
+    fn watched(&mut self, watch: Watch, worker: u32) -> f64 {
+        match watch {
+            Watch::PoolTotal(pool) | Watch::PoolBusy(pool) | Watch::PoolWaiting(pool) => {
+                let first = self.first_sub_pool(pool, worker);
+                let subs = first..first + self.sub_pools_per_worker(pool);
+                subs.map(|sub| {
+                    let state = &self.pools[sub as usize].pool;
+                    f64::from(match watch {
+                        Watch::PoolTotal(_) => state.total(),
+                        Watch::PoolBusy(_) => state.busy(),
+                        _ => state.waiting(),
+                    })
+                })
+                .sum()
+            }
+            Watch::SessionsLive(session) => self.sessions[session].live(self.now) as f64,
+            Watch::Lag(_) => match self.workers[worker as usize].ready.front() {
+                Some(first) => self.now.since(self.tasks[*first].since).seconds(),
+                None => 0.0,
+            },
+            Watch::InFlight(_) => f64::from(self.workers[worker as usize].open),
+        }
+    }
+
+    /// A refusal has a status code, and may ask its user to wait: `Retry-After`.
+    fn refuse(&mut self, task: u32, status: u16, retry_after: Duration) {
+        let record = &mut self.tasks[task];
+        record.answered = status;
+        if record.role == Role::Attempt && record.owner != NONE {
+            self.journeys[record.owner].asked = retry_after;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::compile::compile;
+    use crate::run::{Unwatched, replicate};
+    use crate::topology::load;
+
+    /// Mean utilisation of the four nodes that hold a shared limiter's counters, at 2,000 requests/s of
+    /// 1 ms each.
+    fn utilisation_of_counters(per: &str) -> f64 {
+        let text = format!(
+            "version = 1\n[run]\nwarmup = '1s'\nduration = '4s'\n[arrivals]\nrate = '2000/s'\n\
+             [service.web]\nbefore = ['limit.all']\n\
+             [limit.all]\nper = '{per}'\nmax = 1000000\nstore.shared.cache = 'redis'\n\
+             [cache.redis]\nnodes = 4\ncommand = '1ms'\n\
+             [operation.look]\nshare = 1\nflow = [{{ reply = '1KB' }}]\n"
+        );
+        let loaded = load("limit.toml", &[], &mut |_| Ok(text.clone()));
+        let model = compile(&loaded.topology.expect("sound"));
+        let outcome = replicate(&model, 0, &mut Unwatched);
+        let redis = model.stations.ids().find(|id| model.stations[*id].path == "cache.redis");
+        outcome.stations[redis.expect("there")].utilisation()
+    }
+
+    #[test]
+    fn counters_spread_over_nodes_by_what_they_count() {
+        // 2,000/s x 1 ms = 2 of 4 nodes; a single counter has a single node, which is then full.
+        assert!((utilisation_of_counters("user") - 0.5).abs() < 0.03);
+        assert!((utilisation_of_counters("address") - 0.5).abs() < 0.03);
+        assert!((utilisation_of_counters("all") - 0.25).abs() < 0.001);
+    }
+}

@@ -1,0 +1,156 @@
+//! Links: a bandwidth that all transfers on it share equally.
+
+use std::collections::VecDeque;
+
+use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::model;
+use crate::model::ids::LinkId;
+use crate::model::tape::Draw;
+use crate::units::{Duration, Time};
+
+use super::event::Kind;
+use super::meter::{Counter, MILLI, Part};
+use super::task::{State, flag};
+use super::world::World;
+
+/// Utilisation for the loss rule is looked at over this long.
+const LOSS_WINDOW: Duration = Duration::secs(1);
+
+/// A link while it runs.
+pub struct LinkState {
+    /// Transfers under way; the work of one is its time alone on the link.
+    transfers: ProcessorSharing,
+    /// When the next departure is scheduled.
+    armed: Time,
+    /// Transfers begun within the loss window: when, and their time alone.
+    recent: VecDeque<(Time, Duration)>,
+    /// Sum of their times alone.
+    recent_work: Duration,
+}
+
+impl LinkState {
+    /// An idle link.
+    pub fn new(_spec: &model::Link) -> LinkState {
+        LinkState {
+            transfers: ProcessorSharing::new(1.0, 0.0, 0.0),
+            armed: Time::NEVER,
+            recent: VecDeque::new(),
+            recent_work: Duration::ZERO,
+        }
+    }
+    /// Offered load over the last second, as a share of the bandwidth.
+    fn load(&mut self, now: Time) -> f64 {
+        while let Some((begun, work)) = self.recent.front().copied() {
+            if now.since(begun) <= LOSS_WINDOW {
+                break;
+            }
+            self.recent_work = self.recent_work - work;
+            self.recent.pop_front();
+        }
+        self.recent_work.seconds() / LOSS_WINDOW.seconds()
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A body begins its way through a link.
+    pub fn enter_link(&mut self, task: u32, link: LinkId, bytes: f64) {
+        let spec = &self.model.links[link];
+        let work = Duration::from_secs_f64(bytes * 8.0 / spec.bandwidth.0);
+        let now = self.now;
+        let state = &mut self.links[link];
+        let meter = &mut self.meters[spec.station];
+        meter.busy.set(now, MILLI as u64);
+        meter.count(Counter::Arrivals);
+        meter.add(Counter::Bytes, bytes as u64);
+        meter.held.add(now, 1);
+        let mut lost = false;
+        if let Some((above, share, _)) = spec.loss {
+            state.recent.push_back((now, work));
+            state.recent_work += work;
+            let hit = self.tasks[task].stream.draw(0x1055).chance(share);
+            if state.load(now) > above && hit {
+                lost = true;
+                meter.count(Counter::Lost);
+            }
+        }
+        state.transfers.add(now, work, task);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::OnLink, now);
+        record.deadline = now + work;
+        record.flags = if lost { record.flags | flag::LOST } else { record.flags & !flag::LOST };
+        self.arm_link(link);
+    }
+
+    fn arm_link(&mut self, link: LinkId) {
+        let state = &mut self.links[link];
+        if let Some(at) = state.transfers.next_departure().filter(|at| *at != state.armed) {
+            state.armed = at;
+            self.at(at, Kind::LinkDepart, link.0);
+        }
+    }
+
+    /// Transfers may be through.
+    pub fn link_depart(&mut self, link: LinkId) {
+        if self.links[link].armed != self.now {
+            return; // superseded
+        }
+        self.links[link].armed = Time::NEVER;
+        let station = self.model.links[link].station;
+        while let Some(task) = self.links[link].transfers.depart(self.now) {
+            self.meters[station].count(Counter::Served);
+            self.leave_link(task, link);
+        }
+        // Whoever gets the place of a request that is through may have sent something already.
+        if self.links[link].transfers.is_empty() {
+            self.meters[station].busy.set(self.now, 0);
+        }
+        self.arm_link(link);
+    }
+
+    /// A body is through: its own time on the link is service, the rest waiting.
+    fn leave_link(&mut self, task: u32, link: LinkId) {
+        let spec = &self.model.links[link];
+        let record = self.tasks[task];
+        let alone = record.deadline.since(record.since);
+        let on_link = self.now.since(record.since);
+        let waited = Duration(on_link.0.saturating_sub(alone.0));
+        self.meters[spec.station].held.add(self.now, -1);
+        self.meters[spec.station].shared(waited);
+        self.spend(task, spec.station, Part::Wait, waited);
+        self.spend(task, spec.station, Part::Service, on_link - waited);
+        let late = match spec.loss {
+            Some((_, _, delay)) if record.has(flag::LOST) => delay,
+            _ => Duration::ZERO,
+        };
+        self.travel(task, late);
+        self.tasks[task].deadline = Time::NEVER;
+        if record.has(flag::UPLOAD) {
+            let record = &mut self.tasks[task];
+            record.flags &= !flag::UPLOAD;
+            record.state = State::Away;
+            record.pc.0 += 1;
+            self.at_task(self.now + late, Kind::Resume, task);
+        } else {
+            self.answer_travels(task, late);
+        }
+    }
+
+    /// A body comes up to the service through its link. True: there is no link to wait for.
+    pub fn upload(&mut self, task: u32, bytes: Draw) -> bool {
+        let record = self.tasks[task];
+        let bytes = self.model.draw_bytes(bytes, record.stream);
+        let service = self.service_of_worker(record.worker);
+        self.meters[self.model.services[service].station].add(Counter::Bytes, bytes as u64);
+        match self.model.services[service].link.filter(|_| bytes > 0.0) {
+            Some(link) => {
+                self.tasks[task].flags |= flag::UPLOAD;
+                self.enter_link(task, link, bytes);
+                false
+            }
+            None => {
+                self.tasks[task].pc.0 += 1;
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! One replication: a model and a seed in, an [`Outcome`] out.
+//!
+//! `step.rs` is the whole simulator in one match; `world.rs` is all that changes; every kind of
+//! component has its file. The engine knows no files, threads or clock: whoever runs it may look in
+//! through [`Watcher`] now and then, and stop it.
+
+mod audit;
+mod cache;
+mod client;
+mod database;
+pub mod event;
+mod gate;
+mod link;
+pub mod meter;
+mod observe;
+pub mod outcome;
+mod pool;
+mod queue;
+mod service;
+mod session;
+mod step;
+mod task;
+mod world;
+
+pub use cache::cdn_of;
+pub use meter::{Class, Counter, Part};
+pub use observe::{OperationTally, happened};
+pub use outcome::{
+    Attempts, Audit, Ended, Outcome, Requests, StationOutcome, StationWindow, Window,
+};
+
+use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
+use crate::model::Model;
+use crate::units::{Duration, Time};
+use meter::MILLI;
+use world::World;
+
+/// Looks at a run now and then.
+pub trait Watcher {
+    /// Called every few thousand events with the simulated time, the end of it and the events so
+    /// far; says whether to go on.
+    fn watch(&mut self, now: Time, horizon: Time, events: u64) -> bool;
+}
+
+/// Nobody looks; nothing stops the run but its own limits.
+pub struct Unwatched;
+impl Watcher for Unwatched {
+    fn watch(&mut self, _: Time, _: Time, _: u64) -> bool {
+        true
+    }
+}
+
+/// How many events pass between two looks.
+const LOOK_EVERY: u64 = 1 << 14;
+
+/// Runs one replication.
+pub fn replicate(model: &Model, replication: u32, watcher: &mut impl Watcher) -> Outcome {
+    run_on(World::<EventList>::new(model, replication), replication, watcher)
+}
+
+/// Runs one replication on the simple reference event list; the outcome is the same.
+pub fn replicate_on_reference(model: &Model, replication: u32) -> Outcome {
+    run_on(World::<ReferenceEventList>::new(model, replication), replication, &mut Unwatched)
+}
+
+fn run_on<Q: PendingEvents>(
+    mut world: World<Q>,
+    replication: u32,
+    watcher: &mut impl Watcher,
+) -> Outcome {
+    let horizon = world.horizon();
+    let plan = &world.model.plan;
+    let (most_events, most_bytes) = (plan.max_events, plan.max_memory_bytes);
+    let mut ended = Ended::Completed;
+    let mut events: u64 = 0;
+    while let Some(event) = world.events.pop() {
+        if event.at() > horizon {
+            break;
+        }
+        world.step(event);
+        events += 1;
+        if events.is_multiple_of(LOOK_EVERY) || events == most_events {
+            if events >= most_events {
+                ended = Ended::EventLimit;
+            } else if world.bytes_in_flight() > most_bytes {
+                ended = Ended::MemoryLimit;
+            } else if !watcher.watch(world.now, horizon, events) {
+                ended = Ended::Interrupted;
+            }
+            if ended != Ended::Completed {
+                break;
+            }
+        }
+    }
+    if ended == Ended::Completed {
+        world.now = horizon;
+    }
+    world.observer.events = events;
+    conclude(world, replication, ended)
+}
+
+/// Closes the books.
+fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ended) -> Outcome {
+    world.stop_observing();
+    let audit = world.audit();
+    let now = world.now;
+    let start = Time::ZERO + world.model.plan.warmup;
+    let measured = if world.observer.measuring { now.since(start) } else { Duration::ZERO };
+    let stations = world.model.stations.ids().map(|id| world.station_outcome(id, measured));
+    let stations = stations.collect();
+    let ticks = measured.0.max(1) as f64;
+    let instances =
+        world.services.iter().map(|service| service.instance_ticks as f64 / ticks).collect();
+    let observer = world.observer;
+    Outcome {
+        replication,
+        ended,
+        measured,
+        events: observer.events,
+        requests: Requests {
+            offered: observer.offered,
+            ok: observer.ok,
+            failed: observer.failed,
+            in_flight_start: observer.in_flight_then,
+            in_flight_end: observer.in_flight.value(),
+            in_flight_mean: observer.in_flight.mean(now).unwrap_or(0.0),
+        },
+        attempts: Attempts {
+            sent: observer.attempts,
+            failed: observer.attempts_failed,
+            late: observer.late,
+        },
+        latency: observer.latency,
+        failed_latency: observer.failed_latency,
+        attempt_latency: observer.attempt_latency,
+        operations: observer.operations,
+        stations,
+        instances,
+        windows: observer.windows,
+        classes: world.attribution.into_classes(),
+        audit,
+        digest: observer.digest,
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    fn station_outcome(
+        &self,
+        id: crate::model::ids::StationId,
+        measured: Duration,
+    ) -> StationOutcome {
+        let meter = &self.meters[id];
+        let now = self.now;
+        let ticks = measured.0.max(1) as f64;
+        let milli = MILLI as f64;
+        StationOutcome {
+            busy_mean: meter.busy.mean(now).unwrap_or(0.0) / milli,
+            busy_peak: meter.busy.peak() as f64 / milli,
+            capacity: self.mean_capacity(id, ticks),
+            waiting_mean: meter.waiting.mean(now).unwrap_or(0.0),
+            waiting_peak: meter.waiting.peak(),
+            held_mean: meter.held.mean(now).unwrap_or(0.0),
+            held_peak: meter.held.peak(),
+            wait: meter.wait.clone(),
+            time_above: meter.busy.time_reached(now).map(|time| time.0 as f64 / ticks),
+            counters: meter.counters,
+            worker_busiest: self.busiest_worker(id, ticks),
+        }
+    }
+
+    /// Servers on average: instances come and go where a service scales.
+    fn mean_capacity(&self, id: crate::model::ids::StationId, ticks: f64) -> f64 {
+        let whole = self.model.stations[id].capacity;
+        for (service, spec) in self.model.services.enumerate() {
+            let pools = spec.pools.iter().map(|pool| self.model.pools[*pool].station);
+            if spec.station == id
+                || spec.threads_station == id
+                || pools.into_iter().any(|it| it == id)
+            {
+                let running = self.services[service].instance_ticks as f64 / ticks;
+                return whole / f64::from(spec.max_instances) * running;
+            }
+        }
+        whole
+    }
+
+    fn busiest_worker(&self, id: crate::model::ids::StationId, ticks: f64) -> Option<(f64, f64)> {
+        let (service, spec) =
+            self.model.services.enumerate().find(|(_, spec)| spec.station == id)?;
+        let first = self.instances[self.services[service].first_instance as usize].first_worker;
+        let count = spec.max_instances * spec.workers;
+        let workers = &self.workers[first as usize..(first + count) as usize];
+        let busiest = workers.iter().map(|worker| worker.busy_ticks).max()?;
+        let sum: u128 = workers.iter().map(|worker| u128::from(worker.busy_ticks)).sum();
+        Some((busiest as f64 / ticks, sum as f64 / ticks / f64::from(count)))
+    }
+}

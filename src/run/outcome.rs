@@ -1,0 +1,173 @@
+//! What one replication has measured.
+
+use crate::kernel::Dense;
+use crate::model::ids::{OperationId, ServiceId, StationId};
+use crate::stats::Histogram;
+use crate::units::{Duration, Time};
+
+use super::meter::{COUNTERS, Class, FailureCounts};
+use super::observe::OperationTally;
+
+/// What one replication has measured.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Which one.
+    pub replication: u32,
+    /// How it ended.
+    pub ended: Ended,
+    /// The measured time.
+    pub measured: Duration,
+    /// Events, the warm-up included.
+    pub events: u64,
+    /// Requests, as users see them.
+    pub requests: Requests,
+    /// Attempts at them.
+    pub attempts: Attempts,
+    /// From the intended start to the answer, retries included, of requests that ended well.
+    pub latency: Histogram,
+    /// The same, of requests that failed.
+    pub failed_latency: Histogram,
+    /// From the sending of an attempt to its answer, well or badly.
+    pub attempt_latency: Histogram,
+    /// By operation.
+    pub operations: Dense<OperationId, OperationTally>,
+    /// By component.
+    pub stations: Dense<StationId, StationOutcome>,
+    /// By service: time-average of running instances.
+    pub instances: Dense<ServiceId, f64>,
+    /// Over time, the warm-up included.
+    pub windows: Vec<Window>,
+    /// Where requests' time goes, by class of latency, fastest first.
+    pub classes: Vec<Class>,
+    /// Everything that must add up, and whether it does.
+    pub audit: Audit,
+    /// An order-independent digest of every request: when, how long, how it ended.
+    pub digest: u64,
+}
+
+/// How a replication ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// At its time.
+    Completed,
+    /// At its limit of events.
+    EventLimit,
+    /// At its limit of memory for requests in flight.
+    MemoryLimit,
+    /// It was told to stop: wall time, or the user.
+    Interrupted,
+}
+
+/// Requests, as users see them, in the measured time.
+#[derive(Clone, Copy, Debug)]
+pub struct Requests {
+    /// Begun.
+    pub offered: u64,
+    /// Ended well.
+    pub ok: u64,
+    /// Failed, by kind.
+    pub failed: FailureCounts,
+    /// In flight at the beginning.
+    pub in_flight_start: u64,
+    /// In flight at the end.
+    pub in_flight_end: u64,
+    /// In flight on average.
+    pub in_flight_mean: f64,
+}
+
+impl Requests {
+    /// Failed, whatever the kind.
+    pub fn failed_all(&self) -> u64 {
+        self.failed.iter().sum()
+    }
+}
+
+/// Attempts in the measured time.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempts {
+    /// Sent.
+    pub sent: u64,
+    /// Failed, by kind.
+    pub failed: FailureCounts,
+    /// Answers that nobody waited for any more.
+    pub late: u64,
+}
+
+/// What was measured at a component.
+#[derive(Clone, Debug)]
+pub struct StationOutcome {
+    /// Busy servers on average.
+    pub busy_mean: f64,
+    /// Busy servers at most.
+    pub busy_peak: f64,
+    /// Servers on average (an autoscaled service's change).
+    pub capacity: f64,
+    /// Requests waiting on average.
+    pub waiting_mean: f64,
+    /// Requests waiting at most.
+    pub waiting_peak: u64,
+    /// Connections, sessions, bytes or instances on average.
+    pub held_mean: f64,
+    /// Connections, sessions, bytes or instances at most.
+    pub held_peak: u64,
+    /// Waiting times, zeros included.
+    pub wait: Histogram,
+    /// Share of the time with at least 75, 85, 95 and 100 % of the servers busy.
+    pub time_above: [f64; 4],
+    /// Everything that was counted, by number.
+    pub counters: [u64; COUNTERS],
+    /// The busiest worker's share of time computing, and the mean over workers (services only).
+    pub worker_busiest: Option<(f64, f64)>,
+}
+
+impl StationOutcome {
+    /// Busy servers as a share of servers.
+    pub fn utilisation(&self) -> f64 {
+        if self.capacity > 0.0 { self.busy_mean / self.capacity } else { 0.0 }
+    }
+}
+
+/// A step of the timeline.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// From.
+    pub start: Time,
+    /// To.
+    pub end: Time,
+    /// After the warm-up.
+    pub measured: bool,
+    /// Requests begun.
+    pub offered: u64,
+    /// Requests that ended well.
+    pub ok: u64,
+    /// Requests that failed.
+    pub failed: u64,
+    /// Their mean latency (s).
+    pub latency_mean_s: Option<f64>,
+    /// Its 95th percentile (s).
+    pub latency_p95_s: Option<f64>,
+    /// Requests in flight on average.
+    pub in_flight: f64,
+    /// By component, by number.
+    pub stations: Vec<StationWindow>,
+}
+
+/// A component in a step of the timeline.
+#[derive(Clone, Copy, Debug)]
+pub struct StationWindow {
+    /// Busy servers on average.
+    pub busy: f64,
+    /// Requests waiting on average.
+    pub waiting: f64,
+    /// Connections, sessions, bytes or instances on average.
+    pub held: f64,
+}
+
+/// Everything that must add up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Checks made.
+    pub checks: u32,
+    /// What is broken, in words; empty when all is well.
+    pub broken: Vec<String>,
+}

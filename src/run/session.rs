@@ -1,0 +1,241 @@
+//! Session stores: what express-session does around every request.
+//!
+//! Order (express-session 1.19.0): without a cookie a new session is made in memory; with one the
+//! store is asked before the handler runs. When the response ends, a new or changed session is
+//! saved, an unchanged one touched, and the last byte is withheld until that is done.
+
+use crate::component::session_table::{Session, SessionConfig, SessionRead, SessionTable};
+use crate::kernel::PendingEvents;
+use crate::model::ids::SessionId;
+use crate::model::tape::{DrawId, Op, Pc};
+use crate::stream::StreamKey;
+use crate::units::{Duration, Time};
+
+use super::event::Kind;
+use super::meter::Counter;
+use super::task::{Role, flag};
+use super::world::World;
+
+/// A user who has not been seen yet.
+const UNSEEN: u32 = 0;
+/// A user who has logged out: the cookie names no session.
+const GONE: u32 = u32::MAX;
+
+/// A session store while it runs.
+pub struct SessionState {
+    /// Its rows, by expiry.
+    table: SessionTable,
+    /// Users not seen yet, who hold a session each: rows of which only the number matters so far.
+    unseen: u64,
+    /// Until when each user's session is good, or [`UNSEEN`], or [`GONE`].
+    held: Vec<u32>,
+    /// Prunes so far.
+    prunes: u64,
+    /// Random numbers of prunes and of the sessions held at the start.
+    stream: StreamKey,
+}
+
+impl SessionState {
+    /// Live sessions.
+    pub fn live(&mut self, now: Time) -> u64 {
+        self.table.live(now) + self.unseen
+    }
+    /// Rows, those that have expired and are not pruned yet included.
+    fn rows(&self) -> u64 {
+        self.table.rows() + self.unseen
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Session tables with the rows that the run starts from.
+    pub fn build_sessions(&mut self) {
+        for (id, spec) in self.model.sessions.enumerate() {
+            let config = SessionConfig { ttl: spec.ttl, row_bytes: u64::from(spec.size_bytes) };
+            let mut table = SessionTable::new(config);
+            let users = u64::from(self.model.users());
+            let unseen = users.min(spec.warm);
+            if spec.warm > unseen {
+                table.warm(Time::ZERO, spec.warm - unseen);
+            }
+            let stream = self.key.named("session").named(&spec.name);
+            self.meters[spec.station].held.set(Time::ZERO, spec.warm);
+            let held = vec![UNSEEN; users as usize];
+            self.sessions.push(SessionState { table, unseen, held, prunes: 0, stream });
+            self.schedule_prune(id);
+        }
+    }
+
+    /// A step of the session middleware.
+    pub fn session_step(&mut self, task: u32) {
+        match self.op_at(task) {
+            Op::SessionSeek { session, draw, none } => self.session_seek(task, session, draw, none),
+            Op::SessionFound { session } => self.session_found(task, session),
+            Op::SessionEnd { session, touch, nothing } => {
+                self.session_end(task, session, touch, nothing);
+            }
+            Op::SessionKept { session } => self.session_kept(task, session),
+            Op::SessionGone { session } => self.session_gone(task, session),
+            other => unreachable!("{other:?} is no step of a session"),
+        }
+    }
+
+    fn schedule_prune(&mut self, session: SessionId) {
+        let Some(prune) = self.model.sessions[session].prune else { return };
+        let state = &mut self.sessions[session];
+        state.prunes += 1;
+        let unit = state.stream.draw(state.prunes).unit();
+        let at = self.now + SessionTable::prune_delay(prune.interval, unit);
+        self.at(at, Kind::Prune, session.0);
+    }
+
+    /// Expired rows are deleted.
+    pub fn prune(&mut self, session: SessionId) {
+        let removed = self.sessions[session].table.prune(self.now);
+        let station = self.model.sessions[session].station;
+        self.meters[station].add(Counter::Expired, removed);
+        if let Some(prune) = self.model.sessions[session].prune {
+            let cpu = Duration(prune.row.0.saturating_mul(removed));
+            self.background_statement(prune.database, cpu);
+        }
+        self.schedule_prune(session);
+    }
+
+    /// Does the request bring a session to look up? Guests and first requests of a visit do not.
+    fn session_seek(&mut self, task: u32, session: SessionId, draw: DrawId, none: Pc) {
+        let spec = &self.model.sessions[session];
+        let record = &mut self.tasks[task];
+        record.flags |= flag::SEEN;
+        let mut draws = record.stream.draw(u64::from(draw.0));
+        if spec.guests > 0.0 && draws.chance(spec.guests) {
+            record.flags &= !flag::NEW_SESSION;
+            record.flags |= flag::GUEST;
+            if spec.save_uninitialized {
+                record.flags |= flag::NEW_SESSION;
+            }
+            record.pc = none;
+        } else if record.has(flag::NEW_SESSION) {
+            record.pc = none;
+        } else {
+            record.pc.0 += 1;
+            self.meters[spec.station].count(Counter::Reads);
+        }
+    }
+
+    /// The store has answered: the session is alive, or has expired and a new one will be made.
+    fn session_found(&mut self, task: u32, session: SessionId) {
+        let held = self.held_session(task, session);
+        let station = self.model.sessions[session].station;
+        let table = &self.sessions[session].table;
+        let found = held.is_some_and(|held| table.read(self.now, held) == SessionRead::Found);
+        self.count(station, if found { Counter::Hits } else { Counter::Misses });
+        let record = &mut self.tasks[task];
+        record.flags |= if found { flag::SESSION } else { flag::NEW_SESSION };
+        record.pc.0 += 1;
+    }
+
+    /// The session that the task's user holds. A user not seen before who is in the middle of a visit
+    /// has held one since before the start: it was touched at the user's last request, a thinking time
+    /// ago, which is nothing beside the TTL; where nobody touches, its age is uniform over the TTL.
+    fn held_session(&mut self, task: u32, session: SessionId) -> Option<Session> {
+        let user = self.tasks[task].user;
+        let now = self.now;
+        let state = &mut self.sessions[session];
+        let held = state.held[user as usize];
+        if held != UNSEEN {
+            return (held != GONE).then(|| Session::from_expiry_s(held));
+        }
+        let found = if self.model.sessions[session].touch {
+            state.table.create(now)
+        } else {
+            let unit = state.stream.named("held").draw(u64::from(user)).unit();
+            state.table.create_aged(now, unit)
+        };
+        state.unseen = state.unseen.saturating_sub(1);
+        state.held[user as usize] = found.expiry_s();
+        Some(found)
+    }
+
+    /// The response ends: what must be written back?
+    fn session_end(&mut self, task: u32, session: SessionId, touch: Pc, nothing: Pc) {
+        let touches = self.model.sessions[session].touch;
+        let record = &mut self.tasks[task];
+        // From here on the end of the response is under way; it is not begun again.
+        record.epilogue = None;
+        record.pc = if record.role == Role::Tail {
+            nothing // the response has ended before
+        } else if record.has(flag::NEW_SESSION) {
+            Pc(record.pc.0 + 1)
+        } else if record.has(flag::SESSION) && touches {
+            touch
+        } else {
+            nothing
+        };
+    }
+
+    /// The session has been saved or touched.
+    fn session_kept(&mut self, task: u32, session: SessionId) {
+        let now = self.now;
+        let station = self.model.sessions[session].station;
+        self.count(station, Counter::Writes);
+        let user = self.tasks[task].user as usize;
+        if self.tasks[task].has(flag::NEW_SESSION) {
+            self.session_made(task, session);
+        } else if let Some(held) = self.held_session(task, session) {
+            let state = &mut self.sessions[session];
+            state.held[user] =
+                state.table.touch(now, held).map_or(GONE, |renewed| renewed.expiry_s());
+        }
+        let live = self.sessions[session].live(now);
+        self.meters[station].held.set(now, live);
+        self.tasks[task].pc.0 += 1;
+    }
+
+    /// A new session is in its store, if that had room: the end of the response has nothing more to
+    /// save.
+    fn session_made(&mut self, task: u32, session: SessionId) {
+        let station = self.model.sessions[session].station;
+        if self.session_memory_full(session) {
+            return self.count(station, Counter::OutOfMemory);
+        }
+        self.count(station, Counter::Created);
+        let state = &mut self.sessions[session];
+        let made = state.table.create(self.now).expiry_s();
+        let record = &mut self.tasks[task];
+        record.flags &= !flag::NEW_SESSION;
+        if !record.has(flag::GUEST) {
+            record.flags |= flag::SESSION;
+            state.held[record.user as usize] = made;
+        }
+    }
+
+    /// The session has been destroyed: a logout. The response ends without saving one.
+    fn session_gone(&mut self, task: u32, session: SessionId) {
+        let held = self.held_session(task, session);
+        let now = self.now;
+        let user = self.tasks[task].user as usize;
+        let station = self.model.sessions[session].station;
+        let state = &mut self.sessions[session];
+        if held.is_some_and(|held| state.table.destroy(now, held)) {
+            self.meters[station].count(Counter::Expired);
+        }
+        state.held[user] = GONE;
+        self.meters[station].held.set(now, state.live(now));
+        let record = &mut self.tasks[task];
+        record.flags &= !(flag::SESSION | flag::NEW_SESSION);
+        record.pc.0 += 1;
+    }
+
+    /// Whether the Redis memory that sessions share with cached values takes no more.
+    fn session_memory_full(&mut self, session: SessionId) -> bool {
+        let Some((cache, most)) = self.model.sessions[session].memory else { return false };
+        let size = u64::from(self.model.sessions[session].size_bytes);
+        let live = self.sessions[session].live(self.now);
+        self.cache_bytes(cache) + live * size >= most
+    }
+
+    /// How much slower than with an empty table a query of the session table is.
+    pub fn session_slowdown(&self, session: SessionId) -> f64 {
+        let rows = self.sessions[session].rows();
+        self.model.sessions[session].growth.map_or(1.0, |law| law.multiplier(rows))
+    }
+}

@@ -1,0 +1,228 @@
+//! The records of a request: the user's wish, and the attempts at it.
+
+use crate::component::pool::Connection;
+use crate::model::ids::OperationId;
+use crate::model::tape::Pc;
+use crate::stream::StreamKey;
+use crate::units::{Duration, Time};
+
+/// No such number.
+pub const NONE: u32 = u32::MAX;
+
+/// What a user wants: one operation, from the intended start to the answer that the user sees,
+/// retries included.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Journey {
+    /// When the user wanted it.
+    pub intended: Time,
+    /// When the present attempt was sent.
+    pub started: Time,
+    /// When patience with the present attempt ends.
+    pub deadline: Time,
+    /// The last pause before a retry.
+    pub pause: Duration,
+    /// The `Retry-After` that the present attempt's refusal carries; zero for none.
+    pub asked: Duration,
+    /// The present attempt's task; [`NONE`] between attempts.
+    pub task: u32,
+    /// Who.
+    pub user: u32,
+    /// The root of its random numbers: which candidate of the arrival stream, or which request of
+    /// which user.
+    pub stream: StreamKey,
+    /// Which request of the run, for the order of simultaneous events.
+    pub ordinal: u32,
+    /// What.
+    pub operation: OperationId,
+    /// Attempts so far.
+    pub attempt: u16,
+    /// The first request of a visit: it brings no session, unless the user returns with one.
+    pub fresh: bool,
+    /// Neighbours in the line of equal patience.
+    pub previous: u32,
+    /// See `previous`.
+    pub next: u32,
+    /// Where its path is measured; [`NONE`] if it is not.
+    pub row: u32,
+}
+
+/// One connection held: which sub-pool, and which of its connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The sub-pool; [`NONE`] for none.
+    pub pool: u32,
+    /// The connection.
+    pub connection: Connection,
+}
+
+impl Default for Lease {
+    fn default() -> Self {
+        Lease { pool: NONE, connection: Connection { slot: 0, generation: 0 } }
+    }
+}
+
+/// Whose task it is, and so who hears of its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// An attempt of a journey (the owner).
+    #[default]
+    Attempt,
+    /// A branch of a task (the owner) on the same worker.
+    Branch,
+    /// A call by a task (the owner) to another service.
+    Call,
+    /// What a flow still does after its reply; nobody waits.
+    Tail,
+}
+
+/// Where a task is, as far as timers and audits must know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    /// The slot is free.
+    #[default]
+    Free,
+    /// Between stations: travelling, or waiting for somebody outside.
+    Away,
+    /// Waits in a service's accept backlog.
+    Backlog,
+    /// Its callback waits for its loop.
+    Ready,
+    /// Its callback is running.
+    Running,
+    /// Computes on a core of its instance.
+    Computing,
+    /// Waits for a thread.
+    ThreadQueue,
+    /// Works in a thread.
+    InThread,
+    /// Waits for a connection.
+    PoolQueue,
+    /// Waits for the connection that is being opened for it.
+    Connecting,
+    /// On a core of a database node.
+    InDatabase,
+    /// Its command waits for its cache node.
+    CacheQueue,
+    /// Its command is being run by a cache node.
+    InCache,
+    /// Waits for somebody else's load of the same key.
+    Joined,
+    /// Waits for branches, or a call.
+    Forked,
+    /// Waits for a job.
+    JobQueue,
+    /// Its body is on a link.
+    OnLink,
+}
+
+/// What a task remembers of its request, as bits.
+pub mod flag {
+    /// The request came with a session that was found.
+    pub const SESSION: u16 = 1;
+    /// The request must save a new session.
+    pub const NEW_SESSION: u16 = 2;
+    /// It leads a single flight.
+    pub const LEADS: u16 = 4;
+    /// It has been counted in at its instance.
+    pub const ADMITTED: u16 = 8;
+    /// It was counted as outstanding at its balancer.
+    pub const OUTSTANDING: u16 = 16;
+    /// The body on the link goes to the service, not to the user.
+    pub const UPLOAD: u16 = 32;
+    /// Its CDN's edge did not have it: the answer fills the edge.
+    pub const EDGE_MISS: u16 = 64;
+    /// A packet of the body on the link is lost.
+    pub const LOST: u16 = 128;
+    /// The session middleware has seen it: its end keeps the session, also when it fails.
+    pub const SEEN: u16 = 512;
+    /// It keeps no cookie: its session, if one is saved, is nobody's.
+    pub const GUEST: u16 = 256;
+}
+
+/// No failure.
+pub const OK: u8 = u8::MAX;
+
+/// One execution of a flow: an attempt, a branch, a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Task {
+    /// The root of its random numbers.
+    pub stream: StreamKey,
+    /// When it began what it is doing: waiting, computing, travelling.
+    pub since: Time,
+    /// When what it is doing would end undisturbed, or is cut short.
+    pub deadline: Time,
+    /// What its present statement takes on an idle server.
+    pub work: Duration,
+    /// Connections held, innermost last.
+    pub leases: [Lease; 2],
+    /// Where on the tape.
+    pub pc: Pc,
+    /// Journey or task that waits for it, by role; [`NONE`] when nobody does any more.
+    pub owner: u32,
+    /// Of its journey.
+    pub ordinal: u32,
+    /// The worker that runs it; [`NONE`] outside of services.
+    pub worker: u32,
+    /// Whose request it is.
+    pub user: u32,
+    /// Where its path is measured; [`NONE`] if it is not.
+    pub row: u32,
+    /// Where a failing request keeps its session before it is answered.
+    pub epilogue: Option<Pc>,
+    /// Which branch of its owner; of an attempt, which operation.
+    pub branch: u16,
+    /// Branches that it waits for.
+    pub pending: u16,
+    /// Told from the slot's earlier tenants.
+    pub epoch: u16,
+    /// The owner's epoch.
+    pub owner_epoch: u16,
+    /// Whose it is.
+    pub role: Role,
+    /// Where it is.
+    pub state: State,
+    /// How it will be answered: [`OK`], or a failure's number.
+    pub status: u8,
+    /// The failure that it will be answered with once its session is kept.
+    pub parked: u8,
+    /// See [`flag`].
+    pub flags: u16,
+    /// The status code of its answer, where a limit, a guard or the flow has chosen it; 0 elsewhere.
+    pub answered: u16,
+}
+
+impl Task {
+    /// Whether all of these flags are set.
+    #[inline(always)]
+    pub fn has(&self, flags: u16) -> bool {
+        self.flags & flags == flags
+    }
+    /// The lease acquired last.
+    ///
+    /// # Panics
+    /// If it holds none: the compiler pairs every statement with an acquisition.
+    #[inline(always)]
+    pub fn lease(&self) -> Lease {
+        let lease = if self.leases[1].pool != NONE { self.leases[1] } else { self.leases[0] };
+        assert!(lease.pool != NONE, "a statement runs on a connection");
+        lease
+    }
+    /// Adds a lease.
+    ///
+    /// # Panics
+    /// If it holds two: the checker refuses deeper nesting.
+    pub fn push_lease(&mut self, lease: Lease) {
+        let place = usize::from(self.leases[0].pool != NONE);
+        assert!(self.leases[place].pool == NONE, "at most two connections at once");
+        self.leases[place] = lease;
+    }
+    /// Takes the lease acquired last.
+    pub fn pop_lease(&mut self) -> Option<Lease> {
+        let place = usize::from(self.leases[1].pool != NONE);
+        let lease = std::mem::take(&mut self.leases[place]);
+        (lease.pool != NONE).then_some(lease)
+    }
+}
+
+const _: () = assert!(size_of::<Task>() <= 104, "a task stays small: millions are in flight");
+const _: () = assert!(size_of::<Journey>() <= 80, "a journey stays small: millions are in flight");

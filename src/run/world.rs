@@ -1,0 +1,224 @@
+//! The world: all that changes during one replication, one vector per kind of thing.
+
+use std::collections::VecDeque;
+
+use crate::failure::Failure;
+use crate::kernel::{Dense, Event, PendingEvents, Slab};
+use crate::model::Model;
+use crate::model::ids::{CacheId, CdnId, DatabaseId, GuardId, LimitId, LinkId, PoolId, QueueId};
+use crate::model::ids::{ServiceId, SessionId, StationId};
+use crate::model::tape::Draw;
+use crate::stream::{Seed, StreamKey};
+use crate::units::{Duration, Time};
+
+use super::cache::{CacheState, CdnState};
+use super::client::ClientState;
+use super::database::DatabaseState;
+use super::event::Kind;
+use super::gate::{GuardState, LimitState};
+use super::link::LinkState;
+use super::meter::{Attribution, Counter, Meter, Meters, Part};
+use super::observe::Observer;
+use super::pool::SubPool;
+use super::queue::{JobRecord, QueueState};
+use super::service::{Instance, ServiceState, Worker};
+use super::session::SessionState;
+use super::task::{Journey, NONE, OK, Role, State, Task, flag};
+
+/// All that changes during one replication.
+pub struct World<'m, Q> {
+    /// What is run.
+    pub model: &'m Model,
+    /// The present instant.
+    pub now: Time,
+    /// The root of this replication's random numbers.
+    pub key: StreamKey,
+    /// What is going to happen.
+    pub events: Q,
+    /// Attempts, branches and calls in flight.
+    pub tasks: Slab<Task>,
+    /// What users want.
+    pub journeys: Slab<Journey>,
+    /// Tasks of the running callback that go on within it.
+    pub microtasks: VecDeque<u32>,
+    /// How many of them have been put in front of the ready callbacks.
+    pub inserted: usize,
+    /// Users.
+    pub client: ClientState,
+    /// Services.
+    pub services: Dense<ServiceId, ServiceState>,
+    /// Their instances.
+    pub instances: Vec<Instance>,
+    /// Their event loops.
+    pub workers: Vec<Worker>,
+    /// Connection pools: one per worker, shard and database node.
+    pub pools: Vec<SubPool>,
+    /// Where each kind of pool begins among them.
+    pub pool_base: Dense<PoolId, u32>,
+    /// Databases and their nodes.
+    pub databases: Dense<DatabaseId, DatabaseState>,
+    /// Caches.
+    pub caches: Dense<CacheId, CacheState>,
+    /// Content delivery networks.
+    pub cdns: Dense<CdnId, CdnState>,
+    /// Session stores.
+    pub sessions: Dense<SessionId, SessionState>,
+    /// Guards.
+    pub guards: Dense<GuardId, GuardState>,
+    /// Rate limiters.
+    pub limits: Dense<LimitId, LimitState>,
+    /// Links.
+    pub links: Dense<LinkId, LinkState>,
+    /// Job queues.
+    pub queues: Dense<QueueId, QueueState>,
+    /// Jobs that wait or run.
+    pub jobs: Slab<JobRecord>,
+    /// What is measured at each component.
+    pub meters: Meters,
+    /// Where requests' time goes.
+    pub attribution: Attribution,
+    /// What is measured overall.
+    pub observer: Observer,
+    /// Network, as measured.
+    pub network: StationId,
+    /// Pauses of users between attempts, as measured.
+    pub pauses: StationId,
+}
+
+impl<'m, Q: PendingEvents> World<'m, Q> {
+    /// The state at time zero of one replication.
+    pub fn new(model: &'m Model, replication: u32) -> World<'m, Q> {
+        let key = Seed(model.plan.seed).replication(replication);
+        let station = |path: &str| {
+            let found = model.stations.enumerate().find(|(_, station)| station.path == path);
+            found.expect("every model has the network and its users").0
+        };
+        let mut world = World {
+            model,
+            now: Time::ZERO,
+            key,
+            events: Q::default(),
+            tasks: Slab::new(),
+            journeys: Slab::new(),
+            microtasks: VecDeque::new(),
+            inserted: 0,
+            client: ClientState::new(model, key),
+            services: Dense::default(),
+            instances: Vec::new(),
+            workers: Vec::new(),
+            pools: Vec::new(),
+            pool_base: Dense::default(),
+            databases: model.databases.iter().map(DatabaseState::new).collect(),
+            caches: Dense::default(),
+            cdns: Dense::default(),
+            sessions: Dense::default(),
+            guards: model.guards.iter().map(|_| GuardState::default()).collect(),
+            limits: model.limits.iter().map(|_| LimitState::default()).collect(),
+            links: model.links.iter().map(LinkState::new).collect(),
+            queues: model.queues.iter().map(QueueState::new).collect(),
+            jobs: Slab::new(),
+            meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
+            attribution: Attribution::new(model.stations.len()),
+            observer: Observer::new(model),
+            network: station("network"),
+            pauses: station("users"),
+        };
+        world.build_services();
+        world.build_pools();
+        world.build_caches();
+        world.build_sessions();
+        world.start_users();
+        world.start_observing();
+        world
+    }
+
+    /// Something will happen to a task.
+    #[inline(always)]
+    pub fn at_task(&mut self, at: Time, kind: Kind, task: u32) {
+        let ordinal = self.tasks[task].ordinal;
+        self.events.push(Event::new(at, kind as u8, ordinal, task));
+    }
+    /// Something will happen to a thing that is not a request.
+    #[inline(always)]
+    pub fn at(&mut self, at: Time, kind: Kind, slot: u32) {
+        self.events.push(Event::new(at, kind as u8, 0, slot));
+    }
+    /// A length of time drawn for a task.
+    #[inline(always)]
+    pub fn draw(&self, what: Draw, task: u32) -> Duration {
+        self.model.draw(what, self.tasks[task].stream)
+    }
+    /// Counts at a component.
+    #[inline(always)]
+    pub fn count(&mut self, at: StationId, counter: Counter) {
+        self.meters[at].count(counter);
+    }
+    /// Time that a task has spent at a component.
+    #[inline(always)]
+    pub fn spend(&mut self, task: u32, at: StationId, part: Part, length: Duration) {
+        let row = self.tasks[task].row;
+        if row != NONE {
+            self.attribution.spend(row, at, part, length);
+        }
+    }
+    /// A task leaves a queue at a component, in which it has stood since `since`.
+    #[inline(always)]
+    pub fn leave(&mut self, task: u32, at: StationId) {
+        let since = self.tasks[task].since;
+        self.meters[at].leave(self.now, since);
+        self.spend(task, at, Part::Wait, self.now.since(since));
+    }
+    /// The task that the event was scheduled for, unless the slot has another tenant by now.
+    #[inline(always)]
+    pub fn is_current(&self, task: u32, ordinal: u32, at: Time) -> bool {
+        let record = self.tasks.peek(task);
+        record.state != State::Free && record.ordinal == ordinal && record.deadline == at
+    }
+    /// Whether the task that somebody remembers by slot and epoch is there, and still waits for
+    /// what they do.
+    #[inline(always)]
+    pub fn awaits(&self, task: u32, epoch: u16) -> bool {
+        task != NONE && {
+            let record = self.tasks.peek(task);
+            record.state != State::Free && record.epoch == epoch
+        }
+    }
+    /// A new task with a fresh slot; its epoch tells it from earlier tenants.
+    pub fn new_task(&mut self, mut task: Task) -> u32 {
+        let slot = self.tasks.insert(Task::default());
+        task.epoch = self.client.next_epoch(slot);
+        self.tasks[slot] = task;
+        slot
+    }
+    /// The task is over: its slot and its row are free.
+    pub fn end_task(&mut self, task: u32) {
+        let record = &self.tasks[task];
+        debug_assert!(record.leases[0].pool == NONE, "connections are returned before the end");
+        if record.row != NONE && record.role != Role::Attempt {
+            self.attribution.close(record.row);
+        }
+        self.tasks.remove(task);
+    }
+    /// The task's flow ends here, without success.
+    pub fn fail(&mut self, task: u32, why: Failure) {
+        self.abandon_flights(task);
+        while let Some(lease) = self.tasks[task].pop_lease() {
+            self.give_up_connection(lease, why);
+        }
+        let record = &mut self.tasks[task];
+        let epilogue = record.epilogue.take().filter(|_| record.has(flag::SEEN));
+        if let Some(epilogue) = epilogue.filter(|_| record.role != Role::Tail) {
+            // The middleware hooks the end of every response, that of an error too
+            // (express-session 1.19.0 index.js, res.end): the answer waits for it.
+            (record.pc, record.parked, record.status) = (epilogue, why as u8, OK);
+            return self.go_on_within(task);
+        }
+        if record.parked != OK {
+            // Keeping the session has failed as well; the first failure is what is answered.
+            record.status = std::mem::replace(&mut record.parked, OK);
+            return self.answer(task, 0.0);
+        }
+        record.status = why as u8;
+        self.answer(task, 0.0);
+    }
+}
