@@ -18,3 +18,9 @@ pub mod topology;
 pub mod model;
 pub mod explain;
 pub mod run;
+pub mod result;
+pub mod validation;
+#[cfg(feature = "cli")]
+pub mod experiment;
+#[cfg(feature = "cli")]
+pub mod report;

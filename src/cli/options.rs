@@ -1,0 +1,87 @@
+//! Options that several subcommands share.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use loadbearing::units::{Quantity, Ratio};
+
+/// Settings over the files.
+#[derive(Args)]
+#[command(next_help_heading = "Settings over the file")]
+pub struct Settings {
+    /// Replaces a value of the file; any key can be set, and this can be said many times
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+    /// The seed of all random numbers (run.seed)
+    #[arg(long, value_name = "NUMBER")]
+    pub seed: Option<u64>,
+    /// Independent runs behind each estimate (run.replications)
+    #[arg(long, value_name = "COUNT")]
+    pub replications: Option<u32>,
+    /// Measured time, as 60s or 5min (run.duration)
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
+    /// Time before anything is measured (run.warmup)
+    #[arg(long, value_name = "TIME")]
+    pub warmup: Option<String>,
+}
+
+impl Settings {
+    /// All of them as `path=value`; the named ones come last and win.
+    pub fn sets(&self) -> Vec<String> {
+        let named = [
+            ("run.seed", self.seed.map(|it| it.to_string())),
+            ("run.replications", self.replications.map(|it| it.to_string())),
+            ("run.duration", self.duration.clone()),
+            ("run.warmup", self.warmup.clone()),
+        ];
+        let named =
+            named.into_iter().filter_map(|(path, value)| Some(format!("{path}={}", value?)));
+        self.set.iter().cloned().chain(named).collect()
+    }
+}
+
+/// How the work is done.
+#[derive(Args)]
+#[command(next_help_heading = "Work")]
+pub struct Effort {
+    /// Threads; the result does not depend on them [default: all cores]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Goes on until the interval of every mean latency is this narrow, as 5%
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub precision: Option<f64>,
+}
+
+impl Effort {
+    /// As an experiment takes it.
+    pub fn threads(&self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match Ratio::parse(text) {
+        Ok(ratio) if ratio.0 > 0.0 => Ok(ratio.0),
+        Ok(_) => Err("a precision is more than zero, as `5%`".into()),
+        Err(error) => Err(format!("{}; {}", error.message, error.help)),
+    }
+}
+
+/// Where results go.
+#[derive(Args)]
+#[command(next_help_heading = "Output")]
+pub struct Outlet {
+    /// The folder for the files [default: output/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Writes no files
+    #[arg(long, conflicts_with = "output")]
+    pub no_files: bool,
+    /// Prints one JSON object, as `loadbearing schema` describes it
+    #[arg(long)]
+    pub json: bool,
+    /// Prints no report and no progress: files and exit code only
+    #[arg(long)]
+    pub quiet: bool,
+}

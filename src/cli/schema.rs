@@ -1,0 +1,39 @@
+//! `loadbearing schema`
+
+use clap::{Args, ValueEnum};
+use loadbearing::report::capacity::capacity_schema;
+use loadbearing::{result, topology};
+
+use super::{Failure, say};
+
+/// Prints the JSON Schema of topology files or of JSON results
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  loadbearing schema > topology.schema.json         editors complete topology files with it
+  loadbearing schema result > result.schema.json    what `run --json` prints
+  loadbearing schema capacity                       what `capacity --json` prints")]
+pub struct Arguments {
+    /// Of what
+    #[arg(value_enum, default_value = "topology")]
+    of: Of,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Of {
+    /// Topology files
+    Topology,
+    /// What `run --json` and `compare --json` print
+    Result,
+    /// What `capacity --json` prints
+    Capacity,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let schema = match arguments.of {
+        Of::Topology => topology::schema(),
+        Of::Result => result::schema(),
+        Of::Capacity => capacity_schema(),
+    };
+    say(&format!("{schema:#}\n"))
+}

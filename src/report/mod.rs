@@ -1,0 +1,35 @@
+//! Summaries as files and as text for people.
+//!
+//! Every table is described once ([`table`]); [`manifest`] says how a result came about; [`folder`]
+//! writes whole or not at all; the rest is words for the terminal.
+
+mod believed;
+pub mod capacity;
+mod compared;
+pub mod folder;
+mod layout;
+pub mod manifest;
+mod ran;
+mod show;
+pub mod table;
+
+pub use believed::believed;
+pub use compared::compared;
+pub use layout::Style;
+pub use ran::{Written, ran};
+
+use crate::model::Model;
+use crate::result::Summary;
+use crate::run::Outcome;
+
+/// One model of an experiment with what came of it.
+pub struct Point<'a> {
+    /// Its name in files: the stem of its topology file.
+    pub name: &'a str,
+    /// What was run.
+    pub model: &'a Model,
+    /// One for each replication.
+    pub outcomes: &'a [Outcome],
+    /// All of them together.
+    pub summary: &'a Summary,
+}

@@ -1,0 +1,104 @@
+//! One number from several replications.
+
+use serde::Serialize;
+
+use crate::stats::{batch_means_interval, mean_interval};
+
+use super::metric::Fold;
+
+/// An estimate with its interval, as far as there is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The best single value; none when nothing was measured.
+    pub estimate: Option<f64>,
+    /// Lower end of the interval.
+    pub low: Option<f64>,
+    /// Upper end of the interval.
+    pub high: Option<f64>,
+}
+
+/// Batches in which the timeline of a single replication is cut (Schmeiser 1982: ten to thirty).
+const BATCHES: usize = 20;
+
+impl Estimate {
+    /// A value without an interval.
+    pub fn exact(value: f64) -> Estimate {
+        Estimate { estimate: Some(value), low: None, high: None }
+    }
+
+    /// Folds one value for each replication, those without a value left out.
+    ///
+    /// # Model
+    /// Student's t over replications, which are independent whatever happens within each. A single
+    /// replication has an interval only where its course over time (`series`) gives one, by batch
+    /// means.
+    pub fn fold(values: &[Option<f64>], fold: Fold, confidence: f64, series: &[f64]) -> Estimate {
+        let known: Vec<f64> = values.iter().copied().flatten().collect();
+        if known.is_empty() {
+            return Estimate::default();
+        }
+        let sum: f64 = known.iter().sum();
+        match fold {
+            Fold::Total => Estimate::exact(sum),
+            Fold::Greatest => Estimate::exact(known.iter().copied().fold(f64::MIN, f64::max)),
+            Fold::Mean => {
+                let mean = sum / known.len() as f64;
+                let spread = match known.len() {
+                    1 => batch_means_interval(series, BATCHES, confidence),
+                    _ => mean_interval(&known, confidence),
+                };
+                // Batches weigh windows alike, the mean weighs requests: only the width is taken.
+                let half = spread.map(|interval| (interval.high - interval.low) / 2.0);
+                // Where no value is negative, neither is what they estimate.
+                let least = if known.iter().all(|value| *value >= 0.0) { 0.0 } else { f64::MIN };
+                Estimate {
+                    estimate: Some(mean),
+                    low: half.map(|half| (mean - half).max(least)),
+                    high: half.map(|half| mean + half),
+                }
+            }
+        }
+    }
+
+    /// Half the width of the interval, whether or not its lower end is cut off at zero.
+    pub fn half_width(&self) -> Option<f64> {
+        Some(self.high? - self.estimate?)
+    }
+
+    /// Half the width of the interval as a share of the estimate; infinite where there is none.
+    pub fn relative_half_width(&self) -> f64 {
+        match (self.half_width(), self.estimate) {
+            (Some(0.0), Some(_)) => 0.0,
+            (Some(half), Some(value)) if value != 0.0 => half / value.abs(),
+            _ => f64::INFINITY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replications_give_the_textbook_interval_and_gaps_are_left_out() {
+        let values = [Some(1.0), None, Some(2.0), Some(3.0), Some(4.0), Some(5.0)];
+        let found = Estimate::fold(&values, Fold::Mean, 0.95, &[]);
+        // 3 -+ 2.7764451 sqrt(2.5 / 5)
+        assert_eq!(found.estimate, Some(3.0));
+        assert!((found.half_width().unwrap() - 1.963_243_161).abs() < 1e-8);
+        assert_eq!(Estimate::fold(&values, Fold::Greatest, 0.95, &[]), Estimate::exact(5.0));
+        assert_eq!(Estimate::fold(&values, Fold::Total, 0.95, &[]), Estimate::exact(15.0));
+        assert_eq!(Estimate::fold(&[None], Fold::Mean, 0.95, &[]), Estimate::default());
+    }
+
+    #[test]
+    fn one_replication_has_an_interval_only_from_its_course_over_time() {
+        let bare = Estimate::fold(&[Some(2.0)], Fold::Mean, 0.95, &[]);
+        assert_eq!(bare, Estimate::exact(2.0));
+        assert_eq!(bare.relative_half_width(), f64::INFINITY);
+        let series: Vec<f64> = (0..40).map(|step| f64::from(step % 3)).collect();
+        let timed = Estimate::fold(&[Some(2.0)], Fold::Mean, 0.95, &series);
+        assert_eq!(timed.estimate, Some(2.0));
+        assert!(timed.low.unwrap() < 2.0 && timed.high.unwrap() > 2.0);
+    }
+}

@@ -1,0 +1,447 @@
+//! Every metric, described once: files, the JSON result, its schema and the tables for people all
+//! come from the lists here, so they cannot disagree.
+
+use crate::failure::Failure;
+use crate::model::ids::{OperationId, StationId};
+use crate::model::{Model, StationKind};
+use crate::run::{Counter, Outcome, StationOutcome, Window};
+use crate::stats::Histogram;
+use crate::units::Duration;
+
+use super::cost::cost_month;
+
+/// What a metric counts in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Events a second.
+    PerSecond,
+    /// A share of a whole, or a quotient of two like things.
+    Ratio,
+    /// A number of things.
+    Count,
+    /// US dollars.
+    Dollars,
+}
+
+impl Unit {
+    /// How files write it.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Unit::Seconds => "s",
+            Unit::PerSecond => "1/s",
+            Unit::Ratio => "ratio",
+            Unit::Count => "count",
+            Unit::Dollars => "$",
+        }
+    }
+}
+
+/// How the values of several replications become one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fold {
+    /// Their mean, with an interval.
+    Mean,
+    /// The greatest of them; it has no interval.
+    Greatest,
+    /// Their sum; a count.
+    Total,
+}
+
+/// A subject within a replication: the whole, an operation or a component.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// What was run.
+    pub model: &'a Model,
+    /// What was measured.
+    pub outcome: &'a Outcome,
+    /// The number of the operation or component; nothing for the whole.
+    pub subject: u32,
+}
+
+impl<'a> Seen<'a> {
+    fn seconds(self) -> f64 {
+        self.outcome.measured.seconds()
+    }
+    fn per_second(self, count: u64) -> Option<f64> {
+        (self.seconds() > 0.0).then(|| count as f64 / self.seconds())
+    }
+    fn ended(self) -> u64 {
+        self.outcome.requests.ok + self.outcome.requests.failed_all()
+    }
+    fn operation(self) -> &'a crate::run::OperationTally {
+        &self.outcome.operations[OperationId(self.subject)]
+    }
+    fn station(self) -> &'a StationOutcome {
+        &self.outcome.stations[StationId(self.subject)]
+    }
+    fn kind(self) -> StationKind {
+        self.model.stations[StationId(self.subject)].kind
+    }
+    fn latency(self) -> &'a Histogram {
+        &self.outcome.latency
+    }
+    fn failed_latency(self) -> &'a Histogram {
+        &self.outcome.failed_latency
+    }
+    fn attempt_latency(self) -> &'a Histogram {
+        &self.outcome.attempt_latency
+    }
+    fn operation_latency(self) -> &'a Histogram {
+        &self.operation().latency
+    }
+    fn wait(self) -> &'a Histogram {
+        &self.station().wait
+    }
+    fn counter(self, counter: Counter) -> u64 {
+        self.station().counters[counter as usize]
+    }
+    /// Requests can stand in line at it.
+    fn has_queue(self) -> bool {
+        !matches!(
+            self.kind(),
+            StationKind::Network
+                | StationKind::Client
+                | StationKind::Guard
+                | StationKind::Limit
+                | StationKind::Cdn
+                | StationKind::Session
+        )
+    }
+    /// Users, the network and other people's systems are not components that fill up.
+    fn is_built(self) -> bool {
+        !matches!(self.kind(), StationKind::Network | StationKind::Client)
+    }
+}
+
+/// One metric.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    /// Where the JSON result has it: `latency_s.p95`.
+    pub path: String,
+    /// What it counts in.
+    pub unit: Unit,
+    /// What it means, in one sentence.
+    pub meaning: String,
+    /// How replications are folded.
+    pub fold: Fold,
+    /// It is left out where it is zero in every replication.
+    pub sparse: bool,
+    index: usize,
+    of: fn(Seen<'_>, usize) -> Option<f64>,
+    /// The same over time, which gives an interval when there is only one replication.
+    over_time: Option<fn(&Window) -> Option<f64>>,
+}
+
+impl Metric {
+    fn new(
+        path: impl Into<String>,
+        unit: Unit,
+        meaning: impl Into<String>,
+        of: fn(Seen<'_>, usize) -> Option<f64>,
+    ) -> Metric {
+        Metric {
+            path: path.into(),
+            unit,
+            meaning: meaning.into(),
+            fold: Fold::Mean,
+            sparse: false,
+            index: 0,
+            of,
+            over_time: None,
+        }
+    }
+    fn index(mut self, index: usize) -> Metric {
+        self.index = index;
+        self
+    }
+    fn fold(mut self, fold: Fold) -> Metric {
+        self.fold = fold;
+        self
+    }
+    fn sparse(mut self) -> Metric {
+        self.sparse = true;
+        self
+    }
+    fn over_time(mut self, of: fn(&Window) -> Option<f64>) -> Metric {
+        self.over_time = Some(of);
+        self
+    }
+
+    /// Its value in a replication; [`None`] where there is nothing to measure.
+    pub fn value(&self, seen: Seen<'_>) -> Option<f64> {
+        (self.of)(seen, self.index).filter(|value| value.is_finite())
+    }
+
+    /// Its value in each measured window of a replication, where it has one.
+    pub fn series(&self, outcome: &Outcome) -> Vec<f64> {
+        let Some(of) = self.over_time else { return Vec::new() };
+        outcome.windows.iter().filter(|window| window.measured).filter_map(of).collect()
+    }
+
+    /// Its name in files, with the unit at its end: `latency_s.p95` is `latency_p95_s`.
+    pub fn name(&self) -> String {
+        let Some((head, rest)) = self.path.split_once('.') else { return self.path.clone() };
+        let suffix = ["_per_s", "_ratio", "_s"].into_iter().find(|unit| head.ends_with(unit));
+        let stem = head.strip_suffix(suffix.unwrap_or("")).unwrap_or(head);
+        format!("{stem}_{}{}", rest.replace('.', "_"), suffix.unwrap_or(""))
+    }
+}
+
+/// Quantiles that are reported, by their names.
+const QUANTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p999", 0.999)];
+
+/// Mean, quantiles and maximum of a histogram; `pick` says whose it is.
+macro_rules! of_histogram {
+    ($path:literal, $what:literal, $pick:path) => {{
+        let quantile = |seen: Seen<'_>, index: usize| {
+            let histogram: &Histogram = $pick(seen);
+            histogram.quantile(QUANTILES[index].1).map(Duration::seconds)
+        };
+        let mut metrics = vec![Metric::new(
+            concat!($path, ".mean"),
+            Unit::Seconds,
+            concat!("Mean ", $what, "."),
+            |seen, _| $pick(seen).mean_s(),
+        )];
+        for (index, (name, share)) in QUANTILES.into_iter().enumerate() {
+            let meaning = format!("{} % of {} are at most this.", 100.0 * share, $what);
+            let path = format!("{}.{name}", $path);
+            metrics.push(Metric::new(path, Unit::Seconds, meaning, quantile).index(index));
+        }
+        let greatest = Metric::new(
+            concat!($path, ".max"),
+            Unit::Seconds,
+            concat!("The greatest of all ", $what, "."),
+            |seen, _| $pick(seen).max().map(Duration::seconds),
+        );
+        metrics.push(greatest.fold(Fold::Greatest));
+        metrics
+    }};
+}
+
+mod component;
+
+pub use component::component;
+pub(super) use component::turned_away;
+
+/// Metrics of the whole deployment.
+pub fn overall() -> Vec<Metric> {
+    let mut metrics = requests();
+    metrics.extend(rates());
+    let mut latency = of_histogram!(
+        "latency_s",
+        "latencies of requests that ended well, from the intended start, retries included",
+        Seen::latency
+    );
+    latency[0].over_time = Some(|window| window.latency_mean_s);
+    metrics.extend(latency);
+    metrics.extend(of_histogram!(
+        "failed_latency_s",
+        "times from the intended start to the failure of requests that failed",
+        Seen::failed_latency
+    ));
+    metrics.extend(of_histogram!(
+        "attempt_latency_s",
+        "times from the sending of an attempt to its answer, good or bad",
+        Seen::attempt_latency
+    ));
+    metrics.push(Metric::new(
+        "cost_month",
+        Unit::Dollars,
+        "Cost of a month at this load.",
+        |seen, _| Some(cost_month(seen.model, seen.outcome)),
+    ));
+    metrics.push(Metric::new(
+        "cost_per_million_ok",
+        Unit::Dollars,
+        "Cost of a million requests that ended well.",
+        |seen, _| {
+            let ok_month = seen.per_second(seen.outcome.requests.ok)? * super::cost::MONTH_S;
+            (ok_month > 0.0).then(|| cost_month(seen.model, seen.outcome) / (ok_month / 1e6))
+        },
+    ));
+    metrics
+}
+
+fn requests() -> Vec<Metric> {
+    let mut metrics = vec![
+        Metric::new(
+            "requests.offered",
+            Unit::Count,
+            "Requests that users wanted in the measured time of all replications.",
+            |seen, _| Some(seen.outcome.requests.offered as f64),
+        )
+        .fold(Fold::Total),
+        Metric::new(
+            "requests.ok",
+            Unit::Count,
+            "Requests that ended well in the measured time of all replications.",
+            |seen, _| Some(seen.outcome.requests.ok as f64),
+        )
+        .fold(Fold::Total),
+    ];
+    for failure in Failure::ALL {
+        let metric = Metric::new(
+            format!("requests.failed.{}", failure.slug()),
+            Unit::Count,
+            format!("Requests that failed with `{}`, in all replications.", failure.slug()),
+            |seen, index| Some(seen.outcome.requests.failed[index] as f64),
+        );
+        metrics.push(metric.index(failure as usize).fold(Fold::Total).sparse());
+    }
+    metrics
+}
+
+fn rates() -> Vec<Metric> {
+    let share = |path, meaning, of| Metric::new(path, Unit::Ratio, meaning, of);
+    let rate = |path, meaning, of| Metric::new(path, Unit::PerSecond, meaning, of);
+    let mut metrics = vec![
+        rate("offered_per_s", "Requests that users wanted.", |seen, _| {
+            seen.per_second(seen.outcome.requests.offered)
+        })
+        .over_time(|window| Some(window.offered as f64 / window.end.since(window.start).seconds())),
+        rate("throughput_per_s", "Requests that ended well.", |seen, _| {
+            seen.per_second(seen.outcome.requests.ok)
+        })
+        .over_time(|window| Some(window.ok as f64 / window.end.since(window.start).seconds())),
+        rate("failed_per_s", "Requests that failed.", |seen, _| {
+            seen.per_second(seen.outcome.requests.failed_all())
+        })
+        .over_time(|window| Some(window.failed as f64 / window.end.since(window.start).seconds())),
+        rate("attempts_per_s", "Attempts sent, retries included.", |seen, _| {
+            seen.per_second(seen.outcome.attempts.sent)
+        }),
+        rate("late_per_s", "Answers that nobody waited for any more.", |seen, _| {
+            seen.per_second(seen.outcome.attempts.late)
+        })
+        .sparse(),
+        share("failed_ratio", "Share of ended requests that failed.", |seen, _| {
+            share_of(seen.outcome.requests.failed_all(), seen.ended())
+        }),
+        share(
+            "rejected_ratio",
+            "Share of ended requests that a limit or a guard turned away.",
+            |seen, _| share_of(failed_by(seen.outcome, &REJECTIONS), seen.ended()),
+        ),
+        share(
+            "timeouts_ratio",
+            "Share of ended requests that failed by a timeout, or that the user gave up.",
+            |seen, _| share_of(failed_by(seen.outcome, &TIMEOUTS), seen.ended()),
+        ),
+        Metric::new("in_flight", Unit::Count, "Requests in flight on average.", |seen, _| {
+            Some(seen.outcome.requests.in_flight_mean)
+        })
+        .over_time(|window| Some(window.in_flight)),
+    ];
+    for failure in Failure::ALL {
+        let metric = Metric::new(
+            format!("failed_by_kind_ratio.{}", failure.slug()),
+            Unit::Ratio,
+            format!("Share of ended requests that failed with `{}`.", failure.slug()),
+            |seen, index| share_of(seen.outcome.requests.failed[index], seen.ended()),
+        );
+        metrics.push(metric.index(failure as usize).sparse());
+    }
+    metrics
+}
+
+/// Failures in which a limit or a guard did what it is for.
+const REJECTIONS: [Failure; 3] = [Failure::Limited, Failure::Guarded, Failure::SessionGuarded];
+/// Failures in which somebody waited too long.
+const TIMEOUTS: [Failure; 4] =
+    [Failure::AcquireTimeout, Failure::StatementTimeout, Failure::UpstreamTimeout, Failure::GaveUp];
+
+fn failed_by(outcome: &Outcome, kinds: &[Failure]) -> u64 {
+    kinds.iter().map(|kind| outcome.requests.failed[*kind as usize]).sum()
+}
+
+fn share_of(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// Metrics of an operation.
+pub fn operation() -> Vec<Metric> {
+    let rate = |path, meaning, of| Metric::new(path, Unit::PerSecond, meaning, of);
+    let mut metrics = vec![
+        rate("offered_per_s", "Requests that users wanted.", |seen, _| {
+            seen.per_second(seen.operation().offered)
+        }),
+        rate("throughput_per_s", "Requests that ended well.", |seen, _| {
+            seen.per_second(seen.operation().ok)
+        }),
+        rate("failed_per_s", "Requests that failed.", |seen, _| {
+            seen.per_second(seen.operation().failed)
+        }),
+        Metric::new(
+            "failed_ratio",
+            Unit::Ratio,
+            "Share of ended requests that failed.",
+            |seen, _| {
+                let tally = seen.operation();
+                share_of(tally.failed, tally.ok + tally.failed)
+            },
+        ),
+    ];
+    metrics.extend(of_histogram!(
+        "latency_s",
+        "latencies of requests that ended well, from the intended start, retries included",
+        Seen::operation_latency
+    ));
+    metrics
+}
+
+/// How results name a kind of component.
+pub fn kind_name(kind: StationKind) -> &'static str {
+    match kind {
+        StationKind::Service => "service",
+        StationKind::Threads => "threads",
+        StationKind::Pool => "pool",
+        StationKind::Database => "database",
+        StationKind::Cache => "cache",
+        StationKind::Cdn => "cdn",
+        StationKind::Session => "session",
+        StationKind::Guard => "guard",
+        StationKind::Limit => "limit",
+        StationKind::Queue => "queue",
+        StationKind::Link => "link",
+        StationKind::Network => "network",
+        StationKind::Client => "client",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_end_in_their_unit() {
+        for list in [overall(), operation(), component()] {
+            let mut names: Vec<String> = list.iter().map(Metric::name).collect();
+            for (metric, name) in list.iter().zip(&names) {
+                let ending = match metric.unit {
+                    Unit::Seconds => "_s",
+                    Unit::PerSecond => "_per_s",
+                    Unit::Ratio => "_ratio",
+                    Unit::Count | Unit::Dollars => "",
+                };
+                assert!(name.ends_with(ending), "{name} ends in {ending}");
+            }
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all);
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_name_with_its_unit_moved_to_the_end() {
+        let name = |path: &str| Metric::new(path, Unit::Count, "", |_, _| None).name();
+        assert_eq!(name("latency_s.p95"), "latency_p95_s");
+        assert_eq!(name("time_above_ratio.75"), "time_above_75_ratio");
+        assert_eq!(name("requests.failed.gave_up"), "requests_failed_gave_up");
+        assert_eq!(name("throughput_per_s"), "throughput_per_s");
+    }
+}

@@ -1,0 +1,168 @@
+//! Metrics of a component.
+
+use super::{Fold, Metric, QUANTILES, Seen, Unit, share_of};
+use crate::run::{Counter, StationOutcome};
+use crate::stats::Histogram;
+use crate::units::Duration;
+
+/// Metrics of a component.
+pub fn component() -> Vec<Metric> {
+    let mut metrics = occupation();
+    metrics.extend(of_histogram!(
+        "wait_s",
+        "waiting times before being served, zeros included",
+        Seen::wait
+    ));
+    metrics.extend(shares());
+    for counter in Counter::ALL {
+        if counter == Counter::LagMicros {
+            continue; // Reported as the mean `lag_s`.
+        }
+        let meaning = format!("{}, in the measured time of all replications.", counted(counter));
+        let metric = Metric::new(counter.slug(), Unit::Count, meaning, |seen, index| {
+            seen.is_built().then(|| seen.station().counters[index] as f64)
+        })
+        .index(counter as usize)
+        .fold(Fold::Total);
+        let always = matches!(counter, Counter::Rejected | Counter::TimedOut);
+        metrics.push(if always { metric } else { metric.sparse() });
+    }
+    metrics
+}
+
+fn occupation() -> Vec<Metric> {
+    let count = |path, meaning, of| Metric::new(path, Unit::Count, meaning, of);
+    let mut metrics = vec![
+        Metric::new(
+            "utilisation_ratio",
+            Unit::Ratio,
+            "Busy servers over servers: cores, connections, workers or loops.",
+            |seen, _| of_servers(seen, seen.station().utilisation()),
+        ),
+        count("busy", "Busy servers on average.", |seen, _| {
+            of_servers(seen, seen.station().busy_mean)
+        }),
+        count("capacity", "Servers on average.", |seen, _| {
+            of_servers(seen, seen.station().capacity)
+        }),
+        count("peak", "Busy servers at most.", |seen, _| {
+            of_servers(seen, seen.station().busy_peak)
+        })
+        .fold(Fold::Greatest),
+        count("waiting", "Requests waiting on average.", |seen, _| {
+            seen.has_queue().then(|| seen.station().waiting_mean)
+        }),
+        count("waiting_peak", "Requests waiting at most.", |seen, _| {
+            seen.has_queue().then(|| seen.station().waiting_peak as f64)
+        })
+        .fold(Fold::Greatest),
+        count(
+            "held",
+            "Open connections, live sessions, used bytes or running instances on average.",
+            |seen, _| Some(seen.station().held_mean),
+        )
+        .sparse(),
+        count("held_peak", "The same at most.", |seen, _| Some(seen.station().held_peak as f64))
+            .fold(Fold::Greatest)
+            .sparse(),
+    ];
+    for (index, percent) in [75, 85, 95, 100].into_iter().enumerate() {
+        let metric = Metric::new(
+            format!("time_above_ratio.{percent}"),
+            Unit::Ratio,
+            format!("Share of the time with at least {percent} % of the servers busy."),
+            |seen, index| of_servers(seen, seen.station().time_above[index]),
+        );
+        metrics.push(metric.index(index));
+    }
+    metrics
+}
+
+/// The value, if the component has servers that can be busy.
+fn of_servers(seen: Seen<'_>, value: f64) -> Option<f64> {
+    (seen.is_built() && seen.station().capacity > 0.0).then_some(value)
+}
+
+fn shares() -> Vec<Metric> {
+    vec![
+        Metric::new(
+            "hit_ratio",
+            Unit::Ratio,
+            "Look-ups that found what they looked for, over all look-ups.",
+            |seen, _| {
+                let hits = seen.counter(Counter::Hits);
+                let others = seen.counter(Counter::Misses) + seen.counter(Counter::Joined);
+                share_of(hits, hits + others)
+            },
+        ),
+        Metric::new(
+            "turned_away_ratio",
+            Unit::Ratio,
+            "Requests rejected, refused or timed out here, over all that came.",
+            |seen, _| turned_away(seen.station()),
+        )
+        .sparse(),
+        Metric::new(
+            "lag_s",
+            Unit::Seconds,
+            "Mean time from a write on the primary to its replay on a replica.",
+            |seen, _| {
+                let replayed = seen.counter(Counter::Replayed);
+                share_of(seen.counter(Counter::LagMicros), replayed).map(|micros| micros * 1e-6)
+            },
+        ),
+        Metric::new(
+            "worker_busiest_ratio",
+            Unit::Ratio,
+            "Share of the time that the busiest worker computes.",
+            |seen, _| seen.station().worker_busiest.map(|(busiest, _)| busiest),
+        ),
+        Metric::new(
+            "worker_imbalance_ratio",
+            Unit::Ratio,
+            "The busiest worker's computing time over the mean of all workers: 1 is even.",
+            |seen, _| {
+                let (busiest, mean) = seen.station().worker_busiest?;
+                (mean > 0.0).then(|| busiest / mean)
+            },
+        ),
+    ]
+}
+
+/// Requests rejected, refused or timed out at a component, over all that came to it.
+pub(in crate::result) fn turned_away(station: &StationOutcome) -> Option<f64> {
+    let count = |counter: Counter| station.counters[counter as usize];
+    let away = count(Counter::Rejected) + count(Counter::TimedOut) + count(Counter::Refused);
+    let came = count(Counter::Arrivals).max(away);
+    share_of(away, came)
+}
+
+/// What a counter counts.
+fn counted(counter: Counter) -> &'static str {
+    match counter {
+        Counter::Arrivals => "Requests that came to be served",
+        Counter::Served => "Requests that were served",
+        Counter::Rejected => "Requests that were turned away",
+        Counter::TimedOut => "Requests that waited too long",
+        Counter::Opened => "Connections opened, or instances started",
+        Counter::Closed => "Connections closed, or instances stopped",
+        Counter::Refused => "Connections that the server refused",
+        Counter::Hits => "Look-ups that found what they looked for",
+        Counter::Misses => "Look-ups that found nothing",
+        Counter::Joined => "Misses that waited for somebody else's load",
+        Counter::Evicted => "Entries evicted for lack of room",
+        Counter::Expired => "Entries, rows or sessions that expired",
+        Counter::OutOfMemory => "Writes that found no memory",
+        Counter::Reads => "Reads",
+        Counter::Writes => "Writes",
+        Counter::StaleReads => "Reads that may have missed the reader's own last write",
+        Counter::Errors => "Evaluations that failed",
+        Counter::Bytes => "Bytes carried",
+        Counter::LagMicros => "Sum of replication lags",
+        Counter::Replayed => "Writes replayed on replicas",
+        Counter::Created => "Sessions or entries created",
+        Counter::Retried => "Jobs tried again",
+        Counter::Wasted => "Work done for nobody",
+        Counter::Lost => "Transfers hit by loss",
+    }
+}

@@ -1,0 +1,191 @@
+//! Whether a result may be taken at its word: drift, warm-up, early ends, disagreeing seeds.
+
+use serde::Serialize;
+
+use crate::model::ids::StationId;
+use crate::model::{Curve, Model, Station, StationKind, Workload};
+use crate::run::{Ended, Outcome, Window};
+use crate::stats::{mser5, trend};
+use crate::units::{Duration, Quantity, show_number};
+
+/// Something that a reader of the result must know.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Warning {
+    /// Its kind, a slug such as `not-stationary`.
+    pub slug: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Warning {
+    fn new(slug: &'static str, message: String) -> Warning {
+        Warning { slug, message }
+    }
+}
+
+/// The slug of the warning that requests come faster than they end.
+pub const NOT_STATIONARY: &str = "not-stationary";
+/// The slug of the warning that jobs come faster than they end.
+pub const QUEUE_GROWS: &str = "queue-grows";
+/// A replication that loses more than this share of its requests counts as collapsed.
+const COLLAPSED: f64 = 0.5;
+/// A level must gain this share of its mean over the measured time to matter.
+const DRIFT: f64 = 0.1;
+/// Latencies before and after the end of the warm-up must differ by this share to matter.
+const BIAS: f64 = 0.05;
+
+/// All that must be known about the runs of a model.
+pub fn warnings(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
+    let mut found = ended_early(model, outcomes);
+    let steady = is_steady(&model.workload);
+    let growth: Vec<Option<f64>> = outcomes.iter().map(|it| growth(it, steady)).collect();
+    let growing: Vec<f64> = growth.iter().copied().flatten().collect();
+    if !growing.is_empty() && 2 * growing.len() >= outcomes.len() {
+        let rate = growing.iter().sum::<f64>() / growing.len() as f64;
+        let rate = show_number(rate);
+        let message = format!("not stationary: requests in flight grow by {rate}/s");
+        found.push(Warning::new(NOT_STATIONARY, message));
+    }
+    if steady {
+        found.extend(growing_queues(model, outcomes));
+    }
+    found.extend(collapse(outcomes, &growth));
+    if outcomes.len() < 2 {
+        let message = "one replication: means have intervals by batch means, quantiles have none";
+        found.push(Warning::new("one-replication", message.into()));
+    }
+    if steady {
+        found.extend(short_warm_up(model, outcomes));
+    }
+    found
+}
+
+/// One warning for each limit that was reached.
+fn ended_early(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
+    let limits = [
+        (Ended::EventLimit, "the limit of events (`run.max_events`)"),
+        (Ended::MemoryLimit, "the limit of memory (`run.max_memory`)"),
+        (Ended::Interrupted, "the limit of time on the wall (`run.max_wall`)"),
+    ];
+    let one = |(ended, limit): (Ended, &str)| {
+        let cut = || outcomes.iter().filter(|outcome| outcome.ended == ended);
+        let (count, all) = (cut().count(), outcomes.len());
+        let least = cut().map(|outcome| outcome.measured).min()?;
+        let message = format!(
+            "{count} of {all} replications ended early, at {limit}: of {} only {least} are measured",
+            model.plan.duration
+        );
+        Some(Warning::new("ended-early", message))
+    };
+    limits.into_iter().filter_map(one).collect()
+}
+
+/// True if the load is the same all the time, so that drift is the system's own.
+fn is_steady(workload: &Workload) -> bool {
+    let flat = |curve: &Curve| {
+        let first = curve.knots.first().map(|(_, value)| *value);
+        curve.wave.is_none() && curve.knots.iter().all(|(_, value)| Some(*value) == first)
+    };
+    match workload {
+        Workload::Closed { population, .. } => flat(population),
+        Workload::Open { rate, .. } => flat(rate),
+    }
+}
+
+/// The growth of requests in flight (1/s), if they grow and the load does not.
+fn growth(outcome: &Outcome, steady: bool) -> Option<f64> {
+    if steady { growth_of(outcome, |window| window.in_flight) } else { None }
+}
+
+/// The growth of a level over the measured windows [1/s], if it grows by as much as matters.
+fn growth_of(outcome: &Outcome, level: impl Fn(&Window) -> f64) -> Option<f64> {
+    let measured = || outcome.windows.iter().filter(|window| window.measured);
+    let first = measured().next()?;
+    let levels: Vec<f64> = measured().map(level).collect();
+    let window = first.end.since(first.start);
+    let found = trend(&levels, window);
+    let gained = found.per_second * window.seconds() * levels.len() as f64;
+    let mean = levels.iter().sum::<f64>() / levels.len() as f64;
+    (found.grows() && gained > DRIFT * mean).then_some(found.per_second)
+}
+
+/// Job queues that grow in at least half of the replications: nobody waits for them, so requests in
+/// flight do not show it.
+fn growing_queues(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
+    let queues = model.stations.enumerate().filter(|(_, it)| it.kind == StationKind::Queue);
+    let one = |(id, station): (StationId, &Station)| {
+        let waiting = |window: &Window| window.stations[id.0 as usize].waiting;
+        let rates: Vec<f64> =
+            outcomes.iter().filter_map(|outcome| growth_of(outcome, waiting)).collect();
+        let grows = !rates.is_empty() && 2 * rates.len() >= outcomes.len();
+        grows.then(|| {
+            let rate = show_number(rates.iter().sum::<f64>() / rates.len() as f64);
+            let message = format!("not stationary: {} grows by {rate} jobs/s", station.path);
+            Warning::new(QUEUE_GROWS, message)
+        })
+    };
+    queues.filter_map(one).collect()
+}
+
+/// A bistable system has no mean: what share of the seeds collapses, where they disagree.
+fn collapse(outcomes: &[Outcome], growth: &[Option<f64>]) -> Option<Warning> {
+    let collapsed = |(outcome, growth): &(&Outcome, &Option<f64>)| {
+        let requests = &outcome.requests;
+        let ended = requests.ok + requests.failed_all();
+        growth.is_some()
+            || outcome.ended != Ended::Completed
+            || requests.failed_all() as f64 > COLLAPSED * ended as f64
+    };
+    let count = outcomes.iter().zip(growth).filter(collapsed).count();
+    (count > 0 && count < outcomes.len()).then(|| {
+        let all = outcomes.len();
+        let message = format!(
+            "seeds disagree: {count} of {all} replications collapse ({} %), so a mean over them \
+             describes none of them",
+            show_number(100.0 * count as f64 / all as f64)
+        );
+        Warning::new("seeds-disagree", message)
+    })
+}
+
+/// MSER-5 on the mean latency per window, averaged over replications (Welch 1983).
+fn short_warm_up(model: &Model, outcomes: &[Outcome]) -> Option<Warning> {
+    let windows = outcomes.iter().map(|outcome| outcome.windows.len()).min()?;
+    let mut course = Vec::with_capacity(windows);
+    for index in 0..windows {
+        let means = outcomes.iter().filter_map(|outcome| outcome.windows[index].latency_mean_s);
+        let means: Vec<f64> = means.collect();
+        if !means.is_empty() {
+            course.push((
+                outcomes[0].windows[index].end,
+                means.iter().sum::<f64>() / means.len() as f64,
+            ));
+        }
+    }
+    let values: Vec<f64> = course.iter().map(|(_, value)| *value).collect();
+    let cut = mser5(&values);
+    if !cut.sufficient || cut.index == 0 || cut.index >= values.len() {
+        return None;
+    }
+    let settled = Duration(course[cut.index - 1].0.0);
+    let warmup = model.plan.warmup;
+    if settled <= warmup {
+        return None;
+    }
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let unsettled: Vec<f64> = course[..cut.index]
+        .iter()
+        .filter(|(end, _)| Duration(end.0) > warmup)
+        .map(|(_, value)| *value)
+        .collect();
+    let after = mean(&values[cut.index..]);
+    if (mean(&unsettled) - after).abs() <= BIAS * after {
+        return None;
+    }
+    let message = format!(
+        "warm-up too short: latency settles after {} (MSER-5), the warm-up is {}",
+        settled.show(),
+        warmup.show()
+    );
+    Some(Warning::new("short-warm-up", message))
+}
