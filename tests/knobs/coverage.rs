@@ -1,0 +1,467 @@
+//! Every key of the language is claimed by a test.
+
+use loadbearing::topology::{Form, Kind, reference};
+
+/// The keys (`Table.key`) and possibilities (`Choice:name`) that each test turns.
+const COVERED: &[(&str, &str, &str)] = &[
+    (
+        "cache",
+        "a_miss_loads_and_the_next_hit_does_not",
+        "CacheLookup.miss CacheLookup.write CacheLookup.ttl Step:cache",
+    ),
+    (
+        "cache",
+        "steps_use_the_cache_and_the_keys_they_name",
+        "CacheLookup.in CacheLookup.keys Invalidate.in",
+    ),
+    ("cache", "an_invalidated_key_is_missed", "Step:invalidate Invalidate.keys"),
+    ("cache", "a_command_takes_a_round_trip_and_time_on_its_node", "Cache.command Cache.rtt"),
+    ("cache", "a_node_runs_one_command_at_a_time", "Cache.nodes"),
+    (
+        "cache",
+        "memory_belongs_to_each_worker_and_computes_on_it",
+        "Cache.kind Cache.service CacheKind:redis CacheKind:memory",
+    ),
+    (
+        "cache",
+        "a_full_cache_refuses_writes_or_lets_something_go",
+        "Cache.eviction Eviction:noeviction Eviction:allkeys-lru Eviction:volatile-lru \
+         Eviction:allkeys-random Eviction:volatile-ttl Eviction:lru Eviction:fifo",
+    ),
+    (
+        "cache",
+        "entries_take_their_size_and_overhead_or_are_counted",
+        "Cache.memory Cache.overhead Cache.max_entries Keys.size",
+    ),
+    ("cache", "what_is_let_go_decides_on_hits", "Cache.samples"),
+    (
+        "cache",
+        "popularity_and_count_decide_on_hits",
+        "Keys.popularity Keys.count Popularity:uniform Popularity:zipf Zipf.exponent",
+    ),
+    ("cache", "a_key_may_be_the_users_own", "Keys.by KeyBy:popularity KeyBy:user"),
+    ("cache", "a_stampede_or_a_single_flight", "CacheLookup.single_flight"),
+    ("cache", "what_has_expired_is_removed_in_the_background", "Cache.expire_cycle"),
+    ("cache", "caches_start_warm_or_cold", "Run.start Start.caches Warmth:warm Warmth:cold"),
+    ("client", "users_give_up_and_the_work_goes_on", "Client.patience"),
+    (
+        "client",
+        "a_failure_is_final_or_repeated_after_a_delay",
+        "Client.retry Retry:never Retry:fixed FixedRetry.on FixedRetry.share \
+         FixedRetry.attempts FixedRetry.delay FixedRetry.jitter",
+    ),
+    (
+        "client",
+        "delays_double_up_to_their_cap",
+        "Retry:exponential ExponentialRetry.on ExponentialRetry.share \
+         ExponentialRetry.attempts ExponentialRetry.base ExponentialRetry.cap",
+    ),
+    (
+        "client",
+        "delays_are_spread_as_said",
+        "ExponentialRetry.jitter Jitter:none Jitter:full Jitter:equal Jitter:decorrelated",
+    ),
+    (
+        "client",
+        "retry_after_is_honoured_or_not",
+        "FixedRetry.honour_retry_after ExponentialRetry.honour_retry_after",
+    ),
+    ("database", "opening_a_connection_takes_its_time_once", "Database.connect"),
+    ("database", "an_idle_connection_closes_after_its_timeout", "Pool.idle_timeout"),
+    ("database", "min_connections_are_not_closed", "Pool.min"),
+    ("database", "the_size_bounds_connections", "Pool.size"),
+    ("database", "waiting_for_a_connection_ends_at_the_acquire_timeout", "Pool.acquire_timeout"),
+    (
+        "database",
+        "connections_above_the_maximum_are_refused_at_once",
+        "Database.max_connections Database.reserved",
+    ),
+    ("database", "a_statement_is_cancelled_at_its_timeout", "Database.statement_timeout"),
+    (
+        "database",
+        "a_failed_statement_destroys_its_connection_or_keeps_it",
+        "Pool.on_error OnError:destroy OnError:keep",
+    ),
+    ("database", "some_statements_fail", "Query.fail"),
+    (
+        "database",
+        "reads_go_to_replicas_in_turn_and_writes_do_not",
+        "Pool.reads Reads:primary Reads:replicas Database.replicas",
+    ),
+    ("database", "replicas_have_pools_of_their_own_size", "Pool.replica_size"),
+    ("database", "a_transaction_that_only_reads_may_go_to_a_replica", "Transaction.write"),
+    ("database", "a_replica_is_behind_by_lag_and_replay", "Database.lag Database.replay"),
+    ("database", "statements_share_cores", "Database.cores"),
+    ("database", "waiting_for_storage_does_not_contend", "Database.cpu_share"),
+    (
+        "database",
+        "statements_slow_each_other_down_by_contention",
+        "Database.contention Contention.sigma Contention.kappa",
+    ),
+    (
+        "database",
+        "every_statement_makes_a_round_trip",
+        "Database.rtt Step:transaction Transaction.flow",
+    ),
+    ("database", "a_transaction_on_one_pool_holds_its_connection_meanwhile", "Transaction.pool"),
+    (
+        "database",
+        "users_have_their_shard_and_keys_are_anywhere",
+        "Database.shards Database.shard_by ShardBy:user ShardBy:key",
+    ),
+    (
+        "database",
+        "all_shards_are_read_one_by_one_or_side_by_side",
+        "Query.shard Shard:user Shard:all Step:scatter Scatter.pool",
+    ),
+    ("database", "a_scatter_waits_for_the_slowest", "Scatter.read"),
+    (
+        "database",
+        "a_pool_belongs_to_a_service_and_a_database",
+        "Pool.service Pool.database Query.pool",
+    ),
+    ("database", "reads_and_writes_are_told_apart", "Step:query Query.read Query.write"),
+    ("database", "pools_start_empty_or_full", "Start.pools Fill:empty Fill:full"),
+    (
+        "flow",
+        "computing_keeps_the_loop_and_waiting_does_not",
+        "Operation.flow Step:cpu Step:wait Step:parallel",
+    ),
+    ("flow", "flows_repeat", "Step:repeat Repeat.times Repeat.flow"),
+    ("flow", "flows_choose_by_chance", "Step:choose Branch.share Branch.flow"),
+    (
+        "flow",
+        "calls_wait_for_their_answer_or_their_timeout",
+        "Step:call Call.service Call.timeout Call.flow",
+    ),
+    ("flow", "an_operation_answers_with_its_status", "Reply.status"),
+    ("flow", "bodies_are_as_large_as_said", "Step:reply Reply.bytes"),
+    ("flow", "operations_come_in_proportion_to_their_shares", "Operation.share"),
+    ("gate", "a_window_admits_exactly_so_many", "Limit.max Limit.window"),
+    (
+        "gate",
+        "counting_is_by_address_user_or_for_all",
+        "Client.addresses Limit.per LimitPer:address LimitPer:user LimitPer:all",
+    ),
+    (
+        "gate",
+        "counters_in_memory_multiply_by_processes",
+        "Limit.store LimitStore:memory LimitStore:shared",
+    ),
+    ("gate", "shared_counters_cost_a_command", "SharedCounters.cache"),
+    ("gate", "a_limits_store_fails_open_or_closed", "Limit.fail Limit.errors"),
+    ("gate", "a_limit_counts_only_what_it_says", "Limit.only"),
+    ("gate", "what_is_not_before_a_service_turns_nothing_away", "Service.before"),
+    ("gate", "a_refusal_says_how_long_to_wait", "Respond.retry_after"),
+    ("gate", "a_refusal_has_the_status_it_says", "Limit.respond Respond.status"),
+    (
+        "gate",
+        "a_guard_on_open_connections_latches_and_one_on_busy_ones_does_not",
+        "Guard.reject_at",
+    ),
+    ("gate", "a_guard_watches_what_it_says", "Guard.watch Guard.limit"),
+    (
+        "gate",
+        "a_guard_on_sessions_blocks_new_ones",
+        "Guard.applies Applies:all Applies:new-sessions",
+    ),
+    ("gate", "a_kept_value_overshoots", "Guard.sampled"),
+    (
+        "gate",
+        "a_guard_fails_open_or_closed",
+        "Guard.fail Guard.errors FailMode:open FailMode:closed",
+    ),
+    ("gate", "some_operations_pass_a_guard_unseen", "Guard.except"),
+    ("gate", "a_guards_answer_has_its_status_and_its_retry_after", "Guard.respond"),
+    (
+        "job",
+        "an_answer_waits_for_a_job_or_does_not",
+        "Step:enqueue Enqueue.job Enqueue.wait Job.work",
+    ),
+    (
+        "job",
+        "processes_and_handlers_work_side_by_side_on_cores",
+        "Queue.processes Queue.concurrency Queue.cores Job.cpu_share",
+    ),
+    (
+        "job",
+        "priority_goes_first_and_none_goes_last",
+        "Queue.discipline Discipline:fifo Discipline:priority Job.priority",
+    ),
+    ("job", "a_job_waits_in_its_own_queue", "Job.queue"),
+    ("job", "adding_a_job_may_cost_a_command", "Queue.cache"),
+    ("job", "attempts_are_counted_in_all", "Job.attempts Job.fail"),
+    (
+        "job",
+        "tries_are_spaced_by_the_backoff",
+        "Job.backoff Backoff:none Backoff:fixed Backoff:exponential",
+    ),
+    ("job", "a_job_that_times_out_goes_on_working", "Job.timeout"),
+    (
+        "law",
+        "durations_follow_their_laws",
+        "WrittenOfDurations:exponential WrittenOfDurations:uniform WrittenOfDurations:erlang \
+         WrittenOfDurations:gamma WrittenOfDurations:lognormal WrittenOfDurations:weibull \
+         WrittenOfDurations:pareto WrittenOfDurations:hyperexponential \
+         WrittenOfDurations:empirical WrittenOfDurations:mixture ErlangOfDurations.stages \
+         ErlangOfDurations.mean MeanAndCvOfDurations.mean MeanAndCvOfDurations.cv \
+         LognormalOfDurations.mean LognormalOfDurations.cv LognormalOfDurations.median \
+         LognormalOfDurations.p99 WeibullOfDurations.mean WeibullOfDurations.shape \
+         ParetoOfDurations.minimum ParetoOfDurations.shape PartOfDurations.share \
+         PartOfDurations.of",
+    ),
+    (
+        "law",
+        "amounts_follow_their_laws",
+        "WrittenOfBytes:exponential WrittenOfBytes:uniform WrittenOfBytes:erlang \
+         WrittenOfBytes:gamma WrittenOfBytes:lognormal WrittenOfBytes:weibull \
+         WrittenOfBytes:pareto WrittenOfBytes:hyperexponential WrittenOfBytes:empirical \
+         WrittenOfBytes:mixture ErlangOfBytes.stages ErlangOfBytes.mean MeanAndCvOfBytes.mean \
+         MeanAndCvOfBytes.cv LognormalOfBytes.mean LognormalOfBytes.cv LognormalOfBytes.median \
+         LognormalOfBytes.p99 WeibullOfBytes.mean WeibullOfBytes.shape ParetoOfBytes.minimum \
+         ParetoOfBytes.shape PartOfBytes.share PartOfBytes.of",
+    ),
+    (
+        "network",
+        "the_way_to_a_region_is_paid_by_who_goes_it",
+        "Region.rtt Line.rtt Service.region Database.region Cache.region",
+    ),
+    ("network", "users_live_where_their_shares_say", "Region.users"),
+    ("network", "a_link_takes_bytes_over_bandwidth_and_is_shared", "Link.bandwidth Step:transfer"),
+    ("network", "a_link_carries_what_it_says", "Link.carries"),
+    ("network", "a_nearly_full_link_loses", "Link.loss Loss.above Loss.share Loss.delay"),
+    ("network", "an_edge_answers_from_near_by_what_it_has", "Cdn.edge_rtt Operation.cdn"),
+    ("network", "an_edge_forgets_after_its_time_to_live", "Cdn.ttl"),
+    ("network", "every_point_of_presence_has_a_cache_of_its_own", "Cdn.pops"),
+    ("network", "an_edge_asks_once_for_what_many_want", "Cdn.collapse"),
+    ("network", "an_edge_caches_the_keys_it_says", "Cdn.keys"),
+    (
+        "network",
+        "everything_has_its_price",
+        "Link.price Balancer.price Cdn.price Service.price Database.price \
+         Database.replica_price Cache.price Cache.replicas Queue.price UsagePrice.monthly \
+         UsagePrice.per_gb UsagePrice.per_million UsagePrice.source Price.monthly Price.source \
+         Expense.monthly Expense.what",
+    ),
+    ("plan", "the_warm_up_is_not_measured", "Run.warmup Run.duration"),
+    ("plan", "the_timeline_has_steps_of_the_window", "Run.window"),
+    ("plan", "a_seed_is_the_root_of_all_chance", "Run.seed"),
+    ("plan", "a_run_stops_at_its_limits_and_says_so", "Run.max_events Run.max_memory"),
+    ("plan", "every_nth_path_is_measured", "Run.attribution_every"),
+    (
+        "plan",
+        "what_is_done_with_many_runs_is_passed_on",
+        "Run.replications Run.confidence Run.max_wall Topology.objectives",
+    ),
+    (
+        "service",
+        "workers_share_the_cores_of_their_instance",
+        "Service.workers Service.cores Service.instances",
+    ),
+    (
+        "service",
+        "work_in_threads_leaves_the_loop_free_and_shares_the_cores",
+        "Service.threads Step:threads",
+    ),
+    (
+        "service",
+        "connections_are_accepted_wait_or_are_refused",
+        "Service.max_connections Service.backlog",
+    ),
+    ("service", "accepting_costs_computation", "Service.accept_cpu"),
+    ("service", "a_hop_leads_in_and_out", "Service.hop"),
+    ("service", "a_balancer_is_a_hop_of_its_own", "Balancer.service Balancer.hop"),
+    ("service", "the_requests_of_operations_go_to_their_service", "Operation.service"),
+    (
+        "service",
+        "policies_differ_as_theory_says",
+        "Balancer.policy Policy:round-robin Policy:random Policy:least-outstanding \
+         Policy:two-choices",
+    ),
+    (
+        "service",
+        "hashing_and_sticking_keep_a_user_on_one_instance",
+        "Policy:consistent-hash Policy:sticky",
+    ),
+    (
+        "service",
+        "what_sticks_is_the_user_or_the_address",
+        "Balancer.by BalanceBy:user BalanceBy:address",
+    ),
+    (
+        "service",
+        "new_users_are_placed_in_turn_at_random_or_where_little_is_in_flight",
+        "Sticky.then FirstChoice:round-robin FirstChoice:random FirstChoice:least-outstanding",
+    ),
+    (
+        "service",
+        "an_autoscaler_adds_an_instance_after_three_periods_and_a_start",
+        "Service.autoscale Autoscale.max Autoscale.target Autoscale.period Autoscale.start",
+    ),
+    ("service", "additions_wait_for_their_cooldown", "Autoscale.cooldown_out"),
+    (
+        "service",
+        "removals_take_fifteen_periods_and_wait_for_their_cooldown",
+        "Autoscale.min Autoscale.cooldown_in",
+    ),
+    (
+        "session",
+        "a_request_reads_its_session_and_touches_it",
+        "Session.touch PostgresSessions.read PostgresSessions.write SessionStore:postgres",
+    ),
+    ("session", "a_login_makes_a_session", "Operation.login"),
+    (
+        "session",
+        "sessions_can_be_read_saved_and_destroyed_by_hand",
+        "Step:session SessionUse:read SessionUse:save SessionUse:destroy",
+    ),
+    ("session", "a_step_names_its_store", "WhichSession.of"),
+    ("session", "guests_make_sessions_or_none", "Session.guests Session.save_uninitialized"),
+    (
+        "session",
+        "a_store_has_its_own_pool_or_shares_one",
+        "PostgresSessions.pool PostgresSessions.own OwnPool.database OwnPool.size \
+         OwnPool.acquire_timeout OwnPool.idle_timeout",
+    ),
+    (
+        "session",
+        "statements_grow_with_the_table",
+        "PostgresSessions.growth Growth.rows Growth.times Growth.power",
+    ),
+    (
+        "session",
+        "sessions_end_with_their_time_to_live_and_rows_with_the_prune",
+        "Session.ttl PostgresSessions.prune",
+    ),
+    ("session", "deleting_rows_costs_the_database", "PostgresSessions.prune_row"),
+    (
+        "session",
+        "sessions_in_redis_are_two_commands_and_take_memory",
+        "SessionStore:redis Session.size",
+    ),
+    ("session", "redis_sessions_are_in_the_cache_they_name", "RedisSessions.cache"),
+    ("session", "a_signed_token_costs_computing_only", "SessionStore:jwt Jwt.cpu Session.store"),
+    (
+        "session",
+        "visits_begin_with_a_session_unless_users_return_with_one",
+        "Arrivals.visit Arrivals.returning",
+    ),
+    ("session", "closed_users_have_visits_too", "Users.visit Users.returning"),
+    ("session", "tables_start_warm_or_cold", "Start.sessions"),
+    (
+        "workload",
+        "even_arrivals_are_exactly_spaced_and_poisson_ones_are_not",
+        "Arrivals.process Process:poisson Process:even",
+    ),
+    ("workload", "the_rate_is_the_rate", "Arrivals.rate"),
+    ("workload", "stages_are_straight_lines", "Arrivals.stages RateStage.for RateStage.to"),
+    ("workload", "a_spike_multiplies", "Arrivals.spike Spike.at Spike.for Spike.times"),
+    ("workload", "a_wave_goes_up_and_down", "Arrivals.sinusoid Sinusoid.period Sinusoid.amplitude"),
+    ("workload", "as_many_users_as_said_stand_behind_a_stream", "Arrivals.users"),
+    ("workload", "closed_users_think_and_wait", "Users.population Users.think"),
+    (
+        "workload",
+        "populations_ramp_change_and_spike",
+        "Users.ramp Users.stages Users.spike UserStage.for UserStage.to",
+    ),
+];
+
+/// Keys that need no test of behaviour, and why.
+const EXEMPT: &[(&str, &str)] = &[
+    ("Topology.version", "there is one version"),
+    ("Topology.title", "for people"),
+    ("Topology.source", "for people"),
+    ("Topology.notes", "for people"),
+    ("Topology.assume", "for people"),
+    ("Assumption.what", "for people"),
+    ("Assumption.value", "for people"),
+    ("Assumption.range", "for people"),
+    ("Assumption.why", "for people"),
+    ("Assumption.knob", "checked by `tests/diagnostics/unknown-path.toml`"),
+    ("Topology.extends", "how files are merged is tested where they are read"),
+    ("Topology.remove", "how files are merged is tested where they are read"),
+    ("Service.runtime", "there is one"),
+    ("Runtime:node", "there is one"),
+    ("Pool.driver", "there is one"),
+    ("PoolDriver:node-postgres", "there is one"),
+    ("Database.driver", "there is one"),
+    ("DatabaseDriver:postgres", "there is one"),
+    ("Autoscale.metric", "there is one"),
+    ("ScaleMetric:cpu", "there is one"),
+];
+
+/// The sources of the tests.
+const SOURCES: &[(&str, &str)] = &[
+    ("cache", include_str!("cache.rs")),
+    ("client", include_str!("client.rs")),
+    ("database", include_str!("database.rs")),
+    ("flow", include_str!("flow.rs")),
+    ("gate", include_str!("gate.rs")),
+    ("job", include_str!("job.rs")),
+    ("law", include_str!("law.rs")),
+    ("network", include_str!("network.rs")),
+    ("plan", include_str!("plan.rs")),
+    ("service", include_str!("service.rs")),
+    ("session", include_str!("session.rs")),
+    ("workload", include_str!("workload.rs")),
+];
+
+/// Every key and possibility of the language. A key that only holds a section is what its keys are.
+fn language() -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in reference() {
+        match entry.form {
+            Form::Table(table) => {
+                let keys = table.fields.iter().filter(|field| {
+                    table.name != "Topology"
+                        || !matches!(field.kind, Kind::Table(_) | Kind::Named(_))
+                });
+                all.extend(keys.map(|field| format!("{}.{}", table.name, field.key)));
+            }
+            Form::Choice(choice) => {
+                let names = choice.variants.iter();
+                all.extend(names.map(|variant| format!("{}:{}", choice.name, variant.name)));
+            }
+        }
+    }
+    all
+}
+
+fn claimed() -> Vec<&'static str> {
+    let covered = COVERED.iter().flat_map(|(_, _, keys)| keys.split_whitespace());
+    covered.chain(EXEMPT.iter().map(|(key, _)| *key)).collect()
+}
+
+#[test]
+fn every_key_is_turned_by_a_test() {
+    let claimed = claimed();
+    let missing: Vec<String> =
+        language().into_iter().filter(|key| !claimed.contains(&key.as_str())).collect();
+    assert!(missing.is_empty(), "no test turns {missing:?}");
+}
+
+#[test]
+fn nothing_is_claimed_twice_or_unknown() {
+    let mut claimed = claimed();
+    let language = language();
+    for key in &claimed {
+        assert!(language.iter().any(|known| known == key), "the language has no {key}");
+    }
+    claimed.sort_unstable();
+    for pair in claimed.windows(2) {
+        assert_ne!(pair[0], pair[1], "claimed twice");
+    }
+}
+
+#[test]
+fn every_claim_names_a_test_that_says_the_key() {
+    for (module, test, keys) in COVERED {
+        let source = SOURCES.iter().find(|(name, _)| name == module).expect("a source").1;
+        let start = source.find(&format!("#[test]\nfn {test}()"));
+        assert!(start.is_some(), "there is no test {module}::{test}");
+        for key in keys.split_whitespace() {
+            let word = key.split(['.', ':']).next_back().expect("a key has a name");
+            assert!(source.contains(word), "{module}.rs never says `{word}` of {key}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Pools, databases, statements.
+
+use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
+
+use crate::support::{ms, run, us};
+
+const ONE_READ: &str = r#"
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+[database.db]
+rtt = "0ms"
+connect = "0ms"
+[operation.read]
+share = 1
+flow = [{ query = { pool = "pg", read = "10ms" } }]
+"#;
+/// Two statements side by side.
+const TWO: &str = "operation.read.flow = [{ parallel = [\
+    [{ query = { pool = 'pg', read = '10ms' } }], [{ query = { pool = 'pg', read = '10ms' } }]] }]";
+const WRITE: &str = "operation.read.flow = [{ query = { pool = 'pg', write = '10ms' } }]";
+
+fn read(sets: &[&str]) -> crate::support::Ran {
+    run(ONE_READ, sets)
+}
+
+#[test]
+fn opening_a_connection_takes_its_time_once() {
+    let ran = read(&["database.db.connect=50ms"]);
+    assert_eq!((ran.longest(), ran.shortest()), (ms(60), ms(10)));
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 1);
+}
+
+#[test]
+fn an_idle_connection_closes_after_its_timeout() {
+    let ran = read(&["database.db.connect=50ms", "pool.pg.idle_timeout=500ms"]);
+    assert_eq!(ran.each(), ms(60));
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 10);
+    assert_eq!(ran.count("pool.pg", Counter::Closed), 9, "the last at 10.56 s");
+    // Longer than the second between requests: it stays.
+    let ran = read(&["pool.pg.idle_timeout=1100ms"]);
+    assert_eq!(ran.count("pool.pg", Counter::Closed), 0);
+}
+
+#[test]
+fn the_hot_connection_is_used_again_and_the_cold_ones_close() {
+    let sets = [
+        "arrivals.rate=20/s",
+        "arrivals.stages=[{for='2s', to='20/s'}, {for='0s', to='1/s'}]",
+        "operation.read.flow=[{query={pool='pg', read='90ms'}}]",
+        "run.duration=30s",
+    ];
+    let ran = read(&sets);
+    assert_eq!(ran.station("pool.pg").held_peak, 2);
+    let held = ran.held("pool.pg");
+    assert_eq!((held[5], held[28]), (2.0, 1.0));
+}
+
+#[test]
+fn min_connections_are_not_closed() {
+    let ran = read(&["pool.pg.idle_timeout=500ms", "pool.pg.min=1"]);
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 1);
+    assert_eq!(ran.count("pool.pg", Counter::Closed), 0);
+}
+
+#[test]
+fn the_size_bounds_connections() {
+    assert_eq!(read(&[TWO]).each(), ms(10));
+    let ran = read(&[TWO, "pool.pg.size=1"]);
+    assert_eq!(ran.each(), ms(20));
+    assert_eq!(ran.station("pool.pg").waiting_peak, 2, "one opens, one waits");
+}
+
+#[test]
+fn waiting_for_a_connection_ends_at_the_acquire_timeout() {
+    let hold = "operation.read.flow=[{transaction={pool='pg', flow=[{wait='60s'}]}}]";
+    let ran = read(&[hold, "pool.pg.size=1", "pool.pg.acquire_timeout=2s"]);
+    assert_eq!(ran.failed(Failure::AcquireTimeout), 7);
+    assert_eq!(ran.each_failed(), ms(2_000));
+    let ran = read(&[hold, "pool.pg.size=1"]);
+    assert_eq!(ran.outcome.requests.in_flight_end, 10);
+}
+
+#[test]
+fn connections_above_the_maximum_are_refused_at_once() {
+    let full = ["pool.pg.size=2", "database.db.max_connections=4", "database.db.rtt=5ms", TWO];
+    let ran = read(&[&full[..], &["database.db.connect=50ms"]].concat());
+    assert_eq!(ran.failed(Failure::TooManyConnections), 10);
+    assert_eq!(ran.outcome.failed_latency.min(), Some(ms(5)), "a round trip, not a connect");
+    // Of four, three are reserved; with none reserved both fit.
+    let ran = read(&[&full[..], &["database.db.reserved=0"]].concat());
+    assert_eq!(ran.ok(), 10);
+}
+
+#[test]
+fn a_statement_is_cancelled_at_its_timeout() {
+    let ran = read(&["database.db.statement_timeout=4ms"]);
+    assert_eq!((ran.failed(Failure::StatementTimeout), ran.each_failed()), (10, ms(4)));
+    // Waiting for storage counts.
+    let ran = read(&["database.db.statement_timeout=4ms", "database.db.cpu_share=20%"]);
+    assert_eq!((ran.failed(Failure::StatementTimeout), ran.each_failed()), (10, ms(4)));
+    assert_eq!(read(&["database.db.statement_timeout=11ms"]).each(), ms(10));
+}
+
+#[test]
+fn a_failed_statement_destroys_its_connection_or_keeps_it() {
+    let fails = "operation.read.flow=[{query={pool='pg', read='10ms', fail='100%'}}]";
+    let ran = read(&[fails]);
+    assert_eq!(ran.failed(Failure::QueryError), 10);
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 10);
+    let ran = read(&[fails, "pool.pg.on_error=keep"]);
+    assert_eq!(ran.failed(Failure::QueryError), 10);
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 1);
+}
+
+#[test]
+fn some_statements_fail() {
+    let fails = "operation.read.flow=[{query={pool='pg', read='1ms', fail='30%'}}]";
+    let ran = read(&[fails, "arrivals.rate=200/s"]);
+    // Binomial(2099, 0.3): deviation 21.
+    assert!((ran.failed(Failure::QueryError) as f64 - 630.0).abs() < 84.0);
+}
+
+#[test]
+fn reads_go_to_replicas_in_turn_and_writes_do_not() {
+    let ran = read(&["database.db.replicas=2", "pool.pg.reads=primary"]);
+    assert_eq!(ran.count("database.db", Counter::Reads), 10);
+    let ran = read(&["database.db.replicas=2", "pool.pg.reads=replicas"]);
+    assert_eq!(ran.count("database.db", Counter::Reads), 0);
+    assert_eq!(ran.count("database.db.replicas", Counter::Reads), 10);
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 2, "one connection to each replica");
+    let ran = read(&["database.db.replicas=2", "pool.pg.reads=replicas", WRITE]);
+    assert_eq!(ran.count("database.db", Counter::Writes), 10);
+}
+
+#[test]
+fn replicas_have_pools_of_their_own_size() {
+    let sets = ["database.db.replicas=1", "pool.pg.reads=replicas", TWO];
+    assert_eq!(read(&sets).each(), ms(10));
+    assert_eq!(read(&[&sets[..], &["pool.pg.replica_size=1"]].concat()).each(), ms(20));
+    assert_eq!(read(&[&sets[..], &["pool.pg.size=1"]].concat()).each(), ms(20), "as `size`");
+}
+
+#[test]
+fn a_transaction_that_only_reads_may_go_to_a_replica() {
+    let sets = ["database.db.replicas=1", "pool.pg.reads=replicas"];
+    let flow = |write: bool| {
+        format!(
+            "operation.read.flow=[{{transaction={{pool='pg', write={write}, flow=[{{query={{pool='pg', read='10ms'}}}}]}}}}]"
+        )
+    };
+    let ran = read(&[&sets[..], &[&flow(true)]].concat());
+    assert_eq!(ran.count("database.db", Counter::Reads), 10);
+    let ran = read(&[&sets[..], &[&flow(false)]].concat());
+    assert_eq!(ran.count("database.db.replicas", Counter::Reads), 10);
+}
+
+#[test]
+fn a_replica_is_behind_by_lag_and_replay() {
+    let stale = |wait: &str, sets: &[&str]| {
+        let flow = format!(
+            "operation.read.flow=[{{query={{pool='pg', write='10ms'}}}}, {{wait='{wait}'}}, \
+             {{query={{pool='pg', read='1ms'}}}}]"
+        );
+        let basic = ["database.db.replicas=1", "pool.pg.reads=replicas", &flow];
+        let ran = read(&[&basic[..], sets].concat());
+        let replayed = ran.count("database.db.replicas", Counter::Replayed);
+        let lag_us = ran.count("database.db.replicas", Counter::LagMicros);
+        (ran.count("database.db.replicas", Counter::StaleReads), lag_us / replayed)
+    };
+    // 20 ms on the way, and 30 % of 10 ms to replay.
+    assert_eq!(stale("22ms", &[]), (10, 23_000));
+    assert_eq!(stale("24ms", &[]), (0, 23_000));
+    assert_eq!(stale("22ms", &["database.db.replay=0%"]), (0, 20_000));
+    assert_eq!(stale("22ms", &["database.db.lag=5ms"]), (0, 8_000));
+}
+
+#[test]
+fn statements_share_cores() {
+    assert_eq!(read(&[TWO, "database.db.cores=1"]).each(), ms(20));
+    assert_eq!(read(&[TWO, "database.db.cores=2"]).each(), ms(10));
+    let ran = read(&["database.db.cores=4"]);
+    assert_eq!(ran.station("database.db").capacity, 4.0);
+}
+
+#[test]
+fn waiting_for_storage_does_not_contend() {
+    let sets = [TWO, "database.db.cores=1"];
+    let share = |share: &str| read(&[&sets[..], &[share]].concat()).each();
+    assert_eq!(share("database.db.cpu_share=0%"), ms(10));
+    assert_eq!(share("database.db.cpu_share=50%"), ms(15));
+}
+
+#[test]
+fn statements_slow_each_other_down_by_contention() {
+    // Two on one core, at 1 / (1 + sigma) or 1 / (1 + 2 kappa) of its speed together.
+    let crowded = |contention: &str| {
+        let took = read(&[TWO, "database.db.cores=1", contention]).each();
+        (took.seconds() * 1e6).round() / 1e3
+    };
+    assert_eq!(crowded("database.db.contention.sigma=0.5"), 30.0);
+    assert_eq!(crowded("database.db.contention.kappa=0.25"), 30.0);
+    // Where nobody waits for a core nothing contends.
+    assert_eq!(read(&[TWO, "database.db.contention={sigma=0.5, kappa=0.25}"]).each(), ms(10));
+    assert_eq!(read(&["database.db.contention={sigma=0.5, kappa=0.25}"]).each(), ms(10));
+}
+
+#[test]
+fn every_statement_makes_a_round_trip() {
+    assert_eq!(read(&["database.db.rtt=4ms"]).each(), ms(14));
+    let flow =
+        "operation.read.flow=[{transaction={pool='pg', flow=[{query={pool='pg', write='10ms'}}]}}]";
+    let ran = read(&["database.db.rtt=4ms", flow]);
+    assert_eq!(ran.each(), ms(22), "BEGIN and COMMIT are round trips");
+    assert_eq!(ran.count("pool.pg", Counter::Arrivals), 10, "on one connection");
+}
+
+#[test]
+fn a_transaction_on_one_pool_holds_its_connection_meanwhile() {
+    let hold = "operation.read.flow=[{transaction={pool='pg', flow=[{wait='300ms'}]}}]";
+    let busy = read(&[hold]).station("pool.pg").busy_mean;
+    assert!((busy - 10.0 * 0.3 / 10.5).abs() < 1e-3, "{busy}");
+}
+
+#[test]
+fn users_have_their_shard_and_keys_are_anywhere() {
+    let sets = ["database.db.shards=4", "arrivals.rate=10/s"];
+    let ran = read(&sets);
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 1, "one user, one shard");
+    let keyed = [&sets[..], &["database.db.shard_by=key"]].concat();
+    assert_eq!(read(&keyed).count("pool.pg", Counter::Opened), 4);
+    let flow =
+        "operation.read.flow=[{transaction={pool='pg', flow=[{query={pool='pg', write='10ms'}}]}}]";
+    assert_eq!(read(&[&sets[..], &[flow]].concat()).count("pool.pg", Counter::Opened), 1);
+    assert_eq!(read(&[&keyed[..], &[flow]].concat()).count("pool.pg", Counter::Opened), 4);
+    let many = [&sets[..], &["arrivals.users=1000"]].concat();
+    assert_eq!(read(&many).count("pool.pg", Counter::Opened), 4);
+    assert_eq!(ran.station("database.db").capacity, 8.0, "two cores each");
+}
+
+#[test]
+fn all_shards_are_read_one_by_one_or_side_by_side() {
+    let all = "operation.read.flow=[{query={pool='pg', read='10ms', shard='all'}}]";
+    assert_eq!(read(&["database.db.shards=4", all]).each(), ms(40));
+    let scatter = "operation.read.flow=[{scatter={pool='pg', read='10ms'}}]";
+    let ran = read(&["database.db.shards=4", scatter]);
+    assert_eq!(ran.each(), ms(10));
+    assert_eq!(ran.count("database.db", Counter::Reads), 40);
+    assert_eq!(read(&["database.db.shards=1", scatter]).count("database.db", Counter::Reads), 10);
+}
+
+#[test]
+fn a_scatter_waits_for_the_slowest() {
+    let flow = "operation.read.flow=[{scatter={pool='pg', read={uniform=['0ms', '100ms']}}}]";
+    let mean = |shards: &str| {
+        read(&[flow, shards, "arrivals.rate=100/s", "database.db.cores=90", "pool.pg.size=90"])
+            .mean_s()
+    };
+    // The greatest of n uniforms has mean n / (n + 1).
+    assert!((mean("database.db.shards=1") - 0.050).abs() < 0.004);
+    assert!((mean("database.db.shards=9") - 0.090).abs() < 0.002);
+}
+
+#[test]
+fn a_pool_belongs_to_a_service_and_a_database() {
+    let two = "[service.other]\n[pool.more]\nservice='web'\ndatabase='far'\n[database.far]\nrtt='3ms'\nconnect='0ms'\n";
+    let text = format!("{ONE_READ}{two}");
+    let sets = ["operation.read.service=web"];
+    assert_eq!(run(&text, &sets).each(), ms(10));
+    let ran = run(&text, &[&sets[..], &["pool.pg.database=far"]].concat());
+    assert_eq!(ran.each(), ms(13));
+    assert_eq!(ran.count("database.far", Counter::Reads), 10);
+    // Every worker has one of its own.
+    let ran = run(&text, &[&sets[..], &["service.web.instances=3"]].concat());
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 3);
+    assert_eq!(ran.station("pool.pg").capacity, 30.0);
+    let sets = ["operation.read.service=other", "pool.pg.service=other"];
+    assert_eq!(run(&text, &sets).count("service.other", Counter::Served), 10);
+}
+
+#[test]
+fn reads_and_writes_are_told_apart() {
+    let ran = read(&[WRITE]);
+    assert_eq!((ran.each(), ran.count("database.db", Counter::Writes)), (ms(10), 10));
+    let ran = read(&["operation.read.flow=[{query={pool='pg', read='250us'}}]"]);
+    assert_eq!((ran.each(), ran.count("database.db", Counter::Reads)), (us(250), 10));
+}
+
+#[test]
+fn pools_start_empty_or_full() {
+    let sets = ["database.db.connect=50ms", "pool.pg.size=3"];
+    assert_eq!(read(&sets).longest(), ms(60));
+    let ran = read(&[&sets[..], &["run.start.pools=full"]].concat());
+    assert_eq!(ran.each(), ms(10));
+    assert_eq!(ran.station("pool.pg").held_peak, 3);
+}

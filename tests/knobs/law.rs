@@ -1,0 +1,92 @@
+//! Distributions: each has the mean, the spread and the quantiles that its numbers say.
+
+use crate::support::{ms, run};
+
+const PLAIN: &str = r#"
+[service.web]
+[link.up]
+bandwidth = "8Mbit/s"
+carries = "service.web"
+[operation.work]
+share = 1
+flow = [{ wait = "10ms" }]
+"#;
+
+/// Mean, coefficient of variation, median and 99th percentile of 10,499 latencies [ms].
+fn shape(flow: &str) -> [f64; 4] {
+    let ran = run(PLAIN, &[&format!("operation.work.flow=[{flow}]"), "arrivals.rate=1000/s"]);
+    let latency = &ran.outcome.latency;
+    let mean = latency.mean_s().expect("many");
+    let deviation = latency.variance_s2().expect("many").sqrt();
+    let quantile = |p: f64| latency.quantile(p).expect("many").seconds() * 1e3;
+    [mean * 1e3, deviation / mean, quantile(0.5), quantile(0.99)]
+}
+
+/// Within 4 % of the mean, 10 % of the rest; a negative number stands for no claim.
+fn check(law: &str, wanted: [f64; 4]) {
+    let found = shape(&format!("{{wait={law}}}"));
+    for (place, bound) in [0.04, 0.10, 0.10, 0.10].iter().enumerate() {
+        let (found, wanted) = (found[place], wanted[place]);
+        assert!(
+            wanted < 0.0 || (found - wanted).abs() <= bound * wanted,
+            "{law}: {found} for {wanted}"
+        );
+    }
+}
+
+#[test]
+fn durations_follow_their_laws() {
+    check("'10ms'", [10.0, 0.0, 10.0, 10.0]);
+    check("{exponential='10ms'}", [10.0, 1.0, 6.93, 46.1]);
+    check("{uniform=['5ms', '15ms']}", [10.0, 0.289, 10.0, 14.9]);
+    check("{erlang={stages=4, mean='10ms'}}", [10.0, 0.5, 9.18, 25.1]);
+    check("{erlang={stages=1, mean='5ms'}}", [5.0, 1.0, 3.47, 23.0]);
+    check("{gamma={mean='10ms', cv=0.5}}", [10.0, 0.5, 9.18, 25.1]);
+    check("{gamma={mean='20ms', cv=1}}", [20.0, 1.0, 13.9, 92.1]);
+    check("{lognormal={mean='10ms', cv=1}}", [10.0, 1.0, 7.07, 49.0]);
+    check("{lognormal={mean='30ms', cv=0.5}}", [30.0, 0.5, 26.8, 80.4]);
+    check("{lognormal={median='10ms', p99='50ms'}}", [12.7, -1.0, 10.0, 50.0]);
+    check("{lognormal={median='20ms', p99='40ms'}}", [20.9, -1.0, 20.0, 40.0]);
+    check("{weibull={mean='10ms', shape=1}}", [10.0, 1.0, 6.93, 46.1]);
+    check("{weibull={mean='10ms', shape=2}}", [10.0, 0.523, 9.39, 24.2]);
+    check("{pareto={minimum='10ms', shape=3}}", [15.0, -1.0, 12.6, 46.4]);
+    check("{pareto={minimum='5ms', shape=6}}", [6.0, -1.0, 5.61, 10.8]);
+    check("{hyperexponential={mean='10ms', cv=2}}", [10.0, 2.0, -1.0, -1.0]);
+    check("{hyperexponential={mean='10ms', cv=1}}", [10.0, 1.0, 6.93, 46.1]);
+    check(
+        "{empirical=[['0%', '0ms'], ['50%', '10ms'], ['100%', '40ms']]}",
+        [15.0, -1.0, 10.0, 39.4],
+    );
+    check("{mixture=[{share='80%', of='5ms'}, {share='20%', of='30ms'}]}", [10.0, 1.0, 5.0, 30.0]);
+}
+
+/// At 8 Mbit/s a kilobyte takes a millisecond; what queues is left out by coming rarely.
+fn bytes(law: &str) -> f64 {
+    let sets = [
+        &format!("operation.work.flow=[{{reply={law}}}]"),
+        "arrivals.rate=10/s",
+        "run.duration=200s",
+    ];
+    run(PLAIN, &[sets[0], sets[1], sets[2]]).mean_s() * 1e3
+}
+
+#[test]
+fn amounts_follow_their_laws() {
+    let check = |law: &str, wanted: f64| {
+        let found = bytes(law);
+        assert!((found - wanted).abs() < 0.08 * wanted, "{law}: {found} for {wanted}");
+    };
+    check("'10KB'", 10.0);
+    check("{bytes={exponential='10KB'}}", 10.1);
+    check("{bytes={uniform=['5KB', '15KB']}}", 10.0);
+    check("{bytes={erlang={stages=4, mean='10KB'}}}", 10.0);
+    check("{bytes={gamma={mean='10KB', cv=0.5}}}", 10.0);
+    check("{bytes={lognormal={mean='10KB', cv=0.5}}}", 10.0);
+    check("{bytes={lognormal={median='10KB', p99='50KB'}}}", 12.8);
+    check("{bytes={weibull={mean='10KB', shape=2}}}", 10.0);
+    check("{bytes={pareto={minimum='10KB', shape=3}}}", 15.1);
+    check("{bytes={hyperexponential={mean='10KB', cv=1.5}}}", 10.3);
+    check("{bytes={empirical=[['0%', '0KB'], ['50%', '10KB'], ['100%', '40KB']]}}", 15.0);
+    check("{bytes={mixture=[{share='80%', of='5KB'}, {share='20%', of='30KB'}]}}", 10.1);
+    assert_eq!(run(PLAIN, &["operation.work.flow=[{reply={bytes='3KB'}}]"]).each(), ms(3));
+}

@@ -1,0 +1,17 @@
+//! A knob that is accepted does something: for every key of the language a small deployment in which
+//! turning it changes what it should, by the right amount where arithmetic says so.
+
+mod cache;
+mod client;
+mod coverage;
+mod database;
+mod flow;
+mod gate;
+mod job;
+mod law;
+mod network;
+mod plan;
+mod service;
+mod session;
+mod support;
+mod workload;

@@ -1,0 +1,237 @@
+//! Services, balancers, autoscaling.
+
+use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, ms, run, us};
+
+const WEB: &str = r#"
+[service.web]
+[operation.work]
+share = 1
+flow = [{ cpu = "10ms" }]
+"#;
+/// A front that asks the service four times at once.
+const FOUR_AT_ONCE: &str = r#"
+[service.front]
+[service.web]
+[operation.work]
+share = 1
+service = "front"
+flow = [{ parallel = [
+  [{ call = { service = "web", flow = [{ cpu = "10ms" }] } }],
+  [{ call = { service = "web", flow = [{ cpu = "10ms" }] } }],
+  [{ call = { service = "web", flow = [{ cpu = "10ms" }] } }],
+  [{ call = { service = "web", flow = [{ cpu = "10ms" }] } }],
+] }]
+"#;
+/// Three requests, at 1, 2 and 3 ms.
+const THREE: &[&str] = &[
+    "arrivals.rate=1000/s",
+    "arrivals.stages=[{for='3500us', to='1000/s'}, {for='0s', to='0/s'}]",
+];
+
+fn web(sets: &[&str]) -> Ran {
+    run(WEB, sets)
+}
+
+#[test]
+fn workers_share_the_cores_of_their_instance() {
+    let each = |sets: &[&str]| run(FOUR_AT_ONCE, sets).each();
+    assert_eq!(each(&[]), ms(40), "one loop");
+    assert_eq!(each(&["service.web.workers=4", "service.web.cores=4"]), ms(10));
+    assert_eq!(each(&["service.web.workers=4", "service.web.cores=1"]), ms(40));
+    assert_eq!(each(&["service.web.workers=4", "service.web.cores=2"]), ms(20));
+    assert_eq!(each(&["service.web.workers=1", "service.web.cores=4"]), ms(40));
+    assert_eq!(each(&["service.web.cores=0.5"]), ms(80));
+    assert_eq!(each(&["service.web.instances=4"]), ms(10));
+    let ran = run(FOUR_AT_ONCE, &["service.web.workers=4", "service.web.cores=2"]);
+    assert_eq!(ran.station("service.web").capacity, 2.0);
+}
+
+#[test]
+fn work_in_threads_leaves_the_loop_free_and_shares_the_cores() {
+    let four = "operation.work.flow=[{parallel=[[{threads='10ms'}], [{threads='10ms'}], [{threads='10ms'}], [{threads='10ms'}]]}]";
+    let each = |sets: &[&str]| web(&[&[four], sets].concat()).each();
+    assert_eq!(each(&["service.web.cores=8"]), ms(10));
+    assert_eq!(each(&["service.web.cores=8", "service.web.threads=1"]), ms(40));
+    assert_eq!(each(&["service.web.cores=8", "service.web.threads=2"]), ms(20));
+    assert_eq!(each(&["service.web.cores=1"]), ms(40));
+    assert_eq!(each(&["service.web.cores=4"]), ms(10));
+}
+
+#[test]
+fn connections_are_accepted_wait_or_are_refused() {
+    let served = |sets: &[&str]| {
+        let ran = web(&[THREE, sets].concat());
+        (ran.ok(), ran.failed(Failure::Refused))
+    };
+    assert_eq!(served(&[]), (3, 0));
+    assert_eq!(served(&["service.web.max_connections=1", "service.web.backlog=1"]), (2, 1));
+    assert_eq!(served(&["service.web.max_connections=1", "service.web.backlog=2"]), (3, 0));
+    assert_eq!(served(&["service.web.max_connections=2", "service.web.backlog=1"]), (3, 0));
+    let ran = web(&[THREE, &["service.web.max_connections=1", "service.web.backlog=1"]].concat());
+    assert_eq!(ran.each_failed(), ms(0), "refused at once");
+}
+
+#[test]
+fn accepting_costs_computation() {
+    let ran = web(&["service.web.accept_cpu=3ms"]);
+    assert_eq!(ran.each(), ms(13));
+    assert!((ran.station("service.web").busy_mean - 0.130 / 10.5).abs() < 1e-9);
+}
+
+#[test]
+fn a_hop_leads_in_and_out() {
+    assert_eq!(web(&["service.web.hop=2ms"]).each(), ms(14));
+    // A call makes it too.
+    assert_eq!(run(FOUR_AT_ONCE, &["service.web.hop=2ms"]).each(), ms(44));
+}
+
+#[test]
+fn a_balancer_is_a_hop_of_its_own() {
+    let text = format!("{WEB}\n[balancer.lb]\nservice = 'web'\n");
+    assert_eq!(run(&text, &[]).each(), us(10_500));
+    assert_eq!(run(&text, &["balancer.lb.hop=1ms"]).each(), ms(12));
+    assert_eq!(run(&text, &["balancer.lb.hop=1ms", "service.web.hop=7ms"]).each(), ms(12));
+    // One in front of another service does not matter here.
+    let text = format!("{FOUR_AT_ONCE}\n[balancer.lb]\nservice = 'web'\nhop = '1ms'\n");
+    assert_eq!(run(&text, &[]).each(), ms(42));
+    assert_eq!(run(&text, &["balancer.lb.service=front"]).each(), ms(42));
+    let ran = run(&text, &["balancer.lb.service=front", "service.web.hop=5ms"]);
+    assert_eq!(ran.each(), ms(52));
+}
+
+#[test]
+fn the_requests_of_operations_go_to_their_service() {
+    let sets = ["operation.work.service=web", "operation.work.flow=[{cpu='1ms'}]"];
+    let ran = run(FOUR_AT_ONCE, &sets);
+    assert_eq!((ran.count("service.web", Counter::Served), ran.each()), (10, ms(1)));
+}
+
+/// Two instances behind a balancer, 80 % busy, with requests of very different lengths.
+fn balanced(sets: &[&str]) -> Ran {
+    let text = format!("{WEB}\n[balancer.lb]\nservice = 'web'\nhop = '0ms'\n");
+    let basic = [
+        "service.web.instances=2",
+        "arrivals={rate='160/s', users=1000, process='poisson'}",
+        "operation.work.flow=[{cpu={exponential='10ms'}}]",
+        "run.duration=400s",
+    ];
+    run(&text, &[&basic[..], sets].concat())
+}
+
+#[test]
+fn policies_differ_as_theory_says() {
+    let mean = |policy: &str| balanced(&[&format!("balancer.lb.policy={policy}")]).mean_s();
+    let (turns, random) = (mean("round-robin"), mean("random"));
+    let (least, two) = (mean("least-outstanding"), mean("two-choices"));
+    // M/M/1 at 0.8: 50 ms. Two servers, shortest queue: close to M/M/2, 27.8 ms.
+    assert!((random - 0.050).abs() < 0.008, "{random}");
+    assert!(least < two * 1.05 && two < turns && turns < random, "{least} {two} {turns} {random}");
+    assert!((least - 0.029).abs() < 0.004, "{least}");
+}
+
+#[test]
+fn hashing_and_sticking_keep_a_user_on_one_instance() {
+    let busiest = |sets: &[&str]| {
+        let ran = balanced(&[&["operation.work.flow=[{cpu='1ms'}]"], sets].concat());
+        let (most, mean) = ran.station("service.web").worker_busiest.expect("a service");
+        most / mean
+    };
+    let one = "arrivals.users=1";
+    assert!((busiest(&["balancer.lb.policy=round-robin"]) - 1.0).abs() < 0.001);
+    assert!((busiest(&[one, "balancer.lb.policy=consistent-hash"]) - 2.0).abs() < 1e-9);
+    assert!((busiest(&[one, "balancer.lb.policy=sticky"]) - 2.0).abs() < 1e-9);
+    assert!(busiest(&["balancer.lb.policy=consistent-hash"]) < 1.3);
+    assert!(busiest(&["balancer.lb.policy=sticky"]) < 1.1);
+}
+
+#[test]
+fn what_sticks_is_the_user_or_the_address() {
+    for policy in ["consistent-hash", "sticky"] {
+        let busiest = |by: &str| {
+            let policy = format!("balancer.lb.policy={policy}");
+            let ran = balanced(&[&policy, by, "client.addresses=1"]);
+            let (most, mean) = ran.station("service.web").worker_busiest.expect("a service");
+            most / mean
+        };
+        assert!(busiest("balancer.lb.by=user") < 1.3);
+        assert!((busiest("balancer.lb.by=address") - 2.0).abs() < 1e-9);
+    }
+}
+
+#[test]
+fn new_users_are_placed_in_turn_at_random_or_where_little_is_in_flight() {
+    // Every user comes about once, so placing is all there is.
+    let mean = |then: &str| {
+        let then = format!("balancer.lb.policy={{sticky={{then='{then}'}}}}");
+        balanced(&[&then, "arrivals.users=1_000_000", "client.addresses=1_000_000"]).mean_s()
+    };
+    let (turns, random, least) = (mean("round-robin"), mean("random"), mean("least-outstanding"));
+    assert!(least < turns && turns < random, "{least} {turns} {random}");
+}
+
+/// 90 % of one core; looked at in the steps of the autoscaler.
+fn scaled(sets: &[&str]) -> Vec<f64> {
+    let basic = [
+        "operation.work.flow=[{cpu='900ms'}]",
+        "service.web.autoscale={min=1, max=4}",
+        "run.duration=900s",
+        "run.window=10s",
+    ];
+    let ran = web(&[&basic[..], sets].concat());
+    ran.held("service.web")
+}
+
+/// The second from which so many instances run.
+fn first(held: &[f64], many: f64) -> Option<usize> {
+    held.iter().position(|held| *held == many).map(|window| window * 10)
+}
+
+#[test]
+fn an_autoscaler_adds_an_instance_after_three_periods_and_a_start() {
+    let at = |sets: &[&str]| first(&scaled(sets), 2.0);
+    assert_eq!(at(&[]), Some(240), "three minutes above 70 %, one to start");
+    assert_eq!(at(&["service.web.autoscale.period=30s"]), Some(150));
+    assert_eq!(at(&["service.web.autoscale.start=10s"]), Some(190));
+    assert_eq!(at(&["service.web.autoscale.target=95%"]), None);
+    assert_eq!(at(&["service.web.autoscale.max=1"]), None);
+    // CPU is a share of all cores: a second one that no loop uses halves it.
+    assert_eq!(at(&["service.web.cores=2"]), None);
+    assert_eq!(
+        at(&[
+            "service.web.cores=2",
+            "service.web.autoscale.metric=cpu",
+            "service.web.autoscale.target=40%"
+        ]),
+        Some(240)
+    );
+}
+
+#[test]
+fn additions_wait_for_their_cooldown() {
+    let more = ["operation.work.flow=[{cpu='1900ms'}]"];
+    let at = |sets: &[&str]| first(&scaled(&[&more[..], sets].concat()), 3.0);
+    assert_eq!(at(&[]), Some(540), "at 180 s two, at 480 s three");
+    let quick = at(&["service.web.autoscale.cooldown_out=0s"]).expect("three at last");
+    assert!(quick < 540, "{quick}");
+}
+
+#[test]
+fn removals_take_fifteen_periods_and_wait_for_their_cooldown() {
+    let quiet = [
+        "service.web.instances=4",
+        "service.web.autoscale.period=10s",
+        "operation.work.flow=[{cpu='500ms'}]",
+        "arrivals.rate=3/s",
+        "arrivals.stages=[{for='160s', to='3/s'}, {for='0s', to='1/s'}]",
+    ];
+    let held = scaled(&quiet);
+    assert_eq!(first(&held, 3.0), Some(150), "1.5 cores at 70 %");
+    assert_eq!(first(&held, 1.0), Some(450));
+    let held = scaled(&[&quiet[..], &["service.web.autoscale.cooldown_in=0s"]].concat());
+    assert_eq!(first(&held, 1.0), Some(180), "at 170 s, when it has finished what it had");
+    let held = scaled(&[&quiet[..], &["service.web.autoscale.min=2"]].concat());
+    assert_eq!((first(&held, 2.0), first(&held, 1.0)), (Some(450), None));
+}

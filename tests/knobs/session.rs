@@ -1,0 +1,293 @@
+//! Session stores.
+
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, ms, run, us};
+
+const TABLE: &str = r#"
+[service.web]
+before = ["session.s"]
+[pool.pg]
+service = "web"
+database = "db"
+[database.db]
+rtt = "0ms"
+connect = "0ms"
+[session.s]
+store.postgres = { pool = "pg", read = "5ms", write = "10ms" }
+[operation.work]
+share = 1
+flow = [{ cpu = "1ms" }, { reply = "1KB" }]
+"#;
+
+fn table(sets: &[&str]) -> Ran {
+    run(TABLE, sets)
+}
+
+/// Reads and writes of the database.
+fn statements(ran: &Ran) -> (u64, u64) {
+    (ran.count("database.db", Counter::Reads), ran.count("database.db", Counter::Writes))
+}
+
+#[test]
+fn a_request_reads_its_session_and_touches_it() {
+    let ran = table(&[]);
+    assert_eq!(
+        (statements(&ran), ran.each()),
+        ((10, 10), ms(16)),
+        "the answer waits for the touch"
+    );
+    let ran = table(&["session.s.touch=false"]);
+    assert_eq!((statements(&ran), ran.each()), ((10, 0), ms(6)));
+    let store = "session.s.store={postgres={pool='pg', read='1ms', write='2ms'}}";
+    assert_eq!(table(&[store]).each(), ms(4));
+}
+
+#[test]
+fn steps_after_the_answer_touch_nothing_again() {
+    let flow = "operation.work.flow=[{cpu='1ms'}, {choose=[{share='100%', flow=[{reply='1KB'}]}]}, {cpu='1ms'}]";
+    let ran = table(&[flow]);
+    assert_eq!((statements(&ran), ran.each()), ((10, 10), ms(16)));
+}
+
+#[test]
+fn a_login_makes_a_session() {
+    let ran = table(&["operation.work.login=true"]);
+    assert_eq!((statements(&ran), ran.count("session.s", Counter::Created)), ((0, 10), 10));
+    // Saving it by hand does not save it twice: the end of the answer touches it.
+    let flow = "operation.work.flow=[{session='save'}, {reply='1KB'}]";
+    let ran = table(&["operation.work.login=true", flow]);
+    assert_eq!((statements(&ran), ran.count("session.s", Counter::Created)), ((0, 20), 10));
+}
+
+#[test]
+fn sessions_can_be_read_saved_and_destroyed_by_hand() {
+    let flow = |what: &str| format!("operation.work.flow=[{{session='{what}'}}, {{reply='1KB'}}]");
+    assert_eq!(statements(&table(&[&flow("read")])), (20, 10));
+    assert_eq!(statements(&table(&[&flow("save")])), (10, 20));
+    // After a logout the next request finds nothing and makes a session, which then is destroyed.
+    let ran = table(&[&flow("destroy"), "session.s.touch=false"]);
+    assert_eq!(statements(&ran), (10, 10));
+    assert_eq!(
+        (ran.count("session.s", Counter::Hits), ran.count("session.s", Counter::Misses)),
+        (1, 9)
+    );
+}
+
+#[test]
+fn a_step_names_its_store() {
+    let text = format!(
+        "{TABLE}\n[session.t]\nstore.redis = {{ cache = 'c' }}\n[cache.c]\nrtt='0ms'\ncommand='3ms'\n"
+    );
+    let flow = "operation.work.flow=[{session={read={of='t'}}}, {reply='1KB'}]";
+    let ran = run(&text, &[flow]);
+    assert_eq!((ran.count("cache.c", Counter::Arrivals), ran.each()), (10, ms(18)));
+}
+
+#[test]
+fn guests_make_sessions_or_none() {
+    let guests = "session.s.guests=100%";
+    let ran = table(&[guests]);
+    assert_eq!((statements(&ran), ran.count("session.s", Counter::Created)), ((0, 10), 10));
+    let ran = table(&[guests, "session.s.save_uninitialized=false"]);
+    assert_eq!((statements(&ran), ran.each()), ((0, 0), ms(1)));
+    let ran = table(&[
+        "session.s.guests=30%",
+        "session.s.save_uninitialized=false",
+        "arrivals.rate=30/s",
+    ]);
+    assert!((60..130).contains(&(ran.offered() - ran.count("session.s", Counter::Reads))));
+}
+
+#[test]
+fn a_store_has_its_own_pool_or_shares_one() {
+    let hold =
+        "operation.work.flow=[{transaction={pool='pg', flow=[{wait='700ms'}]}}, {reply='1KB'}]";
+    let sets = ["arrivals.rate=2/s", hold, "pool.pg.size=1"];
+    // Shared: the session's statements wait for the transaction's connection.
+    assert!(table(&sets).longest() > ms(2_000));
+    let own = |more: &str| {
+        format!(
+            "session.s.store={{postgres={{own={{database='db'{more}}}, read='5ms', write='10ms'}}}}"
+        )
+    };
+    let text = TABLE.replace(
+        "store.postgres = { pool = \"pg\", read = \"5ms\", write = \"10ms\" }",
+        "store = 'jwt'",
+    );
+    let ran = run(&text, &[&sets[..1], &[&own(""), hold]].concat());
+    assert_eq!(ran.each(), ms(715));
+    assert_eq!(ran.station("pool.s-own").capacity, 10.0);
+    let ran = run(&text, &[&own(", size=3")]);
+    assert_eq!(ran.station("pool.s-own").capacity, 3.0);
+    let ran = run(&text, &[&own(", idle_timeout='500ms'")]);
+    assert_eq!(ran.count("pool.s-own", Counter::Opened), 10);
+    let slow = "session.s.store={postgres={own={database='db', size=1, acquire_timeout='1500ms'}, read='4s'}}";
+    let ran = run(&text, &[slow]);
+    assert!(ran.failed(loadbearing::failure::Failure::AcquireTimeout) > 4);
+    assert_eq!(ran.outcome.failed_latency.min(), Some(ms(1_500)));
+    // In another database, its statements are there.
+    let text = format!("{text}\n[database.apart]\nrtt='0ms'\nconnect='0ms'\n");
+    let ran = run(&text, &[&own("").replace("'db'", "'apart'")]);
+    assert_eq!((ran.count("database.apart", Counter::Reads), statements(&ran)), (10, (0, 0)));
+}
+
+#[test]
+fn statements_grow_with_the_table() {
+    // Ten times the time with as many rows as this; the one user holds the one row.
+    let grown = |growth: &str| {
+        table(&[
+            &format!(
+                "session.s.store={{postgres={{pool='pg', read='5ms', write='10ms', growth={growth}}}}}"
+            ),
+            "session.s.touch=false",
+            "run.start.sessions=warm",
+            "operation.work.flow=[{reply='1KB'}]",
+        ])
+    };
+    assert_eq!(grown("{rows=1, times=10}").each(), ms(50));
+    assert_eq!(grown("{rows=2, times=9}").each(), ms(25));
+    assert_eq!(grown("{rows=2, times=9, power=2.0}").each(), ms(15));
+    assert!(grown("{rows=1_000_000_000, times=10}").each() - us(5_000) < us(1));
+}
+
+#[test]
+fn sessions_end_with_their_time_to_live_and_rows_with_the_prune() {
+    let sets = |ttl: &str, prune: &str| {
+        let store = format!("session.s.store={{postgres={{pool='pg', prune='{prune}'}}}}");
+        let ttl = format!("session.s.ttl={ttl}");
+        table(&[
+            &ttl,
+            &store,
+            "operation.work.login=true",
+            "arrivals.users=1000",
+            "run.duration=60s",
+        ])
+    };
+    // One new session a second: as many live as the time to live has seconds.
+    assert!((sets("20s", "15min").held("session.s")[50] - 20.0).abs() <= 1.0);
+    assert!((sets("5s", "15min").held("session.s")[50] - 5.0).abs() <= 1.0);
+    assert_eq!(sets("5s", "15min").count("session.s", Counter::Expired), 0);
+    let expired = sets("5s", "5s").count("session.s", Counter::Expired);
+    assert!((45..56).contains(&expired), "{expired}");
+    // A user whose session has ended makes another.
+    let ran = table(&[
+        "session.s.ttl=500ms",
+        "session.s.touch=false",
+        "arrivals.rate='0.2/s'",
+        "run.duration=61s",
+    ]);
+    let count = |counter| ran.count("session.s", counter);
+    assert!(count(Counter::Misses) >= 11 && count(Counter::Created) == count(Counter::Misses));
+}
+
+#[test]
+fn deleting_rows_costs_the_database() {
+    let busy = |row: &str| {
+        let store =
+            format!("session.s.store={{postgres={{pool='pg', prune='5s', prune_row='{row}'}}}}");
+        let sets = [
+            "session.s.ttl=5s",
+            "operation.work.login=true",
+            "arrivals.users=1000",
+            "run.duration=60s",
+            &store,
+        ];
+        let ran = table(&sets);
+        (ran.count("session.s", Counter::Expired), ran.station("database.db").busy_mean * 60.0)
+    };
+    let ((rows, free), (same, costly)) = (busy("0ms"), busy("10ms"));
+    assert_eq!(rows, same);
+    let per_row_s = (costly - free) / rows as f64;
+    assert!((per_row_s - 0.010).abs() < 0.0005, "{per_row_s}");
+}
+
+const REDIS: &str = r#"
+[service.web]
+before = ["session.s"]
+[cache.c]
+rtt = "2ms"
+command = "1ms"
+overhead = "0B"
+[session.s]
+store.redis = { cache = "c" }
+[operation.work]
+share = 1
+flow = [{ cpu = "1ms" }, { reply = "1KB" }]
+"#;
+
+#[test]
+fn sessions_in_redis_are_two_commands_and_take_memory() {
+    let ran = run(REDIS, &[]);
+    assert_eq!((ran.each(), ran.count("cache.c", Counter::Arrivals)), (ms(7), 20));
+    let new = [
+        "operation.work.login=true",
+        "cache.c.memory=50KB",
+        "arrivals.users=1000",
+        "arrivals.rate=10/s",
+    ];
+    let made =
+        |size: &str| run(REDIS, &[&new[..], &[size]].concat()).count("session.s", Counter::Created);
+    assert_eq!(made("session.s.size=5KB"), 10);
+    assert_eq!(made("session.s.size=1KB"), 50);
+    let ran = run(REDIS, &new);
+    assert!(ran.count("session.s", Counter::OutOfMemory) >= ran.offered() - 11);
+}
+
+#[test]
+fn redis_sessions_are_in_the_cache_they_name() {
+    let text = format!("{REDIS}\n[cache.d]\nrtt='4ms'\ncommand='1ms'\n");
+    let ran = run(&text, &["session.s.store={redis={cache='d'}}"]);
+    assert_eq!((ran.each(), ran.count("cache.d", Counter::Arrivals)), (ms(11), 20));
+}
+
+#[test]
+fn a_signed_token_costs_computing_only() {
+    let text = REDIS.replace("store.redis = { cache = \"c\" }", "store.jwt = { cpu = \"2ms\" }");
+    let ran = run(&text, &[]);
+    assert_eq!((ran.each(), ran.count("cache.c", Counter::Arrivals)), (ms(3), 0));
+    assert!((ran.station("service.web").busy_mean - 0.030 / 10.5).abs() < 1e-9);
+}
+
+#[test]
+fn visits_begin_with_a_session_unless_users_return_with_one() {
+    let sets = ["arrivals.users=100", "arrivals.rate=100/s"];
+    let made = |more: &[&str]| {
+        let ran = table(&[&sets[..], more].concat());
+        ran.count("session.s", Counter::Created) as f64 / ran.offered() as f64
+    };
+    assert_eq!(made(&["run.start.sessions=warm"]), 0.0);
+    // A request a second and user; visits of four: one in four begins a visit.
+    let visit = "arrivals.visit=4s";
+    assert!((made(&[visit, "run.start.sessions=warm"]) - 0.25).abs() < 0.05);
+    assert!(
+        (made(&[visit, "arrivals.returning=60%", "run.start.sessions=warm"]) - 0.1).abs() < 0.04
+    );
+    // Also where the rate is said by stages.
+    let stages = "[arrivals]\nusers = 100\nstages = [{ for = '0s', to = '100/s' }]\nvisit = '4s'\n";
+    let ran = run(&format!("{TABLE}{stages}"), &["run.start.sessions=warm"]);
+    let share = ran.count("session.s", Counter::Created) as f64 / ran.offered() as f64;
+    assert!((share - 0.25).abs() < 0.05, "{share}");
+}
+
+#[test]
+fn closed_users_have_visits_too() {
+    let text = format!("{TABLE}\n[users]\npopulation = 100\nthink.exponential = '1s'\n");
+    let made = |more: &[&str]| {
+        let ran = run(&text, more);
+        ran.count("session.s", Counter::Created) as f64 / ran.offered() as f64
+    };
+    assert_eq!(made(&[]), 0.0);
+    assert!((made(&["users.visit=4s"]) - 0.25).abs() < 0.05);
+    assert!((made(&["users.visit=4s", "users.returning=60%"]) - 0.1).abs() < 0.04);
+}
+
+#[test]
+fn tables_start_warm_or_cold() {
+    let held = |start: &str| {
+        table(&[start, "operation.work.login=true", "session.s.ttl=1000s", "arrivals.users=1000"])
+            .held("session.s")[0]
+    };
+    assert_eq!(held("run.start.sessions=warm"), 1000.0);
+    assert!(held("run.start.sessions=cold") < 2.0);
+}

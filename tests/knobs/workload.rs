@@ -1,0 +1,175 @@
+//! Who comes, and when.
+
+use crate::support::{Ran, ms, run};
+
+const OPEN: &str = r#"
+[service.web]
+[operation.work]
+share = 1
+flow = [{ cpu = "1ms" }]
+"#;
+const CLOSED: &str = r#"
+[users]
+population = 10
+think = "900ms"
+[service.web]
+[operation.work]
+share = 1
+flow = [{ wait = "100ms" }]
+"#;
+
+fn open(sets: &[&str]) -> Ran {
+    run(OPEN, sets)
+}
+fn closed(sets: &[&str]) -> Ran {
+    run(CLOSED, sets)
+}
+
+#[test]
+fn even_arrivals_are_exactly_spaced_and_poisson_ones_are_not() {
+    let ran = open(&["arrivals.rate=10/s", "run.window=100ms"]);
+    let windows = ran.offered_by_window();
+    // What comes at the boundary of two windows belongs to the earlier; users move before we look.
+    assert!(windows[..105].iter().all(|offered| *offered == 1), "{windows:?}");
+    let ran = open(&["arrivals.process=poisson", "arrivals.rate=100/s"]);
+    let windows = ran.offered_by_window();
+    let mean = ran.offered() as f64 / 10.5;
+    let spread: f64 =
+        windows[..10].iter().map(|one| (*one as f64 - mean).powi(2)).sum::<f64>() / 9.0;
+    assert!((mean - 100.0).abs() < 13.0 && spread > 20.0, "{mean} {spread}");
+}
+
+#[test]
+fn the_rate_is_the_rate() {
+    assert_eq!(open(&["arrivals.rate=2/s"]).offered(), 21);
+    assert_eq!(open(&["arrivals.rate=120/min"]).offered(), 21);
+    assert_eq!(open(&["arrivals.rate=0/s"]).offered(), 0);
+    assert_eq!(open(&["arrivals.rate=0/s", "arrivals.process=poisson"]).offered(), 0);
+}
+
+#[test]
+fn stages_are_straight_lines() {
+    // The integral: 5 s x (0 + 20)/2, then 5 s at 20, then half a second.
+    let stages = "arrivals={rate='0/s', stages=[{for='5s', to='20/s'}]}";
+    assert_eq!(open(&[stages]).offered(), 50 + 110);
+    let stages = "arrivals={process='even', rate='20/s', stages=[{for='10s', to='0/s'}]}";
+    let offered = open(&[stages]).offered();
+    assert!((99..=100).contains(&offered), "the last one comes as the rate reaches nothing");
+    let stages = "arrivals={process='poisson', stages=[{for='10s', to='200/s'}]}";
+    let windows = open(&[stages]).offered_by_window();
+    assert!(windows[1] < 60 && windows[9] > 140, "{windows:?}");
+}
+
+#[test]
+fn a_spike_multiplies() {
+    let spike = "arrivals.spike={at='4s', for='2s', times=10}";
+    assert_eq!(open(&[spike, "arrivals.rate=2/s"]).offered_by_window()[3..8], [2, 20, 20, 2, 2]);
+    // From the start of the measured time.
+    let ran = open(&[spike, "arrivals.rate=2/s", "run.warmup=3s"]);
+    assert_eq!(ran.offered_by_window()[6..11], [2, 20, 20, 2, 2]);
+}
+
+#[test]
+fn a_wave_goes_up_and_down() {
+    let wave = "arrivals.sinusoid={period='8s', amplitude='100%'}";
+    for process in ["even", "poisson"] {
+        let process = format!("arrivals.process={process}");
+        let ran = open(&[wave, "arrivals.rate=1000/s", &process, "run.duration=8s"]);
+        let windows = ran.offered_by_window();
+        let (up, down): (u64, u64) = (windows[..4].iter().sum(), windows[4..].iter().sum());
+        // 1000 x (4 s +- 8/pi): 6546 and 1454.
+        assert!(up.abs_diff(6_546) < 330 && down.abs_diff(1_454) < 160, "{process} {up} {down}");
+        let flat = open(&[
+            "arrivals.sinusoid={period='8s', amplitude='10%'}",
+            "arrivals.rate=1000/s",
+            &process,
+            "run.duration=8s",
+        ]);
+        let up: u64 = flat.offered_by_window()[..4].iter().sum();
+        assert!(up.abs_diff(4_255) < 270, "{process} {up}");
+    }
+    let even = open(&[wave, "arrivals.rate=1000/s", "run.duration=8s"]);
+    assert!(even.offered().abs_diff(8_000) <= 1);
+}
+
+#[test]
+fn as_many_users_as_said_stand_behind_a_stream() {
+    let limit = "[limit.l]\nmax = 1\nper = 'user'\nwindow = '1h'\n";
+    let text = format!("{OPEN}{limit}");
+    let ok = |users: &str| {
+        run(&text, &["service.web.before=['limit.l']", "arrivals.rate=100/s", users]).ok()
+    };
+    assert_eq!(ok("arrivals.users=1"), 1);
+    assert_eq!(ok("arrivals.users=20"), 20);
+    assert!(ok("arrivals.users=100_000") > 1_000);
+}
+
+#[test]
+fn closed_users_think_and_wait() {
+    // One request a second and user: 0.1 s waiting, 0.9 s thinking.
+    let ran = closed(&[]);
+    assert_eq!(ran.each(), ms(100));
+    assert!((100..=110).contains(&ran.offered()), "{}", ran.offered());
+    let ran = closed(&["users.population=30"]);
+    assert!((300..=330).contains(&ran.offered()), "{}", ran.offered());
+    let ran = closed(&["users.think=400ms"]);
+    assert!((200..=220).contains(&ran.offered()), "{}", ran.offered());
+    // A slower answer slows the users down.
+    let ran = closed(&["operation.work.flow=[{wait='1100ms'}]"]);
+    assert!((45..=60).contains(&ran.offered()), "{}", ran.offered());
+    let ran = closed(&["users.think={exponential='900ms'}", "users.population=1000"]);
+    assert!(ran.offered().abs_diff(10_500) < 350, "{}", ran.offered());
+}
+
+/// Requests in each second of a thousand users who ask once a second.
+fn thousand(more: &[&str]) -> Vec<u64> {
+    let sets = ["users.population=1000", "run.duration=20s"];
+    closed(&[&sets[..], more].concat()).offered_by_window()
+}
+
+#[test]
+fn populations_ramp_change_and_spike() {
+    for think in ["users.think=900ms", "users.think={exponential='900ms'}"] {
+        let near = |found: u64, wanted: u64| {
+            assert!(found.abs_diff(wanted) < 140, "{think}: {found} for {wanted}")
+        };
+        let ramped = thousand(&[think, "users.ramp=10s"]);
+        near(ramped[1], 150);
+        near(ramped[5], 550);
+        near(ramped[15], 1_000);
+        let staged = thousand(&[think, "users.stages=[{for='5s', to=1000}, {for='10s', to=3000}]"]);
+        near(staged[4], 1_000);
+        near(staged[10], 2_100);
+        near(staged[18], 3_000);
+        let spiked = thousand(&[think, "users.spike={at='5s', for='5s', times=2.5}"]);
+        near(spiked[3], 1_000);
+        near(spiked[7], 2_500);
+        near(spiked[14], 1_000);
+    }
+}
+
+#[test]
+fn a_population_that_a_spike_leaves_broken_asks_as_often_as_its_whole_part() {
+    let sets = [
+        "users.population=1",
+        "users.think={exponential='100ms'}",
+        "operation.work.flow=[]",
+        "run.duration=100s",
+    ];
+    let spike = "users.spike={at='0s', for='100s', times=1.9}";
+    let flow = "operation.work.flow=[{wait='0ms'}]";
+    let ran = closed(&[&sets[..2], &[spike, flow, "run.duration=100s"]].concat());
+    assert!(ran.offered().abs_diff(1_000) < 140, "{}", ran.offered());
+}
+
+#[test]
+fn every_user_has_an_address_however_many_come() {
+    let text = format!("{CLOSED}\n[limit.l]\nmax = 1\nwindow = '1h'\n");
+    let ok = |sets: &[&str]| {
+        let before = ["service.web.before=['limit.l']", "users.population=10"];
+        run(&text, &[&before[..], sets].concat()).ok()
+    };
+    assert_eq!(ok(&[]), 10);
+    assert_eq!(ok(&["users.stages=[{for='0s', to=40}]"]), 40);
+    assert_eq!(ok(&["client.addresses=3"]), 3);
+}

@@ -1,0 +1,169 @@
+//! Do summaries say what the runs measured, and what theory says follows from it?
+
+use loadbearing::model::{Model, compile};
+use loadbearing::result::{Summary, compare};
+use loadbearing::run::{Ended, Outcome, Unwatched, replicate};
+use loadbearing::topology::load;
+
+/// A single event loop with a database of three cores behind it, and so many connections that nobody
+/// waits for one; RATE and the mean work CPU are filled in.
+const TANDEM: &str = r#"
+version = 1
+[run]
+warmup = "10s"
+duration = "60s"
+replications = 4
+[arrivals]
+rate = "RATE"
+[service.web]
+price = "$73"
+[pool.pg]
+service = "web"
+database = "main"
+size = 16_000
+[database.main]
+rtt = "0ms"
+connect = "0ms"
+cores = 3
+max_connections = 60_000
+[link.out]
+bandwidth = "100Gbit/s"
+carries = "service.web"
+price = { per_gb = "$0.09" }
+[operation.browse]
+share = 1
+flow = [{ cpu.exponential = "CPU" }, { query = { pool = "pg", read.exponential = "10ms" } }, { reply = "10KB" }]
+"#;
+
+fn model(rate: &str, cpu: &str, more: &str) -> Model {
+    let text = TANDEM.replace("RATE", rate).replace("CPU", cpu) + more;
+    let loaded = load("tandem.toml", &[], &mut |_| Ok(text.clone()));
+    compile(&loaded.topology.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics)))
+}
+
+fn outcomes(model: &Model) -> Vec<Outcome> {
+    (0..model.plan.replications).map(|number| replicate(model, number, &mut Unwatched)).collect()
+}
+
+fn slugs(summary: &Summary) -> Vec<&str> {
+    summary.warnings.iter().map(|warning| warning.slug).collect()
+}
+
+#[test]
+fn the_parts_of_a_serial_flow_add_up_to_its_latency() {
+    let model = model("150/s", "4ms", "");
+    let summary = Summary::new(&model, &outcomes(&model));
+    let found = &summary.attribution;
+    let parts: f64 = found.parts.iter().map(|part| part.mean_s()).sum();
+    assert!((parts / found.mean_s - 1.0).abs() < 1e-9, "{parts} of {}", found.mean_s);
+    let slowest: f64 = found.parts.iter().map(|part| part.slowest_s()).sum();
+    assert!((slowest / found.slowest_s - 1.0).abs() < 1e-9);
+    assert!(found.slowest_s > 3.0 * found.mean_s, "the slowest are slow");
+}
+
+#[test]
+fn below_saturation_limits_follow_from_utilisation() {
+    // 150/s: the loop computes 4 ms of each (0.6), three cores 10 ms (0.5).
+    let model = model("150/s", "4ms", "");
+    let summary = Summary::new(&model, &outcomes(&model));
+    let order: Vec<(&str, f64)> = summary
+        .saturation
+        .order
+        .iter()
+        .map(|bearing| (bearing.component.as_str(), bearing.load_factor.at_100))
+        .collect();
+    assert_eq!(order[0].0, "service.web");
+    assert!((order[0].1 - 1.0 / 0.6).abs() < 0.05, "{order:?}");
+    assert!((order[1].1 - 1.0 / 0.5).abs() < 0.06, "{order:?}");
+    assert!(summary.saturation.order.iter().all(|bearing| !bearing.saturated_now));
+    assert!(slugs(&summary).is_empty(), "{:?}", summary.warnings);
+}
+
+#[test]
+fn above_saturation_limits_follow_from_demands() {
+    // 500/s, of which the loop computes 250/s: the database sees half of the load and is 83 % busy,
+    // yet at the full load it would be full too, from 300/s on.
+    let model = model("500/s", "4ms", "");
+    let summary = Summary::new(&model, &outcomes(&model));
+    let [web, other] = &summary.saturation.order[..2] else { panic!("two components at least") };
+    assert!(web.component == "service.web" && web.saturated_now);
+    assert!((web.load_factor.at_100 - 0.5).abs() < 0.01, "{web:?}");
+    assert!(!other.saturated_now && (other.load_factor.at_100 - 0.6).abs() < 0.01, "{other:?}");
+    assert!(slugs(&summary).contains(&"not-stationary"), "{:?}", summary.warnings);
+    let growth = summary.warnings.iter().find(|it| it.slug == "not-stationary");
+    // 250/s more come than are computed; more than those stay, because answers of the database
+    // stand in the same line.
+    let words = &growth.expect("found above").message;
+    let rate = words.rsplit(' ').next().and_then(|word| word.strip_suffix("/s"));
+    let rate: f64 = rate.and_then(|rate| rate.parse().ok()).unwrap_or_else(|| panic!("{words}"));
+    assert!((250.0..500.0).contains(&rate), "{rate}");
+}
+
+#[test]
+fn a_load_that_changes_by_itself_is_not_called_unstable() {
+    let rising = "[[arrivals.stages]]\nfor = \"70s\"\nto = \"200/s\"\n";
+    let model = model("50/s", "4ms", rising);
+    let summary = Summary::new(&model, &outcomes(&model));
+    assert!(!slugs(&summary).contains(&"not-stationary"), "{:?}", summary.warnings);
+}
+
+#[test]
+fn seeds_that_disagree_give_a_share_of_collapse() {
+    let model = model("150/s", "4ms", "");
+    let mut outcomes = outcomes(&model);
+    outcomes[2].ended = Ended::EventLimit;
+    let summary = Summary::new(&model, &outcomes);
+    let found = summary.warnings.iter().find(|warning| warning.slug == "seeds-disagree");
+    let message = &found.expect("one of four collapses").message;
+    assert!(
+        message.starts_with("seeds disagree: 1 of 4 replications collapse (25 %)"),
+        "{message}"
+    );
+    assert!(slugs(&summary).contains(&"ended-early"));
+}
+
+#[test]
+fn a_start_from_empty_that_lasts_beyond_the_warm_up_is_found() {
+    // At 98 % it takes minutes until the queue is as long as it will be.
+    let short = "[run.start]\npools = \"empty\"\n";
+    let mut model = model("245/s", "4ms", short);
+    model.plan.warmup = loadbearing::units::Duration::ZERO;
+    model.plan.duration = loadbearing::units::Duration::secs(600);
+    model.plan.replications = 8;
+    let summary = Summary::new(&model, &outcomes(&model));
+    assert!(slugs(&summary).contains(&"short-warm-up"), "{:?}", summary.warnings);
+}
+
+#[test]
+fn money_follows_units_and_traffic() {
+    let model = model("100/s", "1ms", "");
+    let outcomes = outcomes(&model);
+    let summary = Summary::new(&model, &outcomes);
+    let requests = summary.estimate("throughput_per_s").estimate.expect("measured");
+    let expected = 73.0 + 0.09 * requests * 730.0 * 3_600.0 * 10e3 / 1e9;
+    let month = summary.estimate("cost_month").estimate.expect("prices are stated");
+    // Answers on their way at either end of the measured time are paid or not.
+    assert!((month / expected - 1.0).abs() < 1e-3, "{month} for {expected}");
+    let lines: f64 = summary.costs.iter().map(|line| line.dollars_month).sum();
+    assert!((lines / month - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn only_replications_that_both_have_are_compared() {
+    let model = model("150/s", "4ms", "");
+    let all = outcomes(&model);
+    let (whole, part) = (Summary::new(&model, &all), Summary::new(&model, &all[1..]));
+    for difference in compare(&whole, &part) {
+        assert_eq!(difference.pairs, 3);
+        assert_eq!(
+            difference.difference.low,
+            Some(0.0),
+            "{}: twins differ in nothing",
+            difference.metric
+        );
+    }
+    assert_ne!(whole.digest, part.digest);
+    let mut turned = all.clone();
+    turned.reverse();
+    assert_ne!(Summary::new(&model, &turned).digest, whole.digest, "order is part of the digest");
+}

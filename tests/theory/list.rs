@@ -1,0 +1,65 @@
+//! What the command `theory` shows: each row agrees and has teeth, and the page about it is fresh.
+
+use std::fs;
+use std::path::Path;
+
+use loadbearing::experiment::{Plan, Silent, replicate_all};
+use loadbearing::model::Model;
+use loadbearing::report::{Style, believed};
+use loadbearing::validation::{CASES, Finding};
+
+use crate::runs::assert_in_order;
+
+/// `docs/theory.md` around the table.
+const HEAD: &str = "\
+# Why believe it: theory beside simulation
+
+Below is, byte for byte, what `loadbearing theory` prints: models that have an exact answer, run by the
+whole engine, each figure beside its closed form. Every model is an ordinary file in
+[topologies/theory](../topologies/README.md); the command below its name runs it alone.
+S is a mean service time, rho a utilisation, lambda a rate of arrivals, c a number of servers, N users
+who think for Z, X a throughput, W0 the mean wait for the server, s1 to s3 the utilisation by the first
+one to three classes. `--json` says who found each closed form, and when.
+
+A test asserts every row, and that the same figures reject a theory whose parameter is a few per cent
+off. `tests/theory/` has many more such checks. This page is made by
+`UPDATE=1 cargo test --test theory list`.
+
+```text
+";
+
+fn findings() -> Vec<Finding> {
+    let models: Vec<Model> = CASES.iter().map(|case| case.compile(0, false)).collect();
+    let models: Vec<&Model> = models.iter().collect();
+    let plan = Plan { threads: None, precision: None, progress: &Silent };
+    let outcomes = replicate_all(&models, &plan).expect("threads");
+    let mut findings = Vec::new();
+    for ((case, model), outcomes) in CASES.iter().zip(models).zip(&outcomes) {
+        outcomes.iter().for_each(assert_in_order);
+        findings.extend(case.judge(model, outcomes));
+    }
+    findings
+}
+
+#[test]
+fn every_row_of_the_list_agrees_and_is_on_its_page() {
+    let findings = findings();
+    assert!(findings.len() >= 30 && CASES.len() >= 25);
+    for finding in &findings {
+        let (case, row) = (finding.case, finding.row);
+        let what = format!("{}, {}: t = {}", case.model, row.figure, finding.t);
+        assert!(finding.agrees(), "{what}: {:?} is not {}", finding.estimate, finding.theory);
+        assert!(
+            finding.has_teeth(),
+            "{what}: {:?} could be a model that is wrong",
+            finding.estimate
+        );
+    }
+    let page = format!("{HEAD}{}```\n", believed(&findings, Style::Plain));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/theory.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, &page).expect("writable");
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == page, "docs/theory.md is out of date: UPDATE=1 cargo test --test theory list");
+}

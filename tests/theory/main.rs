@@ -1,0 +1,128 @@
+//! Is it right? The whole engine against closed forms.
+//!
+//! Every check takes one figure of independent replications and asks whether their mean could be
+//! what theory says: Student's t with R - 1 degrees of freedom, two-sided, at a false-alarm rate
+//! of 6e-5 a check (what |z| < 4 is for the normal law), one in a hundred for all checks of this
+//! folder together. Seeds are fixed, so a check that holds today holds until the engine changes.
+//! Every check has teeth: the same figures must reject a theory perturbed by a few per cent.
+//!
+//! The rows that the command `theory` shows are checked in `list`; the other files go beyond them,
+//! often with the same topologies.
+
+mod caches;
+mod closed;
+mod gates;
+#[cfg(feature = "cli")]
+mod list;
+mod loops;
+mod networks;
+mod pools;
+#[path = "../runs/mod.rs"]
+mod runs;
+mod sharing;
+
+use std::fs;
+
+use loadbearing::model::Model;
+use loadbearing::run::{Counter, Outcome, StationOutcome};
+use loadbearing::validation::{Observed, bound, deviation};
+
+/// Replications of one topology.
+struct Runs {
+    model: Model,
+    outcomes: Vec<Outcome>,
+}
+
+impl Runs {
+    /// Runs a topology so many times.
+    fn of(replications: u32, topology: &str) -> Runs {
+        Runs::set(replications, topology, &[])
+    }
+    /// Runs a file of `topologies/theory` so many times, with settings over it.
+    fn over(replications: u32, file: &str, sets: &[&str]) -> Runs {
+        let path = format!("{}/topologies/theory/{file}", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        Runs::set(replications, &text, sets)
+    }
+    fn set(replications: u32, topology: &str, sets: &[&str]) -> Runs {
+        let mut model = runs::model(topology, sets);
+        model.plan.seed = seed_of(&format!("{topology}{}", sets.concat()));
+        let outcomes = (0..replications).map(|index| runs::run(&model, index)).collect();
+        Runs { model, outcomes }
+    }
+    /// A figure of each replication.
+    fn each(&self, figure: impl Fn(&Outcome) -> f64) -> Vec<f64> {
+        self.outcomes.iter().map(figure).collect()
+    }
+    /// What theory speaks of, in each replication.
+    fn observe(&self, figure: impl Fn(Observed<'_>) -> f64) -> Vec<f64> {
+        self.each(|outcome| figure(Observed { model: &self.model, outcome }))
+    }
+    /// A figure of a component in each replication.
+    fn at(&self, path: &str, figure: impl Fn(&StationOutcome) -> f64) -> Vec<f64> {
+        self.observe(|it| figure(it.at(path)))
+    }
+    /// A counter of a component as a share of another one, in each replication.
+    fn ratio(&self, path: &str, part: Counter, whole: Counter) -> Vec<f64> {
+        self.observe(|it| it.ratio(path, part, whole))
+    }
+    /// Mean latency [s] of each replication.
+    fn latency_mean_s(&self) -> Vec<f64> {
+        self.observe(|it| it.latency_mean_s())
+    }
+    /// A quantile of the latency [s] of each replication.
+    fn latency_quantile_s(&self, p: f64) -> Vec<f64> {
+        self.observe(|it| it.latency_quantile_s(p))
+    }
+    /// Mean latency [s] of an operation, by name, in each replication.
+    fn operation_mean_s(&self, name: &str) -> Vec<f64> {
+        self.observe(|it| it.operation_mean_s(name))
+    }
+    /// Mean waiting time [s] at a component in each replication.
+    fn wait_mean_s(&self, path: &str) -> Vec<f64> {
+        self.observe(|it| it.wait_mean_s(path))
+    }
+    /// Share of those who had to wait at a component, in each replication.
+    fn waited(&self, path: &str) -> Vec<f64> {
+        self.observe(|it| it.waited(path))
+    }
+    /// Answers per second in each replication.
+    fn throughput_per_s(&self) -> Vec<f64> {
+        self.observe(|it| it.throughput_per_s())
+    }
+    /// Failed requests as a share of those that ended, in each replication.
+    fn failed_ratio(&self) -> Vec<f64> {
+        self.observe(|it| it.failed_ratio())
+    }
+}
+
+/// Every topology has a seed of its own (FNV-1a of its text, without the spaces that set it), so
+/// that checks do not share their luck.
+fn seed_of(topology: &str) -> u64 {
+    topology
+        .bytes()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3)
+        })
+}
+
+fn mean(observations: &[f64]) -> f64 {
+    observations.iter().sum::<f64>() / observations.len() as f64
+}
+
+/// Whether the observations could have the expected value as their mean.
+fn agrees(observations: &[f64], expected: f64) -> bool {
+    deviation(observations, expected).abs() < bound(observations.len())
+}
+
+/// The observations agree with the theory, and reject the theory of a model whose parameter is
+/// `share` larger: `theory(stretch)` is the figure with the parameter times `stretch`.
+#[track_caller]
+fn check(what: &str, observations: &[f64], share: f64, theory: impl Fn(f64) -> f64) {
+    let mean = mean(observations);
+    let (expected, wrong) = (theory(1.0), theory(1.0 + share));
+    let t = deviation(observations, expected);
+    assert!(agrees(observations, expected), "{what}: {mean} is not {expected}, t = {t}");
+    assert!(!agrees(observations, wrong), "{what}: no teeth, {mean} could be {wrong} as well");
+}

@@ -1,0 +1,122 @@
+//! Pages that are made from the code: the schema for editors and the manual of the language.
+
+use std::fs;
+
+use loadbearing::topology::{ChoiceDoc, Entry, FieldDoc, Form, Kind, TableDoc, reference, schema};
+
+use crate::root;
+
+/// Compares a page with the one in the repository, or writes it.
+fn fresh(path: &str, page: &str) {
+    let file = root().join(path);
+    if std::env::var_os("UPDATE").is_some() {
+        fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("writable");
+        fs::write(&file, page).expect("writable");
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == page, "{path} is out of date: UPDATE=1 cargo test --test tidy");
+}
+
+#[test]
+fn the_schema_is_fresh() {
+    let page = serde_json::to_string_pretty(&schema()).expect("a schema is plain data");
+    fresh("topologies/schema.json", &(page + "\n"));
+}
+
+#[test]
+fn the_manual_is_fresh() {
+    fresh("docs/reference/topology.md", &manual(&reference()));
+}
+
+/// The reference manual of the language as a page.
+fn manual(entries: &[Entry]) -> String {
+    let mut page = String::from(
+        "# The topology file, key by key\n\n\
+         Made from `src/topology` by `UPDATE=1 cargo test --test tidy`. How to use all this is told in\n\
+         [language.md](../language.md).\n",
+    );
+    for entry in entries {
+        let heading = match entry.heading.starts_with('[') {
+            true => format!("`{}`", entry.heading),
+            false => entry.heading.clone(),
+        };
+        page.push_str(&format!("\n## {heading}\n\n"));
+        match &entry.form {
+            Form::Table(doc) => table(doc, entries, &mut page),
+            Form::Choice(doc) => choice(doc, entries, &mut page),
+        }
+    }
+    page
+}
+
+fn table(doc: &TableDoc, entries: &[Entry], page: &mut String) {
+    page.push_str(&format!("{}\n", doc.doc));
+    if let Some(short) = doc.shorthand {
+        page.push_str(&format!("The value of `{short}` may stand for the whole.\n"));
+    }
+    if doc.fields.is_empty() {
+        return;
+    }
+    page.push_str("\n| Key | Value | If left out | Meaning |\n|---|---|---|---|\n");
+    for field in &doc.fields {
+        let value = value(&field.kind, entries);
+        row(&[&format!("`{}`", field.key), &value, &absence(field), &field.doc], page);
+    }
+}
+
+fn choice(doc: &ChoiceDoc, entries: &[Entry], page: &mut String) {
+    page.push_str(&format!("{} One of:\n\n| Name | With | Meaning |\n|---|---|---|\n", doc.doc));
+    for variant in &doc.variants {
+        let payload = variant.payload.as_ref().map(|kind| value(kind, entries));
+        row(&[&format!("`{}`", variant.name), &payload.unwrap_or_default(), &variant.doc], page);
+    }
+}
+
+fn row(cells: &[&str], page: &mut String) {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    page.push_str(&format!("| {} |\n", cells.join(" | ")));
+}
+
+/// What takes the place of a key that is left out, and where that comes from.
+fn absence(field: &FieldDoc) -> String {
+    match (field.default, field.source) {
+        _ if field.is_required() => "**must be said**".into(),
+        (Some(default), Some(source)) if field.optional => format!("{default} ({source})"),
+        (Some("{}" | "[]"), Some(_)) | (None, _) => "nothing".into(),
+        (Some(default), Some(source)) => format!("`{default}` ({source})"),
+        (Some(default), None) => format!("`{default}`"),
+    }
+}
+
+/// The form of a value, with a link to where it is told.
+fn value(kind: &Kind, entries: &[Entry]) -> String {
+    match kind {
+        Kind::Table(describe) => link(&describe().name, entries),
+        Kind::Choice(describe) | Kind::Law(describe) => link(&describe().name, entries),
+        Kind::List(inner) => format!("list of {}", value(inner, entries)),
+        Kind::Pair(first, second) => {
+            format!("`[` {} `,` {} `]`", value(first, entries), value(second, entries))
+        }
+        Kind::Named(inner) => format!("named tables: {}", value(inner, entries)),
+        Kind::Either(short, full) => {
+            format!("{} or {}", value(short, entries), value(full, entries))
+        }
+        Kind::Quantity { what, example, .. } => format!("{what}: `\"{example}\"`"),
+        Kind::Form { what, example } => format!("{what}: `{example}`"),
+        other => other.what(),
+    }
+}
+
+fn link(name: &str, entries: &[Entry]) -> String {
+    let named = |entry: &&Entry| match &entry.form {
+        Form::Table(doc) => doc.name == name,
+        Form::Choice(doc) => doc.name == name,
+    };
+    let entry = entries.iter().find(named).expect("the manual tells of every form");
+    let kept = |letter: char| match letter {
+        ' ' => Some('-'),
+        _ => (letter.is_alphanumeric() || "-_".contains(letter)).then_some(letter),
+    };
+    let anchor: String = entry.heading.to_lowercase().chars().filter_map(kept).collect();
+    format!("[{name}](#{anchor})")
+}

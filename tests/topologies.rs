@@ -1,0 +1,76 @@
+//! The topologies that ship with the program are sound, and say where what they assume comes from.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use loadbearing::diagnostic::render_plain;
+use loadbearing::topology::{Loaded, load};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/topologies");
+
+fn load_with(path: &Path, sets: &[&str]) -> Loaded {
+    let mut read = |path: &str| fs::read_to_string(path).map_err(|error| error.to_string());
+    let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+    load(path.to_str().expect("a path in UTF-8"), &sets, &mut read)
+}
+
+fn load_file(path: &Path) -> Loaded {
+    load_with(path, &[])
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(Path::new(FOLDER).join(folder)).expect("readable");
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn every_topology_is_sound() {
+    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+        let loaded = load_file(&path);
+        let said = render_plain(&loaded.diagnostics, &loaded.sources);
+        assert!(loaded.topology.is_some(), "{}:\n{said}", path.display());
+        // The plan's pools exceed what its databases accept: a finding, not a slip.
+        let slips = loaded.diagnostics.iter().filter(|it| it.slug != "too-many-connections");
+        assert_eq!(slips.count(), 0, "{}:\n{said}", path.display());
+    }
+}
+
+#[test]
+fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason() {
+    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+        let text = fs::read_to_string(&path).expect("readable");
+        assert!(text.starts_with("# "), "{} does not say what it shows", path.display());
+        let topology = load_file(&path).topology.expect("sound");
+        for assumption in &topology.assume {
+            let what = &assumption.what;
+            assert!(assumption.why.is_some(), "{}: why `{what}`?", path.display());
+            assert!(assumption.knob.is_some(), "{}: what carries `{what}`?", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_their_comments_invite_to_set_can_be_set() {
+    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+        let text = fs::read_to_string(&path).expect("readable");
+        let sets = text.split("--set ").skip(1).filter_map(|rest| {
+            rest.split_whitespace().next().map(|set| set.trim_end_matches(['"', ',']))
+        });
+        for set in sets {
+            let loaded = load_with(&path, &[set]);
+            let said = render_plain(&loaded.diagnostics, &loaded.sources);
+            assert!(loaded.topology.is_some(), "{} with {set}:\n{said}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_map_shows_every_topology() {
+    let map = fs::read_to_string(Path::new(FOLDER).join("README.md")).expect("readable");
+    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+        let name = path.strip_prefix(FOLDER).expect("within").to_str().expect("UTF-8");
+        assert!(map.contains(&format!("({name})")), "{name} is not on the map");
+    }
+}
