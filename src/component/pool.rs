@@ -304,6 +304,16 @@ impl Pool {
         }
     }
 
+    /// A queued request is not wanted any more: it leaves the queue. Says whether it stood there. Not
+    /// in the product, whose `connect` takes no signal; applications race it against one.
+    pub fn cancel(&mut self, task: u32) -> bool {
+        let place = self.waiters.iter().position(|waiter| waiter.task == task);
+        if let Some(place) = place {
+            self.waiters.remove(place);
+        }
+        place.is_some()
+    }
+
     /// When [`Pool::expire`] has something to say next. All timeouts are equal, so only the oldest
     /// request of the queue counts, and the openings.
     pub fn next_deadline(&self) -> Option<Time> {

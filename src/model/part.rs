@@ -54,6 +54,8 @@ pub struct Service {
     pub max_connections: Option<u32>,
     /// Places in the accept backlog; more are refused.
     pub backlog: u32,
+    /// Requests whose user has gone leave the queues for connections.
+    pub cancel_waiting: bool,
     /// How instances are chosen.
     pub policy: balancer::Policy,
     /// A user stays with the instance chosen first.

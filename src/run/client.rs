@@ -362,6 +362,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         // What its refusal would have said is not known yet.
         self.journeys[journey].asked = Duration::ZERO;
         self.attempt_over(journey, Failure::GaveUp as u8, 0);
+        self.cancel_waiting(task);
     }
 
     /// An answer reaches its user, if they still wait for it.

@@ -364,6 +364,30 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// The user of a task has gone: where its service says so, it leaves the queue for a connection.
+    pub fn cancel_waiting(&mut self, task: u32) {
+        let record = &self.tasks[task];
+        if record.state != State::PoolQueue {
+            return;
+        }
+        let worker = record.worker;
+        let service = self.service_of_worker(worker);
+        let Op::Acquire { pool: kind, .. } = self.op_at(task) else {
+            unreachable!("a task waits for a connection where its tape says so")
+        };
+        if !self.model.services[service].cancel_waiting {
+            return;
+        }
+        let first = self.first_sub_pool(kind, worker);
+        let subs = first..first + self.sub_pools_per_worker(kind);
+        let stood = subs.into_iter().any(|sub| self.pools[sub as usize].pool.cancel(task));
+        assert!(stood, "a task in state PoolQueue stands in a queue of its worker");
+        let station = self.model.pools[kind].station;
+        self.count(station, Counter::TimedOut);
+        self.leave(task, station);
+        self.resume_failed(task, Failure::GaveUp);
+    }
+
     /// An instance stops: its idle connections close.
     pub fn close_pools_of(&mut self, instance: u32) {
         let service = self.instances[instance as usize].service;

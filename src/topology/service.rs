@@ -48,6 +48,9 @@ spec! {
         /// Connections of each instance that wait to be accepted once it has `max_connections`;
         /// further ones are refused.
         backlog: u32 = "511" from "Node.js 20 net (listen backlog)", positive;
+        /// Whether a request whose user has given up leaves the queue for a connection; what it has
+        /// begun goes on all the same.
+        cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
         /// How the number of instances follows the load.
         autoscale: Option<Autoscale> = "instances are fixed"
             from "assumed: the document names no autoscaling";

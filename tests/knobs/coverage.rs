@@ -268,6 +268,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "connections_are_accepted_wait_or_are_refused",
         "Service.max_connections Service.backlog",
     ),
+    ("service", "a_gone_user_leaves_the_queue_where_the_service_says_so", "Service.cancel_waiting"),
     ("service", "accepting_costs_computation", "Service.accept_cpu"),
     ("service", "a_hop_leads_in_and_out", "Service.hop"),
     ("service", "a_balancer_is_a_hop_of_its_own", "Balancer.service Balancer.hop"),

@@ -235,3 +235,27 @@ fn removals_take_fifteen_periods_and_wait_for_their_cooldown() {
     let held = scaled(&[&quiet[..], &["service.web.autoscale.min=2"]].concat());
     assert_eq!((first(&held, 2.0), first(&held, 1.0)), (Some(450), None));
 }
+
+#[test]
+fn a_gone_user_leaves_the_queue_where_the_service_says_so() {
+    const POOL: &str = r#"
+[client]
+patience = "100ms"
+[service.web]
+[pool.pg]
+service = "web"
+database = "main"
+size = 1
+[database.main]
+[operation.work]
+share = 1
+flow = [{ query = { pool = "pg", read = "1s" } }]
+"#;
+    let reads = |sets: &[&str]| {
+        let ran = run(POOL, &[THREE, sets].concat());
+        assert_eq!(ran.outcome.requests.failed[Failure::GaveUp as usize], 3);
+        ran.station("database.main").counters[Counter::Reads as usize]
+    };
+    assert_eq!(reads(&[]), 3, "what waits is served for nobody");
+    assert_eq!(reads(&["service.web.cancel_waiting=true"]), 1);
+}

@@ -2,7 +2,7 @@
 
 use loadbearing::run::Counter;
 use loadbearing::theory::{
-    Mmc, Mmck, cobham_waits_s, constant_patience_loss_ratio, fluid_loss_ratio,
+    ErlangA, Mmc, Mmck, cobham_waits_s, constant_patience_loss_ratio, fluid_loss_ratio,
     quantile_level_of_max,
 };
 
@@ -137,4 +137,22 @@ fn scatter_waits_for_the_slowest_shard() {
     let level = quantile_level_of_max(0.5, 8);
     let observed = runs.latency_quantile_s(0.5);
     check("slowest of 8", &observed, 0.03, |s| -10e-3 * s * libm::log1p(-level));
+}
+
+/// Users of exponential patience who leave the queue: Erlang-A. Those who give up while they are
+/// served change nothing for the others, since the work goes on.
+#[test]
+fn impatient_users_who_leave_the_queue_are_erlang_a() {
+    for rate in [1000.0, 1200.0] {
+        let sets = ["client.patience.exponential=100ms", "service.web.cancel_waiting=true"];
+        let runs = pool(16, 20, rate, 0.02, 60, &sets);
+        let theory = |stretch: f64| {
+            let station = Mmc { servers: 20, arrival_rate_per_s: rate, service_s: 0.02 * stretch };
+            ErlangA { station, patience_s: 0.1 }
+        };
+        let left = runs.ratio("pool.pg", Counter::TimedOut, Counter::Arrivals);
+        check(&format!("M/M/20+M {rate}/s"), &left, 0.03, |s| theory(s).abandonment_ratio());
+        let waiting = runs.at("pool.pg", |it| it.waiting_mean);
+        check(&format!("M/M/20+M {rate}/s, line"), &waiting, 0.03, |s| theory(s).waiting_mean());
+    }
 }

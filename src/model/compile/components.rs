@@ -120,6 +120,7 @@ impl Compiler<'_> {
             threads: spec.threads,
             max_connections: spec.max_connections,
             backlog: spec.backlog,
+            cancel_waiting: spec.cancel_waiting,
             policy,
             sticky,
             affinity: match balancer.map(|balancer| &balancer.spec.by) {
