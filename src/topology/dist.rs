@@ -8,6 +8,7 @@ use super::spec::{Reader, Shape, spec};
 use super::tree::{Node, Value};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::units::{Bytes, Duration, Quantity, Ratio};
+pub use crate::variate::Law;
 
 /// A distribution of a quantity: durations unless another is named.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,78 +18,6 @@ pub struct Dist<Q = Duration> {
     /// Where it stands.
     pub place: Place,
     quantity: PhantomData<Q>,
-}
-
-/// The laws a value may follow. Numbers are in SI units: seconds (s) or bytes (bytes).
-#[derive(Clone, Debug, PartialEq)]
-pub enum Law {
-    /// Always the same.
-    Constant(f64),
-    /// Any value of an interval, all equally likely.
-    Uniform {
-        /// The least.
-        low: f64,
-        /// The greatest.
-        high: f64,
-    },
-    /// Memoryless.
-    Exponential {
-        /// Its mean.
-        mean: f64,
-    },
-    /// The sum of `stages` equal exponential stages.
-    Erlang {
-        /// How many.
-        stages: u32,
-        /// Mean of the sum.
-        mean: f64,
-    },
-    /// A gamma law.
-    Gamma {
-        /// Its mean.
-        mean: f64,
-        /// Coefficient of variation.
-        cv: f64,
-    },
-    /// A lognormal law by its moments.
-    Lognormal {
-        /// Its mean.
-        mean: f64,
-        /// Coefficient of variation.
-        cv: f64,
-    },
-    /// A lognormal law by two quantiles.
-    LognormalQuantiles {
-        /// Half are below.
-        median: f64,
-        /// 99 in 100 are below.
-        p99: f64,
-    },
-    /// A Weibull law.
-    Weibull {
-        /// Its mean.
-        mean: f64,
-        /// Shape: below 1 a heavy tail, 1 exponential, above 1 ageing.
-        shape: f64,
-    },
-    /// A Pareto law: P(X > x) = (minimum / x)^shape.
-    Pareto {
-        /// The least.
-        minimum: f64,
-        /// Shape, more than 1, so that a mean exists.
-        shape: f64,
-    },
-    /// A mixture of two exponentials with balanced means.
-    Hyperexponential {
-        /// Its mean.
-        mean: f64,
-        /// Coefficient of variation, at least 1.
-        cv: f64,
-    },
-    /// Quantiles (share below, value), from 0 to 1, straight lines between them.
-    Empirical(Vec<(f64, f64)>),
-    /// One of several laws, each with its share; shares sum to 1.
-    Mixture(Vec<(f64, Law)>),
 }
 
 /// A quantity that distributions are made of.
@@ -270,7 +199,7 @@ impl<Q: Measure> Lognormal<Q> {
         match (self.mean, self.cv, self.median, self.p99) {
             (Some(mean), Some(cv), None, None) => Some(Law::Lognormal { mean: mean.si(), cv }),
             (None, None, Some(median), Some(p99)) if median.si() < p99.si() => {
-                Some(Law::LognormalQuantiles { median: median.si(), p99: p99.si() })
+                Law::lognormal_from_median_and_p99(median.si(), p99.si()).ok()
             }
             (None, None, Some(_), Some(_)) => refuse(
                 &self.place,

@@ -201,7 +201,7 @@ mod tests {
         let think = &topology.users.as_ref().expect("said").think;
         assert_eq!(think.law, Law::Exponential { mean: 10.0 });
         let rtt = &topology.regions[0].spec.rtt.law;
-        assert_eq!(*rtt, Law::LognormalQuantiles { median: 0.06, p99: 0.25 });
+        assert_eq!(Ok(rtt.clone()), Law::lognormal_from_median_and_p99(0.06, 0.25));
         assert_eq!(topology.keys[0].spec.size.0, 10_000.0);
         let parts = vec![(0.9, Law::Constant(0.05)), (0.1, Law::Exponential { mean: 1.0 })];
         assert_eq!(topology.jobs[0].spec.work.law, Law::Mixture(parts));

@@ -4,7 +4,7 @@
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, Op, Pc, Route, Statement};
 use super::super::{Choice, Model, Operation};
-use super::{Compiler, draw_id, find, law_of, named, optional, own_pool};
+use super::{Compiler, draw_id, find, named, optional, own_pool};
 use crate::topology::{self, Flow, Named, Section, SessionStore, Step};
 use crate::variate::{AliasTable, Law};
 
@@ -119,7 +119,7 @@ impl<'t> Compiler<'t> {
     fn edge_hit(&mut self, edge: usize, operation: &Named<topology::Operation>) {
         let at = self.here();
         let bytes = operation.spec.flow.iter().find_map(|step| match &step.value {
-            Step::Reply(reply) => Some(law_of(&reply.bytes.law)),
+            Step::Reply(reply) => Some(reply.bytes.law.clone()),
             _ => None,
         });
         let law = self.add_law(bytes.unwrap_or(Law::Constant(0.0)));

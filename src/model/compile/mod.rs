@@ -98,7 +98,7 @@ impl<'t> Compiler<'t> {
 
     /// The number of a distribution.
     fn law<Q>(&mut self, dist: &topology::Dist<Q>) -> LawId {
-        self.add_law(law_of(&dist.law))
+        self.add_law(dist.law.clone())
     }
 
     fn add_law(&mut self, law: Law) -> LawId {
@@ -282,29 +282,6 @@ fn find<T, I: Id>(all: &[Named<T>], name: &str) -> I {
 /// A component by its name.
 fn named<'a, T>(all: &'a [Named<T>], name: &str) -> &'a Named<T> {
     all.iter().find(|one| one.name == name).expect("the checker has looked names up")
-}
-
-/// A law as written, as a law to draw from.
-fn law_of(written: &topology::Law) -> Law {
-    use crate::topology::Law as Written;
-    match written {
-        Written::Constant(value) => Law::Constant(*value),
-        Written::Uniform { low, high } => Law::Uniform { low: *low, high: *high },
-        Written::Exponential { mean } => Law::Exponential { mean: *mean },
-        Written::Erlang { stages, mean } => Law::Erlang { stages: *stages, mean: *mean },
-        Written::Gamma { mean, cv } => Law::Gamma { mean: *mean, cv: *cv },
-        Written::Lognormal { mean, cv } => Law::Lognormal { mean: *mean, cv: *cv },
-        Written::LognormalQuantiles { median, p99 } => {
-            Law::lognormal_from_median_and_p99(*median, *p99).expect("checked: median below p99")
-        }
-        Written::Weibull { mean, shape } => Law::Weibull { mean: *mean, shape: *shape },
-        Written::Pareto { minimum, shape } => Law::Pareto { minimum: *minimum, shape: *shape },
-        Written::Hyperexponential { mean, cv } => Law::Hyperexponential { mean: *mean, cv: *cv },
-        Written::Empirical(points) => Law::Empirical(points.clone()),
-        Written::Mixture(parts) => {
-            Law::Mixture(parts.iter().map(|(share, law)| (*share, law_of(law))).collect())
-        }
-    }
 }
 
 /// The random numbers of an operation of the tape, from its path in the file (FNV-1a).

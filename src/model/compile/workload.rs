@@ -116,7 +116,7 @@ fn visit_chance(topology: &Topology, workload: &Workload, visit: Option<Duration
         (Workload::Open { rate, users, .. }, _) => {
             f64::from(*users) / rate.mean(topology.run.warmup + topology.run.duration)
         }
-        (_, Some(users)) => super::law_of(&users.think.law).mean(),
+        (_, Some(users)) => users.think.law.mean(),
         (_, None) => unreachable!("closed populations are users"),
     };
     (between_s / visit.seconds()).min(1.0)
