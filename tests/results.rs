@@ -167,3 +167,56 @@ fn only_replications_that_both_have_are_compared() {
     turned.reverse();
     assert_ne!(Summary::new(&model, &turned).digest, whole.digest, "order is part of the digest");
 }
+
+/// What the formula and the run say of a component's mean wait (s).
+fn beside(summary: &Summary, path: &str) -> (f64, f64) {
+    let found = summary.closed_forms.iter().find(|it| it.component == path);
+    let found = found.unwrap_or_else(|| panic!("no closed form for {path}"));
+    (found.low, found.simulated.estimate.expect("it was measured"))
+}
+
+#[test]
+fn closed_forms_stand_beside_what_was_simulated() {
+    // The loop is M/M/1 of callbacks (one in, one back from the database, which computes nothing),
+    // the database M/M/3-PS with the same mean as M/M/3; 1,200 waits a second over 240 s.
+    let tandem = model("150/s", "4ms", "");
+    let summary = Summary::new(&tandem, &outcomes(&tandem));
+    for (path, within) in [("service.web", 0.10), ("database.main", 0.10)] {
+        let (formula, simulated) = beside(&summary, path);
+        assert!((simulated / formula - 1.0).abs() < within, "{path}: {simulated} for {formula}");
+    }
+    // Constant work of the same mean waits half as long: the formula reads the law of the file.
+    let text =
+        TANDEM.replace("RATE", "150/s").replace("cpu.exponential = \"CPU\"", "cpu = \"4ms\"");
+    let loaded = load("tandem.toml", &[], &mut |_| Ok(text.clone()));
+    let constant = compile(&loaded.topology.expect("sound"));
+    let (formula, simulated) =
+        beside(&Summary::new(&constant, &outcomes(&constant)), "service.web");
+    assert!((simulated / formula - 1.0).abs() < 0.10, "{simulated} for {formula}");
+    let (memoryless, _) = beside(&summary, "service.web");
+    assert!((formula / memoryless - 0.5).abs() < 0.03, "{formula} beside {memoryless}");
+}
+
+#[test]
+fn a_pool_has_erlangs_formula_and_a_population_its_bounds() {
+    let text = TANDEM
+        .replace("size = 16_000", "size = 4")
+        .replace(
+            "[arrivals]\nrate = \"RATE\"",
+            "[users]\npopulation = 300\nthink.exponential = \"1s\"",
+        )
+        .replace("cpu.exponential = \"CPU\"", "cpu = \"1us\"")
+        .replace("cores = 3", "cores = 60");
+    let loaded = load("pool.toml", &[], &mut |_| Ok(text.clone()));
+    let pool = compile(&loaded.topology.expect("sound"));
+    let summary = Summary::new(&pool, &outcomes(&pool));
+    let (formula, simulated) = beside(&summary, "pool.pg");
+    // Three hundred thinkers are nearly Poisson: a closed population waits a little less.
+    assert!((0.75..1.0).contains(&(simulated / formula)), "{simulated} for {formula}");
+    let bound = |metric: &str| summary.closed_forms.iter().find(|it| it.metric == metric).cloned();
+    let most = bound("throughput_per_s").expect("a population");
+    let ends = most.simulated.estimate.expect("measured");
+    assert!(most.is_bound() && most.high.is_some_and(|high| ends < high * 1.005), "{most:?}");
+    let least = bound("latency_s.mean").expect("a population");
+    assert!((least.low - 0.010).abs() < 1e-4 && least.simulated.estimate > Some(least.low));
+}

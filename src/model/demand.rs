@@ -5,13 +5,15 @@
 //! exact given the hit ratios; those are predicted from theory and found by iteration, since what a
 //! cache is asked can depend on what another one misses.
 
+mod hits;
+mod pieces;
+
 use std::collections::BTreeMap;
 
 use super::ids::*;
 use super::tape::{Op, Pc, Statement};
 use super::{Model, Workload};
 use crate::kernel::Dense;
-use crate::theory;
 use crate::units::Duration;
 
 /// The expected use of every component by one request.
@@ -21,6 +23,10 @@ pub struct Demand {
     pub service_s: Dense<StationId, f64>,
     /// Visits to each component.
     pub visits: Dense<StationId, f64>,
+    /// Squares of the pieces in which loops compute and pools lend (s^2), for a request of the mix: the
+    /// sum over callbacks, or over holds, of the mean square of its length if nobody waits. [`None`]
+    /// where the length of a hold depends on more than a row of steps.
+    pub squares_s2: Dense<StationId, Option<f64>>,
     /// Time outside of any component with servers: network, storage, other people's services (s).
     pub elsewhere_s: f64,
     /// From the request to the answer if nobody waits (s): of what happens side by side the longest
@@ -63,6 +69,7 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
         response_s,
         service_s: walk.service_s,
         visits: walk.visits,
+        squares_s2: walk.squares_s2,
         elsewhere_s: walk.elsewhere_s,
         bytes: walk.bytes,
         hits,
@@ -129,6 +136,7 @@ struct Walk<'m> {
     edge_hits: &'m [f64],
     service_s: Dense<StationId, f64>,
     visits: Dense<StationId, f64>,
+    squares_s2: Dense<StationId, Option<f64>>,
     elsewhere_s: f64,
     bytes: f64,
     /// Lookups per request by (cache, keys), with the time to live of what is stored.
@@ -183,6 +191,7 @@ impl<'m> Walk<'m> {
             hits,
             edge_hits,
             service_s: zeros.clone(),
+            squares_s2: zeros.iter().map(|_| Some(0.0)).collect(),
             visits: zeros,
             elsewhere_s: 0.0,
             bytes: 0.0,
@@ -295,6 +304,7 @@ impl<'m> Walk<'m> {
                 let spec = &model.services[service.expect("computing happens in a service")];
                 let seconds = self.mean(work.law);
                 self.service_s[spec.station] += weight * seconds;
+                self.square(spec.station, weight, self.callback(pc));
                 self.pass(seconds, weight, &held);
             }
             Op::Threads { work } => {
@@ -306,7 +316,9 @@ impl<'m> Walk<'m> {
             }
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Acquire { pool, .. } => {
-                self.visits[model.pools[pool].station] += weight;
+                let station = model.pools[pool].station;
+                self.visits[station] += weight;
+                self.square(station, weight, self.hold(pool, next));
                 held.push(pool);
             }
             Op::Query { work, kind, slowed_by, .. } => {
@@ -487,60 +499,6 @@ impl<'m> Walk<'m> {
         let spec = &self.model.links[link];
         self.serve(spec.station, bytes * 8.0 / spec.bandwidth.0, weight, held);
     }
-
-    /// Hit ratios by theory: a time to live lets a key go, and so does a full store (Che et al. 2002).
-    fn predict_hits(&self) -> (BTreeMap<(u32, u32), f64>, Vec<f64>) {
-        let model = self.model;
-        let rate = model.nominal_rate().0;
-        let mut hits = BTreeMap::new();
-        for ((cache, keys), (weight, ttl)) in &self.gets {
-            let spec = &model.caches[CacheId(*cache)];
-            let set = &model.keys[KeysId(*keys)];
-            let copies = spec.service.map_or(1.0, |service| {
-                let service = &model.services[service];
-                f64::from(service.instances * service.workers)
-            });
-            let entry = u64::from(set.size_bytes) + u64::from(spec.store.overhead_bytes);
-            let fits = spec.store.memory.map(|bytes| bytes * u64::from(spec.nodes) / entry.max(1));
-            let most = spec.store.max_entries.map(|most| u64::from(most) * u64::from(spec.nodes));
-            let room = fits.into_iter().chain(most).min().unwrap_or(u64::MAX);
-            let ratio = hit_ratio(set, weight * rate / copies, *ttl, room);
-            hits.insert((*cache, *keys), ratio);
-        }
-        let edges = model.cdns.enumerate().map(|(id, cdn)| {
-            let per_pop = self.edges[id.0 as usize] * rate / f64::from(cdn.pops);
-            hit_ratio(&model.keys[cdn.keys], per_pop, cdn.ttl, u64::MAX)
-        });
-        (hits, edges.collect())
-    }
-}
-
-/// The share of lookups that find their key: each key is there while it lives, and while it is
-/// among those that fit.
-fn hit_ratio(keys: &super::Keys, rate_per_s: f64, ttl: Option<Duration>, room: u64) -> f64 {
-    // Ranks beyond this many are looked at in steps: their probabilities hardly differ.
-    const LOOKED_AT: u32 = 200_000;
-    let step = keys.count.div_ceil(LOOKED_AT).max(1);
-    let chance = |rank: u32| match &keys.sampler {
-        Some(sampler) => sampler.probability(rank),
-        None => 1.0 / f64::from(keys.count),
-    };
-    let lives = |chance: f64| {
-        ttl.map_or(1.0, |ttl| theory::ttl_hit_ratio(rate_per_s * chance * ttl.seconds()))
-    };
-    let fits: Option<Vec<f64>> = (room < u64::from(keys.count)).then(|| {
-        let weights: Vec<f64> = (0..keys.count).step_by(step as usize).map(chance).collect();
-        theory::lru_hits(&weights, (room / u64::from(step)).max(1) as usize).per_key
-    });
-    let mut hits = 0.0;
-    let mut all = 0.0;
-    for (place, rank) in (0..keys.count).step_by(step as usize).enumerate() {
-        let chance = chance(rank);
-        let fits = fits.as_ref().map_or(1.0, |fits| fits[place]);
-        hits += chance * lives(chance).min(fits);
-        all += chance;
-    }
-    if all > 0.0 { hits / all } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::layout::{Cell, Grid, Look, Style, wrap};
 use super::show::{self, NOTHING};
 use crate::model::Workload;
 use crate::result::metric::{Fold, Unit};
-use crate::result::{Bearing, Estimate, Saturation, Subject, Summary, Verdict};
+use crate::result::{Bearing, ClosedForm, Estimate, Saturation, Subject, Summary, Verdict};
 use crate::units::{Quantity, Ratio};
 
 /// Where the files of a result are, and how to make it again.
@@ -31,6 +31,7 @@ pub fn ran(point: &Point<'_>, written: &Written<'_>, style: Style) -> String {
         rendered(&components(summary), style),
         attributed(summary, style),
         rendered(&growth(&summary.saturation), style),
+        beside(summary, style),
         costs(summary, style),
         foot(summary, written, style),
     ];
@@ -387,6 +388,59 @@ pub(super) fn growth(saturation: &Saturation) -> Grid {
         ]);
     }
     grid
+}
+
+/// A simulated value this many times the formula's, or the other way, stands out.
+const SURPRISING: f64 = 1.5;
+/// Waits below this (s) surprise nobody.
+const NEGLIGIBLE_S: f64 = 0.001;
+
+/// What closed forms say of the same.
+fn beside(summary: &Summary, style: Style) -> String {
+    let mut grid = Grid::new("Beside closed forms", &["simulated", "formula", "of"]);
+    for found in &summary.closed_forms {
+        let (what, unit) = match found.metric {
+            "throughput_per_s" => ("throughput", Unit::PerSecond),
+            "latency_s.mean" => ("mean latency", Unit::Seconds),
+            _ => ("mean wait", Unit::Seconds),
+        };
+        let name = match found.component.as_str() {
+            "all" => what.to_string(),
+            path => format!("{path}: {what}"),
+        };
+        let (low, high) = (found.low, found.high);
+        let formula = match high {
+            _ if !found.is_bound() => show::value(low, unit),
+            Some(high) => format!("at most {}", show::value(high, unit)),
+            None => format!("at least {}", show::value(low, unit)),
+        };
+        grid.row([
+            Cell::from(name),
+            Cell::new(
+                show::estimate(&found.simulated, unit),
+                if is_surprising(found) { Look::Doubtful } else { Look::Usual },
+            ),
+            Cell::from(formula),
+            Cell::from(found.model.as_str()),
+        ]);
+    }
+    if grid.is_empty() {
+        return String::new();
+    }
+    let meaning = "  each part by itself, with Poisson arrivals at the rate and the service time that \
+                   were measured;\n  what differs is what the formula leaves out\n";
+    grid.render(style) + meaning
+}
+
+fn is_surprising(found: &ClosedForm) -> bool {
+    let Some(simulated) = found.simulated.estimate else { return false };
+    if found.is_bound() {
+        let (least, most) =
+            (found.simulated.high.unwrap_or(simulated), found.simulated.low.unwrap_or(simulated));
+        return least < found.low || found.high.is_some_and(|high| most > high);
+    }
+    let (less, more) = (simulated.min(found.low), simulated.max(found.low));
+    more > NEGLIGIBLE_S && more > SURPRISING * less
 }
 
 fn costs(summary: &Summary, style: Style) -> String {

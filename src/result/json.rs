@@ -35,6 +35,7 @@ impl Summary {
         object.insert("load_rate_per_s".into(), json!(self.saturation.load_rate_per_s));
         object.insert("load_users".into(), json!(self.saturation.load_users));
         object.insert("saturation".into(), json!(self.saturation.order));
+        object.insert("closed_forms".into(), json!(self.closed_forms));
         object.insert("costs".into(), json!(self.costs));
         object.insert("objectives".into(), json!(self.verdicts));
         object.insert("objectives_met".into(), json!(self.is_met()));
@@ -124,6 +125,7 @@ pub fn schema() -> Value {
         "load_rate_per_s",
         "load_users",
         "saturation",
+        "closed_forms",
         "cost_month",
         "costs",
         "objectives",
@@ -266,6 +268,17 @@ fn fixed_properties() -> Map<String, Value> {
             "description": "Users that the present load stands for, of a closed population.",
         },
         "saturation": saturation_schema(),
+        "closed_forms": list("What closed forms say beside it.", exact_object("One.", json!({
+            "component": text("The component's path, or `all`."),
+            "model": text("The model in Kendall's notation, or whose bounds these are."),
+            "metric": text("The metric that both are values of."),
+            "low": number("What the formula says; the lower end if it is a bound."),
+            "high": {
+                "type": ["number", "null"],
+                "description": "The same; the upper end if it is a bound, null if there is none.",
+            },
+            "simulated": { "$ref": "#/$defs/estimate" },
+        }))),
         "costs": list("The bill.", exact_object("A line.", json!({
             "of": text("The component's path, or the name of a further cost."),
             "dollars_month": number("Dollars a month."),

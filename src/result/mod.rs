@@ -4,6 +4,7 @@
 //! summary. [`metric`] describes every number once; [`Summary::to_json`] and [`schema`] follow it.
 
 mod attribution;
+mod closed_form;
 mod comparison;
 mod cost;
 mod estimate;
@@ -14,6 +15,7 @@ mod steadiness;
 mod verdict;
 
 pub use attribution::{Attribution, TimePart};
+pub use closed_form::ClosedForm;
 pub use comparison::{Difference, compare};
 pub use cost::{CostLine, MONTH_S, cost_month};
 pub use estimate::Estimate;
@@ -57,6 +59,8 @@ pub struct Summary {
     pub attribution: Attribution,
     /// What gives first.
     pub saturation: Saturation,
+    /// What closed forms say beside it.
+    pub closed_forms: Vec<ClosedForm>,
     /// The bill.
     pub costs: Vec<CostLine>,
     /// Whether the objectives are met.
@@ -137,6 +141,7 @@ impl Summary {
             overall: subject("all", "deployment", &metric::overall(), 0),
             operations: operations.collect(),
             components: components.collect(),
+            closed_forms: Vec::new(),
             attribution,
             saturation,
             costs: cost::bill(model, outcomes),
@@ -146,6 +151,7 @@ impl Summary {
             warnings: steadiness::warnings(model, outcomes),
             digest: digest(outcomes),
         };
+        summary.closed_forms = closed_form::closed_forms(model, outcomes, &summary);
         summary.verdicts = verdict::judge(&summary, &model.objectives);
         summary
     }

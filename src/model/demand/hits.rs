@@ -1,0 +1,65 @@
+//! Predicted hit ratios: how often caches and edges have what they are asked for.
+
+use std::collections::BTreeMap;
+
+use super::Walk;
+use crate::model::Keys;
+use crate::model::ids::{CacheId, KeysId};
+use crate::theory;
+use crate::units::Duration;
+
+impl Walk<'_> {
+    /// Hit ratios by theory: a time to live lets a key go, and so does a full store (Che et al. 2002).
+    pub(super) fn predict_hits(&self) -> (BTreeMap<(u32, u32), f64>, Vec<f64>) {
+        let model = self.model;
+        let rate = model.nominal_rate().0;
+        let mut hits = BTreeMap::new();
+        for ((cache, keys), (weight, ttl)) in &self.gets {
+            let spec = &model.caches[CacheId(*cache)];
+            let set = &model.keys[KeysId(*keys)];
+            let copies = spec.service.map_or(1.0, |service| {
+                let service = &model.services[service];
+                f64::from(service.instances * service.workers)
+            });
+            let entry = u64::from(set.size_bytes) + u64::from(spec.store.overhead_bytes);
+            let fits = spec.store.memory.map(|bytes| bytes * u64::from(spec.nodes) / entry.max(1));
+            let most = spec.store.max_entries.map(|most| u64::from(most) * u64::from(spec.nodes));
+            let room = fits.into_iter().chain(most).min().unwrap_or(u64::MAX);
+            let ratio = hit_ratio(set, weight * rate / copies, *ttl, room);
+            hits.insert((*cache, *keys), ratio);
+        }
+        let edges = model.cdns.enumerate().map(|(id, cdn)| {
+            let per_pop = self.edges[id.0 as usize] * rate / f64::from(cdn.pops);
+            hit_ratio(&model.keys[cdn.keys], per_pop, cdn.ttl, u64::MAX)
+        });
+        (hits, edges.collect())
+    }
+}
+
+/// The share of lookups that find their key: each key is there while it lives, and while it is
+/// among those that fit.
+fn hit_ratio(keys: &Keys, rate_per_s: f64, ttl: Option<Duration>, room: u64) -> f64 {
+    // Ranks beyond this many are looked at in steps: their probabilities hardly differ.
+    const LOOKED_AT: u32 = 200_000;
+    let step = keys.count.div_ceil(LOOKED_AT).max(1);
+    let chance = |rank: u32| match &keys.sampler {
+        Some(sampler) => sampler.probability(rank),
+        None => 1.0 / f64::from(keys.count),
+    };
+    let lives = |chance: f64| {
+        ttl.map_or(1.0, |ttl| theory::ttl_hit_ratio(rate_per_s * chance * ttl.seconds()))
+    };
+    let fits: Option<Vec<f64>> = (room < u64::from(keys.count)).then(|| {
+        let weights: Vec<f64> = (0..keys.count).step_by(step as usize).map(chance).collect();
+        theory::lru_hits(&weights, (room / u64::from(step)).max(1) as usize).per_key
+    });
+    let mut hits = 0.0;
+    let mut all = 0.0;
+    for (place, rank) in (0..keys.count).step_by(step as usize).enumerate() {
+        let chance = chance(rank);
+        let fits = fits.as_ref().map_or(1.0, |fits| fits[place]);
+        hits += chance * lives(chance).min(fits);
+        all += chance;
+    }
+    if all > 0.0 { hits / all } else { 0.0 }
+}

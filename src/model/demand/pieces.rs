@@ -1,0 +1,70 @@
+//! Lengths of the pieces in which loops compute and pools lend, as far as a row of steps says them.
+
+use super::Walk;
+use crate::model::ids::{PoolId, StationId};
+use crate::model::tape::{Op, Pc};
+use crate::variate::Law;
+
+/// Mean and variance of a length of time.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Moments {
+    mean_s: f64,
+    variance_s2: f64,
+}
+
+impl Moments {
+    /// Independent lengths add up.
+    fn add(&mut self, law: &Law) {
+        self.mean_s += law.mean();
+        self.variance_s2 += law.variance();
+    }
+    fn square(self) -> f64 {
+        self.mean_s * self.mean_s + self.variance_s2
+    }
+}
+
+impl Walk<'_> {
+    /// A piece of that mean and variance at a component; [`None`] makes the whole unknown.
+    pub(super) fn square(&mut self, station: StationId, weight: f64, piece: Option<Moments>) {
+        let sum = &mut self.squares_s2[station];
+        *sum = sum.zip(piece).map(|(sum, piece)| sum + weight * piece.square());
+    }
+
+    /// The computation that begins here, up to where its loop is given up; nothing if it has begun
+    /// before.
+    pub(super) fn callback(&self, pc: Pc) -> Option<Moments> {
+        let tape = &self.model.tape;
+        let mut piece = Moments::default();
+        if matches!(tape[..pc.0 as usize].last(), Some(Op::Cpu { .. })) {
+            return Some(piece);
+        }
+        for op in &tape[pc.0 as usize..] {
+            let Op::Cpu { work } = op else { break };
+            piece.add(&self.model.laws[work.law].law);
+        }
+        Some(piece)
+    }
+
+    /// How long a connection is held, if a row of steps says so.
+    pub(super) fn hold(&self, pool: PoolId, from: Pc) -> Option<Moments> {
+        let model = self.model;
+        let spec = &model.pools[pool];
+        let database = &model.databases[spec.database];
+        let route = model.route(model.services[spec.service].region, database.region);
+        let mut piece = Moments::default();
+        for op in &model.tape[from.0 as usize..] {
+            match op {
+                Op::Cpu { work } => piece.add(&model.laws[work.law].law),
+                Op::Wait { length } => piece.add(&model.laws[length.law].law),
+                Op::Query { work, slowed_by: None, .. } => {
+                    for law in [work.law, database.rtt, route] {
+                        piece.add(&model.laws[law].law);
+                    }
+                }
+                Op::Release => return Some(piece),
+                _ => return None,
+            }
+        }
+        None
+    }
+}
