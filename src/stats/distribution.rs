@@ -1,6 +1,11 @@
 //! Quantiles and probabilities of the normal, Student's t and the binomial distribution, the same
 //! to the bit on every platform.
 
+/// The probability that a standard normal value is at most `x`.
+pub fn normal_probability(x: f64) -> f64 {
+    0.5 * libm::erfc(-x / core::f64::consts::SQRT_2)
+}
+
 /// The `p`-quantile of the standard normal distribution; minus and plus infinity at 0 and 1.
 ///
 /// # Model

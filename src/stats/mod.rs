@@ -5,21 +5,31 @@
 //! into an [`Interval`], find the warm-up and tell a steady state from a growing queue.
 
 mod batch;
+mod bootstrap;
+mod design;
 mod distribution;
 mod histogram;
 mod interval;
 mod level;
+mod proportion;
+mod ranking;
+mod sensitivity;
 mod stationarity;
 mod warmup;
 
 pub use batch::{batch_means_interval, overlapping_batch_means_interval};
+pub use bootstrap::bootstrap_interval;
+pub use design::{Points, SOBOL_DIMENSIONS, latin_hypercube, sobol_points};
 pub use distribution::{
-    binomial_probability_at_most, incomplete_beta, normal_quantile, student_t_probability,
-    student_t_quantile,
+    binomial_probability_at_most, incomplete_beta, normal_probability, normal_quantile,
+    student_t_probability, student_t_quantile,
 };
 pub use histogram::{Histogram, RELATIVE_ERROR};
 pub use interval::{Interval, mean_interval, paired_difference, quantile_interval, ratio};
 pub use level::{Level, NO_THRESHOLDS, thresholds_of_capacity};
+pub use proportion::proportion_interval;
+pub use ranking::{holm, possibly_smallest};
+pub use sensitivity::{Effect, Index, morris, morris_points, sobol_design, sobol_indices};
 pub use stationarity::{FALSE_ALARM, Trend, trend};
 pub use warmup::{Truncation, mser5};
 
