@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 /// A pending event: when, of what kind, and for whom, in one 16-byte integer.
 ///
-/// The high 64 bits are the time, the low 64 bits the key: kind (5 bits), ordinal (31), slot (28),
+/// The high 64 bits are the time, the low 64 bits the key: kind (6 bits), ordinal (31), slot (27),
 /// from the most significant down. One integer compare is the whole order: time first, ties by the
 /// key. The key is *canonical*: it says what the event is and not when it was scheduled, so results
 /// stay the same when a shortcut schedules the same events in another sequence.
@@ -14,20 +14,22 @@ use std::collections::BinaryHeap;
 pub struct Event(pub u128);
 
 const ORDINAL_BITS: u32 = 31;
-const SLOT_BITS: u32 = 28;
+const SLOT_BITS: u32 = 27;
 const _: () = assert!(size_of::<Event>() == 16);
 
 impl Event {
+    /// Bits of a kind.
+    pub const KIND_BITS: u32 = 6;
     /// Later than every event.
     pub(super) const LAST: Event = Event(u128::MAX);
 
-    /// The event of a `kind` (below 2^5) at a time, for the record in `slot` (below 2^28) whose
+    /// The event of a `kind` (below 2^6) at a time, for the record in `slot` (below 2^27) whose
     /// canonical number is `ordinal` (below 2^31).
     #[inline(always)]
     pub fn new(at: Time, kind: u8, ordinal: u32, slot: u32) -> Event {
-        debug_assert!(kind < 1 << 5, "kind {kind} has 5 bits");
+        debug_assert!(kind < 1 << Event::KIND_BITS, "kind {kind} has 6 bits");
         debug_assert!(ordinal < 1 << ORDINAL_BITS, "ordinal {ordinal} has 31 bits");
-        debug_assert!(slot < 1 << SLOT_BITS, "slot {slot} has 28 bits");
+        debug_assert!(slot < 1 << SLOT_BITS, "slot {slot} has 27 bits");
         let key = (kind as u64) << (ORDINAL_BITS + SLOT_BITS)
             | (ordinal as u64) << SLOT_BITS
             | slot as u64;
@@ -38,7 +40,7 @@ impl Event {
     pub fn at(self) -> Time {
         Time(self.ticks())
     }
-    /// What happens, below 2^5.
+    /// What happens, below 2^6.
     #[inline(always)]
     pub fn kind(self) -> u8 {
         (self.key() >> (ORDINAL_BITS + SLOT_BITS)) as u8
@@ -48,7 +50,7 @@ impl Event {
     pub fn ordinal(self) -> u32 {
         (self.key() >> SLOT_BITS) as u32 & ((1 << ORDINAL_BITS) - 1)
     }
-    /// Where the record of whom it happens to lies, below 2^28.
+    /// Where the record of whom it happens to lies, below 2^27.
     #[inline(always)]
     pub fn slot(self) -> u32 {
         self.key() as u32 & ((1 << SLOT_BITS) - 1)
@@ -128,9 +130,9 @@ mod tests {
 
     #[test]
     fn an_event_keeps_its_parts_and_orders_by_them() {
-        let event = Event::new(Time(7), 31, (1 << 31) - 1, (1 << 28) - 1);
-        assert_eq!((event.at(), event.kind()), (Time(7), 31));
-        assert_eq!((event.ordinal(), event.slot()), ((1 << 31) - 1, (1 << 28) - 1));
+        let event = Event::new(Time(7), 63, (1 << 31) - 1, (1 << 27) - 1);
+        assert_eq!((event.at(), event.kind()), (Time(7), 63));
+        assert_eq!((event.ordinal(), event.slot()), ((1 << 31) - 1, (1 << 27) - 1));
         let ascending = [
             Event::new(Time(1), 9, 9, 9),
             Event::new(Time(2), 0, 9, 9),

@@ -393,8 +393,8 @@ mod tests {
         }
         fn push(&mut self, ticks: u64) {
             let bits = self.draws.bits();
-            let kind = (bits >> 59) as u8;
-            let event = Event::new(Time(ticks), kind, bits as u32 >> 1, (bits >> 30) as u32 >> 4);
+            let kind = (bits >> 58) as u8;
+            let event = Event::new(Time(ticks), kind, bits as u32 >> 1, (bits >> 30) as u32 >> 5);
             self.push_event(event);
         }
         fn push_event(&mut self, event: Event) {

@@ -24,7 +24,7 @@ use super::world::World;
 /// Ordinals have 31 bits in an event; the largest is the line of equal patience.
 const ORDINALS: u32 = 0x7fff_ffff;
 /// The slot of the line of equal patience.
-const LINE: u32 = NONE >> 4;
+const LINE: u32 = NONE >> 5;
 
 /// Users while they run.
 pub struct ClientState {

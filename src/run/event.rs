@@ -4,10 +4,23 @@
 //! given up on them, and users move before the observer looks. Within a kind the request's ordinal
 //! decides, then the slot. Nothing depends on the order in which events were scheduled.
 
-/// A kind of event. What its slot and ordinal mean stands beside it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-pub enum Kind {
+use crate::kernel::Event;
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $Name:ident,)+) => {
+        /// A kind of event. What its slot and ordinal mean stands beside it.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        #[repr(u8)]
+        pub enum Kind {
+            $($(#[$doc])* $Name,)+
+        }
+
+        /// Kinds by number.
+        pub const KINDS: &[Kind] = &[$(Kind::$Name),+];
+    };
+}
+
+kinds! {
     // Work ends.
     /// A callback's computation on its loop is over (task).
     CpuDone,
@@ -81,41 +94,7 @@ pub enum Kind {
     Window,
 }
 
-/// Kinds by number.
-pub const KINDS: [Kind; 32] = [
-    Kind::CpuDone,
-    Kind::HostDepart,
-    Kind::ThreadDone,
-    Kind::DatabaseDepart,
-    Kind::ProcessDepart,
-    Kind::JobDone,
-    Kind::LinkDepart,
-    Kind::Resume,
-    Kind::Connected,
-    Kind::Closed,
-    Kind::Edge,
-    Kind::Land,
-    Kind::Place,
-    Kind::Statement,
-    Kind::Command,
-    Kind::Returned,
-    Kind::Respond,
-    Kind::PoolTimer,
-    Kind::StatementTimeout,
-    Kind::CallTimeout,
-    Kind::JobTimeout,
-    Kind::JobRetry,
-    Kind::Patience,
-    Kind::Retry,
-    Kind::Think,
-    Kind::Candidate,
-    Kind::Expire,
-    Kind::Prune,
-    Kind::Autoscale,
-    Kind::Boot,
-    Kind::Replay,
-    Kind::Window,
-];
+const _: () = assert!(KINDS.len() <= 1 << Event::KIND_BITS, "a kind fits into its event");
 
 impl Kind {
     /// The kind of that number.

@@ -4,11 +4,15 @@
 //! component has its file. The engine knows no files, threads or clock: whoever runs it may look in
 //! through [`Watcher`] now and then, and stop it.
 
+mod answer;
 mod audit;
+mod branch;
 mod cache;
+mod cdn;
 mod client;
 mod database;
 pub mod event;
+mod event_loop;
 mod gate;
 mod link;
 pub mod meter;
@@ -17,13 +21,14 @@ pub mod outcome;
 mod pool;
 mod queue;
 mod recorded;
+mod scaling;
 mod service;
 mod session;
 mod step;
 mod task;
 mod world;
 
-pub use cache::cdn_of;
+pub use cdn::cdn_of;
 pub use meter::{Class, Counter, Part};
 pub use observe::{OperationTally, happened};
 pub use outcome::{

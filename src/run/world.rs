@@ -11,17 +11,19 @@ use crate::model::tape::Draw;
 use crate::stream::{Seed, StreamKey};
 use crate::units::{Duration, Time};
 
-use super::cache::{CacheState, CdnState};
+use super::cache::CacheState;
+use super::cdn::CdnState;
 use super::client::ClientState;
 use super::database::DatabaseState;
 use super::event::Kind;
+use super::event_loop::Worker;
 use super::gate::{GuardState, LimitState};
 use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
 use super::queue::{JobRecord, QueueState};
-use super::service::{Instance, ServiceState, Worker};
+use super::service::{Instance, ServiceState};
 use super::session::SessionState;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 
@@ -126,6 +128,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_services();
         world.build_pools();
         world.build_caches();
+        world.build_cdns();
         world.build_sessions();
         world.start_users();
         world.start_observing();

@@ -1,13 +1,16 @@
 //! What must hold between the parts of a topology. One function per rule, each returning
 //! diagnostics.
 
+use super::cache::{Cache, CacheKind};
 use super::file::Topology;
 use super::flow::Step;
+use super::guard::{Threshold, Watch};
+use super::limit::LimitStore;
 use super::names::{Named, Ref, Reference, Section};
-use super::network::Region;
-use super::service::{LimitStore, Service, Threshold, Watch};
+use super::region::Region;
+use super::service::Service;
+use super::session::SessionStore;
 use super::spec::{Reader, Shape};
-use super::store::{Cache, CacheKind, SessionStore};
 use super::tree::Node;
 use super::{check_connections, check_effect, check_flow, check_held, check_limits, merge};
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};

@@ -1,10 +1,12 @@
 //! What must hold between pools and the databases they connect to.
 
 use super::check::{Cx, Diagnostics, error, find};
+use super::database::Database;
 use super::file::Topology;
 use super::names::{Named, Section};
+use super::pool::Reads;
 use super::service::Service;
-use super::store::{Database, Reads, Session, SessionStore};
+use super::session::{Session, SessionStore};
 use crate::diagnostic::{Diagnostic, Place};
 
 pub(crate) fn replicas(cx: &Cx<'_>) -> Diagnostics {

@@ -1,7 +1,8 @@
 //! What is said but has no effect where it is said.
 
+use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics};
-use super::store::{CacheKind, Eviction, SessionStore};
+use super::session::SessionStore;
 use crate::diagnostic::Diagnostic;
 
 /// Keys of caches and sessions that this kind of cache or store does not look at.

@@ -1,10 +1,13 @@
 //! What must hold within flows. One function per rule, each returning diagnostics.
 
+use super::cache::{Cache, CacheKind};
 use super::check::{Cx, Diagnostics, error, find, names};
 use super::flow::{Flow, Query, Step, steps};
+use super::guard::Watch;
 use super::names::{Ref, Section};
-use super::service::{Service, Watch};
-use super::store::{Cache, CacheKind, Pool, SessionStore};
+use super::pool::Pool;
+use super::service::Service;
+use super::session::SessionStore;
 use crate::diagnostic::Place;
 use crate::units::Ratio;
 

@@ -4,7 +4,7 @@ use super::check::{Cx, Diagnostics, error, find};
 use super::flow::{Flow, SessionUse, Step};
 use super::names::{Named, Placed, Section};
 use super::service::Service;
-use super::store::{Session, SessionStore};
+use super::session::{Session, SessionStore};
 use crate::diagnostic::Place;
 
 /// A request holds so many connections at once.

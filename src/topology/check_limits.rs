@@ -4,9 +4,10 @@ use super::check::{Cx, Diagnostics, error, find};
 use super::dist::Law;
 use super::flow::{Flow, Shard, Step};
 use super::names::Named;
+use super::pool::Reads;
 use super::retry::Retry;
 use super::service::Service;
-use super::store::{Reads, SessionStore};
+use super::session::SessionStore;
 use super::workload::Spike;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::units::{Duration, show_number};
@@ -17,8 +18,8 @@ const LONGEST: Duration = Duration::secs(213 * 86_400);
 const WINDOWS: f64 = 1e6;
 /// Users are numbered with 32 bits, of which one number is nobody.
 const USERS: f64 = (u32::MAX - 1) as f64;
-/// Users that think one by one are events, which carry 28 bits of their number.
-const THINKERS: f64 = ((1 << 28) - 2) as f64;
+/// Users that think one by one are events, which carry 27 bits of their number.
+const THINKERS: f64 = ((1 << 27) - 2) as f64;
 /// Keys of one set.
 const KEYS: f64 = 1e9;
 /// Sizes of what is kept are 32 bits.
@@ -242,7 +243,7 @@ mod tests {
             (&["users.population=4294967295"], &["users.population=2000000000"]),
             (&["users.population=4_000_000_000"], &["users.spike.times=1_000_000"]),
             (&["users.spike.times=3_000_000"], &["users.spike.times=2_000_000"]),
-            (&["users.think=1s", "users.population=268435455"], &["users.think=1s"]),
+            (&["users.think=1s", "users.population=134217727"], &["users.think=1s"]),
             (&["client.addresses=4294967295"], &["client.addresses=4294967294"]),
             (
                 &["client.retry.exponential.attempts=65536"],

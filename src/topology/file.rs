@@ -1,13 +1,22 @@
 //! The whole file.
 
+use super::balancer::Balancer;
+use super::cache::{Cache, Keys};
+use super::cdn::Cdn;
+use super::database::Database;
 use super::flow::{Operation, Step, steps};
+use super::guard::Guard;
 use super::kind::Kind;
+use super::limit::Limit;
 use super::names::{Named, Placed};
-use super::network::{Balancer, Cdn, Expense, Link, Region, Routes};
 use super::objective::Objective;
-use super::service::{Guard, Job, Limit, Queue, Service};
+use super::pool::Pool;
+use super::price::Expense;
+use super::queue::{Job, Queue};
+use super::region::{Link, Region, Routes};
+use super::service::Service;
+use super::session::Session;
 use super::spec::{Reader, Shape, spec};
-use super::store::{Cache, Database, Keys, Pool, Session};
 use super::tree::{Node, Value};
 use super::workload::{Arrivals, Assumption, Client, Run, Users};
 use crate::diagnostic::Diagnostic;

@@ -1,11 +1,14 @@
 //! What users do: operations, and the steps of their flows.
 
+use super::cache::{Cache, Keys};
+use super::cdn::Cdn;
 use super::dist::Dist;
 use super::names::{Placed, Ref};
-use super::network::Cdn;
-use super::service::{Job, Service};
+use super::pool::Pool;
+use super::queue::Job;
+use super::service::Service;
+use super::session::Session;
 use super::spec::spec;
-use super::store::{Cache, Keys, Pool, Session};
 use crate::units::{Bytes, Duration, Ratio};
 
 /// Steps in order, each with its place.

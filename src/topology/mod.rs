@@ -16,55 +16,63 @@
 //! assert!(loaded.defaults.iter().any(|it| it.path == "service.web.backlog" && it.value == "511"));
 //! ```
 
+mod balancer;
+mod cache;
+mod cdn;
 mod check;
 mod check_connections;
 mod check_effect;
 mod check_flow;
 mod check_held;
 mod check_limits;
+mod database;
 mod dist;
 mod file;
 mod flow;
+mod guard;
 mod kind;
+mod limit;
 mod merge;
 mod names;
-mod network;
 mod objective;
+mod pool;
+mod price;
+mod queue;
+mod region;
 mod retry;
 mod schema;
 mod service;
+mod session;
 mod shape;
 mod spec;
-mod store;
 mod tree;
 mod workload;
 
+pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
+pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
+pub use cdn::Cdn;
+pub use database::{Contention, Database, DatabaseDriver, ShardBy};
 pub use dist::{Dist, Law, Measure};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
     Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
     SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
+pub use guard::{Applies, FailMode, Guard, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
+pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
 pub use merge::ReadText;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
-pub use network::{
-    BalanceBy, Balancer, Carried, Cdn, Expense, FirstChoice, Line, Link, Loss, Policy, Price,
-    Region, Route, Routes, Sticky, UsagePrice,
-};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
+pub use pool::{OnError, Pool, PoolDriver, Reads};
+pub use price::{Expense, Price, UsagePrice};
+pub use queue::{Backoff, Discipline, Job, Queue};
+pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
-pub use service::{
-    Applies, Autoscale, Backoff, Discipline, FailMode, Guard, Job, Limit, LimitPer, LimitStore,
-    Middleware, Queue, Respond, Runtime, ScaleMetric, Service, SharedCounters, Threshold, Watch,
-};
+pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
+pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
-pub use store::{
-    Cache, CacheKind, Contention, Database, DatabaseDriver, Eviction, Growth, Jwt, KeyBy, Keys,
-    OnError, OwnPool, Pool, PoolDriver, Popularity, PostgresSessions, Reads, RedisSessions,
-    Session, SessionStore, ShardBy, Zipf,
-};
 pub use tree::{Key, Node, Value};
 pub use workload::{
     Arrivals, Assumption, Client, Fill, Process, RateStage, Run, Sinusoid, Spike, Start, UserStage,

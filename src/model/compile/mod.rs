@@ -2,9 +2,16 @@
 //!
 //! Compiling cannot fail: what could be wrong has been said by `topology::load`.
 
-mod components;
+mod caches;
+mod databases;
 mod flow;
+mod gates;
+mod network;
+mod pools;
 mod prices;
+mod queues;
+mod services;
+mod sessions;
 mod workload;
 
 use super::ids::*;

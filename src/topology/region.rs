@@ -1,14 +1,13 @@
-//! What lies between users and services: regions, routes, links, balancers, CDNs.
+//! Places and what lies between them: regions, routes, links.
 
 use super::dist::Dist;
 use super::kind::Kind;
 use super::names::{Address, Named, Ref, Scope, Section};
-use super::service::Service;
+use super::price::UsagePrice;
 use super::spec::{Reader, Shape, spec};
-use super::store::Keys;
 use super::tree::Node;
 use crate::diagnostic::{Diagnostic, Place};
-use crate::units::{Bandwidth, Duration, Money, Ratio};
+use crate::units::{Bandwidth, Duration, Ratio};
 
 spec! {
     /// A place on earth: users live in it, components stand in it.
@@ -104,7 +103,6 @@ pub struct Carried;
 impl Scope for Carried {
     const SECTIONS: &'static [Section] = &[Section::Service, Section::Region];
 }
-
 spec! {
     /// A network path of limited bandwidth, shared equally by the transfers on it.
     component Link {
@@ -127,112 +125,5 @@ spec! {
         share: Ratio = "\"1%\"" from "assumed: mild congestion";
         /// How long a retransmission takes.
         delay: Duration = "\"200ms\"" from "Linux TCP (minimum retransmission timeout 200 ms)";
-    }
-}
-spec! {
-    /// A load balancer in front of a service: it chooses the instance that serves each request.
-    component Balancer {
-        /// The service it stands in front of.
-        service: Ref<Service>;
-        /// How it chooses.
-        policy: Policy = "\"round-robin\"" from "AWS Application Load Balancer";
-        /// Delay of passing through it, one way.
-        hop: Dist = "\"0.25ms\"" from "assumed: one hop within a zone";
-        /// What is hashed or stuck to, for the policies that do.
-        by: BalanceBy = "\"user\"" from "assumed: a cookie";
-        /// What it costs.
-        price: Option<UsagePrice>;
-    }
-}
-spec! {
-    /// How a balancer chooses among instances; an instance hands to its workers in turn.
-    choice Policy {
-        /// Each in turn.
-        RoundRobin = "round-robin";
-        /// Any, at random.
-        Random = "random";
-        /// The one with the fewest requests in flight.
-        LeastOutstanding = "least-outstanding";
-        /// The better of a few chosen at random.
-        TwoChoices = "two-choices";
-        /// The one that a ring of hashes assigns.
-        ConsistentHash = "consistent-hash";
-        /// The one that served the same user before; for a new user, as `then` says.
-        Sticky(Sticky) = "sticky";
-    }
-}
-spec! {
-    /// The instance that served the same user before.
-    table Sticky {
-        /// How a new user is placed.
-        then: FirstChoice = "\"round-robin\"" from "AWS Application Load Balancer";
-    }
-}
-spec! {
-    /// How a sticky balancer places a new user.
-    choice FirstChoice {
-        /// Each instance in turn.
-        RoundRobin = "round-robin";
-        /// Any, at random.
-        Random = "random";
-        /// The one with the fewest requests in flight.
-        LeastOutstanding = "least-outstanding";
-    }
-}
-spec! {
-    /// What a balancer hashes or sticks to.
-    choice BalanceBy {
-        /// The user (a cookie).
-        User = "user";
-        /// The client's address.
-        Address = "address";
-    }
-}
-spec! {
-    /// A content delivery network: caches near the users, in front of operations.
-    component Cdn {
-        /// The keys it caches.
-        keys: Ref<Keys>;
-        /// How long an answer stays fresh.
-        ttl: Duration = "\"1day\"" from "Amazon CloudFront (default TTL 86,400 s)", positive;
-        /// How many independent caches the users are spread over.
-        pops: u32 = "1" from "assumed: one shared cache", positive;
-        /// Round trip of a user to the nearest cache.
-        edge_rtt: Dist = "\"20ms\"" from "assumed: a cache in the user's country";
-        /// Whether simultaneous misses of one key make a single request to the origin.
-        collapse: bool = "true" from "Amazon CloudFront (collapses simultaneous requests)";
-        /// What it costs.
-        price: Option<UsagePrice>;
-    }
-}
-spec! {
-    /// A fixed price.
-    table Price (short "monthly") {
-        /// Price of one unit a month.
-        monthly: Money;
-        /// Where the price is stated.
-        source: Option<String>;
-    }
-}
-spec! {
-    /// A price by the month, by data and by requests; what is not said is free.
-    table UsagePrice (short "monthly") {
-        /// Price of it a month, whatever its use.
-        monthly: Option<Money>;
-        /// Price of a gigabyte that it carries.
-        per_gb: Option<Money>;
-        /// Price of a million requests that it serves.
-        per_million: Option<Money>;
-        /// Where the price is stated.
-        source: Option<String>;
-    }
-}
-spec! {
-    /// A further cost, for what is not simulated.
-    table Expense {
-        /// Price a month.
-        monthly: Money;
-        /// What it is for.
-        what: String;
     }
 }

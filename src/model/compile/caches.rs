@@ -1,0 +1,92 @@
+//! Caches and the keys in them.
+
+use super::{Compiler, find};
+use crate::component::cache::{CacheConfig, Eviction};
+use crate::kernel::Dense;
+use crate::model::ids::*;
+use crate::model::{Cache, Keys};
+use crate::topology;
+use crate::topology::Named;
+use crate::variate::{KeySampler, Law, Popularity};
+
+impl Compiler<'_> {
+    pub(super) fn caches(&mut self) -> Dense<CacheId, Cache> {
+        let topology = self.topology;
+        let mut all = Dense::default();
+        for cache in &topology.caches {
+            let spec = &cache.spec;
+            let in_process = spec.kind == topology::CacheKind::Memory;
+            let service = spec.service.as_ref().filter(|_| in_process);
+            let eviction = match (&spec.eviction, in_process) {
+                (Some(eviction), _) => eviction_of(eviction),
+                (None, true) => Eviction::Lru,
+                (None, false) => Eviction::NoEviction,
+            };
+            let nodes = if in_process { 1 } else { spec.nodes };
+            all.push(Cache {
+                name: cache.name.clone(),
+                station: self.station(&format!("cache.{}", cache.name)),
+                service: service.map(|service| find(&topology.services, &service.name)),
+                region: self.region(&spec.region),
+                nodes,
+                store: CacheConfig {
+                    memory: spec.memory.map(|bytes| bytes.0 as u64),
+                    overhead_bytes: spec.overhead.0 as u32,
+                    eviction,
+                    samples: spec.samples,
+                    max_entries: spec.max_entries.map(|most| most.min(u64::from(u32::MAX)) as u32),
+                },
+                keysets: Vec::new(),
+                command: self.cache_command(spec),
+                rtt: self.law(&spec.rtt),
+                expire_cycle: spec.expire_cycle && !in_process,
+                traffic: Vec::new(),
+            });
+        }
+        all
+    }
+
+    /// CPU time of a command: on the node of a server, on the worker for memory.
+    pub(super) fn cache_command(&mut self, spec: &topology::Cache) -> LawId {
+        let usual_s = match spec.kind {
+            topology::CacheKind::Redis => 20e-6,
+            topology::CacheKind::Memory => 1e-6,
+        };
+        match &spec.command {
+            Some(said) => self.law(said),
+            None => self.add_law(Law::Constant(usual_s)),
+        }
+    }
+
+    pub(super) fn keys(&self) -> Dense<KeysId, Keys> {
+        let one = |keys: &Named<topology::Keys>| {
+            let spec = &keys.spec;
+            let count = spec.count.min(u64::from(u32::MAX)) as u32;
+            let popularity = match &spec.popularity {
+                topology::Popularity::Uniform => Popularity::Uniform,
+                topology::Popularity::Zipf(zipf) => Popularity::Zipf { exponent: zipf.exponent },
+            };
+            Keys {
+                name: keys.name.clone(),
+                count,
+                sampler: (spec.by == topology::KeyBy::Popularity)
+                    .then(|| KeySampler::new(count, popularity)),
+                given: None,
+                size_bytes: spec.size.0 as u32,
+            }
+        };
+        self.topology.keys.iter().map(one).collect()
+    }
+}
+
+fn eviction_of(written: &topology::Eviction) -> Eviction {
+    match written {
+        topology::Eviction::NoEviction => Eviction::NoEviction,
+        topology::Eviction::AllkeysLru => Eviction::AllKeysLru,
+        topology::Eviction::VolatileLru => Eviction::VolatileLru,
+        topology::Eviction::AllkeysRandom => Eviction::AllKeysRandom,
+        topology::Eviction::VolatileTtl => Eviction::VolatileTtl,
+        topology::Eviction::Lru => Eviction::Lru,
+        topology::Eviction::Fifo => Eviction::Fifo,
+    }
+}

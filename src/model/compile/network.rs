@@ -1,0 +1,103 @@
+//! Regions, routes, links, content delivery networks.
+
+use super::workload::NO_TIME;
+use super::{Compiler, find, optional};
+use crate::component::cache::{CacheConfig, Eviction};
+use crate::kernel::Dense;
+use crate::model::ids::*;
+use crate::model::{Cdn, Link, Region};
+use crate::topology;
+use crate::topology::{Named, Section};
+
+impl Compiler<'_> {
+    pub(super) fn regions(&mut self) -> Dense<RegionId, Region> {
+        let topology = self.topology;
+        if topology.regions.is_empty() {
+            return Dense::new(vec![Region { name: "here".into(), access: NO_TIME }]);
+        }
+        let one = |region: &Named<topology::Region>| Region {
+            name: region.name.clone(),
+            access: self.law(&region.spec.rtt),
+        };
+        topology.regions.iter().map(one).collect()
+    }
+
+    pub(super) fn routes(&mut self) -> Vec<LawId> {
+        let topology = self.topology;
+        let count = topology.regions.len().max(1);
+        let mut routes = vec![NO_TIME; count * count];
+        for (from, a) in topology.regions.iter().enumerate() {
+            for (to, b) in topology.regions.iter().enumerate() {
+                if let Some(route) =
+                    topology.routes.between(&a.name, &b.name).filter(|_| from != to)
+                {
+                    routes[from * count + to] = self.law(&route.rtt);
+                }
+            }
+        }
+        routes
+    }
+
+    /// Shares of users by region; where none is said, all live in the first.
+    pub(super) fn home_shares(&self) -> Vec<f64> {
+        let regions = self.topology.regions.iter();
+        let mut shares: Vec<f64> =
+            regions.map(|region| region.spec.users.map_or(0.0, |share| share.0)).collect();
+        if shares.is_empty() {
+            shares.push(1.0);
+        } else if shares.iter().sum::<f64>() == 0.0 {
+            shares[0] = 1.0;
+        }
+        shares
+    }
+
+    pub(super) fn links(&self) -> Dense<LinkId, Link> {
+        let one = |link: &Named<topology::Link>| Link {
+            station: self.station(&format!("link.{}", link.name)),
+            bandwidth: link.spec.bandwidth,
+            loss: link.spec.loss.as_ref().map(|loss| (loss.above.0, loss.share.0, loss.delay)),
+        };
+        self.topology.links.iter().map(one).collect()
+    }
+
+    /// The link that a service's answers go out through: its own, or its region's.
+    pub(super) fn link_of(&self, service: &Named<topology::Service>) -> Option<LinkId> {
+        let links = &self.topology.links;
+        let carries = |section: Section, name: &str| {
+            links.iter().position(|link| {
+                link.spec.carries.section == section && link.spec.carries.name == name
+            })
+        };
+        let region = self.region(&service.spec.region);
+        let region = self.topology.regions.get(region.0 as usize).map(|region| region.name.clone());
+        carries(Section::Service, &service.name)
+            .or_else(|| carries(Section::Region, &region.unwrap_or_default()))
+            .map(|index| LinkId(index as u32))
+    }
+
+    pub(super) fn cdns(&mut self) -> Dense<CdnId, Cdn> {
+        let topology = self.topology;
+        let mut all = Dense::default();
+        for cdn in &topology.cdns {
+            let spec = &cdn.spec;
+            all.push(Cdn {
+                name: cdn.name.clone(),
+                station: self.station(&format!("cdn.{}", cdn.name)),
+                keys: find(&topology.keys, &spec.keys.name),
+                pops: spec.pops,
+                ttl: optional(Some(spec.ttl)),
+                edge: self.law(&spec.edge_rtt),
+                collapse: spec.collapse,
+                store: CacheConfig {
+                    memory: None,
+                    overhead_bytes: 0,
+                    eviction: Eviction::NoEviction,
+                    samples: 5,
+                    max_entries: None,
+                },
+                rate_per_s: 0.0,
+            });
+        }
+        all
+    }
+}

@@ -1,0 +1,67 @@
+//! Session stores.
+
+use super::{Compiler, find, named};
+use crate::component::session_table::QueryLaw;
+use crate::kernel::Dense;
+use crate::model::ids::*;
+use crate::model::{Prune, Session};
+use crate::topology;
+use crate::topology::Named;
+
+impl Compiler<'_> {
+    pub(super) fn sessions(&self) -> Dense<SessionId, Session> {
+        let topology = self.topology;
+        let one = |session: &Named<topology::Session>| {
+            let spec = &session.spec;
+            let (growth, prune) = match &spec.store {
+                topology::SessionStore::Postgres(store) => {
+                    let growth = store.growth.as_ref().map(|growth| QueryLaw {
+                        rows_at: growth.rows,
+                        times: growth.times,
+                        power: growth.power,
+                    });
+                    (growth, Some(self.prune(store)))
+                }
+                _ => (None, None),
+            };
+            Session {
+                name: session.name.clone(),
+                station: self.station(&format!("session.{}", session.name)),
+                ttl: spec.ttl,
+                touch: spec.touch,
+                size_bytes: spec.size.0 as u32,
+                guests: spec.guests.0,
+                save_uninitialized: spec.save_uninitialized,
+                memory: self.session_memory(spec),
+                growth,
+                prune,
+                warm: 0,
+            }
+        };
+        topology.sessions.iter().map(one).collect()
+    }
+
+    fn prune(&self, store: &topology::PostgresSessions) -> Prune {
+        let database = match (&store.own, &store.pool) {
+            (Some(own), _) => &own.database.name,
+            (None, pool) => {
+                let pool = pool.as_ref().expect("checked: a pool, or one of its own");
+                &named(&self.topology.pools, &pool.name).spec.database.name
+            }
+        };
+        Prune {
+            interval: store.prune,
+            row: store.prune_row,
+            database: find(&self.topology.databases, database),
+        }
+    }
+
+    /// The Redis that sessions share with cached values, and how much all its nodes may hold.
+    fn session_memory(&self, spec: &topology::Session) -> Option<(CacheId, u64)> {
+        let topology::SessionStore::Redis(store) = &spec.store else { return None };
+        let cache = named(&self.topology.caches, &store.cache.name);
+        let memory = cache.spec.memory?;
+        let all = memory.0 as u64 * u64::from(cache.spec.nodes);
+        Some((find(&self.topology.caches, &store.cache.name), all))
+    }
+}

@@ -1,0 +1,19 @@
+//! The parts of a deployment as the model knows them: one type for each section of the file.
+
+mod network;
+mod service;
+mod pool;
+mod database;
+mod cache;
+mod session;
+mod gate;
+mod queue;
+
+pub use cache::{Cache, Keys};
+pub use database::Database;
+pub use gate::{Guard, Limit, Per, Watch};
+pub use network::{Cdn, Link, Region};
+pub use pool::Pool;
+pub use queue::{Job, Queue};
+pub use service::{Affinity, Scaling, Service};
+pub use session::{Prune, Session};

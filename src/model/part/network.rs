@@ -1,0 +1,48 @@
+//! What lies between users and services.
+
+use crate::component::cache;
+use crate::model::ids::*;
+use crate::units::{Bandwidth, Duration};
+
+/// A region.
+#[derive(Clone, Debug)]
+pub struct Region {
+    /// Its name.
+    pub name: String,
+    /// Round trip between its users and its services.
+    pub access: LawId,
+}
+
+/// A link whose bandwidth is shared equally by the transfers on it.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// As measured.
+    pub station: StationId,
+    /// Its bandwidth.
+    pub bandwidth: Bandwidth,
+    /// Packet loss above a utilisation: (threshold, share of transfers hit, delay of each hit).
+    pub loss: Option<(f64, f64, Duration)>,
+}
+
+/// A content delivery network.
+#[derive(Clone, Debug)]
+pub struct Cdn {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// What it caches.
+    pub keys: KeysId,
+    /// Points of presence, each with its own cache.
+    pub pops: u32,
+    /// Time to live of an object.
+    pub ttl: Option<Duration>,
+    /// Round trip between a user and the edge.
+    pub edge: LawId,
+    /// Simultaneous misses of one key wait for one answer.
+    pub collapse: bool,
+    /// The entry store of each point of presence.
+    pub store: cache::CacheConfig,
+    /// How often it is asked (1/s): for warm starts.
+    pub rate_per_s: f64,
+}

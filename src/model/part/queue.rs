@@ -1,0 +1,43 @@
+//! Queues and jobs.
+
+use crate::component::job_queue;
+use crate::model::ids::*;
+use crate::units::Duration;
+
+/// A job queue and its worker processes.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// Worker processes.
+    pub processes: u32,
+    /// Jobs at once per process.
+    pub concurrency: u32,
+    /// Cores per process.
+    pub cores: f64,
+    /// Number of its first process among all processes of all queues.
+    pub first_process: u32,
+}
+
+/// A kind of job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its name.
+    pub name: String,
+    /// Where it waits.
+    pub queue: QueueId,
+    /// How long it takes with a core to itself.
+    pub work: LawId,
+    /// Share of that which is CPU in its process.
+    pub cpu_share: f64,
+    /// The promise rejects after this; the handler goes on.
+    pub timeout: Option<Duration>,
+    /// Attempts in all, and the delays between them.
+    pub retry: job_queue::RetryRule,
+    /// 1 is served first; 0 has none.
+    pub priority: u32,
+    /// Chance that an attempt fails.
+    pub fail: f64,
+}

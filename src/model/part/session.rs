@@ -1,0 +1,43 @@
+//! Session stores.
+
+use crate::component::session_table;
+use crate::model::ids::*;
+use crate::units::Duration;
+
+/// Where sessions are kept.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// Time to live.
+    pub ttl: Duration,
+    /// Unchanged sessions are touched at the end of a request.
+    pub touch: bool,
+    /// Size of a row or value (bytes).
+    pub size_bytes: u32,
+    /// Share of requests that come without a session and keep none.
+    pub guests: f64,
+    /// A session is saved for guests too (express-session's `saveUninitialized`).
+    pub save_uninitialized: bool,
+    /// The Redis memory that its values live in: the cache, and how much it may hold (bytes).
+    pub memory: Option<(CacheId, u64)>,
+    /// How its queries slow down as it grows.
+    pub growth: Option<session_table::QueryLaw>,
+    /// The prune that deletes expired rows, of a table in a database.
+    pub prune: Option<Prune>,
+    /// Live sessions at the start.
+    pub warm: u64,
+}
+
+/// The prune that deletes the expired rows of a session table.
+#[derive(Clone, Copy, Debug)]
+pub struct Prune {
+    /// Mean interval.
+    pub interval: Duration,
+    /// CPU of the database server for each row.
+    pub row: Duration,
+    /// Where the table is.
+    pub database: DatabaseId,
+}

@@ -1,0 +1,181 @@
+//! Branches and calls: tasks that another task waits for.
+
+use super::event::Kind;
+use super::meter::Part;
+use super::task::{NONE, OK, Role, State, Task};
+use super::world::World;
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::tape::{DrawId, Op, Pc, TtlId};
+use crate::units::{Duration, Time};
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Starts branches side by side on the same worker; they run before other callbacks do.
+    pub(super) fn fork(&mut self, task: u32, first: u32, count: u32) {
+        let record = self.tasks[task];
+        self.await_children(task, count as u16);
+        for branch in (0..count).rev() {
+            let entry = self.model.forks[(first + branch) as usize];
+            let stream = record.stream.numbered(u64::from(branch));
+            self.start_branch(task, entry, branch as u16, stream);
+        }
+    }
+
+    /// Starts one branch a shard.
+    pub(super) fn scatter(&mut self, task: u32, pool: crate::model::ids::PoolId, entry: Pc) {
+        let shards = self.model.databases[self.model.pools[pool].database].shards;
+        let stream = self.tasks[task].stream;
+        self.await_children(task, shards as u16);
+        for shard in (0..shards).rev() {
+            self.start_branch(task, entry, shard as u16, stream.numbered(u64::from(shard)));
+        }
+    }
+
+    fn await_children(&mut self, task: u32, children: u16) {
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Forked, self.now);
+        // An earlier call's timer must not take this wait for its own.
+        record.deadline = Time::NEVER;
+        record.pending = children;
+        record.pc.0 += 1;
+    }
+
+    fn start_branch(
+        &mut self,
+        owner: u32,
+        entry: Pc,
+        branch: u16,
+        stream: crate::stream::StreamKey,
+    ) {
+        let record = self.tasks[owner];
+        let child = self.child(owner, Role::Branch, entry, branch, stream);
+        let station = self.station_of_worker(record.worker);
+        let state = &mut self.tasks[child];
+        (state.worker, state.state, state.since) = (record.worker, State::Ready, self.now);
+        self.workers[record.worker as usize].ready.push_front(child);
+        self.meters[station].enter(self.now);
+    }
+
+    /// A new task that its owner waits for.
+    fn child(
+        &mut self,
+        owner: u32,
+        role: Role,
+        entry: Pc,
+        branch: u16,
+        stream: crate::stream::StreamKey,
+    ) -> u32 {
+        let record = self.tasks[owner];
+        let row = if record.row == NONE { NONE } else { self.attribution.open() };
+        self.new_task(Task {
+            stream,
+            since: self.now,
+            deadline: Time::NEVER,
+            pc: entry,
+            owner,
+            owner_epoch: record.epoch,
+            ordinal: record.ordinal,
+            worker: NONE,
+            user: record.user,
+            row,
+            branch,
+            role,
+            state: State::Away,
+            status: OK,
+            parked: OK,
+            ..Task::default()
+        })
+    }
+
+    /// Calls another service.
+    pub(super) fn call(&mut self, task: u32, entry: Pc, timeout: TtlId, draw: DrawId) {
+        let stream = self.tasks[task].stream.numbered(u64::from(draw.0));
+        let child = self.child(task, Role::Call, entry, 0, stream);
+        self.await_children(task, 1);
+        if let Some(limit) = self.model.span(timeout) {
+            self.tasks[task].deadline = self.now + limit;
+            self.at_task(self.now + limit, Kind::CallTimeout, task);
+        }
+        let way = self.way_between(task, child);
+        self.travel(child, way);
+        self.at_task(self.now + way, Kind::Land, child);
+    }
+
+    /// One way between a caller and the service that it calls.
+    pub(super) fn way_between(&self, caller: u32, call: u32) -> Duration {
+        let record = &self.tasks[call];
+        let from = self.service_of_worker(self.tasks[caller].worker);
+        let to = match self.model.tape[record.pc.0 as usize] {
+            Op::Enter { service, .. } => service,
+            _ => self.service_of_worker(record.worker),
+        };
+        let services = &self.model.services;
+        let route = self.model.route(services[from].region, services[to].region);
+        self.model.draw_law(route, record.stream, 0xca11).half()
+    }
+
+    /// A called service's answer reaches its caller, who may have given up.
+    pub fn returned(&mut self, task: u32) {
+        self.child_over(task);
+    }
+
+    /// A call takes too long: the caller fails, the call goes on for nobody.
+    pub(super) fn call_timeout(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        if record.state != State::Forked {
+            return;
+        }
+        record.epoch = self.client.next_epoch(task);
+        record.deadline = Time::NEVER;
+        let (since, call) = (record.since, Pc(record.pc.0 - 1));
+        if let Op::Call { entry, .. } = self.model.tape[call.0 as usize]
+            && let Op::Enter { service, .. } = self.model.tape[entry.0 as usize]
+        {
+            // Whatever the call has done, its caller has waited for that service.
+            let station = self.model.services[service].station;
+            self.spend(task, station, Part::Wait, self.now.since(since));
+        }
+        self.resume_failed(task, Failure::UpstreamTimeout);
+    }
+
+    /// A branch or call is over: its owner goes on when it was the last, or fails with the first
+    /// that failed.
+    pub fn child_over(&mut self, child: u32) {
+        let record = self.tasks[child];
+        let waits = self.awaits(record.owner, record.owner_epoch)
+            && self.tasks[record.owner].ordinal == record.ordinal;
+        if !waits {
+            return self.end_task(child);
+        }
+        let owner = record.owner;
+        let parent = self.tasks[owner];
+        let last = parent.pending == 1 || record.status != OK;
+        if last && record.row != NONE && parent.row != NONE {
+            self.attribution.fold(record.row, parent.row);
+        }
+        self.end_task(child);
+        self.tasks[owner].pending -= 1;
+        if record.status != OK {
+            // The others go on for nobody, as with Promise.all.
+            self.tasks[owner].epoch = self.client.next_epoch(owner);
+            let why = match record.role {
+                Role::Call => Failure::UpstreamError,
+                _ => Failure::ALL[record.status as usize],
+            };
+            self.tasks[owner].deadline = Time::NEVER;
+            return self.resume_failed(owner, why);
+        }
+        if last {
+            self.tasks[owner].deadline = Time::NEVER;
+            match record.role {
+                Role::Branch => self.go_on_within(owner),
+                _ => self.resume(owner),
+            }
+        }
+    }
+
+    /// A task goes on within the running callback of its own process.
+    pub fn go_on_within(&mut self, task: u32) {
+        self.microtasks.push_back(task);
+    }
+}

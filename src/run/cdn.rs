@@ -1,0 +1,161 @@
+//! The edges of content delivery networks.
+
+use super::cache::ttl_of;
+use super::event::Kind;
+use super::meter::Counter;
+use super::task::{OK, State, Task, flag};
+use super::world::World;
+use crate::component::cache::{
+    CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight,
+};
+use crate::kernel::PendingEvents;
+use crate::model;
+use crate::model::ids::CdnId;
+use crate::model::tape::{Op, Pc};
+use crate::units::{Duration, Time};
+
+/// A content delivery network while it runs.
+pub struct CdnState {
+    pops: Vec<CacheStore>,
+    flights: SingleFlight<u32>,
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Edges in the state that the run starts from.
+    pub fn build_cdns(&mut self) {
+        for (_, spec) in self.model.cdns.enumerate() {
+            let pops = (0..spec.pops).map(|pop| self.new_edge(spec, pop)).collect();
+            self.cdns.push(CdnState { pops, flights: SingleFlight::new() });
+        }
+    }
+
+    fn new_edge(&self, spec: &model::Cdn, pop: u32) -> CacheStore {
+        let keys = &self.model.keys[spec.keys];
+        let keyset = KeysetConfig { count: keys.count, size_bytes: u64::from(keys.size_bytes) };
+        let mut store = CacheStore::new(spec.store, &[keyset]);
+        if self.model.plan.warm_caches {
+            let traffic = KeysetTraffic {
+                rate_per_s: spec.rate_per_s / f64::from(spec.pops),
+                ttl: ttl_of(spec.ttl),
+            };
+            let mut draws = self.key.named("cdn").named(&spec.name).draw(u64::from(pop));
+            let probability = |key: Key| match &keys.sampler {
+                Some(sampler) => sampler.probability(key.rank),
+                None => 1.0 / f64::from(keys.count),
+            };
+            store.warm(Time::ZERO, &[traffic], probability, &mut || draws.next_u64());
+        }
+        store
+    }
+
+    /// A request reaches a CDN's edge: answered there, sent on to the service, or made to wait for
+    /// an answer that is under way already.
+    pub fn edge(&mut self, task: u32) {
+        if self.tasks[task].has(flag::EDGE_MISS) {
+            return self.answer_passes_edge(task);
+        }
+        let Op::Edge { cdn, key, hit } = self.op_at(task) else {
+            unreachable!("a task reaches an edge where its tape says so")
+        };
+        let spec = &self.model.cdns[cdn];
+        let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
+        let pop = self.tasks[task].user % spec.pops;
+        self.count(spec.station, Counter::Arrivals);
+        if self.cdns[cdn].pops[pop as usize].get(self.now, key) == Lookup::Hit {
+            self.count(spec.station, Counter::Hits);
+            self.tasks[task].pc = hit;
+            return self.advance_away(task);
+        }
+        self.count(spec.station, Counter::Misses);
+        if spec.collapse && self.cdns[cdn].flights.begin(pop, key, task) == Flight::Join {
+            self.count(spec.station, Counter::Joined);
+            let record = &mut self.tasks[task];
+            (record.state, record.since) = (State::Joined, self.now);
+            return;
+        }
+        let edge = self.way_to_edge(task, cdn);
+        let record = &mut self.tasks[task];
+        record.flags |= flag::EDGE_MISS;
+        record.pc.0 += 1;
+        let Op::Enter { service, .. } = self.op_at(task) else {
+            unreachable!("behind an edge stands a service")
+        };
+        // The edge lies on the user's way to the service.
+        let whole = self.way_to_user(task, self.model.services[service].region);
+        let rest = Duration(whole.0.saturating_sub(edge.0));
+        self.travel(task, rest);
+        self.tasks[task].since = self.now;
+        self.at_task(self.now + rest, Kind::Land, task);
+    }
+
+    /// One way between a user and the edge of a CDN.
+    pub fn way_to_edge(&self, task: u32, cdn: CdnId) -> Duration {
+        self.model.draw_law(self.model.cdns[cdn].edge, self.tasks[task].stream, 0xed6e).half()
+    }
+
+    /// The CDN in front of the operation that an attempt is at.
+    pub fn cdn_of_operation(&self, attempt: &Task) -> Option<CdnId> {
+        let operation = model::ids::OperationId(u32::from(attempt.branch));
+        cdn_of(&self.model.tape, self.model.operations[operation].entry)
+    }
+
+    /// An answer passes its CDN's edge on the way to the user.
+    fn answer_passes_edge(&mut self, task: u32) {
+        let cdn = self.cdn_of_operation(&self.tasks[task]).expect("it has missed at its edge");
+        self.fill_edge(task);
+        self.tasks[task].flags &= !flag::EDGE_MISS;
+        let way = self.way_to_edge(task, cdn);
+        self.travel(task, way);
+        self.at_task(self.now + way, Kind::Respond, task);
+    }
+
+    /// The edge keeps an answer, and answers all who waited for it there.
+    fn fill_edge(&mut self, task: u32) {
+        let record = self.tasks[task];
+        let operation = model::ids::OperationId(u32::from(record.branch));
+        let entry = self.model.operations[operation].entry;
+        let Op::Edge { cdn, key, hit } = self.model.tape[entry.0 as usize] else {
+            unreachable!("only operations behind a CDN miss at its edge")
+        };
+        let spec = &self.model.cdns[cdn];
+        let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
+        let pop = record.user % spec.pops;
+        if record.status == OK {
+            let mut draws = record.stream.draw(0xed6e_f111);
+            let store = &mut self.cdns[cdn].pops[pop as usize];
+            store.set(self.now, key, ttl_of(spec.ttl), &mut || draws.next_u64());
+            self.count(spec.station, Counter::Writes);
+        }
+        if !spec.collapse {
+            return;
+        }
+        let mut joined = Vec::new();
+        self.cdns[cdn].flights.finish(pop, key, |other| joined.push(other));
+        for other in joined {
+            self.joined(other, spec.station);
+            let waiter = &mut self.tasks[other];
+            (waiter.pc, waiter.status) = (hit, record.status);
+            self.advance_away(other);
+        }
+    }
+
+    /// Sends an answer to the user from an edge, or from a balancer that has nobody to ask.
+    pub fn answer_from_edge(&mut self, task: u32) {
+        if let Op::Enter { service, .. } = self.op_at(task) {
+            return self.send_home(task, self.model.services[service].region, self.now);
+        }
+        let cdn = self.cdn_of_operation(&self.tasks[task]);
+        let way = self.way_to_edge(task, cdn.expect("outside of services only edges answer"));
+        self.travel(task, way);
+        self.tasks[task].state = State::Away;
+        self.at_task(self.now + way, Kind::Respond, task);
+    }
+}
+
+/// The CDN that an operation's flow begins at, if it does.
+pub fn cdn_of(tape: &[Op], entry: Pc) -> Option<CdnId> {
+    match tape[entry.0 as usize] {
+        Op::Edge { cdn, .. } => Some(cdn),
+        _ => None,
+    }
+}

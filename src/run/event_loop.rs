@@ -1,0 +1,238 @@
+//! Event loops: callbacks run to completion, and the thread pools beside them.
+//!
+//! Callbacks wait first come first served, and one runs until it awaits something. Whatever completes
+//! outside (an answer, a connection, a timer) makes a callback ready; it goes on only when the loop is
+//! free. What a callback hands to another request of the same process, such as a connection it
+//! releases, goes on within the same callback, as `process.nextTick` does (Node.js 20, libuv).
+
+use super::event::Kind;
+use super::meter::{Counter, MILLI, Part};
+use super::task::{NONE, State};
+use super::world::World;
+use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::model::tape::{Draw, Op, Pc};
+use crate::units::{Duration, Time};
+use std::collections::VecDeque;
+
+/// An event loop with its thread pool.
+pub struct Worker {
+    /// Its instance.
+    pub instance: u32,
+    /// The task whose callback runs; [`NONE`] when the loop polls.
+    pub running: u32,
+    /// Callbacks that are ready, in order.
+    pub ready: VecDeque<u32>,
+    /// Requests that it has accepted and not finished.
+    pub open: u32,
+    /// Threads at work.
+    pub threads_busy: u32,
+    /// Tasks that wait for a thread.
+    pub thread_queue: VecDeque<u32>,
+    /// Computation so far (ticks).
+    pub busy_ticks: u64,
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Something that the task waited for outside its process is done: its callback is ready.
+    pub fn resume(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        if worker == NONE {
+            return self.advance_away(task);
+        }
+        let state = &mut self.workers[worker as usize];
+        let station = self.model.services[self.instances[state.instance as usize].service].station;
+        if state.running == NONE {
+            state.running = task;
+            self.meters[station].pass();
+            return self.run_loop(worker);
+        }
+        state.ready.push_back(task);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Ready, self.now);
+        self.meters[station].enter(self.now);
+    }
+
+    /// Runs callbacks of a worker, the one that has the loop first, until one computes or none is
+    /// ready.
+    pub fn run_loop(&mut self, worker: u32) {
+        loop {
+            let task = self.workers[worker as usize].running;
+            let computes = self.advance(task);
+            self.inserted = 0;
+            while let Some(other) = self.microtasks.pop_front() {
+                self.advance(other);
+            }
+            if computes {
+                return;
+            }
+            let state = &mut self.workers[worker as usize];
+            let Some(next) = state.ready.pop_front() else {
+                state.running = NONE;
+                return;
+            };
+            state.running = next;
+            let service = self.instances[state.instance as usize].service;
+            self.leave(next, self.model.services[service].station);
+        }
+    }
+
+    /// A running callback computes. Says whether it has the loop; a task that goes on within
+    /// another's callback must wait, first in line.
+    pub fn compute(&mut self, task: u32, work: Draw) -> bool {
+        let worker = self.tasks[task].worker;
+        let state = &mut self.workers[worker as usize];
+        let index = state.instance;
+        let station = self.model.services[self.instances[index as usize].service].station;
+        if state.running != task {
+            // In the order in which they came to want it.
+            state.ready.insert(self.inserted.min(state.ready.len()), task);
+            self.inserted += 1;
+            let record = &mut self.tasks[task];
+            (record.state, record.since) = (State::Ready, self.now);
+            self.meters[station].enter(self.now);
+            return false;
+        }
+        let work = self.draw(work, task);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Computing, self.now);
+        record.pc = Pc(record.pc.0 + 1);
+        self.workers[worker as usize].busy_ticks += work.0;
+        if self.instances[index as usize].host.is_some() {
+            self.tasks[task].deadline = self.now + work;
+            self.share_cores(index, task, work);
+        } else {
+            self.meters[station].busy.add(self.now, MILLI);
+            self.at_task(self.now + work, Kind::CpuDone, task);
+        }
+        true
+    }
+
+    /// A computation on cores of its own is over; the callback goes on.
+    pub fn cpu_done(&mut self, task: u32) {
+        let record = &self.tasks[task];
+        let (worker, since) = (record.worker, record.since);
+        let index = self.workers[worker as usize].instance;
+        let station = self.model.services[self.instances[index as usize].service].station;
+        self.meters[station].busy.add(self.now, -MILLI);
+        self.spend(task, station, Part::Service, self.now.since(since));
+        self.run_loop(worker);
+    }
+
+    /// A task joins those that share an instance's cores.
+    fn share_cores(&mut self, index: u32, task: u32, work: Duration) {
+        let now = self.now;
+        self.with_host(index, |host| host.add(now, work, task));
+        self.arm_host(index);
+    }
+
+    /// Changes who shares an instance's cores, and keeps the meter of busy cores right.
+    fn with_host<R>(&mut self, index: u32, change: impl FnOnce(&mut ProcessorSharing) -> R) -> R {
+        let instance = &mut self.instances[index as usize];
+        let station = self.model.services[instance.service].station;
+        let host = instance.host.as_mut().expect("only core-sharing instances have departures");
+        let before = (host.busy_cores() * MILLI as f64) as i64;
+        let result = change(host);
+        let after = (host.busy_cores() * MILLI as f64) as i64;
+        self.meters[station].busy.add(self.now, after - before);
+        result
+    }
+
+    fn arm_host(&mut self, index: u32) {
+        let instance = &mut self.instances[index as usize];
+        let next = instance.host.as_ref().and_then(ProcessorSharing::next_departure);
+        if let Some(at) = next.filter(|at| *at != instance.armed) {
+            instance.armed = at;
+            self.at(at, Kind::HostDepart, index);
+        }
+    }
+
+    /// Computations of a core-sharing instance may be over.
+    pub fn host_depart(&mut self, index: u32) {
+        if self.instances[index as usize].armed != self.now {
+            return; // a later arrival or departure has changed who is due when
+        }
+        self.instances[index as usize].armed = Time::NEVER;
+        let now = self.now;
+        while let Some(task) = self.with_host(index, |host| host.depart(now)) {
+            let record = self.tasks[task];
+            let service = self.instances[index as usize].service;
+            let station = match record.state {
+                State::InThread => self.model.services[service].threads_station,
+                _ => self.model.services[service].station,
+            };
+            let alone = record.deadline.since(record.since);
+            self.spend(task, station, Part::Service, alone);
+            self.spend(task, station, Part::Wait, self.now.since(record.since) - alone);
+            match record.state {
+                State::InThread => self.thread_freed(task),
+                _ => self.run_loop(record.worker),
+            }
+        }
+        self.arm_host(index);
+    }
+
+    /// A callback hands work to its process's thread pool.
+    pub fn enter_threads(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        let state = &mut self.workers[worker as usize];
+        let service = &self.model.services[self.instances[state.instance as usize].service];
+        let station = service.threads_station;
+        self.meters[station].count(Counter::Arrivals);
+        if state.threads_busy < service.threads {
+            state.threads_busy += 1;
+            self.meters[station].pass();
+            return self.start_thread(task);
+        }
+        state.thread_queue.push_back(task);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::ThreadQueue, self.now);
+        self.meters[station].enter(self.now);
+    }
+
+    fn start_thread(&mut self, task: u32) {
+        let Op::Threads { work } = self.model.tape[self.tasks[task].pc.0 as usize] else {
+            unreachable!("a task enters the thread pool where its tape says so")
+        };
+        let work = self.draw(work, task);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::InThread, self.now);
+        record.deadline = self.now + work;
+        let index = self.workers[record.worker as usize].instance;
+        let service = self.instances[index as usize].service;
+        self.meters[self.model.services[service].threads_station].busy.add(self.now, MILLI);
+        if self.instances[index as usize].host.is_some() {
+            self.share_cores(index, task, work);
+        } else {
+            self.at_task(self.now + work, Kind::ThreadDone, task);
+        }
+    }
+
+    /// A thread with a core of its own is done.
+    pub fn thread_done(&mut self, task: u32) {
+        let record = &self.tasks[task];
+        let (worker, since) = (record.worker, record.since);
+        let index = self.workers[worker as usize].instance;
+        let station = self.model.services[self.instances[index as usize].service].threads_station;
+        self.spend(task, station, Part::Service, self.now.since(since));
+        self.thread_freed(task);
+    }
+
+    /// The thread takes the next task; this one's callback is ready.
+    fn thread_freed(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        let index = self.workers[worker as usize].instance;
+        let station = self.model.services[self.instances[index as usize].service].threads_station;
+        self.meters[station].busy.add(self.now, -MILLI);
+        self.meters[station].count(Counter::Served);
+        match self.workers[worker as usize].thread_queue.pop_front() {
+            Some(next) => {
+                self.leave(next, station);
+                self.start_thread(next);
+            }
+            None => self.workers[worker as usize].threads_busy -= 1,
+        }
+        let record = &mut self.tasks[task];
+        record.pc = Pc(record.pc.0 + 1);
+        self.resume(task);
+    }
+}

@@ -1,0 +1,113 @@
+//! Caches, and the keys in them.
+
+use super::dist::Dist;
+use super::names::Ref;
+use super::price::Price;
+use super::region::Region;
+use super::service::Service;
+use super::spec::spec;
+use crate::units::Bytes;
+
+spec! {
+    /// A cache: a server of its own, or memory of each worker.
+    component Cache {
+        /// What it is.
+        kind: CacheKind = "\"redis\"" from "assumed: the usual cache of web applications";
+        /// Where it stands.
+        region: Option<Ref<Region>> = "the only region" from "assumed: there is no choice";
+        /// The service whose workers hold it, if it is memory.
+        service: Option<Ref<Service>>;
+        /// The most memory that it takes, per node or per worker.
+        memory: Option<Bytes> = "no limit" from "redis.conf (maxmemory 0)", positive;
+        /// The most entries that it holds, per node or per worker.
+        max_entries: Option<u64> = "no limit" from "redis.conf", positive;
+        /// Memory that one entry takes beside its value.
+        overhead: Bytes = "\"90B\"" from "assumed: Redis takes 50 to 100 bytes for a key";
+        /// What gives way when it is full.
+        eviction: Option<Eviction> = "noeviction for redis, lru for memory"
+            from "redis.conf (maxmemory-policy); lru-cache 11.5.3";
+        /// How many entries an approximate policy compares.
+        samples: u32 = "5" from "redis.conf (maxmemory-samples)", positive;
+        /// Nodes over which the keys are spread; each runs one command at a time.
+        nodes: u32 = "1" from "assumed: a single node", positive;
+        /// Copies of each node, for price only: reads go to the node itself.
+        replicas: u32 = "0" from "assumed: none";
+        /// CPU time of one command on its node, or, for memory, on the worker.
+        command: Option<Dist> = "20us for redis, 1us for memory"
+            from "assumed: a small GET or SET with its system calls; a look into a map";
+        /// Round trip between the application and it, within a region; none for memory.
+        rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
+        /// Whether expired entries are also removed in the background, not only when they are asked
+        /// for.
+        expire_cycle: bool = "true" from "redis.conf (hz 10)";
+        /// Price of one node.
+        price: Option<Price>;
+    }
+}
+spec! {
+    /// What a cache is.
+    choice CacheKind {
+        /// Redis: a server that runs one command at a time.
+        Redis = "redis";
+        /// Memory of each worker: no round trip, nothing shared.
+        Memory = "memory";
+    }
+}
+spec! {
+    /// What gives way when a cache is full.
+    choice Eviction {
+        /// Nothing: writes fail.
+        NoEviction = "noeviction";
+        /// Of a few entries chosen at random, the one unused for longest.
+        AllkeysLru = "allkeys-lru";
+        /// The same, among entries that expire.
+        VolatileLru = "volatile-lru";
+        /// Any entry, at random.
+        AllkeysRandom = "allkeys-random";
+        /// Of a few entries chosen at random, the one that expires first.
+        VolatileTtl = "volatile-ttl";
+        /// Exactly the one unused for longest.
+        Lru = "lru";
+        /// The oldest.
+        Fifo = "fifo";
+    }
+}
+spec! {
+    /// A set of things that operations read and caches hold.
+    component Keys {
+        /// How many there are.
+        count: u64, positive;
+        /// How often each is asked for.
+        popularity: Popularity = "\"uniform\"" from "assumed: all alike";
+        /// Size of the value of each.
+        size: Bytes = "\"10KB\"" from "assumed: a page's worth of JSON";
+        /// What decides on the key.
+        by: KeyBy = "\"popularity\"" from "assumed: users share the keys";
+    }
+}
+spec! {
+    /// How often each key is asked for.
+    choice Popularity {
+        /// All equally often.
+        Uniform = "uniform";
+        /// The k-th most popular in proportion to 1 / k^exponent.
+        Zipf(Zipf) = "zipf";
+    }
+}
+spec! {
+    /// Zipf's law.
+    table Zipf {
+        /// How uneven: 0 is uniform, 1 the classical law.
+        exponent: f64 = "0.9"
+            from "Breslau et al. 1999 (web requests: 0.64 to 0.83); assumed a little steeper";
+    }
+}
+spec! {
+    /// What decides on the key of a request.
+    choice KeyBy {
+        /// Chance, by popularity.
+        Popularity = "popularity";
+        /// The user: each user has a key of their own.
+        User = "user";
+    }
+}

@@ -1,0 +1,26 @@
+//! Content delivery networks.
+
+use super::cache::Keys;
+use super::dist::Dist;
+use super::names::Ref;
+use super::price::UsagePrice;
+use super::spec::spec;
+use crate::units::Duration;
+
+spec! {
+    /// A content delivery network: caches near the users, in front of operations.
+    component Cdn {
+        /// The keys it caches.
+        keys: Ref<Keys>;
+        /// How long an answer stays fresh.
+        ttl: Duration = "\"1day\"" from "Amazon CloudFront (default TTL 86,400 s)", positive;
+        /// How many independent caches the users are spread over.
+        pops: u32 = "1" from "assumed: one shared cache", positive;
+        /// Round trip of a user to the nearest cache.
+        edge_rtt: Dist = "\"20ms\"" from "assumed: a cache in the user's country";
+        /// Whether simultaneous misses of one key make a single request to the origin.
+        collapse: bool = "true" from "Amazon CloudFront (collapses simultaneous requests)";
+        /// What it costs.
+        price: Option<UsagePrice>;
+    }
+}

@@ -1,0 +1,1 @@
+//! Limiters, guards, breakers, shedding.

@@ -1,0 +1,1 @@
+//! Event loops, thread pools, processes.

@@ -1,0 +1,1 @@
+//! Users, clients and their retries.
