@@ -298,7 +298,13 @@ impl CompiledLaw {
     }
     /// What a length that is given instead of a draw becomes under this law.
     pub fn shape(&self, length: Duration) -> Duration {
-        length
+        match &self.law {
+            Law::Rounded { step, .. } => {
+                let step = Duration::from_secs_f64(*step).0;
+                Duration(length.0.div_ceil(step) * step)
+            }
+            _ => length,
+        }
     }
 }
 
