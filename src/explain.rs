@@ -61,6 +61,14 @@ fn workload(out: &mut String, model: &Model) {
                 show_number(f64::from(*users)),
             );
         }
+        Workload::Recorded(recording) => {
+            let _ = writeln!(
+                out,
+                "{} recorded requests of {} users",
+                show_number(recording.len() as f64),
+                show_number(f64::from(recording.users())),
+            );
+        }
     }
     let _ = writeln!(
         out,

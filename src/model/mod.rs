@@ -8,6 +8,7 @@ mod curve;
 pub mod demand;
 pub mod ids;
 mod part;
+pub mod recording;
 pub mod tape;
 
 pub use compile::compile;
@@ -16,6 +17,7 @@ pub use part::{
     Affinity, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool, Prune, Queue, Region,
     Scaling, Service, Session, Watch,
 };
+pub use recording::{Arrival, Recording, Turn, Turns};
 
 use crate::component::backoff;
 use crate::kernel::Dense;
@@ -120,6 +122,8 @@ pub struct Plan {
     pub warm_sessions: bool,
     /// Pools start with all their connections open, or none.
     pub full_pools: bool,
+    /// Keep what became of every request.
+    pub keep_fates: bool,
 }
 
 /// Who comes, and when.
@@ -143,6 +147,8 @@ pub enum Workload {
         /// Distinct users behind the stream.
         users: u32,
     },
+    /// Requests that are written down, one by one.
+    Recorded(Recording),
 }
 
 /// How users behave towards the system.
@@ -175,6 +181,8 @@ pub struct Retry {
     pub honour_retry_after: bool,
     /// Spread of that waiting, as a share of it.
     pub retry_after_jitter: f64,
+    /// The uniform numbers that pauses are made of, where each recorded request is given its own.
+    pub given: Option<Vec<f64>>,
 }
 
 /// What a user does.
@@ -212,6 +220,8 @@ pub struct CompiledLaw {
     pub sampler: Sampler,
     /// Its mean.
     pub mean: f64,
+    /// What each recorded request is given instead of a draw, by its number.
+    pub given: Option<Vec<Duration>>,
 }
 
 /// A component as measurements know it.
@@ -284,7 +294,17 @@ impl CompiledLaw {
             Law::Constant(value) => Some(Duration::from_secs_f64(value)),
             _ => None,
         };
-        CompiledLaw { sampler: law.sampler(), mean: law.mean(), constant, law }
+        CompiledLaw { sampler: law.sampler(), mean: law.mean(), constant, law, given: None }
+    }
+    /// What a length that is given instead of a draw becomes under this law.
+    pub fn shape(&self, length: Duration) -> Duration {
+        match &self.law {
+            Law::Rounded { step, .. } => {
+                let step = Duration::from_secs_f64(*step).0;
+                Duration(length.0.div_ceil(step) * step)
+            }
+            _ => length,
+        }
     }
 }
 
@@ -326,6 +346,7 @@ impl Model {
         match &self.workload {
             Workload::Closed { population, .. } => population.maximum() as u32,
             Workload::Open { users, .. } => *users,
+            Workload::Recorded(recording) => recording.users(),
         }
     }
     /// The mean rate of requests that the workload would send to a system without delay.
@@ -335,6 +356,7 @@ impl Model {
                 population.at(self.plan.warmup) / self.laws[*think].mean
             }
             Workload::Open { rate, .. } => rate.at(self.plan.warmup),
+            Workload::Recorded(recording) => recording.rate_per_s(),
         })
     }
 }

@@ -71,6 +71,7 @@ impl LoadOf {
             Workload::Open { .. } => {
                 "an open stream, which comes however long the answers take".to_string()
             }
+            Workload::Recorded(_) => unreachable!("what is recorded does not grow"),
         };
         match self {
             LoadOf::Users => format!("users: {whose}"),

@@ -60,6 +60,10 @@ pub(super) fn setting(point: &Point<'_>) -> String {
         Workload::Open { rate, .. } => {
             format!("arrivals at {}", show::value(rate.at(model.plan.warmup), Unit::PerSecond))
         }
+        Workload::Recorded(recording) => {
+            let count = show::value(recording.len() as f64, Unit::Count);
+            format!("{count} recorded requests")
+        }
     };
     let count = summary.replications.len();
     format!(

@@ -96,7 +96,7 @@ impl Reached {
 pub fn saturation(model: &Model, outcomes: &[Outcome]) -> Saturation {
     let load_users = match &model.workload {
         Workload::Closed { population, .. } => Some(population.at(model.plan.warmup)),
-        Workload::Open { .. } => None,
+        Workload::Open { .. } | Workload::Recorded(_) => None,
     };
     let mean = |of: &dyn Fn(&Outcome) -> f64| mean_of(outcomes, of);
     let offered = mean(&|outcome| per_second(outcome, outcome.requests.offered));

@@ -89,6 +89,7 @@ fn is_steady(workload: &Workload) -> bool {
     match workload {
         Workload::Closed { population, .. } => flat(population),
         Workload::Open { rate, .. } => flat(rate),
+        Workload::Recorded(_) => false,
     }
 }
 

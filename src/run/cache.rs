@@ -125,6 +125,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn rank_of(&self, task: u32, keys: KeysId, draw: DrawId) -> u32 {
         let record = &self.tasks[task];
         let keys = &self.model.keys[keys];
+        if let Some(given) = &keys.given {
+            return given[record.ordinal as usize];
+        }
         match &keys.sampler {
             Some(sampler) => sampler.draw(&mut record.stream.draw(u64::from(draw.0))),
             None => record.user % keys.count,
@@ -258,6 +261,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     return true;
                 }
                 self.count(station, Counter::Misses);
+                self.tasks[task].flags |= flag::MISSED;
                 if single_flight {
                     return self.lead_or_join(task, cache, scope, key);
                 }
@@ -316,6 +320,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.count(station, Counter::Joined);
                 let record = &mut self.tasks[task];
                 (record.state, record.since) = (State::Joined, self.now);
+                record.flags |= flag::JOINED;
                 false
             }
         }

@@ -29,11 +29,11 @@ const LINE: u32 = NONE >> 5;
 /// Users while they run.
 pub struct ClientState {
     /// Candidates so far.
-    candidates: u64,
+    pub candidates: u64,
     /// Users with a request in flight, one bit each (closed populations).
     busy: Vec<u64>,
     /// Requests begun by each user, for users who think one by one.
-    begun: Vec<u32>,
+    pub begun: Vec<u32>,
     /// The line of users with equal patience: first to give up.
     head: u32,
     /// The line of users with equal patience: last to give up.
@@ -44,7 +44,8 @@ pub struct ClientState {
     epochs: Vec<u16>,
     /// Streams by purpose.
     arrivals: StreamKey,
-    requests: StreamKey,
+    /// See `arrivals`.
+    pub requests: StreamKey,
     homes: StreamKey,
     /// Largest value of the load curve.
     maximum: f64,
@@ -60,6 +61,7 @@ impl ClientState {
                 (users.div_ceil(64), begun, users as f64)
             }
             Workload::Open { rate, .. } => (0, 0, rate.maximum()),
+            Workload::Recorded(recording) => (0, recording.users() as usize, 0.0),
         };
         ClientState {
             candidates: 0,
@@ -108,6 +110,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.at(Time::ZERO + rest, Kind::Think, user);
                 }
             }
+            Workload::Recorded(_) => self.start_recording(),
             _ => self.schedule_candidate(),
         }
     }
@@ -144,12 +147,16 @@ impl<Q: PendingEvents> World<'_, Q> {
                     None => return,
                 }
             }
+            Workload::Recorded(_) => unreachable!("what is recorded is not drawn"),
         };
         self.events.push(Event::new(at, Kind::Candidate as u8, number as u32 & ORDINALS, 0));
     }
 
     /// A candidate of the arrival stream: does somebody come?
     pub fn candidate(&mut self) {
+        if let Workload::Recorded(_) = &self.model.workload {
+            return self.arrive();
+        }
         let number = self.client.candidates;
         self.client.candidates += 1;
         self.schedule_candidate();
@@ -165,14 +172,18 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let kept = *even || draws.chance(rate.at(elapsed) / self.client.maximum);
                 (user, kept)
             }
+            Workload::Recorded(_) => unreachable!("what is recorded is not drawn"),
         };
         if comes {
-            self.begin_journey(user, number, self.client.requests.numbered(number));
+            self.begin_drawn(user, number, self.client.requests.numbered(number));
         }
     }
 
     /// A user of a population that thinks one by one has finished thinking.
     pub fn think_done(&mut self, user: u32) {
+        if let Workload::Recorded(_) = &self.model.workload {
+            return self.take_turn(user);
+        }
         let elapsed = self.now.since(Time::ZERO);
         let Workload::Closed { population, .. } = &self.model.workload else {
             unreachable!("only closed populations think")
@@ -188,16 +199,26 @@ impl<Q: PendingEvents> World<'_, Q> {
         let number = self.client.candidates;
         self.client.candidates += 1;
         let stream = self.client.requests.numbered(u64::from(user)).numbered(begun);
-        self.begin_journey(user, number, stream);
+        self.begin_drawn(user, number, stream);
     }
 
-    /// A user wants something.
-    fn begin_journey(&mut self, user: u32, number: u64, stream: StreamKey) {
-        let ordinal = number as u32 & ORDINALS;
+    /// A user wants something, by the shares of the operations.
+    fn begin_drawn(&mut self, user: u32, number: u64, stream: StreamKey) {
         if !self.client.busy.is_empty() {
             self.client.set_busy(user);
         }
         let operation = OperationId(self.model.mix.draw(&mut stream.draw(0x0b)));
+        self.begin_journey(user, number as u32 & ORDINALS, stream, operation);
+    }
+
+    /// A user wants something.
+    pub fn begin_journey(
+        &mut self,
+        user: u32,
+        ordinal: u32,
+        stream: StreamKey,
+        operation: OperationId,
+    ) {
         let visit = stream.draw(0x71).unit();
         let client = &self.model.client;
         let fresh =
@@ -361,7 +382,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         (record.owner, record.row) = (NONE, NONE);
         // What its refusal would have said is not known yet.
         self.journeys[journey].asked = Duration::ZERO;
-        self.attempt_over(journey, Failure::GaveUp as u8, 0);
+        self.attempt_over(journey, Failure::GaveUp as u8, 0, 0);
         self.cancel_waiting(task);
     }
 
@@ -373,11 +394,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.end_task(task);
         }
         self.end_task(task);
-        self.attempt_over(record.owner, record.status, record.answered);
+        self.attempt_over(record.owner, record.status, record.answered, record.flags);
     }
 
     /// One attempt is over, well or badly: the journey ends, or goes on after a pause.
-    fn attempt_over(&mut self, journey: u32, status: u8, answered: u16) {
+    fn attempt_over(&mut self, journey: u32, status: u8, answered: u16, flags: u16) {
         self.disarm_patience(journey);
         let record = &mut self.journeys[journey];
         record.task = NONE;
@@ -394,6 +415,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let event = Event::new(self.now + pause, Kind::Retry as u8, record.ordinal, journey);
             self.events.push(event);
             return;
+        }
+        if self.model.plan.keep_fates {
+            self.keep_fate(&record, status, answered, flags);
         }
         self.end_journey(journey, status);
     }
@@ -417,7 +441,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             return None;
         }
         let number = u32::from(journey.attempt) - 1;
-        let own = retry.backoff.delay(number, journey.pause, draws.unit());
+        let unit = match &retry.given {
+            None => draws.unit(),
+            Some(given) => given[(journey.ordinal * (retry.attempts - 1) + number) as usize],
+        };
+        let own = retry.backoff.delay(number, journey.pause, unit);
         if !retry.honour_retry_after {
             return Some(own);
         }
@@ -442,12 +470,16 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             self.attribution.close(record.row);
         }
-        if let Workload::Closed { memoryless, .. } = &self.model.workload {
-            self.client.set_thinking(record.user);
-            if !memoryless {
-                let think = self.thinking_time(record.user);
-                self.at(self.now + think, Kind::Think, record.user);
+        match &self.model.workload {
+            Workload::Closed { memoryless, .. } => {
+                self.client.set_thinking(record.user);
+                if !memoryless {
+                    let think = self.thinking_time(record.user);
+                    self.at(self.now + think, Kind::Think, record.user);
+                }
             }
+            Workload::Open { .. } => {}
+            Workload::Recorded(_) => self.think_on(record.user),
         }
     }
 }

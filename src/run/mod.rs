@@ -20,6 +20,7 @@ mod observe;
 pub mod outcome;
 mod pool;
 mod queue;
+mod recorded;
 mod scaling;
 mod service;
 mod session;
@@ -31,7 +32,7 @@ pub use cdn::cdn_of;
 pub use meter::{Class, Counter, Part};
 pub use observe::{OperationTally, happened};
 pub use outcome::{
-    Attempts, Audit, Ended, Outcome, Requests, StationOutcome, StationWindow, Window,
+    Attempts, Audit, Ended, Fate, Outcome, Requests, StationOutcome, StationWindow, Window,
 };
 
 use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
@@ -145,6 +146,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         classes: world.attribution.into_classes(),
         audit,
         digest: observer.digest,
+        fates: observer.fates,
     }
 }
 

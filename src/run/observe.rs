@@ -9,7 +9,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::{FailureCounts, MILLI};
-use super::outcome::{StationWindow, Window};
+use super::outcome::{Fate, StationWindow, Window};
 use super::task::{Journey, OK};
 use super::world::World;
 
@@ -47,6 +47,8 @@ pub struct Observer {
     pub digest: u64,
     /// Events so far.
     pub events: u64,
+    /// What became of every request, if somebody wants to know.
+    pub fates: Vec<Fate>,
     window: WindowTally,
 }
 
@@ -94,6 +96,7 @@ impl Observer {
             windows: Vec::new(),
             digest: 0,
             events: 0,
+            fates: Vec::new(),
             window: WindowTally {
                 stations: vec![[0; 3]; model.stations.len()],
                 ..WindowTally::default()

@@ -1,5 +1,6 @@
 //! What one replication has measured.
 
+use crate::failure::Failure;
 use crate::kernel::Dense;
 use crate::model::ids::{OperationId, ServiceId, StationId};
 use crate::stats::Histogram;
@@ -43,6 +44,32 @@ pub struct Outcome {
     pub audit: Audit,
     /// An order-independent digest of every request: when, how long, how it ended.
     pub digest: u64,
+    /// What became of every request that has ended, the warm-up included, in the order of their
+    /// ends; empty unless [`crate::model::Plan::keep_fates`] asks for it.
+    pub fates: Vec<Fate>,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fate {
+    /// Its number: of a recorded request its place in the recording.
+    pub number: u32,
+    /// When it was wanted.
+    pub intended: Time,
+    /// From then to what the user saw, retries included.
+    pub latency: Duration,
+    /// What was asked for.
+    pub operation: OperationId,
+    /// The failure that it ended with; [`None`] if it ended well.
+    pub failure: Option<Failure>,
+    /// The status code of its last answer: 200 if all was well, 0 if there was none.
+    pub status: u16,
+    /// Attempts.
+    pub attempts: u16,
+    /// A cache did not have what its last attempt looked up.
+    pub missed: bool,
+    /// Its last attempt has waited for somebody else's load.
+    pub joined: bool,
 }
 
 /// How a replication ended.

@@ -137,6 +137,10 @@ pub mod flag {
     pub const SEEN: u16 = 512;
     /// It keeps no cookie: its session, if one is saved, is nobody's.
     pub const GUEST: u16 = 256;
+    /// A cache did not have what it looked up.
+    pub const MISSED: u16 = 1024;
+    /// It has waited for somebody else's load of the key that it missed.
+    pub const JOINED: u16 = 2048;
 }
 
 /// No failure.

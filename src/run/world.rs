@@ -146,10 +146,14 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     pub fn at(&mut self, at: Time, kind: Kind, slot: u32) {
         self.events.push(Event::new(at, kind as u8, 0, slot));
     }
-    /// A length of time drawn for a task.
+    /// A length of time drawn for a task, or given to its recorded request.
     #[inline(always)]
     pub fn draw(&self, what: Draw, task: u32) -> Duration {
-        self.model.draw(what, self.tasks[task].stream)
+        let record = &self.tasks[task];
+        match &self.model.laws[what.law].given {
+            None => self.model.draw(what, record.stream),
+            Some(given) => given[record.ordinal as usize],
+        }
     }
     /// Counts at a component.
     #[inline(always)]

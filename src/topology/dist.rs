@@ -103,6 +103,15 @@ spec! {
     }
 }
 spec! {
+    /// What a timer makes of a distribution when it counts in whole steps.
+    table RoundedUp<Q> {
+        /// What is rounded up.
+        of: Dist<Q>;
+        /// One step.
+        to: Q, positive;
+    }
+}
+spec! {
     /// The law of a distribution.
     choice Written<Q> {
         /// Memoryless, by its mean: `{ exponential = "10ms" }`.
@@ -128,6 +137,9 @@ spec! {
         /// Several laws:
         /// `{ mixture = [{ share = "90%", of = "1ms" }, { share = "10%", of = "50ms" }] }`.
         Mixture(Vec<Part<Q>>) = "mixture";
+        /// Rounded up to whole steps, as timers do that count in them (PostgreSQL's `pg_sleep`, in
+        /// milliseconds): `{ rounded-up = { of = { exponential = "10ms" }, to = "1ms" } }`.
+        RoundedUp(RoundedUp<Q>) = "rounded-up";
     }
 }
 
@@ -190,6 +202,10 @@ impl<Q: Measure> Written<Q> {
             ),
             Written::Empirical(quantiles) => empirical(&quantiles, place, reader),
             Written::Mixture(parts) => mixture(parts, place, reader),
+            Written::RoundedUp(rounded) => Some(Law::Rounded {
+                of: Box::new(rounded.of.law),
+                step: rounded.to.si(),
+            }),
         }
     }
 }

@@ -99,6 +99,9 @@ spec! {
         pool: Ref<Pool>;
         /// Whether it writes, and so must run on the primary.
         write: bool = "true" from "assumed: transactions are for writing";
+        /// Whether the connection is only held over the steps, without BEGIN and COMMIT: what stands
+        /// between `pool.connect()` and `client.release()`.
+        bare: bool = "false" from "assumed: a transaction begins and commits";
         /// What happens while the connection is held.
         flow: Flow, positive;
     }

@@ -73,7 +73,17 @@ pub enum Law {
     Empirical(Vec<(f64, f64)>),
     /// One of several laws, chosen by weight.
     Mixture(Vec<(f64, Law)>),
+    /// Another law, rounded up to whole steps: what a timer makes of it that counts in them.
+    Rounded {
+        /// What is rounded.
+        of: Box<Law>,
+        /// One step.
+        step: f64,
+    },
 }
+
+/// After so many steps what is left of a law is taken for smooth over one of them.
+const STEPS_SUMMED: u32 = 100_000;
 
 impl Law {
     /// The lognormal law with this median and 99 % quantile.
@@ -160,6 +170,10 @@ impl Law {
                 )?;
                 parts.iter().try_for_each(|(_, part)| part.check())
             }
+            Law::Rounded { of, step } => {
+                require(positive(*step), "the step must be finite and above zero")?;
+                of.check()
+            }
         }
     }
 
@@ -183,6 +197,10 @@ impl Law {
             Law::Mixture(parts) => {
                 parts.iter_mut().for_each(|(_, part)| *part = part.scaled(factor));
             }
+            Law::Rounded { of, step } => {
+                **of = of.scaled(factor);
+                *step *= factor;
+            }
         }
         law
     }
@@ -205,6 +223,11 @@ impl Law {
             }
             Law::Mixture(parts) => {
                 weighted(parts).map(|(probability, part)| probability * part.mean()).sum()
+            }
+            Law::Rounded { of, step } => {
+                // E ceil(X) is the sum of P(X > k) over k from 0.
+                let smooth = of.mean() + step / 2.0;
+                steps(of, *step, |_, beyond| beyond).map_or(smooth, |sum| sum * step)
             }
         }
     }
@@ -245,6 +268,13 @@ impl Law {
                 // Two infinities apart would be no number.
                 if mean.is_finite() { weighted(parts).map(about).sum() } else { f64::INFINITY }
             }
+            Law::Rounded { of, step } => {
+                let mean = self.mean() / step;
+                let smooth = of.variance() + step * step / 12.0;
+                // E ceil(X)^2 is the sum of (2 k + 1) P(X > k).
+                steps(of, *step, |k, beyond| (2.0 * k + 1.0) * beyond)
+                    .map_or(smooth, |squares| ((squares - mean * mean) * step * step).max(0.0))
+            }
         }
     }
 
@@ -284,6 +314,26 @@ fn check_points(points: &[(f64, f64)]) -> Result<(), &'static str> {
         return Err("the levels and the values of an empirical law may not fall");
     }
     Ok(())
+}
+
+/// So many whole steps, for a quantity of so many; a quotient that misses a whole number by rounding
+/// only is that number.
+pub(super) fn rounded_up(steps: f64) -> f64 {
+    libm::ceil(steps * (1.0 - 4.0 * f64::EPSILON))
+}
+
+/// The sum over k from 0 of `term(k, P(X > k steps))`; [`None`] if it does not end.
+fn steps(of: &Law, step: f64, term: impl Fn(f64, f64) -> f64) -> Option<f64> {
+    let mut sum = 0.0;
+    for k in 0..STEPS_SUMMED {
+        let k = f64::from(k);
+        let beyond = 1.0 - of.cdf(k * step * (1.0 + 4.0 * f64::EPSILON));
+        if beyond < 1e-13 {
+            return Some(sum);
+        }
+        sum += term(k, beyond);
+    }
+    None
 }
 
 /// The straight pieces of a quantile function: (width in level, value at the left, at the right).
@@ -338,6 +388,10 @@ mod tests {
                 ("pareto", Law::Pareto { minimum: 2.0, shape: 6.0 }),
                 ("hyperexponential", Law::Hyperexponential { mean: 1.0, cv: 2.0 }),
                 ("empirical", Law::Empirical(vec![(0.0, 1.0), (0.5, 1.2), (0.9, 2.0), (1.0, 9.0)])),
+                (
+                    "rounded",
+                    Law::Rounded { of: Box::new(Law::Exponential { mean: 3.0 }), step: 1.0 },
+                ),
                 (
                     "mixture",
                     Law::Mixture(vec![

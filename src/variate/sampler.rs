@@ -1,7 +1,7 @@
 //! Laws made ready to draw from: their parameters turned, once, into the constants a draw needs.
 
 use super::alias::AliasTable;
-use super::law::{Law, logarithm, phases, weibull_scale};
+use super::law::{Law, logarithm, phases, rounded_up, weibull_scale};
 use super::ziggurat::{exponential, standard_normal};
 use crate::stream::Draws;
 
@@ -28,6 +28,7 @@ enum Kind {
     Hyperexponential { first: f64, means: [f64; 2] },
     Empirical(Box<Empirical>),
     Mixture(Box<Mixture>),
+    Rounded { of: Box<Sampler>, step: f64 },
 }
 
 impl Sampler {
@@ -58,6 +59,9 @@ impl Sampler {
             }
             Law::Empirical(points) => Kind::Empirical(Box::new(Empirical::new(points))),
             Law::Mixture(parts) => Kind::Mixture(Box::new(Mixture::new(parts))),
+            Law::Rounded { of, step } => {
+                Kind::Rounded { of: Box::new(Sampler::of(of)), step: *step }
+            }
         })
     }
 
@@ -89,6 +93,7 @@ impl Sampler {
                 let part = mixture.choice.draw(draws);
                 mixture.parts[part as usize].draw(draws)
             }
+            Kind::Rounded { of, step } => rounded_up(of.draw(draws) / step) * step,
         }
     }
 }
@@ -313,6 +318,7 @@ mod tests {
             ("pareto", [2.8280186150625264, 2.267355606082526, 2.409409047545939]),
             ("hyperexponential", [0.4242103328842433, 0.04592899177578925, 0.3045534492496208]),
             ("empirical", [1.2459275029138877, 1.0716389301454483, 1.6435803490677723]),
+            ("rounded", [7.0, 3.0, 4.0]),
             ("mixture", [7.52802243794199, 0.8150543582693508, 1.1463465035377376]),
         ];
         assert_eq!(drawn, expected);

@@ -104,6 +104,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "Database.rtt Step:transaction Transaction.flow",
     ),
     ("database", "a_transaction_on_one_pool_holds_its_connection_meanwhile", "Transaction.pool"),
+    ("database", "a_bare_transaction_is_a_connection_held", "Transaction.bare"),
     (
         "database",
         "users_have_their_shard_and_keys_are_anywhere",
@@ -208,7 +209,8 @@ const COVERED: &[(&str, &str, &str)] = &[
          LognormalOfDurations.mean LognormalOfDurations.cv LognormalOfDurations.median \
          LognormalOfDurations.p99 WeibullOfDurations.mean WeibullOfDurations.shape \
          ParetoOfDurations.minimum ParetoOfDurations.shape PartOfDurations.share \
-         PartOfDurations.of",
+         PartOfDurations.of WrittenOfDurations:rounded-up RoundedUpOfDurations.of \
+         RoundedUpOfDurations.to",
     ),
     (
         "law",
@@ -219,7 +221,8 @@ const COVERED: &[(&str, &str, &str)] = &[
          WrittenOfBytes:mixture ErlangOfBytes.stages ErlangOfBytes.mean MeanAndCvOfBytes.mean \
          MeanAndCvOfBytes.cv LognormalOfBytes.mean LognormalOfBytes.cv LognormalOfBytes.median \
          LognormalOfBytes.p99 WeibullOfBytes.mean WeibullOfBytes.shape ParetoOfBytes.minimum \
-         ParetoOfBytes.shape PartOfBytes.share PartOfBytes.of",
+         ParetoOfBytes.shape PartOfBytes.share PartOfBytes.of WrittenOfBytes:rounded-up \
+         RoundedUpOfBytes.of RoundedUpOfBytes.to",
     ),
     (
         "network",

@@ -225,6 +225,16 @@ fn a_transaction_on_one_pool_holds_its_connection_meanwhile() {
 }
 
 #[test]
+fn a_bare_transaction_is_a_connection_held() {
+    let flow = "operation.read.flow=[{transaction={pool='pg', bare=true, \
+                flow=[{query={pool='pg', write='10ms'}}, {cpu='5ms'}]}}]";
+    let ran = read(&["database.db.rtt=4ms", flow]);
+    assert_eq!(ran.each(), ms(19), "one round trip");
+    let busy = ran.station("pool.pg").busy_mean;
+    assert!((busy - 10.0 * 0.019 / 10.5).abs() < 1e-3, "held while computing: {busy}");
+}
+
+#[test]
 fn users_have_their_shard_and_keys_are_anywhere() {
     let sets = ["database.db.shards=4", "arrivals.rate=10/s"];
     let ran = read(&sets);

@@ -58,6 +58,9 @@ fn durations_follow_their_laws() {
         [15.0, -1.0, 10.0, 39.4],
     );
     check("{mixture=[{share='80%', of='5ms'}, {share='20%', of='30ms'}]}", [10.0, 1.0, 5.0, 30.0]);
+    let rounded = |step| format!("{{rounded-up={{of={{exponential='10ms'}}, to='{step}ms'}}}}");
+    check(&rounded(5), [12.7, 0.779, 10.0, 50.0]);
+    check(&rounded(20), [23.1, 0.368, 20.0, 60.0]);
 }
 
 /// At 8 Mbit/s a kilobyte takes a millisecond; what queues is left out by coming rarely.
@@ -88,5 +91,6 @@ fn amounts_follow_their_laws() {
     check("{bytes={hyperexponential={mean='10KB', cv=1.5}}}", 10.3);
     check("{bytes={empirical=[['0%', '0KB'], ['50%', '10KB'], ['100%', '40KB']]}}", 15.0);
     check("{bytes={mixture=[{share='80%', of='5KB'}, {share='20%', of='30KB'}]}}", 10.1);
+    check("{bytes={rounded-up={of='9KB', to='5KB'}}}", 10.0);
     assert_eq!(run(PLAIN, &["operation.work.flow=[{reply={bytes='3KB'}}]"]).each(), ms(3));
 }

@@ -71,6 +71,7 @@ impl Compiler<'_> {
                 count,
                 sampler: (spec.by == topology::KeyBy::Popularity)
                     .then(|| KeySampler::new(count, popularity)),
+                given: None,
                 size_bytes: spec.size.0 as u32,
             }
         };

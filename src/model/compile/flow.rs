@@ -461,11 +461,15 @@ impl<'t> Compiler<'t> {
         let route = self.shard_route(pool, place);
         self.emit(Op::Acquire { pool, route, write: transaction.write });
         let mark = self.constant(0.0);
-        self.query(Draw { id: place.draw("begin"), ..mark }, Statement::Mark, 0.0, None);
+        if !transaction.bare {
+            self.query(Draw { id: place.draw("begin"), ..mark }, Statement::Mark, 0.0, None);
+        }
         let mut within = place.at("transaction");
         within.held.push(pool);
         self.flow(&transaction.flow, &within, model, sessions, behind);
-        self.query(Draw { id: place.draw("commit"), ..mark }, Statement::Mark, 0.0, None);
+        if !transaction.bare {
+            self.query(Draw { id: place.draw("commit"), ..mark }, Statement::Mark, 0.0, None);
+        }
         self.emit(Op::Release);
     }
 

@@ -22,6 +22,7 @@ pub(super) fn plan(run: &topology::Run) -> Plan {
         warm_caches: run.start.caches == topology::Warmth::Warm,
         warm_sessions: run.start.sessions == topology::Warmth::Warm,
         full_pools: run.start.pools == topology::Fill::Full,
+        keep_fates: false,
     }
 }
 
@@ -136,6 +137,7 @@ fn retry(written: &topology::Retry) -> Option<Retry> {
             },
             honour_retry_after: fixed.honour_retry_after,
             retry_after_jitter: fixed.jitter.0,
+            given: None,
         }),
         topology::Retry::Exponential(law) => {
             let (base, cap) = (law.base, law.cap);
@@ -151,6 +153,7 @@ fn retry(written: &topology::Retry) -> Option<Retry> {
                 },
                 honour_retry_after: law.honour_retry_after,
                 retry_after_jitter: 0.0,
+                given: None,
             })
         }
     }

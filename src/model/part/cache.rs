@@ -41,6 +41,8 @@ pub struct Keys {
     pub count: u32,
     /// Which one is asked for; [`None`]: the user's own.
     pub sampler: Option<KeySampler>,
+    /// Which one each recorded request asks for, by its number.
+    pub given: Option<Vec<u32>>,
     /// Size of a value (bytes).
     pub size_bytes: u32,
 }
