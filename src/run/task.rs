@@ -137,6 +137,8 @@ pub mod flag {
     pub const SEEN: u16 = 512;
     /// It keeps no cookie: its session, if one is saved, is nobody's.
     pub const GUEST: u16 = 256;
+    /// Its process has died; it is only what was under way for it, and nobody's.
+    pub const GHOST: u16 = 1024;
 }
 
 /// No failure.
