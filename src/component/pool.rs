@@ -353,6 +353,21 @@ impl Pool {
         Some(self.forget(slot))
     }
 
+    /// The process has died: all connections are gone, and so is the queue. Says how many connections
+    /// there were. News of openings that were under way is stale.
+    pub fn lose_all(&mut self) -> u32 {
+        let total = self.total;
+        for slot in 0..self.slots.len() as u32 {
+            if !matches!(self.slots[slot as usize].state, State::Free) {
+                self.forget(slot);
+            }
+        }
+        self.idle.clear();
+        self.waiters.clear();
+        self.connecting = 0;
+        total
+    }
+
     /// Connections that are opening, idle or in use (`totalCount`).
     pub fn total(&self) -> u32 {
         self.total

@@ -81,15 +81,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         copies: u32,
         stream: StreamKey,
     ) -> CacheStore {
-        let keysets: Vec<KeysetConfig> = spec
-            .keysets
-            .iter()
-            .map(|keys| KeysetConfig {
-                count: self.model.keys[*keys].count,
-                size_bytes: u64::from(self.model.keys[*keys].size_bytes),
-            })
-            .collect();
-        let mut store = CacheStore::new(spec.store, &keysets);
+        let mut store = self.cold_store(spec);
         if !self.model.plan.warm_caches {
             return store;
         }
@@ -112,6 +104,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         store.warm(Time::ZERO, &traffic, probability, &mut || draws.next_u64());
         store
+    }
+
+    /// A store without entries.
+    fn cold_store(&self, spec: &model::Cache) -> CacheStore {
+        let keysets: Vec<KeysetConfig> = spec
+            .keysets
+            .iter()
+            .map(|keys| KeysetConfig {
+                count: self.model.keys[*keys].count,
+                size_bytes: u64::from(self.model.keys[*keys].size_bytes),
+            })
+            .collect();
+        CacheStore::new(spec.store, &keysets)
     }
 
     /// Which key of a set this request is about: always the same one for the same draw.
@@ -226,6 +231,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The node has run the command: its answer travels back, unless the task joins a load.
     fn run_command(&mut self, task: u32, cache: CacheId, node: u32) {
         let scope = self.tasks[task].worker;
+        if scope == NONE {
+            return self.run_command_of_ghost(task, cache, node);
+        }
         // The way back is half of the round trip that the command began; then the tape goes on.
         let back = self.cache_rtt(task, cache).half();
         if matches!(self.op_at(task), Op::Command { .. }) {
@@ -236,6 +244,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.travel(task, back);
         self.tasks[task].state = State::Away;
         self.at_task(self.now + back, Kind::Resume, task);
+    }
+
+    /// The server runs what it has received, though nobody waits for it any more.
+    fn run_command_of_ghost(&mut self, task: u32, cache: CacheId, node: u32) {
+        if matches!(self.op_at(task), Op::CacheSet { .. } | Op::CacheDelete { .. }) {
+            self.use_store(task, cache, node, NONE);
+        }
+        self.bury(task);
     }
 
     /// A running callback uses a store of its own process. True: it goes on at once.
@@ -378,6 +394,21 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.land_flight(task, cache, leader.1, leader.2, status);
             }
         }
+    }
+
+    /// A process has died: nobody leads its loads any more, and a store of its own is empty.
+    pub fn forget_cache(&mut self, cache: CacheId, worker: u32, own: Option<u32>) {
+        let state = &mut self.caches[cache];
+        while let Some(place) = state.leaders.iter().position(|leader| leader.1 == worker) {
+            let (_, scope, key) = state.leaders.swap_remove(place);
+            state.flights.finish(scope, key, |_| {}); // those who joined it die too
+        }
+        let Some(own) = own else { return };
+        let spec = &self.model.caches[cache];
+        let empty = self.cold_store(spec);
+        let store = &mut self.caches[cache].stores[own as usize];
+        let lost = std::mem::replace(store, empty).used_bytes();
+        self.meters[spec.station].held.add(self.now, -(lost as i64));
     }
 
     /// All nodes of a cache run their expiry cycle.

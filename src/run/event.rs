@@ -43,6 +43,8 @@ kinds! {
     Connected,
     /// A connection has finished closing (sub-pool).
     Closed,
+    /// A database node learns that the client of a connection is gone (node).
+    Severed,
     // Requests travel.
     /// A request reaches a CDN's edge (task).
     Edge,
@@ -87,6 +89,10 @@ kinds! {
     Autoscale,
     /// A new instance is ready (instance).
     Boot,
+    /// An instance dies (instance).
+    Kill,
+    /// An instance that has died is there again (instance).
+    Restart,
     /// A replica's replaying process takes its next write (node).
     Replay,
     // Our looking at it.

@@ -30,6 +30,10 @@ pub struct Worker {
     pub thread_queue: VecDeque<u32>,
     /// Computation so far (ticks).
     pub busy_ticks: u64,
+    /// It has died and is not back yet.
+    pub down: bool,
+    /// When it was started; nothing if it has run for longer than the run.
+    pub started: Option<Time>,
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -111,6 +115,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn cpu_done(&mut self, task: u32) {
         let record = &self.tasks[task];
         let (worker, since) = (record.worker, record.since);
+        if worker == NONE {
+            return self.bury(task);
+        }
         let index = self.workers[worker as usize].instance;
         let station = self.model.services[self.instances[index as usize].service].station;
         self.meters[station].busy.add(self.now, -MILLI);
@@ -122,6 +129,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn share_cores(&mut self, index: u32, task: u32, work: Duration) {
         let now = self.now;
         self.with_host(index, |host| host.add(now, work, task));
+        self.arm_host(index);
+    }
+
+    /// A task's process has died: it leaves the cores that it shared.
+    pub(super) fn leave_cores(&mut self, task: u32) {
+        let index = self.workers[self.tasks[task].worker as usize].instance;
+        let now = self.now;
+        let left = self.with_host(index, |host| host.remove(now, task));
+        assert!(left.is_some(), "who computes on shared cores is among them");
         self.arm_host(index);
     }
 

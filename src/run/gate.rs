@@ -71,6 +71,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// A process has died with the counts and the values that its gates kept in its memory.
+    pub fn forget_gates(&mut self, worker: u32) {
+        for (id, spec) in self.model.limits.enumerate() {
+            if let Some(window) = self.limits[id].windows.get_mut(worker as usize)
+                && spec.per_process
+            {
+                *window = None;
+            }
+        }
+        for (id, spec) in self.model.guards.enumerate() {
+            if let Some(guard) = self.guards[id].per_worker.get_mut(worker as usize) {
+                *guard = Guard::new(spec.threshold, spec.cache, spec.on_error);
+            }
+        }
+    }
+
     /// What a limiter counts a user's request under.
     pub fn counted(&self, user: u32, limit: LimitId) -> u32 {
         match self.model.limits[limit].per {

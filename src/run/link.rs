@@ -135,6 +135,20 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// The process at the near end of a transfer has died: the rest of the body never comes.
+    pub fn cut_transfer(&mut self, task: u32) {
+        let service = self.service_of_worker(self.tasks[task].worker);
+        let link = self.model.services[service].link.expect("a body is on its service's link");
+        let left = self.links[link].transfers.remove(self.now, task);
+        assert!(left.is_some(), "a body on a link is among its transfers");
+        let meter = &mut self.meters[self.model.links[link].station];
+        meter.held.add(self.now, -1);
+        if self.links[link].transfers.is_empty() {
+            meter.busy.set(self.now, 0);
+        }
+        self.arm_link(link);
+    }
+
     /// A body comes up to the service through its link. True: there is no link to wait for.
     pub fn upload(&mut self, task: u32, bytes: Draw) -> bool {
         let record = self.tasks[task];

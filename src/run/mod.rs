@@ -14,6 +14,7 @@ mod database;
 pub mod event;
 mod event_loop;
 mod gate;
+mod lifecycle;
 mod link;
 pub mod meter;
 mod observe;

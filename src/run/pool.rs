@@ -34,6 +34,20 @@ pub struct SubPool {
     pub connects: u32,
 }
 
+impl SubPool {
+    /// Connections being opened that have a slot at their server.
+    pub fn opening_granted(&self) -> u32 {
+        self.opening.iter().filter(|(_, refused)| !refused).count() as u32
+    }
+    /// Its process has died: it has no connections and no queue. Says how many connections it had.
+    pub fn lose_all(&mut self) -> u32 {
+        self.opening.clear();
+        self.armed = Time::NEVER;
+        self.rotation = 0;
+        self.pool.lose_all()
+    }
+}
+
 impl<Q: PendingEvents> World<'_, Q> {
     /// One sub-pool per worker process, shard and node.
     pub fn build_pools(&mut self) {
@@ -89,7 +103,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The random numbers of a sub-pool: by its name and place, whatever other pools there are.
-    fn sub_pool_stream(&self, sub: u32) -> StreamKey {
+    pub(super) fn sub_pool_stream(&self, sub: u32) -> StreamKey {
         let kind = self.pools[sub as usize].kind;
         let place = sub - self.pool_base[kind];
         self.key.named(&self.model.pools[kind].name).numbered(u64::from(place))

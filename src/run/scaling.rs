@@ -70,6 +70,15 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A new instance is ready for requests.
     pub fn boot(&mut self, index: u32) {
+        for worker in self.workers_of(index) {
+            let state = &mut self.workers[worker as usize];
+            (state.down, state.started) = (false, Some(self.now));
+        }
+        self.instance_up(index);
+    }
+
+    /// An instance takes requests from now on.
+    pub(super) fn instance_up(&mut self, index: u32) {
         let service = self.instances[index as usize].service;
         self.count_instances(service);
         self.instances[index as usize].phase = Phase::Up;

@@ -58,6 +58,8 @@ pub enum Phase {
     Up,
     /// Finishing what it has; the balancer sends it nothing new.
     Draining,
+    /// It has died and is not back yet.
+    Down,
 }
 
 /// A machine, task or pod.
@@ -109,6 +111,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                         threads_busy: 0,
                         thread_queue: VecDeque::new(),
                         busy_ticks: 0,
+                        down: false,
+                        started: None,
                     });
                 }
             }
@@ -181,7 +185,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = &mut self.instances[index as usize];
         let spec = &self.model.services[instance.service];
         self.meters[spec.station].count(Counter::Arrivals);
-        if instance.phase == Phase::Off {
+        if matches!(instance.phase, Phase::Off | Phase::Down) {
             return self.fail(task, Failure::InstanceLost);
         }
         if spec.max_connections.is_some_and(|most| instance.open >= most) {
@@ -203,8 +207,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = &mut self.instances[index as usize];
         let workers = self.model.services[instance.service].workers;
         instance.open += 1;
-        let worker = instance.first_worker + instance.rotation;
+        let mut worker = instance.first_worker + instance.rotation;
         instance.rotation = (instance.rotation + 1) % workers;
+        while self.workers[worker as usize].down {
+            worker = instance.first_worker + instance.rotation;
+            instance.rotation = (instance.rotation + 1) % workers;
+        }
         let record = &mut self.tasks[task];
         let Op::Enter { epilogue, .. } = self.model.tape[record.pc.0 as usize] else {
             unreachable!("a task is accepted where its tape says so")
@@ -215,6 +223,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.pc = Pc(record.pc.0 + 1);
         self.workers[worker as usize].open += 1;
         self.resume(task);
+    }
+
+    /// Requests of the backlog are accepted while there is room.
+    pub(super) fn accept_waiting(&mut self, index: u32) {
+        let service = self.instances[index as usize].service;
+        let spec = &self.model.services[service];
+        loop {
+            let instance = &mut self.instances[index as usize];
+            if spec.max_connections.is_some_and(|most| instance.open >= most) {
+                return;
+            }
+            let Some(next) = instance.backlog.pop_front() else { return };
+            self.leave(next, spec.station);
+            self.accept(next, index);
+        }
     }
 
     /// The service is done with the task's request: the next of its backlog is accepted.

@@ -1,7 +1,7 @@
 //! The whole simulator: one arm per kind of event, and the tape that tasks run along.
 
 use super::event::Kind;
-use super::task::{OK, State};
+use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
@@ -27,6 +27,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             // Connections change.
             Kind::Connected => self.connected(slot, event.ordinal()),
             Kind::Closed => self.closed(slot),
+            Kind::Severed => self.severed(slot),
             // Requests travel.
             Kind::Edge => self.edge(slot),
             Kind::Land => self.land(slot),
@@ -59,6 +60,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Prune => self.prune(SessionId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Boot => self.boot(slot),
+            Kind::Kill => self.kill_instance(slot),
+            Kind::Restart => self.restart_instance(slot),
             Kind::Replay => self.replay(slot),
             // Our looking at it.
             Kind::Window => self.window_ends(),
@@ -187,6 +190,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A task that is on no worker goes on: it sets out, or comes to an end.
     pub fn advance_away(&mut self, task: u32) {
         let record = self.tasks[task];
+        if record.has(flag::GHOST) {
+            return self.bury(task);
+        }
         if record.status != OK {
             return self.fail(task, Failure::ALL[record.status as usize]);
         }

@@ -141,6 +141,8 @@ pub mod flag {
     pub const MISSED: u16 = 1024;
     /// It has waited for somebody else's load of the key that it missed.
     pub const JOINED: u16 = 2048;
+    /// Its process has died; it is only what was under way for it, and nobody's.
+    pub const GHOST: u16 = 4096;
 }
 
 /// No failure.

@@ -1,0 +1,376 @@
+//! Processes that die, and come back: what is lost with them.
+//!
+//! A process that is killed takes its memory and its sockets with it. Every request that it has is
+//! reset: whoever waits for the answer hears so one way later. Callbacks that were ready, threads,
+//! queues for connections, caches and counters in memory are gone. What it has *sent* goes on without
+//! it: a statement runs to its end, because PostgreSQL looks at the client's socket only when it reads
+//! or writes (PostgreSQL 14 and later, `client_connection_check_interval` = 0), and Redis runs a command
+//! that it has received. The server has a connection back when it learns that the socket is closed.
+//!
+//! Such a remainder is a *ghost*: a task on no worker for whom nobody waits. It keeps its slot until the
+//! event that was under way for it, so that no event ever finds another task in its place.
+
+use super::event::Kind;
+use super::meter::{Counter, MILLI};
+use super::service::Phase;
+use super::task::{Lease, NONE, OK, Role, State, Task, flag};
+use super::world::World;
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::tape::Op;
+use crate::units::Time;
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A worker process dies at once, and stays down until [`World::restart_worker`]. Its instance goes
+    /// on with its other workers; without any left it is down too, and loses its backlog.
+    pub fn kill_worker(&mut self, worker: u32) {
+        let phase = self.instances[self.workers[worker as usize].instance as usize].phase;
+        let runs = matches!(phase, Phase::Up | Phase::Draining);
+        if !runs || std::mem::replace(&mut self.workers[worker as usize].down, true) {
+            return;
+        }
+        let slots = 0..self.tasks.capacity() as u32;
+        let dying: Vec<u32> = slots.filter(|task| self.dies_with(*task, worker)).collect();
+        for task in &dying {
+            self.stop_work(*task);
+        }
+        let state = &mut self.workers[worker as usize];
+        state.running = NONE;
+        state.ready.clear();
+        state.thread_queue.clear();
+        state.threads_busy = 0;
+        self.lose_memory(worker);
+        for task in dying {
+            self.lose(task);
+        }
+        self.lose_pools(worker);
+        let index = self.workers[worker as usize].instance;
+        let workers = self.workers_of(index);
+        if workers.clone().all(|worker| self.workers[worker as usize].down) {
+            self.instance_down(index);
+        } else {
+            self.accept_waiting(index);
+        }
+    }
+
+    /// An instance dies at once with all of its workers and its backlog, and stays down until
+    /// [`World::restart_instance`]; one that was finishing is gone for good. Balancers are told
+    /// nothing: whoever sends a request there meanwhile finds it lost.
+    pub fn kill_instance(&mut self, index: u32) {
+        for worker in self.workers_of(index) {
+            self.kill_worker(worker);
+        }
+    }
+
+    /// A worker process is there again, with nothing in its memory.
+    pub fn restart_worker(&mut self, worker: u32) {
+        let state = &mut self.workers[worker as usize];
+        if !state.down {
+            return;
+        }
+        (state.down, state.started) = (false, Some(self.now));
+        let index = state.instance;
+        if self.instances[index as usize].phase == Phase::Down {
+            self.instance_up(index);
+        }
+        self.accept_waiting(index);
+    }
+
+    /// An instance that is down is there again with all of its workers, cold, and its balancer sends
+    /// it requests.
+    pub fn restart_instance(&mut self, index: u32) {
+        if self.instances[index as usize].phase == Phase::Down {
+            for worker in self.workers_of(index) {
+                self.restart_worker(worker);
+            }
+        }
+    }
+
+    /// The workers of an instance.
+    pub fn workers_of(&self, index: u32) -> std::ops::Range<u32> {
+        let instance = &self.instances[index as usize];
+        let first = instance.first_worker;
+        first..first + self.model.services[instance.service].workers
+    }
+
+    /// No worker of the instance is left.
+    fn instance_down(&mut self, index: u32) {
+        let waiting = std::mem::take(&mut self.instances[index as usize].backlog);
+        let service = self.instances[index as usize].service;
+        let station = self.model.services[service].station;
+        self.count_instances(service);
+        self.services[service].running -= 1;
+        self.meters[station].count(Counter::Closed);
+        self.meters[station].held.add(self.now, -1);
+        // One that was finishing had been let go before.
+        let draining = self.instances[index as usize].phase == Phase::Draining;
+        self.instances[index as usize].phase = if draining { Phase::Off } else { Phase::Down };
+        for task in waiting {
+            self.leave(task, station);
+            self.fail(task, Failure::InstanceLost);
+        }
+    }
+
+    /// Whether a task is in a process: its flow runs there, or its answer has not yet left.
+    fn dies_with(&self, task: u32, worker: u32) -> bool {
+        let record = self.tasks.peek(task);
+        let inside = match record.role {
+            Role::Branch | Role::Tail => true,
+            Role::Attempt | Role::Call => record.has(flag::ADMITTED),
+        };
+        record.state != State::Free && record.worker == worker && inside
+    }
+
+    /// Takes a task out of wherever it waits or works within its process, and off its link.
+    fn stop_work(&mut self, task: u32) {
+        let record = self.tasks[task];
+        let index = self.workers[record.worker as usize].instance;
+        let service = &self.model.services[self.instances[index as usize].service];
+        match record.state {
+            State::Ready => self.leave(task, service.station),
+            State::ThreadQueue => self.leave(task, service.threads_station),
+            State::PoolQueue | State::Connecting => {
+                let Op::Acquire { pool, .. } = self.op_at(task) else {
+                    unreachable!("a task waits for a connection where its tape says so")
+                };
+                self.leave(task, self.model.pools[pool].station);
+            }
+            State::Computing if self.instances[index as usize].host.is_none() => {
+                self.meters[service.station].busy.add(self.now, -MILLI);
+            }
+            State::Computing => self.leave_cores(task),
+            State::InThread => {
+                self.meters[service.threads_station].busy.add(self.now, -MILLI);
+                self.leave_cores(task);
+            }
+            State::OnLink => self.cut_transfer(task),
+            _ => {}
+        }
+    }
+
+    /// A task of a dead process is over. Who waits for its answer is told that the connection was
+    /// reset; what is under way for it becomes a ghost.
+    fn lose(&mut self, task: u32) {
+        let record = self.tasks[task];
+        self.leave_instance(task);
+        let alone =
+            self.instances[self.workers[record.worker as usize].instance as usize].host.is_none();
+        let haunts = match record.state {
+            State::Away | State::InDatabase | State::CacheQueue | State::InCache => true,
+            State::Computing => alone,
+            _ => false,
+        };
+        let told = match record.role {
+            Role::Attempt => record.owner != NONE,
+            Role::Call => self.awaits(record.owner, record.owner_epoch),
+            Role::Branch | Role::Tail => false,
+        };
+        self.drop_leases(task);
+        if haunts {
+            if told {
+                let leases = Default::default();
+                let messenger = self.new_task(Task { leases, ..self.tasks[task] });
+                self.reset(messenger, task);
+            } else if record.row != NONE && record.role != Role::Attempt {
+                self.attribution.close(record.row);
+            }
+            let ghost = &mut self.tasks[task];
+            (ghost.role, ghost.owner, ghost.row) = (Role::Tail, NONE, NONE);
+            (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, None, flag::GHOST);
+        } else if told {
+            self.tasks[task].epoch = self.client.next_epoch(task);
+            self.reset(task, task);
+        } else {
+            self.end_task(task);
+        }
+    }
+
+    /// The connection of whoever waits for a task is reset: this one travels back to say so.
+    fn reset(&mut self, messenger: u32, lost: u32) {
+        let record = &mut self.tasks[messenger];
+        (record.status, record.parked, record.answered) = (Failure::InstanceLost as u8, OK, 0);
+        (record.epilogue, record.deadline, record.state) = (None, Time::NEVER, State::Away);
+        record.flags &= flag::EDGE_MISS | flag::GUEST;
+        let record = *record;
+        // All the time so far was for nothing.
+        if record.role == Role::Attempt {
+            let journey = &mut self.journeys[record.owner];
+            journey.task = messenger;
+            let so_far = self.now.since(journey.intended);
+            if record.row != NONE {
+                self.attribution.lose(record.row, self.pauses, so_far);
+            }
+        } else if record.row != NONE {
+            let so_far = self.now.since(self.tasks[record.owner].since);
+            let station = self.station_of_worker(record.worker);
+            self.attribution.lose(record.row, station, so_far);
+        }
+        debug_assert!(self.tasks[lost].leases[0].pool == NONE || messenger != lost);
+        self.answer(messenger, 0.0);
+    }
+
+    /// The instance has a request less, without having served it.
+    fn leave_instance(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        let (flags, worker) = (record.flags, record.worker);
+        record.flags &= !(flag::ADMITTED | flag::OUTSTANDING);
+        let index = self.workers[worker as usize].instance;
+        if flags & flag::OUTSTANDING != 0 {
+            let service = self.instances[index as usize].service;
+            let target = index - self.services[service].first_instance;
+            self.services[service].targets.answered(target);
+        }
+        if flags & flag::ADMITTED != 0 {
+            self.instances[index as usize].open -= 1;
+            self.workers[worker as usize].open -= 1;
+        }
+    }
+
+    /// The connections that a task of a dead process held. One with a statement under way stays open
+    /// at the server until that has ended.
+    fn drop_leases(&mut self, task: u32) {
+        let record = self.tasks[task];
+        let sent = matches!(record.state, State::Away | State::InDatabase)
+            && matches!(self.op_at(task), Op::Query { .. });
+        let mut kept = None;
+        while let Some(lease) = self.tasks[task].pop_lease() {
+            let kind = self.pools[lease.pool as usize].kind;
+            self.meters[self.model.pools[kind].station].busy.add(self.now, -MILLI);
+            if sent && kept.is_none() {
+                kept = Some(lease);
+            } else {
+                self.sever(lease.pool);
+            }
+        }
+        if let Some(lease) = kept {
+            self.tasks[task].push_lease(lease);
+        }
+    }
+
+    /// A ghost has nothing more to do; a connection that it still had ends at its server.
+    pub(super) fn bury(&mut self, ghost: u32) {
+        while let Some(Lease { pool, .. }) = self.tasks[ghost].pop_lease() {
+            let node = self.pools[pool as usize].node;
+            self.node_mut(node).free_slot();
+        }
+        self.end_task(ghost);
+    }
+
+    /// The socket of a connection closes: the server has its slot back one way later.
+    fn sever(&mut self, sub: u32) {
+        let state = &self.pools[sub as usize];
+        let (node, spec) = (state.node, &self.model.pools[state.kind]);
+        let stream = self.sub_pool_stream(sub).named("sever");
+        let rtt = self.model.databases[spec.database].rtt;
+        let took = self.model.draw_law(rtt, stream, self.now.0 as u32).half();
+        self.at(self.now + took, Kind::Severed, node);
+    }
+
+    /// A database node learns that a connection's client is gone.
+    pub fn severed(&mut self, node: u32) {
+        self.node_mut(node).free_slot();
+    }
+
+    /// The pools of a dead process are gone with their connections and queues.
+    fn lose_pools(&mut self, worker: u32) {
+        let model = self.model;
+        for kind in &model.services[self.service_of_worker(worker)].pools {
+            let first = self.first_sub_pool(*kind, worker);
+            for sub in first..first + self.sub_pools_per_worker(*kind) {
+                let state = &mut self.pools[sub as usize];
+                let unused = state.pool.idle() + state.opening_granted();
+                let total = state.lose_all();
+                let meter = &mut self.meters[model.pools[*kind].station];
+                meter.add(Counter::Closed, u64::from(total));
+                meter.held.add(self.now, -i64::from(total));
+                for _ in 0..unused {
+                    self.sever(sub);
+                }
+            }
+        }
+    }
+
+    /// Whatever a dead process kept in its memory: limiters' counts, guards' values, caches.
+    fn lose_memory(&mut self, worker: u32) {
+        self.forget_gates(worker);
+        let service = self.service_of_worker(worker);
+        let first = self.instances[self.services[service].first_instance as usize].first_worker;
+        for (cache, spec) in self.model.caches.enumerate() {
+            let own = (spec.service == Some(service)).then_some(worker - first);
+            self.forget_cache(cache, worker, own);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::task::State;
+    use super::super::world::World;
+    use crate::kernel::{EventList, PendingEvents};
+    use crate::model::Model;
+    use crate::model::compile::compile;
+    use crate::topology::load;
+    use crate::units::Duration;
+
+    fn model(text: &str) -> Model {
+        let text = text.to_string();
+        let loaded = load("test.toml", &[], &mut |_| Ok(text.clone()));
+        compile(&loaded.topology.expect("sound"))
+    }
+
+    /// Runs for so long, and checks the books there.
+    fn run_for(world: &mut World<EventList>, length: Duration) {
+        let until = world.now + length;
+        while let Some(event) = world.events.pop() {
+            if event.at() > until {
+                world.events.push(event);
+                break;
+            }
+            world.step(event);
+        }
+        world.now = until;
+        assert_eq!(world.audit().broken, Vec::<String>::new(), "at {until:?}");
+    }
+
+    /// Kills and restarts workers and instances in the middle of everything, 300 times, and checks
+    /// that everything adds up before and after each.
+    fn torment(text: &str) {
+        let model = model(text);
+        let mut world = World::<EventList>::new(&model, 0);
+        let mut draws = world.key.named("torment").draw(0);
+        for _ in 0..300 {
+            run_for(&mut world, Duration::micros(u64::from(draws.below(120_000))));
+            let worker = draws.below(world.workers.len() as u32);
+            let instance = world.workers[worker as usize].instance;
+            match draws.below(4) {
+                0 => world.kill_worker(worker),
+                1 => world.kill_instance(instance),
+                2 => world.restart_worker(worker),
+                _ => world.restart_instance(instance),
+            }
+            run_for(&mut world, Duration::ZERO);
+        }
+        for instance in 0..world.instances.len() as u32 {
+            world.kill_instance(instance);
+        }
+        run_for(&mut world, Duration::secs(2));
+        for node in world.databases.iter().flat_map(|database| &database.nodes) {
+            assert_eq!(node.connections, 0, "every connection of the dead has ended");
+        }
+        let inside = |state| !matches!(state, State::Free | State::Away);
+        let left = (0..world.tasks.capacity() as u32)
+            .filter(|task| inside(world.tasks.peek(*task).state))
+            .count();
+        assert_eq!(left, 0, "nothing is left of the dead");
+    }
+
+    #[test]
+    fn everything_adds_up_however_processes_die() {
+        torment(include_str!("../../tests/topologies/pressure.toml"));
+    }
+
+    #[test]
+    fn everything_adds_up_across_services_and_regions() {
+        torment(include_str!("../../tests/topologies/spread.toml"));
+    }
+}
