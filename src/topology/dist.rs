@@ -202,10 +202,9 @@ impl<Q: Measure> Written<Q> {
             ),
             Written::Empirical(quantiles) => empirical(&quantiles, place, reader),
             Written::Mixture(parts) => mixture(parts, place, reader),
-            Written::RoundedUp(rounded) => Some(Law::Rounded {
-                of: Box::new(rounded.of.law),
-                step: rounded.to.si(),
-            }),
+            Written::RoundedUp(rounded) => {
+                Some(Law::Rounded { of: Box::new(rounded.of.law), step: rounded.to.si() })
+            }
         }
     }
 }
