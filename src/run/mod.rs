@@ -61,7 +61,7 @@ impl Watcher for Unwatched {
 const LOOK_EVERY: u64 = 1 << 14;
 
 /// Runs one replication.
-pub fn replicate(model: &Model, replication: u32, watcher: &mut impl Watcher) -> Outcome {
+pub fn replicate(model: &Model, replication: u32, watcher: &mut dyn Watcher) -> Outcome {
     run_on(World::<EventList>::new(model, replication), replication, watcher)
 }
 
@@ -73,7 +73,7 @@ pub fn replicate_on_reference(model: &Model, replication: u32) -> Outcome {
 fn run_on<Q: PendingEvents>(
     mut world: World<Q>,
     replication: u32,
-    watcher: &mut impl Watcher,
+    watcher: &mut dyn Watcher,
 ) -> Outcome {
     let horizon = world.horizon();
     let plan = &world.model.plan;
