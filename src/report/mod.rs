@@ -5,6 +5,7 @@
 
 mod believed;
 pub mod capacity;
+mod claimed;
 mod compared;
 pub mod folder;
 mod layout;
@@ -14,6 +15,7 @@ mod show;
 pub mod table;
 
 pub use believed::believed;
+pub use claimed::claimed;
 pub use compared::compared;
 pub use layout::Style;
 pub use ran::{Written, ran};

@@ -26,14 +26,14 @@ mod check_flow;
 mod check_held;
 mod check_limits;
 mod database;
-mod dist;
+pub(crate) mod dist;
 mod file;
 mod flow;
 mod guard;
-mod kind;
+pub(crate) mod kind;
 mod limit;
 mod merge;
-mod names;
+pub(crate) mod names;
 mod objective;
 mod pool;
 mod price;
@@ -43,9 +43,9 @@ mod retry;
 mod schema;
 mod service;
 mod session;
-mod shape;
-mod spec;
-mod tree;
+pub(crate) mod shape;
+pub(crate) mod spec;
+pub(crate) mod tree;
 mod workload;
 
 pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
@@ -61,7 +61,7 @@ pub use flow::{
 pub use guard::{Applies, FailMode, Guard, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
-pub use merge::ReadText;
+pub use merge::{ReadText, beside};
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Reads};
@@ -73,7 +73,8 @@ pub use schema::{Entry, Form, reference, schema};
 pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
-pub use tree::{Key, Node, Value};
+pub use shape::Item;
+pub use tree::{Key, Node, Value, parse};
 pub use workload::{
     Arrivals, Assumption, Client, Fill, Process, RateStage, Run, Sinusoid, Spike, Start, UserStage,
     Users, Warmth,
