@@ -31,7 +31,9 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_topology_is_sound() {
-    for path in [files("examples"), files("components"), files("theory"), files("max-booster")].concat() {
+    for path in
+        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    {
         let loaded = load_file(&path);
         let said = render_plain(&loaded.diagnostics, &loaded.sources);
         assert!(loaded.topology.is_some(), "{}:\n{said}", path.display());
@@ -43,7 +45,9 @@ fn every_topology_is_sound() {
 
 #[test]
 fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason() {
-    for path in [files("examples"), files("components"), files("theory"), files("max-booster")].concat() {
+    for path in
+        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    {
         let text = fs::read_to_string(&path).expect("readable");
         assert!(text.starts_with("# "), "{} does not say what it shows", path.display());
         let topology = load_file(&path).topology.expect("sound");
@@ -57,7 +61,9 @@ fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason(
 
 #[test]
 fn what_their_comments_invite_to_set_can_be_set() {
-    for path in [files("examples"), files("components"), files("theory"), files("max-booster")].concat() {
+    for path in
+        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    {
         let text = fs::read_to_string(&path).expect("readable");
         let sets = text.split("--set ").skip(1).filter_map(|rest| {
             rest.split_whitespace().next().map(|set| set.trim_end_matches(['"', ',']))

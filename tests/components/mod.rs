@@ -168,7 +168,8 @@ fn a_claim_that_is_not_so_is_refuted() {
     for claim in ["errors > 1%", "latency_p95 > 10s", "pool.pg.utilisation_ratio > 0.9", "errors"] {
         assert!(refuted(&summary, claim).is_some(), "{claim}");
     }
-    let shown = shown("# A thing. More.\n# shows with a.b=1 c=2: errors < 1%, x.y > 2ms\nversion = 1");
+    let shown =
+        shown("# A thing. More.\n# shows with a.b=1 c=2: errors < 1%, x.y > 2ms\nversion = 1");
     assert_eq!(shown[0].sets, ["a.b=1", "c=2"]);
     assert_eq!(shown[0].claims, ["errors < 1%", "x.y > 2ms"]);
 }
