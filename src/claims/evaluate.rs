@@ -202,12 +202,7 @@ fn gcd(a: u32, b: u32) -> u32 {
 }
 
 /// Functions of a run.
-fn measured(
-    name: &str,
-    words: &[&str],
-    values: &[Sample],
-    ran: &Ran,
-) -> Result<Sample, Missing> {
+fn measured(name: &str, words: &[&str], values: &[Sample], ran: &Ran) -> Result<Sample, Missing> {
     let number = |index: usize| values.get(index).map_or(f64::NAN, Sample::centre);
     match (name, words) {
         ("of", [_, metric]) => of(&ran.summary.overall, metric, &metric::overall()),
@@ -219,13 +214,13 @@ fn measured(
         }
         ("place", [_, component]) => {
             let own = bearing(ran, component)?.load_factor.at_100;
-            let levels = ran.summary.saturation.order.iter().filter(|it| it.has_level());
+            let levels = super::words::levels(&ran.summary);
             let before = levels.filter(|it| it.load_factor.at_100 <= own).count();
             Ok(Sample::Fixed(before as f64))
         }
         ("after-first", [_, component]) => {
             let own = bearing(ran, component)?.load_factor.at_100;
-            let levels = ran.summary.saturation.order.iter().filter(|it| it.has_level());
+            let levels = super::words::levels(&ran.summary);
             let first = levels.map(|it| it.load_factor.at_100).fold(f64::INFINITY, f64::min);
             Ok(Sample::Fixed(own / first))
         }
@@ -290,9 +285,8 @@ const OVERALL: [&str; 7] =
 
 /// How a series is read off a step of the timeline.
 pub fn series_of(ran: &Ran, subject: &str, series: &str) -> Result<Pick, Missing> {
-    let per_second = |count: u64, window: &Window| {
-        count as f64 / window.end.since(window.start).seconds()
-    };
+    let per_second =
+        |count: u64, window: &Window| count as f64 / window.end.since(window.start).seconds();
     if subject == "all" {
         return Ok(match series {
             "offered" => Box::new(move |it| Some(per_second(it.offered, it))),
@@ -352,7 +346,9 @@ fn analysed(name: &str, words: &[&str], prepared: &Prepared) -> Result<Sample, M
             Some(Value::String(text)) => si(text),
             _ => None,
         };
-        return value.map(Sample::Fixed).ok_or_else(|| format!("`{path}` is no number of the file"));
+        return value
+            .map(Sample::Fixed)
+            .ok_or_else(|| format!("`{path}` is no number of the file"));
     }
     let asked = demand(model, None);
     let rate = model.nominal_rate().0;

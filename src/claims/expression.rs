@@ -284,7 +284,7 @@ impl Shape for Formula {
         }
     }
 }
-impl crate::topology::Item for Formula {}
+impl crate::topology::shape::Item for Formula {}
 
 type Parsed = Result<Expression, Box<Diagnostic>>;
 
@@ -406,7 +406,11 @@ impl Parser<'_> {
             Some(number) => Ok(Expression::Number(number)),
             None => {
                 let message = format!("`{text}` is no number with a unit");
-                Err(self.wrong(from, message, "write `10_000`, `85%`, `20ms`, `10/s`, `5KB` or `$50`"))
+                Err(self.wrong(
+                    from,
+                    message,
+                    "write `10_000`, `85%`, `20ms`, `10/s`, `5KB` or `$50`",
+                ))
             }
         }
     }
@@ -429,7 +433,12 @@ impl Parser<'_> {
         let mut arguments = Vec::new();
         while !self.take(')') {
             arguments.push(self.sum(0)?);
-            if !self.take(',') && !{ self.skip(); self.rest().starts_with(')') } {
+            if !self.take(',')
+                && !{
+                    self.skip();
+                    self.rest().starts_with(')')
+                }
+            {
                 return Err(self.wrong(from, format!("`{text}(` is never closed"), "write a `)`"));
             }
         }
@@ -437,9 +446,7 @@ impl Parser<'_> {
         let call = Call { function, arguments, place };
         match fault(&call) {
             None => Ok(Expression::Call(call)),
-            Some(message) => {
-                Err(self.wrong(from, message, &format!("write `{}`", function.form)))
-            }
+            Some(message) => Err(self.wrong(from, message, &format!("write `{}`", function.form))),
         }
     }
 }
@@ -497,8 +504,12 @@ mod tests {
         near("100Mbit/s", 1e8);
         near("60/min", 1.0);
         let formula = parse("of(phase-1, pool.pg, busy) - 2 / rate(phase-1)").unwrap();
-        let scenarios: Vec<&str> =
-            formula.calls().iter().filter_map(|it| it.scenario()).map(|it| it.text.as_str()).collect();
+        let scenarios: Vec<&str> = formula
+            .calls()
+            .iter()
+            .filter_map(|it| it.scenario())
+            .map(|it| it.text.as_str())
+            .collect();
         assert_eq!(scenarios, ["phase-1", "phase-1"]);
         assert!(matches!(formula.expression, Expression::Both(_, Operator::Subtract, _)));
     }

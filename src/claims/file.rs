@@ -184,6 +184,8 @@ spec! {
         knob: Paths;
         /// Its values.
         values: Vec<String>, positive;
+        /// The only scenarios in which it is turned.
+        within "in": Vec<String> = "[]" from "all scenarios of the formulas";
         /// What it is, below the axis.
         across: String;
         /// What is drawn, beside the axis.

@@ -195,11 +195,8 @@ impl<'a> Case<'a> {
         claim: &'a Named<Claim>,
         bench: &mut Bench<'_>,
     ) -> Result<Case<'a>, Trouble> {
-        let setting = Setting {
-            points: points(source),
-            given: &claim.spec.given,
-            instead: BTreeMap::new(),
-        };
+        let setting =
+            Setting { points: points(source), given: &claim.spec.given, instead: BTreeMap::new() };
         let mut variants = Vec::new();
         for doubt in &claim.spec.assume {
             for value in &doubt.values {
@@ -357,9 +354,8 @@ fn decider(
     direction: Direction,
     tried: &[Tried],
 ) -> Option<String> {
-    let flips = |verdict: Verdict| {
-        verdict != Verdict::Undetermined && holds(verdict) != holds(as_assumed)
-    };
+    let flips =
+        |verdict: Verdict| verdict != Verdict::Undetermined && holds(verdict) != holds(as_assumed);
     if let Some(found) = tried.iter().find(|it| flips(it.verdict)) {
         return Some(format!(
             "{}: {} as assumed, {} with {}",

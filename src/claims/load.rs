@@ -3,10 +3,21 @@
 use super::expression::{Call, Formula, Needs, Word};
 use super::file::{Claims, Figure, Paths};
 use crate::diagnostic::{Diagnostic, Place, Severity, Source, SourceId, did_you_mean};
-use crate::topology::{Named, ReadText, Reader, Shape, parse};
+use crate::topology::tree::parse;
+use crate::topology::{Entry, Named, ReadText, Reader, Shape, reference_of, schema_of};
 
 /// Every kind of diagnostic that [`load`] adds to those of topologies; `tests/claims/` shows each.
 pub const SLUGS: &[&str] = &["bad-formula", "no-reason", "unknown-name", "unknown-scenario"];
+
+/// The JSON Schema of a claims file, for editors.
+pub fn schema() -> serde_json::Value {
+    schema_of(&Claims::kind(), &Claims::describe().name, "Loadbearing claims")
+}
+
+/// The manual of claims files.
+pub fn reference() -> Vec<Entry> {
+    reference_of(Claims::describe())
+}
 
 /// What came of reading a claims file.
 pub struct LoadedClaims {
@@ -91,8 +102,9 @@ impl Check<'_> {
             if !is_run && spec.because.is_none() {
                 let message = format!("`{}` is not simulated, and nothing says why", claim.name);
                 self.found.push(
-                    Diagnostic::error("no-reason", claim.place.clone(), message)
-                        .help("add `because = \"…\"`: why only arithmetic, or nothing, can judge it"),
+                    Diagnostic::error("no-reason", claim.place.clone(), message).help(
+                        "add `because = \"…\"`: why only arithmetic, or nothing, can judge it",
+                    ),
                 );
             }
         }
@@ -176,16 +188,12 @@ impl Check<'_> {
     }
 
     fn unknown_name(&mut self, word: &Word, given: &[&str]) {
-        let help = did_you_mean(&word.text, given.iter().copied()).unwrap_or_else(|| {
-            match given {
-                [] => "give it a value: `given.NAME = \"10\"`".into(),
-                names => format!("there is: {}", names.join(", ")),
-            }
+        let help = did_you_mean(&word.text, given.iter().copied()).unwrap_or_else(|| match given {
+            [] => "give it a value: `given.NAME = \"10\"`".into(),
+            names => format!("there is: {}", names.join(", ")),
         });
         let message = format!("nothing is called `{}`", word.text);
-        self.found.push(
-            Diagnostic::error("unknown-name", word.place.clone(), message).help(help),
-        );
+        self.found.push(Diagnostic::error("unknown-name", word.place.clone(), message).help(help));
     }
 
     fn knob(&mut self, knob: &Paths, given: &[&str], place: &Place) {
@@ -209,8 +217,7 @@ impl Check<'_> {
             }
         });
         let message = format!("there is no scenario `{name}`");
-        self.found
-            .push(Diagnostic::error("unknown-scenario", place.clone(), message).help(help));
+        self.found.push(Diagnostic::error("unknown-scenario", place.clone(), message).help(help));
     }
 }
 

@@ -8,6 +8,7 @@ mod bench;
 mod evaluate;
 mod expression;
 mod file;
+mod inquiry;
 mod judge;
 mod load;
 mod results;
@@ -20,9 +21,10 @@ pub use file::{
     Bars, Claim, Claims, Contradiction, Counted, Direction, Doubt, Figure, Line, Meant, Paths,
     Prior, Scenario, Side, State, Surprise, Sweep, Timeline, Trace, Upgrade, Verdict,
 };
+pub use inquiry::{Bought, Carried, Drawn, Inquiry, Picture, Weighed, inquire};
 pub use judge::{
     By, CONFIDENCE, CONFIRMED, Judged, PLAUSIBLE, Source, Tried, grade, holds, judge, points,
 };
-pub use load::{LoadedClaims, SLUGS, load};
+pub use load::{LoadedClaims, SLUGS, load, reference, schema};
 pub use results::to_json;
 pub use words::{of_capacity, of_run, order, round, show, show_claimed, show_estimate};

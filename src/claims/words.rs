@@ -5,7 +5,7 @@ use super::evaluate::Setting;
 use super::expression::{Call, Expression, Formula, Needs};
 use super::file::Counted;
 use super::load::all_calls;
-use crate::result::{Estimate, Summary};
+use crate::result::{Bearing, Estimate, Summary};
 use crate::units::{Bytes, Duration, Quantity, Ratio, show_number};
 
 /// A value with its unit: `4,980 users`, `12.3 ms`, `85 %`.
@@ -176,9 +176,18 @@ fn failures(summary: &Summary) -> Option<String> {
     Some(format!("{} of requests fail, {most} as `{kind}`", percent(failed)))
 }
 
+/// What fills up as load grows, in order; a guard that no request passes does not.
+pub fn levels(summary: &Summary) -> impl Iterator<Item = &Bearing> {
+    let passed = |it: &&Bearing| {
+        let guard = summary.component(&it.component).filter(|_| it.kind == "guard");
+        guard.is_none_or(|guard| guard.estimate("arrivals").estimate.is_some_and(|it| it > 0.0))
+    };
+    summary.saturation.order.iter().filter(|it| it.has_level()).filter(passed)
+}
+
 /// What is full first, and at which load.
 fn first_to_give(summary: &Summary) -> Option<String> {
-    let first = summary.saturation.order.iter().find(|it| it.has_level())?;
+    let first = levels(summary).next()?;
     let load = match first.users {
         Some(users) => format!("{} users", show_number(round(users.at_100))),
         None => format!("{}/s", show_number(round(first.rate_per_s.at_100))),
@@ -222,7 +231,6 @@ pub fn round(value: f64) -> f64 {
 
 /// The components in the order in which they reach their limits, each with the load at which it does.
 pub fn order(summary: &Summary) -> Vec<(String, f64)> {
-    let levels = summary.saturation.order.iter().filter(|it| it.has_level());
-    let load = |it: &crate::result::Bearing| it.users.map_or(it.rate_per_s.at_100, |it| it.at_100);
-    levels.map(|it| (it.component.clone(), load(it))).collect()
+    let load = |it: &Bearing| it.users.map_or(it.rate_per_s.at_100, |it| it.at_100);
+    levels(summary).map(|it| (it.component.clone(), load(it))).collect()
 }

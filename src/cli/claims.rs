@@ -3,10 +3,13 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use loadbearing::claims::{Bench, FUNCTIONS, Judged, Source, Trouble, Verdict, judge, load, to_json};
-use loadbearing::report::claimed;
+use loadbearing::claims::{
+    Bench, FUNCTIONS, Inquiry, Judged, Source, Trouble, Verdict, inquire, judge, load, to_json,
+};
+use loadbearing::report::{claimed, findings};
 
 use super::options::Settings;
 use super::progress::Bar;
@@ -40,6 +43,9 @@ pub struct Arguments {
     /// Threads; the result does not depend on them [default: all cores]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
+    /// Writes a page with all verdicts, contradictions, capacities and figures, as docs/findings.md
+    #[arg(long, value_name = "FILE")]
+    findings: Option<PathBuf>,
     /// Prints one JSON object
     #[arg(long)]
     json: bool,
@@ -66,9 +72,19 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let bar = Bar::new(arguments.quiet);
     let threads = arguments.threads.map(usize::from);
     let mut bench = Bench::new(&read, arguments.settings.sets(), threads, &bar);
-    let judged = judge(&sources, &wanted, &mut bench).map_err(failure);
+    let done = judge(&sources, &wanted, &mut bench).and_then(|judged| {
+        let inquire = |it| inquire(it, &mut bench);
+        let inquiries = match &arguments.findings {
+            Some(_) => sources.iter().map(inquire).collect::<Result<Vec<Inquiry>, Trouble>>()?,
+            None => Vec::new(),
+        };
+        Ok((judged, inquiries))
+    });
     bar.clear();
-    let judged = judged?;
+    let (judged, inquiries) = done.map_err(failure)?;
+    if let Some(path) = &arguments.findings {
+        write_page(path, &sources, &judged, &inquiries)?;
+    }
     if arguments.json {
         say(&format!("{:#}\n", to_json(&sources, &judged)))?;
     } else if !arguments.quiet {
@@ -76,6 +92,29 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     let refuted = |it: &Judged| it.verdict == Verdict::Refuted;
     if judged.iter().flatten().any(refuted) { Err(Failure::NotMet) } else { Ok(()) }
+}
+
+/// Writes the page of findings, its figures in a folder of its name beside it.
+fn write_page(
+    path: &Path,
+    sources: &[Source],
+    judged: &[Vec<Judged>],
+    inquiries: &[Inquiry],
+) -> Result<(), Failure> {
+    let folder = path.file_stem().map_or("findings".into(), |stem| stem.to_string_lossy());
+    let command = format!("loadbearing claims --findings {}", path.display());
+    let page = findings(sources, judged, inquiries, &command, &folder);
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let write = |path: PathBuf, text: &str| {
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let made = folder.map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| fs::write(&path, text))
+            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+    };
+    for (figure, svg) in &page.figures {
+        write(parent.join(figure), svg)?;
+    }
+    write(path.to_path_buf(), &page.text)
 }
 
 /// A text that is read once: many scenarios build on the same files.

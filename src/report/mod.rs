@@ -7,6 +7,8 @@ mod believed;
 pub mod capacity;
 mod claimed;
 mod compared;
+mod drawing;
+mod findings;
 pub mod folder;
 mod layout;
 pub mod manifest;
@@ -17,6 +19,7 @@ pub mod table;
 pub use believed::believed;
 pub use claimed::claimed;
 pub use compared::compared;
+pub use findings::{Page, findings};
 pub use layout::Style;
 pub use ran::{Written, ran};
 

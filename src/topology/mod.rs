@@ -27,7 +27,7 @@ mod check_held;
 mod check_limits;
 mod database;
 pub(crate) mod dist;
-mod file;
+pub(crate) mod file;
 mod flow;
 mod guard;
 pub(crate) mod kind;
@@ -61,7 +61,8 @@ pub use flow::{
 pub use guard::{Applies, FailMode, Guard, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
-pub use merge::{ReadText, beside};
+pub use merge::ReadText;
+pub(crate) use merge::beside;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Reads};
@@ -70,11 +71,11 @@ pub use queue::{Backoff, Discipline, Job, Queue};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
+pub(crate) use schema::{reference_of, schema_of};
 pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
-pub use shape::Item;
-pub use tree::{Key, Node, Value, parse};
+pub use tree::{Key, Node, Value};
 pub use workload::{
     Arrivals, Assumption, Client, Fill, Process, RateStage, Run, Sinusoid, Spike, Start, UserStage,
     Users, Warmth,

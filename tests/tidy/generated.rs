@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use loadbearing::claims;
 use loadbearing::topology::{ChoiceDoc, Entry, FieldDoc, Form, Kind, TableDoc, reference, schema};
 
 use crate::root;
@@ -25,16 +26,38 @@ fn the_schema_is_fresh() {
 
 #[test]
 fn the_manual_is_fresh() {
-    fresh("docs/reference/topology.md", &manual(&reference()));
+    let head = "# The topology file, key by key\n\n\
+                Made from `src/topology` by `UPDATE=1 cargo test --test tidy`. How to use all this is \
+                told in\n[language.md](../language.md).\n";
+    fresh("docs/reference/topology.md", &manual(head, &reference()));
+}
+
+#[test]
+fn the_schema_of_claims_is_fresh() {
+    let page = serde_json::to_string_pretty(&claims::schema()).expect("a schema is plain data");
+    fresh("experiments/claims/schema.json", &(page + "\n"));
+}
+
+#[test]
+fn the_manual_of_claims_is_fresh() {
+    let head = "# The claims file, key by key\n\n\
+                Made from `src/claims` by `UPDATE=1 cargo test --test tidy`. How to use all this is \
+                told in\n[claims.md](../claims.md).\n";
+    let mut page = manual(head, &claims::reference());
+    page.push_str("\n## Functions of formulas\n\n");
+    page.push_str(
+        "Numbers may carry units: `85%`, `20ms`, `10/s`, `5KB`, `$50`. Names may contain ",
+    );
+    page.push_str("`-`, so a minus stands between spaces.\n\n| Function | Gives |\n|---|---|\n");
+    for function in claims::FUNCTIONS {
+        row(&[&format!("`{}`", function.form), function.meaning], &mut page);
+    }
+    fresh("docs/reference/claims.md", &page);
 }
 
 /// The reference manual of the language as a page.
-fn manual(entries: &[Entry]) -> String {
-    let mut page = String::from(
-        "# The topology file, key by key\n\n\
-         Made from `src/topology` by `UPDATE=1 cargo test --test tidy`. How to use all this is told in\n\
-         [language.md](../language.md).\n",
-    );
+fn manual(head: &str, entries: &[Entry]) -> String {
+    let mut page = String::from(head);
     for entry in entries {
         let heading = match entry.heading.starts_with('[') {
             true => format!("`{}`", entry.heading),
