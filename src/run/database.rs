@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model;
+use crate::model::UnitKind;
 use crate::model::ids::{DatabaseId, StationId};
 use crate::model::tape::{Op, Pc, Statement};
 use crate::units::{Duration, Time};
@@ -55,7 +56,7 @@ pub struct Node {
 #[derive(Clone, Copy, Debug)]
 pub struct Shipped {
     /// When its log arrives.
-    arrives: Time,
+    pub(super) arrives: Time,
     /// When it was committed.
     committed: Time,
     /// What replaying it takes.
@@ -105,7 +106,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         DatabaseId(after as u32 - 1)
     }
     /// Where a node is measured: with the primaries, or with the replicas.
-    fn station_of_node(&self, node: u32) -> StationId {
+    pub(super) fn station_of_node(&self, node: u32) -> StationId {
         let database = self.database_of(node);
         let spec = &self.model.databases[database];
         let is_primary = (node - spec.first_node).is_multiple_of(1 + spec.replicas);
@@ -120,10 +121,15 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback sends the statement that its tape stands at.
     pub fn send_statement(&mut self, task: u32) {
-        let half = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let half = self.statement_rtt(task).half() + passage.late;
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+            return self.at_task(self.now + passage.late, Kind::Resume, task);
+        }
         if half.is_zero() {
             return self.statement(task);
         }
@@ -131,7 +137,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The round trip of the statement that the task stands at.
-    fn statement_rtt(&self, task: u32) -> Duration {
+    pub(super) fn statement_rtt(&self, task: u32) -> Duration {
         let record = &self.tasks[task];
         let sub = &self.pools[record.lease().pool as usize];
         let spec = &self.model.pools[sub.kind];
@@ -149,11 +155,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let alone = self.draw(work, task);
         let slowed = slowed_by.map_or(1.0, |session| self.session_slowdown(session));
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
+        let alone = self.condition(UnitKind::Node, node).stretch(alone);
         (if slowed == 1.0 { alone } else { alone.scale(slowed) }, kind)
     }
 
     /// A statement reaches its node.
     pub fn statement(&mut self, task: u32) {
+        if self.faults.is_some() && self.finds_no_server(task) {
+            return;
+        }
         let sub = &self.pools[self.tasks[task].lease().pool as usize];
         let (node, kind) = (sub.node, sub.kind);
         let database = self.model.pools[kind].database;
@@ -259,8 +270,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Query { work, kind, fail, .. } = self.op_at(task) else {
             unreachable!("a statement ends where it began")
         };
-        let back = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let back = self.statement_rtt(task).half() + passage.late;
         self.travel(task, back);
+        let errors = self.condition(UnitKind::Node, node).errors;
+        let stumbles = self.stumbles(errors);
         let over = spec.statement_timeout.filter(|timeout| so_far + storage > *timeout);
         let storage = over.map_or(storage, |timeout| timeout - so_far);
         self.spend(task, station, Part::Service, storage);
@@ -268,11 +282,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.state = State::Away;
         record.deadline = Time::NEVER;
         let ends = self.now + storage;
-        if over.is_some() {
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+        } else if over.is_some() {
             record.status = Failure::StatementTimeout as u8;
             self.meters[station].count(Counter::TimedOut);
-        } else if fail > 0.0
-            && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
+        } else if stumbles
+            || fail > 0.0
+                && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
         {
             record.status = Failure::QueryError as u8;
             self.meters[station].count(Counter::Errors);
@@ -297,9 +314,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let sub = &self.pools[self.tasks[task].lease().pool as usize];
         let node = sub.node;
         let station = self.station_of_node(node);
-        let left = self.change_cores(node, |cores, now| cores.remove(now, task));
-        assert!(left.is_some(), "a statement in the database is on its cores");
-        self.arm_node(node);
+        self.take_off_cores(task, node);
         self.meters[station].count(Counter::TimedOut);
         let spent = self.now.since(self.tasks[task].since);
         self.spend(task, station, Part::Service, spent);
@@ -309,6 +324,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         (record.state, record.deadline) = (State::Away, Time::NEVER);
         record.status = Failure::StatementTimeout as u8;
         self.at_task(self.now + back, Kind::Resume, task);
+    }
+
+    /// A statement ends before it is done.
+    pub(super) fn take_off_cores(&mut self, task: u32, node: u32) {
+        let left = self.change_cores(node, |cores, now| cores.remove(now, task));
+        assert!(left.is_some(), "a statement in the database is on its cores");
+        self.arm_node(node);
+    }
+
+    /// Replay and maintenance end with their server.
+    pub(super) fn stop_background(&mut self, node: u32) {
+        for job in [REPLAY, BACKGROUND] {
+            while self.change_cores(node, |cores, now| cores.remove(now, job)).is_some() {}
+        }
+        self.arm_node(node);
     }
 
     /// A committed write is shipped to the replicas of its shard.
@@ -336,6 +366,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The replaying process of a replica takes its next write.
     pub fn replay(&mut self, node: u32) {
+        if self.condition(UnitKind::Node, node).down {
+            return; // it goes on when it is there again
+        }
         let write = self.node_mut(node).replay.front().copied();
         let cpu = write.expect("a replica replays what has been shipped to it").cpu;
         if cpu.is_zero() {

@@ -236,6 +236,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         while let Some(lease) = self.tasks[task].pop_lease() {
             let kind = self.pools[lease.pool as usize].kind;
             self.meters[self.model.pools[kind].station].busy.add(self.now, -MILLI);
+            if self.pools[lease.pool as usize].forget_lost(lease.connection) {
+                continue; // its server has gone before
+            }
             if sent && kept.is_none() {
                 kept = Some(lease);
             } else {
@@ -249,7 +252,10 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A ghost has nothing more to do; a connection that it still had ends at its server.
     pub(super) fn bury(&mut self, ghost: u32) {
-        while let Some(Lease { pool, .. }) = self.tasks[ghost].pop_lease() {
+        while let Some(Lease { pool, connection }) = self.tasks[ghost].pop_lease() {
+            if self.pools[pool as usize].forget_lost(connection) {
+                continue; // its server has gone before
+            }
             let node = self.pools[pool as usize].node;
             self.node_mut(node).free_slot();
         }

@@ -6,6 +6,7 @@ use crate::component::pool::{
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
+use crate::model::UnitKind;
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
 use crate::stream::StreamKey;
@@ -28,16 +29,35 @@ pub struct SubPool {
     pub armed: Time,
     /// The replica that the next read of this process goes to (used in the primary's sub-pool).
     pub rotation: u32,
-    /// Connections that are being opened, and whether the server will refuse them.
-    opening: Vec<(Connection, bool)>,
+    /// Connections that are being opened, and why the server will refuse them, if it will.
+    opening: Vec<(Connection, Option<Failure>)>,
     /// Connections opened so far: numbers its random draws.
     pub connects: u32,
+    /// Connections that are held, and lost without their holders knowing it yet.
+    lost: Vec<Connection>,
 }
 
 impl SubPool {
     /// Connections being opened that have a slot at their server.
     pub fn opening_granted(&self) -> u32 {
-        self.opening.iter().filter(|(_, refused)| !refused).count() as u32
+        self.opening.iter().filter(|(_, refused)| refused.is_none()).count() as u32
+    }
+    /// The server of a connection that is held is gone. Says whether that is news.
+    pub fn lose(&mut self, connection: Connection) -> bool {
+        let news = !self.is_lost(connection);
+        if news {
+            self.lost.push(connection);
+        }
+        news
+    }
+    /// Whether the server of a connection that is held is gone.
+    pub fn is_lost(&self, connection: Connection) -> bool {
+        self.lost.contains(&connection)
+    }
+    /// A connection is given back: whether it was lost.
+    pub fn forget_lost(&mut self, connection: Connection) -> bool {
+        let place = self.lost.iter().position(|lost| *lost == connection);
+        place.map(|place| self.lost.swap_remove(place)).is_some()
     }
     /// Its process has died: it has no connections and no queue. Says how many connections it had.
     pub fn lose_all(&mut self) -> u32 {
@@ -84,6 +104,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             rotation: 0,
             opening: Vec::new(),
             connects: 0,
+            lost: Vec::new(),
         });
     }
 
@@ -193,15 +214,18 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// `max_connections` the server answers with an error at once.
     fn connect(&mut self, sub: u32, connection: Connection) {
         let state = &self.pools[sub as usize];
-        let (node, kind, number) = (state.node, state.kind, state.connects);
+        let (kind, number) = (state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
-        let refused = !self.node_mut(node).take_slot();
-        let law = if refused { database.rtt } else { database.connect };
+        let condition = self.condition(UnitKind::Pool, kind.0);
+        let passage = self.passage_of_connect(kind);
+        let refused = self.refusal(sub, passage.lost);
+        let law = if refused.is_some() { database.rtt } else { database.connect };
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
         // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = self.model.draw_law(law, stream, number) + far + far + far;
+        let took = condition.stretch(self.model.draw_law(law, stream, number) + far + far + far)
+            + passage.late;
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
         state.opening.push((connection, refused));
@@ -210,20 +234,37 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[self.model.pools[kind].station].held.add(self.now, 1);
     }
 
+    /// Why a connection that is being opened will not be; [`None`]: it has a slot at its server.
+    fn refusal(&mut self, sub: u32, lost: bool) -> Option<Failure> {
+        let (node, kind) = (self.pools[sub as usize].node, self.pools[sub as usize].kind);
+        let pool = self.condition(UnitKind::Pool, kind.0);
+        let down = pool.down || self.condition(UnitKind::Node, node).down;
+        if lost || down || self.stumbles(pool.errors) {
+            return Some(Failure::DatabaseDown);
+        }
+        (!self.node_mut(node).take_slot()).then_some(Failure::TooManyConnections)
+    }
+
     /// A connection is open, or was refused, unless the pool has stopped waiting for it.
     pub fn connected(&mut self, sub: u32, number: u32) {
         let opening = &mut self.pools[sub as usize].opening;
         let place = opening.iter().position(|(connection, _)| number_of(*connection) == number);
         let Some(place) = place else { return };
-        let (connection, refused) = opening.swap_remove(place);
+        let (connection, mut refused) = opening.swap_remove(place);
+        let node = self.pools[sub as usize].node;
+        if refused.is_none() && self.condition(UnitKind::Node, node).down {
+            // The server went away while it was being opened.
+            self.node_mut(node).free_slot();
+            refused = Some(Failure::DatabaseDown);
+        }
         let station = self.model.pools[self.pools[sub as usize].kind].station;
-        if refused {
-            let database = self.database_of(self.pools[sub as usize].node);
+        if let Some(why) = refused {
+            let database = self.database_of(node);
             self.count(station, Counter::Refused);
             self.count(self.model.databases[database].station, Counter::Refused);
             self.meters[station].held.add(self.now, -1);
             let failed = self.pools[sub as usize].pool.connect_failed(self.now, connection);
-            self.connect_failed(sub, failed, Failure::TooManyConnections);
+            self.connect_failed(sub, failed, why);
             return self.arm_pool(sub);
         }
         self.count(station, Counter::Opened);
@@ -274,6 +315,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback returns its connection; the oldest waiter goes on within this callback.
     pub fn release(&mut self, lease: Lease) {
+        if self.pools[lease.pool as usize].forget_lost(lease.connection) {
+            return self.drop_lost(lease);
+        }
         let now = self.now;
         let state = &mut self.pools[lease.pool as usize];
         let station = self.model.pools[state.kind].station;
@@ -299,6 +343,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A task that fails returns its connection; after a failed statement the pool destroys it.
     pub fn give_up_connection(&mut self, lease: Lease, why: Failure) {
+        if self.pools[lease.pool as usize].forget_lost(lease.connection) {
+            return self.drop_lost(lease);
+        }
         let spec = &self.model.pools[self.pools[lease.pool as usize].kind];
         let statement = matches!(why, Failure::QueryError | Failure::StatementTimeout);
         if !(statement && spec.destroy_on_error) {
@@ -327,6 +374,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn closed(&mut self, sub: u32) {
         let node = self.pools[sub as usize].node;
         self.node_mut(node).free_slot();
+        self.serve_after_close(sub);
+    }
+
+    /// A connection is gone for good: the queue is served.
+    pub(super) fn serve_after_close(&mut self, sub: u32) {
         if let Some(served) = self.pools[sub as usize].pool.closed(self.now) {
             self.served(sub, served);
         }
@@ -351,7 +403,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let opening = &mut self.pools[sub as usize].opening;
                     let place = opening.iter().position(|(known, _)| *known == connection);
                     let place = place.expect("what is cut off was being opened");
-                    if opening.swap_remove(place).1 {
+                    if opening.swap_remove(place).1.is_some() {
                         self.meters[station].held.add(self.now, -1);
                     } else {
                         self.start_closing(sub);
