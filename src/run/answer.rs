@@ -6,6 +6,7 @@ use super::task::{NONE, OK, Role, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
+use crate::model::UnitKind;
 use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
 
@@ -97,7 +98,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.service_of_worker(self.tasks[task].worker);
         let spec = &self.model.services[service];
         let stream = self.tasks[task].stream;
-        let hop = self.model.draw_law(spec.hop, stream, 0x0b0c);
+        let balancer = self.condition(UnitKind::Balancer, service.0);
+        let hop = balancer.stretch(self.model.draw_law(spec.hop, stream, 0x0b0c));
         let passage = self.passage_of_user(task, service);
         self.depart_instance(task);
         self.travel(task, hop);

@@ -133,11 +133,12 @@ fn what_is_slow_takes_so_many_times_as_long() {
     let job = "operation.read.flow=[{enqueue={job='j', wait=true}}]";
     assert_eq!(slow("queue.q", &[job]), ms(20 + 300));
     let body = "operation.read.flow=[{reply='10KB'}]";
-    assert_eq!(slow("link.up", &[body]), ms(20 + 30));
+    let half = "fault.f={target='link.up', what={slow=2}}";
+    assert_eq!(shop(&[body, half]).each(), ms(20 + 20));
     let edge = ["operation.read.cdn=edge", "operation.read.flow=[{cpu='10ms'}, {reply='0B'}]"];
     // Longer to the edge than to the service itself: the edge answers from there.
     assert_eq!(slow("cdn.edge", &edge), ms(30 + 10));
-    assert_eq!(slow("balancer.front", &[CPU, "balancer.front.hop=1ms"]), ms(20 + 10 + 4));
+    assert_eq!(slow("balancer.front", &[CPU, "balancer.front.hop=1ms"]), ms(20 + 10 + 6));
     let fault = "fault.f={target='service.web', what={slow={times=2}}}";
     assert_eq!(shop(&[CPU, fault]).each(), ms(20 + 20));
     // A region is everything that stands in it.
@@ -163,7 +164,9 @@ fn what_is_flaky_fails_its_share_at_once() {
     // A failed look-up is a miss, a refused connection a failed request, a lost packet a delay.
     let cached = "operation.read.flow=[{cache={in='redis', keys='k'}}]";
     let (_, ran) = flaky("cache.redis", Failure::CacheError, &[cached]);
-    assert!(ran.count("cache.redis", Counter::Errors) > 200 && ran.outcome.requests.failed_all() == 0);
+    assert!(
+        ran.count("cache.redis", Counter::Errors) > 200 && ran.outcome.requests.failed_all() == 0
+    );
     let (_, ran) = flaky("pool.pg", Failure::DatabaseDown, &["pool.pg.idle_timeout=1ms"]);
     assert!((250..350).contains(&ran.failed(Failure::DatabaseDown)));
     let (_, ran) = flaky("link.up", Failure::GaveUp, &["operation.read.flow=[{reply='1KB'}]"]);
