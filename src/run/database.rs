@@ -234,11 +234,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Changes who is on a node's cores, and keeps the meter of busy cores right.
-    fn change_cores<R>(
-        &mut self,
-        node: u32,
-        change: impl FnOnce(&mut ProcessorSharing) -> R,
-    ) -> R {
+    fn change_cores<R>(&mut self, node: u32, change: impl FnOnce(&mut ProcessorSharing) -> R) -> R {
         let now = self.now;
         let database = self.database_of(node);
         let state = &mut self.databases[database];

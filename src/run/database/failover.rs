@@ -266,7 +266,7 @@ mod tests {
         run_for(&mut world, Duration::secs(10));
         assert_eq!(failed(&world, Failure::DatabaseDown), 5);
         let open = world.pools[0].pool.total();
-            assert_eq!(world.node_mut(0).connections, open);
+        assert_eq!(world.node_mut(0).connections, open);
     }
 
     /// Servers come and go in the middle of everything, processes too; the books always close.
