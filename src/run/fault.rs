@@ -233,7 +233,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let state = self.faults.as_mut().expect("a fault happens where there are some");
             state.struck.push(Blow { process, unit });
             state.examine(unit, model);
-            self.strike(unit, &spec.harm);
+            self.strike(unit, &spec.harm, until);
         }
         self.schedule_fault(until, process, true);
     }

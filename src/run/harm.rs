@@ -9,20 +9,25 @@ use crate::kernel::PendingEvents;
 use crate::model::ids::{CacheId, CdnId, LinkId, PoolId};
 use crate::model::tape::{Command, Op};
 use crate::model::{Harm, Unit, UnitKind};
+use crate::units::{Duration, Time};
 
 use super::event::Kind;
-use super::meter::{Counter, MILLI, Part};
-use super::task::{Lease, NONE, State, flag};
+use super::meter::Counter;
+use super::task::{NONE, State, flag};
 use super::world::World;
 
 impl<Q: PendingEvents> World<'_, Q> {
-    /// A unit is struck; its condition is known already.
-    pub(super) fn strike(&mut self, unit: Unit, harm: &Harm) {
+    /// A unit is struck, until then; its condition is known already.
+    pub(super) fn strike(&mut self, unit: Unit, harm: &Harm, until: Time) {
         let number = unit.number;
         let falls = matches!(harm, Harm::Stop | Harm::Restart | Harm::Failover);
         match unit.kind {
             UnitKind::Instance if falls => self.kill_instance(number),
-            UnitKind::Node if falls => self.stop_node(number),
+            UnitKind::Node if falls => {
+                let takes =
+                    if until == Time::NEVER { Duration::FOREVER } else { until.since(self.now) };
+                self.node_down(number, takes, false);
+            }
             UnitKind::CacheNode if falls => {
                 self.stop_cache_node(number);
                 if *harm == Harm::Restart {
@@ -42,7 +47,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             && !self.condition(unit.kind, unit.number).down;
         match unit.kind {
             UnitKind::Instance if rises => self.restart_instance(unit.number),
-            UnitKind::Node if rises => self.start_node(unit.number),
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}
         }
@@ -62,117 +66,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.trials += 1;
         let trial = state.trials;
         self.key.named("flaky").draw(trial).chance(errors)
-    }
-
-    /// A database server stops: whatever it runs is lost, and so are all connections to it.
-    fn stop_node(&mut self, node: u32) {
-        let subs: Vec<bool> = self.pools.iter().map(|sub| sub.node == node).collect();
-        self.stop_background(node);
-        self.sever_all(&subs);
-    }
-
-    /// A database server is there again; a replica goes on replaying.
-    fn start_node(&mut self, node: u32) {
-        let now = self.now;
-        if self.node_mut(node).replay.front().is_some_and(|write| write.arrives <= now) {
-            self.at(now, Kind::Replay, node);
-        }
-    }
-
-    /// All connections of a kind of pool are lost.
-    fn sever_pool(&mut self, kind: PoolId) {
-        let subs: Vec<bool> = self.pools.iter().map(|sub| sub.kind == kind).collect();
-        self.sever_all(&subs);
-    }
-
-    /// The connections of these sub-pools are lost: those that are idle leave at once, as pg-pool's
-    /// idle listener sees to; those that are held fail the next statement, and are not kept when
-    /// they come back.
-    fn sever_all(&mut self, subs: &[bool]) {
-        let concerned = |lease: &Lease| lease.pool != NONE && subs[lease.pool as usize];
-        let mut in_database = Vec::new();
-        for task in 0..self.tasks.capacity() as u32 {
-            let record = *self.tasks.peek(task);
-            if record.state == State::Free {
-                continue;
-            }
-            for lease in record.leases.iter().filter(|lease| concerned(lease)) {
-                if self.pools[lease.pool as usize].lose(lease.connection) {
-                    let node = self.pools[lease.pool as usize].node;
-                    self.node_mut(node).free_slot();
-                }
-            }
-            if record.state == State::InDatabase && concerned(&record.lease()) {
-                in_database.push(task);
-            }
-        }
-        for task in in_database {
-            self.lose_statement(task);
-        }
-        for sub in (0..subs.len() as u32).filter(|sub| subs[*sub as usize]) {
-            let kind = self.pools[sub as usize].kind;
-            let station = self.model.pools[kind].station;
-            while self.pools[sub as usize].pool.sever_idle().is_some() {
-                let node = self.pools[sub as usize].node;
-                self.node_mut(node).free_slot();
-                self.meters[station].count(Counter::Closed);
-                self.meters[station].held.add(self.now, -1);
-            }
-        }
-    }
-
-    /// A statement ends with its server; its client hears of it.
-    fn lose_statement(&mut self, task: u32) {
-        let node = self.pools[self.tasks[task].lease().pool as usize].node;
-        self.take_off_cores(task, node);
-        if self.tasks[task].has(flag::GHOST) {
-            return self.bury(task);
-        }
-        let station = self.station_of_node(node);
-        self.count(station, Counter::Errors);
-        let spent = self.now.since(self.tasks[task].since);
-        self.spend(task, station, Part::Service, spent);
-        self.fail_statement(task);
-    }
-
-    /// A statement reaches a server that knows its connection no more. Says whether that is so.
-    pub(super) fn finds_no_server(&mut self, task: u32) -> bool {
-        let record = &self.tasks[task];
-        // A ghost whose connection was lost before its process has none left.
-        let lost = record.leases[0].pool == NONE || {
-            let lease = record.lease();
-            self.pools[lease.pool as usize].is_lost(lease.connection)
-        };
-        if lost {
-            if self.tasks[task].has(flag::GHOST) {
-                self.bury(task);
-            } else {
-                self.fail_statement(task);
-            }
-        }
-        lost
-    }
-
-    /// The client of a statement hears that its connection was reset.
-    fn fail_statement(&mut self, task: u32) {
-        let back = self.statement_rtt(task).half();
-        self.travel(task, back);
-        let record = &mut self.tasks[task];
-        (record.state, record.deadline) = (State::Away, crate::units::Time::NEVER);
-        record.status = Failure::DatabaseDown as u8;
-        self.at_task(self.now + back, Kind::Resume, task);
-    }
-
-    /// A connection that has been lost comes back from its holder: it is thrown away.
-    pub(super) fn drop_lost(&mut self, lease: Lease) {
-        let sub = lease.pool;
-        let station = self.model.pools[self.pools[sub as usize].kind].station;
-        let meter = &mut self.meters[station];
-        meter.busy.add(self.now, -MILLI);
-        meter.count(Counter::Closed);
-        meter.held.add(self.now, -1);
-        self.pools[sub as usize].pool.discard(lease.connection);
-        self.serve_after_close(sub);
     }
 
     /// A cache server stops: the commands that wait there are lost.

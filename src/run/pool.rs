@@ -12,6 +12,7 @@ use crate::model::tape::{Op, Pc, Route};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
+use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::task::{Lease, NONE, OK, State};
@@ -29,39 +30,43 @@ pub struct SubPool {
     pub armed: Time,
     /// The replica that the next read of this process goes to (used in the primary's sub-pool).
     pub rotation: u32,
-    /// Connections that are being opened, and why the server will refuse them, if it will.
-    opening: Vec<(Connection, Option<Failure>)>,
+    /// Connections that are being opened, and what the server makes of them.
+    opening: Vec<(Connection, Opening)>,
+    /// Connections in use that the server has cut; their holders do not know yet.
+    pub(super) cut: Vec<Connection>,
     /// Connections opened so far: numbers its random draws.
     pub connects: u32,
-    /// Connections that are held, and lost without their holders knowing it yet.
-    lost: Vec<Connection>,
+}
+
+/// What a server makes of a connection that is being opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opening {
+    /// It has a slot.
+    Granted,
+    /// There are too many already.
+    Full,
+    /// There is no server.
+    Nobody,
 }
 
 impl SubPool {
     /// Connections being opened that have a slot at their server.
     pub fn opening_granted(&self) -> u32 {
-        self.opening.iter().filter(|(_, refused)| refused.is_none()).count() as u32
+        self.opening.iter().filter(|(_, how)| *how == Opening::Granted).count() as u32
     }
-    /// The server of a connection that is held is gone. Says whether that is news.
-    pub fn lose(&mut self, connection: Connection) -> bool {
-        let news = !self.is_lost(connection);
-        if news {
-            self.lost.push(connection);
-        }
-        news
+    /// Whether the server has cut this connection.
+    #[inline(always)]
+    pub fn is_cut(&self, connection: Connection) -> bool {
+        !self.cut.is_empty() && self.cut.contains(&connection)
     }
-    /// Whether the server of a connection that is held is gone.
-    pub fn is_lost(&self, connection: Connection) -> bool {
-        self.lost.contains(&connection)
-    }
-    /// A connection is given back: whether it was lost.
-    pub fn forget_lost(&mut self, connection: Connection) -> bool {
-        let place = self.lost.iter().position(|lost| *lost == connection);
-        place.map(|place| self.lost.swap_remove(place)).is_some()
+    /// The server is gone: nothing of what is being opened will be.
+    pub fn lose_openings(&mut self) {
+        self.opening.iter_mut().for_each(|(_, how)| *how = Opening::Nobody);
     }
     /// Its process has died: it has no connections and no queue. Says how many connections it had.
     pub fn lose_all(&mut self) -> u32 {
         self.opening.clear();
+        self.cut.clear();
         self.armed = Time::NEVER;
         self.rotation = 0;
         self.pool.lose_all()
@@ -103,8 +108,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             armed: Time::NEVER,
             rotation: 0,
             opening: Vec::new(),
+            cut: Vec::new(),
             connects: 0,
-            lost: Vec::new(),
         });
     }
 
@@ -214,35 +219,36 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// `max_connections` the server answers with an error at once.
     fn connect(&mut self, sub: u32, connection: Connection) {
         let state = &self.pools[sub as usize];
-        let (kind, number) = (state.kind, state.connects);
+        let (node, kind, number) = (state.node, state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
         let condition = self.condition(UnitKind::Pool, kind.0);
         let passage = self.passage_of_connect(kind);
-        let refused = self.refusal(sub, passage.lost);
-        let law = if refused.is_some() { database.rtt } else { database.connect };
+        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
+        let server = self.node_mut(node);
+        let presence = server.presence;
+        let how = match presence {
+            _ if broken => Opening::Nobody,
+            Presence::Up if server.take_slot() => Opening::Granted,
+            Presence::Up => Opening::Full,
+            _ => Opening::Nobody,
+        };
+        let law = if how == Opening::Granted { database.connect } else { database.rtt };
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
         // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = condition.stretch(self.model.draw_law(law, stream, number) + far + far + far)
-            + passage.late;
+        let took = match presence {
+            Presence::Silent => SYN_PATIENCE,
+            Presence::Refusing => self.model.draw_law(law, stream, number) + far,
+            Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
+        };
+        let took = condition.stretch(took) + passage.late;
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
-        state.opening.push((connection, refused));
+        state.opening.push((connection, how));
         let number = number_of(connection);
         self.events.push(Event::new(self.now + took, Kind::Connected as u8, number, sub));
         self.meters[self.model.pools[kind].station].held.add(self.now, 1);
-    }
-
-    /// Why a connection that is being opened will not be; [`None`]: it has a slot at its server.
-    fn refusal(&mut self, sub: u32, lost: bool) -> Option<Failure> {
-        let (node, kind) = (self.pools[sub as usize].node, self.pools[sub as usize].kind);
-        let pool = self.condition(UnitKind::Pool, kind.0);
-        let down = pool.down || self.condition(UnitKind::Node, node).down;
-        if lost || down || self.stumbles(pool.errors) {
-            return Some(Failure::DatabaseDown);
-        }
-        (!self.node_mut(node).take_slot()).then_some(Failure::TooManyConnections)
     }
 
     /// A connection is open, or was refused, unless the pool has stopped waiting for it.
@@ -250,20 +256,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let opening = &mut self.pools[sub as usize].opening;
         let place = opening.iter().position(|(connection, _)| number_of(*connection) == number);
         let Some(place) = place else { return };
-        let (connection, mut refused) = opening.swap_remove(place);
-        let node = self.pools[sub as usize].node;
-        if refused.is_none() && self.condition(UnitKind::Node, node).down {
-            // The server went away while it was being opened.
-            self.node_mut(node).free_slot();
-            refused = Some(Failure::DatabaseDown);
-        }
+        let (connection, how) = opening.swap_remove(place);
         let station = self.model.pools[self.pools[sub as usize].kind].station;
-        if let Some(why) = refused {
-            let database = self.database_of(node);
+        if how != Opening::Granted {
+            let database = self.database_of(self.pools[sub as usize].node);
             self.count(station, Counter::Refused);
             self.count(self.model.databases[database].station, Counter::Refused);
             self.meters[station].held.add(self.now, -1);
             let failed = self.pools[sub as usize].pool.connect_failed(self.now, connection);
+            let why = match how {
+                Opening::Full => Failure::TooManyConnections,
+                _ => Failure::DatabaseDown,
+            };
             self.connect_failed(sub, failed, why);
             return self.arm_pool(sub);
         }
@@ -315,14 +319,16 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback returns its connection; the oldest waiter goes on within this callback.
     pub fn release(&mut self, lease: Lease) {
-        if self.pools[lease.pool as usize].forget_lost(lease.connection) {
-            return self.drop_lost(lease);
-        }
         let now = self.now;
         let state = &mut self.pools[lease.pool as usize];
         let station = self.model.pools[state.kind].station;
         self.meters[station].busy.add(now, -MILLI);
         self.meters[station].count(Counter::Served);
+        if !state.cut.is_empty() && state.take_cut(lease.connection) {
+            state.pool.discard(lease.connection);
+            self.start_closing(lease.pool, true);
+            return self.arm_pool(lease.pool);
+        }
         let released = state.pool.release(now, lease.connection);
         self.released(lease.pool, lease.connection, released);
         self.arm_pool(lease.pool);
@@ -337,29 +343,28 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.go_on_within(task);
             }
             Released::Idle => {}
-            Released::Close => self.start_closing(sub),
+            Released::Close => self.start_closing(sub, false),
         }
     }
 
     /// A task that fails returns its connection; after a failed statement the pool destroys it.
     pub fn give_up_connection(&mut self, lease: Lease, why: Failure) {
-        if self.pools[lease.pool as usize].forget_lost(lease.connection) {
-            return self.drop_lost(lease);
-        }
         let spec = &self.model.pools[self.pools[lease.pool as usize].kind];
         let statement = matches!(why, Failure::QueryError | Failure::StatementTimeout);
         if !(statement && spec.destroy_on_error) {
             return self.release(lease);
         }
         self.meters[spec.station].busy.add(self.now, -MILLI);
-        self.pools[lease.pool as usize].pool.discard(lease.connection);
-        self.start_closing(lease.pool);
+        let sub = &mut self.pools[lease.pool as usize];
+        let cut = sub.take_cut(lease.connection);
+        sub.pool.discard(lease.connection);
+        self.start_closing(lease.pool, cut);
         self.arm_pool(lease.pool);
     }
 
     /// A connection has left the pool; after the close handshake the server has its slot back and
-    /// the pool serves its queue.
-    fn start_closing(&mut self, sub: u32) {
+    /// the pool serves its queue. One that the server has cut has no slot there.
+    pub(super) fn start_closing(&mut self, sub: u32, cut: bool) {
         let state = &self.pools[sub as usize];
         let spec = &self.model.pools[state.kind];
         self.meters[spec.station].count(Counter::Closed);
@@ -367,18 +372,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.sub_pool_stream(sub).named("close");
         let rtt = self.model.databases[spec.database].rtt;
         let took = self.model.draw_law(rtt, stream, self.now.0 as u32);
-        self.at(self.now + took, Kind::Closed, sub);
+        let node = self.pools[sub as usize].node;
+        let incarnation = if cut { 0 } else { self.node_mut(node).incarnation };
+        self.events.push(Event::new(self.now + took, Kind::Closed as u8, incarnation, sub));
     }
 
     /// The close handshake of a connection is over; only now is the queue served again.
-    pub fn closed(&mut self, sub: u32) {
+    pub fn closed(&mut self, sub: u32, incarnation: u32) {
         let node = self.pools[sub as usize].node;
-        self.node_mut(node).free_slot();
-        self.serve_after_close(sub);
-    }
-
-    /// A connection is gone for good: the queue is served.
-    pub(super) fn serve_after_close(&mut self, sub: u32) {
+        self.node_mut(node).free_slot_of(incarnation);
         if let Some(served) = self.pools[sub as usize].pool.closed(self.now) {
             self.served(sub, served);
         }
@@ -403,17 +405,17 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let opening = &mut self.pools[sub as usize].opening;
                     let place = opening.iter().position(|(known, _)| *known == connection);
                     let place = place.expect("what is cut off was being opened");
-                    if opening.swap_remove(place).1.is_some() {
-                        self.meters[station].held.add(self.now, -1);
+                    if opening.swap_remove(place).1 == Opening::Granted {
+                        self.start_closing(sub, false);
                     } else {
-                        self.start_closing(sub);
+                        self.meters[station].held.add(self.now, -1);
                     }
                     self.connect_failed(sub, Some(failed), Failure::AcquireTimeout);
                 }
             }
         }
         while self.pools[sub as usize].pool.expire_idle(self.now).is_some() {
-            self.start_closing(sub);
+            self.start_closing(sub, false);
         }
         self.arm_pool(sub);
     }
@@ -464,7 +466,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let base = self.first_sub_pool(*kind, worker);
                 for sub in base..base + self.sub_pools_per_worker(*kind) {
                     while self.pools[sub as usize].pool.sever_idle().is_some() {
-                        self.start_closing(sub);
+                        self.start_closing(sub, false);
                     }
                 }
             }
