@@ -46,7 +46,7 @@ fn percent(value: f64) -> String {
 pub fn show_estimate(estimate: &Estimate, unit: Counted) -> String {
     let Some(centre) = estimate.estimate else { return "-".into() };
     let text = show(centre, unit);
-    match estimate.half_width().filter(|half| half.is_finite() && *half > 1e-9 * centre.abs()) {
+    match estimate.half_width().filter(|half| half.is_finite() && *half > 1e-3 * centre.abs()) {
         Some(half) => format!("{text} ± {}", show(half, unit)),
         None => text,
     }
