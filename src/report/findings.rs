@@ -248,7 +248,13 @@ fn weighed(it: &Weighed, text: &mut String) {
     );
 }
 
-/// Text that can stand in a cell of a table.
+/// Text that can stand in a cell of a table: no markup but between backticks.
 fn cell(text: &str) -> String {
-    text.trim().replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+    let text = text.trim().replace('|', "\\|").replace('\n', " ");
+    let parts = text.split('`').enumerate();
+    let part = |(index, part): (usize, &str)| match index % 2 {
+        0 => part.replace('<', "&lt;"),
+        _ => part.to_string(),
+    };
+    parts.map(part).collect::<Vec<_>>().join("`")
 }
