@@ -20,8 +20,8 @@ pub struct Weighed {
     pub contradiction: Named<Contradiction>,
     /// What was computed, if anything was.
     pub value: Option<Estimate>,
-    /// For each side its claim and what the value makes of it.
-    pub sides: Vec<Option<((f64, f64), Verdict)>>,
+    /// For each side what the value makes of it, if it claims one.
+    pub sides: Vec<Option<Verdict>>,
 }
 
 /// A state of a deployment with what it carries.
@@ -204,7 +204,7 @@ fn weigh(
             Some(to) => centre(&computed(to, setting, bench)?),
             None => low,
         };
-        sides.push(Some(((low, high), grade(centre(value), (low, high), side.claims))));
+        sides.push(Some(grade(centre(value), (low, high), side.claims)));
     }
     Ok(Weighed { contradiction: contradiction.clone(), value, sides })
 }

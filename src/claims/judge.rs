@@ -127,7 +127,7 @@ pub fn grade(value: f64, (low, high): (f64, f64), direction: Direction) -> Verdi
 }
 
 /// The scenarios of a claims file, as points.
-pub fn points<'a>(source: &'a Source) -> BTreeMap<&'a str, Point> {
+pub fn points(source: &Source) -> BTreeMap<&str, Point> {
     let scenarios = source.claims.scenarios.iter();
     scenarios.map(|it| (it.name.as_str(), Point::of(&source.path, it))).collect()
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::drawing::svg;
 use crate::claims::{
-    Bought, By, Carried, Counted, Inquiry, Judged, Picture, Source, Verdict, Weighed, round, show,
-    show_claimed, show_estimate,
+    Bought, By, Carried, Counted, Inquiry, Judged, Picture, Side, Source, Verdict, Weighed, round,
+    show, show_claimed, show_estimate,
 };
 
 /// The page and its figures, each with its path from the page's folder.
@@ -230,8 +230,8 @@ fn unexpected(judged: &[Judged], text: &mut String) {
 
 fn weighed(it: &Weighed, text: &mut String) {
     let spec = &it.contradiction.spec;
-    let side = |(side, judged): (&crate::claims::Side, &Option<((f64, f64), Verdict)>)| {
-        let verdict = judged.as_ref().map(|(_, verdict)| format!(" - **{}**", verdict.word()));
+    let side = |(side, judged): (&Side, &Option<Verdict>)| {
+        let verdict = judged.map(|verdict| format!(" - **{}**", verdict.word()));
         format!("{}{}", cell(&side.says), verdict.unwrap_or_default())
     };
     let sides: Vec<String> = spec.sides.iter().zip(&it.sides).map(side).collect();
