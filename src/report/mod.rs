@@ -12,11 +12,13 @@ pub mod manifest;
 mod ran;
 mod show;
 pub mod table;
+mod validated;
 
 pub use believed::believed;
 pub use compared::compared;
 pub use layout::Style;
 pub use ran::{Written, ran};
+pub use validated::{Validated, block, summary, validated};
 
 use crate::model::Model;
 use crate::result::Summary;
