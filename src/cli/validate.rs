@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use loadbearing::reality::{Comparison, Measurements, Way, compare};
-use loadbearing::report::{Validated, validated};
+use loadbearing::report::{Validated, page, validated};
 
 use super::progress::Bar;
 use super::{Failure, diagnose, say, style_of_stdout};
@@ -44,6 +44,9 @@ pub struct Arguments {
     /// The folder whose map.toml serves where the measurements have none
     #[arg(long, value_name = "FOLDER", default_value = "reality")]
     map: PathBuf,
+    /// Writes a page on replay and forecast, with its figure beside it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["forecast", "replay", "json"])]
+    page: Option<PathBuf>,
     /// Prints the summary only
     #[arg(long)]
     brief: bool,
@@ -56,12 +59,25 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let measurements =
+        Measurements::read(&arguments.folder, &arguments.map).map_err(Failure::Failed)?;
+    let found = |way| {
+        let found = comparisons(&measurements, arguments.only.as_deref(), way, arguments.quiet)?;
+        Ok(Validated::new(way, found))
+    };
+    if let Some(path) = &arguments.page {
+        let (replay, forecast) = (found(Way::Replay(3))?, found(Way::Forecast(20))?);
+        let name = path.with_extension("svg");
+        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let page = page(&measurements, &replay, &forecast, &name).map_err(Failure::Failed)?;
+        write(path, &page.text)?;
+        return write(&path.with_file_name(name), &page.figure);
+    }
     let way = match (arguments.forecast, arguments.runs) {
         (false, runs) => Way::Replay(runs.unwrap_or(3)),
         (true, runs) => Way::Forecast(runs.unwrap_or(20)),
     };
-    let found = comparisons(&arguments.folder, &arguments.map, arguments.only.as_deref(), way, arguments.quiet)?;
-    let result = Validated::new(way, found);
+    let result = found(way)?;
     if arguments.json {
         say(&format!("{:#}\n", result.to_json()))?;
     } else if !arguments.quiet {
@@ -70,19 +86,22 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if result.holds() { Ok(()) } else { Err(Failure::NotMet) }
 }
 
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|error| Failure::Failed(format!("`{}`: {error}", path.display())))
+}
+
 fn comparisons(
-    folder: &Path,
-    map: &Path,
+    measurements: &Measurements,
     only: Option<&str>,
     way: Way,
     quiet: bool,
 ) -> Result<Vec<Comparison>, Failure> {
-    let measurements = Measurements::read(folder, map).map_err(Failure::Failed)?;
     let bar = Bar::new(quiet);
     let mut found = Vec::new();
     let wanted = |id: &str| only.is_none_or(|prefix| id.starts_with(prefix));
     for cell in measurements.cells.iter().filter(|cell| wanted(&cell.id)) {
-        let compared = compare(&measurements, cell, way, &mut diagnose::read, &bar);
+        let compared = compare(measurements, cell, way, &mut diagnose::read, &bar);
         found.extend(compared.map_err(Failure::Failed)?);
     }
     bar.clear();

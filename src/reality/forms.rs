@@ -145,9 +145,7 @@ fn patient(station: Mmc, patience_s: f64, times: &Times) -> Form {
 }
 
 fn machine_repair(cell: &Cell, times: &Times, size: u32) -> Form {
-    let Mode::Closed { users, think_ms } = cell.load.mode else {
-        unreachable!("only users think")
-    };
+    let Mode::Closed { users, think_ms } = cell.load.mode else { unreachable!("only users think") };
     let think_s = think_ms / 1e3 + times.rest;
     let repair = MachineRepair { users, think_s, servers: size, service_s: times.hold };
     Form {
@@ -233,7 +231,8 @@ fn cache(cell: &Cell, model: &Model, rate: f64) -> Option<Form> {
         }
         None => {
             let cache = model.caches.iter().next()?;
-            let entry = u64::from(model.keys.iter().next()?.size_bytes) + u64::from(cache.store.overhead_bytes);
+            let entry = u64::from(model.keys.iter().next()?.size_bytes)
+                + u64::from(cache.store.overhead_bytes);
             let fit = (cache.store.memory? / entry) as usize;
             ("Che, for ever", lru_hits(&shares, fit).hit_ratio)
         }
@@ -280,7 +279,9 @@ fn proxied(cell: &Cell, model: &Model, station: Mmc, times: &Times) -> Form {
     let pooled = cell.server.settings().any(|(name, is)| name == "nginx" && is.contains("least"));
     let scv = cell.load.classes.iter().map(|class| class.law.scv()).fold(0.0, f64::max);
     let (name, station, arrivals) = match pooled {
-        true => ("Allen-Cunneen, one queue", Mmc { servers: station.servers * nodes, ..station }, 1.0),
+        true => {
+            ("Allen-Cunneen, one queue", Mmc { servers: station.servers * nodes, ..station }, 1.0)
+        }
         false => {
             let rate = station.arrival_rate_per_s / f64::from(nodes);
             // Every n-th of a Poisson stream is an Erlang stream.

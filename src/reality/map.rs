@@ -12,6 +12,21 @@ pub struct Map {
     topology: Vec<Choice>,
     /// What each setting means.
     set: Vec<Meaning>,
+    /// Why cells are missed.
+    #[serde(default)]
+    note: Vec<Note>,
+    /// Set in every topology.
+    #[serde(default)]
+    always: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    /// Of the cells whose names begin so.
+    cells: String,
+    /// Why their predictions miss.
+    why: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -62,6 +77,17 @@ impl Map {
         found.ok_or_else(|| format!("{}: the map has no topology for it", cell.id))
     }
 
+    /// From now on this is set in every topology, after what its cell says.
+    pub fn always(&mut self, set: &str) {
+        self.always.push(set.into());
+    }
+
+    /// What is known of why a cell is missed.
+    pub fn notes<'a>(&'a self, cell: &'a str) -> impl Iterator<Item = &'a str> {
+        let about = move |note: &&Note| cell.starts_with(&note.cells);
+        self.note.iter().filter(about).map(|note| note.why.as_str())
+    }
+
     /// What is set in the topology of a cell.
     ///
     /// # Errors
@@ -78,6 +104,7 @@ impl Map {
             })?;
             sets.extend(meaning.sets.iter().map(|set| filled(set, value, &settings)));
         }
+        sets.extend(self.always.iter().cloned());
         Ok(sets)
     }
 }

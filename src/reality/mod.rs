@@ -72,7 +72,8 @@ impl Level {
         let runs: f64 = groups.iter().map(|group| group.len() as f64).sum();
         let degrees = runs - groups.len() as f64;
         let half = if degrees > 0.0 {
-            let noise = each.iter().map(|it| it.spread * it.spread).sum::<f64>() / groups.len() as f64;
+            let noise =
+                each.iter().map(|it| it.spread * it.spread).sum::<f64>() / groups.len() as f64;
             let t = student_t_quantile(1.0 - (1.0 - CONFIDENCE) / 2.0, degrees);
             t * libm::sqrt(noise / runs)
         } else {

@@ -39,8 +39,7 @@ impl Playback {
                 Recording::Open(requests.iter().map(arrival).collect())
             }
             Schedule::Closed(users) => {
-                let turn =
-                    |it: &Planned| Turn { think: it.after, operation: operations[it.class] };
+                let turn = |it: &Planned| Turn { think: it.after, operation: operations[it.class] };
                 let users: Vec<Vec<Turn>> =
                     users.iter().map(|turns| turns.iter().map(turn).collect()).collect();
                 Recording::Closed(Turns::new(&users))
@@ -112,7 +111,8 @@ fn figures(
     let ok = |it: &&Fate| it.failure.is_none() && it.status == 200;
     let of_class: Vec<&Fate> = fates.iter().filter(|it| belongs(it)).collect();
     let scheduled: Vec<&Fate> = of_class.iter().copied().filter(|it| within(it.intended)).collect();
-    let completed = of_class.iter().copied().filter(ok).filter(|it| within(it.intended + it.latency));
+    let completed =
+        of_class.iter().copied().filter(ok).filter(|it| within(it.intended + it.latency));
     let mut latencies: Vec<f64> =
         scheduled.iter().copied().filter(ok).map(|it| 1e3 * it.latency.seconds()).collect();
     latencies.sort_by(f64::total_cmp);
@@ -123,9 +123,10 @@ fn figures(
     let mut figures = vec![
         (Figure::Throughput, completed.count() as f64 / window.1.since(window.0).seconds()),
         (Figure::Timeouts, share(&|it| it.failure == Some(Failure::AcquireTimeout))),
-        (Figure::Rejected, share(&|it| {
-            matches!(it.failure, Some(Failure::Guarded | Failure::Limited))
-        })),
+        (
+            Figure::Rejected,
+            share(&|it| matches!(it.failure, Some(Failure::Guarded | Failure::Limited))),
+        ),
     ];
     if !latencies.is_empty() {
         figures.push((Figure::Mean, latencies.iter().sum::<f64>() / latencies.len() as f64));

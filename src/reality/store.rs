@@ -32,7 +32,10 @@ impl Measurements {
             cells.extend(more);
         }
         if cells.is_empty() {
-            return Err(format!("`{}` has no cells: no file ends in params.json", folder.display()));
+            return Err(format!(
+                "`{}` has no cells: no file ends in params.json",
+                folder.display()
+            ));
         }
         let mut runs = Vec::new();
         for path in files(folder, "runs.csv")? {
@@ -89,7 +92,8 @@ fn outcomes(path: &Path) -> Result<Vec<Measured>, String> {
     let mut runs = Vec::new();
     for row in table.records() {
         let row = row.map_err(|error| said(path, &error))?;
-        let cell = |name: &str| heads.iter().position(|head| head == name).and_then(|at| row.get(at));
+        let cell =
+            |name: &str| heads.iter().position(|head| head == name).and_then(|at| row.get(at));
         let number = |name: &str| cell(name).and_then(|text| text.parse::<f64>().ok());
         let word = |name: &str| {
             cell(name).map(String::from).ok_or_else(|| said(path, &format!("no column `{name}`")))

@@ -38,7 +38,8 @@ impl Validated {
     }
     /// All of it as data.
     pub fn to_json(&self) -> Value {
-        let level = |it: Level| json!({"mean": it.mean, "spread": it.spread, "half_width": it.half});
+        let level =
+            |it: Level| json!({"mean": it.mean, "spread": it.spread, "half_width": it.half});
         let figure = |it: &Compared| {
             json!({
                 "figure": it.figure.name(),
@@ -118,7 +119,9 @@ pub fn block(comparison: &Comparison, style: Style) -> String {
         };
         grid.row([
             Cell::from(format!("  {}", name(it.figure))),
-            Cell::from(it.measured.map_or("-".into(), |level| with(it.figure, level.mean, level.spread))),
+            Cell::from(
+                it.measured.map_or("-".into(), |level| with(it.figure, level.mean, level.spread)),
+            ),
             Cell::from(with(it.figure, it.simulated.mean, it.simulated.half)),
             Cell::from(error(it.figure, it.error())),
             Cell::new(word, look),

@@ -80,6 +80,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// A task goes on as soon as the running callback awaits something: before all callbacks that are
+    /// ready, but after what that callback still computes.
+    pub fn go_on_after(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        let state = &mut self.workers[worker as usize];
+        if state.running == NONE {
+            return self.resume(task);
+        }
+        state.ready.insert(self.inserted.min(state.ready.len()), task);
+        self.inserted += 1;
+        let station = self.model.services[self.instances[state.instance as usize].service].station;
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Ready, self.now);
+        self.meters[station].enter(self.now);
+    }
+
     /// A running callback computes. Says whether it has the loop; a task that goes on within
     /// another's callback must wait, first in line.
     pub fn compute(&mut self, task: u32, work: Draw) -> bool {
