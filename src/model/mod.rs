@@ -15,7 +15,7 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     Affinity, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool, Prune, Queue, Region,
-    Scaling, Service, Session, Watch,
+    Scaling, Service, Session, Wake, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
