@@ -25,4 +25,6 @@ pub mod experiment;
 #[cfg(feature = "cli")]
 pub mod claims;
 #[cfg(feature = "cli")]
+pub mod reality;
+#[cfg(feature = "cli")]
 pub mod report;

@@ -31,8 +31,16 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 /// Every topology that ships.
 fn all() -> Vec<PathBuf> {
-    let folders =
-        ["examples", "components", "theory", "max-booster", "manas360", "tutoring", "capsule"];
+    let folders = [
+        "examples",
+        "components",
+        "theory",
+        "max-booster",
+        "manas360",
+        "tutoring",
+        "capsule",
+        "reality",
+    ];
     folders.map(files).concat()
 }
 

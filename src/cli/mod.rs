@@ -15,6 +15,7 @@ mod run;
 mod schema;
 mod study;
 mod theory;
+mod validate;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ Examples:
   loadbearing compare shop.toml bigger.toml the same users and work on both
   loadbearing capacity shop.toml            the largest load that meets the objectives
   loadbearing theory                        why believe any of it: formulas beside simulations
+  loadbearing validate reality              and measured deployments beside predictions
 
 Exit codes:
   0  fine, all objectives met      2  wrong usage
@@ -58,6 +60,7 @@ enum Command {
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
     Claims(claims::Arguments),
+    Validate(validate::Arguments),
     New(new::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
         Command::Claims(arguments) => claims::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -15,6 +15,8 @@ pub mod manifest;
 mod ran;
 mod show;
 pub mod table;
+mod validated;
+mod validation_page;
 
 pub use believed::believed;
 pub use claimed::claimed;
@@ -22,6 +24,8 @@ pub use compared::compared;
 pub use findings::{Page, findings};
 pub use layout::Style;
 pub use ran::{Written, ran};
+pub use validated::{Validated, block, summary, validated};
+pub use validation_page::{Page, page};
 
 use crate::model::Model;
 use crate::result::Summary;

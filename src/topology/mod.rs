@@ -75,7 +75,7 @@ pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 pub(crate) use schema::{reference_of, schema_of};
-pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
+pub use service::{Autoscale, HandOut, Middleware, Runtime, ScaleMetric, Service, Wake};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};
