@@ -9,7 +9,7 @@ use crate::claims::{
 };
 
 /// The page and its figures, each with its path from the page's folder.
-pub struct Page {
+pub struct Findings {
     /// The text of the page.
     pub text: String,
     /// Figures: path and SVG.
@@ -23,7 +23,7 @@ pub fn findings(
     inquiries: &[Inquiry],
     command: &str,
     folder: &str,
-) -> Page {
+) -> Findings {
     let mut text = head(sources, judged, command);
     let mut pictures: Vec<(&Picture, &Judged)> = Vec::new();
     for (inquiry, judged) in inquiries.iter().zip(judged) {
@@ -45,7 +45,7 @@ pub fn findings(
     for ((source, judged), inquiry) in sources.iter().zip(judged).zip(inquiries) {
         document(source, judged, inquiry, &mut text);
     }
-    Page { text, figures }
+    Findings { text, figures }
 }
 
 fn head(sources: &[Source], judged: &[Vec<Judged>], command: &str) -> String {

@@ -21,7 +21,7 @@ mod validation_page;
 pub use believed::believed;
 pub use claimed::claimed;
 pub use compared::compared;
-pub use findings::{Page, findings};
+pub use findings::{Findings, findings};
 pub use layout::Style;
 pub use ran::{Written, ran};
 pub use validated::{Validated, block, summary, validated};
