@@ -2,7 +2,8 @@
 //! and the events. One sub-pool per worker process, shard and database node.
 
 use crate::component::pool::{
-    Acquire, ConnectFailed, Connected, Connection, Expired, Pool, PoolConfig, Released, Served,
+    Acquire, ConnectFailed, Connected, Connection, Expired, Heard, Pool, PoolConfig, Released,
+    Served,
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
@@ -87,7 +88,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         });
     }
 
-    /// Opens all connections that the pool may have and the server grants, at time zero.
+    /// Opens all connections that the pool keeps and the server grants, at time zero.
     fn fill(&mut self, sub: u32) {
         let worker = self.worker_of(sub);
         let instance = &self.instances[self.workers[worker as usize].instance as usize];
@@ -158,26 +159,49 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback wants a connection. True: it has one and goes on.
     pub fn acquire(&mut self, task: u32, kind: PoolId, route: Route, write: bool) -> bool {
-        let sub = self.choose_sub_pool(task, kind, route, write);
-        let station = self.model.pools[kind].station;
-        self.meters[station].count(Counter::Arrivals);
+        let spec = &self.model.pools[kind];
+        let station = spec.station;
+        let again = if spec.config.driver.wakes() { self.woken_at(task, kind) } else { None };
+        let sub = again.unwrap_or_else(|| {
+            self.meters[station].count(Counter::Arrivals);
+            self.choose_sub_pool(task, kind, route, write)
+        });
         let now = self.now;
         match self.pools[sub as usize].pool.acquire(now, task) {
             Acquire::Granted(connection) => {
-                self.meters[station].pass();
+                if again.is_none() {
+                    self.meters[station].pass();
+                }
                 self.granted(task, sub, connection);
                 return true;
             }
             Acquire::Connect(connection) => {
                 self.tasks[task].state = State::Connecting;
-                self.connect(sub, connection);
+                self.connect(sub, connection, Duration::ZERO);
+            }
+            Acquire::Reconnect(connection) => {
+                self.tasks[task].state = State::Connecting;
+                let closed = self.start_closing(sub, Heard::No);
+                self.connect(sub, connection, closed);
             }
             Acquire::Wait => self.tasks[task].state = State::PoolQueue,
+            Acquire::TimedOut => {
+                self.count(station, Counter::TimedOut);
+                self.fail(task, Failure::AcquireTimeout);
+                return false;
+            }
         }
         self.tasks[task].since = now;
         self.meters[station].enter(now);
         self.arm_pool(sub);
         false
+    }
+
+    /// The sub-pool that has woken a task, which asks again.
+    fn woken_at(&self, task: u32, kind: PoolId) -> Option<u32> {
+        let first = self.first_sub_pool(kind, self.tasks[task].worker);
+        let mut subs = first..first + self.sub_pools_per_worker(kind);
+        subs.find(|sub| self.pools[*sub as usize].pool.is_woken(task))
     }
 
     /// The task holds the connection from now on.
@@ -189,9 +213,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.pc = Pc(record.pc.0 + 1);
     }
 
-    /// A connection begins to open: TCP, TLS, authentication, a new server process. Beyond
-    /// `max_connections` the server answers with an error at once.
-    fn connect(&mut self, sub: u32, connection: Connection) {
+    /// A connection begins to open, after something else: TCP, TLS, authentication, a new server
+    /// process. Beyond `max_connections` the server answers with an error at once.
+    fn connect(&mut self, sub: u32, connection: Connection, after: Duration) {
         let state = &self.pools[sub as usize];
         let (node, kind, number) = (state.node, state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
@@ -201,7 +225,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
         // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = self.model.draw_law(law, stream, number) + far + far + far;
+        let took = after + self.model.draw_law(law, stream, number) + far + far + far;
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
         state.opening.push((connection, refused));
@@ -234,12 +258,14 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.resume(task);
             }
             // No callback of this process is running: the waiter's own becomes ready.
-            Connected::Unclaimed(Released::Handed { task }) => {
+            Connected::Unclaimed(Released::Handed { task } | Released::Passed { task }) => {
                 self.leave(task, station);
                 self.granted(task, sub, connection);
                 self.resume(task);
             }
-            Connected::Unclaimed(released) => self.released(sub, connection, released),
+            Connected::Unclaimed(released) => {
+                self.released(sub, connection, released);
+            }
             Connected::Stale => unreachable!("what is being opened is known to the pool"),
         }
         self.arm_pool(sub);
@@ -267,34 +293,61 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Served::Connect { task, connection } => {
                 self.tasks[task].state = State::Connecting;
-                self.connect(sub, connection);
+                self.connect(sub, connection, Duration::ZERO);
             }
+            Served::Woken { task } => {
+                self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
+                self.resume(task);
+            }
+            Served::Refill { connection } => self.connect(sub, connection, Duration::ZERO),
         }
     }
 
-    /// A running callback returns its connection; the oldest waiter goes on within this callback.
-    pub fn release(&mut self, lease: Lease) {
+    /// A running callback returns its connection, which may serve the oldest waiter. Says how long it
+    /// waits for the end of the connection, if that is closed and the product waits.
+    pub fn release(&mut self, lease: Lease) -> Option<Duration> {
         let now = self.now;
         let state = &mut self.pools[lease.pool as usize];
         let station = self.model.pools[state.kind].station;
         self.meters[station].busy.add(now, -MILLI);
         self.meters[station].count(Counter::Served);
+        let awaits_close = self.model.pools[state.kind].awaits_close;
         let released = state.pool.release(now, lease.connection);
-        self.released(lease.pool, lease.connection, released);
+        let closing = self.released(lease.pool, lease.connection, released);
         self.arm_pool(lease.pool);
+        closing.filter(|_| awaits_close)
     }
 
-    /// What became of a connection that its holder gave back.
-    fn released(&mut self, sub: u32, connection: Connection, released: Released) {
+    /// What became of a connection that its holder gave back. Says how long its closing takes.
+    fn released(
+        &mut self,
+        sub: u32,
+        connection: Connection,
+        released: Released,
+    ) -> Option<Duration> {
         match released {
             Released::Handed { task } => {
                 self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
                 self.granted(task, sub, connection);
                 self.go_on_within(task);
             }
+            Released::Passed { task } => {
+                self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
+                self.granted(task, sub, connection);
+                self.resume(task);
+            }
+            Released::Woken { task } => {
+                self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
+                self.resume(task);
+            }
             Released::Idle => {}
-            Released::Close => self.start_closing(sub),
+            Released::Close => return Some(self.start_closing(sub, Heard::Yes)),
+            Released::Replace { connection } => {
+                self.start_closing(sub, Heard::No);
+                self.connect(sub, connection, Duration::ZERO);
+            }
         }
+        None
     }
 
     /// A task that fails returns its connection; after a failed statement the pool destroys it.
@@ -302,17 +355,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.pools[self.pools[lease.pool as usize].kind];
         let statement = matches!(why, Failure::QueryError | Failure::StatementTimeout);
         if !(statement && spec.destroy_on_error) {
-            return self.release(lease);
+            self.release(lease);
+            return;
         }
         self.meters[spec.station].busy.add(self.now, -MILLI);
-        self.pools[lease.pool as usize].pool.discard(lease.connection);
-        self.start_closing(lease.pool);
+        let heard = spec.config.driver.hears_of_discarded();
+        let served = self.pools[lease.pool as usize].pool.discard(self.now, lease.connection);
+        self.start_closing(lease.pool, heard);
+        if let Some(served) = served {
+            self.served(lease.pool, served);
+        }
         self.arm_pool(lease.pool);
     }
 
     /// A connection has left the pool; after the close handshake the server has its slot back and
-    /// the pool serves its queue.
-    fn start_closing(&mut self, sub: u32) {
+    /// the pool hears of it, unless it does not care. Says how long that takes.
+    fn start_closing(&mut self, sub: u32, heard: Heard) -> Duration {
         let state = &self.pools[sub as usize];
         let spec = &self.model.pools[state.kind];
         self.meters[spec.station].count(Counter::Closed);
@@ -320,13 +378,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.sub_pool_stream(sub).named("close");
         let rtt = self.model.databases[spec.database].rtt;
         let took = self.model.draw_law(rtt, stream, self.now.0 as u32);
-        self.at(self.now + took, Kind::Closed, sub);
+        let unheard = u32::from(heard == Heard::No);
+        self.events.push(Event::new(self.now + took, Kind::Closed as u8, unheard, sub));
+        took
     }
 
     /// The close handshake of a connection is over; only now is the queue served again.
-    pub fn closed(&mut self, sub: u32) {
+    pub fn closed(&mut self, sub: u32, unheard: u32) {
         let node = self.pools[sub as usize].node;
         self.node_mut(node).free_slot();
+        if unheard != 0 {
+            return;
+        }
         if let Some(served) = self.pools[sub as usize].pool.closed(self.now) {
             self.served(sub, served);
         }
@@ -341,27 +404,32 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.pools[sub as usize].armed = Time::NEVER;
         let station = self.model.pools[self.pools[sub as usize].kind].station;
         while let Some(expired) = self.pools[sub as usize].pool.expire(self.now) {
-            self.count(station, Counter::TimedOut);
             match expired {
                 Expired::Acquire { task } => {
+                    self.count(station, Counter::TimedOut);
                     self.leave(task, station);
                     self.resume_failed(task, Failure::AcquireTimeout);
                 }
+                Expired::Woken { task } => {
+                    self.leave(task, station);
+                    self.resume(task);
+                }
                 Expired::Connect { connection, failed } => {
+                    self.count(station, Counter::TimedOut);
                     let opening = &mut self.pools[sub as usize].opening;
                     let place = opening.iter().position(|(known, _)| *known == connection);
                     let place = place.expect("what is cut off was being opened");
                     if opening.swap_remove(place).1 {
                         self.meters[station].held.add(self.now, -1);
                     } else {
-                        self.start_closing(sub);
+                        self.start_closing(sub, Heard::Yes);
                     }
                     self.connect_failed(sub, Some(failed), Failure::AcquireTimeout);
                 }
             }
         }
         while self.pools[sub as usize].pool.expire_idle(self.now).is_some() {
-            self.start_closing(sub);
+            self.start_closing(sub, Heard::Yes);
         }
         self.arm_pool(sub);
     }
@@ -412,7 +480,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let base = self.first_sub_pool(*kind, worker);
                 for sub in base..base + self.sub_pools_per_worker(*kind) {
                     while self.pools[sub as usize].pool.sever_idle().is_some() {
-                        self.start_closing(sub);
+                        self.start_closing(sub, Heard::Yes);
                     }
                 }
             }
@@ -424,6 +492,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         debug_assert_eq!(self.tasks[task].status, OK, "a task fails once");
         self.tasks[task].status = why as u8;
         self.resume(task);
+    }
+
+    /// Whether the connection that a task acquired last has never been used.
+    pub fn holds_fresh(&self, task: u32) -> bool {
+        let lease = self.tasks[task].lease();
+        self.pools[lease.pool as usize].pool.is_fresh(lease.connection)
     }
 
     /// The operation that a task stands at.

@@ -38,6 +38,8 @@ struct Place<'t> {
     path: String,
     /// The pools whose connections are held, outermost first.
     held: Vec<PoolId>,
+    /// Whether the steps run in a thread.
+    in_thread: bool,
 }
 
 impl Place<'_> {
@@ -77,6 +79,7 @@ impl<'t> Compiler<'t> {
             service: index.0 as usize,
             path: format!("operation.{}", operation.name),
             held: Vec::new(),
+            in_thread: false,
         };
         let edge = operation.spec.cdn.as_ref().map(|cdn| {
             let cdn: CdnId = find(&self.topology.cdns, &cdn.name);
@@ -163,9 +166,16 @@ impl<'t> Compiler<'t> {
                     };
                     *wanted = entry;
                     let pool: PoolId = find(&self.topology.pools, &scatter.pool.name);
-                    self.emit(Op::Acquire { pool, route: Route::Branch, write: false });
+                    self.acquire(pool, Route::Branch, false, &place);
+                    let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
+                    if begins {
+                        self.mark("begin", &place);
+                    }
                     let work = Draw { law: self.law(&scatter.read), id: place.draw("read") };
                     self.query(work, Statement::Read, 0.0, None);
+                    if begins {
+                        self.mark("rollback", &place);
+                    }
                     self.emit(Op::Release);
                 }
             }
@@ -177,6 +187,11 @@ impl<'t> Compiler<'t> {
     /// The middlewares of a service, in order, and its own work for each request.
     fn before(&mut self, place: &Place<'t>, model: &mut Model) -> Sessions {
         let service = &self.topology.services[place.service];
+        if let topology::Runtime::Uvicorn(its) = &service.spec.runtime
+            && let Some(most) = its.limit_concurrency
+        {
+            self.emit(Op::Admit { most });
+        }
         if service.spec.accept_cpu.law != topology::Law::Constant(0.0) {
             let law = self.law(&service.spec.accept_cpu);
             self.emit(Op::Cpu { work: Draw { law, id: place.draw("accept") } });
@@ -349,6 +364,17 @@ impl<'t> Compiler<'t> {
                 let work = Draw { law: self.law(work), id: place.draw("threads") };
                 self.emit(Op::Threads { work });
             }
+            // A thread goes on with what else would want one.
+            Step::Blocking(flow) if place.in_thread => {
+                self.flow(flow, place, model, sessions, behind);
+            }
+            Step::Blocking(flow) => {
+                self.emit(Op::ThreadEnter);
+                let place = Place { in_thread: true, ..place.at("blocking") };
+                self.flow(flow, &place, model, sessions, behind);
+                self.emit(Op::ThreadLeave);
+                self.emit(Op::ThreadFree);
+            }
             Step::Wait(length) => {
                 let length = Draw { law: self.law(length), id: place.draw("wait") };
                 self.emit(Op::Wait { length });
@@ -369,8 +395,12 @@ impl<'t> Compiler<'t> {
                 let timeout = self.spans.id(optional(call.timeout));
                 let at = self.emit(Op::Call { entry: Pc(0), timeout, draw: place.draw("call") });
                 let service: ServiceId = find(&self.topology.services, &call.service.name);
-                let place =
-                    Place { service: service.0 as usize, held: Vec::new(), ..place.at("call") };
+                let place = Place {
+                    service: service.0 as usize,
+                    held: Vec::new(),
+                    in_thread: false,
+                    ..place.at("call")
+                };
                 behind.push(Behind::Call { at, call, place });
             }
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place),
@@ -379,7 +409,7 @@ impl<'t> Compiler<'t> {
                 self.forks.extend(flows.iter().map(|_| Pc(0)));
                 self.emit(Op::Fork { first: first as u32, count: flows.len() as u32 });
                 for (number, flow) in flows.iter().enumerate() {
-                    let place = Place { held: Vec::new(), ..place.at(number) };
+                    let place = Place { held: Vec::new(), in_thread: false, ..place.at(number) };
                     behind.push(Behind::Fork { slot: first + number, flow, place });
                 }
             }
@@ -429,14 +459,40 @@ impl<'t> Compiler<'t> {
         for (number, route) in routes.into_iter().enumerate() {
             let id = place.at(number).draw("query");
             let held = place.held.last() == Some(&pool);
-            if !held {
-                self.emit(Op::Acquire { pool, route, write });
+            if held {
+                self.query(Draw { law, id }, kind, fail, None);
+                continue;
+            }
+            let place = place.at(number);
+            let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
+            self.acquire(pool, route, write, &place);
+            if begins {
+                self.mark("begin", &place);
             }
             self.query(Draw { law, id }, kind, fail, None);
-            if !held {
-                self.emit(Op::Release);
+            if begins {
+                self.mark("rollback", &place);
             }
+            self.emit(Op::Release);
         }
+    }
+
+    /// A connection of a pool, tried out where the pool does that.
+    fn acquire(&mut self, pool: PoolId, route: Route, write: bool, place: &Place) {
+        self.emit(Op::Acquire { pool, route, write });
+        // Pools of session stores stand behind those of the file, and try nothing out.
+        let pings = self.topology.pools.get(pool.0 as usize).map_or(0, |pool| pool.spec.pings());
+        for ping in 0..pings {
+            let draw = self.constant(0.0);
+            let id = place.draw(&format!("ping {ping}"));
+            self.query(Draw { id, ..draw }, Statement::Ping, 0.0, None);
+        }
+    }
+
+    /// BEGIN, COMMIT, ROLLBACK.
+    fn mark(&mut self, what: &str, place: &Place) {
+        let draw = self.constant(0.0);
+        self.query(Draw { id: place.draw(what), ..draw }, Statement::Mark, 0.0, None);
     }
 
     /// The shard that a database's `shard_by` chooses.
@@ -459,16 +515,15 @@ impl<'t> Compiler<'t> {
     ) {
         let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
         let route = self.shard_route(pool, place);
-        self.emit(Op::Acquire { pool, route, write: transaction.write });
-        let mark = self.constant(0.0);
+        self.acquire(pool, route, transaction.write, place);
         if !transaction.bare {
-            self.query(Draw { id: place.draw("begin"), ..mark }, Statement::Mark, 0.0, None);
+            self.mark("begin", place);
         }
         let mut within = place.at("transaction");
         within.held.push(pool);
         self.flow(&transaction.flow, &within, model, sessions, behind);
         if !transaction.bare {
-            self.query(Draw { id: place.draw("commit"), ..mark }, Statement::Mark, 0.0, None);
+            self.mark("commit", place);
         }
         self.emit(Op::Release);
     }
