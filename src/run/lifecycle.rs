@@ -73,6 +73,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.instances[index as usize].phase == Phase::Down {
             self.instance_up(index);
         }
+        self.start_pools(worker);
         self.accept_waiting(index);
     }
 

@@ -14,6 +14,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
+use super::service::Phase;
 use super::task::{Lease, NONE, OK, State};
 use super::world::World;
 
@@ -69,11 +70,30 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
         }
-        if self.model.plan.full_pools {
-            for sub in 0..self.pools.len() as u32 {
+        for sub in 0..self.pools.len() as u32 {
+            let worker = self.worker_of(sub);
+            if self.model.plan.full_pools {
                 self.fill(sub);
+            } else if self.phase_of(worker) == Phase::Up {
+                self.arm_pool(sub);
             }
         }
+    }
+
+    /// A process has started: its pools open what they want to have.
+    pub fn start_pools(&mut self, worker: u32) {
+        let model = self.model;
+        for kind in &model.services[self.service_of_worker(worker)].pools {
+            let first = self.first_sub_pool(*kind, worker);
+            for sub in first..first + self.sub_pools_per_worker(*kind) {
+                self.arm_pool(sub);
+            }
+        }
+    }
+
+    /// The phase of a worker's instance.
+    fn phase_of(&self, worker: u32) -> Phase {
+        self.instances[self.workers[worker as usize].instance as usize].phase
     }
 
     fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
@@ -91,8 +111,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Opens all connections that the pool keeps and the server grants, at time zero.
     fn fill(&mut self, sub: u32) {
         let worker = self.worker_of(sub);
-        let instance = &self.instances[self.workers[worker as usize].instance as usize];
-        if instance.phase != super::service::Phase::Up {
+        if self.phase_of(worker) != Phase::Up {
             return;
         }
         let state = &self.pools[sub as usize];
@@ -299,7 +318,6 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
                 self.resume(task);
             }
-            Served::Refill { connection } => self.connect(sub, connection, Duration::ZERO),
         }
     }
 
@@ -342,10 +360,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Released::Idle => {}
             Released::Close => return Some(self.start_closing(sub, Heard::Yes)),
-            Released::Replace { connection } => {
-                self.start_closing(sub, Heard::No);
-                self.connect(sub, connection, Duration::ZERO);
-            }
         }
         None
     }
@@ -434,8 +448,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.arm_pool(sub);
     }
 
-    /// Schedules the sub-pool's next timer, if it is earlier than the one that is.
-    fn arm_pool(&mut self, sub: u32) {
+    /// Has opened what the sub-pool wants opened, and schedules its next timer, if that is earlier than
+    /// the one that is.
+    pub(super) fn arm_pool(&mut self, sub: u32) {
+        if self.pools[sub as usize].pool.config().driver.opens_by_itself() {
+            self.open_more(sub);
+        }
         let state = &mut self.pools[sub as usize];
         let deadline = state.pool.next_deadline().unwrap_or(Time::NEVER);
         let expiry = state.pool.next_idle_expiry().unwrap_or(Time::NEVER);
@@ -443,6 +461,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         if at < state.armed {
             state.armed = at;
             self.at(at, Kind::PoolTimer, sub);
+        }
+    }
+
+    /// Connections that a pool opens for nobody in particular, while its process runs.
+    fn open_more(&mut self, sub: u32) {
+        let worker = self.worker_of(sub);
+        let runs = matches!(self.phase_of(worker), Phase::Up | Phase::Draining);
+        if !runs || self.workers[worker as usize].down {
+            return;
+        }
+        while let Some(opening) = self.pools[sub as usize].pool.open_more(self.now) {
+            self.connect(sub, opening, Duration::ZERO);
         }
     }
 

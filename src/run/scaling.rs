@@ -75,6 +75,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             (state.down, state.started) = (false, Some(self.now));
         }
         self.instance_up(index);
+        for worker in self.workers_of(index) {
+            self.start_pools(worker);
+        }
     }
 
     /// An instance takes requests from now on.

@@ -64,7 +64,7 @@ pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
 pub use merge::ReadText;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
-pub use pool::{OnError, Pool, PoolDriver, Reads, Sqlalchemy};
+pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
@@ -250,7 +250,7 @@ mod tests {
         };
         assert_eq!(
             value("pool.pg.size").map(|it| it.0),
-            Some("10; sqlalchemy 5"),
+            Some("10; sqlalchemy 5, psycopg 4"),
             "each driver has its own"
         );
         assert_eq!(value("pool.pg.idle_timeout"), None);

@@ -129,6 +129,11 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "pool",
+        "the_pools_of_python_open_a_floor_and_grow_in_their_own_way",
+        "PoolDriver:neon PoolDriver:asyncpg PoolDriver:psycopg Psycopg.autocommit",
+    ),
+    (
+        "pool",
         "connections_are_worn_out_by_uses_and_by_age",
         "Pool.max_uses Pool.max_lifetime",
     ),

@@ -51,6 +51,26 @@ fn drivers_have_their_own_rules_and_defaults() {
 }
 
 #[test]
+fn the_pools_of_python_open_a_floor_and_grow_in_their_own_way() {
+    let ran = read(&["pool.pg.driver=neon"]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(12), 1), "node-postgres over another wire");
+    // asyncpg: ten at the start, no transaction, but a reset of one round trip.
+    let ran = read(&["pool.pg.driver=asyncpg"]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(14), 10));
+    assert_eq!(opened(&read(&["pool.pg.driver=asyncpg", "pool.pg.min=3"])), 3);
+    // psycopg: four at the start, and a transaction.
+    let ran = read(&["pool.pg.driver=psycopg"]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(16), 4));
+    let ran = read(&["pool.pg.driver={psycopg={autocommit=true}}"]);
+    assert_eq!(ran.each(), ms(12));
+    // Two at once where one is open: psycopg grows for nobody in particular, and the second is given
+    // whichever connection is there first.
+    let sets = ["pool.pg.min=1", "pool.pg.size=2", "database.db.connect=300ms", TWO];
+    let grows = read(&[&sets[..], &["pool.pg.driver={psycopg={autocommit=true}}"]].concat());
+    assert_eq!((grows.longest(), opened(&grows)), (ms(24), 2));
+}
+
+#[test]
 fn connections_are_worn_out_by_uses_and_by_age() {
     assert_eq!(opened(&read(&["pool.pg.max_uses=2"])), 5);
     // Idle for 2.5 s since they were opened: at 1, 4, 7 and 10 s.

@@ -7,8 +7,10 @@
 //! start. Requests are known by the number of their task, which may be used again as soon as the pool
 //! has let go of it.
 
+mod asyncpg;
 mod node_postgres;
 mod places;
+mod psycopg;
 mod sqlalchemy;
 #[cfg(test)]
 mod testing;
@@ -64,11 +66,6 @@ pub enum Served {
         /// Who asks again.
         task: u32,
     },
-    /// Start to open this one for nobody in particular.
-    Refill {
-        /// What to open.
-        connection: Connection,
-    },
 }
 
 /// What becomes of a connection that its holder gave back.
@@ -93,12 +90,6 @@ pub enum Released {
     Idle,
     /// It is out of the pool: start to close it, and report [`Pool::closed`] afterwards.
     Close,
-    /// It is out of the pool: close it, whose end nobody waits for, and start to open this one in its
-    /// stead.
-    Replace {
-        /// What to open.
-        connection: Connection,
-    },
 }
 
 /// What becomes of a connection that has opened.
@@ -192,6 +183,11 @@ pub trait Rules {
     fn is_woken(&self, _task: u32) -> bool {
         false
     }
+    /// What it wants to be opened for nobody in particular, at this time; to be asked until `None`
+    /// whenever something has happened.
+    fn open_more(&mut self, _now: Time) -> Option<Connection> {
+        None
+    }
     /// A connection has opened.
     fn connected(&mut self, now: Time, connection: Connection) -> Connected;
     /// A connection could not be opened (refused, or too many at the server). `None`: the opening was
@@ -266,6 +262,10 @@ drivers! {
     NodePostgres(node_postgres),
     /// SQLAlchemy's QueuePool (2.1.9).
     Sqlalchemy(sqlalchemy),
+    /// asyncpg's own pool (0.32.0).
+    Asyncpg(asyncpg),
+    /// psycopg_pool (3.3.3).
+    Psycopg(psycopg),
 }
 
 #[allow(missing_docs, reason = "they are the rules' own words")]
@@ -279,6 +279,9 @@ impl Pool {
     }
     pub fn is_woken(&self, task: u32) -> bool {
         of!(self, it => it.is_woken(task))
+    }
+    pub fn open_more(&mut self, now: Time) -> Option<Connection> {
+        of!(self, it => it.open_more(now))
     }
     pub fn connected(&mut self, now: Time, connection: Connection) -> Connected {
         of!(self, it => it.connected(now, connection))
@@ -353,13 +356,18 @@ impl Driver {
     /// Whether waiters are woken, and ask again when their callback runs.
     #[inline(always)]
     pub fn wakes(self) -> bool {
-        matches!(self, Driver::Sqlalchemy)
+        matches!(self, Driver::Sqlalchemy | Driver::Asyncpg)
+    }
+    /// Whether the pool has connections opened for nobody in particular.
+    #[inline(always)]
+    pub fn opens_by_itself(self) -> bool {
+        matches!(self, Driver::Asyncpg | Driver::Psycopg)
     }
     /// Whether the pool wants to hear of the end of a connection that was given back broken.
     pub fn hears_of_discarded(self) -> Heard {
         match self {
             Driver::NodePostgres => Heard::Yes,
-            Driver::Sqlalchemy => Heard::No,
+            Driver::Sqlalchemy | Driver::Asyncpg | Driver::Psycopg => Heard::No,
         }
     }
 }

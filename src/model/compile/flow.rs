@@ -29,7 +29,7 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
 
 /// Where in a flow the compiler stands.
 #[derive(Clone)]
-struct Place<'t> {
+pub(super) struct Place<'t> {
     /// The operation, for limits and guards that concern some only.
     operation: &'t str,
     /// The service that runs the steps.
@@ -37,32 +37,32 @@ struct Place<'t> {
     /// The path of the step: the root of its random numbers.
     path: String,
     /// The pools whose connections are held, outermost first.
-    held: Vec<PoolId>,
+    pub(super) held: Vec<PoolId>,
     /// Whether the steps run in a thread.
     in_thread: bool,
 }
 
 impl Place<'_> {
-    fn at(&self, step: impl std::fmt::Display) -> Self {
+    pub(super) fn at(&self, step: impl std::fmt::Display) -> Self {
         Place { path: format!("{}.{step}", self.path), ..self.clone() }
     }
-    fn draw(&self, purpose: &str) -> DrawId {
+    pub(super) fn draw(&self, purpose: &str) -> DrawId {
         draw_id(&format!("{}/{purpose}", self.path))
     }
 }
 
 /// A piece of tape to be compiled behind the flow that starts it, and where its entry is wanted.
-enum Behind<'t> {
+pub(super) enum Behind<'t> {
     Fork { slot: usize, flow: &'t Flow, place: Place<'t> },
     Call { at: usize, call: &'t topology::Call, place: Place<'t> },
     Scatter { at: usize, scatter: &'t topology::Scatter, place: Place<'t> },
 }
 
 /// What the session middlewares of a request leave to be done at its end.
-type Sessions = Vec<(SessionId, usize)>;
+pub(super) type Sessions = Vec<(SessionId, usize)>;
 
 impl<'t> Compiler<'t> {
-    fn emit(&mut self, op: Op) -> usize {
+    pub(super) fn emit(&mut self, op: Op) -> usize {
         self.tape.push(op);
         self.tape.len() - 1
     }
@@ -133,7 +133,7 @@ impl<'t> Compiler<'t> {
         *hit = at;
     }
 
-    fn constant(&mut self, value: f64) -> Draw {
+    pub(super) fn constant(&mut self, value: f64) -> Draw {
         Draw { law: self.add_law(Law::Constant(value)), id: DrawId(0) }
     }
 
@@ -176,7 +176,7 @@ impl<'t> Compiler<'t> {
                     if begins {
                         self.mark("rollback", &place);
                     }
-                    self.emit(Op::Release);
+                    self.give_back(pool, &place);
                 }
             }
             self.emit(Op::End);
@@ -329,12 +329,12 @@ impl<'t> Compiler<'t> {
         }
     }
 
-    fn query(&mut self, work: Draw, kind: Statement, fail: f64, slowed_by: Option<SessionId>) {
+    pub(super) fn query(&mut self, work: Draw, kind: Statement, fail: f64, slowed_by: Option<SessionId>) {
         self.emit(Op::Query { work, kind, fail: fail as f32, slowed_by });
     }
 
     /// The steps of a flow.
-    fn flow(
+    pub(super) fn flow(
         &mut self,
         flow: &'t Flow,
         place: &Place<'t>,
@@ -434,98 +434,6 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::Reply { bytes, status: reply.status });
             }
         }
-    }
-
-    /// One statement. Within a transaction on the same pool it runs on the transaction's connection.
-    fn query_step(&mut self, query: &topology::Query, place: &Place) {
-        let pool: PoolId = find(&self.topology.pools, &query.pool.name);
-        let (dist, kind) = match (&query.read, &query.write) {
-            (Some(read), _) => (read, Statement::Read),
-            (None, write) => {
-                (write.as_ref().expect("checked: a read or a write"), Statement::Write)
-            }
-        };
-        let law = self.law(dist);
-        let write = kind == Statement::Write;
-        let fail = query.fail.0;
-        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
-        let database = &named(&self.topology.databases, database).spec;
-        let routes: Vec<Route> = match query.shard {
-            topology::Shard::All => {
-                (0..database.shards).map(|shard| Route::Shard(shard as u16)).collect()
-            }
-            topology::Shard::User => vec![self.shard_route(pool, place)],
-        };
-        for (number, route) in routes.into_iter().enumerate() {
-            let id = place.at(number).draw("query");
-            let held = place.held.last() == Some(&pool);
-            if held {
-                self.query(Draw { law, id }, kind, fail, None);
-                continue;
-            }
-            let place = place.at(number);
-            let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
-            self.acquire(pool, route, write, &place);
-            if begins {
-                self.mark("begin", &place);
-            }
-            self.query(Draw { law, id }, kind, fail, None);
-            if begins {
-                self.mark("rollback", &place);
-            }
-            self.emit(Op::Release);
-        }
-    }
-
-    /// A connection of a pool, tried out where the pool does that.
-    fn acquire(&mut self, pool: PoolId, route: Route, write: bool, place: &Place) {
-        self.emit(Op::Acquire { pool, route, write });
-        // Pools of session stores stand behind those of the file, and try nothing out.
-        let pings = self.topology.pools.get(pool.0 as usize).map_or(0, |pool| pool.spec.pings());
-        for ping in 0..pings {
-            let draw = self.constant(0.0);
-            let id = place.draw(&format!("ping {ping}"));
-            self.query(Draw { id, ..draw }, Statement::Ping, 0.0, None);
-        }
-    }
-
-    /// BEGIN, COMMIT, ROLLBACK.
-    fn mark(&mut self, what: &str, place: &Place) {
-        let draw = self.constant(0.0);
-        self.query(Draw { id: place.draw(what), ..draw }, Statement::Mark, 0.0, None);
-    }
-
-    /// The shard that a database's `shard_by` chooses.
-    fn shard_route(&self, pool: PoolId, place: &Place) -> Route {
-        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
-        match named(&self.topology.databases, database).spec.shard_by {
-            topology::ShardBy::User => Route::User,
-            topology::ShardBy::Key => Route::Random(place.draw("shard")),
-        }
-    }
-
-    /// BEGIN, the steps, COMMIT, on one connection.
-    fn transaction(
-        &mut self,
-        transaction: &'t topology::Transaction,
-        place: &Place<'t>,
-        model: &mut Model,
-        sessions: &Sessions,
-        behind: &mut Vec<Behind<'t>>,
-    ) {
-        let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
-        let route = self.shard_route(pool, place);
-        self.acquire(pool, route, transaction.write, place);
-        if !transaction.bare {
-            self.mark("begin", place);
-        }
-        let mut within = place.at("transaction");
-        within.held.push(pool);
-        self.flow(&transaction.flow, &within, model, sessions, behind);
-        if !transaction.bare {
-            self.mark("commit", place);
-        }
-        self.emit(Op::Release);
     }
 
     /// Cache-aside: look up; on a miss do the steps and store the value.

@@ -12,6 +12,7 @@ mod prices;
 mod queues;
 mod services;
 mod sessions;
+mod statements;
 mod workload;
 
 use super::ids::*;

@@ -68,7 +68,22 @@ impl Compiler<'_> {
 /// The options of a pool: what is said, over what its driver has.
 fn config(spec: &topology::Pool) -> PoolConfig {
     let usual = match &spec.driver {
-        PoolDriver::NodePostgres => node_postgres(),
+        PoolDriver::NodePostgres | PoolDriver::Neon => node_postgres(),
+        PoolDriver::Asyncpg => PoolConfig {
+            driver: Driver::Asyncpg,
+            min: 10,
+            idle_timeout: Some(Duration::secs(300)),
+            max_uses: Some(50_000),
+            ..node_postgres()
+        },
+        PoolDriver::Psycopg(_) => PoolConfig {
+            driver: Driver::Psycopg,
+            min: 4,
+            acquire_timeout: Some(Duration::secs(30)),
+            idle_timeout: Some(Duration::secs(600)),
+            max_lifetime: Some(Duration::secs(3_600)),
+            ..node_postgres()
+        },
         PoolDriver::Sqlalchemy(its) => PoolConfig {
             driver: Driver::Sqlalchemy,
             acquire_timeout: Some(Duration::secs(30)),
@@ -80,7 +95,7 @@ fn config(spec: &topology::Pool) -> PoolConfig {
     PoolConfig {
         size: spec.kept(),
         overflow: spec.overflow(),
-        min: spec.min.unwrap_or(usual.min),
+        min: spec.min.unwrap_or(usual.min.min(spec.kept())),
         acquire_timeout: match spec.acquire_timeout {
             said @ Some(_) => optional(said),
             None => usual.acquire_timeout,
@@ -89,8 +104,11 @@ fn config(spec: &topology::Pool) -> PoolConfig {
             said @ Some(_) => optional(said).filter(|length| !length.is_zero()),
             None => usual.idle_timeout,
         },
-        max_uses: spec.max_uses,
-        max_lifetime: optional(spec.max_lifetime),
+        max_uses: spec.max_uses.or(usual.max_uses),
+        max_lifetime: match spec.max_lifetime {
+            said @ Some(_) => optional(said),
+            None => usual.max_lifetime,
+        },
         ..usual
     }
 }
