@@ -12,11 +12,21 @@ use crate::model::tape::{Op, Pc, Route};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
+use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::service::Phase;
 use super::task::{Lease, NONE, OK, State};
 use super::world::World;
+
+/// Whether the server has cut a connection before it is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// It has, and has its slot back.
+    Yes,
+    /// It learns of the end by the handshake.
+    No,
+}
 
 /// The pool of one process to one database node.
 pub struct SubPool {
@@ -30,20 +40,44 @@ pub struct SubPool {
     pub armed: Time,
     /// The replica that the next read of this process goes to (used in the primary's sub-pool).
     pub rotation: u32,
-    /// Connections that are being opened, and whether the server will refuse them.
-    opening: Vec<(Connection, bool)>,
+    /// Connections that are being opened, and what the server makes of them.
+    opening: Vec<(Connection, Opening)>,
+    /// Connections in use that the server has cut; their holders do not know yet.
+    pub(super) cut: Vec<Connection>,
     /// Connections opened so far: numbers its random draws.
     pub connects: u32,
+}
+
+/// What a server makes of a connection that is being opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opening {
+    /// It has a slot.
+    Granted,
+    /// There are too many already.
+    Full,
+    /// There is no server.
+    Nobody,
 }
 
 impl SubPool {
     /// Connections being opened that have a slot at their server.
     pub fn opening_granted(&self) -> u32 {
-        self.opening.iter().filter(|(_, refused)| !refused).count() as u32
+        self.opening.iter().filter(|(_, how)| *how == Opening::Granted).count() as u32
+    }
+    /// Whether the server has cut this connection.
+    #[inline(always)]
+    pub fn is_cut(&self, connection: Connection) -> bool {
+        !self.cut.is_empty() && self.cut.contains(&connection)
+    }
+    #[allow(dead_code, reason = "faults of a scenario are the callers")]
+    /// The server is gone: nothing of what is being opened will be.
+    pub fn lose_openings(&mut self) {
+        self.opening.iter_mut().for_each(|(_, how)| *how = Opening::Nobody);
     }
     /// Its process has died: it has no connections and no queue. Says how many connections it had.
     pub fn lose_all(&mut self) -> u32 {
         self.opening.clear();
+        self.cut.clear();
         self.armed = Time::NEVER;
         self.rotation = 0;
         self.pool.lose_all()
@@ -104,6 +138,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             armed: Time::NEVER,
             rotation: 0,
             opening: Vec::new(),
+            cut: Vec::new(),
             connects: 0,
         });
     }
@@ -200,7 +235,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Acquire::Reconnect(connection) => {
                 self.tasks[task].state = State::Connecting;
-                let closed = self.start_closing(sub, Heard::No);
+                let closed = self.start_closing(sub, Cut::No, Heard::No);
                 self.connect(sub, connection, closed);
             }
             Acquire::Wait => self.tasks[task].state = State::PoolQueue,
@@ -239,15 +274,25 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (node, kind, number) = (state.node, state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
-        let refused = !self.node_mut(node).take_slot();
-        let law = if refused { database.rtt } else { database.connect };
+        let server = self.node_mut(node);
+        let presence = server.presence;
+        let how = match presence {
+            Presence::Up if server.take_slot() => Opening::Granted,
+            Presence::Up => Opening::Full,
+            _ => Opening::Nobody,
+        };
+        let law = if how == Opening::Granted { database.connect } else { database.rtt };
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
         // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = after + self.model.draw_law(law, stream, number) + far + far + far;
+        let took = after + match presence {
+            Presence::Silent => SYN_PATIENCE,
+            Presence::Refusing => self.model.draw_law(law, stream, number) + far,
+            Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
+        };
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
-        state.opening.push((connection, refused));
+        state.opening.push((connection, how));
         let number = number_of(connection);
         self.events.push(Event::new(self.now + took, Kind::Connected as u8, number, sub));
         self.meters[self.model.pools[kind].station].held.add(self.now, 1);
@@ -258,15 +303,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         let opening = &mut self.pools[sub as usize].opening;
         let place = opening.iter().position(|(connection, _)| number_of(*connection) == number);
         let Some(place) = place else { return };
-        let (connection, refused) = opening.swap_remove(place);
+        let (connection, how) = opening.swap_remove(place);
         let station = self.model.pools[self.pools[sub as usize].kind].station;
-        if refused {
+        if how != Opening::Granted {
             let database = self.database_of(self.pools[sub as usize].node);
             self.count(station, Counter::Refused);
             self.count(self.model.databases[database].station, Counter::Refused);
             self.meters[station].held.add(self.now, -1);
             let failed = self.pools[sub as usize].pool.connect_failed(self.now, connection);
-            self.connect_failed(sub, failed, Failure::TooManyConnections);
+            let why = match how {
+                Opening::Full => Failure::TooManyConnections,
+                _ => Failure::DatabaseDown,
+            };
+            self.connect_failed(sub, failed, why);
             return self.arm_pool(sub);
         }
         self.count(station, Counter::Opened);
@@ -329,7 +378,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.pools[state.kind].station;
         self.meters[station].busy.add(now, -MILLI);
         self.meters[station].count(Counter::Served);
-        let awaits_close = self.model.pools[state.kind].awaits_close;
+        let spec = &self.model.pools[state.kind];
+        let awaits_close = spec.awaits_close;
+        if !state.cut.is_empty() && state.take_cut(lease.connection) {
+            let heard = spec.config.driver.hears_of_discarded();
+            let served = state.pool.discard(now, lease.connection);
+            self.start_closing(lease.pool, Cut::Yes, heard);
+            if let Some(served) = served {
+                self.served(lease.pool, served);
+            }
+            self.arm_pool(lease.pool);
+            return None;
+        }
         let released = state.pool.release(now, lease.connection);
         let closing = self.released(lease.pool, lease.connection, released);
         self.arm_pool(lease.pool);
@@ -359,7 +419,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.resume(task);
             }
             Released::Idle => {}
-            Released::Close => return Some(self.start_closing(sub, Heard::Yes)),
+            Released::Close => return Some(self.start_closing(sub, Cut::No, Heard::Yes)),
         }
         None
     }
@@ -374,8 +434,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.meters[spec.station].busy.add(self.now, -MILLI);
         let heard = spec.config.driver.hears_of_discarded();
-        let served = self.pools[lease.pool as usize].pool.discard(self.now, lease.connection);
-        self.start_closing(lease.pool, heard);
+        let sub = &mut self.pools[lease.pool as usize];
+        let cut = if sub.take_cut(lease.connection) { Cut::Yes } else { Cut::No };
+        let served = sub.pool.discard(self.now, lease.connection);
+        self.start_closing(lease.pool, cut, heard);
         if let Some(served) = served {
             self.served(lease.pool, served);
         }
@@ -383,8 +445,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A connection has left the pool; after the close handshake the server has its slot back and
-    /// the pool hears of it, unless it does not care. Says how long that takes.
-    fn start_closing(&mut self, sub: u32, heard: Heard) -> Duration {
+    /// the pool hears of it, unless it does not care. One that the server has cut has no slot there.
+    /// Says how long that takes.
+    pub(super) fn start_closing(&mut self, sub: u32, cut: Cut, heard: Heard) -> Duration {
         let state = &self.pools[sub as usize];
         let spec = &self.model.pools[state.kind];
         self.meters[spec.station].count(Counter::Closed);
@@ -392,16 +455,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.sub_pool_stream(sub).named("close");
         let rtt = self.model.databases[spec.database].rtt;
         let took = self.model.draw_law(rtt, stream, self.now.0 as u32);
-        let unheard = u32::from(heard == Heard::No);
-        self.events.push(Event::new(self.now + took, Kind::Closed as u8, unheard, sub));
+        let node = self.pools[sub as usize].node;
+        let incarnation = if cut == Cut::Yes { 0 } else { self.node_mut(node).incarnation };
+        let told = incarnation << 1 | u32::from(heard == Heard::No);
+        self.events.push(Event::new(self.now + took, Kind::Closed as u8, told, sub));
         took
     }
 
     /// The close handshake of a connection is over; only now is the queue served again.
-    pub fn closed(&mut self, sub: u32, unheard: u32) {
+    pub fn closed(&mut self, sub: u32, told: u32) {
         let node = self.pools[sub as usize].node;
-        self.node_mut(node).free_slot();
-        if unheard != 0 {
+        self.node_mut(node).free_slot_of(told >> 1);
+        if told & 1 != 0 {
             return;
         }
         if let Some(served) = self.pools[sub as usize].pool.closed(self.now) {
@@ -433,17 +498,17 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let opening = &mut self.pools[sub as usize].opening;
                     let place = opening.iter().position(|(known, _)| *known == connection);
                     let place = place.expect("what is cut off was being opened");
-                    if opening.swap_remove(place).1 {
-                        self.meters[station].held.add(self.now, -1);
+                    if opening.swap_remove(place).1 == Opening::Granted {
+                        self.start_closing(sub, Cut::No, Heard::Yes);
                     } else {
-                        self.start_closing(sub, Heard::Yes);
+                        self.meters[station].held.add(self.now, -1);
                     }
                     self.connect_failed(sub, Some(failed), Failure::AcquireTimeout);
                 }
             }
         }
         while self.pools[sub as usize].pool.expire_idle(self.now).is_some() {
-            self.start_closing(sub, Heard::Yes);
+            self.start_closing(sub, Cut::No, Heard::Yes);
         }
         self.arm_pool(sub);
     }
@@ -510,7 +575,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let base = self.first_sub_pool(*kind, worker);
                 for sub in base..base + self.sub_pools_per_worker(*kind) {
                     while self.pools[sub as usize].pool.sever_idle().is_some() {
-                        self.start_closing(sub, Heard::Yes);
+                        self.start_closing(sub, Cut::No, Heard::No);
                     }
                 }
             }
