@@ -11,6 +11,7 @@ use super::task::{NONE, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::model::UnitKind;
 use crate::model::ids::StationId;
 use crate::model::tape::{Draw, Op, Pc};
 use crate::units::{Duration, Time};
@@ -103,7 +104,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             return false;
         }
         let record = &self.tasks[task];
-        let mut work = if record.has(flag::SLICED) { record.work } else { self.draw(work, task) };
+        let mut work = match record.has(flag::SLICED) {
+            true => record.work,
+            false => self.condition(UnitKind::Instance, index).stretch(self.draw(work, task)),
+        };
         let one_lock = self.model.services[self.instances[index as usize].service].one_lock;
         if one_lock && work > SWITCH_INTERVAL {
             let record = &mut self.tasks[task];
@@ -343,11 +347,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Threads { work } = self.model.tape[self.tasks[task].pc.0 as usize] else {
             unreachable!("a task enters the thread pool where its tape says so")
         };
-        let work = self.draw(work, task);
+        let index = self.workers[self.tasks[task].worker as usize].instance;
+        let work = self.condition(UnitKind::Instance, index).stretch(self.draw(work, task));
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::InThread, self.now);
         record.deadline = self.now + work;
-        let index = self.workers[record.worker as usize].instance;
         let service = self.instances[index as usize].service;
         self.meters[self.model.services[service].threads_station].busy.add(self.now, MILLI);
         if self.instances[index as usize].host.is_some() {
