@@ -1,9 +1,10 @@
 //! Connection pools in front of databases: the glue between [`component::pool`](crate::component)
 //! and the events. One sub-pool per worker process, shard and database node.
 
+mod start;
+
 use crate::component::pool::{
-    Acquire, ConnectFailed, Connected, Connection, Expired, Heard, Pool, PoolConfig, Released,
-    Served,
+    Acquire, ConnectFailed, Connected, Connection, Expired, Heard, Pool, Released, Served,
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
@@ -16,7 +17,6 @@ use crate::units::{Duration, Time};
 use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
-use super::service::Phase;
 use super::task::{Lease, NONE, OK, State};
 use super::world::World;
 
@@ -85,78 +85,6 @@ impl SubPool {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
-    /// One sub-pool per worker process, shard and node.
-    pub fn build_pools(&mut self) {
-        for (kind, spec) in self.model.pools.enumerate() {
-            self.pool_base.push(self.pools.len() as u32);
-            let service = &self.model.services[spec.service];
-            let database = &self.model.databases[spec.database];
-            let first_node = self.databases[spec.database].first_node();
-            for _worker in 0..service.max_instances * service.workers {
-                for shard in 0..database.shards {
-                    let node = first_node + shard * (1 + database.replicas);
-                    self.new_sub_pool(kind, &spec.config, node);
-                    if let Some(config) = &spec.replica_config {
-                        for replica in 1..=database.replicas {
-                            self.new_sub_pool(kind, config, node + replica);
-                        }
-                    }
-                }
-            }
-        }
-        for sub in 0..self.pools.len() as u32 {
-            let worker = self.worker_of(sub);
-            if self.model.plan.full_pools {
-                self.fill(sub);
-            } else if self.phase_of(worker) == Phase::Up {
-                self.arm_pool(sub);
-            }
-        }
-    }
-
-    /// A process has started: its pools open what they want to have.
-    pub fn start_pools(&mut self, worker: u32) {
-        let model = self.model;
-        for kind in &model.services[self.service_of_worker(worker)].pools {
-            let first = self.first_sub_pool(*kind, worker);
-            for sub in first..first + self.sub_pools_per_worker(*kind) {
-                self.arm_pool(sub);
-            }
-        }
-    }
-
-    /// The phase of a worker's instance.
-    fn phase_of(&self, worker: u32) -> Phase {
-        self.instances[self.workers[worker as usize].instance as usize].phase
-    }
-
-    fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
-        self.pools.push(SubPool {
-            pool: Pool::new(*config),
-            kind,
-            node,
-            armed: Time::NEVER,
-            rotation: 0,
-            opening: Vec::new(),
-            cut: Vec::new(),
-            connects: 0,
-        });
-    }
-
-    /// Opens all connections that the pool keeps and the server grants, at time zero.
-    fn fill(&mut self, sub: u32) {
-        let worker = self.worker_of(sub);
-        if self.phase_of(worker) != Phase::Up {
-            return;
-        }
-        let state = &self.pools[sub as usize];
-        let (node, size, kind) = (state.node, state.pool.config().size, state.kind);
-        let granted = (0..size).take_while(|_| self.node_mut(node).take_slot()).count() as u32;
-        self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
-        self.meters[self.model.pools[kind].station].held.add(Time::ZERO, i64::from(granted));
-        self.arm_pool(sub);
-    }
-
     /// The random numbers of a sub-pool: by its name and place, whatever other pools there are.
     pub(super) fn sub_pool_stream(&self, sub: u32) -> StreamKey {
         let kind = self.pools[sub as usize].kind;
@@ -269,7 +197,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A connection begins to open, after something else: TCP, TLS, authentication, a new server
     /// process. Beyond `max_connections` the server answers with an error at once.
-    fn connect(&mut self, sub: u32, connection: Connection, after: Duration) {
+    pub(super) fn connect(&mut self, sub: u32, connection: Connection, after: Duration) {
         let state = &self.pools[sub as usize];
         let (node, kind, number) = (state.node, state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
@@ -289,11 +217,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
         // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = after + match presence {
-            Presence::Silent => SYN_PATIENCE,
-            Presence::Refusing => self.model.draw_law(law, stream, number) + far,
-            Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
-        };
+        let took = after
+            + match presence {
+                Presence::Silent => SYN_PATIENCE,
+                Presence::Refusing => self.model.draw_law(law, stream, number) + far,
+                Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
+            };
         let took = condition.stretch(took) + passage.late;
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
@@ -531,18 +460,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         if at < state.armed {
             state.armed = at;
             self.at(at, Kind::PoolTimer, sub);
-        }
-    }
-
-    /// Connections that a pool opens for nobody in particular, while its process runs.
-    fn open_more(&mut self, sub: u32) {
-        let worker = self.worker_of(sub);
-        let runs = matches!(self.phase_of(worker), Phase::Up | Phase::Draining);
-        if !runs || self.workers[worker as usize].down {
-            return;
-        }
-        while let Some(opening) = self.pools[sub as usize].pool.open_more(self.now) {
-            self.connect(sub, opening, Duration::ZERO);
         }
     }
 

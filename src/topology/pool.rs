@@ -142,7 +142,11 @@ impl Pool {
     pub fn pings(&self) -> u32 {
         match &self.driver {
             PoolDriver::Sqlalchemy(its) if its.pre_ping => {
-                if its.asyncio && !its.autocommit { 3 } else { 1 }
+                if its.asyncio && !its.autocommit {
+                    3
+                } else {
+                    1
+                }
             }
             _ => 0,
         }

@@ -132,32 +132,16 @@ const COVERED: &[(&str, &str, &str)] = &[
         "the_pools_of_python_open_a_floor_and_grow_in_their_own_way",
         "PoolDriver:neon PoolDriver:asyncpg PoolDriver:psycopg Psycopg.autocommit",
     ),
-    (
-        "pool",
-        "connections_are_worn_out_by_uses_and_by_age",
-        "Pool.max_uses Pool.max_lifetime",
-    ),
-    (
-        "pool",
-        "overflow_is_closed_when_it_comes_back",
-        "Sqlalchemy.max_overflow Sqlalchemy.asyncio",
-    ),
+    ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
+    ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),
     ("pool", "a_used_connection_is_tried_out", "Sqlalchemy.pre_ping Sqlalchemy.autocommit"),
-    (
-        "pool",
-        "idle_connections_are_lent_in_turn_or_the_hot_one_always",
-        "Sqlalchemy.use_lifo",
-    ),
+    ("pool", "idle_connections_are_lent_in_turn_or_the_hot_one_always", "Sqlalchemy.use_lifo"),
     (
         "service",
         "def_endpoints_wait_in_threads_and_compute_under_a_lock",
         "Service.runtime Runtime:node Runtime:uvicorn Step:blocking",
     ),
-    (
-        "service",
-        "uvicorn_turns_away_what_is_too_much_at_once",
-        "Uvicorn.limit_concurrency",
-    ),
+    ("service", "uvicorn_turns_away_what_is_too_much_at_once", "Uvicorn.limit_concurrency"),
     ("database", "pools_start_empty_or_full", "Start.pools Fill:empty Fill:full"),
     (
         "fault",

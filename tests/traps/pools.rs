@@ -25,8 +25,10 @@ fn pool(sets: &[&str]) -> Ran {
 }
 
 /// Requests at 1, 2 and 3 ms, and then none.
-const THREE: [&str; 2] =
-    ["arrivals.rate=1000/s", "arrivals.stages=[{for='3500us', to='1000/s'}, {for='0s', to='0.001/s'}]"];
+const THREE: [&str; 2] = [
+    "arrivals.rate=1000/s",
+    "arrivals.stages=[{for='3500us', to='1000/s'}, {for='0s', to='0.001/s'}]",
+];
 
 /// Openings per second of SQLAlchemy's pool under Poisson arrivals and exponential holds, without time
 /// for opening and closing: the stationary law of (busy, idle).
@@ -38,9 +40,8 @@ fn overflow_openings(rate: f64, hold_s: f64, size: usize, overflow: usize) -> f6
     let states: Vec<(usize, usize)> = (0..=most)
         .flat_map(|busy| (0..=size.min(most - busy)).map(move |idle| (busy, idle)))
         .collect();
-    let place = |state: (usize, usize)| {
-        states.iter().position(|known| *known == state).expect("a state")
-    };
+    let place =
+        |state: (usize, usize)| states.iter().position(|known| *known == state).expect("a state");
     let step = 1.0 / (rate + mu * most as f64);
     let ways: Vec<(usize, usize, f64)> = states
         .iter()

@@ -223,8 +223,7 @@ impl Sqlalchemy {
 
     /// What is in the queue: a connection, one that is too old and is replaced, or an empty record.
     fn take(&mut self, now: Time, task: u32) -> Option<Acquire> {
-        let lent =
-            if self.config.lifo { self.places.take_hot() } else { self.places.take_cold() };
+        let lent = if self.config.lifo { self.places.take_hot() } else { self.places.take_cold() };
         let Some(connection) = lent else {
             self.empty = self.empty.checked_sub(1)?;
             return Some(Acquire::Connect(self.open(now, task)));

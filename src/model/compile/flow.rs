@@ -329,7 +329,13 @@ impl<'t> Compiler<'t> {
         }
     }
 
-    pub(super) fn query(&mut self, work: Draw, kind: Statement, fail: f64, slowed_by: Option<SessionId>) {
+    pub(super) fn query(
+        &mut self,
+        work: Draw,
+        kind: Statement,
+        fail: f64,
+        slowed_by: Option<SessionId>,
+    ) {
         self.emit(Op::Query { work, kind, fail: fail as f32, slowed_by });
     }
 

@@ -154,10 +154,14 @@ impl<'t> Compiler<'t> {
             let path = format!("service.{}", service.name);
             let uses_threads = topology.steps().iter().any(|(at, step)| {
                 *at == Some(service.name.as_str())
-                    && matches!(step.value, topology::Step::Threads(_) | topology::Step::Blocking(_))
+                    && matches!(
+                        step.value,
+                        topology::Step::Threads(_) | topology::Step::Blocking(_)
+                    )
             });
             // Each loop can compute on one core, and so can each thread, unless a lock is in the way.
-            let each = if computes_in_threads(topology, service) { 1 + spec.thread_count() } else { 1 };
+            let each =
+                if computes_in_threads(topology, service) { 1 + spec.thread_count() } else { 1 };
             let cores = spec.cores.min(f64::from(spec.workers * each)) * most;
             if uses_threads {
                 let threads = f64::from(spec.workers * spec.thread_count()) * most;

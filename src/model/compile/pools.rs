@@ -32,8 +32,10 @@ impl Compiler<'_> {
                 service: find(&topology.services, &spec.service.name),
                 database: find(&topology.databases, &spec.database.name),
                 config,
-                replica_config: to_replicas
-                    .then(|| PoolConfig { size: spec.replica_size.unwrap_or(config.size), ..config }),
+                replica_config: to_replicas.then(|| PoolConfig {
+                    size: spec.replica_size.unwrap_or(config.size),
+                    ..config
+                }),
                 destroy_on_error: match (&spec.on_error, config.driver) {
                     (Some(said), _) => *said == OnError::Destroy,
                     (None, Driver::NodePostgres) => true,
