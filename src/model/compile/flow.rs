@@ -166,7 +166,9 @@ impl<'t> Compiler<'t> {
                     };
                     *wanted = entry;
                     let pool: PoolId = find(&self.topology.pools, &scatter.pool.name);
-                    self.acquire(pool, Route::Branch, false, &place);
+                    let route = Route::Branch;
+                    let acquire = Op::Acquire { pool, route, write: false, awaited: false };
+                    self.acquire(acquire, &place);
                     let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
                     if begins {
                         self.mark("begin", &place);
@@ -285,7 +287,7 @@ impl<'t> Compiler<'t> {
             SessionStore::Postgres(store) => {
                 let pool = self.session_pool(session, place);
                 let write = command != Command::SessionRead;
-                self.emit(Op::Acquire { pool, route: Route::User, write });
+                self.emit(Op::Acquire { pool, route: Route::User, write, awaited: false });
                 let law = self.law(if write { &store.write } else { &store.read });
                 let id = place.draw(&format!("{:?}", command));
                 let kind = if write { Statement::Write } else { Statement::Read };

@@ -37,7 +37,7 @@ impl<'t> Compiler<'t> {
             }
             let place = place.at(number);
             let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
-            self.acquire(pool, route, write, &place);
+            self.acquire(Op::Acquire { pool, route, write, awaited: false }, &place);
             if begins {
                 self.mark("begin", &place);
             }
@@ -58,8 +58,9 @@ impl<'t> Compiler<'t> {
     }
 
     /// A connection of a pool, tried out where the pool does that.
-    pub(super) fn acquire(&mut self, pool: PoolId, route: Route, write: bool, place: &Place) {
-        self.emit(Op::Acquire { pool, route, write });
+    pub(super) fn acquire(&mut self, acquire: Op, place: &Place) {
+        let Op::Acquire { pool, .. } = acquire else { unreachable!("only that gets a connection") };
+        self.emit(acquire);
         // Pools of session stores stand behind those of the file, and try nothing out.
         let pings = self.topology.pools.get(pool.0 as usize).map_or(0, |pool| pool.spec.pings());
         for ping in 0..pings {
@@ -95,7 +96,8 @@ impl<'t> Compiler<'t> {
     ) {
         let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
         let route = self.shard_route(pool, place);
-        self.acquire(pool, route, transaction.write, place);
+        let write = transaction.write;
+        self.acquire(Op::Acquire { pool, route, write, awaited: true }, place);
         if !transaction.bare {
             self.mark("begin", place);
         }
