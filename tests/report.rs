@@ -57,7 +57,8 @@ fn every_figure_is_a_file_too() {
         apart.dedup();
         assert_eq!(apart.len(), names.len(), "two figures of one name: {names:?}");
         let stands = |name: &str| names.iter().any(|it| it == name);
-        let all = ["latency", "timeline-load", "timeline-latency", "time-hostile", "saturation-hostile"];
+        let all =
+            ["latency", "timeline-load", "timeline-latency", "time-hostile", "saturation-hostile"];
         for name in all {
             assert!(stands(name), "{name} is missing: {names:?}");
         }
@@ -86,7 +87,8 @@ fn the_figure_of_latency_says_what_was_measured() {
     all.merge(&other);
     let rows = figure.spec["data"]["values"].as_array().expect("rows");
     let at = |share: f64| {
-        let row = rows.iter().find(|row| row["share"] == serde_json::json!(share)).expect("the share");
+        let row =
+            rows.iter().find(|row| row["share"] == serde_json::json!(share)).expect("the share");
         row["latency_s"].as_f64().expect("a number")
     };
     for share in [0.05, 0.5, 0.95] {
