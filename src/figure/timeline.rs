@@ -86,8 +86,11 @@ fn lines(points: &[Point<'_>], encoding: Value, height: u32) -> Value {
     })
 }
 
+/// A measure of the whole: its name, and its value in a window.
+type OfWindow = (&'static str, fn(&Window) -> Option<f64>);
+
 /// One line for each measure of the whole, or for each measure and design.
-fn of_whole(points: &[Point<'_>], measures: &[(&'static str, fn(&Window) -> Option<f64>)]) -> Rows {
+fn of_whole(points: &[Point<'_>], measures: &[OfWindow]) -> Rows {
     let mut rows = Rows::default();
     let several = points.len() > 1;
     for point in points {
