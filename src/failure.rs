@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 19;
+pub const FAILURES: usize = 20;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,8 +43,10 @@ pub enum Failure {
     GaveUp,
     /// The cache could not take a write that the request needs.
     CacheError,
-    /// The database server was not there, or went away with the connection.
+    /// The database was down, or the connection to it was lost.
     DatabaseDown,
+    /// No packet got through, and the sender gave up.
+    Unreachable,
 }
 
 impl Failure {
@@ -69,6 +71,7 @@ impl Failure {
         Failure::GaveUp,
         Failure::CacheError,
         Failure::DatabaseDown,
+        Failure::Unreachable,
     ];
 
     /// Its name in files and results.
@@ -93,6 +96,7 @@ impl Failure {
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
             Failure::DatabaseDown => "database_down",
+            Failure::Unreachable => "unreachable",
         }
     }
 
@@ -113,7 +117,7 @@ impl Failure {
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout => 504,
-            Failure::Refused | Failure::GaveUp => 0,
+            Failure::Refused | Failure::GaveUp | Failure::Unreachable => 0,
         }
     }
 }

@@ -24,4 +24,6 @@ pub mod figure;
 #[cfg(feature = "cli")]
 pub mod experiment;
 #[cfg(feature = "cli")]
+pub mod reality;
+#[cfg(feature = "cli")]
 pub mod report;

@@ -13,10 +13,14 @@ pub mod page;
 mod ran;
 mod show;
 pub mod table;
+mod validated;
+mod validation_page;
 
 pub use believed::believed;
 pub use compared::compared;
 pub use layout::Style;
 pub use ran::{Written, ran};
+pub use validated::{Validated, block, summary, validated};
+pub use validation_page::{Page, page};
 
 pub use crate::result::Point;
