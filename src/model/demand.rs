@@ -314,6 +314,11 @@ impl<'m> Walk<'m> {
                     self.service_s[spec.station] += weight * self.mean(work.law);
                 }
             }
+            Op::ThreadEnter => {
+                let spec = &model.services[service.expect("threads belong to a service")];
+                self.visits[spec.threads_station] += weight;
+            }
+            Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } => {}
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Acquire { pool, .. } => {
                 let station = model.pools[pool].station;

@@ -16,7 +16,7 @@ pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys, Limit,
     Link, Metric, Per, Pool, Prune, Queue, Region, Rule, Scaling, Service, Session, Side,
-    UNIT_KINDS, Unit, UnitKind, Watch,
+    UNIT_KINDS, Unit, UnitKind, Wake, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

@@ -40,11 +40,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         if process.blocker != NONE {
             return process.line.push_back(job);
         }
-        self.take_loop(job, queue, place);
+        self.keep_loop(job, queue, place);
     }
 
     /// A job has the loop: all others of its process stand still.
-    fn take_loop(&mut self, job: u32, queue: QueueId, place: usize) {
+    fn keep_loop(&mut self, job: u32, queue: QueueId, place: usize) {
         let share = self.model.jobs[self.jobs[job].kind].cpu_share;
         let cpu = self.job_work(job).scale(share);
         let (now, number) = (self.now, self.queues[queue].first + place as u32);
@@ -69,7 +69,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let next = process.line.pop_front();
         self.job_computed(job);
         if let Some(next) = next {
-            self.take_loop(next, queue, place);
+            self.keep_loop(next, queue, place);
         } else {
             self.arm_process(queue, place);
             if self.queues[queue].check_is_due {
