@@ -9,7 +9,7 @@
 //! | module | what it is | follows |
 //! |---|---|---|
 //! | [`pool`] | the connection pool of one process | pg-pool 3.14.0 |
-//! | [`limiter`] | requests per client and window | express-rate-limit 8.7.4 |
+//! | [`limiter`] | requests per key and time | express-rate-limit 8.7.4, limits 5.8.0, nginx, resilience4j |
 //! | [`guard`] | rejection above a threshold of some metric | hand-written middleware |
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |

@@ -60,7 +60,9 @@ pub use flow::{
 };
 pub use guard::{Applies, FailMode, Guard, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
-pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
+pub use limit::{
+    Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
+};
 pub use merge::ReadText;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};

@@ -2,6 +2,7 @@
 
 use super::{Compiler, find, named, optional};
 use crate::component::guard::FailMode;
+use crate::component::limiter::Rule;
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Guard, Limit, Per, Watch};
@@ -67,6 +68,27 @@ impl Compiler<'_> {
         f64::from(database.shards) * f64::from(each)
     }
 
+    /// Whether a limit sees the address of a proxy that its service does not trust.
+    fn hides_users(&self, limit: &Named<topology::Limit>) -> bool {
+        let topology = self.topology;
+        let stands_before = |service: &Named<topology::Service>| {
+            let at = |one: &topology::Address<_>| {
+                one.section == topology::Section::Limit && one.name == limit.name
+            };
+            service.spec.before.iter().any(at)
+        };
+        let proxied = |service: &Named<topology::Service>| {
+            let asks = |operation: &Named<topology::Operation>| {
+                let asked = topology.service_of(&operation.spec);
+                operation.spec.cdn.is_some() && asked.is_some_and(|it| it.name == service.name)
+            };
+            topology.balancers.iter().any(|balancer| balancer.spec.service.name == service.name)
+                || topology.operations.iter().any(asks)
+        };
+        !limit.spec.trust_proxy
+            && topology.services.iter().any(|service| stands_before(service) && proxied(service))
+    }
+
     pub(super) fn limits(&self) -> Dense<LimitId, Limit> {
         let one = |limit: &Named<topology::Limit>| {
             let spec = &limit.spec;
@@ -74,10 +96,12 @@ impl Compiler<'_> {
                 name: limit.name.clone(),
                 station: self.station(&format!("limit.{}", limit.name)),
                 per: match spec.per {
+                    topology::LimitPer::Address if self.hides_users(limit) => Per::All,
                     topology::LimitPer::Address => Per::Address,
                     topology::LimitPer::User => Per::User,
                     topology::LimitPer::All => Per::All,
                 },
+                rule: rule(&spec.algorithm, spec.max),
                 window: spec.window,
                 max: spec.max,
                 per_process: spec.store == topology::LimitStore::Memory,
@@ -88,6 +112,20 @@ impl Compiler<'_> {
             }
         };
         self.topology.limits.iter().map(one).collect()
+    }
+}
+
+fn rule(written: &topology::LimitAlgorithm, max: u32) -> Rule {
+    match written {
+        topology::LimitAlgorithm::FixedWindow => Rule::FixedWindow,
+        topology::LimitAlgorithm::SlidingLog => Rule::SlidingLog,
+        topology::LimitAlgorithm::SlidingCounter => Rule::SlidingCounter,
+        topology::LimitAlgorithm::TokenBucket(bucket) => {
+            Rule::TokenBucket { burst: bucket.burst.unwrap_or(max) }
+        }
+        topology::LimitAlgorithm::Gcra(bucket) => Rule::Gcra { burst: bucket.burst.unwrap_or(max) },
+        topology::LimitAlgorithm::LeakyBucket(bucket) => Rule::LeakyBucket { queue: bucket.queue },
+        topology::LimitAlgorithm::Cycles(cycles) => Rule::Cycles { timeout: cycles.timeout },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What stands before a service: guards and limits.
 
-use crate::component::guard;
+use crate::component::{guard, limiter};
 use crate::model::ids::*;
 use crate::units::Duration;
 
@@ -55,6 +55,8 @@ pub struct Limit {
     pub station: StationId,
     /// What has its own count.
     pub per: Per,
+    /// How requests are counted.
+    pub rule: limiter::Rule,
     /// The window.
     pub window: Duration,
     /// Requests admitted in a window.
