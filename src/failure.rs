@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 18;
+pub const FAILURES: usize = 21;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,8 +41,14 @@ pub enum Failure {
     Answered,
     /// The user waited no longer.
     GaveUp,
-    /// The cache could not take a write that the request needs.
+    /// The cache failed a command that the request needs.
     CacheError,
+    /// There was no place in a bulkhead, or the wait for it was given up (503).
+    Shed,
+    /// A circuit breaker failed the call at once (503).
+    BreakerOpen,
+    /// A call through a circuit breaker took too long (504).
+    BreakerTimeout,
 }
 
 impl Failure {
@@ -66,6 +72,9 @@ impl Failure {
         Failure::Answered,
         Failure::GaveUp,
         Failure::CacheError,
+        Failure::Shed,
+        Failure::BreakerOpen,
+        Failure::BreakerTimeout,
     ];
 
     /// Its name in files and results.
@@ -89,6 +98,9 @@ impl Failure {
             Failure::Answered => "answered_error",
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
+            Failure::Shed => "shed",
+            Failure::BreakerOpen => "breaker_open",
+            Failure::BreakerTimeout => "breaker_timeout",
         }
     }
 
@@ -96,7 +108,11 @@ impl Failure {
     pub fn status(self) -> u16 {
         match self {
             Failure::Limited => 429,
-            Failure::Guarded | Failure::SessionGuarded | Failure::NoInstance => 503,
+            Failure::Guarded
+            | Failure::SessionGuarded
+            | Failure::NoInstance
+            | Failure::Shed
+            | Failure::BreakerOpen => 503,
             Failure::AcquireTimeout
             | Failure::TooManyConnections
             | Failure::StatementTimeout
@@ -107,7 +123,7 @@ impl Failure {
             | Failure::CacheError
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
-            Failure::UpstreamTimeout => 504,
+            Failure::UpstreamTimeout | Failure::BreakerTimeout => 504,
             Failure::Refused | Failure::GaveUp => 0,
         }
     }

@@ -11,6 +11,9 @@
 //! | [`pool`] | the connection pool of one process | pg-pool 3.14.0 |
 //! | [`limiter`] | requests per key and time | express-rate-limit 8.7.4, limits 5.8.0, nginx, resilience4j |
 //! | [`guard`] | rejection above a threshold of some metric | hand-written middleware |
+//! | [`breaker`] | calls that fail fast while what is called is down | opossum 10, resilience4j 2.3 |
+//! | [`concurrency`] | how many calls may be under way at once | Netflix concurrency-limits |
+//! | [`waiting_room`] | who gets the next place, and who is given up | CoDel, adaptive LIFO |
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
@@ -21,9 +24,12 @@
 pub mod autoscaler;
 pub mod backoff;
 pub mod balancer;
+pub mod breaker;
 pub mod cache;
+pub mod concurrency;
 pub mod guard;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
 pub mod session_table;
+pub mod waiting_room;

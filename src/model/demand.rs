@@ -398,13 +398,42 @@ impl<'m> Walk<'m> {
                 self.link(service, self.mean(bytes.law), weight, &held);
                 self.awaited = 0.0;
             }
-            Op::End | Op::Refuse => return,
+            // Predictions are for the way on which nothing fails.
+            Op::End
+            | Op::Refuse
+            | Op::GuardBroken { .. }
+            | Op::LimitBroken { .. }
+            | Op::Raise { .. } => return,
+            Op::GuardFresh { guard, known } => {
+                let read = self.read_share(guard, weight, service);
+                self.go(known, weight * (1.0 - read), service, &held);
+                return self.go(next, weight * read, service, &held);
+            }
+            Op::Permit { bulkhead, .. } => {
+                self.visits[model.bulkheads[bulkhead].station] += weight;
+            }
+            Op::PermitBack => {}
+            Op::Protect { breaker, entry, .. } => {
+                self.visits[model.breakers[breaker].station] += weight;
+                self.part(&[entry], 1.0, weight, service, &held);
+            }
             Op::Limit { limit, .. } => self.visits[model.limits[limit].station] += weight,
             Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
             Op::CacheLand { .. } => {}
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }
         self.go(next, weight, service, &held);
+    }
+
+    /// The share of requests that read a guard's value anew: one a worker and time that it is kept.
+    fn read_share(&self, guard: GuardId, weight: f64, service: Option<ServiceId>) -> f64 {
+        let Some(kept) = self.model.guards[guard].cache else { return 1.0 };
+        let workers = service.map_or(1, |service| {
+            let service = &self.model.services[service];
+            service.instances * service.workers
+        });
+        let per_worker = self.model.nominal_rate().0 * weight / f64::from(workers);
+        1.0 / (1.0 + per_worker * kept.seconds())
     }
 
     /// An edge answers what it has; for the rest it lies on the user's way to the service.

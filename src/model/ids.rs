@@ -23,6 +23,10 @@ crate::id! {
     GuardId,
     /// A rate limiter.
     LimitId,
+    /// A bulkhead.
+    BulkheadId,
+    /// A circuit breaker.
+    BreakerId,
     /// A job queue.
     QueueId,
     /// A kind of job.

@@ -14,7 +14,7 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool, Prune, Queue, Region,
+    Affinity, Breaker, Bulkhead, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool, Prune, Queue, Region,
     Scaling, Service, Session, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
@@ -24,7 +24,7 @@ use crate::kernel::Dense;
 use crate::units::{Duration, Rate};
 use crate::variate::{AliasTable, Law, Sampler};
 use ids::*;
-use tape::{Draw, Op, Pc, Spans, TtlId};
+use tape::{Catch, Draw, Op, Pc, Spans, TtlId};
 
 /// What the engine runs.
 #[derive(Debug)]
@@ -65,6 +65,10 @@ pub struct Model {
     pub guards: Dense<GuardId, Guard>,
     /// Rate limiters.
     pub limits: Dense<LimitId, Limit>,
+    /// Bulkheads.
+    pub bulkheads: Dense<BulkheadId, Bulkhead>,
+    /// Circuit breakers.
+    pub breakers: Dense<BreakerId, Breaker>,
     /// Job queues.
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.
@@ -75,6 +79,8 @@ pub struct Model {
     pub mix: AliasTable,
     /// All flows.
     pub tape: Vec<Op>,
+    /// Where failures are caught, inner stretches first.
+    pub catches: Vec<Catch>,
     /// Where branches start, for [`Op::Fork`].
     pub forks: Vec<Pc>,
     /// Where choices lead, for [`Op::Choose`].
@@ -256,6 +262,10 @@ pub enum StationKind {
     Guard,
     /// A rate limiter.
     Limit,
+    /// A bulkhead.
+    Bulkhead,
+    /// A circuit breaker.
+    Breaker,
     /// A job queue.
     Queue,
     /// A link.

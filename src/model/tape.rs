@@ -5,8 +5,9 @@
 //! operation that draws random numbers carries a [`DrawId`] made from its *path in the file*, never
 //! from its position, so that inserting a step moves nobody else's numbers.
 
+use crate::failure::Failure;
 use crate::model::ids::{
-    CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId, ServiceId, SessionId,
+    BreakerId, BulkheadId, CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId, ServiceId, SessionId,
 };
 use crate::units::Duration;
 
@@ -88,6 +89,20 @@ pub enum Op {
     Limit { limit: LimitId, draw: DrawId },
     /// Pass a guard, or be answered.
     Guard { guard: GuardId, draw: DrawId },
+    /// Is a value that a guard has read still good? Then jump.
+    GuardFresh { guard: GuardId, known: Pc },
+    /// A guard could not read what it watches.
+    GuardBroken { guard: GuardId },
+    /// A limiter could not count.
+    LimitBroken { limit: LimitId },
+    /// Get a place in a bulkhead, of which this operation may take a share, or be answered.
+    Permit { bulkhead: BulkheadId, share: f32 },
+    /// Give the place taken last back.
+    PermitBack,
+    /// Call what stands at the entry through a breaker, and wait for its end.
+    Protect { breaker: BreakerId, entry: Pc, draw: DrawId },
+    /// Fail.
+    Raise { why: Failure },
     /// Has this request a session to read? Otherwise jump.
     SessionSeek { session: SessionId, draw: DrawId, none: Pc },
     /// The session was looked up: found, or expired.
@@ -134,6 +149,20 @@ pub enum Op {
     Refuse,
     /// The flow is over.
     End,
+}
+
+/// Where a task goes on that fails within a stretch of the tape. Stretches nest as the flows do that
+/// they were made from, so which one catches a failure follows from the position alone.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Catch {
+    /// Where the stretch begins.
+    pub first: Pc,
+    /// What comes behind it.
+    pub last: Pc,
+    /// Where the task goes on.
+    pub to: Pc,
+    /// Connections that it held before, and goes on to hold.
+    pub leases: u8,
 }
 
 /// An optional duration of the model, by number; 0 is none.

@@ -105,6 +105,7 @@ impl<'a> Seen<'a> {
                 | StationKind::Client
                 | StationKind::Guard
                 | StationKind::Limit
+                | StationKind::Breaker
                 | StationKind::Cdn
                 | StationKind::Session
         )
@@ -349,10 +350,21 @@ fn rates() -> Vec<Metric> {
 }
 
 /// Failures in which a limit or a guard did what it is for.
-const REJECTIONS: [Failure; 3] = [Failure::Limited, Failure::Guarded, Failure::SessionGuarded];
+const REJECTIONS: [Failure; 5] = [
+    Failure::Limited,
+    Failure::Guarded,
+    Failure::SessionGuarded,
+    Failure::Shed,
+    Failure::BreakerOpen,
+];
 /// Failures in which somebody waited too long.
-const TIMEOUTS: [Failure; 4] =
-    [Failure::AcquireTimeout, Failure::StatementTimeout, Failure::UpstreamTimeout, Failure::GaveUp];
+const TIMEOUTS: [Failure; 5] = [
+    Failure::AcquireTimeout,
+    Failure::StatementTimeout,
+    Failure::UpstreamTimeout,
+    Failure::BreakerTimeout,
+    Failure::GaveUp,
+];
 
 fn failed_by(outcome: &Outcome, kinds: &[Failure]) -> u64 {
     kinds.iter().map(|kind| outcome.requests.failed[*kind as usize]).sum()
@@ -405,6 +417,8 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Session => "session",
         StationKind::Guard => "guard",
         StationKind::Limit => "limit",
+        StationKind::Bulkhead => "bulkhead",
+        StationKind::Breaker => "breaker",
         StationKind::Queue => "queue",
         StationKind::Link => "link",
         StationKind::Network => "network",

@@ -81,6 +81,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let op = || model.tape[task.pc.0 as usize];
         match task.state {
             State::Ready | State::Backlog => Some(self.station_of_worker(task.worker)),
+            State::PlaceQueue => match op() {
+                Op::Permit { bulkhead, .. } => Some(model.bulkheads[bulkhead].station),
+                other => unreachable!("{other:?} waits for no place"),
+            },
             State::ThreadQueue => {
                 Some(model.services[self.service_of_worker(task.worker)].threads_station)
             }

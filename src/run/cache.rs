@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model;
 use crate::model::ids::{CacheId, KeysId, StationId};
-use crate::model::tape::{Command, DrawId, Op};
+use crate::model::tape::{Catch, Command, DrawId, Op, Pc};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
@@ -25,12 +25,23 @@ pub struct CacheState {
     loops: Vec<CommandLoop>,
     /// Loads that others may join.
     flights: SingleFlight<u32>,
-    /// Who leads which load, for the leaders that fail: (task, process, key).
-    leaders: Vec<(u32, u32, Key)>,
+    /// Who leads which load, for the leaders that fail.
+    leaders: Vec<Leader>,
     /// Random numbers of sampled eviction and expiry.
     stream: StreamKey,
     /// Numbers those draws.
     draws: u64,
+}
+
+/// Who leads a load.
+#[derive(Clone, Copy)]
+struct Leader {
+    task: u32,
+    /// Its process.
+    scope: u32,
+    key: Key,
+    /// Where it looked the key up.
+    at: Pc,
 }
 
 /// The single thread of a cache server, which runs commands one after another.
@@ -326,7 +337,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.caches[cache].station;
         match self.caches[cache].flights.begin(scope, key, task) {
             Flight::Lead => {
-                self.caches[cache].leaders.push((task, scope, key));
+                let at = self.tasks[task].pc;
+                self.caches[cache].leaders.push(Leader { task, scope, key, at });
                 let record = &mut self.tasks[task];
                 record.flags |= flag::LEADS;
                 record.pc.0 += 1;
@@ -352,12 +364,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A load has ended: those who joined it go on with its value, or fail as it did.
     fn land_flight(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, status: u8) {
         let state = &mut self.caches[cache];
-        let place = state.leaders.iter().position(|leader| *leader == (task, scope, key));
+        let led = |leader: &Leader| (leader.task, leader.scope, leader.key) == (task, scope, key);
+        let place = state.leaders.iter().position(led);
         let Some(place) = place else { return }; // it did not lead: its miss came before the flight
         state.leaders.swap_remove(place);
         let mut joined = Vec::new();
         state.flights.finish(scope, key, |other| joined.push(other));
-        if !self.caches[cache].leaders.iter().any(|leader| leader.0 == task) {
+        if !self.caches[cache].leaders.iter().any(|leader| leader.task == task) {
             self.tasks[task].flags &= !flag::LEADS;
         }
         for other in joined {
@@ -382,16 +395,23 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A failing task ends the loads that it leads.
     pub fn abandon_flights(&mut self, task: u32) {
+        let whole = Catch { first: Pc(0), last: Pc(u32::MAX), to: Pc(0), leases: 0 };
+        self.abandon_flights_within(task, whole);
+    }
+
+    /// A task whose failure is caught ends the loads that it has begun within that stretch.
+    pub fn abandon_flights_within(&mut self, task: u32, stretch: Catch) {
         if !self.tasks[task].has(flag::LEADS) {
             return;
         }
         let status = self.tasks[task].status;
         let status = if status == OK { Failure::CacheError as u8 } else { status };
         for cache in self.caches.ids() {
-            while let Some(leader) =
-                self.caches[cache].leaders.iter().find(|leader| leader.0 == task).copied()
-            {
-                self.land_flight(task, cache, leader.1, leader.2, status);
+            let begun = |leader: &&Leader| {
+                leader.task == task && stretch.first <= leader.at && leader.at < stretch.last
+            };
+            while let Some(leader) = self.caches[cache].leaders.iter().find(begun).copied() {
+                self.land_flight(task, cache, leader.scope, leader.key, status);
             }
         }
     }
@@ -399,8 +419,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A process has died: nobody leads its loads any more, and a store of its own is empty.
     pub fn forget_cache(&mut self, cache: CacheId, worker: u32, own: Option<u32>) {
         let state = &mut self.caches[cache];
-        while let Some(place) = state.leaders.iter().position(|leader| leader.1 == worker) {
-            let (_, scope, key) = state.leaders.swap_remove(place);
+        while let Some(place) = state.leaders.iter().position(|leader| leader.scope == worker) {
+            let Leader { scope, key, .. } = state.leaders.swap_remove(place);
             state.flights.finish(scope, key, |_| {}); // those who joined it die too
         }
         let Some(own) = own else { return };

@@ -67,6 +67,8 @@ kinds! {
     StatementTimeout,
     /// A call may have taken too long (task).
     CallTimeout,
+    /// A task may have waited too long for a place in a bulkhead (task).
+    PlaceTimeout,
     /// A job may have taken too long (job).
     JobTimeout,
     /// A job is tried again (job).

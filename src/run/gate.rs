@@ -1,11 +1,11 @@
 //! Rate limiters and guards: what turns requests away before they cost much.
 
-use crate::component::guard::{Guard, Unreadable, Verdict};
+use crate::component::guard::{FailMode, Guard, Unreadable, Verdict};
 use crate::component::limiter::{self, Limiter};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::ids::{GuardId, LimitId, StationId};
-use crate::model::tape::{DrawId, Op};
+use crate::model::tape::{DrawId, Op, Pc};
 use crate::model::{Per, Watch};
 use crate::units::Duration;
 
@@ -88,6 +88,42 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Gate::Refuse(Failure::Limited)
             }
         }
+    }
+
+    /// A guard that reads its value may have one that is still good.
+    pub fn guard_fresh(&mut self, task: u32, guard: GuardId, known: Pc) {
+        let place = self.tasks[task].worker as usize;
+        let kept = self.guards[guard].per_worker.get(place);
+        let fresh = kept.is_some_and(|guard| guard.cached(self.now).is_some());
+        let record = &mut self.tasks[task];
+        if fresh {
+            record.pc = known;
+        } else {
+            record.pc.0 += 1;
+        }
+    }
+
+    /// A guard could not read, or a limiter could not count: the request passes, or fails.
+    pub fn pass_broken(&mut self, task: u32) -> bool {
+        let (station, passes) = match self.op_at(task) {
+            Op::GuardBroken { guard } => {
+                let spec = &self.model.guards[guard];
+                (spec.station, spec.on_error == FailMode::Open)
+            }
+            Op::LimitBroken { limit } => {
+                let spec = &self.model.limits[limit];
+                (spec.station, spec.fail_open)
+            }
+            other => unreachable!("{other:?} is not broken"),
+        };
+        self.meters[station].count(Counter::Arrivals);
+        self.meters[station].count(Counter::Errors);
+        if passes {
+            self.tasks[task].pc.0 += 1;
+        } else {
+            self.fail(task, Failure::GuardError);
+        }
+        passes
     }
 
     /// A process has died with the counts and the values that its gates kept in its memory.
@@ -177,7 +213,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A refusal has a status code, and may ask its user to wait: `Retry-After`.
-    fn refuse(&mut self, task: u32, status: u16, retry_after: Duration) {
+    pub(super) fn refuse(&mut self, task: u32, status: u16, retry_after: Duration) {
         let record = &mut self.tasks[task];
         record.answered = status;
         if record.role == Role::Attempt && record.owner != NONE {

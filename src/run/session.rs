@@ -160,7 +160,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let touches = self.model.sessions[session].touch;
         let record = &mut self.tasks[task];
         // From here on the end of the response is under way; it is not begun again.
-        record.epilogue = None;
+        record.epilogue = Pc(0);
         record.pc = if record.role == Role::Tail {
             nothing // the response has ended before
         } else if record.has(flag::NEW_SESSION) {

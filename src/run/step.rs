@@ -48,6 +48,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.call_timeout(slot);
                 }
             }
+            Kind::PlaceTimeout => {
+                if self.is_current(slot, event.ordinal(), event.at()) {
+                    self.place_timeout(slot);
+                }
+            }
             Kind::JobTimeout => self.job_timeout(slot, event.ordinal()),
             Kind::JobRetry => self.job_retry(slot),
             Kind::Patience => self.patience(slot, event.ordinal()),
@@ -124,6 +129,29 @@ impl<Q: PendingEvents> World<'_, Q> {
                     if !self.pass_gate(task) {
                         return false;
                     }
+                }
+                Op::GuardFresh { guard, known } => self.guard_fresh(task, guard, known),
+                Op::GuardBroken { .. } | Op::LimitBroken { .. } => {
+                    if !self.pass_broken(task) {
+                        return false;
+                    }
+                }
+                Op::Permit { bulkhead, share } => {
+                    if !self.enter_bulkhead(task, bulkhead, share) {
+                        return false;
+                    }
+                }
+                Op::PermitBack => {
+                    self.leave_bulkhead(task);
+                    self.tasks[task].pc.0 += 1;
+                }
+                Op::Protect { breaker, entry, draw } => {
+                    self.protect(task, breaker, entry, draw);
+                    return false;
+                }
+                Op::Raise { why } => {
+                    self.fail(task, why);
+                    return false;
                 }
                 Op::SessionSeek { .. }
                 | Op::SessionFound { .. }

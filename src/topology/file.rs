@@ -1,6 +1,8 @@
 //! The whole file.
 
 use super::balancer::Balancer;
+use super::breaker::Breaker;
+use super::bulkhead::Bulkhead;
 use super::cache::{Cache, Keys};
 use super::cdn::Cdn;
 use super::database::Database;
@@ -114,6 +116,10 @@ spec! {
         guards "guard": Vec<Named<Guard>> = "{}" from "no guard";
         /// Rate limiters.
         limits "limit": Vec<Named<Limit>> = "{}" from "no limit";
+        /// Bulkheads: so many requests at once.
+        bulkheads "bulkhead": Vec<Named<Bulkhead>> = "{}" from "no bulkhead";
+        /// Circuit breakers.
+        breakers "breaker": Vec<Named<Breaker>> = "{}" from "no breaker";
         /// Queues of jobs.
         queues "queue": Vec<Named<Queue>> = "{}" from "no queue";
         /// Kinds of jobs.

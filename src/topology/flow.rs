@@ -1,5 +1,7 @@
 //! What users do: operations, and the steps of their flows.
 
+use super::breaker::ThroughBreaker;
+use super::bulkhead::InBulkhead;
 use super::cache::{Cache, Keys};
 use super::cdn::Cdn;
 use super::dist::Dist;
@@ -57,6 +59,10 @@ spec! {
         Parallel(Vec<Flow>) = "parallel";
         /// One read on every shard; goes on when the slowest is done.
         Scatter(Scatter) = "scatter";
+        /// Steps that are called through a circuit breaker.
+        Breaker(ThroughBreaker) = "breaker";
+        /// Steps for which a place in a bulkhead is held.
+        Bulkhead(InBulkhead) = "bulkhead";
         /// One of several flows, by chance.
         Choose(Vec<Branch>) = "choose";
         /// The same flow several times, one after another.
@@ -215,6 +221,11 @@ impl Step {
             Step::Cache(inner) => vec![(&inner.miss, None)],
             Step::Call(inner) => vec![(&inner.flow, Some(&inner.service))],
             Step::Repeat(inner) => vec![(&inner.flow, None)],
+            Step::Bulkhead(inner) => vec![(&inner.flow, None)],
+            Step::Breaker(inner) => {
+                let flows = [Some(&inner.flow), inner.fallback.as_ref()];
+                flows.into_iter().flatten().map(|flow| (flow, None)).collect()
+            }
             Step::Parallel(flows) => flows.iter().map(|flow| (flow, None)).collect(),
             Step::Choose(branches) => branches.iter().map(|branch| (&branch.flow, None)).collect(),
             _ => Vec::new(),

@@ -17,6 +17,8 @@
 //! ```
 
 mod balancer;
+mod breaker;
+mod bulkhead;
 mod cache;
 mod cdn;
 mod check;
@@ -49,6 +51,11 @@ mod tree;
 mod workload;
 
 pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
+pub use breaker::{Breaker, BreakerProduct, Opossum, Resilience4j, ThroughBreaker};
+pub use bulkhead::{
+    AdaptiveLifo, Aimd, Bulkhead, ConcurrencyLimit, Delay, Gradient2, InBulkhead, LowPriority,
+    QueueOrder, Shedding, Vegas, WaitingRoom,
+};
 pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
 pub use database::{Contention, Database, DatabaseDriver, ShardBy};
@@ -58,7 +65,7 @@ pub use flow::{
     Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
     SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
-pub use guard::{Applies, FailMode, Guard, Respond, Threshold, Watch};
+pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,

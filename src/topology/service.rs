@@ -7,11 +7,11 @@ use super::region::Region;
 use super::spec::spec;
 use crate::units::{Duration, Ratio};
 
-/// What may stand before a service: limits, session stores, guards.
+/// What may stand before a service: limits, session stores, guards, bulkheads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Middleware;
 impl Scope for Middleware {
-    const SECTIONS: &'static [Section] = &[Section::Limit, Section::Session, Section::Guard];
+    const SECTIONS: &'static [Section] = &[Section::Limit, Section::Session, Section::Guard, Section::Bulkhead];
 }
 spec! {
     /// A group of equal instances that run an application.
@@ -29,7 +29,7 @@ spec! {
         cores: f64 = "1" from "assumed: one core", positive;
         /// Threads of each worker's pool for blocking work.
         threads: u32 = "4" from "libuv (UV_THREADPOOL_SIZE)", positive;
-        /// The limits, session stores and guards that every request passes, in order:
+        /// The limits, session stores, guards and bulkheads that every request passes, in order:
         /// `["limit.global", "session.table"]`.
         before: Vec<Address<Middleware>> = "[]" from "assumed: nothing stands before it";
         /// CPU time to read and route each request.

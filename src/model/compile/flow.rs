@@ -1,6 +1,10 @@
 //! Flows become tape. Loops are unrolled, branches jump forward only, and what runs side by side or
 //! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
 
+mod cached;
+mod middleware;
+mod protected;
+
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, Op, Pc, Route, Statement};
 use super::super::{Choice, Model, Operation};
@@ -53,6 +57,7 @@ impl Place<'_> {
 enum Behind<'t> {
     Fork { slot: usize, flow: &'t Flow, place: Place<'t> },
     Call { at: usize, call: &'t topology::Call, place: Place<'t> },
+    Protect { at: usize, flow: &'t Flow, place: Place<'t> },
     Scatter { at: usize, scatter: &'t topology::Scatter, place: Place<'t> },
 }
 
@@ -144,6 +149,13 @@ impl<'t> Compiler<'t> {
                     self.forks[slot] = entry;
                     self.flow(flow, &place, model, &Vec::new(), &mut further);
                 }
+                Behind::Protect { at, flow, place } => {
+                    let Op::Protect { entry: wanted, .. } = &mut self.tape[at] else {
+                        unreachable!("a breaker waits for its flow")
+                    };
+                    *wanted = entry;
+                    self.flow(flow, &place, model, &Vec::new(), &mut further);
+                }
                 Behind::Call { at, call, place } => {
                     let Op::Call { entry: wanted, .. } = &mut self.tape[at] else {
                         unreachable!("a call waits for its flow")
@@ -187,40 +199,11 @@ impl<'t> Compiler<'t> {
             match middleware.section {
                 Section::Limit => self.limit(name, place),
                 Section::Guard => self.guard(name, place),
+                Section::Bulkhead => self.permit(name, place),
                 _ => self.begin_session(name, place, model, &mut sessions),
             }
         }
         sessions
-    }
-
-    fn limit(&mut self, name: &str, place: &Place) {
-        let spec = &named(&self.topology.limits, name).spec;
-        let concerned =
-            spec.only.is_empty() || spec.only.iter().any(|one| one.name == place.operation);
-        if !concerned {
-            return;
-        }
-        let limit = find(&self.topology.limits, name);
-        if let topology::LimitStore::Shared(shared) = &spec.store
-            && let Some(cache) = &shared.cache
-        {
-            let cache = find(&self.topology.caches, &cache.name);
-            self.emit(Op::Command {
-                cache,
-                command: Command::Count(limit),
-                draw: place.draw(&format!("{name}/count")),
-            });
-        }
-        self.emit(Op::Limit { limit, draw: place.draw(name) });
-    }
-
-    fn guard(&mut self, name: &str, place: &Place) {
-        let spec = &named(&self.topology.guards, name).spec;
-        if spec.except.iter().any(|one| one.name == place.operation) {
-            return;
-        }
-        let guard = find(&self.topology.guards, name);
-        self.emit(Op::Guard { guard, draw: place.draw(name) });
     }
 
     /// Looking the session up, before the handler runs.
@@ -388,6 +371,8 @@ impl<'t> Compiler<'t> {
                 let at = self.emit(Op::Scatter { pool, entry: Pc(0) });
                 behind.push(Behind::Scatter { at, scatter, place: place.clone() });
             }
+            Step::Breaker(call) => self.breaker(call, place, model, sessions, behind),
+            Step::Bulkhead(inside) => self.bulkhead(inside, place, model, sessions, behind),
             Step::Choose(branches) => self.choose(branches, place, model, sessions, behind),
             Step::Repeat(repeat) => {
                 for turn in 0..repeat.times {
@@ -471,52 +456,6 @@ impl<'t> Compiler<'t> {
             self.query(Draw { id: place.draw("commit"), ..mark }, Statement::Mark, 0.0, None);
         }
         self.emit(Op::Release);
-    }
-
-    /// Cache-aside: look up; on a miss do the steps and store the value.
-    fn cache(
-        &mut self,
-        lookup: &'t topology::CacheLookup,
-        place: &Place<'t>,
-        model: &mut Model,
-        sessions: &Sessions,
-        behind: &mut Vec<Behind<'t>>,
-    ) {
-        let cache: CacheId = find(&self.topology.caches, &lookup.cache.name);
-        let keys = self.keyset(model, cache, &lookup.keys.name);
-        let key = place.draw("key");
-        let single_flight = lookup.single_flight;
-        self.look_into_memory(cache, place, "get");
-        let get = self.emit(Op::CacheGet { cache, keys, key, hit: Pc(0), single_flight });
-        self.flow(&lookup.miss, &place.at("miss"), model, sessions, behind);
-        if lookup.write {
-            let ttl = self.spans.id(optional(lookup.ttl));
-            self.look_into_memory(cache, place, "set");
-            self.emit(Op::CacheSet { cache, keys, key, ttl, single_flight });
-        } else if single_flight {
-            self.emit(Op::CacheLand { cache, keys, key });
-        }
-        let hit = self.here();
-        self.tape[get] = Op::CacheGet { cache, keys, key, hit, single_flight };
-    }
-
-    /// A command to memory of the worker computes on the worker.
-    fn look_into_memory(&mut self, cache: CacheId, place: &Place, purpose: &str) {
-        let spec = &self.topology.caches[cache.0 as usize].spec;
-        let law = self.cache_command(spec);
-        if spec.kind == topology::CacheKind::Memory && self.laws[law.0 as usize].mean > 0.0 {
-            self.emit(Op::Cpu { work: Draw { law, id: place.draw(purpose) } });
-        }
-    }
-
-    /// A cache's key sets are those that flows use it with.
-    fn keyset(&self, model: &mut Model, cache: CacheId, name: &str) -> KeysId {
-        let keys = find(&self.topology.keys, name);
-        let keysets = &mut model.caches[cache].keysets;
-        if !keysets.contains(&keys) {
-            keysets.push(keys);
-        }
-        keys
     }
 
     fn session_step(&mut self, step: &topology::SessionUse, place: &Place, model: &mut Model) {

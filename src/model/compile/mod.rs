@@ -15,7 +15,7 @@ mod sessions;
 mod workload;
 
 use super::ids::*;
-use super::tape::{DrawId, Op, Pc, Spans};
+use super::tape::{Catch, DrawId, Op, Pc, Spans};
 use super::{CompiledLaw, Model, Station, StationKind, demand};
 use crate::kernel::{Dense, Id};
 use crate::topology::{self, Named, Topology};
@@ -49,11 +49,14 @@ pub fn compile(topology: &Topology) -> Model {
         sessions: compiler.sessions(),
         guards: compiler.guards(),
         limits: compiler.limits(),
+        bulkheads: compiler.bulkheads(),
+        breakers: compiler.breakers(),
         queues: compiler.queues(),
         jobs: compiler.jobs(),
         operations: Dense::default(),
         mix: AliasTable::new(&[1.0]),
         tape: Vec::new(),
+        catches: Vec::new(),
         forks: Vec::new(),
         choices: Vec::new(),
         laws: Dense::default(),
@@ -67,6 +70,8 @@ pub fn compile(topology: &Topology) -> Model {
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.tape = compiler.tape;
+    compiler.catches.sort_by_key(|catch| (catch.last.0 - catch.first.0, catch.first));
+    model.catches = compiler.catches;
     model.forks = compiler.forks;
     model.choices = compiler.choices;
     model.stations = compiler.stations;
@@ -81,6 +86,7 @@ pub(super) struct Compiler<'t> {
     laws: Vec<CompiledLaw>,
     spans: Spans,
     tape: Vec<Op>,
+    catches: Vec<Catch>,
     forks: Vec<Pc>,
     choices: Vec<super::Choice>,
     stations: Dense<StationId, Station>,
@@ -96,6 +102,7 @@ impl<'t> Compiler<'t> {
             laws: vec![CompiledLaw::new(Law::Constant(0.0))],
             spans: Spans::default(),
             tape: Vec::new(),
+            catches: Vec::new(),
             forks: Vec::new(),
             choices: Vec::new(),
             stations: Dense::default(),
@@ -171,6 +178,14 @@ impl<'t> Compiler<'t> {
         }
         for limit in &topology.limits {
             all.push(station(&format!("limit.{}", limit.name), StationKind::Limit, 0.0));
+        }
+        for bulkhead in &topology.bulkheads {
+            let path = format!("bulkhead.{}", bulkhead.name);
+            let places = self.places(bulkhead);
+            all.push(station(&path, StationKind::Bulkhead, places));
+        }
+        for breaker in &topology.breakers {
+            all.push(station(&format!("breaker.{}", breaker.name), StationKind::Breaker, 0.0));
         }
         for link in &topology.links {
             all.push(station(&format!("link.{}", link.name), StationKind::Link, 1.0));

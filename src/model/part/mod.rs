@@ -11,7 +11,7 @@ mod queue;
 
 pub use cache::{Cache, Keys};
 pub use database::Database;
-pub use gate::{Guard, Limit, Per, Watch};
+pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};
 pub use pool::Pool;
 pub use queue::{Job, Queue};
