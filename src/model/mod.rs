@@ -14,8 +14,8 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Breaker, Bulkhead, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool, Prune, Queue, Region,
-    Scaling, Service, Session, Watch,
+    Affinity, Breaker, Bulkhead, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool,
+    Prune, Queue, Region, Scaling, Service, Session, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

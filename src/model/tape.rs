@@ -7,7 +7,8 @@
 
 use crate::failure::Failure;
 use crate::model::ids::{
-    BreakerId, BulkheadId, CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId, ServiceId, SessionId,
+    BreakerId, BulkheadId, CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId,
+    ServiceId, SessionId,
 };
 use crate::units::Duration;
 

@@ -129,8 +129,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn leave_bulkhead(&mut self, task: u32) {
         let record = &self.tasks[task];
         let Some(slot) = record.permit.checked_sub(1) else { return };
-        let dropped =
-            record.status != OK && DROPS.contains(&Failure::ALL[record.status as usize]);
+        let dropped = record.status != OK && DROPS.contains(&Failure::ALL[record.status as usize]);
         let ignored = record.status != OK && !dropped;
         let permit = self.permits[slot];
         self.permits.remove(slot);

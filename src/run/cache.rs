@@ -31,6 +31,10 @@ pub struct CacheState {
     stream: StreamKey,
     /// Numbers those draws.
     draws: u64,
+    /// Random numbers of counters of uses.
+    reads: StreamKey,
+    /// Numbers those draws.
+    looks: u64,
 }
 
 /// Who leads a load.
@@ -70,6 +74,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 leaders: Vec::new(),
                 stream,
                 draws: 0,
+                reads: stream.named("reads"),
+                looks: 0,
             };
             for copy in 0..copies {
                 let store = self.new_store(spec, copy, copies, stream);
@@ -277,11 +283,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Does to the store what the tape says. False: the task has joined somebody else's load.
     fn use_store(&mut self, task: u32, cache: CacheId, store: u32, scope: u32) -> bool {
         let station = self.model.caches[cache].station;
-        let now = self.now;
         match self.op_at(task) {
             Op::CacheGet { keys, key, hit, single_flight, .. } => {
                 let key = self.key_of(task, cache, keys, key);
-                let found = self.caches[cache].stores[store as usize].get(now, key);
+                let found = self.look_up(cache, store, key);
                 if found == Lookup::Hit {
                     self.count(station, Counter::Hits);
                     self.tasks[task].pc = hit;
@@ -310,6 +315,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             other => unreachable!("{other:?} uses no store"),
         }
         true
+    }
+
+    fn look_up(&mut self, cache: CacheId, store: u32, key: Key) -> Lookup {
+        let state = &mut self.caches[cache];
+        let stream = state.reads;
+        state.looks += 1;
+        let mut draws = stream.draw(state.looks);
+        state.stores[store as usize].get_drawn(self.now, key, &mut || draws.next_u64())
     }
 
     fn store_value(&mut self, cache: CacheId, store: u32, key: Key, ttl: Ttl) {

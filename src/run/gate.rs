@@ -184,7 +184,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.meters[spec.station].count(Counter::Rejected);
         self.refuse(task, spec.status, spec.retry_after.unwrap_or(Duration::ZERO));
-        Gate::Refuse(if spec.new_sessions_only { Failure::SessionGuarded } else { Failure::Guarded })
+        Gate::Refuse(if spec.new_sessions_only {
+            Failure::SessionGuarded
+        } else {
+            Failure::Guarded
+        })
     }
 
     /// The value that a guard in this worker process sees.

@@ -518,7 +518,11 @@ fn unused(cx: &Cx<'_>) -> Diagnostics {
     look!(Session, sessions, "name it in the `before` of a service, or remove it");
     look!(Guard, guards, "name it in the `before` of a service, or remove it");
     look!(Limit, limits, "name it in the `before` of a service, or remove it");
-    look!(Bulkhead, bulkheads, "name it in the `before` of a service or in a `bulkhead` step, or remove it");
+    look!(
+        Bulkhead,
+        bulkheads,
+        "name it in the `before` of a service or in a `bulkhead` step, or remove it"
+    );
     look!(Breaker, breakers, "name it in a `breaker` step, or remove it");
     look!(Cdn, cdns, "name it in the `cdn` of an operation, or remove it");
     look!(Queue, queues, "name it in a job, or remove it");

@@ -23,7 +23,13 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         }
         let compares = matches!(
             cache.spec.eviction,
-            Some(Eviction::AllkeysLru | Eviction::VolatileLru | Eviction::VolatileTtl)
+            Some(
+                Eviction::AllkeysLru
+                    | Eviction::VolatileLru
+                    | Eviction::AllkeysLfu
+                    | Eviction::VolatileLfu
+                    | Eviction::VolatileTtl
+            )
         );
         if !compares {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");

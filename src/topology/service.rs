@@ -11,7 +11,8 @@ use crate::units::{Duration, Ratio};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Middleware;
 impl Scope for Middleware {
-    const SECTIONS: &'static [Section] = &[Section::Limit, Section::Session, Section::Guard, Section::Bulkhead];
+    const SECTIONS: &'static [Section] =
+        &[Section::Limit, Section::Session, Section::Guard, Section::Bulkhead];
 }
 spec! {
     /// A group of equal instances that run an application.

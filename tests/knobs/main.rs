@@ -13,5 +13,6 @@ mod network;
 mod plan;
 mod service;
 mod session;
+mod shed;
 mod support;
 mod workload;

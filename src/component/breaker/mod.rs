@@ -62,9 +62,7 @@ impl Breaker {
     pub fn new(config: BreakerConfig, now: Time) -> Breaker {
         match config {
             BreakerConfig::Opossum(config) => Breaker::Opossum(Opossum::new(config, now)),
-            BreakerConfig::Resilience4j(config) => {
-                Breaker::Resilience4j(Resilience4j::new(config))
-            }
+            BreakerConfig::Resilience4j(config) => Breaker::Resilience4j(Resilience4j::new(config)),
         }
     }
 

@@ -55,7 +55,8 @@ mod tests {
     #[test]
     fn up_by_one_down_by_a_tenth_within_bounds() {
         let slow = Duration::secs(5);
-        let mut limit = Aimd::new(AimdConfig { initial: 20, least: 20, most: 200, backoff: 0.9, slow });
+        let mut limit =
+            Aimd::new(AimdConfig { initial: 20, least: 20, most: 200, backoff: 0.9, slow });
         let sample = |in_flight, millis, dropped| Sample {
             took: Duration::millis(millis),
             in_flight,

@@ -99,13 +99,18 @@ mod tests {
     #[test]
     fn each_rule_grows_while_nothing_waits_and_stops_where_its_rule_says() {
         assert_eq!(settled(LimitConfig::Fixed(7), 100), 7);
-        let aimd =
-            AimdConfig { initial: 1, least: 1, most: 200, backoff: 0.9, slow: Duration::millis(500) };
+        let aimd = AimdConfig {
+            initial: 1,
+            least: 1,
+            most: 200,
+            backoff: 0.9,
+            slow: Duration::millis(500),
+        };
         // It does not see a queue, only calls that take more than 500 ms: beyond 50 at once.
         let found = settled(LimitConfig::Aimd(aimd), 2_000);
         assert!((44..=51).contains(&found), "{found}");
         // A queue of 3 to 6 calls beside the 10 in service.
-        let vegas = VegasConfig { initial: 20, most: 1_000, probe: u32::MAX };
+        let vegas = VegasConfig { initial: 5, most: 1_000, probe: u32::MAX };
         let found = settled(LimitConfig::Vegas(vegas), 2_000);
         assert!((12..=20).contains(&found), "{found}");
     }

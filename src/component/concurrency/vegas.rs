@@ -87,9 +87,10 @@ mod tests {
 
     #[test]
     fn logarithms_are_whole_and_one_at_least() {
-        assert_eq!([1.0, 9.9, 10.0, 99.9, 100.0, 999.0, 1_000.0].map(log10), [
-            1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0
-        ]);
+        assert_eq!(
+            [1.0, 9.9, 10.0, 99.9, 100.0, 999.0, 1_000.0].map(log10),
+            [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 3.0]
+        );
     }
 
     /// At a limit of 20: a queue of up to 1 adds 6, below 3 adds 1, 3 to 6 keeps, above 6 takes 1.

@@ -45,8 +45,9 @@ mod tests {
         let mut limiter = Gcra::new(10, Duration::secs(1), 1);
         let mut passes =
             |millis: u64| limiter.hit(Time::ZERO + Duration::millis(millis), 0) == Verdict::NOW;
-        assert_eq!([0, 99, 100, 150, 201, 300, 301].map(&mut passes), [
-            true, false, true, false, true, false, true
-        ]);
+        assert_eq!(
+            [0, 99, 100, 150, 201, 300, 301].map(&mut passes),
+            [true, false, true, false, true, false, true]
+        );
     }
 }

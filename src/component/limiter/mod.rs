@@ -160,9 +160,8 @@ mod tests {
     fn passed(rule: Rule, key: impl Fn(u64) -> u32) -> u32 {
         let mut limiter = Limiter::new(rule, 10, Duration::secs(1));
         let times = (0..100_000).map(|count| (count, Time::ZERO + Duration::millis(count)));
-        let passes = |(count, now)| {
-            u32::from(matches!(limiter.hit(now, key(count)), Verdict::Pass { .. }))
-        };
+        let passes =
+            |(count, now)| u32::from(matches!(limiter.hit(now, key(count)), Verdict::Pass { .. }));
         times.map(passes).sum()
     }
 
@@ -201,8 +200,7 @@ mod tests {
             let mut limiter = Limiter::new(rule, 100, Duration::secs(60));
             let mut hits = |millis: u64, times: u32| -> u32 {
                 let now = Time::ZERO + Duration::millis(millis);
-                let passes =
-                    |_| u32::from(matches!(limiter.hit(now, 0), Verdict::Pass { .. }));
+                let passes = |_| u32::from(matches!(limiter.hit(now, 0), Verdict::Pass { .. }));
                 (0..times).map(passes).sum()
             };
             hits(0, 1);

@@ -36,8 +36,7 @@ impl SlidingCounter {
             let before = if counts.window + 1 == window { counts.now } else { 0 };
             *counts = Counts { window, now: 0, before };
         }
-        if weighted(counts.before, length - gone, length) + u64::from(counts.now)
-            < u64::from(limit)
+        if weighted(counts.before, length - gone, length) + u64::from(counts.now) < u64::from(limit)
         {
             counts.now += 1;
             return Verdict::NOW;
@@ -76,9 +75,8 @@ mod tests {
     #[test]
     fn the_former_window_fades() {
         let mut limiter = SlidingCounter::new(100, Duration::secs(60));
-        let mut passed = |millis: u64| {
-            (0..500).filter(|_| limiter.hit(at(millis), 0) == Verdict::NOW).count()
-        };
+        let mut passed =
+            |millis: u64| (0..500).filter(|_| limiter.hit(at(millis), 0) == Verdict::NOW).count();
         assert_eq!(passed(59_000), 100);
         // 100 x 59/60 is 98.33: floor 98, so 2 pass; at 90 s 50 are weighed, and 2 are there.
         assert_eq!(passed(61_000), 2);

@@ -115,7 +115,7 @@ mod tests {
         }
         // The first after an interval; then 100, 100/sqrt 2, 100/sqrt 3 ... later each.
         let mut expected = vec![101];
-        let mut next = 201.0;
+        let mut next: f64 = 201.0;
         for count in 2..20 {
             expected.push(next.ceil() as u64);
             next += 100.0 / f64::from(count).sqrt();

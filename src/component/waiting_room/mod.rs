@@ -158,10 +158,8 @@ mod tests {
     fn first_come_or_last_come_is_first_served() {
         assert_eq!(order_of(PLAIN), [0, 1, 2, 3]);
         assert_eq!(order_of(RoomConfig { order: Order::Lifo, ..PLAIN }), [3, 2, 1, 0]);
-        let adaptive = |millis| RoomConfig {
-            order: Order::AdaptiveLifo(Duration::millis(millis)),
-            ..PLAIN
-        };
+        let adaptive =
+            |millis| RoomConfig { order: Order::AdaptiveLifo(Duration::millis(millis)), ..PLAIN };
         assert_eq!(order_of(adaptive(100)), [3, 2, 1, 0], "a backlog for 200 ms");
         assert_eq!(order_of(adaptive(300)), [0, 1, 2, 3], "none yet");
     }
@@ -169,11 +167,10 @@ mod tests {
     #[test]
     fn a_full_room_turns_away() {
         let mut room = WaitingRoom::new(RoomConfig { size: 2, ..PLAIN });
-        assert_eq!([room.join(at(0), 1), room.join(at(0), 2), room.join(at(0), 3)], [
-            Ok(None),
-            Ok(None),
-            Err(())
-        ]);
+        assert_eq!(
+            [room.join(at(0), 1), room.join(at(0), 2), room.join(at(0), 3)],
+            [Ok(None), Ok(None), Err(())]
+        );
         assert!(room.leave(at(0), 1) && !room.leave(at(0), 1));
         assert_eq!(room.join(at(0), 3), Ok(None));
     }
@@ -181,8 +178,7 @@ mod tests {
     /// Ben Maurer's rule: 100 ms at first, 5 ms once the room has not been empty for 100 ms.
     #[test]
     fn controlled_delay_shortens_the_wait_of_a_standing_queue() {
-        let delay =
-            CoDelConfig { target: Duration::millis(5), interval: Duration::millis(100) };
+        let delay = CoDelConfig { target: Duration::millis(5), interval: Duration::millis(100) };
         let mut room =
             WaitingRoom::new(RoomConfig { shedding: Shedding::ControlledDelay(delay), ..PLAIN });
         assert_eq!(room.join(at(0), 0), Ok(Some(at(100))));
@@ -196,8 +192,7 @@ mod tests {
 
     #[test]
     fn the_shorter_of_timeout_and_delay_ends_a_wait() {
-        let delay =
-            CoDelConfig { target: Duration::millis(5), interval: Duration::millis(100) };
+        let delay = CoDelConfig { target: Duration::millis(5), interval: Duration::millis(100) };
         let timeout = Some(Duration::millis(50));
         let shedding = Shedding::ControlledDelay(delay);
         let mut room = WaitingRoom::new(RoomConfig { shedding, timeout, ..PLAIN });

@@ -141,9 +141,10 @@ impl Compiler<'_> {
         let ConcurrencyLimit::Fixed(places) = bulkhead.spec.limit else { return 0.0 };
         let topology = self.topology;
         let uses = |service: &&Named<topology::Service>| {
-            let before = service.spec.before.iter().any(|at| {
-                at.section == topology::Section::Bulkhead && at.name == bulkhead.name
-            });
+            let before =
+                service.spec.before.iter().any(|at| {
+                    at.section == topology::Section::Bulkhead && at.name == bulkhead.name
+                });
             before
                 || topology.steps().iter().any(|(at, step)| match &step.value {
                     topology::Step::Bulkhead(inner) => {
@@ -203,10 +204,8 @@ fn concurrency(written: &ConcurrencyLimit) -> LimitConfig {
 }
 
 fn room(written: &topology::WaitingRoom) -> RoomConfig {
-    let times = |delay: &topology::Delay| CoDelConfig {
-        target: delay.target,
-        interval: delay.interval,
-    };
+    let times =
+        |delay: &topology::Delay| CoDelConfig { target: delay.target, interval: delay.interval };
     RoomConfig {
         size: written.size.unwrap_or(u32::MAX),
         order: match &written.order {

@@ -1,8 +1,8 @@
 //! Looks into caches.
 
+use super::super::super::Model;
 use super::super::super::ids::*;
 use super::super::super::tape::{Draw, Op, Pc};
-use super::super::super::Model;
 use super::super::{Compiler, find, optional};
 use super::{Behind, Place, Sessions};
 use crate::topology;

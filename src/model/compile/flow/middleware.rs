@@ -74,9 +74,10 @@ impl Compiler<'_> {
             return;
         }
         let bulkhead = find(&self.topology.bulkheads, name);
-        let low = spec.low.iter().find(|low| {
-            low.operations.iter().any(|operation| operation.name == place.operation)
-        });
+        let low = spec
+            .low
+            .iter()
+            .find(|low| low.operations.iter().any(|operation| operation.name == place.operation));
         let share = low.map_or(1.0, |low| low.share.0);
         self.emit(Op::Permit { bulkhead, share: share as f32 });
     }
