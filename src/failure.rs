@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 21;
+pub const FAILURES: usize = 22;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -49,6 +49,8 @@ pub enum Failure {
     BreakerOpen,
     /// A call through a circuit breaker took too long (504).
     BreakerTimeout,
+    /// The database server was not there, or went away with the connection.
+    DatabaseDown,
 }
 
 impl Failure {
@@ -75,6 +77,7 @@ impl Failure {
         Failure::Shed,
         Failure::BreakerOpen,
         Failure::BreakerTimeout,
+        Failure::DatabaseDown,
     ];
 
     /// Its name in files and results.
@@ -101,6 +104,7 @@ impl Failure {
             Failure::Shed => "shed",
             Failure::BreakerOpen => "breaker_open",
             Failure::BreakerTimeout => "breaker_timeout",
+            Failure::DatabaseDown => "database_down",
         }
     }
 
@@ -121,6 +125,7 @@ impl Failure {
             | Failure::SessionError
             | Failure::JobFailed
             | Failure::CacheError
+            | Failure::DatabaseDown
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout | Failure::BreakerTimeout => 504,

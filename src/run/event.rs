@@ -97,6 +97,8 @@ kinds! {
     Restart,
     /// A replica's replaying process takes its next write (node).
     Replay,
+    /// Something about a database node is due (node; the ordinal says what).
+    NodeTimer,
     // Our looking at it.
     /// A window of the timeline ends.
     Window,

@@ -29,6 +29,8 @@ mod service;
 mod session;
 mod step;
 mod task;
+#[cfg(test)]
+mod testing;
 mod world;
 
 pub use cdn::cdn_of;

@@ -26,8 +26,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Resume => self.resume(slot),
             // Connections change.
             Kind::Connected => self.connected(slot, event.ordinal()),
-            Kind::Closed => self.closed(slot),
-            Kind::Severed => self.severed(slot),
+            Kind::Closed => self.closed(slot, event.ordinal()),
+            Kind::Severed => self.severed(slot, event.ordinal()),
             // Requests travel.
             Kind::Edge => self.edge(slot),
             Kind::Land => self.land(slot),
@@ -68,6 +68,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.restart_instance(slot),
             Kind::Replay => self.replay(slot),
+            Kind::NodeTimer => self.node_timer(slot, event.ordinal()),
             // Our looking at it.
             Kind::Window => self.window_ends(),
         }
