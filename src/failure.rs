@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 22;
+pub const FAILURES: usize = 23;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -49,8 +49,10 @@ pub enum Failure {
     BreakerOpen,
     /// A call through a circuit breaker took too long (504).
     BreakerTimeout,
-    /// The database server was not there, or went away with the connection.
+    /// The database was down, or the connection to it was lost.
     DatabaseDown,
+    /// No packet got through, and the sender gave up.
+    Unreachable,
 }
 
 impl Failure {
@@ -78,6 +80,7 @@ impl Failure {
         Failure::BreakerOpen,
         Failure::BreakerTimeout,
         Failure::DatabaseDown,
+        Failure::Unreachable,
     ];
 
     /// Its name in files and results.
@@ -105,6 +108,7 @@ impl Failure {
             Failure::BreakerOpen => "breaker_open",
             Failure::BreakerTimeout => "breaker_timeout",
             Failure::DatabaseDown => "database_down",
+            Failure::Unreachable => "unreachable",
         }
     }
 
@@ -129,7 +133,7 @@ impl Failure {
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout | Failure::BreakerTimeout => 504,
-            Failure::Refused | Failure::GaveUp => 0,
+            Failure::Refused | Failure::GaveUp | Failure::Unreachable => 0,
         }
     }
 }

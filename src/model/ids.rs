@@ -27,6 +27,8 @@ crate::id! {
     BulkheadId,
     /// A circuit breaker.
     BreakerId,
+    /// A fault.
+    FaultId,
     /// A job queue.
     QueueId,
     /// A kind of job.

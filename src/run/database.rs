@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model;
+use crate::model::UnitKind;
 use crate::model::ids::{DatabaseId, StationId};
 use crate::model::tape::{Op, Pc, Statement};
 use crate::units::{Duration, Time};
@@ -153,10 +154,15 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback sends the statement that its tape stands at.
     pub fn send_statement(&mut self, task: u32) {
-        let half = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let half = self.statement_rtt(task).half() + passage.late;
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+            return self.at_task(self.now + passage.late, Kind::Resume, task);
+        }
         let lease = record.lease();
         if self.pools[lease.pool as usize].is_cut(lease.connection) {
             // The socket is gone: the driver says so within the same turn of the loop.
@@ -186,7 +192,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Query { work, kind, slowed_by, .. } = self.op_at(task) else {
             unreachable!("a statement is sent where the tape says so")
         };
-        let alone = self.draw(work, task);
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
+        let alone = self.condition(UnitKind::Node, node).stretch(self.draw(work, task));
         let slowed = slowed_by.map_or(1.0, |session| self.session_slowdown(session));
         (if slowed == 1.0 { alone } else { alone.scale(slowed) }, kind)
     }
@@ -306,8 +313,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Query { work, kind, fail, .. } = self.op_at(task) else {
             unreachable!("a statement ends where it began")
         };
-        let back = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let back = self.statement_rtt(task).half() + passage.late;
         self.travel(task, back);
+        let errors = self.condition(UnitKind::Node, node).errors;
+        let stumbles = self.stumbles(errors);
         let over = spec.statement_timeout.filter(|timeout| so_far + storage > *timeout);
         let storage = over.map_or(storage, |timeout| timeout - so_far);
         self.spend(task, station, Part::Service, storage);
@@ -315,11 +325,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.state = State::Answering;
         record.deadline = Time::NEVER;
         let ends = self.now + storage;
-        if over.is_some() {
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+        } else if over.is_some() {
             record.status = Failure::StatementTimeout as u8;
             self.meters[station].count(Counter::TimedOut);
-        } else if fail > 0.0
-            && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
+        } else if stumbles
+            || fail > 0.0
+                && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
         {
             record.status = Failure::QueryError as u8;
             self.meters[station].count(Counter::Errors);

@@ -6,6 +6,7 @@ use super::bulkhead::Bulkhead;
 use super::cache::{Cache, Keys};
 use super::cdn::Cdn;
 use super::database::Database;
+use super::fault::Fault;
 use super::flow::{Operation, Step, steps};
 use super::guard::Guard;
 use super::kind::Kind;
@@ -128,6 +129,8 @@ spec! {
         prices "price": Vec<Named<Expense>> = "{}" from "no further costs";
         /// What users do.
         operations "operation": Vec<Named<Operation>> = "{}" from "no operation";
+        /// What goes wrong.
+        faults "fault": Vec<Named<Fault>> = "{}" from "nothing fails";
     }
 }
 
