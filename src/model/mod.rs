@@ -16,7 +16,7 @@ pub use curve::Curve;
 pub use part::{
     Affinity, Breaker, Bulkhead, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys,
     Limit, Link, Per, Pool, Prune, Queue, Region, Scaling, Service, Session, Side, UNIT_KINDS,
-    Unit, UnitKind, Watch,
+    Unit, UnitKind, Wake, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

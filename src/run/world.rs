@@ -227,7 +227,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     /// The task's flow ends here, without success.
     pub fn fail(&mut self, task: u32, why: Failure) {
         if let Some(catch) = self.caught(task) {
-            return self.go_on_after(task, why, catch);
+            return self.go_on_at(task, why, catch);
         }
         self.abandon_flights(task);
         while let Some(lease) = self.tasks[task].pop_lease() {
@@ -258,7 +258,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     }
 
     /// A failure is caught: what the task has begun since is given up, and it goes on.
-    fn go_on_after(&mut self, task: u32, why: Failure, catch: Catch) {
+    fn go_on_at(&mut self, task: u32, why: Failure, catch: Catch) {
         self.tasks[task].status = why as u8;
         self.abandon_flights_within(task, catch);
         self.leave_bulkheads_within(task, catch);

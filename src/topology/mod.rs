@@ -82,7 +82,7 @@ pub use queue::{Backoff, Discipline, Job, Queue};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
-pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
+pub use service::{Autoscale, HandOut, Middleware, Runtime, ScaleMetric, Service, Wake};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};

@@ -48,7 +48,7 @@ impl Compiler<'_> {
         let fresh = self.emit(Op::GuardFresh { guard, known: Pc(0) });
         let first = self.here();
         let pool: PoolId = find(&self.topology.pools, &read.pool.name);
-        self.emit(Op::Acquire { pool, route: Route::User, write: false });
+        self.emit(Op::Acquire { pool, route: Route::User, write: false, awaited: false });
         let law = self.law(&read.time);
         let work = Draw { law, id: place.draw(&format!("{name}/read")) };
         self.query(work, Statement::Read, 0.0, None);
