@@ -141,6 +141,8 @@ struct Walk<'m> {
     bytes: f64,
     /// Lookups per request by (cache, keys), with the time to live of what is stored.
     gets: BTreeMap<(u32, u32), (f64, Option<Duration>)>,
+    /// Removals per request by (cache, keys).
+    deletes: BTreeMap<(u32, u32), f64>,
     edges: Vec<f64>,
     /// Where to go on.
     front: BTreeMap<Pc, Visit>,
@@ -196,6 +198,7 @@ impl<'m> Walk<'m> {
             elsewhere_s: 0.0,
             bytes: 0.0,
             gets: BTreeMap::new(),
+            deletes: BTreeMap::new(),
             edges: vec![0.0; model.cdns.len()],
             front: BTreeMap::new(),
             strands_s: vec![0.0],
@@ -341,7 +344,11 @@ impl<'m> Walk<'m> {
                 let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, None));
                 entry.1 = model.span(ttl);
             }
-            Op::CacheDelete { cache, .. } | Op::Command { cache, .. } => {
+            Op::CacheDelete { cache, keys, .. } => {
+                self.command(cache, weight, service, &held);
+                *self.deletes.entry((cache.0, keys.0)).or_insert(0.0) += weight;
+            }
+            Op::Command { cache, .. } => {
                 self.command(cache, weight, service, &held);
             }
             Op::SessionSeek { session, none, .. } => {

@@ -54,6 +54,10 @@ pub enum Next {
     Drop(u32),
 }
 
+/// As many wait as there is room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Full;
+
 /// The waiting room of one process. Requests are numbers of the caller's.
 pub struct WaitingRoom {
     config: RoomConfig,
@@ -78,10 +82,10 @@ impl WaitingRoom {
         }
     }
 
-    /// Somebody wants to wait: until when at most, or `Err` if there is no room.
-    pub fn join(&mut self, now: Time, who: u32) -> Result<Option<Time>, ()> {
+    /// Somebody wants to wait: until when at most, or that there is no room.
+    pub fn join(&mut self, now: Time, who: u32) -> Result<Option<Time>, Full> {
         if self.waiting.len() >= self.config.size as usize {
-            return Err(());
+            return Err(Full);
         }
         if self.waiting.is_empty() {
             self.last_empty = now;
@@ -169,7 +173,7 @@ mod tests {
         let mut room = WaitingRoom::new(RoomConfig { size: 2, ..PLAIN });
         assert_eq!(
             [room.join(at(0), 1), room.join(at(0), 2), room.join(at(0), 3)],
-            [Ok(None), Ok(None), Err(())]
+            [Ok(None), Ok(None), Err(Full)]
         );
         assert!(room.leave(at(0), 1) && !room.leave(at(0), 1));
         assert_eq!(room.join(at(0), 3), Ok(None));
