@@ -233,6 +233,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         while let Some(lease) = self.tasks[task].pop_lease() {
             self.give_up_connection(lease, why);
         }
+        if self.tasks[task].has(flag::THREAD) {
+            self.drop_thread(task);
+        }
         let record = &mut self.tasks[task];
         let epilogue = std::mem::take(&mut record.epilogue);
         if epilogue != Pc(0) && record.has(flag::SEEN) && record.role != Role::Tail {
