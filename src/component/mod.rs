@@ -17,6 +17,8 @@
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
+//! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
+//! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
@@ -29,9 +31,11 @@ pub mod breaker;
 pub mod cache;
 pub mod concurrency;
 pub mod guard;
+pub mod hpa;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
 pub mod session_table;
+pub mod step_scaling;
 pub mod tcp;
 pub mod waiting_room;

@@ -148,7 +148,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &self.tasks[task];
         let mut work = match record.has(flag::SLICED) {
             true => record.work,
-            false => self.condition(UnitKind::Instance, index).stretch(self.draw(work, task)),
+            false => self.pace(record.worker, index, self.draw(work, task)),
         };
         let one_lock = self.model.services[self.instances[index as usize].service].one_lock;
         if one_lock && work > SWITCH_INTERVAL {
@@ -179,6 +179,20 @@ impl<Q: PendingEvents> World<'_, Q> {
             let service = self.instances[index as usize].service;
             self.meters[self.model.services[service].station].busy.add(self.now, MILLI);
             self.at_task(self.now + work, Kind::CpuDone, task);
+        }
+    }
+
+    /// How long a computation takes at present: longer after a start, and on a slow machine.
+    #[inline(always)]
+    fn pace(&self, worker: u32, index: u32, work: Duration) -> Duration {
+        let work = self.condition(UnitKind::Instance, index).stretch(work);
+        let service = &self.model.services[self.instances[index as usize].service];
+        match (service.warm_up, self.workers[worker as usize].started) {
+            (Some((times, over)), Some(started)) => {
+                let age = self.now.since(started).seconds() / over.seconds();
+                work.scale(1.0 + (times - 1.0) * (1.0 - age).max(0.0))
+            }
+            _ => work,
         }
     }
 
@@ -398,7 +412,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             unreachable!("a task enters the thread pool where its tape says so")
         };
         let index = self.workers[self.tasks[task].worker as usize].instance;
-        let work = self.condition(UnitKind::Instance, index).stretch(self.draw(work, task));
+        let work = self.pace(self.tasks[task].worker, index, self.draw(work, task));
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::InThread, self.now);
         record.deadline = self.now + work;

@@ -5,7 +5,7 @@ use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, LinkId, ServiceId, SessionId};
+use crate::model::ids::{CacheId, LinkId, QueueId, ServiceId, SessionId};
 use crate::model::tape::{Op, Statement};
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -21,7 +21,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::ThreadDone => self.thread_done(slot),
             Kind::DatabaseDepart => self.database_depart(slot),
             Kind::ProcessDepart => self.process_depart(slot),
-            Kind::JobDone => self.job_done(slot),
+            Kind::JobDone => self.job_done(slot, event.ordinal()),
             Kind::LinkDepart => self.link_depart(LinkId(slot)),
             Kind::Resume => self.resume(slot),
             // Connections change.
@@ -63,7 +63,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             // The deployment around it.
             Kind::Expire => self.expire_cycle(CacheId(slot)),
             Kind::Prune => self.prune(SessionId(slot)),
+            Kind::Stalled => self.check_stalled(QueueId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
+            Kind::Appointment => self.keep_appointment(ServiceId(slot)),
             Kind::Boot => self.boot(slot),
             Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),

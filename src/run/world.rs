@@ -146,6 +146,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_caches();
         world.build_cdns();
         world.build_sessions();
+        world.start_checks();
         world.start_users();
         world.start_faults();
         world.start_observing();

@@ -78,11 +78,14 @@ pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Sectio
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use price::{Expense, Price, UsagePrice};
-pub use queue::{Backoff, Discipline, Job, Queue};
+pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
-pub use service::{Autoscale, HandOut, Middleware, Runtime, ScaleMetric, Service, Uvicorn, Wake};
+pub use service::{
+    Autoscale, Backlog, HandOut, Hpa, Middleware, Runtime, ScaleMetric, ScalePolicy, ScaleStep,
+    ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
+};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};

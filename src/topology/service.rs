@@ -3,9 +3,10 @@
 use super::dist::Dist;
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
+use super::queue::Queue;
 use super::region::Region;
 use super::spec::spec;
-use crate::units::{Duration, Ratio};
+use crate::units::{Duration, Rate, Ratio};
 
 /// What may stand before a service: limits, session stores, guards, bulkheads.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +54,12 @@ spec! {
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
+        /// How much slower an instance is just after its start.
+        warm_up: Option<WarmUp> = "no slower" from "assumed: instances run for long";
+        /// Time from the death of an instance to the first request of the one that is started in its
+        /// place.
+        replace: Option<Duration> = "nobody starts another"
+            from "assumed: the document names no orchestrator", positive;
         /// How the number of instances follows the load.
         autoscale: Option<Autoscale> = "instances are fixed"
             from "assumed: the document names no autoscaling";
@@ -127,19 +134,32 @@ spec! {
     }
 }
 spec! {
-    /// Target tracking: keeps a metric near its target by changing the number of instances.
+    /// How much slower an instance is just after its start.
+    table WarmUp {
+        /// How many times as long computing takes at first; it falls evenly to 1.
+        times: f64 = "3.0" from "assumed: compiling just in time, filling caches", positive;
+        /// How long that takes.
+        over: Duration = "\"30s\"" from "assumed: half a minute of requests", positive;
+    }
+}
+spec! {
+    /// How the number of instances follows a metric.
     table Autoscale {
         /// The fewest instances.
         min: u32, positive;
         /// The most instances.
         max: u32, positive;
-        /// The value to keep the metric at.
+        /// How it decides.
+        policy: ScalePolicy = "\"target-tracking\"" from "Amazon ECS service auto scaling";
+        /// The value to keep the metric at, of CPU.
         target: Ratio = "\"70%\"" from "assumed: the value most documents name", positive;
         /// The metric that is kept.
         metric: ScaleMetric = "\"cpu\""
             from "AWS Application Auto Scaling (ECSServiceAverageCPUUtilization)";
         /// How often the metric is looked at.
-        period: Duration = "\"60s\"" from "Amazon ECS (metrics of one minute)", positive;
+        period: Option<Duration> = "60s, or 15s for hpa"
+            from "Amazon ECS (metrics of one minute); kube-controller-manager (sync period 15 s)",
+            positive;
         /// Time after adding instances during which no smaller addition is made.
         cooldown_out: Duration = "\"300s\"" from "AWS Application Auto Scaling";
         /// Time after removing instances during which no more are removed.
@@ -147,6 +167,61 @@ spec! {
         /// Time from the decision to a new instance's first request.
         start: Duration = "\"60s\""
             from "assumed: image pull, start and health check of a Fargate task take 30 to 120 s";
+        /// Cores of an instance that its use of CPU is a share of: in Kubernetes what its pods
+        /// request, however much more they may take.
+        cpu_request: Option<f64> = "as `cores`" from "Amazon ECS (all CPU units of the task)", positive;
+        /// When the bounds change, whatever the metric says.
+        schedule: Vec<ScheduledScaling> = "[]" from "AWS Application Auto Scaling";
+    }
+}
+spec! {
+    /// How an autoscaler decides.
+    choice ScalePolicy {
+        /// Target tracking of Amazon ECS: 3 minutes above the target add, 15 below 90 % of it remove.
+        TargetTracking = "target-tracking";
+        /// The Horizontal Pod Autoscaler of Kubernetes.
+        Hpa(Hpa) = "hpa";
+        /// Steps: beyond a bound for some data points, so many instances more or fewer.
+        Steps(Steps) = "steps";
+    }
+}
+spec! {
+    /// The Horizontal Pod Autoscaler.
+    table Hpa {
+        /// Pods are removed only down to the most that was wanted within this time.
+        stabilisation: Duration = "\"300s\""
+            from "Kubernetes autoscaling/v2 (scaleDown.stabilizationWindowSeconds)";
+    }
+}
+spec! {
+    /// Steps of one's own; their cooldown is `cooldown_out`.
+    table Steps {
+        /// Data points in a row that must lie beyond a bound.
+        points: u32 = "3" from "assumed: three minutes, as target tracking", positive;
+        /// Steps that add, the lowest bound first.
+        out: Vec<ScaleStep>, positive;
+        /// Steps that remove, the highest bound first.
+        back: Vec<ScaleStep> = "[]" from "assumed: nothing is removed";
+    }
+}
+spec! {
+    /// One step.
+    table ScaleStep {
+        /// The bound of the metric.
+        at: Ratio;
+        /// How many instances are added above it, or removed below it.
+        by: u32, positive;
+    }
+}
+spec! {
+    /// A change of an autoscaler's bounds at a time.
+    table ScheduledScaling {
+        /// When, from the start of the measured time.
+        at: Duration;
+        /// The fewest instances from then on.
+        min: u32, positive;
+        /// The most instances from then on.
+        max: Option<u32> = "as before" from "AWS Application Auto Scaling", positive;
     }
 }
 spec! {
@@ -154,5 +229,18 @@ spec! {
     choice ScaleMetric {
         /// CPU time used, as a share of all cores of the running instances.
         Cpu = "cpu";
+        /// Requests of each instance, as `metric.requests = "1_000/min"`.
+        Requests(Rate) = "requests";
+        /// Jobs that wait in a queue for each instance.
+        Backlog(Backlog) = "backlog";
+    }
+}
+spec! {
+    /// Jobs that wait in a queue for each instance.
+    table Backlog {
+        /// The queue.
+        queue: Ref<Queue>;
+        /// How many may wait for each instance.
+        jobs: u32, positive;
     }
 }

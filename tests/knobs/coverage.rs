@@ -315,6 +315,17 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("job", "a_job_that_times_out_goes_on_working", "Job.timeout"),
     (
+        "job",
+        "drivers_differ_in_priorities_and_delays",
+        "Queue.driver QueueDriver:bull QueueDriver:bullmq QueueDriver:sqs",
+    ),
+    (
+        "job",
+        "a_job_that_keeps_its_loop_loses_its_lock",
+        "Job.blocking Queue.lock Queue.stalled_interval Queue.max_stalled",
+    ),
+    ("job", "a_message_that_is_not_deleted_shows_up_again", "Queue.max_receives"),
+    (
         "law",
         "durations_follow_their_laws",
         "WrittenOfDurations:exponential WrittenOfDurations:uniform WrittenOfDurations:erlang \
@@ -428,6 +439,34 @@ const COVERED: &[(&str, &str, &str)] = &[
         "an_autoscaler_adds_an_instance_after_three_periods_and_a_start",
         "Service.autoscale Autoscale.max Autoscale.target Autoscale.period Autoscale.start",
     ),
+    (
+        "service",
+        "an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation",
+        "Autoscale.policy ScalePolicy:target-tracking ScalePolicy:hpa Hpa.stabilisation \
+         Autoscale.cpu_request",
+    ),
+    (
+        "service",
+        "steps_add_and_remove_what_they_say",
+        "ScalePolicy:steps Steps.points Steps.out Steps.back ScaleStep.at ScaleStep.by",
+    ),
+    (
+        "service",
+        "an_autoscaler_may_follow_requests_or_a_backlog",
+        "Autoscale.metric ScaleMetric:cpu ScaleMetric:requests ScaleMetric:backlog Backlog.queue \
+         Backlog.jobs",
+    ),
+    (
+        "service",
+        "a_schedule_moves_the_bounds",
+        "Autoscale.schedule ScheduledScaling.at ScheduledScaling.min ScheduledScaling.max",
+    ),
+    (
+        "service",
+        "an_instance_is_slower_when_it_is_cold",
+        "Service.warm_up WarmUp.times WarmUp.over",
+    ),
+    ("service", "a_dead_instance_is_replaced_where_somebody_does", "Service.replace"),
     ("service", "additions_wait_for_their_cooldown", "Autoscale.cooldown_out"),
     (
         "service",
@@ -512,8 +551,6 @@ const EXEMPT: &[(&str, &str)] = &[
     ("Topology.remove", "how files are merged is tested where they are read"),
     ("Database.driver", "there is one"),
     ("DatabaseDriver:postgres", "there is one"),
-    ("Autoscale.metric", "there is one"),
-    ("ScaleMetric:cpu", "there is one"),
 ];
 
 /// The sources of the tests.

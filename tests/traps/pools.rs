@@ -169,3 +169,116 @@ fn t_20_round_trips_around_a_statement_are_part_of_the_hold() {
     // Trying the connection out first makes it three and a half times as long.
     assert!(close(held("max_overflow = 0, pre_ping = true"), 35.0));
 }
+
+/// Eight statements of 1 ms at one instant, and openings of 50 ms.
+const BURST: [&str; 3] = [
+    "database.db.connect=50ms",
+    "pool.pg.size=20",
+    "operation.read.flow=[{ parallel = [\
+     [{query={pool='pg', read='1ms'}}], [{query={pool='pg', read='1ms'}}], \
+     [{query={pool='pg', read='1ms'}}], [{query={pool='pg', read='1ms'}}], \
+     [{query={pool='pg', read='1ms'}}], [{query={pool='pg', read='1ms'}}], \
+     [{query={pool='pg', read='1ms'}}], [{query={pool='pg', read='1ms'}}]] }]",
+];
+
+#[test]
+fn t_11_a_pool_waits_for_ever_unless_it_is_told_not_to() {
+    let held = "operation.read.flow=[{transaction={pool='pg', flow=[{wait='60s'}]}}]";
+    let ran = pool(&[held, "pool.pg.size=1"]);
+    assert_eq!((ran.ok(), ran.outcome.requests.in_flight_end), (0, 10), "nobody hears anything");
+    let ran = pool(&[held, "pool.pg.size=1", "pool.pg.acquire_timeout=2s"]);
+    assert_eq!((ran.failed(Failure::AcquireTimeout), ran.each_failed()), (7, ms(2_000)));
+}
+
+#[test]
+fn t_12_a_guard_on_total_count_stays_shut_and_one_on_busy_connections_is_a_loss_system() {
+    // 10 Erlang of 20 connections; from 17 on the guard turns away.
+    let guard = "[guard.g]\nwatch = 'pool.pg.total'\nreject_at = '85%'\n";
+    let text =
+        POOL.replace("[service.web]", &format!("{guard}[service.web]\nbefore = ['guard.g']"));
+    let turned_away = |watch: &str| {
+        let ran = run(
+            &text,
+            &[
+                "run.warmup=20s",
+                "run.duration=200s",
+                "arrivals.rate=500/s",
+                "arrivals.process=poisson",
+                "pool.pg.size=20",
+                "pool.pg.idle_timeout=30s",
+                "database.db.connect=50ms",
+                "operation.read.flow=[{query={pool='pg', read.exponential='20ms'}}]",
+                &format!("guard.g.watch={watch}"),
+            ],
+        );
+        ran.failed(Failure::Guarded) as f64 / ran.offered() as f64
+    };
+    let total = turned_away("pool.pg.total");
+    assert!(total > 0.98, "the reference simulation has 0.996: {total}");
+    // Erlang B(17, 10) = 0.0129: 1,290 of 100,000, four deviations of a bursty count are 15 %.
+    let busy = turned_away("pool.pg.busy");
+    assert!((busy / 0.0129 - 1.0).abs() < 0.15, "{busy}");
+}
+
+#[test]
+fn t_13_a_burst_opens_as_many_connections_as_there_are_requests() {
+    let burst = pool(&BURST);
+    assert_eq!(burst.count("pool.pg", Counter::Opened), 8, "each request opens its own");
+    assert_eq!(burst.longest(), ms(51), "and waits for that one");
+    // psycopg grows by one while somebody waits, and gives whatever is there to the oldest.
+    let grown =
+        [&BURST[..], &["pool.pg.driver={psycopg={autocommit=true}}", "pool.pg.min=1"]].concat();
+    let grown = pool(&grown);
+    assert_eq!(grown.longest(), ms(8), "one connection serves all of them sooner");
+}
+
+#[test]
+fn t_14_any_failed_query_destroys_its_connection() {
+    let fails = "operation.read.flow=[{query={pool='pg', read='10ms', fail='100%'}}]";
+    assert_eq!(pool(&[fails]).count("pool.pg", Counter::Opened), 10);
+    // The application's own connect and release, without the error.
+    assert_eq!(pool(&[fails, "pool.pg.on_error=keep"]).count("pool.pg", Counter::Opened), 1);
+}
+
+#[test]
+fn t_15_min_opens_nothing() {
+    let cold = ["database.db.connect=50ms", "pool.pg.min=5"];
+    let ran = pool(&cold);
+    assert_eq!((ran.longest(), ran.count("pool.pg", Counter::Opened)), (ms(60), 1));
+    // asyncpg's `min` is opened at the start.
+    let ran = pool(&[&cold[..], &["pool.pg.driver=asyncpg"]].concat());
+    assert_eq!((ran.longest(), ran.count("pool.pg", Counter::Opened)), (ms(10), 5));
+}
+
+#[test]
+fn t_16_newcomers_overtake_those_who_wait_while_a_broken_connection_closes() {
+    // Every statement fails, and a closing takes as long as the requests are apart.
+    let broken = [
+        "arrivals.rate=10/s",
+        "pool.pg.size=1",
+        "database.db.rtt=100ms",
+        "operation.read.flow=[{query={pool='pg', read='1500us', fail='100%'}}]",
+    ];
+    let ran = pool(&broken);
+    assert_eq!(ran.each_failed().0 / ms(1).0, 101, "who is answered at all has not waited");
+    assert!(ran.outcome.requests.in_flight_end > 40, "the others still wait");
+    let kept = pool(&[&broken[..], &["pool.pg.on_error=keep"]].concat());
+    assert!(kept.outcome.failed_latency.max() > Some(ms(200)), "first come, first served");
+    assert!(kept.outcome.requests.in_flight_end < 5);
+}
+
+#[test]
+fn t_23_pools_multiply_and_the_surplus_is_refused() {
+    // Each of six processes opens as many connections as its pool has room for.
+    let all = [
+        "service.web.instances=3",
+        "service.web.workers=2",
+        "service.web.cores=2",
+        "arrivals.rate=60/s",
+        "operation.read.flow=[{query={pool='pg', read='2s'}}]",
+    ];
+    let ran = pool(&[&all[..], &["pool.pg.size=20"]].concat());
+    assert!(ran.failed(Failure::TooManyConnections) > 50, "120 for the 97 that there are");
+    let ran = pool(&[&all[..], &["pool.pg.size=16"]].concat());
+    assert_eq!(ran.failed(Failure::TooManyConnections), 0, "96 fit, and the others wait");
+}
