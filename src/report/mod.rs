@@ -10,7 +10,9 @@ pub mod folder;
 mod layout;
 pub mod manifest;
 mod ran;
+pub mod sheet;
 mod show;
+pub mod sweep;
 pub mod table;
 
 pub use believed::believed;

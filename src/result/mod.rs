@@ -18,11 +18,11 @@ pub use attribution::{Attribution, TimePart};
 pub use closed_form::ClosedForm;
 pub use comparison::{Difference, compare};
 pub use cost::{CostLine, MONTH_S, cost_month};
-pub use estimate::Estimate;
+pub use estimate::{BATCHES, Estimate};
 pub use json::{comparison_to_json, schema};
 pub use metric::{Fold, Metric, Seen, Unit};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
-pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning};
+pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning, collapsed, grows, settled};
 pub use verdict::Verdict;
 
 use crate::model::Model;

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use loadbearing::experiment::file;
 use loadbearing::topology::{ChoiceDoc, Entry, FieldDoc, Form, Kind, TableDoc, reference, schema};
 
 use crate::root;
@@ -25,16 +26,29 @@ fn the_schema_is_fresh() {
 
 #[test]
 fn the_manual_is_fresh() {
-    fresh("docs/reference/topology.md", &manual(&reference()));
+    let head = "# The topology file, key by key\n\n\
+                Made from `src/topology` by `UPDATE=1 cargo test --test tidy`. How to use all this is \
+                told in\n[language.md](../language.md).\n";
+    fresh("docs/reference/topology.md", &manual(head, &reference()));
+}
+
+#[test]
+fn the_schema_of_experiments_is_fresh() {
+    let page = serde_json::to_string_pretty(&file::schema()).expect("a schema is plain data");
+    fresh("experiments/schema.json", &(page + "\n"));
+}
+
+#[test]
+fn the_manual_of_experiments_is_fresh() {
+    let head = "# The experiment file, key by key\n\n\
+                Made from `src/experiment/file.rs` by `UPDATE=1 cargo test --test tidy`. How to use all \
+                this is told in\n[experiments.md](../experiments.md).\n";
+    fresh("docs/reference/experiment.md", &manual(head, &file::reference()));
 }
 
 /// The reference manual of the language as a page.
-fn manual(entries: &[Entry]) -> String {
-    let mut page = String::from(
-        "# The topology file, key by key\n\n\
-         Made from `src/topology` by `UPDATE=1 cargo test --test tidy`. How to use all this is told in\n\
-         [language.md](../language.md).\n",
-    );
+fn manual(head: &str, entries: &[Entry]) -> String {
+    let mut page = String::from(head);
     for entry in entries {
         let heading = match entry.heading.starts_with('[') {
             true => format!("`{}`", entry.heading),
