@@ -1,5 +1,7 @@
 //! The topologies that ship with the program are sound, and say where what they assume comes from.
 
+mod components;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,14 +22,18 @@ fn load_file(path: &Path) -> Loaded {
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let entries = fs::read_dir(Path::new(FOLDER).join(folder)).expect("readable");
-    let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    let paths = entries.map(|entry| entry.expect("readable").path());
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|it| it == "toml")).collect();
     files.sort();
     files
 }
 
 #[test]
 fn every_topology_is_sound() {
-    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+    for path in
+        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    {
         let loaded = load_file(&path);
         let said = render_plain(&loaded.diagnostics, &loaded.sources);
         assert!(loaded.topology.is_some(), "{}:\n{said}", path.display());
@@ -39,7 +45,9 @@ fn every_topology_is_sound() {
 
 #[test]
 fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason() {
-    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+    for path in
+        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    {
         let text = fs::read_to_string(&path).expect("readable");
         assert!(text.starts_with("# "), "{} does not say what it shows", path.display());
         let topology = load_file(&path).topology.expect("sound");
@@ -53,7 +61,9 @@ fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason(
 
 #[test]
 fn what_their_comments_invite_to_set_can_be_set() {
-    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+    for path in
+        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    {
         let text = fs::read_to_string(&path).expect("readable");
         let sets = text.split("--set ").skip(1).filter_map(|rest| {
             rest.split_whitespace().next().map(|set| set.trim_end_matches(['"', ',']))
