@@ -21,9 +21,10 @@ pub fn parse(text: &str) -> Result<Engine, String> {
         return Ok(Engine::Local);
     }
     let address = text.strip_prefix("dask://");
-    let is_address = |it: &&str| it.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && port.parse::<u16>().is_ok()
-    });
+    let is_address = |it: &&str| {
+        it.rsplit_once(':')
+            .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+    };
     match address.filter(is_address) {
         Some(address) => Ok(Engine::Dask(address.into())),
         None => Err("write `local`, or a Dask scheduler as dask://host:8786".into()),

@@ -93,8 +93,9 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn request(manifest: &Manifest) -> Result<Request, Failure> {
-    let command =
-        ["run", "compare", "capacity", "sweep"].into_iter().find(|command| *command == manifest.command);
+    let command = ["run", "compare", "capacity", "sweep"]
+        .into_iter()
+        .find(|command| *command == manifest.command);
     let command = command.ok_or_else(|| {
         Failure::Failed(format!("the manifest is of `{}`, which is no command", manifest.command))
     })?;

@@ -247,8 +247,7 @@ pub fn merge(arguments: &Merge) -> Result<(), Failure> {
     let sets = head.sets.clone();
     let read = plan::reader(arguments.folder.clone(), &head);
     let planned = plan::open(&arguments.folder, head, Files::new(&read)).map_err(failure)?;
-    let output =
-        arguments.outlet.output.clone().unwrap_or_else(|| default_folder(&stem(&file)));
+    let output = arguments.outlet.output.clone().unwrap_or_else(|| default_folder(&stem(&file)));
     if !arguments.outlet.no_files {
         check_folder(&output)?;
     }

@@ -143,8 +143,7 @@ pub fn prepare<'a>(
 ) -> Result<Prepared<'a>, Failure> {
     let files = Files::new(disk);
     let text = files.text(file);
-    let text =
-        text.map_err(|why| Failure::Failed(format!("`{file}` cannot be read: {why}")))?;
+    let text = text.map_err(|why| Failure::Failed(format!("`{file}` cannot be read: {why}")))?;
     let found = read(file, &text);
     diagnose::say(&found.diagnostics, &found.sources);
     let experiment = found.experiment.ok_or(Failure::WrongFile)?;

@@ -209,9 +209,7 @@ pub fn points(experiment: &Experiment, axes: &[Dimension]) -> Result<Vec<Vec<Cho
         Design::Morris(it) if !it.levels.is_multiple_of(2) => {
             wrong(format!("{} levels are an odd number", it.levels), "take 4 or 6 levels")
         }
-        Design::Morris(it) => {
-            drawn(morris_points(it.walks as usize, it.levels, inputs, stream))
-        }
+        Design::Morris(it) => drawn(morris_points(it.walks as usize, it.levels, inputs, stream)),
         Design::Sensitivity(it) => drawn(sobol_design(it.points as usize, inputs, Some(stream))),
     }
 }
@@ -248,9 +246,7 @@ fn grid(axes: &[Dimension]) -> Vec<Vec<Chosen>> {
 pub fn unit_points(experiment: &Experiment, inputs: usize) -> Option<Points> {
     let stream = Seed(experiment.seed.unwrap_or(1)).replication(0).named("design");
     match &experiment.design {
-        Design::Morris(it) => {
-            Some(morris_points(it.walks as usize, it.levels, inputs, stream))
-        }
+        Design::Morris(it) => Some(morris_points(it.walks as usize, it.levels, inputs, stream)),
         Design::Sensitivity(it) => Some(sobol_design(it.points as usize, inputs, Some(stream))),
         _ => None,
     }

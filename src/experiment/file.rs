@@ -87,7 +87,9 @@ impl Shape for WarmUp {
         let is_rule = node.text() == Some("mser5") || node.entries().is_some();
         match is_rule {
             false => Duration::read(node, reader).map(WarmUp::After),
-            true => WarmUpRule::read(node, reader).map(|WarmUpRule::Mser5(rule)| WarmUp::Mser5(rule)),
+            true => {
+                WarmUpRule::read(node, reader).map(|WarmUpRule::Mser5(rule)| WarmUp::Mser5(rule))
+            }
         }
     }
 }

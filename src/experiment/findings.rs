@@ -246,11 +246,7 @@ fn finding(prepared: &Prepared<'_>, rows: &[&Row]) -> Finding {
         rows: rows.iter().map(|row| (*row).clone()).collect(),
         differences: vec![None; estimates.len()],
         grows,
-        collapse: proportion_interval(
-            collapsed as u64,
-            rows.len() as u64,
-            experiment.confidence.0,
-        ),
+        collapse: proportion_interval(collapsed as u64, rows.len() as u64, experiment.confidence.0),
         verdicts: prepared.objectives.iter().map(judge).collect(),
         estimates,
     }
@@ -428,7 +424,8 @@ fn sobol(
     let miss = (1.0 - prepared.experiment.confidence.0) / 2.0;
     let with_ends = |value: f64, mut others: Vec<f64>| {
         others.sort_by(f64::total_cmp);
-        let at = |share: f64| others[((share * others.len() as f64) as usize).min(others.len() - 1)];
+        let at =
+            |share: f64| others[((share * others.len() as f64) as usize).min(others.len() - 1)];
         Estimate { estimate: Some(value), low: Some(at(miss)), high: Some(at(1.0 - miss)) }
     };
     (0..inputs)

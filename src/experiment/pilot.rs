@@ -11,7 +11,7 @@ use crate::units::Duration;
 
 /// Sets the warm-up of every point to where MSER-5 finds it to end, in pilots as long as the warm-up
 /// and the measured time of the topology together. Where they are too short to tell, the warm-up of
-/// the topology stays, which the point then says.
+/// the topology stays, and the answer says so.
 pub(super) fn warm_up(
     prepared: &mut Prepared<'_>,
     pilots: u32,
@@ -19,9 +19,10 @@ pub(super) fn warm_up(
 ) -> Result<(), Problem> {
     let found: Result<Vec<Option<Duration>>, Problem> =
         prepared.points.par_iter().map(|point| one(prepared, point, pilots, notes)).collect();
-    for (point, warmup) in prepared.points.iter_mut().zip(found?) {
-        if let Some(warmup) = warmup {
-            point.sets.push(format!("run.warmup={}ps", warmup.0));
+    for (index, warmup) in found?.into_iter().enumerate() {
+        match warmup {
+            Some(warmup) => prepared.points[index].sets.push(format!("run.warmup={}ps", warmup.0)),
+            None => prepared.unsettled.push(index),
         }
     }
     Ok(())
@@ -33,9 +34,8 @@ fn one(
     pilots: u32,
     notes: &dyn Notes,
 ) -> Result<Option<Duration>, Problem> {
-    let wrong = |loaded: crate::topology::Loaded| {
-        Problem::Wrong(loaded.diagnostics, loaded.sources)
-    };
+    let wrong =
+        |loaded: crate::topology::Loaded| Problem::Wrong(loaded.diagnostics, loaded.sources);
     let (loaded, _) = prepared.load(point);
     let Some(topology) = &loaded.topology else { return Err(wrong(loaded)) };
     let length = topology.run.warmup + topology.run.duration;

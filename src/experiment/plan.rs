@@ -201,11 +201,7 @@ pub fn reader(
 ///
 /// # Errors
 /// If something of it cannot be read.
-pub fn open<'a>(
-    folder: &Path,
-    plan: Plan,
-    files: Files<'a>,
-) -> Result<Planned<'a>, Problem> {
+pub fn open<'a>(folder: &Path, plan: Plan, files: Files<'a>) -> Result<Planned<'a>, Problem> {
     let text = files.text(&plan.experiment).map_err(Problem::Failed)?;
     let found = read(&plan.experiment, &text);
     let Some(experiment) = found.experiment else {
@@ -267,7 +263,6 @@ impl Planned<'_> {
         self.chunks.iter().skip(index).step_by(of)
     }
 }
-
 
 #[cfg(test)]
 mod tests {

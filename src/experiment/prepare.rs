@@ -105,6 +105,8 @@ pub struct Prepared<'a> {
     pub defaults: Vec<(String, Vec<DefaultInForce>)>,
     /// What their authors assumed.
     pub assumptions: Vec<(String, Vec<crate::topology::Assumption>)>,
+    /// Points at which pilots were too short to find the end of the warm-up.
+    pub unsettled: Vec<usize>,
     /// What is doubtful about the topologies.
     pub doubts: Vec<(Vec<Diagnostic>, Vec<Source>)>,
     files: Files<'a>,
@@ -207,7 +209,9 @@ impl<'a> Prepared<'a> {
             Point {
                 file: beside(path, &file),
                 sets: all.collect(),
-                overlays: overlays.chain(chosen.iter().filter_map(|it| it.overlay.clone())).collect(),
+                overlays: overlays
+                    .chain(chosen.iter().filter_map(|it| it.overlay.clone()))
+                    .collect(),
                 key: String::new(),
                 seed: 0,
                 replications: 0,
@@ -223,6 +227,7 @@ impl<'a> Prepared<'a> {
             objectives: Vec::new(),
             defaults: Vec::new(),
             assumptions: Vec::new(),
+            unsettled: Vec::new(),
             doubts: Vec::new(),
             files,
             models: BTreeMap::new(),

@@ -79,10 +79,7 @@ fn ended(word: &str) -> Option<Ended> {
 }
 
 /// The name of a chunk of some runs with some columns.
-pub fn chunk_name<'a>(
-    columns: &[Column],
-    runs: impl Iterator<Item = &'a RunKey>,
-) -> String {
+pub fn chunk_name<'a>(columns: &[Column], runs: impl Iterator<Item = &'a RunKey>) -> String {
     let mut hash = blake3::Hasher::new();
     for column in columns {
         hash.update(column.name.as_bytes());
@@ -256,8 +253,7 @@ fn parse(body: &str, columns: &[Column]) -> Option<Vec<(RunKey, Row)>> {
     let errors: Vec<Option<(usize, usize)>> = columns
         .iter()
         .map(|column| {
-            place(&format!("{}!error", column.name))
-                .zip(place(&format!("{}!degrees", column.name)))
+            place(&format!("{}!error", column.name)).zip(place(&format!("{}!degrees", column.name)))
         })
         .collect();
     let mut rows = Vec::new();

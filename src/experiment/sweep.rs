@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::columns::{Column, Row};
 use super::findings::estimate_of;
 use super::prepare::{Prepared, Problem};
-use super::store::{RunKey, Rows, Store};
+use super::store::{Rows, RunKey, Store};
 use super::{NoThreads, Progress, run_one};
 use crate::model::Model;
 use crate::run::Ended;

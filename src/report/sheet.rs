@@ -84,12 +84,9 @@ impl Sheet {
 
 /// What the columns of some tables hold, by file, for the manifest.
 pub fn described(sheets: &[Sheet]) -> BTreeMap<String, Vec<ColumnRecord>> {
-    let column = |it: &SheetColumn| ColumnRecord {
-        name: it.name.clone(),
-        meaning: it.meaning.clone(),
-    };
-    let one = |sheet: &Sheet| {
-        (format!("{}.csv", sheet.name), sheet.columns.iter().map(column).collect())
-    };
+    let column =
+        |it: &SheetColumn| ColumnRecord { name: it.name.clone(), meaning: it.meaning.clone() };
+    let one =
+        |sheet: &Sheet| (format!("{}.csv", sheet.name), sheet.columns.iter().map(column).collect());
     sheets.iter().map(one).collect()
 }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::layout::{Cell, Grid, Look, Style, WIDTH, wrap};
-use super::show;
 use super::sheet::{Sheet, SheetColumn, Typed};
+use super::show;
 use crate::experiment::columns::Column;
 use crate::experiment::findings::{Finding, Findings, Influence, Paired};
 use crate::experiment::prepare::Prepared;
@@ -12,7 +12,68 @@ use crate::experiment::store::ended_word;
 use crate::result::metric::Unit;
 use crate::result::{Estimate, RESULTS_VERSION};
 
-const POINT: (&str, &str) = ("point", "number of the point, from 0, in the order of the design [count]");
+const POINT: (&str, &str) =
+    ("point", "number of the point, from 0, in the order of the design [count]");
+
+const RUNS: &[(&str, &str)] = &[
+    ("replication", "number of the replication of this point, from 0 [count]"),
+    ("seed", "root of its random numbers"),
+    ("ended", "completed, event_limit, memory_limit or interrupted"),
+    ("measured_s", "measured simulated time [s]"),
+    ("events", "events of the run, its warm-up included [count]"),
+    ("grows", "requests in flight or a job queue grow without end"),
+    ("collapsed", "most requests fail, more come than end, or a limit ended the run"),
+    ("digest", "digest of every request of the run"),
+];
+const SUMMARY: &[(&str, &str)] = &[
+    ("output", "name of the metric, with its unit at its end"),
+    ("unit", "unit: s, 1/s, ratio, count or $ (a month)"),
+    ("estimate", "over replications: mean (or median); counts: sum; peaks: greatest [unit]"),
+    ("low", "lower end of the interval, where there is one [unit]"),
+    ("high", "upper end of the interval, where there is one [unit]"),
+    ("confidence_ratio", "confidence of the interval [ratio]"),
+    ("replications", "replications in which it was measured [count]"),
+    ("difference", "mean paired difference from the baseline [unit]"),
+    ("difference_low", "lower end of its interval [unit]"),
+    ("difference_high", "upper end of its interval [unit]"),
+    ("p_value", "chance of such a difference if there is none, one by one [ratio]"),
+    ("differs", "it differs, false alarms among all points held down (Holm)"),
+];
+const POINTS: &[(&str, &str)] = &[
+    ("topology", "the topology file"),
+    ("settings", "what is set over it, as `--set` takes it"),
+    ("model", "digest of the engine and of the model"),
+    ("replications", "replications [count]"),
+    ("grows_ratio", "share of replications in which something grows without end [ratio]"),
+    ("collapse_ratio", "share of replications that collapse [ratio]"),
+    ("collapse_low_ratio", "lower end of its interval (Clopper and Pearson) [ratio]"),
+    ("collapse_high_ratio", "upper end of its interval [ratio]"),
+    ("objectives_met", "all objectives are met; empty without objectives"),
+    ("objectives_certain", "no interval reaches across a bound; empty without objectives"),
+];
+const RANKING: &[(&str, &str)] = &[
+    ("rank", "place by the estimate, from 1 [count]"),
+    ("output", "the metric that is ranked by"),
+    ("estimate", "its estimate [unit of the metric]"),
+    ("possibly_best", "not worse than any other beyond doubt (Bonferroni over all pairs)"),
+];
+const SENSITIVITY: &[(&str, &str)] = &[
+    ("output", "name of the metric"),
+    ("axis", "name of the axis"),
+    ("measure", "effect_mean, effect_size, effect_deviation (Morris); first, total (Sobol)"),
+    ("value", "effects: [unit of the metric over the whole axis]; indices: [ratio]"),
+    ("low", "lower end of the interval, where there is one"),
+    ("high", "upper end of the interval, where there is one"),
+];
+
+/// The tables of an experiment with their columns, those of its axes and outputs left out.
+pub const DOCUMENTED: &[(&str, &[(&str, &str)])] = &[
+    ("runs.csv", RUNS),
+    ("summary.csv", SUMMARY),
+    ("points.csv", POINTS),
+    ("ranking.csv", RANKING),
+    ("sensitivity.csv", SENSITIVITY),
+];
 
 fn head(found: &Findings, rest: &[(&str, &str)]) -> Vec<SheetColumn> {
     let axes = found.axes.iter().map(|(name, meaning)| SheetColumn::new(name, meaning));
@@ -46,19 +107,7 @@ pub fn sheets(prepared: &Prepared<'_>, found: &Findings) -> Vec<Sheet> {
 }
 
 fn runs(found: &Findings) -> Sheet {
-    let mut columns = head(
-        found,
-        &[
-            ("replication", "number of the replication of this point, from 0 [count]"),
-            ("seed", "root of its random numbers"),
-            ("ended", "completed, event_limit, memory_limit or interrupted"),
-            ("measured_s", "measured simulated time [s]"),
-            ("events", "events of the run, its warm-up included [count]"),
-            ("grows", "requests in flight or a job queue grow without end"),
-            ("collapsed", "most requests fail, more come than end, or a limit ended the run"),
-            ("digest", "digest of every request of the run"),
-        ],
-    );
+    let mut columns = head(found, RUNS);
     columns.extend(found.columns.iter().map(|column| {
         let meaning = column.metric.meaning.trim_end_matches('.');
         let text = format!("{meaning} [{}]", column.metric.unit.symbol());
@@ -86,23 +135,7 @@ fn runs(found: &Findings) -> Sheet {
 }
 
 fn summary(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
-    let columns = head(
-        found,
-        &[
-            ("output", "name of the metric, with its unit at its end"),
-            ("unit", "unit: s, 1/s, ratio, count or $ (a month)"),
-            ("estimate", "over replications: mean (or median); counts: sum; peaks: greatest [unit]"),
-            ("low", "lower end of the interval, where there is one [unit]"),
-            ("high", "upper end of the interval, where there is one [unit]"),
-            ("confidence_ratio", "confidence of the interval [ratio]"),
-            ("replications", "replications in which it was measured [count]"),
-            ("difference", "mean paired difference from the baseline [unit]"),
-            ("difference_low", "lower end of its interval [unit]"),
-            ("difference_high", "upper end of its interval [unit]"),
-            ("p_value", "chance of such a difference if there is none, one by one [ratio]"),
-            ("differs", "it differs, false alarms among all points held down (Holm)"),
-        ],
-    );
+    let columns = head(found, SUMMARY);
     let confidence = prepared.experiment.confidence.0;
     let mut rows = Vec::new();
     for (index, point) in found.points.iter().enumerate() {
@@ -138,21 +171,7 @@ fn summary(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
 }
 
 fn points(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
-    let columns = head(
-        found,
-        &[
-            ("topology", "the topology file"),
-            ("settings", "what is set over it, as `--set` takes it"),
-            ("model", "digest of the engine and of the model"),
-            ("replications", "replications [count]"),
-            ("grows_ratio", "share of replications in which something grows without end [ratio]"),
-            ("collapse_ratio", "share of replications that collapse [ratio]"),
-            ("collapse_low_ratio", "lower end of its interval (Clopper and Pearson) [ratio]"),
-            ("collapse_high_ratio", "upper end of its interval [ratio]"),
-            ("objectives_met", "all objectives are met; empty without objectives"),
-            ("objectives_certain", "no interval reaches across a bound; empty without objectives"),
-        ],
-    );
+    let columns = head(found, POINTS);
     let mut rows = Vec::new();
     for (index, (point, of)) in found.points.iter().zip(&prepared.points).enumerate() {
         let count = point.rows.len();
@@ -177,15 +196,7 @@ fn points(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
 }
 
 fn ranking(found: &Findings) -> Sheet {
-    let columns = head(
-        found,
-        &[
-            ("rank", "place by the estimate, from 1 [count]"),
-            ("output", "the metric that is ranked by"),
-            ("estimate", "its estimate [unit of the metric]"),
-            ("possibly_best", "not worse than any other beyond doubt (Bonferroni over all pairs)"),
-        ],
-    );
+    let columns = head(found, RANKING);
     let mut rows = Vec::new();
     if let Some(rank) = &found.rank {
         for (place, index) in rank.order.iter().enumerate() {
@@ -204,15 +215,8 @@ fn ranking(found: &Findings) -> Sheet {
 }
 
 fn sensitivity(found: &Findings) -> Sheet {
-    let columns = [
-        ("output", "name of the metric"),
-        ("axis", "name of the axis"),
-        ("measure", "effect_mean, effect_size, effect_deviation (Morris); first, total (Sobol)"),
-        ("value", "effects: [unit of the metric over the whole axis]; indices: [ratio]"),
-        ("low", "lower end of the interval, where there is one"),
-        ("high", "upper end of the interval, where there is one"),
-    ];
-    let columns = columns.iter().map(|(name, meaning)| SheetColumn::new(name, meaning)).collect();
+    let columns =
+        SENSITIVITY.iter().map(|(name, meaning)| SheetColumn::new(name, meaning)).collect();
     let mut rows = Vec::new();
     for it in &found.sensitivities {
         let measures: Vec<(&str, Estimate)> = match &it.found {
@@ -260,7 +264,7 @@ pub fn told(name: &str, prepared: &Prepared<'_>, found: &Findings, style: Style)
     if found.points.len() > SHOWN {
         text.push_str(&format!("  and {} more points\n", found.points.len() - SHOWN));
     }
-    text.push_str(&remarks(found, style));
+    text.push_str(&remarks(prepared, found, style));
     text.push_str(&against(found, style));
     text.push_str(&ranked(found, style));
     text.push_str(&influences(found, style));
@@ -298,9 +302,8 @@ fn columns_that_fit(found: &Findings) -> Vec<usize> {
             let first = values.next();
             shown.len() == 1 || values.any(|value| Some(value) != first)
         };
-        let cells = shown
-            .iter()
-            .map(|point| show::estimate(&point.estimates[index], column.metric.unit));
+        let cells =
+            shown.iter().map(|point| show::estimate(&point.estimates[index], column.metric.unit));
         let width = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
         let width = width.max(heading(column).chars().count()) + 2;
         if known && varies && width <= left {
@@ -348,8 +351,12 @@ fn called(found: &Findings, index: usize) -> String {
 }
 
 /// What speaks against taking an estimate at its word.
-fn remarks(found: &Findings, style: Style) -> String {
+fn remarks(prepared: &Prepared<'_>, found: &Findings, style: Style) -> String {
     let mut lines = Vec::new();
+    for index in &prepared.unsettled {
+        let at = called(found, *index);
+        lines.push(format!("warm-up not found at {at}: the pilots are too short for MSER-5"));
+    }
     for (index, point) in found.points.iter().enumerate() {
         let all = point.rows.len();
         if 2 * point.grows >= all.max(1) {
@@ -373,8 +380,7 @@ fn remarks(found: &Findings, style: Style) -> String {
         lines.insert(0, format!("{met} of {judged} points meet {}", objectives.join(", ")));
     }
     let more = lines.len().saturating_sub(12);
-    let mut text: String =
-        lines.iter().take(12).map(|line| wrap(line, 2) + "\n").collect();
+    let mut text: String = lines.iter().take(12).map(|line| wrap(line, 2) + "\n").collect();
     if more > 0 {
         text.push_str(&format!("and {more} more such points\n"));
     }
@@ -416,7 +422,8 @@ fn ranked(found: &Findings, style: Style) -> String {
     let Some(rank) = &found.rank else { return String::new() };
     let column = &found.columns[rank.column];
     let best = rank.possibly_best.iter().map(|index| {
-        let value = show::estimate(&found.points[*index].estimates[rank.column], column.metric.unit);
+        let value =
+            show::estimate(&found.points[*index].estimates[rank.column], column.metric.unit);
         format!("{} ({value})", called(found, *index))
     });
     let best: Vec<String> = best.take(8).collect();
@@ -481,8 +488,7 @@ pub fn to_json(name: &str, prepared: &Prepared<'_>, found: &Findings) -> Value {
             "meaning": column.metric.meaning,
         })
     });
-    let axes =
-        found.axes.iter().map(|(name, meaning)| json!({ "name": name, "meaning": meaning }));
+    let axes = found.axes.iter().map(|(name, meaning)| json!({ "name": name, "meaning": meaning }));
     let rank = found.rank.as_ref().map(|rank| {
         json!({
             "output": found.columns[rank.column].name,
@@ -548,9 +554,8 @@ fn point_to_json(prepared: &Prepared<'_>, found: &Findings, index: usize) -> Val
             differences.insert(head.name.clone(), difference);
         }
     }
-    let collapse = point.collapse.map(|it| {
-        json!({ "estimate": it.estimate, "low": it.low, "high": it.high })
-    });
+    let collapse =
+        point.collapse.map(|it| json!({ "estimate": it.estimate, "low": it.low, "high": it.high }));
     let objectives = point.verdicts.iter().map(|it| {
         json!({ "objective": it.objective, "value": it.value, "met": it.met, "certain": it.certain })
     });

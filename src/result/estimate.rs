@@ -44,11 +44,9 @@ impl Estimate {
             Fold::Mean => {
                 let mean = sum / known.len() as f64;
                 let spread = match known.len() {
-                    1 => overlapping_batch_means_interval(
-                        series,
-                        series.len() / BATCHES,
-                        confidence,
-                    ),
+                    1 => {
+                        overlapping_batch_means_interval(series, series.len() / BATCHES, confidence)
+                    }
                     _ => mean_interval(&known, confidence),
                 };
                 // Batches weigh windows alike, the mean weighs requests: only the width is taken.

@@ -179,7 +179,8 @@ fn collapse(model: &Model, outcomes: &[Outcome], growth: &[Option<f64>]) -> Opti
 /// replications (Welch 1983): the later of what requests in flight and their latency say; [`None`]
 /// where the runs are too short to tell.
 pub fn settled(outcomes: &[Outcome]) -> Option<Duration> {
-    let ends: Vec<Duration> = outcomes.first()?.windows.iter().map(|it| Duration(it.end.0)).collect();
+    let ends: Vec<Duration> =
+        outcomes.first()?.windows.iter().map(|it| Duration(it.end.0)).collect();
     let latency: fn(&Window) -> Option<f64> = |window| window.latency_mean_s;
     let in_flight: fn(&Window) -> Option<f64> = |window| Some(window.in_flight);
     let cut = |of: fn(&Window) -> Option<f64>| {

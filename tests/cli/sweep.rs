@@ -46,11 +46,12 @@ fn sweep(home: &Scratch, more: &[&str]) -> Output {
 }
 
 fn chunks(home: &Scratch, work: &str) -> usize {
-    fs::read_dir(home.0.join(work).join("chunks")).map(|entries| {
-        let names = entries.map(|entry| entry.expect("readable").file_name());
-        names.filter(|name| name.to_string_lossy().ends_with(".csv")).count()
-    })
-    .unwrap_or(0)
+    fs::read_dir(home.0.join(work).join("chunks"))
+        .map(|entries| {
+            let names = entries.map(|entry| entry.expect("readable").file_name());
+            names.filter(|name| name.to_string_lossy().ends_with(".csv")).count()
+        })
+        .unwrap_or(0)
 }
 
 #[test]
@@ -198,7 +199,9 @@ fn a_sweep_proves_itself_by_digest() {
     sweep(&home, &["--duration", "20s", "--replications", "2"]);
     let output = home.run(&["rerun", "output/pool/manifest.toml"]);
     assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
-    assert!(stdout(&output).starts_with("identical: runs.csv, summary.csv, points.csv, ranking.csv"));
+    assert!(
+        stdout(&output).starts_with("identical: runs.csv, summary.csv, points.csv, ranking.csv")
+    );
     let path = home.0.join("output/pool/runs.csv");
     let text = fs::read_to_string(&path).expect("readable").replacen("completed", "finished", 1);
     fs::write(&path, text).expect("writable");
@@ -232,7 +235,8 @@ fn every_column_of_every_table_says_what_it_holds() {
 #[test]
 fn job_files_run_every_shard() {
     let home = home("scripts");
-    let plan = ["sweep", "plan", "pool.toml", "--work", "w", "--chunk-runs", "5", "--duration", "9s"];
+    let plan =
+        ["sweep", "plan", "pool.toml", "--work", "w", "--chunk-runs", "5", "--duration", "9s"];
     assert_eq!(code(&home.run(&plan)), 0);
     let slurm = stdout(&home.run(&["sweep", "script", "slurm", "w", "--shards", "4"]));
     assert!(slurm.starts_with("#!/bin/bash\n") && slurm.contains("#SBATCH --array=0-3\n"));
@@ -264,7 +268,9 @@ fn a_sweep_is_data_too() {
     assert_eq!(found["points"].as_array().map(Vec::len), Some(12));
     assert_eq!(found["points"][0]["levels"]["pool"]["number"], 2.0);
     assert!(found["points"][3]["estimates"]["latency_p95_s"]["high"].is_number());
-    assert!(found["points"][3]["differences_from_baseline"]["latency_p95_s"]["p_value"].is_number());
+    assert!(
+        found["points"][3]["differences_from_baseline"]["latency_p95_s"]["p_value"].is_number()
+    );
     assert!(found["rank"]["possibly_best"].as_array().is_some_and(|it| !it.is_empty()));
     assert!(!home.has("output"), "no files were wanted");
     let text = stdout(&home.run(&["sweep", "pool.toml", "--no-files", "--duration", "20s"]));
