@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 18;
+pub const FAILURES: usize = 20;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,6 +43,10 @@ pub enum Failure {
     GaveUp,
     /// The cache could not take a write that the request needs.
     CacheError,
+    /// The database was down, or the connection to it was lost.
+    DatabaseDown,
+    /// No packet got through, and the sender gave up.
+    Unreachable,
 }
 
 impl Failure {
@@ -66,6 +70,8 @@ impl Failure {
         Failure::Answered,
         Failure::GaveUp,
         Failure::CacheError,
+        Failure::DatabaseDown,
+        Failure::Unreachable,
     ];
 
     /// Its name in files and results.
@@ -89,6 +95,8 @@ impl Failure {
             Failure::Answered => "answered_error",
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
+            Failure::DatabaseDown => "database_down",
+            Failure::Unreachable => "unreachable",
         }
     }
 
@@ -105,10 +113,11 @@ impl Failure {
             | Failure::SessionError
             | Failure::JobFailed
             | Failure::CacheError
+            | Failure::DatabaseDown
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout => 504,
-            Failure::Refused | Failure::GaveUp => 0,
+            Failure::Refused | Failure::GaveUp | Failure::Unreachable => 0,
         }
     }
 }

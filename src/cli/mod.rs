@@ -17,6 +17,7 @@ mod shards;
 mod study;
 mod sweep;
 mod theory;
+mod validate;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ Examples:
   loadbearing capacity shop.toml            the largest load that meets the objectives
   loadbearing sweep pool-size.toml          the answer to an experiment, point by point
   loadbearing theory                        why believe any of it: formulas beside simulations
+  loadbearing validate reality              and measured deployments beside predictions
 
 Exit codes:
   0  fine, all objectives met      2  wrong usage
@@ -61,6 +63,7 @@ enum Command {
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
+    Validate(validate::Arguments),
     New(new::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

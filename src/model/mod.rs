@@ -14,8 +14,8 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool, Prune, Queue, Region,
-    Scaling, Service, Session, Watch,
+    Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys, Limit, Link, Per, Pool,
+    Prune, Queue, Region, Scaling, Service, Session, Side, UNIT_KINDS, Unit, UnitKind, Wake, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -69,6 +69,8 @@ pub struct Model {
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.
     pub jobs: Dense<JobId, Job>,
+    /// What goes wrong.
+    pub faults: Dense<FaultId, Fault>,
     /// What users do.
     pub operations: Dense<OperationId, Operation>,
     /// Which operation a request is.

@@ -26,8 +26,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Resume => self.resume(slot),
             // Connections change.
             Kind::Connected => self.connected(slot, event.ordinal()),
-            Kind::Closed => self.closed(slot),
-            Kind::Severed => self.severed(slot),
+            Kind::Closed => self.closed(slot, event.ordinal()),
+            Kind::Severed => self.severed(slot, event.ordinal()),
             // Requests travel.
             Kind::Edge => self.edge(slot),
             Kind::Land => self.land(slot),
@@ -60,9 +60,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Prune => self.prune(SessionId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Boot => self.boot(slot),
+            Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.restart_instance(slot),
             Kind::Replay => self.replay(slot),
+            Kind::NodeTimer => self.node_timer(slot, event.ordinal()),
             // Our looking at it.
             Kind::Window => self.window_ends(),
         }
@@ -81,7 +83,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let pc = self.tasks[task].pc;
             match self.model.tape[pc.0 as usize] {
                 Op::Cpu { work } => return self.compute(task, work),
-                Op::Acquire { pool, route, write } => {
+                Op::Acquire { pool, route, write, .. } => {
                     if !self.acquire(task, pool, route, write) {
                         return false;
                     }
@@ -193,6 +195,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.has(flag::GHOST) {
             return self.bury(task);
         }
+        if record.status == Failure::Unreachable as u8 {
+            return self.never_arrived(task);
+        }
         if record.status != OK {
             return self.fail(task, Failure::ALL[record.status as usize]);
         }
@@ -216,7 +221,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (way, kind) = match self.model.tape[record.pc.0 as usize] {
             Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge),
             Op::Enter { service, .. } => {
-                (self.way_to_user(task, self.model.services[service].region), Kind::Land)
+                let passage = self.passage_of_user(task, service);
+                let way = self.way_to_user(task, self.model.services[service].region);
+                if passage.lost {
+                    return self.lose_on_way(task, passage.late);
+                }
+                (way + passage.late, Kind::Land)
             }
             other => unreachable!("a flow begins on its way, not with {other:?}"),
         };

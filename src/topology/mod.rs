@@ -22,11 +22,13 @@ mod cdn;
 mod check;
 mod check_connections;
 mod check_effect;
+mod check_fault;
 mod check_flow;
 mod check_held;
 mod check_limits;
 mod database;
 pub(crate) mod dist;
+mod fault;
 pub(crate) mod file;
 mod flow;
 mod guard;
@@ -53,6 +55,7 @@ pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
 pub use database::{Contention, Database, DatabaseDriver, ShardBy};
 pub use dist::{Dist, Law, Measure};
+pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
     Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
@@ -72,7 +75,7 @@ pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 pub(crate) use schema::{reference_of, schema_of};
-pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
+pub use service::{Autoscale, HandOut, Middleware, Runtime, ScaleMetric, Service, Wake};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};
@@ -87,6 +90,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 pub const SLUGS: &[&str] = &[
     "ambiguous",
     "bad-address",
+    "bad-fault",
     "bad-name",
     "bad-objective",
     "bad-set",
