@@ -22,7 +22,7 @@ const WAYS: &[(&str, &[&str])] = &[
     ("database", &["stop", "failover", "{slow=3}", "{flaky='20%'}", "cut"]),
     ("cache", &["stop", "restart", "failover", "{slow=300}", "{flaky='20%'}", "cut"]),
     ("pool", &["stop", "{slow=3}", "{flaky='50%'}"]),
-    ("queue", &["{slow=3}", "{flaky='50%'}"]),
+    ("queue", &["stop", "{slow=3}", "{flaky='50%'}"]),
     ("link", &["stop", "{slow=3}", "{flaky='50%'}"]),
     ("cdn", &["stop", "restart", "{slow=3}", "{flaky='50%'}"]),
     ("balancer", &["stop", "{slow=3}", "{flaky='50%'}"]),

@@ -19,6 +19,8 @@ pub enum Driver {
     Bull,
     /// BullMQ 6.
     BullMq,
+    /// Amazon SQS, a standard queue: no priorities, and no word of failures.
+    Sqs,
 }
 
 /// A job that starts.
@@ -199,7 +201,7 @@ impl RetryRule {
             (JobBackoff::Exponential(delay), Driver::Bull) => {
                 Duration(delay.0.saturating_mul(doubled(failed) - 1))
             }
-            (JobBackoff::Exponential(delay), Driver::BullMq) => {
+            (JobBackoff::Exponential(delay), Driver::BullMq | Driver::Sqs) => {
                 Duration(delay.0.saturating_mul(doubled(failed.saturating_sub(1))))
             }
         })

@@ -8,12 +8,14 @@
 //!
 //! | module | what it is | follows |
 //! |---|---|---|
-//! | [`pool`] | the connection pool of one process | pg-pool 3.14.0 |
+//! | [`pool`] | connection pools of one process | pg-pool 3.14.0, SQLAlchemy 2.1.9, asyncpg 0.32.0, psycopg_pool 3.3.3 |
 //! | [`limiter`] | requests per client and window | express-rate-limit 8.7.4 |
 //! | [`guard`] | rejection above a threshold of some metric | hand-written middleware |
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
+//! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
+//! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
@@ -24,8 +26,10 @@ pub mod backoff;
 pub mod balancer;
 pub mod cache;
 pub mod guard;
+pub mod hpa;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
 pub mod session_table;
+pub mod step_scaling;
 pub mod tcp;

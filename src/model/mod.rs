@@ -14,8 +14,9 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys, Limit, Link, Per, Pool,
-    Prune, Queue, Region, Scaling, Service, Session, Side, UNIT_KINDS, Unit, UnitKind, Wake, Watch,
+    Affinity, Appointment, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys, Limit,
+    Link, Metric, Per, Pool, Prune, Queue, Region, Rule, Scaling, Service, Session, Side,
+    UNIT_KINDS, Unit, UnitKind, Wake, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

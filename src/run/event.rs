@@ -85,8 +85,12 @@ kinds! {
     Expire,
     /// A session store prunes (session store).
     Prune,
+    /// A queue's worker looks for stalled jobs (queue).
+    Stalled,
     /// An autoscaler looks (service).
     Autoscale,
+    /// An autoscaler's bounds change (service).
+    Appointment,
     /// A new instance is ready (instance).
     Boot,
     /// A fault begins (its process; ordinal 0) or ends (1).

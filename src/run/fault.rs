@@ -130,6 +130,15 @@ impl FaultState {
         known.copied().unwrap_or(WELL)
     }
 
+    /// Whether a new machine in a unit's place would be down as well: all of its kind are.
+    pub(super) fn keeps_down(&self, unit: Unit, model: &Model) -> bool {
+        self.struck.iter().filter(|blow| blow.unit == unit).any(|blow| {
+            let fault = &model.faults[self.processes[blow.process as usize].fault];
+            let falls = matches!(fault.harm, Harm::Stop | Harm::Restart | Harm::Failover);
+            falls && fault.extent == Extent::All && !fault.apart
+        })
+    }
+
     /// What all blows in force make of a unit.
     fn examine(&mut self, unit: Unit, model: &Model) {
         let mut condition = WELL;

@@ -34,6 +34,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.empty_cache_node(number);
                 }
             }
+            UnitKind::Process if falls => self.kill_process(number),
             UnitKind::Pool if falls => self.sever_pool(PoolId(number)),
             UnitKind::Cdn if *harm == Harm::Restart => self.purge_cdn(CdnId(number)),
             UnitKind::Link => self.retune_link(LinkId(number)),
@@ -47,6 +48,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             && !self.condition(unit.kind, unit.number).down;
         match unit.kind {
             UnitKind::Instance if rises => self.restart_instance(unit.number),
+            UnitKind::Process if rises => self.restart_process(unit.number),
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}
         }
@@ -54,7 +56,8 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// An instance that was to start is kept from it by a fault.
     pub(super) fn is_kept_down(&self, index: u32) -> bool {
-        self.condition(UnitKind::Instance, index).down
+        let unit = Unit { kind: UnitKind::Instance, number: index };
+        self.faults.as_ref().is_some_and(|state| state.keeps_down(unit, self.model))
     }
 
     /// Whether a flaky unit fails what it is asked now.

@@ -75,13 +75,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.instances[index as usize].phase == Phase::Down {
             self.instance_up(index);
         }
+        self.start_pools(worker);
         self.accept_waiting(index);
     }
 
     /// An instance that is down is there again with all of its workers, cold, and its balancer sends
     /// it requests.
     pub fn restart_instance(&mut self, index: u32) {
-        if self.instances[index as usize].phase == Phase::Down {
+        if self.instances[index as usize].phase == Phase::Down && !self.is_kept_down(index) {
             for worker in self.workers_of(index) {
                 self.restart_worker(worker);
             }
@@ -107,6 +108,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         // One that was finishing had been let go before.
         let draining = self.instances[index as usize].phase == Phase::Draining;
         self.instances[index as usize].phase = if draining { Phase::Off } else { Phase::Down };
+        let replace = self.model.services[service].replace;
+        if let Some(start) = replace.filter(|_| !draining) {
+            self.at(self.now + start, Kind::Restart, index);
+        }
         for task in waiting {
             self.leave(task, station);
             self.fail(task, Failure::InstanceLost);
@@ -128,6 +133,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks[task];
         let index = self.workers[record.worker as usize].instance;
         let service = &self.model.services[self.instances[index as usize].service];
+        if record.has(flag::THREAD) {
+            self.meters[service.threads_station].busy.add(self.now, -MILLI);
+        }
         match record.state {
             State::Ready => self.leave(task, service.station),
             State::ThreadQueue => self.leave(task, service.threads_station),

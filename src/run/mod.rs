@@ -28,6 +28,7 @@ mod recorded;
 mod scaling;
 mod service;
 mod session;
+mod stall;
 mod step;
 mod task;
 #[cfg(test)]

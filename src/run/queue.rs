@@ -9,6 +9,7 @@ use crate::model::ids::{JobId, QueueId, StationId};
 use crate::model::tape::DrawId;
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
+use std::collections::VecDeque;
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
@@ -19,27 +20,54 @@ use super::world::World;
 #[derive(Clone, Copy, Debug)]
 pub struct JobRecord {
     /// What kind.
-    kind: JobId,
+    pub(super) kind: JobId,
     /// Attempts that have failed.
-    failed: u32,
+    pub(super) failed: u32,
+    /// How often it has stalled.
+    pub(super) stalls: u32,
     /// The task that waits for it; [`NONE`] when nobody does.
-    waiter: u32,
+    pub(super) waiter: u32,
     /// The waiter's epoch.
-    waiter_epoch: u16,
+    pub(super) waiter_epoch: u16,
     /// The process that works at it.
-    process: u32,
+    pub(super) process: u32,
     /// When it was put on the queue, first or again.
     queued: Time,
     /// Tells this job's events from those of the slot's earlier tenants, 31 bits.
-    number: u32,
+    pub(super) number: u32,
     /// When the present attempt, or the last, was begun.
-    started: Time,
-    /// It stands in the queue.
-    waiting: bool,
-    /// Its promise has rejected; the handler goes on for nothing.
-    runaway: bool,
+    pub(super) started: Time,
+    /// When its handler ends.
+    pub(super) due: Time,
+    /// When its lock was renewed last, as far as has been looked.
+    pub(super) renewed: Time,
+    /// A renewal has come too late.
+    pub(super) lost: bool,
+    /// When a check for stalled jobs found it at work last.
+    pub(super) suspect: Time,
+    /// Where it is.
+    pub(super) state: JobState,
     /// The root of its random numbers.
     stream: StreamKey,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JobState {
+    /// Nowhere: the slot is free.
+    Free,
+    /// In the queue.
+    Waiting,
+    /// Until its next attempt.
+    Delayed,
+    /// At work.
+    Running,
+    /// Its handler is gone, or cannot end it for want of its lock; for the queue it is at work.
+    Orphan,
+    /// The handler of an attempt that is over already, without a slot: its timeout has passed.
+    Runaway,
+    /// The same, and it still has its slot: the job was given to another.
+    Duplicate,
 }
 
 impl Default for JobRecord {
@@ -48,14 +76,18 @@ impl Default for JobRecord {
         JobRecord {
             kind: JobId(0),
             failed: 0,
+            stalls: 0,
             waiter: NONE,
             waiter_epoch: 0,
             process: NONE,
             queued: Time::ZERO,
             started: Time::ZERO,
+            due: Time::NEVER,
+            renewed: Time::ZERO,
+            lost: false,
+            suspect: Time::NEVER,
             number: 0,
-            waiting: false,
-            runaway: false,
+            state: JobState::Free,
             stream: StreamKey::default(),
         }
     }
@@ -64,37 +96,59 @@ impl Default for JobRecord {
 /// A queue while it runs.
 pub struct QueueState {
     /// Who is next.
-    queue: JobQueue,
+    pub(super) queue: JobQueue,
     /// Worker processes.
-    processes: Vec<Process>,
+    pub(super) processes: Vec<Process>,
     /// Number of its first process among all processes of all queues.
-    first: u32,
+    pub(super) first: u32,
+    /// A check for stalled jobs is due, and every process that could make it is busy.
+    pub(super) check_is_due: bool,
 }
 
 /// A worker process.
-struct Process {
+pub struct Process {
     /// Its cores, and the jobs on them.
-    cores: ProcessorSharing,
-    /// When its next departure is scheduled.
-    armed: Time,
+    pub(super) cores: ProcessorSharing,
+    /// When its next departure is scheduled, or its loop is free again.
+    pub(super) armed: Time,
     /// Handlers at work.
-    handlers: u32,
+    pub(super) handlers: u32,
+    /// Slots taken.
+    pub(super) slots: u32,
+    /// The job that keeps its loop; [`NONE`] if it is free.
+    pub(super) blocker: u32,
+    /// Since when.
+    pub(super) blocked_since: Time,
+    /// Jobs that want the loop for themselves.
+    pub(super) line: VecDeque<u32>,
+    /// It is dead.
+    pub(super) down: bool,
+}
+
+impl Process {
+    /// One with nothing to do.
+    pub(super) fn idle(cores: f64) -> Process {
+        Process {
+            cores: ProcessorSharing::new(cores, 0.0, 0.0),
+            armed: Time::NEVER,
+            handlers: 0,
+            slots: 0,
+            blocker: NONE,
+            blocked_since: Time::NEVER,
+            line: VecDeque::new(),
+            down: false,
+        }
+    }
 }
 
 impl QueueState {
     /// An idle queue.
     pub fn new(spec: &model::Queue) -> QueueState {
-        let processes = (0..spec.processes)
-            .map(|_| Process {
-                cores: ProcessorSharing::new(spec.cores, 0.0, 0.0),
-                armed: Time::NEVER,
-                handlers: 0,
-            })
-            .collect();
         QueueState {
-            queue: JobQueue::new(Driver::Bull, spec.processes * spec.concurrency),
-            processes,
+            queue: JobQueue::new(spec.driver, spec.processes * spec.concurrency),
+            processes: (0..spec.processes).map(|_| Process::idle(spec.cores)).collect(),
             first: spec.first_process,
+            check_is_due: false,
         }
     }
 }
@@ -106,16 +160,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let waiter = if wait { task } else { NONE };
         let job = self.jobs.insert(JobRecord {
             kind,
-            failed: 0,
             waiter,
             waiter_epoch: record.epoch,
-            process: NONE,
-            queued: self.now,
-            started: Time::ZERO,
             number: record.ordinal,
-            waiting: false,
-            runaway: false,
             stream: record.stream.numbered(u64::from(draw.0)),
+            ..JobRecord::default()
         });
         let record = &mut self.tasks[task];
         record.pc.0 += 1;
@@ -128,30 +177,40 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn queue_job(&mut self, job: u32) {
         let kind = &self.model.jobs[self.jobs[job].kind];
-        let station = self.model.queues[kind.queue].station;
-        self.jobs[job].queued = self.now;
-        self.jobs[job].waiting = true;
-        self.count(station, Counter::Arrivals);
-        self.meters[station].enter(self.now);
+        self.queue_up(job, kind.queue);
         self.queues[kind.queue].queue.push(self.now, job, kind.priority);
         self.start_jobs(kind.queue);
     }
 
-    fn start_jobs(&mut self, queue: QueueId) {
+    /// A job begins to wait in a queue.
+    pub(super) fn queue_up(&mut self, job: u32, queue: QueueId) {
         let station = self.model.queues[queue].station;
+        let record = &mut self.jobs[job];
+        (record.state, record.queued, record.process) = (JobState::Waiting, self.now, NONE);
+        self.count(station, Counter::Arrivals);
+        self.meters[station].enter(self.now);
+    }
+
+    /// Free slots take the next jobs; of the processes that have one the least busy goes first.
+    pub(super) fn start_jobs(&mut self, queue: QueueId) {
+        let spec = &self.model.queues[queue];
         while let Some(started) = self.queues[queue].queue.start(self.now) {
             let job = started.job;
-            self.meters[station].leave(self.now, self.jobs[job].queued);
+            self.meters[spec.station].leave(self.now, self.jobs[job].queued);
             let state = &mut self.queues[queue];
-            let handlers = state.processes.iter().map(|process| process.handlers);
-            let least = handlers.enumerate().min_by_key(|(_, handlers)| *handlers);
-            let place = least.expect("a queue has a process").0;
-            state.processes[place].handlers += 1;
-            self.meters[station].busy.add(self.now, MILLI);
+            let free = |process: &Process| !process.down && process.slots < spec.concurrency;
+            let takers = state.processes.iter().enumerate().filter(|(_, process)| free(process));
+            let place = takers.min_by_key(|(_, process)| process.handlers);
+            let place = place.expect("a job starts where there is a slot").0;
+            let process = &mut state.processes[place];
+            process.handlers += 1;
+            process.slots += 1;
+            self.meters[spec.station].busy.add(self.now, MILLI);
             let process = state.first + place as u32;
-            self.jobs[job].process = process;
-            self.jobs[job].waiting = false;
-            self.jobs[job].started = self.now;
+            let record = &mut self.jobs[job];
+            (record.state, record.process) = (JobState::Running, process);
+            (record.started, record.renewed) = (self.now, self.now);
+            (record.suspect, record.lost) = (Time::NEVER, false);
             self.start_job(job, queue, place);
         }
     }
@@ -159,13 +218,18 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn start_job(&mut self, job: u32, queue: QueueId, place: usize) {
         let record = self.jobs[job];
         let kind = &self.model.jobs[record.kind];
-        if let Some(timeout) = kind.timeout {
-            let at = self.now + timeout;
+        let spec = &self.model.queues[queue];
+        let limit = if spec.driver == Driver::Sqs { Some(spec.lock) } else { kind.timeout };
+        if let Some(limit) = limit {
+            let at = self.now + limit;
             self.events.push(Event::new(at, Kind::JobTimeout as u8, record.number, job));
         }
         let cpu = self.job_work(job).scale(kind.cpu_share);
         if cpu.is_zero() {
             return self.job_computed(job);
+        }
+        if kind.blocking {
+            return self.want_loop(job, queue, place);
         }
         let now = self.now;
         self.queues[queue].processes[place].cores.add(now, cpu, job);
@@ -173,17 +237,20 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// How long the present attempt takes with a core to itself.
-    fn job_work(&self, job: u32) -> Duration {
+    pub(super) fn job_work(&self, job: u32) -> Duration {
         let record = &self.jobs[job];
         let law = self.model.jobs[record.kind].work;
         let alone = self.model.draw_law(law, record.stream, record.failed);
         self.condition(UnitKind::Process, record.process).stretch(alone)
     }
 
-    fn arm_process(&mut self, queue: QueueId, place: usize) {
+    pub(super) fn arm_process(&mut self, queue: QueueId, place: usize) {
         let state = &mut self.queues[queue];
         let number = state.first + place as u32;
         let process = &mut state.processes[place];
+        if process.blocker != NONE {
+            return; // its event is that of the job that has the loop
+        }
         if let Some(at) = process.cores.next_departure().filter(|at| *at != process.armed) {
             process.armed = at;
             self.at(at, Kind::ProcessDepart, number);
@@ -193,14 +260,14 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Where and since when a job waits, if it does.
     pub fn job_waits(&self, job: u32) -> Option<(StationId, Time)> {
         let record = self.jobs.peek(job);
-        record.waiting.then(|| {
+        (record.state == JobState::Waiting).then(|| {
             let queue = self.model.jobs[record.kind].queue;
             (self.model.queues[queue].station, record.queued)
         })
     }
 
     /// The queue and the place in it of a process, by its number among all.
-    fn process_place(&self, number: u32) -> (QueueId, usize) {
+    pub(super) fn process_place(&self, number: u32) -> (QueueId, usize) {
         let after = self.queues.iter().take_while(|state| state.first <= number).count() as u32;
         let queue = QueueId(after - 1);
         (queue, (number - self.queues[queue].first) as usize)
@@ -213,6 +280,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return; // superseded
         }
         self.queues[queue].processes[place].armed = Time::NEVER;
+        if self.queues[queue].processes[place].blocker != NONE {
+            return self.leave_loop(queue, place);
+        }
         let now = self.now;
         while let Some(job) = self.queues[queue].processes[place].cores.depart(now) {
             self.job_computed(job);
@@ -221,84 +291,134 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The CPU part of a job is done; what it waits for outside remains.
-    fn job_computed(&mut self, job: u32) {
+    pub(super) fn job_computed(&mut self, job: u32) {
         let share = self.model.jobs[self.jobs[job].kind].cpu_share;
         let work = self.job_work(job);
         let rest = Duration(work.0.saturating_sub(work.scale(share).0));
-        let event = Event::new(self.now + rest, Kind::JobDone as u8, self.jobs[job].number, job);
-        self.events.push(event);
+        let record = &mut self.jobs[job];
+        record.due = self.now + rest;
+        self.events.push(Event::new(record.due, Kind::JobDone as u8, record.number, job));
     }
 
     /// A handler ends.
-    pub fn job_done(&mut self, job: u32) {
-        let record = self.jobs[job];
+    pub fn job_done(&mut self, job: u32, number: u32) {
+        let record = *self.jobs.peek(job);
+        let works =
+            matches!(record.state, JobState::Running | JobState::Runaway | JobState::Duplicate);
+        if !works || record.number != number || record.due != self.now {
+            return; // it died with its process
+        }
         let kind = &self.model.jobs[record.kind];
         let station = self.model.queues[kind.queue].station;
         let (queue, place) = self.process_place(record.process);
         self.queues[queue].processes[place].handlers -= 1;
         self.meters[station].busy.add(self.now, -MILLI);
-        if record.runaway {
+        if record.state == JobState::Runaway {
             self.queues[queue].queue.runaway_ended();
             self.count(station, Counter::Wasted);
             self.jobs.remove(job);
             return;
         }
+        self.queues[queue].processes[place].slots -= 1;
         self.queues[queue].queue.finish();
+        if record.state == JobState::Duplicate {
+            self.count(station, Counter::Wasted);
+            self.jobs.remove(job);
+        } else if self.has_lost_lock(job) {
+            // Its end is refused ("Missing lock for job"): it stays among the active ones.
+            self.count(station, Counter::Wasted);
+            self.jobs[job].state = JobState::Orphan;
+        } else {
+            self.attempt_ends(job);
+        }
+        self.start_jobs(queue);
+    }
+
+    /// An attempt has come to its own end.
+    fn attempt_ends(&mut self, job: u32) {
+        let record = self.jobs[job];
+        let kind = &self.model.jobs[record.kind];
         let errors = self.condition(UnitKind::Process, record.process).errors;
         let fails = self.stumbles(errors)
             || record.stream.draw(0xfa11_0000 + u64::from(record.failed)).chance(kind.fail);
         if fails {
             self.attempt_failed(job);
         } else {
-            self.count(station, Counter::Served);
+            self.count(self.model.queues[kind.queue].station, Counter::Served);
             self.job_over(job, None);
         }
-        self.start_jobs(queue);
     }
 
     /// The promise of a job rejects. Its slot is free for another, but the handler goes on and
     /// keeps its share of the cores (Bull 4 `timeout`).
     pub fn job_timeout(&mut self, job: u32, number: u32) {
         let record = *self.jobs.peek(job);
-        if record.number != number || record.process == NONE || record.runaway {
+        if record.number != number || record.state != JobState::Running {
             return; // over, and perhaps another job is there
         }
         let kind = &self.model.jobs[record.kind];
+        let spec = &self.model.queues[kind.queue];
+        if spec.driver == Driver::Sqs {
+            if record.started + spec.lock == self.now {
+                self.visible_again(job);
+            }
+            return;
+        }
         let length = kind.timeout.unwrap_or(Duration::ZERO);
-        if record.queued + length > self.now {
+        if record.started + length != self.now {
             return; // of an earlier attempt
         }
         let station = self.model.queues[kind.queue].station;
         self.count(station, Counter::TimedOut);
-        let (queue, _) = self.process_place(record.process);
+        let (queue, place) = self.process_place(record.process);
         self.queues[queue].queue.time_out();
+        self.queues[queue].processes[place].slots -= 1;
         // The job goes on as a new record; this one is only the handler that still runs.
         let again = self.jobs.insert(JobRecord { process: NONE, ..record });
-        self.jobs[job].runaway = true;
-        self.jobs[job].waiter = NONE;
+        let handler = &mut self.jobs[job];
+        (handler.state, handler.waiter) = (JobState::Runaway, NONE);
         self.attempt_failed(again);
         self.start_jobs(queue);
     }
 
     /// An attempt has failed: the job is tried again, or has failed for good.
-    fn attempt_failed(&mut self, job: u32) {
+    pub(super) fn attempt_failed(&mut self, job: u32) {
         let record = &mut self.jobs[job];
         record.failed += 1;
-        record.process = NONE;
+        (record.process, record.state) = (NONE, JobState::Delayed);
         let record = *record;
         let kind = &self.model.jobs[record.kind];
-        let station = self.model.queues[kind.queue].station;
-        match kind.retry.next_delay(record.failed) {
+        let spec = &self.model.queues[kind.queue];
+        let delay = match spec.driver {
+            // Nobody tells SQS of a failure: the message shows up again when its time is over.
+            Driver::Sqs => spec.receives_left(record.failed).then(|| {
+                let visible = record.started + spec.lock;
+                visible.since(self.now)
+            }),
+            _ => kind.retry.next_delay(record.failed),
+        };
+        match delay {
             Some(delay) => {
-                self.count(station, Counter::Retried);
+                self.count(spec.station, Counter::Retried);
                 let at = self.now + delay;
                 self.events.push(Event::new(at, Kind::JobRetry as u8, record.number, job));
             }
             None => {
-                self.count(station, Counter::Rejected);
+                self.count(spec.station, Counter::Rejected);
                 self.job_over(job, Some(Failure::JobFailed));
             }
         }
+    }
+
+    /// A message has been worked at for longer than it is invisible: another worker gets it too.
+    fn visible_again(&mut self, job: u32) {
+        let record = self.jobs[job];
+        let kind = &self.model.jobs[record.kind];
+        self.count(self.model.queues[kind.queue].station, Counter::TimedOut);
+        let again = self.jobs.insert(JobRecord { process: NONE, ..record });
+        let handler = &mut self.jobs[job];
+        (handler.state, handler.waiter) = (JobState::Duplicate, NONE);
+        self.attempt_failed(again);
     }
 
     /// A failed job is put on its queue again.
@@ -307,7 +427,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A job has ended, well or badly; whoever waited for it goes on.
-    fn job_over(&mut self, job: u32, failure: Option<Failure>) {
+    pub(super) fn job_over(&mut self, job: u32, failure: Option<Failure>) {
         let record = self.jobs.remove(job);
         let waits = self.awaits(record.waiter, record.waiter_epoch);
         if !waits {

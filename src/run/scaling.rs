@@ -4,11 +4,63 @@ use super::event::Kind;
 use super::meter::{Counter, MILLI};
 use super::service::Phase;
 use super::world::World;
-use crate::component::autoscaler::Decision;
+use crate::component::autoscaler::{Autoscaler, Decision};
+use crate::component::hpa::{Hpa, Pods};
+use crate::component::step_scaling::StepScaler;
 use crate::kernel::PendingEvents;
-use crate::model::Model;
 use crate::model::ids::ServiceId;
-use crate::units::Duration;
+use crate::model::{Metric, Model, Rule, Scaling};
+use crate::units::{Duration, Time};
+
+/// An autoscaler at work, whatever its rule.
+pub enum Scaler {
+    /// Target tracking.
+    Tracking(Autoscaler),
+    /// The Horizontal Pod Autoscaler.
+    Hpa(Hpa),
+    /// Steps.
+    Steps(StepScaler),
+}
+
+impl Scaler {
+    /// Of a service with so many instances.
+    pub fn new(rule: &Rule, instances: u32) -> Scaler {
+        match rule {
+            Rule::Tracking(policy) => Scaler::Tracking(Autoscaler::new(*policy, instances)),
+            Rule::Hpa(policy) => Scaler::Hpa(Hpa::new(*policy, instances)),
+            Rule::Steps(policy) => Scaler::Steps(StepScaler::new(policy.clone(), instances)),
+        }
+    }
+    /// How many instances there should be; [`None`] if it does not say.
+    fn observe(&mut self, now: Time, metric: f64, running: u32, starting: u32) -> Option<u32> {
+        match self {
+            Scaler::Tracking(scaler) => match scaler.observe(now, metric, running) {
+                Decision::To(wanted) => Some(wanted),
+                Decision::None => None,
+            },
+            Scaler::Hpa(hpa) => {
+                Some(hpa.observe(now, Pods { metric, ready: running, unready: starting }))
+            }
+            Scaler::Steps(scaler) => Some(scaler.observe(now, metric)),
+        }
+    }
+    fn settle(&mut self, desired: u32) {
+        match self {
+            Scaler::Tracking(scaler) => scaler.settle(desired),
+            Scaler::Hpa(hpa) => hpa.settle(desired),
+            Scaler::Steps(scaler) => scaler.settle(desired),
+        }
+    }
+}
+
+/// The bounds that a schedule sets by now, within what the model has room for.
+fn bounds_at(scaling: &Scaling, now: Time, most: u32) -> (u32, u32) {
+    let due = scaling.schedule.iter().filter(|it| Time::ZERO + it.at <= now);
+    match due.max_by_key(|it| it.at) {
+        Some(appointment) => (appointment.min.min(most), appointment.max.min(most)),
+        None => (0, most),
+    }
+}
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// The autoscaler of a service looks at its metric.
@@ -17,21 +69,56 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &model.services[service];
         let scaling = spec.autoscale.as_ref().expect("only autoscaled services look");
         self.count_instances(service);
-        let busy = self.meters[spec.station].busy.total(self.now);
-        let state = &mut self.services[service];
-        // CPU time counts against all cores, also those that too few workers cannot use.
-        let capacity = (state.all_ticks - state.ticks_then) as f64 * spec.cores * MILLI as f64;
-        let metric = (busy - state.busy_then) as f64 / capacity;
-        (state.busy_then, state.ticks_then) = (busy, state.all_ticks);
-        let running = state.running;
-        let scaler = state.autoscaler.as_mut().expect("built with the service");
-        let decision = scaler.observe(self.now, metric, running);
+        let metric = self.scaling_metric(service, scaling);
         self.at(self.now + scaling.period, Kind::Autoscale, service.0);
-        if let Decision::To(wanted) = decision {
-            self.scale_to(service, wanted.min(spec.max_instances), scaling.start);
+        let state = &mut self.services[service];
+        let (running, starting) = (state.running, state.wanted.saturating_sub(state.running));
+        let scaler = state.autoscaler.as_mut().expect("built with the service");
+        let asked = scaler.observe(self.now, metric, running, starting);
+        let (min, max) = bounds_at(scaling, self.now, spec.max_instances);
+        let wanted = asked.unwrap_or(state.wanted).clamp(min, max);
+        if asked.is_some() || wanted != state.wanted {
+            self.scale_to(service, wanted, scaling.start);
             let state = &mut self.services[service];
             let reached = state.wanted;
             state.autoscaler.as_mut().expect("it has just decided").settle(reached);
+        }
+    }
+
+    /// A schedule changes the bounds of a service: what is below or above them is set right at once.
+    pub fn keep_appointment(&mut self, service: ServiceId) {
+        let spec = &self.model.services[service];
+        let scaling = spec.autoscale.as_ref().expect("only autoscaled services have a schedule");
+        let (min, max) = bounds_at(scaling, self.now, spec.max_instances);
+        let wanted = self.services[service].wanted.clamp(min, max);
+        self.scale_to(service, wanted, scaling.start);
+        let state = &mut self.services[service];
+        let reached = state.wanted;
+        state.autoscaler.as_mut().expect("built with the service").settle(reached);
+    }
+
+    /// The metric of the period that ends now, in its own unit.
+    fn scaling_metric(&mut self, service: ServiceId, scaling: &Scaling) -> f64 {
+        let spec = &self.model.services[service];
+        let busy = self.meters[spec.station].busy.total(self.now);
+        let arrived = self.meters[spec.station].counters[Counter::Arrivals as usize];
+        let state = &mut self.services[service];
+        let instance_ticks = (state.all_ticks - state.ticks_then) as f64;
+        let worked = (busy - state.busy_then) as f64;
+        // Counters begin anew when measuring does.
+        let came = arrived.checked_sub(state.arrived_then).unwrap_or(arrived) as f64;
+        (state.busy_then, state.ticks_then) = (busy, state.all_ticks);
+        state.arrived_then = arrived;
+        match scaling.metric {
+            // CPU time counts against all cores, also those that too few workers cannot use.
+            Metric::Cpu => worked / (instance_ticks * scaling.requested * MILLI as f64),
+            Metric::Requests(wanted) => {
+                came / (instance_ticks / Duration::secs(1).0 as f64) / wanted
+            }
+            Metric::Backlog(queue, wanted) => {
+                let waiting = f64::from(self.queues[queue].queue.waiting());
+                waiting / f64::from(state.running.max(1)) / wanted
+            }
         }
     }
 
@@ -82,6 +169,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         self.instance_up(index);
+        for worker in self.workers_of(index) {
+            self.start_pools(worker);
+        }
     }
 
     /// An instance takes requests from now on.

@@ -9,9 +9,9 @@
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::meter::{Counter, Part};
+use super::scaling::Scaler;
 use super::task::{NONE, State, flag};
 use super::world::World;
-use crate::component::autoscaler::Autoscaler;
 use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
@@ -42,9 +42,11 @@ pub struct ServiceState {
     /// When these sums were brought up to date.
     pub counted_to: Time,
     /// The autoscaler.
-    pub autoscaler: Option<Autoscaler>,
+    pub autoscaler: Option<Scaler>,
     /// Busy core time at the autoscaler's last look.
     pub busy_then: u128,
+    /// Requests that had come by then.
+    pub arrived_then: u64,
 }
 
 /// Whether an instance takes requests.
@@ -125,6 +127,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             if let Some(scaling) = &service.autoscale {
                 self.at(Time::ZERO + scaling.period, Kind::Autoscale, id.0);
+                for appointment in &scaling.schedule {
+                    self.at(Time::ZERO + appointment.at, Kind::Appointment, id.0);
+                }
             }
             let balancer = match service.sticky {
                 true => Balancer::sticky(service.policy),
@@ -143,8 +148,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 autoscaler: service
                     .autoscale
                     .as_ref()
-                    .map(|scaling| Autoscaler::new(scaling.policy, service.instances)),
+                    .map(|scaling| Scaler::new(&scaling.rule, service.instances)),
                 busy_then: 0,
+                arrived_then: 0,
             });
             self.meters[service.station].held.set(Time::ZERO, u64::from(service.instances));
         }

@@ -5,8 +5,8 @@ use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, LinkId, ServiceId, SessionId};
-use crate::model::tape::Op;
+use crate::model::ids::{CacheId, LinkId, QueueId, ServiceId, SessionId};
+use crate::model::tape::{Op, Statement};
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// What happens at an event.
@@ -21,7 +21,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::ThreadDone => self.thread_done(slot),
             Kind::DatabaseDepart => self.database_depart(slot),
             Kind::ProcessDepart => self.process_depart(slot),
-            Kind::JobDone => self.job_done(slot),
+            Kind::JobDone => self.job_done(slot, event.ordinal()),
             Kind::LinkDepart => self.link_depart(LinkId(slot)),
             Kind::Resume => self.resume(slot),
             // Connections change.
@@ -58,7 +58,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             // The deployment around it.
             Kind::Expire => self.expire_cycle(CacheId(slot)),
             Kind::Prune => self.prune(SessionId(slot)),
+            Kind::Stalled => self.check_stalled(QueueId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
+            Kind::Appointment => self.keep_appointment(ServiceId(slot)),
             Kind::Boot => self.boot(slot),
             Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),
@@ -88,14 +90,23 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
+                Op::Query { kind: Statement::Ping, .. } if self.holds_fresh(task) => {
+                    self.tasks[task].pc.0 += 1;
+                }
                 Op::Query { .. } => {
                     self.send_statement(task);
                     return false;
                 }
                 Op::Release => {
                     let lease = self.tasks[task].pop_lease().expect("a release has a lease");
-                    self.release(lease);
                     self.tasks[task].pc.0 += 1;
+                    if let Some(closing) = self.release(lease) {
+                        self.travel(task, closing);
+                        let record = &mut self.tasks[task];
+                        (record.state, record.since) = (State::Away, self.now);
+                        self.at_task(self.now + closing, Kind::Resume, task);
+                        return false;
+                    }
                 }
                 Op::Jump { to } => self.tasks[task].pc = to,
                 Op::Choose { choice, draw } => {
@@ -150,6 +161,20 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::Threads { .. } => {
                     self.enter_threads(task);
                     return false;
+                }
+                Op::ThreadEnter => {
+                    self.enter_thread(task);
+                    return false;
+                }
+                Op::ThreadLeave => {
+                    self.leave_thread(task);
+                    return false;
+                }
+                Op::ThreadFree => self.free_thread(task),
+                Op::Admit { most } => {
+                    if !self.admit(task, most) {
+                        return false;
+                    }
                 }
                 Op::Wait { length } => {
                     let length = self.draw(length, task);

@@ -134,6 +134,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_caches();
         world.build_cdns();
         world.build_sessions();
+        world.start_checks();
         world.start_users();
         world.start_faults();
         world.start_observing();
@@ -216,6 +217,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         self.abandon_flights(task);
         while let Some(lease) = self.tasks[task].pop_lease() {
             self.give_up_connection(lease, why);
+        }
+        if self.tasks[task].has(flag::THREAD) {
+            self.drop_thread(task);
         }
         let record = &mut self.tasks[task];
         let epilogue = record.epilogue.take().filter(|_| record.has(flag::SEEN));

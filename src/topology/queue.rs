@@ -10,12 +10,26 @@ use crate::units::{Duration, Ratio};
 spec! {
     /// A queue of jobs with the processes that work on them.
     component Queue {
+        /// The product that it is.
+        driver: QueueDriver = "\"bull\"" from "assumed: the queue of most Node applications";
         /// How many processes.
         processes: u32 = "1" from "assumed: one worker process", positive;
         /// Jobs that one process works on at once.
         concurrency: u32 = "1" from "Bull 4.16.5 and BullMQ 6.7.0 (concurrency)", positive;
         /// Cores of one process, shared by its jobs.
         cores: f64 = "1" from "assumed: one core", positive;
+        /// How long a job at work is locked, renewed at half of it; in SQS how long a message that
+        /// was received stays invisible, whatever its worker does.
+        lock: Duration = "\"30s\""
+            from "Bull 4.16.5 and BullMQ 6.7.0 (lockDuration), Amazon SQS (VisibilityTimeout)", positive;
+        /// How often jobs without a lock are looked for; they are run again, before all others.
+        stalled_interval: Duration = "\"30s\""
+            from "Bull 4.16.5 and BullMQ 6.7.0 (stalledInterval)", positive;
+        /// How often a job may be found without its lock before it fails.
+        max_stalled: u32 = "1" from "Bull 4.16.5 and BullMQ 6.7.0 (maxStalledCount)";
+        /// How often a message is received before it goes to the dead-letter queue.
+        max_receives: Option<u32> = "again and again, while it is kept"
+            from "Amazon SQS (no redrive policy)", positive;
         /// Which job is next.
         discipline: Discipline = "\"priority\"" from "Bull 4.16.5";
         /// The cache that holds the queue; adding a job then costs one command and one round trip.
@@ -23,6 +37,20 @@ spec! {
             from "assumed: the document names no store";
         /// Price of one process.
         price: Option<Price>;
+    }
+}
+spec! {
+    /// A queueing product.
+    choice QueueDriver {
+        /// Bull 4: jobs without a priority come last; exponential delays are (2^n - 1) times the
+        /// base.
+        Bull = "bull";
+        /// BullMQ 6: jobs without a priority come first; exponential delays are 2^(n-1) times the
+        /// base; handlers have no timeout.
+        BullMq = "bullmq";
+        /// Amazon SQS, a standard queue: what fails or takes longer than its `lock` is received
+        /// again, up to `max_receives` times; no priorities, no backoff.
+        Sqs = "sqs";
     }
 }
 spec! {
@@ -44,6 +72,9 @@ spec! {
         work: Dist;
         /// Share of that time that is CPU; the rest waits for others.
         cpu_share: Ratio = "\"100%\"" from "assumed: all of it computes";
+        /// Whether it computes in one piece (synchronously): its process does nothing else
+        /// meanwhile, not even renew locks.
+        blocking: bool = "false" from "assumed: handlers await something now and then";
         /// A job that takes longer fails, though its work goes on.
         timeout: Option<Duration> = "none" from "Bull 4.16.5 (timeout)", positive;
         /// Attempts in all, the first included.

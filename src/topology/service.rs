@@ -3,9 +3,10 @@
 use super::dist::Dist;
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
+use super::queue::Queue;
 use super::region::Region;
 use super::spec::spec;
-use crate::units::{Duration, Ratio};
+use crate::units::{Duration, Rate, Ratio};
 
 /// What may stand before a service: limits, session stores, guards.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +32,8 @@ spec! {
         /// Cores of each instance.
         cores: f64 = "1" from "assumed: one core", positive;
         /// Threads of each worker's pool for blocking work.
-        threads: u32 = "4" from "libuv (UV_THREADPOOL_SIZE)", positive;
+        threads: Option<u32> = "4; uvicorn 40"
+            from "libuv (UV_THREADPOOL_SIZE), anyio 4.16.0 (default thread limiter)", positive;
         /// The limits, session stores and guards that every request passes, in order:
         /// `["limit.global", "session.table"]`.
         before: Vec<Address<Middleware>> = "[]" from "assumed: nothing stands before it";
@@ -46,10 +48,17 @@ spec! {
             from "Node.js 20 net (maxConnections undefined)", positive;
         /// Connections of each instance that wait to be accepted once it has `max_connections`;
         /// further ones are refused.
-        backlog: u32 = "511" from "Node.js 20 net (listen backlog)", positive;
+        backlog: Option<u32> = "511; uvicorn 2048"
+            from "Node.js 20 net (listen backlog), uvicorn 0.54.0 Config (backlog)", positive;
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
+        /// How much slower an instance is just after its start.
+        warm_up: Option<WarmUp> = "no slower" from "assumed: instances run for long";
+        /// Time from the death of an instance to the first request of the one that is started in its
+        /// place.
+        replace: Option<Duration> = "nobody starts another"
+            from "assumed: the document names no orchestrator", positive;
         /// How the number of instances follows the load.
         autoscale: Option<Autoscale> = "instances are fixed"
             from "assumed: the document names no autoscaling";
@@ -62,8 +71,42 @@ spec! {
     choice Runtime {
         /// Node.js: each worker is one event loop that runs callbacks to completion.
         Node = "node";
+        /// uvicorn: each worker is one asyncio loop that runs callbacks to completion, for `async def`
+        /// endpoints; `def` endpoints are `blocking` steps on the threads of anyio, under the worker's
+        /// one interpreter lock.
+        Uvicorn(Uvicorn) = "uvicorn";
     }
 }
+spec! {
+    /// What is particular to uvicorn.
+    table Uvicorn {
+        /// A request that finds so many at its worker, itself counted, is answered 503.
+        limit_concurrency: Option<u32> = "no limit"
+            from "uvicorn 0.54.0 Config (limit_concurrency)", positive;
+    }
+}
+
+impl Service {
+    /// Threads of each worker's pool, as said or as the runtime has them.
+    pub fn thread_count(&self) -> u32 {
+        self.threads.unwrap_or(match self.runtime {
+            Runtime::Node => 4,
+            Runtime::Uvicorn(_) => 40,
+        })
+    }
+    /// Places of the accept backlog, as said or as the runtime has them.
+    pub fn backlog_places(&self) -> u32 {
+        self.backlog.unwrap_or(match self.runtime {
+            Runtime::Node => 511,
+            Runtime::Uvicorn(_) => 2048,
+        })
+    }
+    /// Whether only one thread of a worker computes at a time.
+    pub fn has_one_lock(&self) -> bool {
+        matches!(self.runtime, Runtime::Uvicorn(_))
+    }
+}
+
 spec! {
     /// What it costs a loop to wake: a switch of contexts, and caches that have gone cold, the more so
     /// the longer it has polled: `cpu` x (time polled / `idle`) ^ `growth`. A busy loop never wakes,
@@ -90,19 +133,32 @@ spec! {
     }
 }
 spec! {
-    /// Target tracking: keeps a metric near its target by changing the number of instances.
+    /// How much slower an instance is just after its start.
+    table WarmUp {
+        /// How many times as long computing takes at first; it falls evenly to 1.
+        times: f64 = "3.0" from "assumed: compiling just in time, filling caches", positive;
+        /// How long that takes.
+        over: Duration = "\"30s\"" from "assumed: half a minute of requests", positive;
+    }
+}
+spec! {
+    /// How the number of instances follows a metric.
     table Autoscale {
         /// The fewest instances.
         min: u32, positive;
         /// The most instances.
         max: u32, positive;
-        /// The value to keep the metric at.
+        /// How it decides.
+        policy: ScalePolicy = "\"target-tracking\"" from "Amazon ECS service auto scaling";
+        /// The value to keep the metric at, of CPU.
         target: Ratio = "\"70%\"" from "assumed: the value most documents name", positive;
         /// The metric that is kept.
         metric: ScaleMetric = "\"cpu\""
             from "AWS Application Auto Scaling (ECSServiceAverageCPUUtilization)";
         /// How often the metric is looked at.
-        period: Duration = "\"60s\"" from "Amazon ECS (metrics of one minute)", positive;
+        period: Option<Duration> = "60s, or 15s for hpa"
+            from "Amazon ECS (metrics of one minute); kube-controller-manager (sync period 15 s)",
+            positive;
         /// Time after adding instances during which no smaller addition is made.
         cooldown_out: Duration = "\"300s\"" from "AWS Application Auto Scaling";
         /// Time after removing instances during which no more are removed.
@@ -110,6 +166,61 @@ spec! {
         /// Time from the decision to a new instance's first request.
         start: Duration = "\"60s\""
             from "assumed: image pull, start and health check of a Fargate task take 30 to 120 s";
+        /// Cores of an instance that its use of CPU is a share of: in Kubernetes what its pods
+        /// request, however much more they may take.
+        cpu_request: Option<f64> = "as `cores`" from "Amazon ECS (all CPU units of the task)", positive;
+        /// When the bounds change, whatever the metric says.
+        schedule: Vec<ScheduledScaling> = "[]" from "AWS Application Auto Scaling";
+    }
+}
+spec! {
+    /// How an autoscaler decides.
+    choice ScalePolicy {
+        /// Target tracking of Amazon ECS: 3 minutes above the target add, 15 below 90 % of it remove.
+        TargetTracking = "target-tracking";
+        /// The Horizontal Pod Autoscaler of Kubernetes.
+        Hpa(Hpa) = "hpa";
+        /// Steps: beyond a bound for some data points, so many instances more or fewer.
+        Steps(Steps) = "steps";
+    }
+}
+spec! {
+    /// The Horizontal Pod Autoscaler.
+    table Hpa {
+        /// Pods are removed only down to the most that was wanted within this time.
+        stabilisation: Duration = "\"300s\""
+            from "Kubernetes autoscaling/v2 (scaleDown.stabilizationWindowSeconds)";
+    }
+}
+spec! {
+    /// Steps of one's own; their cooldown is `cooldown_out`.
+    table Steps {
+        /// Data points in a row that must lie beyond a bound.
+        points: u32 = "3" from "assumed: three minutes, as target tracking", positive;
+        /// Steps that add, the lowest bound first.
+        out: Vec<ScaleStep>, positive;
+        /// Steps that remove, the highest bound first.
+        back: Vec<ScaleStep> = "[]" from "assumed: nothing is removed";
+    }
+}
+spec! {
+    /// One step.
+    table ScaleStep {
+        /// The bound of the metric.
+        at: Ratio;
+        /// How many instances are added above it, or removed below it.
+        by: u32, positive;
+    }
+}
+spec! {
+    /// A change of an autoscaler's bounds at a time.
+    table ScheduledScaling {
+        /// When, from the start of the measured time.
+        at: Duration;
+        /// The fewest instances from then on.
+        min: u32, positive;
+        /// The most instances from then on.
+        max: Option<u32> = "as before" from "AWS Application Auto Scaling", positive;
     }
 }
 spec! {
@@ -117,5 +228,18 @@ spec! {
     choice ScaleMetric {
         /// CPU time used, as a share of all cores of the running instances.
         Cpu = "cpu";
+        /// Requests of each instance, as `metric.requests = "1_000/min"`.
+        Requests(Rate) = "requests";
+        /// Jobs that wait in a queue for each instance.
+        Backlog(Backlog) = "backlog";
+    }
+}
+spec! {
+    /// Jobs that wait in a queue for each instance.
+    table Backlog {
+        /// The queue.
+        queue: Ref<Queue>;
+        /// How many may wait for each instance.
+        jobs: u32, positive;
     }
 }

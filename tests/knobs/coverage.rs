@@ -122,6 +122,26 @@ const COVERED: &[(&str, &str, &str)] = &[
         "Pool.service Pool.database Query.pool",
     ),
     ("database", "reads_and_writes_are_told_apart", "Step:query Query.read Query.write"),
+    (
+        "pool",
+        "drivers_have_their_own_rules_and_defaults",
+        "Pool.driver PoolDriver:node-postgres PoolDriver:sqlalchemy",
+    ),
+    (
+        "pool",
+        "the_pools_of_python_open_a_floor_and_grow_in_their_own_way",
+        "PoolDriver:neon PoolDriver:asyncpg PoolDriver:psycopg Psycopg.autocommit",
+    ),
+    ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
+    ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),
+    ("pool", "a_used_connection_is_tried_out", "Sqlalchemy.pre_ping Sqlalchemy.autocommit"),
+    ("pool", "idle_connections_are_lent_in_turn_or_the_hot_one_always", "Sqlalchemy.use_lifo"),
+    (
+        "service",
+        "def_endpoints_wait_in_threads_and_compute_under_a_lock",
+        "Service.runtime Runtime:node Runtime:uvicorn Step:blocking",
+    ),
+    ("service", "uvicorn_turns_away_what_is_too_much_at_once", "Uvicorn.limit_concurrency"),
     ("database", "pools_start_empty_or_full", "Start.pools Fill:empty Fill:full"),
     (
         "fault",
@@ -210,6 +230,17 @@ const COVERED: &[(&str, &str, &str)] = &[
         "Job.backoff Backoff:none Backoff:fixed Backoff:exponential",
     ),
     ("job", "a_job_that_times_out_goes_on_working", "Job.timeout"),
+    (
+        "job",
+        "drivers_differ_in_priorities_and_delays",
+        "Queue.driver QueueDriver:bull QueueDriver:bullmq QueueDriver:sqs",
+    ),
+    (
+        "job",
+        "a_job_that_keeps_its_loop_loses_its_lock",
+        "Job.blocking Queue.lock Queue.stalled_interval Queue.max_stalled",
+    ),
+    ("job", "a_message_that_is_not_deleted_shows_up_again", "Queue.max_receives"),
     (
         "law",
         "durations_follow_their_laws",
@@ -324,6 +355,34 @@ const COVERED: &[(&str, &str, &str)] = &[
         "an_autoscaler_adds_an_instance_after_three_periods_and_a_start",
         "Service.autoscale Autoscale.max Autoscale.target Autoscale.period Autoscale.start",
     ),
+    (
+        "service",
+        "an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation",
+        "Autoscale.policy ScalePolicy:target-tracking ScalePolicy:hpa Hpa.stabilisation \
+         Autoscale.cpu_request",
+    ),
+    (
+        "service",
+        "steps_add_and_remove_what_they_say",
+        "ScalePolicy:steps Steps.points Steps.out Steps.back ScaleStep.at ScaleStep.by",
+    ),
+    (
+        "service",
+        "an_autoscaler_may_follow_requests_or_a_backlog",
+        "Autoscale.metric ScaleMetric:cpu ScaleMetric:requests ScaleMetric:backlog Backlog.queue \
+         Backlog.jobs",
+    ),
+    (
+        "service",
+        "a_schedule_moves_the_bounds",
+        "Autoscale.schedule ScheduledScaling.at ScheduledScaling.min ScheduledScaling.max",
+    ),
+    (
+        "service",
+        "an_instance_is_slower_when_it_is_cold",
+        "Service.warm_up WarmUp.times WarmUp.over",
+    ),
+    ("service", "a_dead_instance_is_replaced_where_somebody_does", "Service.replace"),
     ("service", "additions_wait_for_their_cooldown", "Autoscale.cooldown_out"),
     (
         "service",
@@ -406,14 +465,8 @@ const EXEMPT: &[(&str, &str)] = &[
     ("Assumption.knob", "checked by `tests/diagnostics/unknown-path.toml`"),
     ("Topology.extends", "how files are merged is tested where they are read"),
     ("Topology.remove", "how files are merged is tested where they are read"),
-    ("Service.runtime", "there is one"),
-    ("Runtime:node", "there is one"),
-    ("Pool.driver", "there is one"),
-    ("PoolDriver:node-postgres", "there is one"),
     ("Database.driver", "there is one"),
     ("DatabaseDriver:postgres", "there is one"),
-    ("Autoscale.metric", "there is one"),
-    ("ScaleMetric:cpu", "there is one"),
 ];
 
 /// The sources of the tests.
@@ -428,6 +481,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("law", include_str!("law.rs")),
     ("network", include_str!("network.rs")),
     ("plan", include_str!("plan.rs")),
+    ("pool", include_str!("pool.rs")),
     ("service", include_str!("service.rs")),
     ("session", include_str!("session.rs")),
     ("workload", include_str!("workload.rs")),

@@ -117,3 +117,64 @@ fn a_job_that_times_out_goes_on_working() {
     assert_eq!((ran.each_failed(), ran.count("queue.q", Counter::Wasted)), (ms(60), 20));
     assert_eq!(queued(&["job.j.timeout=101ms"]).each(), ms(100));
 }
+
+#[test]
+fn drivers_differ_in_priorities_and_delays() {
+    let flow = "operation.work.flow=[{enqueue='j'}, {enqueue='j'}, {enqueue={job='k', wait=true}}]";
+    let each = |driver: &str| {
+        queued(&[flow, "job.k.priority=2", &format!("queue.q.driver={driver}")]).each()
+    };
+    assert_eq!((each("bull"), each("bullmq"), each("sqs")), (ms(200), ms(300), ms(300)));
+    let failed = queued(&[
+        "queue.q.driver=bullmq",
+        "job.j.fail=100%",
+        "job.j.attempts=3",
+        "run.duration=12s",
+        "arrivals.rate='0.4/s'",
+        "job.j.backoff={exponential='200ms'}",
+    ]);
+    // 1 and 2 times the delay.
+    assert_eq!(failed.each_failed(), ms(300 + 200 + 400));
+}
+
+/// One job at 200 s that takes 40 s; two processes.
+fn long_job(sets: &[&str]) -> Ran {
+    let basic = [
+        "run.duration=390s",
+        "arrivals.rate='0.005/s'",
+        "queue.q.processes=2",
+        "job.j.work=40s",
+        "job.j.blocking=true",
+    ];
+    queued(&[&basic, sets].concat())
+}
+
+#[test]
+fn a_job_that_keeps_its_loop_loses_its_lock() {
+    // Checks every 30 s: seen at 210 s, stalled at 240 s; seen again at 270 s, failed at 300 s.
+    assert_eq!(long_job(&[]).each_failed(), ms(100_000));
+    assert_eq!(long_job(&["job.j.blocking=false"]).each(), ms(40_000));
+    assert_eq!(long_job(&["queue.q.lock=50s"]).each(), ms(40_000));
+    assert_eq!(long_job(&["queue.q.stalled_interval=20s"]).each_failed(), ms(80_000));
+    assert_eq!(long_job(&["queue.q.max_stalled=2"]).each_failed(), ms(160_000));
+    assert_eq!(long_job(&["queue.q.max_stalled=0"]).each_failed(), ms(40_000));
+    // Its process does nothing else meanwhile: the second job waits for the loop.
+    let two = "operation.work.flow=[{parallel=[[{enqueue={job='j', wait=true}}], [{enqueue={job='j', wait=true}}]]}]";
+    let side = ["queue.q.processes=1", "queue.q.concurrency=2", "queue.q.lock=200s", two];
+    assert_eq!(long_job(&side).each(), ms(80_000));
+}
+
+#[test]
+fn a_message_that_is_not_deleted_shows_up_again() {
+    let sqs =
+        |sets: &[&str]| long_job(&[&["queue.q.driver=sqs", "queue.q.processes=4"], sets].concat());
+    // Received at 200, 230 and 260 s; at 290 s it goes to the dead letters.
+    let ran = sqs(&["queue.q.max_receives=3"]);
+    assert_eq!((ran.each_failed(), ran.count("queue.q", Counter::TimedOut)), (ms(90_000), 3));
+    assert_eq!(ran.count("queue.q", Counter::Wasted), 3, "each was worked at to its end");
+    assert_eq!(sqs(&[]).count("queue.q", Counter::Rejected), 0, "without a limit, for ever");
+    assert_eq!(sqs(&["queue.q.lock=60s"]).each(), ms(40_000));
+    // One that fails is not seen before its time is over.
+    let fails = ["job.j.work=1s", "job.j.fail=100%", "queue.q.max_receives=2"];
+    assert_eq!(sqs(&fails).each_failed(), ms(31_000));
+}

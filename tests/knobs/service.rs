@@ -292,3 +292,144 @@ flow = [{ query = { pool = "pg", read = "1s" } }]
     assert_eq!(reads(&[]), 3, "what waits is served for nobody");
     assert_eq!(reads(&["service.web.cancel_waiting=true"]), 1);
 }
+
+#[test]
+fn an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation() {
+    let hpa = "service.web.autoscale={min=1, max=4, start='10s', policy='hpa'}";
+    let at = |sets: &[&str]| first(&scaled(&[&[hpa], sets].concat()), 2.0);
+    // 0.9 / 0.7 of one pod is two, at the first look.
+    assert_eq!(at(&[]), Some(30));
+    assert_eq!(at(&["service.web.autoscale.period=60s"]), Some(70));
+    assert_eq!(at(&["service.web.autoscale.policy=target-tracking"]), Some(190));
+    assert_eq!(at(&["service.web.autoscale.target=85%"]), None, "within a tenth of the target");
+    // Two cores of which one loop uses one; pods request a quarter.
+    assert_eq!(at(&["service.web.cores=2"]), None);
+    assert_eq!(at(&["service.web.cores=2", "service.web.autoscale.cpu_request=1"]), Some(30));
+    let falls = [
+        "arrivals.stages=[{for='100s', to='1/s'}, {for='0s', to='0.1/s'}]",
+        "service.web.autoscale.policy={hpa={stabilisation='60s'}}",
+    ];
+    let held = scaled(&[&[hpa][..], &falls].concat());
+    let back = |held: &[f64]| held.iter().rposition(|held| *held > 1.0).map(|window| window * 10);
+    let quick = back(&held).expect("two for a while");
+    let held = scaled(&[hpa, falls[0]]);
+    let slow = back(&held).expect("two for a while");
+    assert!((220..=260).contains(&(slow - quick)), "{quick} and {slow}");
+}
+
+#[test]
+fn steps_add_and_remove_what_they_say() {
+    let steps = "service.web.autoscale={min=1, max=4, start='10s', policy={steps={points=2, out=[{at='80%', by=3}], back=[{at='30%', by=1}]}}}";
+    let at = |many: f64, sets: &[&str]| first(&scaled(&[&[steps], sets].concat()), many);
+    assert_eq!(at(4.0, &[]), Some(130), "two minutes, and a start");
+    assert_eq!(at(4.0, &["service.web.autoscale.policy.steps.points=1"]), Some(70));
+    assert_eq!(at(4.0, &["service.web.autoscale.policy.steps.out=[{at='95%', by=3}]"]), None);
+    assert_eq!(at(3.0, &["service.web.autoscale.policy.steps.out=[{at='80%', by=2}]"]), Some(130));
+    // Four at 22 %: one less after the cooldown of the addition.
+    let back = scaled(&[steps]);
+    assert!(back.contains(&3.0));
+    let stays = scaled(&[steps, "service.web.autoscale.policy.steps.back=[]"]);
+    assert!(!stays.contains(&3.0));
+}
+
+#[test]
+fn an_autoscaler_may_follow_requests_or_a_backlog() {
+    let quiet = ["operation.work.flow=[{cpu='1ms'}]"];
+    let at = |sets: &[&str]| first(&scaled(&[&quiet[..], sets].concat()), 2.0);
+    assert_eq!(at(&[]), None);
+    // 1/s is twice 30/min.
+    assert_eq!(at(&["service.web.autoscale.metric={requests='30/min'}"]), Some(240));
+    assert_eq!(at(&["service.web.autoscale.metric={requests='90/min'}"]), None);
+    let queued = format!(
+        "{WEB}[queue.q]\n[queue.r]\n[job.j]\nqueue='q'\nwork='2s'\n[job.k]\nqueue='r'\nwork='1ms'\n"
+    );
+    let held = |queue: &str, jobs: u32| {
+        let metric =
+            format!("service.web.autoscale.metric={{backlog={{queue='{queue}', jobs={jobs}}}}}");
+        let ran = run(
+            &queued,
+            &[
+                "operation.work.flow=[{enqueue='j'}, {enqueue='k'}]",
+                "service.web.autoscale={min=1, max=4}",
+                "run.duration=600s",
+                "run.window=10s",
+                &metric,
+            ],
+        );
+        first(&ran.held("service.web"), 4.0)
+    };
+    // After three minutes some 90 jobs wait.
+    assert_eq!((held("q", 10), held("q", 1000), held("r", 10)), (Some(240), None, None));
+}
+
+#[test]
+fn a_schedule_moves_the_bounds() {
+    let quiet = "operation.work.flow=[{cpu='1ms'}]";
+    let at = |schedule: &str| {
+        let schedule = format!("service.web.autoscale.schedule=[{schedule}]");
+        scaled(&[quiet, &schedule])
+    };
+    assert_eq!(first(&at("{at='100s', min=3}"), 3.0), Some(160), "a start later");
+    assert_eq!(first(&at("{at='200s', min=3}"), 3.0), Some(260));
+    let both = at("{at='100s', min=3}, {at='300s', min=1, max=2}");
+    // The third finishes the request that comes at 300 s.
+    assert_eq!(first(&both, 2.0), Some(310));
+}
+
+#[test]
+fn an_instance_is_slower_when_it_is_cold() {
+    let fault = "fault.f={target='service.web', what='stop', at='500ms', for='100ms'}";
+    let slowest = |sets: &[&str]| web(&[&[fault], sets].concat()).longest();
+    assert_eq!(slowest(&[]), ms(10));
+    // Who comes at 1 s meets one that is 0.4 s old: 3 - 2 x 0.4 / 4 times as long.
+    assert_eq!(slowest(&["service.web.warm_up={times=3, over='4s'}"]), ms(28));
+    assert_eq!(slowest(&["service.web.warm_up={times=2, over='800ms'}"]), ms(15));
+}
+
+#[test]
+fn a_dead_instance_is_replaced_where_somebody_does() {
+    let lost = |sets: &[&str]| {
+        let fault = "fault.f={target='service.web', what='stop', at='500ms', count=1}";
+        web(&[&[fault], sets].concat()).failed(Failure::InstanceLost)
+    };
+    assert_eq!(lost(&[]), 10);
+    assert_eq!(lost(&["service.web.replace=3s"]), 3);
+}
+
+/// Two flows side by side, each in a thread of its own.
+fn two_threads(runtime: &str, inner: &str, sets: &[&str]) -> loadbearing::units::Duration {
+    let text = format!(
+        "[service.web]\nruntime = '{runtime}'\ncores = 4\n[operation.page]\nshare = 1\n\
+         flow = [{{ parallel = [[{{ blocking = [{inner}] }}], [{{ blocking = [{inner}] }}]] }}]\n"
+    );
+    run(&text, sets).each()
+}
+
+#[test]
+fn def_endpoints_wait_in_threads_and_compute_under_a_lock() {
+    let one = &["service.web.threads=1"];
+    for runtime in ["uvicorn", "node"] {
+        assert_eq!(two_threads(runtime, "{ wait = '10ms' }", &[]), ms(10));
+        assert_eq!(two_threads(runtime, "{ wait = '10ms' }", one), ms(20));
+    }
+    // Four cores, one lock.
+    assert_eq!(two_threads("uvicorn", "{ cpu = '12ms' }", &[]), ms(24));
+    // Each waits 10 ms and computes 12 ms, in turns of 5 ms: the second to begin ends at 34 ms.
+    let mixed = "{ wait = '10ms' }, { cpu = '12ms' }";
+    assert_eq!(two_threads("uvicorn", mixed, &[]), ms(34));
+}
+
+#[test]
+fn uvicorn_turns_away_what_is_too_much_at_once() {
+    let text = "[service.web]\nruntime = 'uvicorn'\n[operation.page]\nshare = 1\n\
+                flow = [{ wait = '3500ms' }]\n";
+    let refused = |limit: &str| {
+        let ran = run(text, &[&format!("service.web.runtime={{uvicorn={{{limit}}}}}")]);
+        ran.failed(loadbearing::failure::Failure::Guarded)
+    };
+    assert_eq!(refused(""), 0);
+    // Each of four overlaps with the three before it. A request counts itself: with 2, one is served.
+    assert_eq!(refused("limit_concurrency=2"), 7);
+    assert_eq!(refused("limit_concurrency=3"), 4);
+    assert_eq!(refused("limit_concurrency=5"), 0);
+}

@@ -1,1 +1,45 @@
 //! Event loops, thread pools, processes.
+
+use crate::support::{Ran, ms, run};
+
+/// Requests that compute for 10 ms.
+const WEB: &str = "[service.web]\n[operation.page]\nshare = 1\nflow = [{ cpu = '10ms' }]\n";
+
+fn web(sets: &[&str]) -> Ran {
+    let busy = ["arrivals.rate=80/s", "arrivals.process=poisson", "run.duration=100s"];
+    run(WEB, &[&busy[..], sets].concat())
+}
+
+#[test]
+fn t_07_a_blocked_worker_keeps_what_it_has_but_gets_no_new_connection() {
+    // One request in a hundred blocks its worker for half a second.
+    let mean = |hand_out: &str| {
+        let flow = "operation.page.flow=[{ choose = [{ share = '99%', flow = [{ cpu = '1ms' }] }, \
+                    { share = '1%', flow = [{ cpu = '500ms' }] }] }]";
+        let workers = ["service.web.workers=2", "service.web.cores=2", flow];
+        let hand_out = format!("service.web.hand_out={hand_out}");
+        web(&[&workers[..], &[&hand_out]].concat()).mean_s()
+    };
+    // Connections that stay open belong to a worker, blocked or not.
+    let (kept, fresh) = (mean("each-in-turn"), mean("free-worker"));
+    assert!(kept > 1.5 * fresh, "{kept} s over kept connections, {fresh} s over new ones");
+}
+
+#[test]
+fn t_10_four_slow_lookups_stall_every_file_read() {
+    let flow = "operation.page.flow=[{ parallel = [[{ threads = '1s' }], [{ threads = '1s' }], \
+                [{ threads = '1s' }], [{ threads = '1s' }], [{ wait = '1ms' }, { threads = '500ms' }]] }]";
+    let sets = ["service.web.cores=8", "arrivals.rate=0.2/s", "arrivals.process=even", flow];
+    let ran = run(WEB, &sets);
+    assert_eq!(ran.each(), ms(1_500), "the read begins when a lookup has ended");
+    let ran = run(WEB, &[&sets[..], &["service.web.threads=5"]].concat());
+    assert_eq!(ran.each(), ms(1_000));
+}
+
+#[test]
+fn t_48_a_second_core_gives_nothing_to_one_process() {
+    let (one, two) = (web(&["service.web.cores=1"]), web(&["service.web.cores=2"]));
+    assert_eq!(one.outcome.latency, two.outcome.latency, "the same requests take the same time");
+    let cluster = web(&["service.web.cores=2", "service.web.workers=2"]);
+    assert!(cluster.mean_s() < 0.5 * one.mean_s());
+}

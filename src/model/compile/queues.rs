@@ -6,6 +6,7 @@ use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Job, Queue};
 use crate::topology;
+use crate::topology::Named;
 
 impl Compiler<'_> {
     pub(super) fn queues(&self) -> Dense<QueueId, Queue> {
@@ -18,6 +19,12 @@ impl Compiler<'_> {
                 processes: queue.spec.processes,
                 concurrency: queue.spec.concurrency,
                 cores: queue.spec.cores,
+                driver: driver_of(&queue.spec.driver),
+                lock: queue.spec.lock,
+                stalled_interval: queue.spec.stalled_interval,
+                max_stalled: queue.spec.max_stalled,
+                max_receives: queue.spec.max_receives,
+                can_stall: self.can_stall(queue),
                 first_process,
             });
             first_process += queue.spec.processes;
@@ -32,11 +39,14 @@ impl Compiler<'_> {
             let spec = &job.spec;
             let queue = &named(&topology.queues, &spec.queue.name).spec;
             let fifo = queue.discipline == topology::Discipline::Fifo;
+            let driver = driver_of(&queue.driver);
+            let fifo = fifo || driver == Driver::Sqs;
             all.push(Job {
                 name: job.name.clone(),
                 queue: find(&topology.queues, &spec.queue.name),
                 work: self.law(&spec.work),
                 cpu_share: spec.cpu_share.0,
+                blocking: spec.blocking,
                 timeout: optional(spec.timeout),
                 retry: RetryRule {
                     attempts: spec.attempts,
@@ -45,12 +55,34 @@ impl Compiler<'_> {
                         topology::Backoff::Fixed(delay) => JobBackoff::Fixed(delay),
                         topology::Backoff::Exponential(delay) => JobBackoff::Exponential(delay),
                     },
-                    ..RetryRule::once(Driver::Bull)
+                    ..RetryRule::once(driver)
                 },
                 priority: if fifo { 0 } else { spec.priority },
                 fail: spec.fail.0,
             });
         }
         all
+    }
+    /// Whether jobs of a queue can lose their locks: their loops are kept, or their processes die.
+    fn can_stall(&self, queue: &Named<topology::Queue>) -> bool {
+        let topology = self.topology;
+        let blocks =
+            topology.jobs.iter().any(|job| job.spec.queue.name == queue.name && job.spec.blocking);
+        let dies = topology.faults.iter().any(|fault| {
+            let here = |target: &topology::Target| {
+                target.section == topology::Section::Queue && target.name == queue.name
+            };
+            let stops = matches!(fault.spec.what, topology::Harm::Stop | topology::Harm::Restart);
+            stops && fault.spec.target.0.iter().any(here)
+        });
+        (blocks || dies) && driver_of(&queue.spec.driver) != Driver::Sqs
+    }
+}
+
+fn driver_of(driver: &topology::QueueDriver) -> Driver {
+    match driver {
+        topology::QueueDriver::Bull => Driver::Bull,
+        topology::QueueDriver::BullMq => Driver::BullMq,
+        topology::QueueDriver::Sqs => Driver::Sqs,
     }
 }

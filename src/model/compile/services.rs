@@ -1,13 +1,16 @@
 //! Services with their balancers and scaling.
 
-use super::{Compiler, draw_id, most_instances};
+use super::{Compiler, computes_in_threads, draw_id, find, most_instances};
 use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::Policy;
+use crate::component::hpa::HpaPolicy;
+use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Affinity, Scaling, Service, Wake};
+use crate::model::{Affinity, Appointment, Metric, Rule, Scaling, Service, Wake};
 use crate::topology;
 use crate::topology::Named;
+use crate::units::Duration;
 
 impl Compiler<'_> {
     pub(super) fn services(&mut self) -> Dense<ServiceId, Service> {
@@ -48,10 +51,12 @@ impl Compiler<'_> {
                 growth: wake.growth,
             }),
             cores: spec.cores,
-            contended: uses_threads || f64::from(spec.workers) > spec.cores,
-            threads: spec.threads,
+            contended: computes_in_threads(self.topology, service)
+                || f64::from(spec.workers) > spec.cores,
+            one_lock: spec.has_one_lock() && uses_threads,
+            threads: spec.thread_count(),
             max_connections: spec.max_connections,
-            backlog: spec.backlog,
+            backlog: spec.backlog_places(),
             cancel_waiting: spec.cancel_waiting,
             policy,
             sticky,
@@ -61,16 +66,63 @@ impl Compiler<'_> {
             },
             hop: self.law(hop),
             link: self.link_of(service),
-            autoscale: spec.autoscale.as_ref().map(|scaling| Scaling {
-                policy: TargetTracking {
-                    scale_out_cooldown: scaling.cooldown_out,
-                    scale_in_cooldown: scaling.cooldown_in,
-                    ..TargetTracking::new(scaling.target.0, scaling.min, scaling.max)
-                },
-                period: scaling.period,
-                start: scaling.start,
-            }),
+            warm_up: spec.warm_up.as_ref().map(|warm_up| (warm_up.times, warm_up.over)),
+            replace: spec.replace,
+            autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec, scaling)),
             pools: self.pools_of(index),
+        }
+    }
+}
+
+impl Compiler<'_> {
+    fn scaling(&self, service: &topology::Service, scaling: &topology::Autoscale) -> Scaling {
+        let (metric, target) = match &scaling.metric {
+            topology::ScaleMetric::Cpu => (Metric::Cpu, scaling.target.0),
+            topology::ScaleMetric::Requests(rate) => (Metric::Requests(rate.0), 1.0),
+            topology::ScaleMetric::Backlog(backlog) => {
+                let queue = find(&self.topology.queues, &backlog.queue.name);
+                (Metric::Backlog(queue, f64::from(backlog.jobs)), 1.0)
+            }
+        };
+        let (min, max) = (scaling.min, scaling.max);
+        let rule = match &scaling.policy {
+            topology::ScalePolicy::TargetTracking => Rule::Tracking(TargetTracking {
+                scale_out_cooldown: scaling.cooldown_out,
+                scale_in_cooldown: scaling.cooldown_in,
+                ..TargetTracking::new(target, min, max)
+            }),
+            topology::ScalePolicy::Hpa(hpa) => {
+                Rule::Hpa(HpaPolicy { target, min, max, stabilisation: hpa.stabilisation })
+            }
+            topology::ScalePolicy::Steps(steps) => {
+                let one = |step: &topology::ScaleStep| Step { beyond: step.at.0, change: step.by };
+                Rule::Steps(StepPolicy {
+                    points: steps.points,
+                    out: steps.out.iter().map(one).collect(),
+                    back: steps.back.iter().map(one).collect(),
+                    cooldown: scaling.cooldown_out,
+                    min,
+                    max,
+                })
+            }
+        };
+        let warmup = self.topology.run.warmup;
+        let one = |it: &topology::ScheduledScaling| Appointment {
+            at: warmup + it.at,
+            min: it.min,
+            max: it.max.unwrap_or(max),
+        };
+        let usual = match scaling.policy {
+            topology::ScalePolicy::Hpa(_) => Duration::secs(15),
+            _ => Duration::secs(60),
+        };
+        Scaling {
+            rule,
+            metric,
+            period: scaling.period.unwrap_or(usual),
+            start: scaling.start,
+            requested: scaling.cpu_request.unwrap_or(service.cores),
+            schedule: scaling.schedule.iter().map(one).collect(),
         }
     }
 }

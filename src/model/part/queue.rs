@@ -17,8 +17,27 @@ pub struct Queue {
     pub concurrency: u32,
     /// Cores per process.
     pub cores: f64,
+    /// Whose rules it follows.
+    pub driver: job_queue::Driver,
+    /// How long a job at work is locked, or a message invisible.
+    pub lock: Duration,
+    /// How often stalled jobs are looked for.
+    pub stalled_interval: Duration,
+    /// How often a job may stall.
+    pub max_stalled: u32,
+    /// How often a message is received at most; [`None`]: again and again.
+    pub max_receives: Option<u32>,
+    /// Whether anything in the model can make its jobs lose their locks.
+    pub can_stall: bool,
     /// Number of its first process among all processes of all queues.
     pub first_process: u32,
+}
+
+impl Queue {
+    /// Whether a message that has failed so often is received once more.
+    pub fn receives_left(&self, failed: u32) -> bool {
+        self.max_receives.is_none_or(|most| failed < most)
+    }
 }
 
 /// A kind of job.
@@ -32,6 +51,8 @@ pub struct Job {
     pub work: LawId,
     /// Share of that which is CPU in its process.
     pub cpu_share: f64,
+    /// It computes in one piece and keeps its process's loop meanwhile.
+    pub blocking: bool,
     /// The promise rejects after this; the handler goes on.
     pub timeout: Option<Duration>,
     /// Attempts in all, and the delays between them.

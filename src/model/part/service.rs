@@ -1,6 +1,6 @@
 //! Services and their scaling.
 
-use crate::component::{autoscaler, balancer};
+use crate::component::{autoscaler, balancer, hpa, step_scaling};
 use crate::model::ids::*;
 use crate::units::Duration;
 
@@ -31,6 +31,8 @@ pub struct Service {
     pub cores: f64,
     /// True when the loops of an instance can want more than its cores, or threads share them.
     pub contended: bool,
+    /// Threads of a worker compute under one lock with its loop.
+    pub one_lock: bool,
     /// Threads in each worker's pool.
     pub threads: u32,
     /// Open requests per instance at most; more wait in the backlog.
@@ -49,6 +51,10 @@ pub struct Service {
     pub hop: LawId,
     /// The link that its answers go out through.
     pub link: Option<LinkId>,
+    /// How many times as long computing takes just after a start, and for how long it wears off.
+    pub warm_up: Option<(f64, Duration)>,
+    /// From the death of an instance to the first request of the one in its place.
+    pub replace: Option<Duration>,
     /// The autoscaler.
     pub autoscale: Option<Scaling>,
     /// Pools that each worker has.
@@ -78,11 +84,50 @@ impl Wake {
 #[derive(Clone, Debug)]
 pub struct Scaling {
     /// The rule.
-    pub policy: autoscaler::TargetTracking,
+    pub rule: Rule,
+    /// What it looks at.
+    pub metric: Metric,
     /// How often it looks.
     pub period: Duration,
     /// From the decision to a new instance's first request.
     pub start: Duration,
+    /// Cores of an instance that its use is a share of.
+    pub requested: f64,
+    /// When the fewest and the most instances change, from the start of the run.
+    pub schedule: Vec<Appointment>,
+}
+
+/// How an autoscaler decides.
+#[derive(Clone, Debug)]
+pub enum Rule {
+    /// Target tracking of ECS.
+    Tracking(autoscaler::TargetTracking),
+    /// The Horizontal Pod Autoscaler.
+    Hpa(hpa::HpaPolicy),
+    /// Steps.
+    Steps(step_scaling::StepPolicy),
+}
+
+/// What an autoscaler looks at.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Metric {
+    /// CPU time as a share of what instances request.
+    Cpu,
+    /// Requests per second and instance, as a share of so many (1/s).
+    Requests(f64),
+    /// Jobs that wait in a queue per instance, as a share of so many.
+    Backlog(QueueId, f64),
+}
+
+/// A scheduled action.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Appointment {
+    /// When, from the start of the run.
+    pub at: Duration,
+    /// The fewest instances from then on.
+    pub min: u32,
+    /// The most instances from then on.
+    pub max: u32,
 }
 
 /// What consistent hashing and sticky balancing go by.

@@ -164,5 +164,6 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Retried => "Jobs tried again",
         Counter::Wasted => "Work done for nobody",
         Counter::Lost => "Transfers hit by loss",
+        Counter::Stalled => "Jobs run again because their lock was lost",
     }
 }

@@ -1,0 +1,237 @@
+//! Locks of jobs: how they are kept, lost, and what becomes of jobs without one.
+//!
+//! A Bull or BullMQ worker locks the job that it works on for `lockDuration` (30 s) and renews the
+//! lock at half of that, by a timer on its event loop. A handler that computes in one piece keeps
+//! the loop: no timer fires meanwhile, neither for its own lock nor for those of its process's other
+//! jobs, and a renewal that comes after the lock has expired is refused. A job that ends without its
+//! lock cannot be moved to the completed ones: it stays active (Bull 4.16.5 `processJob`,
+//! `moveToFinished`: "Missing lock").
+//!
+//! Every `stalledInterval` (30 s) one worker looks at the active jobs: one that it found there at the
+//! last check too, that has not renewed its lock since and has none any more, has stalled. It goes to
+//! the head of the queue, and fails when that has happened more than `maxStalledCount` (1) times
+//! (`moveStalledJobsToWait`). So a job whose process dies is run again 15 to 60 s later.
+
+use crate::component::job_queue::Driver;
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::ids::QueueId;
+use crate::units::{Duration, Time};
+
+use super::event::Kind;
+use super::meter::{Counter, MILLI};
+use super::queue::{JobState, Process};
+use super::task::NONE;
+use super::world::World;
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// The first checks for stalled jobs, where any can stall.
+    pub fn start_checks(&mut self) {
+        for (queue, spec) in self.model.queues.enumerate() {
+            if spec.can_stall {
+                self.at(Time::ZERO + spec.stalled_interval, Kind::Stalled, queue.0);
+            }
+        }
+    }
+
+    /// A job wants the loop of its process for all of its computing.
+    pub(super) fn want_loop(&mut self, job: u32, queue: QueueId, place: usize) {
+        let process = &mut self.queues[queue].processes[place];
+        if process.blocker != NONE {
+            return process.line.push_back(job);
+        }
+        self.keep_loop(job, queue, place);
+    }
+
+    /// A job has the loop: all others of its process stand still.
+    fn keep_loop(&mut self, job: u32, queue: QueueId, place: usize) {
+        let share = self.model.jobs[self.jobs[job].kind].cpu_share;
+        let cpu = self.job_work(job).scale(share);
+        let (now, number) = (self.now, self.queues[queue].first + place as u32);
+        let process = &mut self.queues[queue].processes[place];
+        process.cores.set_cores(now, 0.0);
+        (process.blocker, process.blocked_since, process.armed) = (job, now, now + cpu);
+        self.at(now + cpu, Kind::ProcessDepart, number);
+    }
+
+    /// The loop of a process is free: timers fire that should have fired before.
+    pub(super) fn leave_loop(&mut self, queue: QueueId, place: usize) {
+        let number = self.queues[queue].first + place as u32;
+        for job in self.jobs_of(number) {
+            self.renew_late(job, queue, place);
+        }
+        let now = self.now;
+        let cores = self.model.queues[queue].cores;
+        let process = &mut self.queues[queue].processes[place];
+        let job = std::mem::replace(&mut process.blocker, NONE);
+        process.blocked_since = Time::NEVER;
+        process.cores.set_cores(now, cores);
+        let next = process.line.pop_front();
+        self.job_computed(job);
+        if let Some(next) = next {
+            self.keep_loop(next, queue, place);
+        } else {
+            self.arm_process(queue, place);
+            if self.queues[queue].check_is_due {
+                self.check_stalled(queue);
+            }
+        }
+    }
+
+    /// Jobs that a process has at work.
+    fn jobs_of(&self, process: u32) -> Vec<u32> {
+        let slots = 0..self.jobs.capacity() as u32;
+        let at_work = |job: &u32| {
+            let record = self.jobs.peek(*job);
+            record.process == process && record.state == JobState::Running
+        };
+        slots.filter(at_work).collect()
+    }
+
+    /// A renewal that was due while the loop was kept comes now; too late, it is refused for good.
+    fn renew_late(&mut self, job: u32, queue: QueueId, place: usize) {
+        let lock = self.model.queues[queue].lock;
+        let since = self.queues[queue].processes[place].blocked_since;
+        let now = self.now;
+        let record = &mut self.jobs[job];
+        if record.lost {
+            return;
+        }
+        record.renewed = renewed_by(record.renewed, lock.half(), since);
+        if record.renewed + lock.half() <= now {
+            record.lost = now >= record.renewed + lock;
+            record.renewed = if record.lost { record.renewed } else { now };
+        }
+    }
+
+    /// When the lock of a job at work was renewed last.
+    fn last_renewal(&self, job: u32) -> Time {
+        let record = &self.jobs[job];
+        if record.state != JobState::Running || record.lost {
+            return record.renewed;
+        }
+        let (queue, place) = self.process_place(record.process);
+        let until = self.now.min(self.queues[queue].processes[place].blocked_since);
+        renewed_by(record.renewed, self.model.queues[queue].lock.half(), until)
+    }
+
+    /// Whether a job at work has no lock any more.
+    pub(super) fn has_lost_lock(&self, job: u32) -> bool {
+        let kind = &self.model.jobs[self.jobs[job].kind];
+        self.jobs[job].lost && self.model.queues[kind.queue].can_stall
+    }
+
+    /// A worker looks for stalled jobs.
+    pub fn check_stalled(&mut self, queue: QueueId) {
+        let processes = &self.queues[queue].processes;
+        let can_look = processes.iter().any(|it| !it.down && it.blocker == NONE);
+        self.queues[queue].check_is_due = !can_look;
+        if !can_look {
+            return; // the timer fires when a loop is free
+        }
+        let spec = &self.model.queues[queue];
+        self.at(self.now + spec.stalled_interval, Kind::Stalled, queue.0);
+        for job in 0..self.jobs.capacity() as u32 {
+            let record = *self.jobs.peek(job);
+            let active = matches!(record.state, JobState::Running | JobState::Orphan);
+            if !active || self.model.jobs[record.kind].queue != queue {
+                continue;
+            }
+            let renewed = self.last_renewal(job);
+            let was_there = record.suspect < Time::NEVER && renewed <= record.suspect;
+            if was_there && renewed + spec.lock <= self.now {
+                self.stalled(job, queue);
+            } else {
+                self.jobs[job].suspect = self.now;
+            }
+        }
+        self.start_jobs(queue);
+    }
+
+    /// A job has stalled: it is run again before all others, or has failed.
+    fn stalled(&mut self, job: u32, queue: QueueId) {
+        let spec = &self.model.queues[queue];
+        let record = self.jobs[job];
+        let mut again = job;
+        if record.state == JobState::Running {
+            // Its handler goes on all the same, and keeps its slot.
+            again = self.jobs.insert(record);
+            let handler = &mut self.jobs[job];
+            (handler.state, handler.waiter) = (JobState::Duplicate, NONE);
+        }
+        self.jobs[again].stalls += 1;
+        if self.jobs[again].stalls > spec.max_stalled {
+            self.count(spec.station, Counter::Rejected);
+            return self.job_over(again, Some(Failure::JobFailed));
+        }
+        self.count(spec.station, Counter::Stalled);
+        self.queue_up(again, queue);
+        let now = self.now;
+        self.queues[queue].queue.push_stalled(now, again);
+    }
+
+    /// A worker process dies: what it had at work is found by a check, later.
+    pub(super) fn kill_process(&mut self, number: u32) {
+        let (queue, place) = self.process_place(number);
+        let spec = &self.model.queues[queue];
+        for job in 0..self.jobs.capacity() as u32 {
+            let record = *self.jobs.peek(job);
+            if record.process != number {
+                continue;
+            }
+            match record.state {
+                JobState::Running if spec.driver == Driver::Sqs => {
+                    self.queues[queue].queue.finish();
+                    self.attempt_failed(job);
+                }
+                JobState::Running => {
+                    let renewed = self.last_renewal(job);
+                    let orphan = &mut self.jobs[job];
+                    (orphan.state, orphan.renewed, orphan.process) =
+                        (JobState::Orphan, renewed, NONE);
+                    self.queues[queue].queue.finish();
+                }
+                JobState::Runaway => {
+                    self.queues[queue].queue.runaway_ended();
+                    self.jobs.remove(job);
+                }
+                JobState::Duplicate => {
+                    self.queues[queue].queue.finish();
+                    self.jobs.remove(job);
+                }
+                _ => continue,
+            }
+            self.count(spec.station, Counter::Wasted);
+            self.meters[spec.station].busy.add(self.now, -MILLI);
+        }
+        self.queues[queue].processes[place] = Process { down: true, ..Process::idle(spec.cores) };
+        self.resize_queue(queue);
+    }
+
+    /// A worker process is there again.
+    pub(super) fn restart_process(&mut self, number: u32) {
+        let (queue, place) = self.process_place(number);
+        self.queues[queue].processes[place].down = false;
+        self.resize_queue(queue);
+        self.start_jobs(queue);
+        if self.queues[queue].check_is_due {
+            self.check_stalled(queue);
+        }
+    }
+
+    /// Slots come and go with processes.
+    fn resize_queue(&mut self, queue: QueueId) {
+        let state = &mut self.queues[queue];
+        let alive = state.processes.iter().filter(|process| !process.down).count() as u32;
+        state.queue.resize(alive * self.model.queues[queue].concurrency);
+    }
+}
+
+/// The last of the renewals at equal distances since one that happened, up to a time.
+fn renewed_by(renewed: Time, every: Duration, until: Time) -> Time {
+    if until <= renewed || every.is_zero() {
+        return renewed;
+    }
+    let passed = until.since(renewed).0 / every.0 * every.0;
+    renewed + Duration(passed)
+}
