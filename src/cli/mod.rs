@@ -59,7 +59,7 @@ enum Command {
     Run(run::Arguments),
     Compare(compare::Arguments),
     Capacity(capacity::Arguments),
-    Sweep(sweep::Arguments),
+    Sweep(Box<sweep::Arguments>),
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
