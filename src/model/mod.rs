@@ -28,7 +28,7 @@ use ids::*;
 use tape::{Catch, Draw, Op, Pc, Spans, TtlId};
 
 /// What the engine runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// Its title, for people.
     pub title: String,

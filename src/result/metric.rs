@@ -181,6 +181,11 @@ impl Metric {
         outcome.windows.iter().filter(|window| window.measured).filter_map(of).collect()
     }
 
+    /// It has a course over time, which gives an interval when there is only one replication.
+    pub fn has_series(&self) -> bool {
+        self.over_time.is_some()
+    }
+
     /// Its name in files, with the unit at its end: `latency_s.p95` is `latency_p95_s`.
     pub fn name(&self) -> String {
         let Some((head, rest)) = self.path.split_once('.') else { return self.path.clone() };

@@ -29,15 +29,15 @@ mod check_flow;
 mod check_held;
 mod check_limits;
 mod database;
-mod dist;
+pub(crate) mod dist;
 mod fault;
-mod file;
+pub(crate) mod file;
 mod flow;
 mod guard;
-mod kind;
+pub(crate) mod kind;
 mod limit;
 mod merge;
-mod names;
+pub(crate) mod names;
 mod objective;
 mod pool;
 mod price;
@@ -47,9 +47,9 @@ mod retry;
 mod schema;
 mod service;
 mod session;
-mod shape;
-mod spec;
-mod tree;
+pub(crate) mod shape;
+pub(crate) mod spec;
+pub(crate) mod tree;
 mod workload;
 
 pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
@@ -74,6 +74,7 @@ pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
 };
 pub use merge::ReadText;
+pub(crate) use merge::beside;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
@@ -82,6 +83,7 @@ pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
+pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
     Autoscale, Backlog, HandOut, Hpa, Middleware, Runtime, ScaleMetric, ScalePolicy, ScaleStep,
     ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,

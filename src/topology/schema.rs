@@ -8,13 +8,18 @@ use super::spec::Shape;
 
 /// The JSON Schema (draft 2020-12) of a topology file.
 pub fn schema() -> Value {
+    schema_of(&Topology::kind(), &Topology::describe().name, "Loadbearing topology")
+}
+
+/// The JSON Schema of a file of some kind, whose table has that name.
+pub(crate) fn schema_of(kind: &Kind, name: &str, title: &str) -> Value {
     let mut definitions = Map::new();
-    let mut whole = of_kind(&Topology::kind(), &mut definitions);
-    if let Some(Value::Object(root)) = definitions.remove("Topology") {
+    let mut whole = of_kind(kind, &mut definitions);
+    if let Some(Value::Object(root)) = definitions.remove(name) {
         whole = Value::Object(root);
     }
     whole["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
-    whole["title"] = json!("Loadbearing topology");
+    whole["title"] = json!(title);
     whole["$defs"] = Value::Object(definitions);
     whole
 }
@@ -207,8 +212,12 @@ impl Form {
 /// followed
 /// by the parts that are first needed there.
 pub fn reference() -> Vec<Entry> {
+    reference_of(Topology::describe())
+}
+
+/// The manual of a file of some kind.
+pub(crate) fn reference_of(file: TableDoc) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let file = Topology::describe();
     entries.push(Entry { heading: "the file".into(), form: Form::Table(file.clone()) });
     for field in &file.fields {
         let heading = match &field.kind {
