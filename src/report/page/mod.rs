@@ -2,7 +2,7 @@
 //!
 //! The page is words and tables in plain HTML, figures as Vega-Lite data, and the code that draws
 //! them, all in one file without a request to anywhere. Whatever comes from a file is escaped here,
-//! in one place ([`html`]).
+//! in one place (`page/html.rs`).
 
 mod comparison;
 mod html;
