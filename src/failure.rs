@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 19;
+pub const FAILURES: usize = 23;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,6 +45,14 @@ pub enum Failure {
     CacheError,
     /// The database server was not there, or went away with the connection.
     DatabaseDown,
+    /// A statement waited too long for a lock.
+    LockTimeout,
+    /// A statement stood in a deadlock, and was cancelled.
+    Deadlock,
+    /// A transaction was idle for too long: the server ended it and its connection.
+    IdleTransaction,
+    /// A query on a replica was in the way of replay, and was cancelled.
+    ReplayConflict,
 }
 
 impl Failure {
@@ -69,6 +77,10 @@ impl Failure {
         Failure::GaveUp,
         Failure::CacheError,
         Failure::DatabaseDown,
+        Failure::LockTimeout,
+        Failure::Deadlock,
+        Failure::IdleTransaction,
+        Failure::ReplayConflict,
     ];
 
     /// Its name in files and results.
@@ -93,6 +105,10 @@ impl Failure {
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
             Failure::DatabaseDown => "database_down",
+            Failure::LockTimeout => "lock_timeout",
+            Failure::Deadlock => "deadlock",
+            Failure::IdleTransaction => "idle_transaction",
+            Failure::ReplayConflict => "replay_conflict",
         }
     }
 
@@ -110,6 +126,10 @@ impl Failure {
             | Failure::JobFailed
             | Failure::CacheError
             | Failure::DatabaseDown
+            | Failure::LockTimeout
+            | Failure::Deadlock
+            | Failure::IdleTransaction
+            | Failure::ReplayConflict
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout => 504,

@@ -16,14 +16,20 @@
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
+//! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
+//! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
+//! | [`volume`] | how many storage operations are granted | AWS EBS gp2, gp3 |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
 
 pub mod autoscaler;
 pub mod backoff;
 pub mod balancer;
+pub mod burst_credits;
 pub mod cache;
 pub mod guard;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
 pub mod session_table;
+pub mod table_lock;
+pub mod volume;

@@ -23,6 +23,8 @@ crate::id! {
     GuardId,
     /// A rate limiter.
     LimitId,
+    /// A table or view whose locks matter.
+    RelationId,
     /// A job queue.
     QueueId,
     /// A kind of job.

@@ -14,8 +14,8 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Per, Pool, Prune, Queue, Region,
-    Scaling, Service, Session, Watch,
+    Affinity, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Maintenance, Per, Pool, Prune,
+    Queue, Region, Relation, Scaling, Service, Session, Standby, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -53,6 +53,12 @@ pub struct Model {
     pub pools: Dense<PoolId, Pool>,
     /// Databases.
     pub databases: Dense<DatabaseId, Database>,
+    /// Tables and views whose locks matter.
+    pub relations: Dense<RelationId, Relation>,
+    /// What databases do by themselves, on each primary.
+    pub maintenance: Vec<Maintenance>,
+    /// What statements lock, for [`tape::LocksId`].
+    pub wants: Vec<Want>,
     /// Caches.
     pub caches: Dense<CacheId, Cache>,
     /// Key sets.
@@ -256,6 +262,10 @@ pub enum StationKind {
     Guard,
     /// A rate limiter.
     Limit,
+    /// A table or view and its rows, as locks.
+    Relation,
+    /// What a database does by itself.
+    Maintenance,
     /// A job queue.
     Queue,
     /// A link.
@@ -281,6 +291,8 @@ pub struct Cost {
     pub per_gigabyte: f64,
     /// Dollars a million requests.
     pub per_million: f64,
+    /// Dollars an hour of a core above what burst credits were earned for.
+    pub per_surplus_hour: f64,
     /// Whose traffic the gigabytes and the requests are.
     pub station: Option<StationId>,
     /// Where the price is stated.

@@ -150,8 +150,9 @@ impl Model {
         for at in 0..self.tape.len() {
             match self.tape[at] {
                 Op::Acquire { pool, .. } => within = Some(pool),
-                Op::Query { mut work, kind, fail, slowed_by }
-                    if within == Some(pool) && kind != Statement::Mark =>
+                Op::Query { mut work, kind, fail, slowed_by, locks, within: goes_on }
+                    if within == Some(pool)
+                        && matches!(kind, Statement::Read | Statement::Write) =>
                 {
                     let known = given.iter().find(|(law, _)| *law == work.law);
                     work.law = known.map(|(_, law)| *law).unwrap_or_else(|| {
@@ -161,7 +162,8 @@ impl Model {
                         given.push((work.law, law));
                         law
                     });
-                    self.tape[at] = Op::Query { work, kind, fail, slowed_by };
+                    self.tape[at] =
+                        Op::Query { work, kind, fail, slowed_by, locks, within: goes_on };
                 }
                 _ => {}
             }

@@ -47,8 +47,10 @@ pub enum Statement {
     Read,
     /// Changes rows, which replicas replay.
     Write,
-    /// A round trip and nothing else: BEGIN, COMMIT.
+    /// A round trip and nothing else: BEGIN, the end of a transaction that only reads.
     Mark,
+    /// COMMIT of a transaction that writes.
+    Commit,
 }
 
 /// What a plain command to a cache server is for.
@@ -100,8 +102,16 @@ pub enum Op {
     SessionGone { session: SessionId },
     /// Get a connection.
     Acquire { pool: PoolId, route: Route, write: bool },
-    /// Run a statement on the connection acquired last.
-    Query { work: Draw, kind: Statement, fail: f32, slowed_by: Option<SessionId> },
+    /// Run a statement on the connection acquired last: within a transaction that goes on
+    /// afterwards, or not.
+    Query {
+        work: Draw,
+        kind: Statement,
+        fail: f32,
+        slowed_by: Option<SessionId>,
+        locks: LocksId,
+        within: bool,
+    },
     /// Give the connection acquired last back.
     Release,
     /// Look a key up; a hit jumps, a miss goes on.
@@ -135,6 +145,10 @@ pub enum Op {
     /// The flow is over.
     End,
 }
+
+/// What a statement locks, by number among [`crate::model::Model::wants`]; 0 is nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LocksId(pub u16);
 
 /// An optional duration of the model, by number; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -405,6 +405,8 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Session => "session",
         StationKind::Guard => "guard",
         StationKind::Limit => "limit",
+        StationKind::Relation => "relation",
+        StationKind::Maintenance => "maintenance",
         StationKind::Queue => "queue",
         StationKind::Link => "link",
         StationKind::Network => "network",

@@ -15,6 +15,8 @@ use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
 use super::database::DatabaseState;
+use super::database::locks::Locks;
+use super::database::maintenance::MaintenanceState;
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::gate::{GuardState, LimitState};
@@ -59,6 +61,10 @@ pub struct World<'m, Q> {
     pub pool_base: Dense<PoolId, u32>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
+    /// Locks of tables and rows.
+    pub locks: Locks,
+    /// What databases do by themselves.
+    pub maintenance: Vec<MaintenanceState>,
     /// Caches.
     pub caches: Dense<CacheId, CacheState>,
     /// Content delivery networks.
@@ -95,6 +101,12 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             let found = model.stations.enumerate().find(|(_, station)| station.path == path);
             found.expect("every model has the network and its users").0
         };
+        let nodes = |id: DatabaseId| {
+            let spec = &model.databases[id];
+            spec.shards * (1 + spec.replicas)
+        };
+        let tables: u32 = model.relations.iter().map(|it| nodes(it.database)).sum();
+        let tables = tables as usize;
         let mut world = World {
             model,
             now: Time::ZERO,
@@ -111,6 +123,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pools: Vec::new(),
             pool_base: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
+            locks: Locks::new(tables, model.relations.len()),
+            maintenance: Vec::new(),
             caches: Dense::default(),
             cdns: Dense::default(),
             sessions: Dense::default(),
@@ -129,6 +143,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_pools();
         world.build_caches();
         world.build_cdns();
+        world.build_maintenance();
         world.build_sessions();
         world.start_users();
         world.start_observing();
@@ -209,6 +224,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     /// The task's flow ends here, without success.
     pub fn fail(&mut self, task: u32, why: Failure) {
         self.abandon_flights(task);
+        self.release_locks(task);
         while let Some(lease) = self.tasks[task].pop_lease() {
             self.give_up_connection(lease, why);
         }

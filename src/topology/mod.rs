@@ -39,6 +39,7 @@ mod pool;
 mod price;
 mod queue;
 mod region;
+mod relation;
 mod retry;
 mod schema;
 mod service;
@@ -51,7 +52,9 @@ mod workload;
 pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
 pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
-pub use database::{Contention, Database, DatabaseDriver, ShardBy};
+pub use database::{
+    Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
+};
 pub use dist::{Dist, Law, Measure};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
@@ -68,10 +71,13 @@ pub use pool::{OnError, Pool, PoolDriver, Reads};
 pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
+pub use relation::{LockMode, Maintenance, Relation, TableLock};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
-pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
+pub use session::{
+    Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
+};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};
 pub use workload::{

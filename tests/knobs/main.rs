@@ -14,4 +14,5 @@ mod plan;
 mod service;
 mod session;
 mod support;
+mod upkeep;
 mod workload;

@@ -1,11 +1,13 @@
 //! Flows become tape. Loops are unrolled, branches jump forward only, and what runs side by side or
 //! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
 
+mod sessions;
+
 use super::super::ids::*;
-use super::super::tape::{Command, Draw, DrawId, Op, Pc, Route, Statement};
+use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, Route, Statement};
 use super::super::{Choice, Model, Operation};
-use super::{Compiler, draw_id, find, named, optional, own_pool};
-use crate::topology::{self, Flow, Named, Section, SessionStore, Step};
+use super::{Compiler, draw_id, find, named, optional};
+use crate::topology::{self, Flow, Named, Section, Step};
 use crate::variate::{AliasTable, Law};
 
 /// Compiles every operation.
@@ -38,6 +40,8 @@ struct Place<'t> {
     path: String,
     /// The pools whose connections are held, outermost first.
     held: Vec<PoolId>,
+    /// On the innermost of them a transaction has begun.
+    begun: bool,
 }
 
 impl Place<'_> {
@@ -77,6 +81,7 @@ impl<'t> Compiler<'t> {
             service: index.0 as usize,
             path: format!("operation.{}", operation.name),
             held: Vec::new(),
+            begun: false,
         };
         let edge = operation.spec.cdn.as_ref().map(|cdn| {
             let cdn: CdnId = find(&self.topology.cdns, &cdn.name);
@@ -223,99 +228,9 @@ impl<'t> Compiler<'t> {
         self.emit(Op::Guard { guard, draw: place.draw(name) });
     }
 
-    /// Looking the session up, before the handler runs.
-    fn begin_session(
-        &mut self,
-        name: &str,
-        place: &Place,
-        model: &mut Model,
-        sessions: &mut Sessions,
-    ) {
-        let session: SessionId = find(&self.topology.sessions, name);
-        let spec = &named(&self.topology.sessions, name).spec;
-        if let SessionStore::Jwt(jwt) = &spec.store {
-            let law = self.law(&jwt.cpu);
-            self.emit(Op::Cpu { work: Draw { law, id: place.draw("jwt") } });
-            return;
-        }
-        let seek = self.emit(Op::SessionSeek { session, draw: place.draw(name), none: Pc(0) });
-        self.session_store(session, place, model, Command::SessionRead);
-        self.emit(Op::SessionFound { session });
-        let none = self.here();
-        let Op::SessionSeek { none: wanted, .. } = &mut self.tape[seek] else {
-            unreachable!("just emitted")
-        };
-        *wanted = none;
-        sessions.push((session, place.service));
-    }
-
-    /// One access of a session store: a command, or a statement on the pool it uses.
-    fn session_store(
-        &mut self,
-        session: SessionId,
-        place: &Place,
-        model: &mut Model,
-        command: Command,
-    ) {
-        let topology = self.topology;
-        let spec = &topology.sessions[session.0 as usize].spec;
-        match &spec.store {
-            SessionStore::Jwt(_) => {}
-            SessionStore::Redis(store) => {
-                let cache = find(&topology.caches, &store.cache.name);
-                let draw = place
-                    .draw(&format!("{}/{command:?}", topology.sessions[session.0 as usize].name));
-                self.emit(Op::Command { cache, command, draw });
-            }
-            SessionStore::Postgres(store) => {
-                let pool = self.session_pool(session, place);
-                let write = command != Command::SessionRead;
-                self.emit(Op::Acquire { pool, route: Route::User, write });
-                let law = self.law(if write { &store.write } else { &store.read });
-                let id = place.draw(&format!("{:?}", command));
-                let kind = if write { Statement::Write } else { Statement::Read };
-                let grows = model.sessions[session].growth.is_some();
-                self.query(Draw { law, id }, kind, 0.0, grows.then_some(session));
-                self.emit(Op::Release);
-            }
-        }
-    }
-
-    /// The pool that a session store uses in a service: the application's, or its own.
-    fn session_pool(&self, session: SessionId, place: &Place) -> PoolId {
-        let spec = &self.topology.sessions[session.0 as usize].spec;
-        if own_pool(spec).is_some() {
-            let wanted = (session.0 as usize, place.service);
-            let own = self.own_pools.iter().position(|own| *own == wanted);
-            let own = own.expect("every service with the store before it has its pool");
-            return PoolId((self.topology.pools.len() + own) as u32);
-        }
-        let SessionStore::Postgres(store) = &spec.store else {
-            unreachable!("only a table has a pool")
-        };
-        let pool = store.pool.as_ref().expect("checked: a pool, or one of its own");
-        find(&self.topology.pools, &pool.name)
-    }
-
-    /// The response ends: new sessions are saved, others touched, before the last byte leaves.
-    fn end_sessions(&mut self, place: &Place, model: &mut Model, sessions: &Sessions) {
-        for (session, _) in sessions {
-            let session = *session;
-            let end = self.emit(Op::SessionEnd { session, touch: Pc(0), nothing: Pc(0) });
-            self.session_store(session, place, model, Command::SessionSave);
-            self.emit(Op::SessionKept { session });
-            let over = self.emit(Op::Jump { to: Pc(0) });
-            let touch = self.here();
-            self.session_store(session, place, model, Command::SessionTouch);
-            self.emit(Op::SessionKept { session });
-            let nothing = self.here();
-            self.tape[end] = Op::SessionEnd { session, touch, nothing };
-            self.tape[over] = Op::Jump { to: nothing };
-        }
-    }
-
     fn query(&mut self, work: Draw, kind: Statement, fail: f64, slowed_by: Option<SessionId>) {
-        self.emit(Op::Query { work, kind, fail: fail as f32, slowed_by });
+        let (fail, locks) = (fail as f32, LocksId(0));
+        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within: false });
     }
 
     /// The steps of a flow.
@@ -432,7 +347,16 @@ impl<'t> Compiler<'t> {
             if !held {
                 self.emit(Op::Acquire { pool, route, write });
             }
-            self.query(Draw { law, id }, kind, fail, None);
+            let row = draw_id(&format!(
+                "operation.{}/row/{}/{}",
+                place.operation,
+                query.on.as_ref().map_or("", |on| &on.name),
+                query.row
+            ));
+            let locks = self.wants(query, row);
+            let work = Draw { law, id };
+            let (fail, within) = (fail as f32, held && place.begun);
+            self.emit(Op::Query { work, kind, fail, slowed_by: None, locks, within });
             if !held {
                 self.emit(Op::Release);
             }
@@ -462,13 +386,17 @@ impl<'t> Compiler<'t> {
         self.emit(Op::Acquire { pool, route, write: transaction.write });
         let mark = self.constant(0.0);
         if !transaction.bare {
-            self.query(Draw { id: place.draw("begin"), ..mark }, Statement::Mark, 0.0, None);
+            let (work, kind) = (Draw { id: place.draw("begin"), ..mark }, Statement::Mark);
+            let (slowed_by, locks) = (None, LocksId(0));
+            self.emit(Op::Query { work, kind, fail: 0.0, slowed_by, locks, within: true });
         }
         let mut within = place.at("transaction");
         within.held.push(pool);
+        within.begun = !transaction.bare;
         self.flow(&transaction.flow, &within, model, sessions, behind);
         if !transaction.bare {
-            self.query(Draw { id: place.draw("commit"), ..mark }, Statement::Mark, 0.0, None);
+            let kind = if transaction.write { Statement::Commit } else { Statement::Mark };
+            self.query(Draw { id: place.draw("commit"), ..mark }, kind, 0.0, None);
         }
         self.emit(Op::Release);
     }
@@ -517,27 +445,6 @@ impl<'t> Compiler<'t> {
             keysets.push(keys);
         }
         keys
-    }
-
-    fn session_step(&mut self, step: &topology::SessionUse, place: &Place, model: &mut Model) {
-        let session = match &step.which().of {
-            Some(session) => find(&self.topology.sessions, &session.name),
-            None => SessionId(0),
-        };
-        match step {
-            topology::SessionUse::Read(_) => {
-                self.session_store(session, place, model, Command::SessionRead);
-                self.emit(Op::SessionFound { session });
-            }
-            topology::SessionUse::Save(_) => {
-                self.session_store(session, place, model, Command::SessionSave);
-                self.emit(Op::SessionKept { session });
-            }
-            topology::SessionUse::Destroy(_) => {
-                self.session_store(session, place, model, Command::SessionDestroy);
-                self.emit(Op::SessionGone { session });
-            }
-        }
     }
 
     fn enqueue(&mut self, enqueue: &topology::Enqueue, place: &Place) {

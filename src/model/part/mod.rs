@@ -10,7 +10,7 @@ mod gate;
 mod queue;
 
 pub use cache::{Cache, Keys};
-pub use database::Database;
+pub use database::{Database, Maintenance, Relation, Standby, Want};
 pub use gate::{Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};
 pub use pool::Pool;
