@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 23;
+pub const FAILURES: usize = 24;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,7 +43,7 @@ pub enum Failure {
     GaveUp,
     /// The cache could not take a write that the request needs.
     CacheError,
-    /// The database server was not there, or went away with the connection.
+    /// The database was down, or the connection to it was lost.
     DatabaseDown,
     /// A statement waited too long for a lock.
     LockTimeout,
@@ -53,6 +53,8 @@ pub enum Failure {
     IdleTransaction,
     /// A query on a replica was in the way of replay, and was cancelled.
     ReplayConflict,
+    /// No packet got through, and the sender gave up.
+    Unreachable,
 }
 
 impl Failure {
@@ -81,6 +83,7 @@ impl Failure {
         Failure::Deadlock,
         Failure::IdleTransaction,
         Failure::ReplayConflict,
+        Failure::Unreachable,
     ];
 
     /// Its name in files and results.
@@ -109,6 +112,7 @@ impl Failure {
             Failure::Deadlock => "deadlock",
             Failure::IdleTransaction => "idle_transaction",
             Failure::ReplayConflict => "replay_conflict",
+            Failure::Unreachable => "unreachable",
         }
     }
 
@@ -133,7 +137,7 @@ impl Failure {
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout => 504,
-            Failure::Refused | Failure::GaveUp => 0,
+            Failure::Refused | Failure::GaveUp | Failure::Unreachable => 0,
         }
     }
 }

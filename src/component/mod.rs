@@ -19,6 +19,7 @@
 //! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
 //! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
 //! | [`volume`] | how many storage operations are granted | AWS EBS gp2, gp3 |
+//! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
 
 pub mod autoscaler;
@@ -33,3 +34,4 @@ pub mod pool;
 pub mod session_table;
 pub mod table_lock;
 pub mod volume;
+pub mod tcp;

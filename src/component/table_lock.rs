@@ -170,13 +170,7 @@ mod tests {
     #[test]
     fn modes_conflict_as_the_manual_says() {
         let manual = [
-            ".......X",
-            "......XX",
-            "....XXXX",
-            "...XXXXX",
-            "..XX.XXX",
-            "..XXXXXX",
-            ".XXXXXXX",
+            ".......X", "......XX", "....XXXX", "...XXXXX", "..XX.XXX", "..XXXXXX", ".XXXXXXX",
             "XXXXXXXX",
         ];
         for (held, row) in ALL.into_iter().zip(manual) {

@@ -25,6 +25,8 @@ crate::id! {
     LimitId,
     /// A table or view whose locks matter.
     RelationId,
+    /// A fault.
+    FaultId,
     /// A job queue.
     QueueId,
     /// A kind of job.

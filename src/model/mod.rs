@@ -14,8 +14,9 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Cache, Cdn, Database, Guard, Job, Keys, Limit, Link, Maintenance, Per, Pool, Prune,
-    Queue, Region, Relation, Scaling, Service, Session, Standby, Want, Watch,
+    Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys, Limit, Link,
+    Maintenance, Per, Pool, Prune, Queue, Region, Relation, Scaling, Service, Session, Side,
+    Standby, UNIT_KINDS, Unit, UnitKind, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -75,6 +76,8 @@ pub struct Model {
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.
     pub jobs: Dense<JobId, Job>,
+    /// What goes wrong.
+    pub faults: Dense<FaultId, Fault>,
     /// What users do.
     pub operations: Dense<OperationId, Operation>,
     /// Which operation a request is.

@@ -19,6 +19,7 @@ use crate::component::volume::Volume;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model;
+use crate::model::UnitKind;
 use crate::model::ids::{DatabaseId, StationId};
 use crate::model::tape::{Op, Pc, Statement};
 use crate::units::{Duration, Time};
@@ -191,10 +192,15 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback sends the statement that its tape stands at.
     pub fn send_statement(&mut self, task: u32) {
-        let half = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let half = self.statement_rtt(task).half() + passage.late;
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+            return self.at_task(self.now + passage.late, Kind::Resume, task);
+        }
         let lease = record.lease();
         if let Some(why) = self.pools[lease.pool as usize].is_cut(lease.connection) {
             // The socket is gone: the driver says so within the same turn of the loop.
@@ -224,7 +230,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Query { work, kind, slowed_by, .. } = self.op_at(task) else {
             unreachable!("a statement is sent where the tape says so")
         };
-        let alone = self.draw(work, task);
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
+        let alone = self.condition(UnitKind::Node, node).stretch(self.draw(work, task));
         let slowed = slowed_by.map_or(1.0, |session| self.session_slowdown(session));
         (if slowed == 1.0 { alone } else { alone.scale(slowed) }, kind)
     }
@@ -393,16 +400,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.station_of_node(node);
         let database = self.database_of(node);
         let spec = &self.model.databases[database];
-        let back = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let back = self.statement_rtt(task).half() + passage.late;
         self.travel(task, back);
+        let errors = self.condition(UnitKind::Node, node).errors;
+        let stumbles = self.stumbles(errors);
         let record = &mut self.tasks[task];
         (record.state, record.deadline) = (State::Answering, Time::NEVER);
-        if record.status == Failure::StatementTimeout as u8 {
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+        } else if record.status == Failure::StatementTimeout as u8 {
             self.meters[station].count(Counter::TimedOut);
         } else if record.status != OK {
             self.meters[station].count(Counter::Errors);
-        } else if fail > 0.0
-            && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
+        } else if stumbles
+            || fail > 0.0
+                && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
         {
             record.status = Failure::QueryError as u8;
             self.meters[station].count(Counter::Errors);

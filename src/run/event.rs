@@ -93,6 +93,8 @@ kinds! {
     Autoscale,
     /// A new instance is ready (instance).
     Boot,
+    /// A fault begins (its process; ordinal 0) or ends (1).
+    Fault,
     /// An instance dies (instance).
     Kill,
     /// An instance that has died is there again (instance).

@@ -6,6 +6,7 @@ use crate::component::pool::{
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
+use crate::model::UnitKind;
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
 use crate::stream::StreamKey;
@@ -58,7 +59,6 @@ impl SubPool {
     pub fn is_cut(&self, connection: Connection) -> Option<Failure> {
         self.cut.iter().find(|(one, _)| *one == connection).map(|(_, why)| *why)
     }
-    #[allow(dead_code, reason = "faults of a scenario are the callers")]
     /// The server is gone: nothing of what is being opened will be.
     pub fn lose_openings(&mut self) {
         self.opening.iter_mut().for_each(|(_, how)| *how = Opening::Nobody);
@@ -222,9 +222,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (node, kind, number) = (state.node, state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
+        let condition = self.condition(UnitKind::Pool, kind.0);
+        let passage = self.passage_of_connect(kind);
+        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
         let server = self.node_mut(node);
         let presence = server.presence;
         let how = match presence {
+            _ if broken => Opening::Nobody,
             Presence::Up if server.take_slot() => Opening::Granted,
             Presence::Up => Opening::Full,
             _ => Opening::Nobody,
@@ -238,6 +242,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Presence::Refusing => self.model.draw_law(law, stream, number) + far,
             Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
         };
+        let took = condition.stretch(took) + passage.late;
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
         state.opening.push((connection, how));

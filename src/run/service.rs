@@ -15,9 +15,9 @@ use crate::component::autoscaler::Autoscaler;
 use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
-use crate::model::Affinity;
 use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
+use crate::model::{Affinity, UnitKind};
 use crate::units::Time;
 use std::collections::VecDeque;
 
@@ -159,6 +159,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Affinity::Address => u64::from(record.user % self.model.client.addresses),
         };
         let mut draws = record.stream.draw(u64::from(spec.numbers));
+        let balancer = self.condition(UnitKind::Balancer, service.0);
+        if balancer.down || self.stumbles(balancer.errors) {
+            self.count(spec.station, Counter::Rejected);
+            let why = if balancer.down { Failure::Refused } else { Failure::NoInstance };
+            return self.fail(task, why);
+        }
         let state = &mut self.services[service];
         let picked = state.balancer.pick(&state.targets, key, || draws.next_u64());
         let Some(target) = picked else {
@@ -170,7 +176,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         record.flags |= flag::OUTSTANDING;
         record.worker = self.instances[instance as usize].first_worker;
-        let hop = self.model.draw_law(spec.hop, record.stream, 0x0b0b);
+        let hop = balancer.stretch(self.model.draw_law(spec.hop, record.stream, 0x0b0b));
         if hop.is_zero() {
             return self.place(task);
         }
@@ -188,6 +194,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         if matches!(instance.phase, Phase::Off | Phase::Down) {
             return self.fail(task, Failure::InstanceLost);
         }
+        let errors = self.condition(UnitKind::Instance, index).errors;
+        if self.stumbles(errors) {
+            self.count(
+                self.model.services[self.instances[index as usize].service].station,
+                Counter::Errors,
+            );
+            self.tasks[task].answered = 500;
+            return self.fail(task, Failure::Answered);
+        }
+        let instance = &mut self.instances[index as usize];
         if spec.max_connections.is_some_and(|most| instance.open >= most) {
             if instance.backlog.len() >= spec.backlog as usize {
                 self.count(spec.station, Counter::Refused);

@@ -194,7 +194,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let table = &self.sessions[session].table;
         let home = self.sessions[session].homes.get(self.tasks[task].user as usize);
         let here = home.is_none_or(|home| *home == self.tasks[task].worker + 1);
-        let found = here && held.is_some_and(|held| table.read(self.now, held) == SessionRead::Found);
+        let found =
+            here && held.is_some_and(|held| table.read(self.now, held) == SessionRead::Found);
         self.count(station, if found { Counter::Hits } else { Counter::Misses });
         let record = &mut self.tasks[task];
         record.flags |= if found { flag::SESSION } else { flag::NEW_SESSION };

@@ -62,6 +62,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Boot => self.boot(slot),
+            Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.restart_instance(slot),
             Kind::Replay => self.replay(slot),
@@ -197,6 +198,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.has(flag::GHOST) {
             return self.bury(task);
         }
+        if record.status == Failure::Unreachable as u8 {
+            return self.never_arrived(task);
+        }
         if record.status != OK {
             return self.fail(task, Failure::ALL[record.status as usize]);
         }
@@ -220,7 +224,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (way, kind) = match self.model.tape[record.pc.0 as usize] {
             Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge),
             Op::Enter { service, .. } => {
-                (self.way_to_user(task, self.model.services[service].region), Kind::Land)
+                let passage = self.passage_of_user(task, service);
+                let way = self.way_to_user(task, self.model.services[service].region);
+                if passage.lost {
+                    return self.lose_on_way(task, passage.late);
+                }
+                (way + passage.late, Kind::Land)
             }
             other => unreachable!("a flow begins on its way, not with {other:?}"),
         };

@@ -12,7 +12,9 @@ use super::service::Service;
 use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
-use super::{check_connections, check_effect, check_flow, check_held, check_limits, merge};
+use super::{
+    check_connections, check_effect, check_fault, check_flow, check_held, check_limits, merge,
+};
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
 
@@ -50,6 +52,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         run_bounds,
         check_connections::too_many_connections,
         single_roles,
+        check_fault::faults,
         routes,
         never_happens,
         check_effect::no_effect,
@@ -476,6 +479,11 @@ fn never_happens(cx: &Cx<'_>) -> Diagnostics {
     ];
     for spike in spikes.into_iter().flatten() {
         after_end("spike", spike.at, &spike.place);
+    }
+    for fault in &topology.faults {
+        if let Some(at) = fault.spec.at {
+            after_end("fault", at, &fault.place);
+        }
     }
     let waits = topology.client.retry.causes().contains(&super::retry::Cause::Timeout);
     if waits && topology.client.patience.is_none() {

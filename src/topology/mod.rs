@@ -22,11 +22,13 @@ mod cdn;
 mod check;
 mod check_connections;
 mod check_effect;
+mod check_fault;
 mod check_flow;
 mod check_held;
 mod check_limits;
 mod database;
 mod dist;
+mod fault;
 mod file;
 mod flow;
 mod guard;
@@ -56,6 +58,7 @@ pub use database::{
     Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
 };
 pub use dist::{Dist, Law, Measure};
+pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
     Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
@@ -91,6 +94,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 pub const SLUGS: &[&str] = &[
     "ambiguous",
     "bad-address",
+    "bad-fault",
     "bad-name",
     "bad-objective",
     "bad-set",

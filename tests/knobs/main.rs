@@ -5,6 +5,7 @@ mod cache;
 mod client;
 mod coverage;
 mod database;
+mod fault;
 mod flow;
 mod gate;
 mod job;

@@ -38,11 +38,7 @@ fn hot(sets: &[&str]) -> Ran {
 /// Two branches, each one transaction with these steps.
 fn both(first: &str, second: &str) -> String {
     let transaction = |steps: &str| format!("[{{transaction={{pool='pg', flow=[{steps}]}}}}]");
-    format!(
-        "operation.work.flow=[{{parallel=[{}, {}]}}]",
-        transaction(first),
-        transaction(second)
-    )
+    format!("operation.work.flow=[{{parallel=[{}, {}]}}]", transaction(first), transaction(second))
 }
 const LOCK_T: &str = "{query={pool='pg', write='1ms', on='t'}}";
 const LOCK_U: &str = "{query={pool='pg', write='1ms', on='u'}}";
@@ -74,8 +70,16 @@ fn a_row_is_locked_until_its_transaction_ends() {
 fn statements_of_a_request_with_one_number_work_on_one_row() {
     let deadlocks = |row: u32| {
         let second = format!("{{query={{pool='pg', write='1ms', on='t', row={row}}}}}");
-        let flow = format!("operation.work.flow=[{{transaction={{pool='pg', flow=[{LOCK_T}, {{wait='40ms'}}, {second}]}}}}]");
-        let ran = hot(&[&flow, "keys.rows.count=2", "arrivals.rate=40/s", "arrivals.users=100", "database.db.deadlock_timeout=50ms"]);
+        let flow = format!(
+            "operation.work.flow=[{{transaction={{pool='pg', flow=[{LOCK_T}, {{wait='40ms'}}, {second}]}}}}]"
+        );
+        let ran = hot(&[
+            &flow,
+            "keys.rows.count=2",
+            "arrivals.rate=40/s",
+            "arrivals.users=100",
+            "database.db.deadlock_timeout=50ms",
+        ]);
         ran.count("relation.t", Counter::Deadlocks)
     };
     assert_eq!(deadlocks(0), 0);
@@ -90,7 +94,8 @@ fn a_deadlock_is_seen_after_its_timeout_and_one_of_two_fails() {
     );
     let ran = hot(&[&cross]);
     assert_eq!(ran.failed(Failure::Deadlock), 9, "the tenth is still in it");
-    let all = ran.count("relation.t", Counter::Deadlocks) + ran.count("relation.u", Counter::Deadlocks);
+    let all =
+        ran.count("relation.t", Counter::Deadlocks) + ran.count("relation.u", Counter::Deadlocks);
     assert_eq!(all, 9, "one of each two");
     let ran = hot(&[&cross, "database.db.deadlock_timeout=200ms"]);
     assert_eq!((ran.failed(Failure::Deadlock), ran.each_failed() < ms(300)), (10, true));
@@ -109,7 +114,10 @@ fn waiting_for_a_lock_ends_at_its_timeout_and_that_of_the_statement() {
 #[test]
 fn an_idle_transaction_loses_its_connection_and_its_locks() {
     let steps = |wait: &str| {
-        both(&format!("{LOCK_T}, {{wait='{wait}'}}, {LOCK_U}"), &format!("{{wait='1ms'}}, {LOCK_T}"))
+        both(
+            &format!("{LOCK_T}, {{wait='{wait}'}}, {LOCK_U}"),
+            &format!("{{wait='1ms'}}, {LOCK_T}"),
+        )
     };
     let limit = "database.db.idle_in_transaction_timeout=150ms";
     assert_eq!(hot(&[&steps("140ms"), limit]).ok(), 10);
@@ -184,11 +192,17 @@ fn a_job_comes_every_so_often_and_takes_its_time() {
     assert_eq!(busy(&["maintenance.job.every=2s", "maintenance.job.work=3s"]).0, 2);
     let write = "operation.work.flow=[{query={pool='pg', write='10ms', on='t'}}]";
     let by_writes = ["maintenance.job.work=0s", "maintenance.job.per_write=50ms", write];
-    assert_eq!(busy(&by_writes), (2, 350.0), "three writes before the first, four before the second");
+    assert_eq!(
+        busy(&by_writes),
+        (2, 350.0),
+        "three writes before the first, four before the second"
+    );
     assert_eq!(busy(&[&by_writes[..], &["maintenance.job.threshold=4"]].concat()), (1, 350.0));
     // Another table's writes do not count.
     let other = "maintenance.job.lock={on='u', mode='share'}";
-    let text = format!("{UPKEEP}\n[relation.u]\ndatabase='db'\n[operation.more]\nshare=0\nflow=[{{query={{pool='pg', read='1ms', on='u'}}}}]\n");
+    let text = format!(
+        "{UPKEEP}\n[relation.u]\ndatabase='db'\n[operation.more]\nshare=0\nflow=[{{query={{pool='pg', read='1ms', on='u'}}}}]\n"
+    );
     let ran = run(&text, &[&by_writes[..], &[other, "maintenance.job.threshold=1"]].concat());
     assert_eq!(ran.count("maintenance.job", Counter::Served), 0);
 }
@@ -197,7 +211,8 @@ fn a_job_comes_every_so_often_and_takes_its_time() {
 fn a_job_spreads_its_work() {
     let slow = |sets: &[&str]| {
         let flow = "operation.work.flow=[{query={pool='pg', read='10ms'}}]";
-        let basic = ["database.db.cores=1", flow, "arrivals.rate=20/s", "maintenance.job.work=500ms"];
+        let basic =
+            ["database.db.cores=1", flow, "arrivals.rate=20/s", "maintenance.job.work=500ms"];
         upkeep(&[&basic[..], sets].concat())
     };
     assert!(slow(&[]).longest() == ms(20), "half the core each");
@@ -220,7 +235,8 @@ fn a_job_gives_up_waiting_for_its_lock() {
 #[test]
 fn dead_versions_slow_storage_down_until_they_are_cleaned_up() {
     let write = "operation.work.flow=[{query={pool='pg', write='10ms', on='t'}}]";
-    let sets = ["database.db.cpu_share=0%", write, "maintenance.job.lock.mode=share-update-exclusive"];
+    let sets =
+        ["database.db.cpu_share=0%", write, "maintenance.job.lock.mode=share-update-exclusive"];
     let longest = |sets_more: &[&str]| upkeep(&[&sets[..], sets_more].concat()).longest();
     assert_eq!(longest(&[]), ms(10));
     // The tenth write finds ten dead versions of a hundred rows, itself included.
@@ -232,7 +248,10 @@ fn dead_versions_slow_storage_down_until_they_are_cleaned_up() {
 #[test]
 fn tables_and_jobs_are_of_a_database() {
     let text = format!("{UPKEEP}\n[database.far]\nrtt='0ms'\nconnect='0ms'\n");
-    let ran = run(&text, &["maintenance.job.database=far", "relation.t.database=far", "pool.pg.database=far"]);
+    let ran = run(
+        &text,
+        &["maintenance.job.database=far", "relation.t.database=far", "pool.pg.database=far"],
+    );
     assert!(ran.station("database.far").busy_mean * 10.5 > 2.0);
     assert_eq!(ran.station("database.db").busy_mean, 0.0);
 }
@@ -375,13 +394,19 @@ fn replay_waits_for_older_queries_and_then_cancels_them() {
         ran.failed(Failure::ReplayConflict)
     );
     assert_eq!(with(&[conflicts]).failed(Failure::ReplayConflict), 0, "30 s are enough");
-    let told = with(&[conflicts, "database.db.standby_delay=500ms", "database.db.standby_feedback=true"]);
+    let told =
+        with(&[conflicts, "database.db.standby_delay=500ms", "database.db.standby_feedback=true"]);
     assert_eq!(told.failed(Failure::ReplayConflict), 0);
 }
 
 #[test]
 fn the_lag_that_is_shown_grows_where_nothing_is_written() {
-    let sets = ["database.db.replicas=1", "pool.pg.reads=replicas", "maintenance.job.work=0s", "run.duration=600s"];
+    let sets = [
+        "database.db.replicas=1",
+        "pool.pg.reads=replicas",
+        "maintenance.job.work=0s",
+        "run.duration=600s",
+    ];
     let shown = |flow: &str| {
         let ran = upkeep(&[&sets[..], &[flow]].concat());
         let sum = ran.count("database.db.replicas", Counter::LagShownMicros) as f64 / 1e6;

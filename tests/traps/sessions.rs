@@ -50,12 +50,19 @@ fn t_28_defaults_write_on_every_request_and_keep_bots() {
     let sets = ["arrivals.rate=10/s", "arrivals.users=1000", "session.s.guests=80%"];
     let count = |more: &[&str]| {
         let ran = run(SHOP, &[&sets[..], more].concat());
-        (ran.offered(), ran.count("session.s", Counter::Created), ran.count("database.db", Counter::Writes))
+        (
+            ran.offered(),
+            ran.count("session.s", Counter::Created),
+            ran.count("database.db", Counter::Writes),
+        )
     };
     let (offered, made, writes) = count(&[]);
     assert!(made > 70 && writes + 1 >= offered, "{made} sessions, {writes} writes of {offered}");
-    let (_, made, writes) =
-        count(&["session.s.save_uninitialized=false", "session.s.resave=false", "session.s.touch=false"]);
+    let (_, made, writes) = count(&[
+        "session.s.save_uninitialized=false",
+        "session.s.resave=false",
+        "session.s.touch=false",
+    ]);
     assert_eq!((made, writes), (0, 0));
 }
 

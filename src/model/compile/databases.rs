@@ -1,11 +1,11 @@
 //! Databases.
 
 use super::{Compiler, optional};
-use crate::kernel::Dense;
 use crate::component::burst_credits::CreditConfig;
 use crate::component::volume::{Burst, VolumeConfig};
-use crate::model::{Database, Standby};
+use crate::kernel::Dense;
 use crate::model::ids::*;
+use crate::model::{Database, Standby};
 use crate::topology;
 
 impl Compiler<'_> {
@@ -18,9 +18,10 @@ impl Compiler<'_> {
             let path = format!("database.{}", database.name);
             let replicas = format!("{path}.replicas");
             let station = self.station(&path);
-            let conflicting = topology.maintenance.iter().any(|job| {
-                job.spec.conflicts && job.spec.database.name == database.name
-            });
+            let conflicting = topology
+                .maintenance
+                .iter()
+                .any(|job| job.spec.conflicts && job.spec.database.name == database.name);
             let with_locks =
                 topology.relations.iter().any(|it| it.spec.database.name == database.name);
             all.push(Database {

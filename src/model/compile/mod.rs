@@ -4,6 +4,7 @@
 
 mod caches;
 mod databases;
+mod faults;
 mod flow;
 mod gates;
 mod network;
@@ -55,6 +56,7 @@ pub fn compile(topology: &Topology) -> Model {
         limits: compiler.limits(),
         queues: compiler.queues(),
         jobs: compiler.jobs(),
+        faults: compiler.faults(),
         operations: Dense::default(),
         mix: AliasTable::new(&[1.0]),
         tape: Vec::new(),

@@ -9,7 +9,7 @@
 use crate::component::pool::Connection;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::DatabaseId;
+use crate::model::ids::PoolId;
 use crate::model::tape::Op;
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
@@ -35,15 +35,7 @@ pub enum Presence {
 /// (`net.ipv4.tcp_syn_retries` = 6).
 pub const SYN_PATIENCE: Duration = Duration::secs(127);
 
-#[allow(dead_code, reason = "faults of a scenario are the callers")]
 impl<Q: PendingEvents> World<'_, Q> {
-    /// The primary of a shard fails, and is there again (a standby has taken its name) after so
-    /// long. Until then its address refuses connections, or is silent.
-    pub fn fail_over(&mut self, database: DatabaseId, shard: u32, takes: Duration, silent: bool) {
-        let spec = &self.model.databases[database];
-        self.node_down(spec.first_node + shard * (1 + spec.replicas), takes, silent);
-    }
-
     /// A node goes away for so long, with all connections to it.
     pub fn node_down(&mut self, node: u32, takes: Duration, silent: bool) {
         if self.node_mut(node).presence == Presence::Up {
@@ -98,7 +90,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.tasks[task].leases = Default::default();
             } else {
                 for (lease, _) in record.leases.iter().zip(lost).filter(|(_, lost)| *lost) {
-                    self.pools[lease.pool as usize].cut.push((lease.connection, Failure::DatabaseDown));
+                    self.pools[lease.pool as usize]
+                        .cut
+                        .push((lease.connection, Failure::DatabaseDown));
                 }
             }
         }
@@ -122,6 +116,44 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             State::Away if asks => self.tasks[task].status = Failure::DatabaseDown as u8,
             _ => {}
+        }
+    }
+
+    /// All connections of a kind of pool are lost, though their server is there.
+    pub fn sever_pool(&mut self, kind: PoolId) {
+        for task in 0..self.tasks.capacity() as u32 {
+            let record = *self.tasks.peek(task);
+            if record.state == State::Free || record.worker == NONE {
+                continue; // what a dead process has sent goes on
+            }
+            let own = |lease: &Lease| {
+                let sub = self.pools.get(lease.pool as usize)?;
+                (sub.kind == kind && sub.is_cut(lease.connection).is_none()).then_some(sub.node)
+            };
+            let lost = record.leases.map(|lease| own(&lease));
+            if let Some(node) = own(&innermost(&record)) {
+                self.cut_statement(task, node);
+            }
+            for (lease, node) in record.leases.iter().zip(lost) {
+                if let Some(node) = node {
+                    let cut = (lease.connection, Failure::DatabaseDown);
+                    self.pools[lease.pool as usize].cut.push(cut);
+                    self.node_mut(node).free_slot();
+                    self.release_locks(task);
+                }
+            }
+        }
+        for sub in 0..self.pools.len() as u32 {
+            if self.pools[sub as usize].kind == kind {
+                let node = self.pools[sub as usize].node;
+                for _ in 0..self.pools[sub as usize].opening_granted() {
+                    self.node_mut(node).free_slot();
+                }
+                self.pools[sub as usize].lose_openings();
+                while self.pools[sub as usize].pool.sever_idle().is_some() {
+                    self.start_closing(sub, false);
+                }
+            }
         }
     }
 
@@ -188,7 +220,6 @@ impl<Q: PendingEvents> World<'_, Q> {
 }
 
 /// The lease that a task's next statement would use.
-#[allow(dead_code, reason = "faults of a scenario are the callers")]
 fn innermost(task: &Task) -> Lease {
     let [outer, inner] = task.leases;
     if inner.pool != NONE { inner } else { outer }
@@ -213,7 +244,6 @@ mod tests {
     use super::super::super::world::World;
     use crate::failure::Failure;
     use crate::kernel::EventList;
-    use crate::model::ids::DatabaseId;
     use crate::run::task::State;
     use crate::units::Duration;
 
@@ -244,7 +274,7 @@ mod tests {
             let mut world = World::<EventList>::new(&model, 0);
             run_for(&mut world, Duration::secs(60));
             let before = world.observer.ok;
-            world.fail_over(DatabaseId(0), 0, Duration::secs(10), silent);
+            world.node_down(0, Duration::secs(10), silent);
             run_for(&mut world, Duration::millis(9_500));
             assert_eq!(world.observer.ok, before, "nobody is served while nobody is there");
             assert!(failed(&world, why) > 700, "{}", failed(&world, why));
@@ -266,7 +296,7 @@ mod tests {
         let model = model(&text);
         let mut world = World::<EventList>::new(&model, 0);
         run_for(&mut world, Duration::millis(62_500));
-        world.fail_over(DatabaseId(0), 0, Duration::millis(100), false);
+        world.node_down(0, Duration::millis(100), false);
         let lost = world.pools[0].pool.busy();
         assert_eq!((lost, failed(&world, Failure::DatabaseDown)), (5, 0), "they hold, and wait");
         run_for(&mut world, Duration::secs(10));

@@ -283,9 +283,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.locks.of(task).waits = Some(lock);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::LockQueue, self.now);
-        let first = spec.lock_timeout.map_or(spec.deadlock_timeout, |timeout| {
-            timeout.min(spec.deadlock_timeout)
-        });
+        let first = spec
+            .lock_timeout
+            .map_or(spec.deadlock_timeout, |timeout| timeout.min(spec.deadlock_timeout));
         self.meters[self.model.relations[relation].station].enter(self.now);
         self.at_task(self.now + first, Kind::LockTimer, task);
     }

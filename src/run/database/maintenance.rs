@@ -210,7 +210,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The server of some jobs goes away, and with it what they were doing.
     pub(super) fn lose_maintenance(&mut self, node: u32) {
         for job in 0..self.maintenance.len() as u32 {
-            if self.node_of_job(job) == node && self.maintenance[job as usize].phase != Phase::Idle {
+            if self.node_of_job(job) == node && self.maintenance[job as usize].phase != Phase::Idle
+            {
                 let now = self.now;
                 self.change_cores(node, |cores| cores.remove(now, MAINTENANCE + job));
                 self.count(self.model.maintenance[job as usize].station, Counter::Errors);

@@ -109,7 +109,12 @@ impl Compiler<'_> {
         }
     }
 
-    pub(super) fn session_step(&mut self, step: &topology::SessionUse, place: &Place, model: &mut Model) {
+    pub(super) fn session_step(
+        &mut self,
+        step: &topology::SessionUse,
+        place: &Place,
+        model: &mut Model,
+    ) {
         let session = match &step.which().of {
             Some(session) => find(&self.topology.sessions, &session.name),
             None => SessionId(0),
