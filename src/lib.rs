@@ -20,7 +20,10 @@ pub mod explain;
 pub mod run;
 pub mod result;
 pub mod validation;
+pub mod figure;
 #[cfg(feature = "cli")]
 pub mod experiment;
+#[cfg(feature = "cli")]
+pub mod reality;
 #[cfg(feature = "cli")]
 pub mod report;

@@ -16,7 +16,7 @@ pub use curve::Curve;
 pub use part::{
     Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys, Limit, Link,
     Maintenance, Per, Pool, Prune, Queue, Region, Relation, Scaling, Service, Session, Side,
-    Standby, UNIT_KINDS, Unit, UnitKind, Want, Watch,
+    Standby, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

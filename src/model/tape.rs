@@ -51,6 +51,8 @@ pub enum Statement {
     Mark,
     /// COMMIT of a transaction that writes.
     Commit,
+    /// A round trip that tries out a connection that was used before.
+    Ping,
 }
 
 /// What a plain command to a cache server is for.
@@ -84,6 +86,14 @@ pub enum Op {
     Cpu { work: Draw },
     /// Work in the process's thread pool (libuv).
     Threads { work: Draw },
+    /// Go on in a thread of the worker's pool, as soon as one is free.
+    ThreadEnter,
+    /// Go on on the worker's loop again.
+    ThreadLeave,
+    /// Give the thread back.
+    ThreadFree,
+    /// Be answered 503, if the worker has so many requests.
+    Admit { most: u32 },
     /// Wait for somebody else.
     Wait { length: Draw },
     /// Pass a rate limiter, or be answered.
@@ -100,8 +110,8 @@ pub enum Op {
     SessionKept { session: SessionId },
     /// The session was destroyed.
     SessionGone { session: SessionId },
-    /// Get a connection.
-    Acquire { pool: PoolId, route: Route, write: bool },
+    /// Get a connection; `awaited` by the application's own code, which goes on in a promise.
+    Acquire { pool: PoolId, route: Route, write: bool, awaited: bool },
     /// Run a statement on the connection acquired last: within a transaction that goes on
     /// afterwards, or not.
     Query {
@@ -177,6 +187,14 @@ impl Spans {
     #[inline(always)]
     pub fn get(&self, id: TtlId) -> Option<Duration> {
         (id.0 != 0).then(|| self.0[id.0 as usize])
+    }
+}
+
+impl Statement {
+    /// Whether it does anything but go there and back.
+    #[inline(always)]
+    pub fn works(self) -> bool {
+        matches!(self, Statement::Read | Statement::Write)
     }
 }
 

@@ -247,7 +247,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.databases[database];
         let (work, statement) = self.statement_work(task);
         let station = self.station_of_node(node);
-        if matches!(statement, Statement::Read | Statement::Write) {
+        if statement.works() {
             self.count(station, Counter::Arrivals);
         }
         match statement {
@@ -256,7 +256,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.count(station, Counter::Writes);
                 self.databases[database].written += 1;
             }
-            Statement::Mark | Statement::Commit => {}
+            Statement::Mark | Statement::Commit | Statement::Ping => {}
         }
         if statement == Statement::Read && spec.replicas > 0 {
             self.note_staleness(task, node, database);
@@ -420,7 +420,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             record.status = Failure::QueryError as u8;
             self.meters[station].count(Counter::Errors);
         } else {
-            if matches!(kind, Statement::Read | Statement::Write) {
+            if kind.works() {
                 self.meters[station].count(Counter::Served);
             }
             if kind == Statement::Write && spec.replicas > 0 {

@@ -7,13 +7,19 @@
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
-use super::task::{NONE, State};
+use super::task::{NONE, State, flag};
 use super::world::World;
+use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model::UnitKind;
+use crate::model::ids::StationId;
 use crate::model::tape::{Draw, Op, Pc};
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
+
+/// After so long a thread of CPython gives its lock to another that waits for it
+/// (`sys.getswitchinterval`, 5 ms).
+const SWITCH_INTERVAL: Duration = Duration::millis(5);
 
 /// An event loop with its thread pool.
 pub struct Worker {
@@ -31,6 +37,12 @@ pub struct Worker {
     pub thread_queue: VecDeque<u32>,
     /// Computation so far (ticks).
     pub busy_ticks: u64,
+    /// When the loop last began to poll.
+    pub polls_since: Time,
+    /// The request that it was handed and has not taken yet; [`NONE`] if it is free for one.
+    pub handed: u32,
+    /// When it became free, in the order of all of its instance.
+    pub free_since: u32,
     /// It has died and is not back yet.
     pub down: bool,
     /// When it was started; nothing if it has run for longer than the run.
@@ -49,7 +61,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if state.running == NONE {
             state.running = task;
             self.meters[station].pass();
-            return self.run_loop(worker);
+            return self.wake(worker, task);
         }
         state.ready.push_back(task);
         let record = &mut self.tasks[task];
@@ -57,11 +69,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[station].enter(self.now);
     }
 
+    /// A loop that polled has a callback to run; to wake may take it some time.
+    #[inline]
+    fn wake(&mut self, worker: u32, task: u32) {
+        let state = &self.workers[worker as usize];
+        let service = self.instances[state.instance as usize].service;
+        let Some(wake) = &self.model.services[service].wake else {
+            return self.run_loop(worker);
+        };
+        let work = wake.cost(self.now.since(state.polls_since));
+        if work.is_zero() {
+            return self.run_loop(worker);
+        }
+        self.take_loop(task, work);
+    }
+
     /// Runs callbacks of a worker, the one that has the loop first, until one computes or none is
     /// ready.
     pub fn run_loop(&mut self, worker: u32) {
         loop {
             let task = self.workers[worker as usize].running;
+            if self.workers[worker as usize].handed == task {
+                self.taken(worker);
+            }
             let computes = self.advance(task);
             self.inserted = 0;
             while let Some(other) = self.microtasks.pop_front() {
@@ -73,12 +103,29 @@ impl<Q: PendingEvents> World<'_, Q> {
             let state = &mut self.workers[worker as usize];
             let Some(next) = state.ready.pop_front() else {
                 state.running = NONE;
+                state.polls_since = self.now;
                 return;
             };
             state.running = next;
             let service = self.instances[state.instance as usize].service;
             self.leave(next, self.model.services[service].station);
         }
+    }
+
+    /// A task goes on as soon as the running callback awaits something: before all callbacks that are
+    /// ready, but after what that callback still computes.
+    pub fn go_on_after(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        let state = &mut self.workers[worker as usize];
+        if state.running == NONE {
+            return self.resume(task);
+        }
+        state.ready.insert(self.inserted.min(state.ready.len()), task);
+        self.inserted += 1;
+        let station = self.model.services[self.instances[state.instance as usize].service].station;
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Ready, self.now);
+        self.meters[station].enter(self.now);
     }
 
     /// A running callback computes. Says whether it has the loop; a task that goes on within
@@ -97,19 +144,41 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.meters[station].enter(self.now);
             return false;
         }
-        let work = self.condition(UnitKind::Instance, index).stretch(self.draw(work, task));
+        let record = &self.tasks[task];
+        let mut work = match record.has(flag::SLICED) {
+            true => record.work,
+            false => self.condition(UnitKind::Instance, index).stretch(self.draw(work, task)),
+        };
+        let one_lock = self.model.services[self.instances[index as usize].service].one_lock;
+        if one_lock && work > SWITCH_INTERVAL {
+            let record = &mut self.tasks[task];
+            record.work = work - SWITCH_INTERVAL;
+            record.flags |= flag::SLICED;
+            work = SWITCH_INTERVAL;
+        } else {
+            let record = &mut self.tasks[task];
+            record.flags &= !flag::SLICED;
+            record.pc = Pc(record.pc.0 + 1);
+        }
+        self.take_loop(task, work);
+        true
+    }
+
+    /// The callback that has the loop computes for so long.
+    fn take_loop(&mut self, task: u32, work: Duration) {
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Computing, self.now);
-        record.pc = Pc(record.pc.0 + 1);
+        let worker = record.worker;
+        let index = self.workers[worker as usize].instance;
         self.workers[worker as usize].busy_ticks += work.0;
         if self.instances[index as usize].host.is_some() {
             self.tasks[task].deadline = self.now + work;
             self.share_cores(index, task, work);
         } else {
-            self.meters[station].busy.add(self.now, MILLI);
+            let service = self.instances[index as usize].service;
+            self.meters[self.model.services[service].station].busy.add(self.now, MILLI);
             self.at_task(self.now + work, Kind::CpuDone, task);
         }
-        true
     }
 
     /// A computation on cores of its own is over; the callback goes on.
@@ -123,7 +192,37 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.services[self.instances[index as usize].service].station;
         self.meters[station].busy.add(self.now, -MILLI);
         self.spend(task, station, Part::Service, self.now.since(since));
+        self.offer_lock(task, worker);
         self.run_loop(worker);
+    }
+
+    /// Whoever has computed for the interpreter's switch interval lets others who wait for its lock
+    /// go first: a thread all of them, a callback of the loop only a thread, since the loop goes on
+    /// with the same callback.
+    fn offer_lock(&mut self, task: u32, worker: u32) {
+        let record = &self.tasks[task];
+        if !record.has(flag::SLICED) {
+            return;
+        }
+        let in_thread = record.has(flag::IN_THREAD);
+        let ready = &self.workers[worker as usize].ready;
+        let next = match in_thread {
+            true => (!ready.is_empty()).then_some(0),
+            false => ready.iter().position(|other| self.tasks[*other].has(flag::IN_THREAD)),
+        };
+        let Some(next) = next else { return };
+        let station = self.station_of_worker(worker);
+        let ready = &mut self.workers[worker as usize].ready;
+        let other = ready.remove(next).expect("its place was just found");
+        match in_thread {
+            true => ready.push_back(task),
+            false => ready.push_front(task),
+        }
+        self.workers[worker as usize].running = other;
+        self.leave(other, station);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Ready, self.now);
+        self.meters[station].enter(self.now);
     }
 
     /// A task joins those that share an instance's cores.
@@ -182,10 +281,97 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.spend(task, station, Part::Wait, self.now.since(record.since) - alone);
             match record.state {
                 State::InThread => self.thread_freed(task),
-                _ => self.run_loop(record.worker),
+                _ => {
+                    self.offer_lock(task, record.worker);
+                    self.run_loop(record.worker);
+                }
             }
         }
         self.arm_host(index);
+    }
+
+    /// A callback hands the rest of its flow to a thread, as soon as one is free (anyio 4.16.0: a
+    /// limiter of so many tokens, first come first served).
+    pub fn enter_thread(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        let state = &mut self.workers[worker as usize];
+        let service = &self.model.services[self.instances[state.instance as usize].service];
+        let station = service.threads_station;
+        if !self.tasks[task].has(flag::THREAD) {
+            self.meters[station].count(Counter::Arrivals);
+            if state.threads_busy >= service.threads {
+                state.thread_queue.push_back(task);
+                let record = &mut self.tasks[task];
+                (record.state, record.since) = (State::ThreadQueue, self.now);
+                return self.meters[station].enter(self.now);
+            }
+            state.threads_busy += 1;
+            self.meters[station].pass();
+            self.meters[station].busy.add(self.now, MILLI);
+        }
+        let record = &mut self.tasks[task];
+        record.flags |= flag::THREAD | flag::IN_THREAD;
+        record.pc = Pc(record.pc.0 + 1);
+        self.resume(task);
+    }
+
+    /// A thread is done with its flow: a callback of the loop takes over.
+    pub fn leave_thread(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        record.flags &= !flag::IN_THREAD;
+        record.pc = Pc(record.pc.0 + 1);
+        self.resume(task);
+    }
+
+    /// The callback that took over gives the thread back.
+    pub fn free_thread(&mut self, task: u32) {
+        self.tasks[task].pc.0 += 1;
+        self.drop_thread(task);
+    }
+
+    /// A task has its thread no longer: the oldest that waits has it from now on, and its callback is
+    /// ready.
+    pub fn drop_thread(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        record.flags &= !(flag::THREAD | flag::IN_THREAD | flag::SLICED);
+        let worker = record.worker;
+        let index = self.workers[worker as usize].instance;
+        let station = self.model.services[self.instances[index as usize].service].threads_station;
+        self.meters[station].count(Counter::Served);
+        self.meters[station].busy.add(self.now, -MILLI);
+        match self.workers[worker as usize].thread_queue.pop_front() {
+            Some(next) => {
+                self.leave(next, station);
+                self.take_thread(next, station);
+            }
+            None => self.workers[worker as usize].threads_busy -= 1,
+        }
+    }
+
+    /// A task has the thread that another has left: it works there, or its callback hands its flow
+    /// over.
+    fn take_thread(&mut self, task: u32, station: StationId) {
+        if matches!(self.op_at(task), Op::Threads { .. }) {
+            return self.start_thread(task);
+        }
+        self.meters[station].busy.add(self.now, MILLI);
+        self.tasks[task].flags |= flag::THREAD;
+        self.resume(task);
+    }
+
+    /// Whether uvicorn lets a request pass: not if its worker has as many as it may
+    /// (`limit_concurrency`; httptools_impl counts connections, that of the request included).
+    pub fn admit(&mut self, task: u32, most: u32) -> bool {
+        let worker = self.tasks[task].worker;
+        if self.workers[worker as usize].open < most {
+            self.tasks[task].pc.0 += 1;
+            return true;
+        }
+        let station = self.station_of_worker(worker);
+        self.count(station, Counter::Rejected);
+        self.refuse(task, 503, Duration::ZERO);
+        self.fail(task, Failure::Guarded);
+        false
     }
 
     /// A callback hands work to its process's thread pool.
@@ -244,7 +430,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match self.workers[worker as usize].thread_queue.pop_front() {
             Some(next) => {
                 self.leave(next, station);
-                self.start_thread(next);
+                self.take_thread(next, station);
             }
             None => self.workers[worker as usize].threads_busy -= 1,
         }

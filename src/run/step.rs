@@ -6,7 +6,7 @@ use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{CacheId, LinkId, ServiceId, SessionId};
-use crate::model::tape::Op;
+use crate::model::tape::{Op, Statement};
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// What happens at an event.
@@ -86,10 +86,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             let pc = self.tasks[task].pc;
             match self.model.tape[pc.0 as usize] {
                 Op::Cpu { work } => return self.compute(task, work),
-                Op::Acquire { pool, route, write } => {
+                Op::Acquire { pool, route, write, .. } => {
                     if !self.acquire(task, pool, route, write) {
                         return false;
                     }
+                }
+                Op::Query { kind: Statement::Ping, .. } if self.holds_fresh(task) => {
+                    self.tasks[task].pc.0 += 1;
                 }
                 Op::Query { .. } => {
                     self.send_statement(task);
@@ -97,8 +100,14 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 Op::Release => {
                     let lease = self.tasks[task].pop_lease().expect("a release has a lease");
-                    self.release(lease);
                     self.tasks[task].pc.0 += 1;
+                    if let Some(closing) = self.release(lease) {
+                        self.travel(task, closing);
+                        let record = &mut self.tasks[task];
+                        (record.state, record.since) = (State::Away, self.now);
+                        self.at_task(self.now + closing, Kind::Resume, task);
+                        return false;
+                    }
                 }
                 Op::Jump { to } => self.tasks[task].pc = to,
                 Op::Choose { choice, draw } => {
@@ -153,6 +162,20 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::Threads { .. } => {
                     self.enter_threads(task);
                     return false;
+                }
+                Op::ThreadEnter => {
+                    self.enter_thread(task);
+                    return false;
+                }
+                Op::ThreadLeave => {
+                    self.leave_thread(task);
+                    return false;
+                }
+                Op::ThreadFree => self.free_thread(task),
+                Op::Admit { most } => {
+                    if !self.admit(task, most) {
+                        return false;
+                    }
                 }
                 Op::Wait { length } => {
                     let length = self.draw(length, task);

@@ -149,6 +149,12 @@ pub mod flag {
     pub const JOINED: u16 = 2048;
     /// Its process has died; it is only what was under way for it, and nobody's.
     pub const GHOST: u16 = 4096;
+    /// It has a thread of its worker's pool.
+    pub const THREAD: u16 = 8192;
+    /// It runs in that thread, not on the loop.
+    pub const IN_THREAD: u16 = 16384;
+    /// It has computed for as long as one may before the lock is offered to others, and is not done.
+    pub const SLICED: u16 = 32768;
 }
 
 /// No failure.

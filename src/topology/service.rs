@@ -25,15 +25,21 @@ spec! {
         /// Event loops per instance (cluster mode); they share its cores.
         workers: u32 = "1"
             from "Node.js 20 (cluster mode is off unless the application turns it on)", positive;
+        /// How requests come to the workers of an instance.
+        hand_out: HandOut = "\"each-in-turn\""
+            from "assumed: many connections that stay open, spread evenly as they were made";
         /// Cores of each instance.
         cores: f64 = "1" from "assumed: one core", positive;
         /// Threads of each worker's pool for blocking work.
-        threads: u32 = "4" from "libuv (UV_THREADPOOL_SIZE)", positive;
+        threads: Option<u32> = "4; uvicorn 40"
+            from "libuv (UV_THREADPOOL_SIZE), anyio 4.16.0 (default thread limiter)", positive;
         /// The limits, session stores and guards that every request passes, in order:
         /// `["limit.global", "session.table"]`.
         before: Vec<Address<Middleware>> = "[]" from "assumed: nothing stands before it";
         /// CPU time to read and route each request.
         accept_cpu: Dist = "\"0ms\"" from "assumed: contained in the operations' own CPU time";
+        /// CPU time that a loop which has been polling takes to wake.
+        wake: Option<Wake> = "nothing" from "assumed: contained in the operations' own CPU time";
         /// One-way delay from the caller to it, where no balancer stands between.
         hop: Dist = "\"0ms\"" from "assumed: contained in the access round trip";
         /// Connections each instance accepts; further ones wait in the backlog.
@@ -41,7 +47,8 @@ spec! {
             from "Node.js 20 net (maxConnections undefined)", positive;
         /// Connections of each instance that wait to be accepted once it has `max_connections`;
         /// further ones are refused.
-        backlog: u32 = "511" from "Node.js 20 net (listen backlog)", positive;
+        backlog: Option<u32> = "511; uvicorn 2048"
+            from "Node.js 20 net (listen backlog), uvicorn 0.54.0 Config (backlog)", positive;
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
@@ -57,6 +64,65 @@ spec! {
     choice Runtime {
         /// Node.js: each worker is one event loop that runs callbacks to completion.
         Node = "node";
+        /// uvicorn: each worker is one asyncio loop that runs callbacks to completion, for `async def`
+        /// endpoints; `def` endpoints are `blocking` steps on the threads of anyio, under the worker's
+        /// one interpreter lock.
+        Uvicorn(Uvicorn) = "uvicorn";
+    }
+}
+spec! {
+    /// What is particular to uvicorn.
+    table Uvicorn {
+        /// A request that finds so many at its worker, itself counted, is answered 503.
+        limit_concurrency: Option<u32> = "no limit"
+            from "uvicorn 0.54.0 Config (limit_concurrency)", positive;
+    }
+}
+
+impl Service {
+    /// Threads of each worker's pool, as said or as the runtime has them.
+    pub fn thread_count(&self) -> u32 {
+        self.threads.unwrap_or(match self.runtime {
+            Runtime::Node => 4,
+            Runtime::Uvicorn(_) => 40,
+        })
+    }
+    /// Places of the accept backlog, as said or as the runtime has them.
+    pub fn backlog_places(&self) -> u32 {
+        self.backlog.unwrap_or(match self.runtime {
+            Runtime::Node => 511,
+            Runtime::Uvicorn(_) => 2048,
+        })
+    }
+    /// Whether only one thread of a worker computes at a time.
+    pub fn has_one_lock(&self) -> bool {
+        matches!(self.runtime, Runtime::Uvicorn(_))
+    }
+}
+
+spec! {
+    /// What it costs a loop to wake: a switch of contexts, and caches that have gone cold, the more so
+    /// the longer it has polled: `cpu` x (time polled / `idle`) ^ `growth`. A busy loop never wakes,
+    /// so a request costs less the more there are.
+    table Wake {
+        /// CPU time to wake after it has polled for `idle`.
+        cpu: Duration;
+        /// Time polled.
+        idle: Duration = "\"1ms\"" from "assumed: between the requests of a busy service", positive;
+        /// How the cost grows with the time polled: 0 is not at all, 1 in proportion.
+        growth: f64 = "0.24"
+            from "reality/isolation.csv: Node.js 20, CPU of a request at 100/s, 200/s and saturated";
+    }
+}
+spec! {
+    /// How requests come to the workers of an instance.
+    choice HandOut {
+        /// To each in turn, as over connections that stay open.
+        EachInTurn = "each-in-turn";
+        /// A new connection for each request, which Node's cluster hands to a worker that has taken
+        /// the one before: a blocked worker keeps one waiting and gets no more (Node.js 20,
+        /// lib/internal/cluster/round_robin_handle.js).
+        FreeWorker = "free-worker";
     }
 }
 spec! {

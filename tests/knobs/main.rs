@@ -12,6 +12,7 @@ mod job;
 mod law;
 mod network;
 mod plan;
+mod pool;
 mod service;
 mod session;
 mod support;

@@ -1,11 +1,11 @@
 //! Services with their balancers and scaling.
 
-use super::{Compiler, draw_id, most_instances};
+use super::{Compiler, computes_in_threads, draw_id, most_instances};
 use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::Policy;
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Affinity, Scaling, Service};
+use crate::model::{Affinity, Scaling, Service, Wake};
 use crate::topology;
 use crate::topology::Named;
 
@@ -41,11 +41,19 @@ impl Compiler<'_> {
             instances: spec.instances,
             max_instances: most_instances(spec),
             workers: spec.workers,
+            to_free_workers: spec.hand_out == topology::HandOut::FreeWorker,
+            wake: spec.wake.as_ref().map(|wake| Wake {
+                cpu: wake.cpu,
+                idle: wake.idle,
+                growth: wake.growth,
+            }),
             cores: spec.cores,
-            contended: uses_threads || f64::from(spec.workers) > spec.cores,
-            threads: spec.threads,
+            contended: computes_in_threads(self.topology, service)
+                || f64::from(spec.workers) > spec.cores,
+            one_lock: spec.has_one_lock() && uses_threads,
+            threads: spec.thread_count(),
             max_connections: spec.max_connections,
-            backlog: spec.backlog,
+            backlog: spec.backlog_places(),
             cancel_waiting: spec.cancel_waiting,
             policy,
             sticky,

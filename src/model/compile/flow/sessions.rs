@@ -65,7 +65,7 @@ impl Compiler<'_> {
             SessionStore::Postgres(store) => {
                 let pool = self.session_pool(session, place);
                 let write = command != Command::SessionRead;
-                self.emit(Op::Acquire { pool, route: Route::User, write });
+                self.emit(Op::Acquire { pool, route: Route::User, write, awaited: false });
                 let law = self.law(if write { &store.write } else { &store.read });
                 let id = place.draw(&format!("{:?}", command));
                 let kind = if write { Statement::Write } else { Statement::Read };
