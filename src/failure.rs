@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 23;
+pub const FAILURES: usize = 27;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -51,6 +51,14 @@ pub enum Failure {
     BreakerTimeout,
     /// The database was down, or the connection to it was lost.
     DatabaseDown,
+    /// A statement waited too long for a lock.
+    LockTimeout,
+    /// A statement stood in a deadlock, and was cancelled.
+    Deadlock,
+    /// A transaction was idle for too long: the server ended it and its connection.
+    IdleTransaction,
+    /// A query on a replica was in the way of replay, and was cancelled.
+    ReplayConflict,
     /// No packet got through, and the sender gave up.
     Unreachable,
 }
@@ -80,6 +88,10 @@ impl Failure {
         Failure::BreakerOpen,
         Failure::BreakerTimeout,
         Failure::DatabaseDown,
+        Failure::LockTimeout,
+        Failure::Deadlock,
+        Failure::IdleTransaction,
+        Failure::ReplayConflict,
         Failure::Unreachable,
     ];
 
@@ -108,6 +120,10 @@ impl Failure {
             Failure::BreakerOpen => "breaker_open",
             Failure::BreakerTimeout => "breaker_timeout",
             Failure::DatabaseDown => "database_down",
+            Failure::LockTimeout => "lock_timeout",
+            Failure::Deadlock => "deadlock",
+            Failure::IdleTransaction => "idle_transaction",
+            Failure::ReplayConflict => "replay_conflict",
             Failure::Unreachable => "unreachable",
         }
     }
@@ -130,6 +146,10 @@ impl Failure {
             | Failure::JobFailed
             | Failure::CacheError
             | Failure::DatabaseDown
+            | Failure::LockTimeout
+            | Failure::Deadlock
+            | Failure::IdleTransaction
+            | Failure::ReplayConflict
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout | Failure::BreakerTimeout => 504,

@@ -21,6 +21,9 @@
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
+//! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
+//! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
+//! | [`volume`] | how many storage operations are granted | AWS EBS gp2, gp3 |
 //! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
 
@@ -28,6 +31,7 @@ pub mod autoscaler;
 pub mod backoff;
 pub mod balancer;
 pub mod breaker;
+pub mod burst_credits;
 pub mod cache;
 pub mod concurrency;
 pub mod guard;
@@ -37,5 +41,7 @@ pub mod limiter;
 pub mod pool;
 pub mod session_table;
 pub mod step_scaling;
+pub mod table_lock;
+pub mod volume;
 pub mod tcp;
 pub mod waiting_room;

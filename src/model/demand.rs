@@ -377,7 +377,8 @@ impl<'m> Walk<'m> {
                 let saves = self.fresh() * (1.0 - spec.guests)
                     + if spec.save_uninitialized { spec.guests } else { 0.0 };
                 let rest = 1.0 - self.fresh() * (1.0 - spec.guests) - spec.guests;
-                let touches = if spec.touch { rest } else { 0.0 };
+                let saves = saves + if spec.resave { rest } else { 0.0 };
+                let touches = if spec.touch && !spec.resave { rest } else { 0.0 };
                 self.go(touch, weight * touches, service, &held);
                 self.go(nothing, weight * (1.0 - saves - touches), service, &held);
                 return self.go(next, weight * saves, service, &held);

@@ -27,6 +27,8 @@ crate::id! {
     BulkheadId,
     /// A circuit breaker.
     BreakerId,
+    /// A table or view whose locks matter.
+    RelationId,
     /// A fault.
     FaultId,
     /// A job queue.

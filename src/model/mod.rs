@@ -15,8 +15,8 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Extent, Fault, Guard, Harm,
-    Job, Keys, Limit, Link, Metric, Per, Pool, Prune, Queue, Region, Rule, Scaling, Service,
-    Session, Side, UNIT_KINDS, Unit, UnitKind, Wake, Watch,
+    Job, Keys, Limit, Link, Maintenance, Metric, Per, Pool, Prune, Queue, Region, Relation, Rule,
+    Scaling, Service, Session, Side, Standby, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -54,6 +54,12 @@ pub struct Model {
     pub pools: Dense<PoolId, Pool>,
     /// Databases.
     pub databases: Dense<DatabaseId, Database>,
+    /// Tables and views whose locks matter.
+    pub relations: Dense<RelationId, Relation>,
+    /// What databases do by themselves, on each primary.
+    pub maintenance: Vec<Maintenance>,
+    /// What statements lock, for [`tape::LocksId`].
+    pub wants: Vec<Want>,
     /// Caches.
     pub caches: Dense<CacheId, Cache>,
     /// Key sets.
@@ -269,6 +275,10 @@ pub enum StationKind {
     Bulkhead,
     /// A circuit breaker.
     Breaker,
+    /// A table or view and its rows, as locks.
+    Relation,
+    /// What a database does by itself.
+    Maintenance,
     /// A job queue.
     Queue,
     /// A link.
@@ -294,6 +304,8 @@ pub struct Cost {
     pub per_gigabyte: f64,
     /// Dollars a million requests.
     pub per_million: f64,
+    /// Dollars an hour of a core above what burst credits were earned for.
+    pub per_surplus_hour: f64,
     /// Whose traffic the gigabytes and the requests are.
     pub station: Option<StationId>,
     /// Where the price is stated.

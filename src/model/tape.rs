@@ -49,8 +49,10 @@ pub enum Statement {
     Read,
     /// Changes rows, which replicas replay.
     Write,
-    /// A round trip and nothing else: BEGIN, COMMIT.
+    /// A round trip and nothing else: BEGIN, the end of a transaction that only reads.
     Mark,
+    /// COMMIT of a transaction that writes.
+    Commit,
     /// A round trip that tries out a connection that was used before.
     Ping,
 }
@@ -126,8 +128,16 @@ pub enum Op {
     SessionGone { session: SessionId },
     /// Get a connection; `awaited` by the application's own code, which goes on in a promise.
     Acquire { pool: PoolId, route: Route, write: bool, awaited: bool },
-    /// Run a statement on the connection acquired last.
-    Query { work: Draw, kind: Statement, fail: f32, slowed_by: Option<SessionId> },
+    /// Run a statement on the connection acquired last: within a transaction that goes on
+    /// afterwards, or not.
+    Query {
+        work: Draw,
+        kind: Statement,
+        fail: f32,
+        slowed_by: Option<SessionId>,
+        locks: LocksId,
+        within: bool,
+    },
     /// Give the connection acquired last back.
     Release,
     /// Look a key up; a hit jumps, a miss goes on.
@@ -175,6 +185,9 @@ pub struct Catch {
     /// Connections that it held before, and goes on to hold.
     pub leases: u8,
 }
+/// What a statement locks, by number among [`crate::model::Model::wants`]; 0 is nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LocksId(pub u16);
 
 /// An optional duration of the model, by number; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -424,6 +424,8 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Limit => "limit",
         StationKind::Bulkhead => "bulkhead",
         StationKind::Breaker => "breaker",
+        StationKind::Relation => "relation",
+        StationKind::Maintenance => "maintenance",
         StationKind::Queue => "queue",
         StationKind::Link => "link",
         StationKind::Network => "network",

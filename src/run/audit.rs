@@ -92,6 +92,13 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::Acquire { pool, .. } => Some(model.pools[pool].station),
                 other => unreachable!("{other:?} waits for no connection"),
             },
+            State::LockQueue => match op() {
+                Op::Query { locks, .. } => {
+                    let want = model.wants[usize::from(locks.0) - 1];
+                    Some(model.relations[want.relation].station)
+                }
+                other => unreachable!("{other:?} waits for no lock"),
+            },
             State::CacheQueue => match op() {
                 Op::CacheGet { cache, .. }
                 | Op::CacheSet { cache, .. }

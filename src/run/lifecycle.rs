@@ -174,6 +174,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.instances[self.workers[record.worker as usize].instance as usize].host.is_none();
         let haunts = match record.state {
             State::Away | State::InDatabase | State::Answering => true,
+            State::LockQueue | State::Storing => true,
             State::CacheQueue | State::InCache => true,
             State::Computing => alone,
             _ => false,
@@ -248,8 +249,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// at the server until that has ended.
     fn drop_leases(&mut self, task: u32) {
         let record = self.tasks[task];
-        let sent = matches!(record.state, State::InDatabase | State::Answering)
-            || record.state == State::Away && matches!(self.op_at(task), Op::Query { .. });
+        let sent = matches!(
+            record.state,
+            State::LockQueue | State::InDatabase | State::Storing | State::Answering
+        ) || record.state == State::Away && matches!(self.op_at(task), Op::Query { .. });
         let mut kept = None;
         while let Some(lease) = self.tasks[task].pop_lease() {
             let kind = self.pools[lease.pool as usize].kind;
@@ -263,6 +266,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.sever(lease.pool);
             }
         }
+        if kept.is_none() {
+            self.release_locks(task);
+        }
         if let Some(lease) = kept {
             self.tasks[task].push_lease(lease);
         }
@@ -270,6 +276,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A ghost has nothing more to do; a connection that it still had ends at its server.
     pub(super) fn bury(&mut self, ghost: u32) {
+        self.release_locks(ghost);
         while let Some(Lease { pool, .. }) = self.tasks[ghost].pop_lease() {
             let node = self.pools[pool as usize].node;
             self.node_mut(node).free_slot();
@@ -317,6 +324,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.forget_gates(worker);
         self.forget_bulkheads(worker);
         self.forget_breakers(worker);
+        self.forget_sessions(worker);
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
         for (cache, spec) in self.model.caches.enumerate() {

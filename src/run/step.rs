@@ -23,6 +23,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::ProcessDepart => self.process_depart(slot),
             Kind::JobDone => self.job_done(slot, event.ordinal()),
             Kind::LinkDepart => self.link_depart(LinkId(slot)),
+            Kind::Stored => self.stored(slot),
             Kind::Resume => self.resume(slot),
             // Connections change.
             Kind::Connected => self.connected(slot, event.ordinal()),
@@ -43,6 +44,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.statement_timeout(slot);
                 }
             }
+            Kind::LockTimer => self.lock_timer(slot, event.ordinal()),
             Kind::CallTimeout => {
                 if self.is_current(slot, event.ordinal(), event.at()) {
                     self.call_timeout(slot);
@@ -62,7 +64,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Candidate => self.candidate(),
             // The deployment around it.
             Kind::Expire => self.expire_cycle(CacheId(slot)),
-            Kind::Prune => self.prune(SessionId(slot)),
+            Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Stalled => self.check_stalled(QueueId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Appointment => self.keep_appointment(ServiceId(slot)),
@@ -71,6 +73,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.restart_instance(slot),
             Kind::Replay => self.replay(slot),
+            Kind::Maintenance => self.maintenance_event(slot, event.ordinal()),
             Kind::NodeTimer => self.node_timer(slot, event.ordinal()),
             // Our looking at it.
             Kind::Window => self.window_ends(),

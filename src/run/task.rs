@@ -105,6 +105,10 @@ pub enum State {
     Connecting,
     /// On a core of a database node.
     InDatabase,
+    /// Its statement waits for a lock.
+    LockQueue,
+    /// Its statement waits for storage, or for standbys.
+    Storing,
     /// Its statement is done with the cores: waits for storage, or for the answer to arrive.
     Answering,
     /// Its command waits for its cache node.

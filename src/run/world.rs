@@ -18,6 +18,8 @@ use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
 use super::database::DatabaseState;
+use super::database::locks::Locks;
+use super::database::maintenance::MaintenanceState;
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
@@ -63,6 +65,10 @@ pub struct World<'m, Q> {
     pub pool_base: Dense<PoolId, u32>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
+    /// Locks of tables and rows.
+    pub locks: Locks,
+    /// What databases do by themselves.
+    pub maintenance: Vec<MaintenanceState>,
     /// Caches.
     pub caches: Dense<CacheId, CacheState>,
     /// Content delivery networks.
@@ -107,6 +113,12 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             let found = model.stations.enumerate().find(|(_, station)| station.path == path);
             found.expect("every model has the network and its users").0
         };
+        let nodes = |id: DatabaseId| {
+            let spec = &model.databases[id];
+            spec.shards * (1 + spec.replicas)
+        };
+        let tables: u32 = model.relations.iter().map(|it| nodes(it.database)).sum();
+        let tables = tables as usize;
         let mut world = World {
             model,
             now: Time::ZERO,
@@ -123,6 +135,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pools: Vec::new(),
             pool_base: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
+            locks: Locks::new(tables, model.relations.len()),
+            maintenance: Vec::new(),
             caches: Dense::default(),
             cdns: Dense::default(),
             sessions: Dense::default(),
@@ -145,6 +159,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_pools();
         world.build_caches();
         world.build_cdns();
+        world.build_maintenance();
         world.build_sessions();
         world.start_checks();
         world.start_users();
@@ -231,6 +246,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             return self.go_on_at(task, why, catch);
         }
         self.abandon_flights(task);
+        self.release_locks(task);
         while let Some(lease) = self.tasks[task].pop_lease() {
             self.give_up_connection(lease, why);
         }

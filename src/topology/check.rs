@@ -383,7 +383,10 @@ fn stores_before<'a>(
                 SessionStore::Postgres(store) => {
                     Some((database(&store.own.as_ref()?.database.name), "sessions"))
                 }
-                SessionStore::Jwt(_) => None,
+                SessionStore::Jwt(store) => {
+                    Some((cache(store.revocation.as_ref()?), "revoked tokens"))
+                }
+                SessionStore::Memory(_) => None,
             },
             _ => None,
         })
@@ -533,6 +536,7 @@ fn unused(cx: &Cx<'_>) -> Diagnostics {
     );
     look!(Breaker, breakers, "name it in a `breaker` step, or remove it");
     look!(Cdn, cdns, "name it in the `cdn` of an operation, or remove it");
+    look!(Relation, relations, "name it in the `on` of a query, or remove it");
     look!(Queue, queues, "name it in a job, or remove it");
     look!(Job, jobs, "name it in an `enqueue` step, or remove it");
     found

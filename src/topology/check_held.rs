@@ -122,6 +122,6 @@ fn table(session: &Named<Session>) -> Option<String> {
             Some(pool) => format!("`pool.{}`", pool.name),
             None => format!("`session.{}`", session.name),
         }),
-        SessionStore::Redis(_) | SessionStore::Jwt(_) => None,
+        SessionStore::Redis(_) | SessionStore::Memory(_) | SessionStore::Jwt(_) => None,
     }
 }

@@ -17,6 +17,7 @@ use super::pool::Pool;
 use super::price::Expense;
 use super::queue::{Job, Queue};
 use super::region::{Link, Region, Routes};
+use super::relation::{Maintenance, Relation};
 use super::service::Service;
 use super::session::Session;
 use super::spec::{Reader, Shape, spec};
@@ -107,6 +108,10 @@ spec! {
         pools "pool": Vec<Named<Pool>> = "{}" from "no pool";
         /// Database servers.
         databases "database": Vec<Named<Database>> = "{}" from "no database";
+        /// Tables and views whose locks matter.
+        relations "relation": Vec<Named<Relation>> = "{}" from "no locks";
+        /// What databases do by themselves.
+        maintenance: Vec<Named<Maintenance>> = "{}" from "nothing";
         /// Caches.
         caches "cache": Vec<Named<Cache>> = "{}" from "no cache";
         /// Sets of things that operations read and caches hold.

@@ -8,6 +8,7 @@ use super::dist::Dist;
 use super::names::{Placed, Ref};
 use super::pool::Pool;
 use super::queue::Job;
+use super::relation::Relation;
 use super::service::Service;
 use super::session::Session;
 use super::spec::spec;
@@ -86,6 +87,13 @@ spec! {
         read: Option<Dist>;
         /// Time of a statement that writes, on an idle server.
         write: Option<Dist>;
+        /// The table or view that it works on, whose locks it takes: a write also those of a row.
+        on: Option<Ref<Relation>> = "no lock" from "assumed: statements do not meet";
+        /// Whether it is a read that locks its row (SELECT FOR UPDATE).
+        for_update: bool = "false" from "assumed: a plain SELECT";
+        /// Which of the rows that the operation works on: statements of a request that say the same
+        /// number work on the same row of the table.
+        row: u32 = "0" from "assumed: one row";
         /// Which shards run it.
         shard: Shard = "\"user\"" from "assumed: the user's data lie on one shard";
         /// Share of statements that fail.

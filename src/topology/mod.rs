@@ -43,6 +43,7 @@ mod pool;
 mod price;
 mod queue;
 mod region;
+mod relation;
 mod retry;
 mod schema;
 mod service;
@@ -60,7 +61,9 @@ pub use bulkhead::{
 };
 pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
-pub use database::{Contention, Database, DatabaseDriver, ShardBy};
+pub use database::{
+    Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
+};
 pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
@@ -81,6 +84,7 @@ pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
+pub use relation::{LockMode, Maintenance, Relation, TableLock};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 pub(crate) use schema::{reference_of, schema_of};
@@ -88,7 +92,9 @@ pub use service::{
     Autoscale, Backlog, HandOut, Hpa, Middleware, Runtime, ScaleMetric, ScalePolicy, ScaleStep,
     ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
 };
-pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
+pub use session::{
+    Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
+};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};
 pub use workload::{

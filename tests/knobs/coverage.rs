@@ -478,6 +478,86 @@ const COVERED: &[(&str, &str, &str)] = &[
         "a_request_reads_its_session_and_touches_it",
         "Session.touch PostgresSessions.read PostgresSessions.write SessionStore:postgres",
     ),
+    (
+        "upkeep",
+        "a_row_is_locked_until_its_transaction_ends",
+        "Query.on Query.for_update Relation.rows",
+    ),
+    ("upkeep", "statements_of_a_request_with_one_number_work_on_one_row", "Query.row"),
+    (
+        "upkeep",
+        "a_deadlock_is_seen_after_its_timeout_and_one_of_two_fails",
+        "Database.deadlock_timeout",
+    ),
+    (
+        "upkeep",
+        "waiting_for_a_lock_ends_at_its_timeout_and_that_of_the_statement",
+        "Database.lock_timeout",
+    ),
+    (
+        "upkeep",
+        "an_idle_transaction_loses_its_connection_and_its_locks",
+        "Database.idle_in_transaction_timeout",
+    ),
+    (
+        "upkeep",
+        "who_waits_for_which_mode",
+        "TableLock.mode LockMode:access-share LockMode:row-share LockMode:row-exclusive \
+         LockMode:share-update-exclusive LockMode:share LockMode:share-row-exclusive \
+         LockMode:exclusive LockMode:access-exclusive",
+    ),
+    (
+        "upkeep",
+        "a_job_comes_every_so_often_and_takes_its_time",
+        "Maintenance.every Maintenance.work Maintenance.per_write Maintenance.threshold \
+         Maintenance.lock TableLock.on",
+    ),
+    ("upkeep", "a_job_spreads_its_work", "Maintenance.spread"),
+    ("upkeep", "a_job_gives_up_waiting_for_its_lock", "Maintenance.lock_timeout"),
+    (
+        "upkeep",
+        "dead_versions_slow_storage_down_until_they_are_cleaned_up",
+        "Relation.bloat Maintenance.cleans",
+    ),
+    ("upkeep", "tables_and_jobs_are_of_a_database", "Relation.database Maintenance.database"),
+    (
+        "upkeep",
+        "a_volume_grants_so_many_operations_a_second",
+        "Database.storage Storage.iops Storage.operation",
+    ),
+    (
+        "upkeep",
+        "a_volume_bursts_as_long_as_its_credits_last",
+        "Storage.burst StorageBurst.iops StorageBurst.credits StorageBurst.start",
+    ),
+    (
+        "upkeep",
+        "credits_are_earned_at_the_baseline_and_spent_above_it",
+        "Database.credits CpuCredits.baseline CpuCredits.keeps CpuCredits.start",
+    ),
+    ("upkeep", "unlimited_instances_go_on_for_money", "CpuCredits.unlimited CpuCredits.core_hour"),
+    (
+        "upkeep",
+        "a_commit_waits_for_its_standbys",
+        "Database.standby Standby.count Standby.quorum Standby.rtt",
+    ),
+    (
+        "upkeep",
+        "replay_waits_for_older_queries_and_then_cancels_them",
+        "Database.standby_delay Database.standby_feedback Maintenance.conflicts",
+    ),
+    ("session", "every_session_is_saved_again_unless_told_not_to", "Session.resave"),
+    (
+        "session",
+        "a_cookie_ends_at_its_age_unless_every_answer_renews_it",
+        "Session.cookie Session.rolling",
+    ),
+    (
+        "session",
+        "memory_of_a_worker_is_unknown_to_the_others",
+        "SessionStore:memory MemorySessions.cpu",
+    ),
+    ("session", "revoked_tokens_are_looked_up", "Jwt.revocation"),
     ("session", "a_login_makes_a_session", "Operation.login"),
     (
         "session",
@@ -569,6 +649,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("service", include_str!("service.rs")),
     ("session", include_str!("session.rs")),
     ("shed", include_str!("shed.rs")),
+    ("upkeep", include_str!("upkeep.rs")),
     ("workload", include_str!("workload.rs")),
 ];
 

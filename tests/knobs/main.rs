@@ -17,4 +17,5 @@ mod service;
 mod session;
 mod shed;
 mod support;
+mod upkeep;
 mod workload;

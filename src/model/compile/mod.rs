@@ -11,6 +11,7 @@ mod network;
 mod pools;
 mod prices;
 mod queues;
+mod relations;
 mod services;
 mod sessions;
 mod statements;
@@ -45,6 +46,9 @@ pub fn compile(topology: &Topology) -> Model {
         services: compiler.services(),
         pools: compiler.pools(),
         databases: compiler.databases(),
+        relations: compiler.relations(),
+        maintenance: compiler.maintenance(),
+        wants: Vec::new(),
         caches: compiler.caches(),
         keys: compiler.keys(),
         cdns: compiler.cdns(),
@@ -77,6 +81,7 @@ pub fn compile(topology: &Topology) -> Model {
     model.catches = compiler.catches;
     model.forks = compiler.forks;
     model.choices = compiler.choices;
+    model.wants = compiler.wants;
     model.stations = compiler.stations;
     demand::settle_caches(&mut model);
     workload::warm_sessions(&mut model);
@@ -92,6 +97,7 @@ pub(super) struct Compiler<'t> {
     catches: Vec<Catch>,
     forks: Vec<Pc>,
     choices: Vec<super::Choice>,
+    wants: Vec<super::Want>,
     stations: Dense<StationId, Station>,
     /// Pools that session stores open for themselves: (session, service).
     own_pools: Vec<(usize, usize)>,
@@ -108,6 +114,7 @@ impl<'t> Compiler<'t> {
             catches: Vec::new(),
             forks: Vec::new(),
             choices: Vec::new(),
+            wants: Vec::new(),
             stations: Dense::default(),
             own_pools: own_pools(topology),
         }
@@ -233,6 +240,15 @@ impl<'t> Compiler<'t> {
                 all.push(station(&format!("{path}.replicas"), StationKind::Database, replicas));
             }
             all.push(station(&path, StationKind::Database, primaries));
+        }
+        for relation in &topology.relations {
+            let path = format!("relation.{}", relation.name);
+            all.push(station(&path, StationKind::Relation, 0.0));
+        }
+        for job in &topology.maintenance {
+            let shards = named(&topology.databases, &job.spec.database.name).spec.shards;
+            let path = format!("maintenance.{}", job.name);
+            all.push(station(&path, StationKind::Maintenance, f64::from(shards)));
         }
         for cache in &topology.caches {
             let nodes = match cache.spec.kind {
