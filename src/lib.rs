@@ -24,6 +24,8 @@ pub mod figure;
 #[cfg(feature = "cli")]
 pub mod experiment;
 #[cfg(feature = "cli")]
+pub mod claims;
+#[cfg(feature = "cli")]
 pub mod reality;
 #[cfg(feature = "cli")]
 pub mod report;

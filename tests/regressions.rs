@@ -249,3 +249,26 @@ fn a_job_that_is_waited_for_has_queueing_and_service() {
     let mean_s = service as f64 / requests as f64 / 1e12;
     assert!((0.009..0.011).contains(&mean_s), "{mean_s} s of service where jobs take 10 ms");
 }
+
+#[test]
+fn who_joins_a_load_has_missed_once() {
+    let text = format!(
+        "{BRIEF}
+        arrivals.rate = '400/s'
+        service.web = {{}}
+        keys.k.count = 5
+        cache.m = {{ kind = 'memory', service = 'web' }}
+        [operation.a]
+        share = 1
+        flow = [{{ cache = {{ in = 'm', keys = 'k', ttl = '100ms', single_flight = true, miss = [
+          {{ wait = '100ms' }},
+        ] }} }}]"
+    );
+    let (model, outcome) = measured(&text);
+    let count = |counter| counted(&text, "cache.m", counter) as f64;
+    let (hits, misses) = (count(Counter::Hits), count(Counter::Misses));
+    assert!(count(Counter::Joined) > 3_000.0);
+    let summary = loadbearing::result::Summary::new(&model, &[outcome]);
+    let said = summary.to_json()["components"]["cache.m"]["hit_ratio"]["estimate"].as_f64();
+    assert!((said.expect("measured") - hits / (hits + misses)).abs() < 1e-9);
+}

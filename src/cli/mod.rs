@@ -2,6 +2,7 @@
 
 mod capacity;
 mod check;
+mod claims;
 mod compare;
 mod completions;
 mod diagnose;
@@ -63,6 +64,7 @@ enum Command {
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
+    Claims(claims::Arguments),
     Validate(validate::Arguments),
     New(new::Arguments),
     Schema(schema::Arguments),
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
+        Command::Claims(arguments) => claims::run(&arguments),
         Command::Validate(arguments) => validate::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),

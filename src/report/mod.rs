@@ -5,7 +5,10 @@
 
 mod believed;
 pub mod capacity;
+mod claimed;
 mod compared;
+mod drawing;
+mod findings;
 pub mod folder;
 mod layout;
 pub mod manifest;
@@ -19,7 +22,9 @@ mod validated;
 mod validation_page;
 
 pub use believed::believed;
+pub use claimed::claimed;
 pub use compared::compared;
+pub use findings::{Findings, findings};
 pub use layout::Style;
 pub use ran::{Written, ran};
 pub use validated::{Validated, block, summary, validated};

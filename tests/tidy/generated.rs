@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use loadbearing::claims;
 use loadbearing::experiment::file;
 use loadbearing::experiment::store::FIXED;
 use loadbearing::report::table::{Column, TABLES};
@@ -87,6 +88,29 @@ fn the_manual_of_tables_is_fresh() {
     }
     table("the chunks of a sweep, and `OUTPUT` as in `runs.csv`", &FIXED);
     fresh("docs/reference/tables.md", &page);
+}
+
+#[test]
+fn the_schema_of_claims_is_fresh() {
+    let page = serde_json::to_string_pretty(&claims::schema()).expect("a schema is plain data");
+    fresh("experiments/claims/schema.json", &(page + "\n"));
+}
+
+#[test]
+fn the_manual_of_claims_is_fresh() {
+    let head = "# The claims file, key by key\n\n\
+                Made from `src/claims` by `UPDATE=1 cargo test --test tidy`. How to use all this is \
+                told in\n[claims.md](../claims.md).\n";
+    let mut page = manual(head, &claims::reference());
+    page.push_str("\n## Functions of formulas\n\n");
+    page.push_str(
+        "Numbers may carry units: `85%`, `20ms`, `10/s`, `5KB`, `$50`. Names may contain ",
+    );
+    page.push_str("`-`, so a minus stands between spaces.\n\n| Function | Gives |\n|---|---|\n");
+    for function in claims::FUNCTIONS {
+        row(&[&format!("`{}`", function.form), function.meaning], &mut page);
+    }
+    fresh("docs/reference/claims.md", &page);
 }
 
 /// The reference manual of the language as a page.

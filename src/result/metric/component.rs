@@ -91,8 +91,8 @@ fn shares() -> Vec<Metric> {
             "Look-ups that found what they looked for, over all look-ups.",
             |seen, _| {
                 let hits = seen.counter(Counter::Hits);
-                let others = seen.counter(Counter::Misses) + seen.counter(Counter::Joined);
-                share_of(hits, hits + others)
+                // Those who joined somebody else's load are among the misses.
+                share_of(hits, hits + seen.counter(Counter::Misses))
             },
         ),
         Metric::new(

@@ -1,0 +1,171 @@
+//! `loadbearing claims`
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use loadbearing::claims::{
+    Bench, FUNCTIONS, Inquiry, Judged, Source, Trouble, Verdict, inquire, judge, load, to_json,
+};
+use loadbearing::report::{claimed, findings};
+
+use super::options::Settings;
+use super::progress::Bar;
+use super::{Failure, diagnose, say, style_of_stdout};
+
+/// Where claims files lie when none are named.
+const FOLDER: &str = "experiments/claims";
+
+/// Judges what a document claims: confirmed, plausible, refuted or undetermined, and why
+///
+/// Runs what the claims need, each thing once, and holds it against what is claimed: within 10 % it is
+/// confirmed, within 30 % plausible. Where something that nobody knows would flip the verdict, the
+/// claim is undetermined and the assumption that decides is named.
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  loadbearing claims                                judges all of experiments/claims
+  loadbearing claims my-document.toml
+  loadbearing claims --only MB-004 --only MB-00     by id, or by its beginning
+  loadbearing claims --functions                    what formulas may use
+
+Exit code 99 says that a claim is refuted, so a capacity document can be a gate in CI.")]
+pub struct Arguments {
+    /// The claims files [default: experiments/claims/*.toml]
+    files: Vec<String>,
+    /// Judges only claims whose id is or begins with this; can be said many times
+    #[arg(long, value_name = "ID")]
+    only: Vec<String>,
+    #[command(flatten)]
+    settings: Settings,
+    /// Threads; the result does not depend on them [default: all cores]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
+    /// Writes a page with all verdicts, contradictions, capacities and figures, as docs/findings.md
+    #[arg(long, value_name = "FILE")]
+    findings: Option<PathBuf>,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Prints nothing: exit code only
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+    /// Lists the functions that formulas may use
+    #[arg(long)]
+    functions: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.functions {
+        return say(&functions());
+    }
+    let sources = read_all(&arguments.files)?;
+    let only = &arguments.only;
+    let wanted = |id: &str| only.is_empty() || only.iter().any(|it| id.starts_with(it.as_str()));
+    if !sources.iter().any(|it| it.claims.claims.iter().any(|it| wanted(&it.name))) {
+        return Err(Failure::Usage(format!("no claim is called `{}`", only.join("`, `"))));
+    }
+    let texts = RefCell::new(BTreeMap::new());
+    let read = |path: &str| cached(&texts, path);
+    let bar = Bar::new(arguments.quiet);
+    let threads = arguments.threads.map(usize::from);
+    let mut bench = Bench::new(&read, arguments.settings.sets(), threads, &bar);
+    let done = judge(&sources, &wanted, &mut bench).and_then(|judged| {
+        let inquire = |it| inquire(it, &mut bench);
+        let inquiries = match &arguments.findings {
+            Some(_) => sources.iter().map(inquire).collect::<Result<Vec<Inquiry>, Trouble>>()?,
+            None => Vec::new(),
+        };
+        Ok((judged, inquiries))
+    });
+    bar.clear();
+    let (judged, inquiries) = done.map_err(failure)?;
+    if let Some(path) = &arguments.findings {
+        write_page(path, &sources, &judged, &inquiries)?;
+    }
+    if arguments.json {
+        say(&format!("{:#}\n", to_json(&sources, &judged)))?;
+    } else if !arguments.quiet {
+        say(&claimed(&sources, &judged, style_of_stdout()))?;
+    }
+    let refuted = |it: &Judged| it.verdict == Verdict::Refuted;
+    if judged.iter().flatten().any(refuted) { Err(Failure::NotMet) } else { Ok(()) }
+}
+
+/// Writes the page of findings, its figures in a folder of its name beside it.
+fn write_page(
+    path: &Path,
+    sources: &[Source],
+    judged: &[Vec<Judged>],
+    inquiries: &[Inquiry],
+) -> Result<(), Failure> {
+    let folder = path.file_stem().map_or("findings".into(), |stem| stem.to_string_lossy());
+    let command = format!("loadbearing claims --findings {}", path.display());
+    let page = findings(sources, judged, inquiries, &command, &folder);
+    let parent = path.parent().unwrap_or(Path::new(""));
+    let write = |path: PathBuf, text: &str| {
+        let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+        let made = folder.map_or(Ok(()), fs::create_dir_all);
+        made.and_then(|()| fs::write(&path, text))
+            .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+    };
+    for (figure, svg) in &page.figures {
+        write(parent.join(figure), svg)?;
+    }
+    write(path.to_path_buf(), &page.text)
+}
+
+/// A text that is read once: many scenarios build on the same files.
+fn cached(texts: &RefCell<BTreeMap<String, String>>, path: &str) -> Result<String, String> {
+    if let Some(text) = texts.borrow().get(path) {
+        return Ok(text.clone());
+    }
+    let text = diagnose::read(path)?;
+    texts.borrow_mut().insert(path.into(), text.clone());
+    Ok(text)
+}
+
+/// Reads claims files; says all that is wrong with them.
+fn read_all(files: &[String]) -> Result<Vec<Source>, Failure> {
+    let files = if files.is_empty() { shipped()? } else { files.to_vec() };
+    let mut sources = Vec::new();
+    let mut sound = true;
+    for path in files {
+        let loaded = load(&path, &mut diagnose::read);
+        diagnose::say(&loaded.diagnostics, &loaded.sources);
+        match loaded.claims {
+            Some(claims) => sources.push(Source { path, claims }),
+            None => sound = false,
+        }
+    }
+    if sound { Ok(sources) } else { Err(Failure::WrongFile) }
+}
+
+/// The claims files of the usual folder, by name.
+fn shipped() -> Result<Vec<String>, Failure> {
+    let entries = fs::read_dir(FOLDER).map_err(|error| {
+        Failure::Usage(format!("there is no folder `{FOLDER}` here ({error}): name claims files"))
+    })?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let toml = paths.filter(|path| path.extension().is_some_and(|it| it == "toml"));
+    let mut files: Vec<String> = toml.map(|path| path.to_string_lossy().into_owned()).collect();
+    files.sort();
+    Ok(files)
+}
+
+fn failure(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Wrong(loaded) => {
+            diagnose::say_diagnostics(&loaded);
+            Failure::WrongFile
+        }
+        Trouble::Other(why) => Failure::Failed(why),
+    }
+}
+
+fn functions() -> String {
+    let form = |it: &loadbearing::claims::Function| format!("{}\n    {}\n", it.form, it.meaning);
+    FUNCTIONS.iter().map(form).collect()
+}
