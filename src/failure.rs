@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 18;
+pub const FAILURES: usize = 19;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,6 +43,8 @@ pub enum Failure {
     GaveUp,
     /// The cache could not take a write that the request needs.
     CacheError,
+    /// The sender's own process turned it away: too few of its requests are accepted.
+    Throttled,
 }
 
 impl Failure {
@@ -66,6 +68,7 @@ impl Failure {
         Failure::Answered,
         Failure::GaveUp,
         Failure::CacheError,
+        Failure::Throttled,
     ];
 
     /// Its name in files and results.
@@ -89,6 +92,7 @@ impl Failure {
             Failure::Answered => "answered_error",
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
+            Failure::Throttled => "throttled",
         }
     }
 
@@ -108,7 +112,7 @@ impl Failure {
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
             Failure::UpstreamTimeout => 504,
-            Failure::Refused | Failure::GaveUp => 0,
+            Failure::Refused | Failure::GaveUp | Failure::Throttled => 0,
         }
     }
 }

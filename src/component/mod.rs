@@ -17,6 +17,7 @@
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
+//! | [`retry_budget`] | what keeps a client from retrying too much | AWS SDK, Envoy, Google SRE |
 
 pub mod autoscaler;
 pub mod backoff;
@@ -26,4 +27,5 @@ pub mod guard;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
+pub mod retry_budget;
 pub mod session_table;

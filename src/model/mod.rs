@@ -20,6 +20,7 @@ pub use part::{
 pub use recording::{Arrival, Recording, Turn, Turns};
 
 use crate::component::backoff;
+use crate::component::retry_budget::{Budget, Throttle};
 use crate::kernel::Dense;
 use crate::units::{Duration, Rate};
 use crate::variate::{AliasTable, Law, Sampler};
@@ -83,6 +84,8 @@ pub struct Model {
     pub laws: Dense<LawId, CompiledLaw>,
     /// All optional durations of the tape.
     pub spans: Spans,
+    /// What follows the failure of a call.
+    pub retries: Vec<CallRetry>,
     /// Every component as measurements know it, sorted by path.
     pub stations: Dense<StationId, Station>,
     /// What the deployment costs.
@@ -162,8 +165,23 @@ pub struct Client {
     pub visit_chance: f64,
     /// The chance that a new visit comes with a live session.
     pub returning_chance: f64,
-    /// What follows a failure.
+    /// What follows a failure, and what turns requests away before they are sent.
     pub retry: Option<Retry>,
+    /// Distinct processes that requests are sent from.
+    pub processes: u32,
+    /// What follows too long a wait.
+    pub reload: Option<Reload>,
+}
+
+/// Users who load a page anew that does not come.
+#[derive(Clone, Copy, Debug)]
+pub struct Reload {
+    /// How long they wait before.
+    pub after: Duration,
+    /// The share of requests whose user does.
+    pub share: f64,
+    /// How often at most.
+    pub times: u8,
 }
 
 /// What follows a failure.
@@ -177,12 +195,29 @@ pub struct Retry {
     pub attempts: u32,
     /// Delays between attempts.
     pub backoff: backoff::Backoff,
+    /// Delays after a 429, where they differ.
+    pub throttled: Option<backoff::Backoff>,
     /// Wait as long as the answer's Retry-After says, where it has one.
     pub honour_retry_after: bool,
     /// Spread of that waiting, as a share of it.
     pub retry_after_jitter: f64,
+    /// All attempts together have one timeout.
+    pub shares_timeout: bool,
+    /// What keeps a process from retrying too much.
+    pub budget: Budget,
+    /// What turns requests away before they are sent.
+    pub throttle: Option<Throttle>,
     /// The uniform numbers that pauses are made of, where each recorded request is given its own.
     pub given: Option<Vec<f64>>,
+}
+
+/// What follows the failure of a call in a flow.
+#[derive(Clone, Debug)]
+pub struct CallRetry {
+    /// The rule.
+    pub rule: Retry,
+    /// The service whose processes call.
+    pub caller: ServiceId,
 }
 
 /// What a user does.

@@ -6,13 +6,11 @@
 //! processes this is exactly N independent thinkers, and the candidates are the same for every
 //! design that is compared, whatever it does to them.
 
-use crate::component::backoff;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{OperationId, RegionId};
 use crate::model::{Model, Workload};
 use crate::stream::StreamKey;
-use crate::topology::Cause;
 use crate::units::{Duration, Time};
 use crate::variate::exponential;
 
@@ -237,6 +235,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             ordinal,
             operation,
             attempt: 0,
+            reloads: 0,
             fresh: fresh || self.model.operations[operation].login,
             previous: NONE,
             next: NONE,
@@ -248,9 +247,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The user sends the request, once more or for the first time.
-    fn begin_attempt(&mut self, journey: u32) {
+    pub(super) fn begin_attempt(&mut self, journey: u32) {
         let record = self.journeys[journey];
         let stream = record.stream.numbered(u64::from(record.attempt) + 1);
+        if !self.send_attempt(record.user, record.attempt > 0, stream) {
+            self.journeys[journey].attempt += 1;
+            return self.throttled_at_home(journey);
+        }
         let task = self.new_task(Task {
             stream,
             since: self.now,
@@ -276,6 +279,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.attempt += 1;
         self.observer.attempts += 1;
         self.arm_patience(journey, stream);
+        self.arm_reload(journey);
         self.set_out(task);
     }
 
@@ -301,8 +305,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Starts the clock of the user's patience with this attempt.
     fn arm_patience(&mut self, journey: u32, stream: StreamKey) {
         let Some(law) = self.model.client.patience else { return };
-        let equal = self.model.laws[law].constant.is_some();
-        let deadline = self.now + self.model.draw_law(law, stream, 0x9a71);
+        let equal = self.patience_is_equal();
+        let shared = self.model.client.retry.as_ref().is_some_and(|retry| retry.shares_timeout);
+        let deadline = match shared {
+            false => self.now + self.model.draw_law(law, stream, 0x9a71),
+            true => self.first_deadline(&self.journeys[journey]).unwrap_or(Time::NEVER),
+        };
         self.journeys[journey].deadline = deadline;
         if deadline == Time::NEVER {
             return; // it outlasts every run
@@ -334,10 +342,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The user waits no longer for this attempt, for whatever reason: out of the line.
-    fn disarm_patience(&mut self, journey: u32) {
+    pub(super) fn disarm_patience(&mut self, journey: u32) {
         let record = self.journeys[journey];
-        let equal =
-            self.model.client.patience.is_some_and(|law| self.model.laws[law].constant.is_some());
+        let equal = self.patience_is_equal();
         if record.deadline == Time::NEVER {
             return;
         }
@@ -361,6 +368,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             let record = self.journeys.peek(slot);
             if record.ordinal == ordinal && record.deadline == self.now {
                 self.give_up(slot);
+            } else if record.ordinal == ordinal {
+                self.reload_due(slot);
             }
             return;
         }
@@ -373,6 +382,14 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The user gives up on this attempt. What it has set in motion goes on without them.
     fn give_up(&mut self, journey: u32) {
+        let task = self.journeys[journey].task;
+        self.abandon_attempt(journey);
+        self.attempt_over(journey, Failure::GaveUp as u8, 0, 0);
+        self.cancel_waiting(task);
+    }
+
+    /// Nobody waits for this attempt any more: it is nobody's.
+    pub(super) fn abandon_attempt(&mut self, journey: u32) {
         let Journey { task, row, intended, .. } = self.journeys[journey];
         if row != NONE {
             // The attempt is cut off in the middle of something: its time was for nothing.
@@ -382,8 +399,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         (record.owner, record.row) = (NONE, NONE);
         // What its refusal would have said is not known yet.
         self.journeys[journey].asked = Duration::ZERO;
-        self.attempt_over(journey, Failure::GaveUp as u8, 0, 0);
-        self.cancel_waiting(task);
     }
 
     /// An answer reaches its user, if they still wait for it.
@@ -405,16 +420,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = *record;
         let length = self.now.since(record.started);
         self.observer.attempt_over(status, length);
+        self.attempt_sent_is_over(record.user, record.attempt > 1, status == OK);
         if status != OK
             && let Some(pause) = self.pause_before_retry(&record, status, answered)
         {
-            self.journeys[journey].pause = pause;
-            if record.row != NONE {
-                self.attribution.spend(record.row, self.pauses, Part::Wait, pause);
-            }
-            let event = Event::new(self.now + pause, Kind::Retry as u8, record.ordinal, journey);
-            self.events.push(event);
-            return;
+            return self.pause_journey(journey, pause);
         }
         if self.model.plan.keep_fates {
             self.keep_fate(&record, status, answered, flags);
@@ -422,35 +432,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.end_journey(journey, status);
     }
 
-    /// How long a user waits before another attempt; [`None`] if there is none.
-    fn pause_before_retry(&self, journey: &Journey, status: u8, answered: u16) -> Option<Duration> {
-        let retry = self.model.client.retry.as_ref()?;
-        let failure = Failure::ALL[status as usize];
-        let repeated = retry.on.iter().any(|cause| match cause {
-            Cause::Timeout => failure == Failure::GaveUp,
-            Cause::Refused => failure == Failure::Refused,
-            Cause::Status(code) if answered != 0 => *code == answered,
-            Cause::Status(code) => *code == failure.status(),
-        });
-        if !repeated || u32::from(journey.attempt) >= retry.attempts {
-            return None;
+    /// The user waits before another attempt.
+    pub(super) fn pause_journey(&mut self, journey: u32, pause: Duration) {
+        let record = &mut self.journeys[journey];
+        record.pause = pause;
+        let (row, ordinal) = (record.row, record.ordinal);
+        if row != NONE {
+            self.attribution.spend(row, self.pauses, Part::Wait, pause);
         }
-        let stream = journey.stream.numbered(u64::from(journey.attempt));
-        let mut draws = stream.draw(0x2e72);
-        if !draws.chance(retry.share) {
-            return None;
-        }
-        let number = u32::from(journey.attempt) - 1;
-        let unit = match &retry.given {
-            None => draws.unit(),
-            Some(given) => given[(journey.ordinal * (retry.attempts - 1) + number) as usize],
-        };
-        let own = retry.backoff.delay(number, journey.pause, unit);
-        if !retry.honour_retry_after {
-            return Some(own);
-        }
-        let jitter = retry.retry_after_jitter;
-        Some(backoff::honour_retry_after(own, journey.asked, jitter, draws.unit()))
+        self.events.push(Event::new(self.now + pause, Kind::Retry as u8, ordinal, journey));
     }
 
     /// The pause is over.
@@ -459,7 +449,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The user has what they wanted, or will not get it.
-    fn end_journey(&mut self, journey: u32, status: u8) {
+    pub(super) fn end_journey(&mut self, journey: u32, status: u8) {
         let record = self.journeys.remove(journey);
         let latency = self.now.since(record.intended);
         let now = self.now;

@@ -293,6 +293,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Whatever a dead process kept in its memory: limiters' counts, guards' values, caches.
     fn lose_memory(&mut self, worker: u32) {
         self.forget_gates(worker);
+        self.forget_calls(worker);
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
         for (cache, spec) in self.model.caches.enumerate() {

@@ -22,6 +22,7 @@ pub mod outcome;
 mod pool;
 mod queue;
 mod recorded;
+mod retrying;
 mod scaling;
 mod service;
 mod session;

@@ -166,8 +166,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.scatter(task, pool, entry);
                     return false;
                 }
-                Op::Call { entry, timeout, draw } => {
-                    self.call(task, entry, timeout, draw);
+                Op::Call { .. } => {
+                    self.call(task);
                     return false;
                 }
                 Op::Enqueue { job, draw, wait } => {

@@ -36,6 +36,8 @@ pub struct Journey {
     pub operation: OperationId,
     /// Attempts so far.
     pub attempt: u16,
+    /// How often the user has loaded the page anew.
+    pub reloads: u8,
     /// The first request of a visit: it brings no session, unless the user returns with one.
     pub fresh: bool,
     /// Neighbours in the line of equal patience.
@@ -143,6 +145,8 @@ pub mod flag {
     pub const JOINED: u16 = 2048;
     /// Its process has died; it is only what was under way for it, and nobody's.
     pub const GHOST: u16 = 4096;
+    /// It pauses before it repeats a call.
+    pub const PAUSED: u16 = 8192;
 }
 
 /// No failure.
@@ -157,7 +161,8 @@ pub struct Task {
     pub since: Time,
     /// When what it is doing would end undisturbed, or is cut short.
     pub deadline: Time,
-    /// What its present statement takes on an idle server.
+    /// What its present statement takes on an idle server. While it calls: its last pause, or, where all
+    /// attempts share a timeout, when that ends.
     pub work: Duration,
     /// Connections held, innermost last.
     pub leases: [Lease; 2],
@@ -177,7 +182,7 @@ pub struct Task {
     pub epilogue: Option<Pc>,
     /// Which branch of its owner; of an attempt, which operation.
     pub branch: u16,
-    /// Branches that it waits for.
+    /// Branches that it waits for; of a call, which attempt it is.
     pub pending: u16,
     /// Told from the slot's earlier tenants.
     pub epoch: u16,
@@ -194,6 +199,7 @@ pub struct Task {
     /// See [`flag`].
     pub flags: u16,
     /// The status code of its answer, where a limit, a guard or the flow has chosen it; 0 elsewhere.
+    /// While it calls: the `Retry-After` that it has been told (s).
     pub answered: u16,
 }
 

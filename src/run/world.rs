@@ -23,6 +23,7 @@ use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
 use super::queue::{JobRecord, QueueState};
+use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
@@ -47,6 +48,8 @@ pub struct World<'m, Q> {
     pub inserted: usize,
     /// Users.
     pub client: ClientState,
+    /// What sending processes remember.
+    pub senders: Senders,
     /// Services.
     pub services: Dense<ServiceId, ServiceState>,
     /// Their instances.
@@ -105,6 +108,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             microtasks: VecDeque::new(),
             inserted: 0,
             client: ClientState::new(model, key),
+            senders: Senders::new(model),
             services: Dense::default(),
             instances: Vec::new(),
             workers: Vec::new(),

@@ -8,6 +8,7 @@ use super::guard::{Threshold, Watch};
 use super::limit::LimitStore;
 use super::names::{Named, Ref, Reference, Section};
 use super::region::Region;
+use super::retry::{Cause, Retry};
 use super::service::Service;
 use super::session::SessionStore;
 use super::spec::{Reader, Shape};
@@ -324,14 +325,19 @@ fn wave_bounds(cx: &Cx<'_>) -> Diagnostics {
 }
 
 fn retry_bounds(cx: &Cx<'_>) -> Diagnostics {
-    let super::retry::Retry::Exponential(retry) = &cx.topology.client.retry else {
-        return Vec::new();
-    };
-    if retry.base <= retry.cap {
-        return Vec::new();
-    }
-    let message = format!("the first delay {} is above the longest {}", retry.base, retry.cap);
-    vec![error("out-of-range", &retry.place, message).help("let `base` ≤ `cap`")]
+    let calls = cx.topology.steps();
+    let calls = calls.iter().filter_map(|(_, step)| match &step.value {
+        Step::Call(call) => Some(&call.retry),
+        _ => None,
+    });
+    let delays = calls.chain([&cx.topology.client.retry]).filter_map(|retry| retry.delays());
+    delays
+        .filter(|(base, cap, _)| base > cap)
+        .map(|(base, cap, place)| {
+            let message = format!("the first delay {base} is above the longest {cap}");
+            error("out-of-range", place, message).help("let `base` ≤ `cap`")
+        })
+        .collect()
 }
 
 /// Roles that only one component can fill.
@@ -474,8 +480,12 @@ fn never_happens(cx: &Cx<'_>) -> Diagnostics {
     for spike in spikes.into_iter().flatten() {
         after_end("spike", spike.at, &spike.place);
     }
-    let waits = topology.client.retry.causes().contains(&super::retry::Cause::Timeout);
-    if waits && topology.client.patience.is_none() {
+    let written = match &topology.client.retry {
+        // Products that repeat timeouts unasked have none to repeat without patience.
+        Retry::AwsSdk(_) | Retry::Resilience4j(_) => false,
+        retry => retry.causes().contains(&Cause::Timeout),
+    };
+    if written && topology.client.patience.is_none() {
         let message = "clients retry on `timeout`, but they wait for ever".to_string();
         let place = cx.tree.place_of("client.retry");
         found.push(

@@ -6,6 +6,7 @@ use super::dist::Dist;
 use super::names::{Placed, Ref};
 use super::pool::Pool;
 use super::queue::Job;
+use super::retry::{Retry, Throttle};
 use super::service::Service;
 use super::session::Session;
 use super::spec::spec;
@@ -157,6 +158,11 @@ spec! {
         service: Ref<Service>;
         /// How long the caller waits before it fails; the work goes on.
         timeout: Option<Duration> = "waits for ever" from "axios 1 (timeout 0)", positive;
+        /// Whether a failed call is repeated; its retries multiply with those of whoever called the
+        /// caller.
+        retry: Retry = "\"never\"" from "axios 1 (no retries)";
+        /// Whether each calling process turns calls away while few are accepted.
+        throttle: Option<Throttle> = "every call is sent" from "axios 1 (no throttling)";
         /// What the other service does.
         flow: Flow, positive;
     }

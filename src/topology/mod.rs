@@ -68,6 +68,7 @@ pub use pool::{OnError, Pool, PoolDriver, Reads};
 pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
+pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
@@ -75,8 +76,8 @@ pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};
 pub use workload::{
-    Arrivals, Assumption, Client, Fill, Process, RateStage, Run, Sinusoid, Spike, Start, UserStage,
-    Users, Warmth,
+    Arrivals, Assumption, Client, Fill, Process, RateStage, Reload, Run, Sinusoid, Spike, Start,
+    UserStage, Users, Warmth,
 };
 
 use crate::diagnostic::{Diagnostic, Severity, Source};

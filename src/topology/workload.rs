@@ -1,7 +1,7 @@
 //! How many come: users, arrivals, clients; how a run is measured; what must hold.
 
 use super::dist::Dist;
-use super::retry::Retry;
+use super::retry::{Retry, Throttle};
 use super::spec::spec;
 use crate::units::{Bytes, Duration, Rate, Ratio};
 
@@ -168,6 +168,18 @@ spec! {
     }
 }
 spec! {
+    /// A user who has waited too long loads the page anew: the request is sent once more, and what the
+    /// first one has set in motion goes on for nobody.
+    table Reload {
+        /// How long the user waits before.
+        after: Duration = "\"5s\"" from "assumed: models of impatience take 2 to 10 s", positive;
+        /// Share of the requests whose user would reload.
+        share: Ratio = "\"10%\"" from "assumed: most users wait";
+        /// How often at most, for one wish.
+        times: u32 = "1" from "assumed: once, then they wait or leave", positive;
+    }
+}
+spec! {
     /// What a user's device does: how long it waits, whether it tries again, from where it comes.
     table Client {
         /// How long a user waits for an answer to one attempt before giving up.
@@ -177,5 +189,12 @@ spec! {
         addresses: Option<u64> = "one for each user" from "assumed: no shared addresses", positive;
         /// Whether a failed attempt is repeated.
         retry: Retry = "\"never\"" from "browser fetch";
+        /// Whether each sending process turns requests away while few are accepted.
+        throttle: Option<Throttle> = "every request is sent" from "browser fetch (no throttling)";
+        /// From how many processes users' requests are sent: retry budgets and throttles are kept by
+        /// process. One is a gateway that all requests go through.
+        processes: Option<u64> = "one for each user" from "assumed: a device for each user", positive;
+        /// Whether users load a page anew that does not come.
+        reload: Option<Reload> = "nobody reloads" from "assumed: users wait or give up";
     }
 }

@@ -66,6 +66,52 @@ const COVERED: &[(&str, &str, &str)] = &[
         "retry_after_is_honoured_or_not",
         "FixedRetry.honour_retry_after ExponentialRetry.honour_retry_after",
     ),
+    (
+        "retries",
+        "axios_retry_repeats_three_times_at_once",
+        "Retry:axios-retry AxiosRetry.on AxiosRetry.share AxiosRetry.retries AxiosRetry.delay \
+         AxiosDelay:none AxiosDelay:exponential AxiosDelay:linear",
+    ),
+    (
+        "retries",
+        "attempts_of_axios_share_one_timeout_unless_it_is_reset",
+        "AxiosRetry.reset_timeout",
+    ),
+    (
+        "retries",
+        "the_aws_sdk_jitters_fully_and_longer_when_throttled",
+        "Retry:aws-sdk AwsRetry.on AwsRetry.share AwsRetry.attempts AwsRetry.base AwsRetry.cap \
+         AwsRetry.throttled_base AwsRetry.honour_retry_after",
+    ),
+    (
+        "retries",
+        "an_outage_empties_the_bucket_of_a_process",
+        "AwsRetry.tokens AwsRetry.cost AwsRetry.timeout_cost AwsRetry.refund Client.processes",
+    ),
+    (
+        "retries",
+        "resilience4j_waits_the_same_or_longer_each_time",
+        "Retry:resilience4j Resilience4jRetry.on Resilience4jRetry.share Resilience4jRetry.attempts \
+         Resilience4jRetry.wait Resilience4jRetry.multiplier Resilience4jRetry.randomisation",
+    ),
+    (
+        "retries",
+        "envoy_retries_once_within_its_budget",
+        "Retry:envoy EnvoyRetry.on EnvoyRetry.share EnvoyRetry.retries EnvoyRetry.base EnvoyRetry.cap \
+         EnvoyRetry.budget EnvoyRetry.least",
+    ),
+    (
+        "retries",
+        "a_process_turns_its_own_requests_away_while_few_are_accepted",
+        "Client.throttle Throttle.k Throttle.window",
+    ),
+    ("retries", "calls_are_repeated_and_layers_multiply", "Call.retry"),
+    ("retries", "a_caller_honours_retry_after_and_throttles_itself", "Call.throttle"),
+    (
+        "retries",
+        "impatient_users_load_the_page_anew",
+        "Client.reload Reload.after Reload.share Reload.times",
+    ),
     ("database", "opening_a_connection_takes_its_time_once", "Database.connect"),
     ("database", "an_idle_connection_closes_after_its_timeout", "Pool.idle_timeout"),
     ("database", "min_connections_are_not_closed", "Pool.min"),
@@ -405,6 +451,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("law", include_str!("law.rs")),
     ("network", include_str!("network.rs")),
     ("plan", include_str!("plan.rs")),
+    ("retries", include_str!("retries.rs")),
     ("service", include_str!("service.rs")),
     ("session", include_str!("session.rs")),
     ("workload", include_str!("workload.rs")),

@@ -11,6 +11,7 @@ mod job;
 mod law;
 mod network;
 mod plan;
+mod retries;
 mod service;
 mod session;
 mod support;

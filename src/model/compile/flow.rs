@@ -2,9 +2,9 @@
 //! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
 
 use super::super::ids::*;
-use super::super::tape::{Command, Draw, DrawId, Op, Pc, Route, Statement};
-use super::super::{Choice, Model, Operation};
-use super::{Compiler, draw_id, find, named, optional, own_pool};
+use super::super::tape::{Command, Draw, DrawId, Op, Pc, RetryId, Route, Statement};
+use super::super::{CallRetry, Choice, Model, Operation};
+use super::{Compiler, draw_id, find, named, optional, own_pool, retries};
 use crate::topology::{self, Flow, Named, Section, SessionStore, Step};
 use crate::variate::{AliasTable, Law};
 
@@ -367,7 +367,9 @@ impl<'t> Compiler<'t> {
             Step::Session(which) => self.session_step(which, place, model),
             Step::Call(call) => {
                 let timeout = self.spans.id(optional(call.timeout));
-                let at = self.emit(Op::Call { entry: Pc(0), timeout, draw: place.draw("call") });
+                let retry = self.call_retry(call, place);
+                let draw = place.draw("call");
+                let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
                 let service: ServiceId = find(&self.topology.services, &call.service.name);
                 let place =
                     Place { service: service.0 as usize, held: Vec::new(), ..place.at("call") };
@@ -404,6 +406,16 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::Reply { bytes, status: reply.status });
             }
         }
+    }
+
+    /// What follows when a call fails.
+    fn call_retry(&mut self, call: &topology::Call, place: &Place) -> RetryId {
+        let Some(rule) = retries::retry(&call.retry, call.throttle.as_ref()) else {
+            return RetryId::NEVER;
+        };
+        let number = self.retries.len() as u16;
+        self.retries.push(CallRetry { rule, caller: ServiceId(place.service as u32) });
+        RetryId(number)
     }
 
     /// One statement. Within a transaction on the same pool it runs on the transaction's connection.

@@ -10,6 +10,7 @@ mod network;
 mod pools;
 mod prices;
 mod queues;
+mod retries;
 mod services;
 mod sessions;
 mod workload;
@@ -58,6 +59,7 @@ pub fn compile(topology: &Topology) -> Model {
         choices: Vec::new(),
         laws: Dense::default(),
         spans: Spans::default(),
+        retries: Vec::new(),
         stations: Dense::default(),
         costs: compiler.costs(),
         objectives: topology.objectives.clone(),
@@ -66,6 +68,7 @@ pub fn compile(topology: &Topology) -> Model {
     flow::operations(&mut compiler, &mut model);
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
+    model.retries = compiler.retries;
     model.tape = compiler.tape;
     model.forks = compiler.forks;
     model.choices = compiler.choices;
@@ -80,6 +83,7 @@ pub(super) struct Compiler<'t> {
     topology: &'t Topology,
     laws: Vec<CompiledLaw>,
     spans: Spans,
+    retries: Vec<super::CallRetry>,
     tape: Vec<Op>,
     forks: Vec<Pc>,
     choices: Vec<super::Choice>,
@@ -95,6 +99,7 @@ impl<'t> Compiler<'t> {
             // Law 0 is no time at all: the diagonal of routes, absent hops.
             laws: vec![CompiledLaw::new(Law::Constant(0.0))],
             spans: Spans::default(),
+            retries: Vec::new(),
             tape: Vec::new(),
             forks: Vec::new(),
             choices: Vec::new(),

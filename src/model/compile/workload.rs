@@ -1,9 +1,8 @@
 //! Who comes and when, how long is measured, how users behave.
 
 use super::super::ids::LawId;
-use super::super::{Client, Curve, Model, Plan, Retry, Workload};
-use super::Compiler;
-use crate::component::backoff::Backoff;
+use super::super::{Client, Curve, Model, Plan, Reload, Workload};
+use super::{Compiler, retries};
 use crate::topology::{self, Topology};
 use crate::units::{Duration, Ratio};
 
@@ -96,7 +95,16 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
         visit_chance: visit_chance(topology, workload, visit),
         returning_chance: returning.0,
-        retry: retry(&topology.client.retry),
+        retry: retries::retry(&topology.client.retry, topology.client.throttle.as_ref()),
+        processes: topology
+            .client
+            .processes
+            .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
+        reload: topology.client.reload.as_ref().map(|reload| Reload {
+            after: reload.after,
+            share: reload.share.0,
+            times: reload.times.min(u32::from(u8::MAX)) as u8,
+        }),
     }
 }
 
@@ -121,42 +129,6 @@ fn visit_chance(topology: &Topology, workload: &Workload, visit: Option<Duration
         (_, None) => unreachable!("closed populations are users"),
     };
     (between_s / visit.seconds()).min(1.0)
-}
-
-fn retry(written: &topology::Retry) -> Option<Retry> {
-    match written {
-        topology::Retry::Never => None,
-        topology::Retry::Fixed(fixed) => Some(Retry {
-            on: fixed.on.clone(),
-            share: fixed.share.0,
-            attempts: fixed.attempts,
-            backoff: Backoff::Exponential {
-                base: fixed.delay,
-                cap: fixed.delay,
-                spread: fixed.jitter.0,
-            },
-            honour_retry_after: fixed.honour_retry_after,
-            retry_after_jitter: fixed.jitter.0,
-            given: None,
-        }),
-        topology::Retry::Exponential(law) => {
-            let (base, cap) = (law.base, law.cap);
-            Some(Retry {
-                on: law.on.clone(),
-                share: law.share.0,
-                attempts: law.attempts,
-                backoff: match law.jitter {
-                    topology::Jitter::None => Backoff::Exponential { base, cap, spread: 0.0 },
-                    topology::Jitter::Full => Backoff::FullJitter { base, cap },
-                    topology::Jitter::Equal => Backoff::EqualJitter { base, cap },
-                    topology::Jitter::Decorrelated => Backoff::Decorrelated { base, cap },
-                },
-                honour_retry_after: law.honour_retry_after,
-                retry_after_jitter: 0.0,
-                given: None,
-            })
-        }
-    }
 }
 
 /// Sessions that are alive at the start: as many as logins x TTL give (Little's law), and at least
