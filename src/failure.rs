@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 19;
+pub const FAILURES: usize = 20;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -45,6 +45,8 @@ pub enum Failure {
     CacheError,
     /// The sender's own process turned it away: too few of its requests are accepted.
     Throttled,
+    /// The connection to the instance was closed while the request was on its way (502).
+    Reset,
 }
 
 impl Failure {
@@ -69,6 +71,7 @@ impl Failure {
         Failure::GaveUp,
         Failure::CacheError,
         Failure::Throttled,
+        Failure::Reset,
     ];
 
     /// Its name in files and results.
@@ -93,6 +96,7 @@ impl Failure {
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
             Failure::Throttled => "throttled",
+            Failure::Reset => "reset",
         }
     }
 
@@ -110,7 +114,7 @@ impl Failure {
             | Failure::JobFailed
             | Failure::CacheError
             | Failure::Answered => 500,
-            Failure::InstanceLost | Failure::UpstreamError => 502,
+            Failure::InstanceLost | Failure::UpstreamError | Failure::Reset => 502,
             Failure::UpstreamTimeout => 504,
             Failure::Refused | Failure::GaveUp | Failure::Throttled => 0,
         }

@@ -137,7 +137,8 @@ mod tests {
         assert_eq!(waits(Backoff::Fixed(Duration::ZERO), 0.5), [0; 7]);
         let linear = Backoff::Linear { step: BASE };
         assert_eq!(waits(linear, 0.5), [100, 200, 300, 400, 500, 600, 700]);
-        let growing = Backoff::Growing { base: BASE * 5, factor: 1.5, randomisation: 0.5 };
+        let growing =
+            Backoff::Growing { base: Duration::millis(500), factor: 1.5, randomisation: 0.5 };
         assert_eq!(waits(growing, 0.5)[..4], [500, 750, 1125, 1687]);
         assert_eq!(waits(growing, 0.0)[..3], [250, 375, 562]);
     }

@@ -20,7 +20,7 @@ use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 use super::world::World;
 
 /// Ordinals have 31 bits in an event; the largest is the line of equal patience.
-const ORDINALS: u32 = 0x7fff_ffff;
+pub(super) const ORDINALS: u32 = 0x7fff_ffff;
 /// The slot of the line of equal patience.
 const LINE: u32 = NONE >> 5;
 
@@ -40,6 +40,8 @@ pub struct ClientState {
     armed: Time,
     /// Tells the tenants of each task slot apart.
     epochs: Vec<u16>,
+    /// By user: when their connection was last used, where connections cost something.
+    pub used: Vec<Time>,
     /// Streams by purpose.
     arrivals: StreamKey,
     /// See `arrivals`.
@@ -58,7 +60,7 @@ impl ClientState {
                 let begun = if *memoryless { 0 } else { users };
                 (users.div_ceil(64), begun, users as f64)
             }
-            Workload::Open { rate, .. } => (0, 0, rate.maximum()),
+            Workload::Open { rate, .. } => (0, 0, rate.maximum() * model.arrivals.greatest()),
             Workload::Recorded(recording) => (0, recording.users() as usize, 0.0),
         };
         ClientState {
@@ -69,6 +71,7 @@ impl ClientState {
             tail: NONE,
             armed: Time::NEVER,
             epochs: Vec::new(),
+            used: Vec::new(),
             arrivals: key.named("arrivals"),
             requests: key.named("requests"),
             homes: key.named("homes"),
@@ -109,7 +112,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
             Workload::Recorded(_) => self.start_recording(),
-            _ => self.schedule_candidate(),
+            _ => {
+                self.start_crowd();
+                self.schedule_candidate();
+            }
         }
     }
 
@@ -133,6 +139,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Workload::Closed { think, .. } => {
                 let mean = self.model.laws[*think].mean / self.client.maximum;
                 self.now + Duration::from_secs_f64(exponential(&mut draws) * mean)
+            }
+            Workload::Open { .. } if self.model.arrivals.trace.is_some() => {
+                match self.next_of_trace(number, &mut draws) {
+                    Some(at) => at,
+                    None => return,
+                }
             }
             Workload::Open { even: false, .. } => {
                 let mean = 1.0 / self.client.maximum;
@@ -160,6 +172,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.schedule_candidate();
         let mut draws = self.client.requests.draw(number);
         let elapsed = self.now.since(Time::ZERO);
+        let factor = self.phase_factor();
         let (user, comes) = match &self.model.workload {
             Workload::Closed { population, .. } => {
                 let user = draws.below(self.client.maximum as u32);
@@ -167,20 +180,28 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Workload::Open { rate, even, users } => {
                 let user = draws.below(*users);
-                let kept = *even || draws.chance(rate.at(elapsed) / self.client.maximum);
+                let given = *even || self.model.arrivals.trace.is_some();
+                let kept = given || draws.chance(rate.at(elapsed) * factor / self.client.maximum);
                 (user, kept)
             }
             Workload::Recorded(_) => unreachable!("what is recorded is not drawn"),
         };
-        if comes {
-            self.begin_drawn(user, number, self.client.requests.numbered(number));
+        if !comes {
+            return;
+        }
+        let stream = self.client.requests.numbered(number);
+        match &self.model.workload {
+            Workload::Open { .. } => self.come(user, number, stream),
+            _ => self.begin_drawn(user, number, stream),
         }
     }
 
     /// A user of a population that thinks one by one has finished thinking.
     pub fn think_done(&mut self, user: u32) {
-        if let Workload::Recorded(_) = &self.model.workload {
-            return self.take_turn(user);
+        match &self.model.workload {
+            Workload::Recorded(_) => return self.take_turn(user),
+            Workload::Open { .. } => return self.comes_again(user),
+            Workload::Closed { .. } => {}
         }
         let elapsed = self.now.since(Time::ZERO);
         let Workload::Closed { population, .. } = &self.model.workload else {
@@ -241,6 +262,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             next: NONE,
             row,
         });
+        if self.model.arrivals.session.is_some() && !self.note_visit(journey) {
+            self.journeys[journey].fresh = self.model.operations[operation].login;
+        }
         let now = self.now;
         self.observer.offered(operation, now);
         self.begin_attempt(journey);
@@ -295,7 +319,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// One way between a user and a service's region: half of the user's access round trip there,
     /// and of the route between the regions.
     pub fn way_to_user(&self, task: u32, region: RegionId) -> Duration {
-        let record = &self.tasks[task];
+        self.way_from_home(&self.tasks[task], region)
+    }
+
+    /// The same, for the record of a task.
+    pub fn way_from_home(&self, record: &Task, region: RegionId) -> Duration {
         let home = self.home(record.user);
         let access = self.model.draw_law(self.model.regions[home].access, record.stream, 0xacc);
         let route = self.model.draw_law(self.model.route(home, region), record.stream, 0x20e);
@@ -408,6 +436,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.observer.late += 1;
             return self.end_task(task);
         }
+        self.connection_idle(record.user);
         self.end_task(task);
         self.attempt_over(record.owner, record.status, record.answered, record.flags);
     }
@@ -468,7 +497,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.at(self.now + think, Kind::Think, record.user);
                 }
             }
-            Workload::Open { .. } => {}
+            Workload::Open { .. } => self.iteration_over(journey, &record, status),
             Workload::Recorded(_) => self.think_on(record.user),
         }
     }

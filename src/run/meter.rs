@@ -61,10 +61,12 @@ pub enum Counter {
     Wasted,
     /// Transfers hit by loss.
     Lost,
+    /// Bytes answered from a cache at the edge.
+    HitBytes,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 24;
+pub const COUNTERS: usize = 25;
 
 impl Counter {
     /// All of them, in their order.
@@ -93,6 +95,7 @@ impl Counter {
         Counter::Retried,
         Counter::Wasted,
         Counter::Lost,
+        Counter::HitBytes,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -121,6 +124,7 @@ impl Counter {
             Counter::Retried => "retried",
             Counter::Wasted => "wasted",
             Counter::Lost => "lost",
+            Counter::HitBytes => "hit_bytes",
         }
     }
 }

@@ -5,7 +5,9 @@
 //! through [`Watcher`] now and then, and stop it.
 
 mod answer;
+mod arrivals;
 mod audit;
+mod balancing;
 mod branch;
 mod cache;
 mod cdn;
@@ -28,6 +30,7 @@ mod service;
 mod session;
 mod step;
 mod task;
+mod transport;
 mod world;
 
 pub use cdn::cdn_of;
@@ -137,6 +140,8 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
             sent: observer.attempts,
             failed: observer.attempts_failed,
             late: observer.late,
+            dropped: world.arrivals.dropped,
+            connections: observer.connections,
         },
         latency: observer.latency,
         failed_latency: observer.failed_latency,

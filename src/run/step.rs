@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{CacheId, LinkId, ServiceId, SessionId};
 use crate::model::tape::Op;
+use crate::units::Duration;
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// What happens at an event.
@@ -48,6 +49,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.call_timeout(slot);
                 }
             }
+            Kind::Upstream => self.upstream_timer(slot, event.ordinal()),
             Kind::JobTimeout => self.job_timeout(slot, event.ordinal()),
             Kind::JobRetry => self.job_retry(slot),
             Kind::Patience => self.patience(slot, event.ordinal()),
@@ -56,6 +58,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Think => self.think_done(slot),
             Kind::Candidate => self.candidate(),
             // The deployment around it.
+            Kind::Target => self.target_timer(slot, event.ordinal()),
+            Kind::Balancer => self.balancer_timer(ServiceId(slot), event.ordinal()),
             Kind::Expire => self.expire_cycle(CacheId(slot)),
             Kind::Prune => self.prune(SessionId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
@@ -213,13 +217,20 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A user's task sets out for its CDN's edge or its service.
     pub fn set_out(&mut self, task: u32) {
         let record = self.tasks[task];
-        let (way, kind) = match self.model.tape[record.pc.0 as usize] {
-            Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge),
+        let (way, kind, keeps) = match self.model.tape[record.pc.0 as usize] {
+            Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge, Duration::FOREVER),
             Op::Enter { service, .. } => {
-                (self.way_to_user(task, self.model.services[service].region), Kind::Land)
+                let spec = &self.model.services[service];
+                // Whoever the user is connected to: the balancer, or the process itself.
+                let keeps = match spec.balancer_station {
+                    Some(_) => spec.health.keep_alive.unwrap_or(Duration::FOREVER),
+                    None => spec.keep_alive,
+                };
+                (self.way_to_user(task, spec.region), Kind::Land, keeps)
             }
             other => unreachable!("a flow begins on its way, not with {other:?}"),
         };
+        let way = way + self.set_up(task, way, keeps);
         if way.is_zero() {
             return if kind == Kind::Edge { self.edge(task) } else { self.land(task) };
         }

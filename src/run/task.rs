@@ -75,6 +75,8 @@ pub enum Role {
     Call,
     /// What a flow still does after its reply; nobody waits.
     Tail,
+    /// A health check of an instance (the owner), by a node of its balancer (the owner's epoch).
+    Probe,
 }
 
 /// Where a task is, as far as timers and audits must know.
@@ -145,6 +147,10 @@ pub mod flag {
     pub const JOINED: u16 = 2048;
     /// Its process has died; it is only what was under way for it, and nobody's.
     pub const GHOST: u16 = 4096;
+    /// An edge has answered it with something stale.
+    pub const STALE: u16 = 32768;
+    /// Its user had to set up a connection.
+    pub const DIALLED: u16 = 16384;
     /// It pauses before it repeats a call.
     pub const PAUSED: u16 = 8192;
 }

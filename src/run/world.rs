@@ -11,6 +11,7 @@ use crate::model::tape::Draw;
 use crate::stream::{Seed, StreamKey};
 use crate::units::{Duration, Time};
 
+use super::arrivals::ArrivalState;
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
@@ -48,6 +49,8 @@ pub struct World<'m, Q> {
     pub inserted: usize,
     /// Users.
     pub client: ClientState,
+    /// What an open stream remembers.
+    pub arrivals: ArrivalState,
     /// What sending processes remember.
     pub senders: Senders,
     /// Services.
@@ -108,6 +111,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             microtasks: VecDeque::new(),
             inserted: 0,
             client: ClientState::new(model, key),
+            arrivals: ArrivalState::new(model),
             senders: Senders::new(model),
             services: Dense::default(),
             instances: Vec::new(),

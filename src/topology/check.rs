@@ -13,7 +13,9 @@ use super::service::Service;
 use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
-use super::{check_connections, check_effect, check_flow, check_held, check_limits, merge};
+use super::{
+    check_connections, check_edge, check_effect, check_flow, check_held, check_limits, merge,
+};
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
 
@@ -52,6 +54,8 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_connections::too_many_connections,
         single_roles,
         routes,
+        check_edge::balancers,
+        check_edge::arrivals,
         never_happens,
         check_effect::no_effect,
         unused,

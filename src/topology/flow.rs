@@ -24,11 +24,23 @@ spec! {
         service: Option<Ref<Service>> = "the only service" from "assumed: there is no choice";
         /// The content delivery network in front of it.
         cdn: Option<Ref<Cdn>> = "none" from "assumed: requests go straight to the service";
+        /// What a user of a session of `[arrivals]` does after it: one of these, and with what is left of
+        /// 100 % they leave. Empty: as the session's `pages` say.
+        next: Vec<Next> = "[]" from "assumed: pages are chosen by their shares";
         /// Whether it makes a session.
         login: bool = "false" from "assumed: most operations only use a session";
         /// What happens, step by step:
         /// `[{ cpu = "2ms" }, { query = { pool = "pg", read = "10ms" } }, { reply = "10KB" }]`.
         flow: Flow, positive;
+    }
+}
+spec! {
+    /// What a user may do next.
+    table Next {
+        /// The operation.
+        to: Ref<Operation>;
+        /// How likely it is.
+        share: Ratio;
     }
 }
 spec! {

@@ -202,7 +202,7 @@ fn texts(node: Option<&Node>) -> Vec<(String, Place)> {
 }
 
 /// A path that starts from the folder of another file.
-fn beside(file: &str, name: &str) -> String {
+pub(crate) fn beside(file: &str, name: &str) -> String {
     let Some((folder, _)) = file.rsplit_once('/').filter(|_| !name.starts_with('/')) else {
         return name.to_string();
     };

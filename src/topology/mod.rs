@@ -21,6 +21,7 @@ mod cache;
 mod cdn;
 mod check;
 mod check_connections;
+mod check_edge;
 mod check_effect;
 mod check_flow;
 mod check_held;
@@ -45,10 +46,14 @@ mod service;
 mod session;
 mod shape;
 mod spec;
+mod trace;
 mod tree;
 mod workload;
 
-pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
+pub use balancer::{
+    BalanceBy, BalancePer, Balancer, BalancerKind, Checks, Ejection, FirstChoice, HashBound,
+    MaxFails, Outliers, PeakEwma, PerConnection, Policy, Sticky, TwoChoices,
+};
 pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
 pub use database::{Contention, Database, DatabaseDriver, ShardBy};
@@ -71,13 +76,14 @@ pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
-pub use service::{Autoscale, Middleware, Runtime, ScaleMetric, Service};
+pub use service::{Autoscale, Middleware, Overflow, Runtime, ScaleMetric, Service};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
+pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};
 pub use tree::{Key, Node, Value};
 pub use workload::{
-    Arrivals, Assumption, Client, Fill, Process, RateStage, Reload, Run, Sinusoid, Spike, Start,
-    UserStage, Users, Warmth,
+    Arrivals, Assumption, Client, Connections, Crowd, Fill, Phase, Process, RateStage, Reload, Run,
+    Sinusoid, Spike, Start, Tls, UserStage, Users, Visits, Vus, Warmth,
 };
 
 use crate::diagnostic::{Diagnostic, Severity, Source};
@@ -90,6 +96,7 @@ pub const SLUGS: &[&str] = &[
     "bad-objective",
     "bad-set",
     "bad-threshold",
+    "bad-trace",
     "bad-unit",
     "bad-watch",
     "branch-shares",
@@ -153,6 +160,11 @@ pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
     let mut topology = None;
     if let Some(tree) = &tree {
         topology = Topology::read(tree, &mut reader);
+        let arrivals = topology.as_mut().and_then(|topology| topology.arrivals.as_mut());
+        if let Some(trace) = arrivals.and_then(|arrivals| arrivals.trace.as_mut()) {
+            let beside = merge::beside(path, &trace.file.path);
+            diagnostics.extend(trace.file.fill(read(&beside)));
+        }
         if let Some(topology) = &mut topology {
             check::drop_orphans(topology, tree, &reader, !sets.is_empty());
         }

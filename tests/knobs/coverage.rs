@@ -66,6 +66,64 @@ const COVERED: &[(&str, &str, &str)] = &[
         "retry_after_is_honoured_or_not",
         "FixedRetry.honour_retry_after ExponentialRetry.honour_retry_after",
     ),
+    ("balancer", "weights_are_shares", "Balancer.weights Policy:weighted-round-robin"),
+    ("balancer", "two_choices_look_at_requests_in_flight", "TwoChoices.choices TwoChoices.bias"),
+    (
+        "balancer",
+        "hashes_keep_to_one_target_unless_it_has_too_much",
+        "Policy:maglev HashBound.bound",
+    ),
+    (
+        "balancer",
+        "latency_is_remembered_and_forgotten",
+        "Policy:peak-ewma PeakEwma.decay PeakEwma.first",
+    ),
+    (
+        "balancer",
+        "a_connection_is_balanced_once",
+        "Balancer.per BalancePer:request BalancePer:connection PerConnection.idle \
+         Policy:least-connections",
+    ),
+    ("balancer", "every_node_has_a_rotation_of_its_own", "Balancer.nodes"),
+    (
+        "balancer",
+        "checks_wait_for_the_event_loop_and_count_in_a_row",
+        "Balancer.checks Checks.interval Checks.timeout Checks.healthy Checks.unhealthy Checks.flow \
+         Balancer.fail_open",
+    ),
+    (
+        "balancer",
+        "outliers_are_ejected_for_longer_each_time",
+        "Balancer.ejection Ejection:never Ejection:outliers Outliers.consecutive Outliers.interval \
+         Outliers.base Outliers.longest Outliers.most Outliers.always_one",
+    ),
+    (
+        "balancer",
+        "success_rates_are_compared",
+        "Outliers.hosts Outliers.requests Outliers.deviations",
+    ),
+    (
+        "balancer",
+        "a_target_that_does_not_answer_is_left_out_for_a_while",
+        "Ejection:max-fails MaxFails.fails MaxFails.timeout",
+    ),
+    (
+        "balancer",
+        "slow_answers_are_cut_off_with_504_as_each_product_does",
+        "Balancer.kind BalancerKind:plain BalancerKind:alb BalancerKind:nginx BalancerKind:envoy \
+         Balancer.idle_timeout",
+    ),
+    (
+        "balancer",
+        "an_idle_connection_is_closed_from_either_side",
+        "Balancer.keep_alive Service.keep_alive",
+    ),
+    ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
+    (
+        "balancer",
+        "an_instance_that_is_taken_out_may_finish_for_so_long",
+        "Balancer.deregistration_delay",
+    ),
     (
         "retries",
         "axios_retry_repeats_three_times_at_once",
@@ -430,6 +488,7 @@ const EXEMPT: &[(&str, &str)] = &[
     ("Assumption.knob", "checked by `tests/diagnostics/unknown-path.toml`"),
     ("Topology.extends", "how files are merged is tested where they are read"),
     ("Topology.remove", "how files are merged is tested where they are read"),
+    ("Balancer.next_upstream", "it takes an instance that is dead: `src/run/balancing.rs`"),
     ("Service.runtime", "there is one"),
     ("Runtime:node", "there is one"),
     ("Pool.driver", "there is one"),
@@ -442,6 +501,7 @@ const EXEMPT: &[(&str, &str)] = &[
 
 /// The sources of the tests.
 const SOURCES: &[(&str, &str)] = &[
+    ("balancer", include_str!("balancer.rs")),
     ("cache", include_str!("cache.rs")),
     ("client", include_str!("client.rs")),
     ("database", include_str!("database.rs")),

@@ -4,7 +4,7 @@
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, Op, Pc, RetryId, Route, Statement};
 use super::super::{CallRetry, Choice, Model, Operation};
-use super::{Compiler, draw_id, find, named, optional, own_pool, retries};
+use super::{Compiler, draw_id, find, named, optional, own_pool, retries, services};
 use crate::topology::{self, Flow, Named, Section, SessionStore, Step};
 use crate::variate::{AliasTable, Law};
 
@@ -22,9 +22,34 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
             share,
             entry,
             login: operation.spec.login,
+            next: Vec::new(),
         });
     }
     model.mix = AliasTable::new(&shares);
+}
+
+/// Compiles the health checks of balancers: they pass no middleware, and keep no session.
+pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
+    let topology = compiler.topology;
+    for balancer in &topology.balancers {
+        let Some(checks) = services::checks(&balancer.spec) else { continue };
+        let service: ServiceId = find(&topology.services, &balancer.spec.service.name);
+        let place = Place {
+            operation: "",
+            service: service.0 as usize,
+            path: format!("balancer.{}.checks", balancer.name),
+            held: Vec::new(),
+        };
+        let entry = compiler.here();
+        compiler.emit(Op::Enter { service, epilogue: None });
+        let mut behind = Vec::new();
+        if let Some(said) = &balancer.spec.checks {
+            compiler.flow(&said.flow, &place, model, &Sessions::new(), &mut behind);
+        }
+        compiler.emit(Op::End);
+        compiler.rest(behind, model);
+        model.services[service].health.checks = Some((checks, entry));
+    }
 }
 
 /// Where in a flow the compiler stands.

@@ -2,6 +2,7 @@
 //!
 //! Compiling cannot fail: what could be wrong has been said by `topology::load`.
 
+mod arrivals;
 mod caches;
 mod databases;
 mod flow;
@@ -35,6 +36,7 @@ pub fn compile(topology: &Topology) -> Model {
         title: topology.title.clone().unwrap_or_default(),
         plan: workload::plan(&topology.run),
         client: workload::client(topology, &workload, &mut compiler),
+        arrivals: arrivals::arrivals(topology, &mut compiler),
         workload,
         regions: compiler.regions(),
         routes: compiler.routes(),
@@ -66,6 +68,8 @@ pub fn compile(topology: &Topology) -> Model {
         assumptions: topology.assume.clone(),
     };
     flow::operations(&mut compiler, &mut model);
+    flow::checks(&mut compiler, &mut model);
+    arrivals::follow_sessions(topology, &mut model);
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.retries = compiler.retries;
@@ -176,6 +180,9 @@ impl<'t> Compiler<'t> {
         }
         for limit in &topology.limits {
             all.push(station(&format!("limit.{}", limit.name), StationKind::Limit, 0.0));
+        }
+        for balancer in &topology.balancers {
+            all.push(station(&format!("balancer.{}", balancer.name), StationKind::Balancer, 0.0));
         }
         for link in &topology.links {
             all.push(station(&format!("link.{}", link.name), StationKind::Link, 1.0));

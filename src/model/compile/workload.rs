@@ -1,7 +1,7 @@
 //! Who comes and when, how long is measured, how users behave.
 
 use super::super::ids::LawId;
-use super::super::{Client, Curve, Model, Plan, Reload, Workload};
+use super::super::{Client, Connection, Curve, Model, Plan, Reload, Workload};
 use super::{Compiler, retries};
 use crate::topology::{self, Topology};
 use crate::units::{Duration, Ratio};
@@ -45,6 +45,12 @@ pub(super) fn workload(topology: &Topology, compiler: &mut Compiler) -> Workload
     }
     let arrivals = topology.arrivals.as_ref().expect("the checker asks for a workload");
     let stages: Vec<_> = arrivals.stages.iter().map(|stage| (stage.length, stage.to.0)).collect();
+    if let Some(trace) = &arrivals.trace {
+        let rate = curve(super::arrivals::rate_of(trace), &[]);
+        let known = trace.file.rows.iter().filter_map(|row| row.user).max();
+        let users = known.map_or(arrivals.users as u32, |last| last + 1);
+        return Workload::Open { rate, even: false, users };
+    }
     let mut rate = curve(arrivals.rate.map_or(0.0, |rate| rate.0), &stages);
     if let Some(spike) = &arrivals.spike {
         add_spike(&mut rate, warmup + spike.at, spike.length, spike.times);
@@ -100,6 +106,17 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             .client
             .processes
             .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
+        connection: topology.client.connection.as_ref().map(|spec| Connection {
+            rounds: match spec.tls {
+                topology::Tls::None => 1,
+                topology::Tls::V13 => 2,
+                topology::Tls::V12 => 3,
+            },
+            keep_alive: spec.keep_alive,
+            window: spec.window,
+            loss: spec.loss.0,
+            bandwidth: spec.bandwidth,
+        }),
         reload: topology.client.reload.as_ref().map(|reload| Reload {
             after: reload.after,
             share: reload.share.0,
