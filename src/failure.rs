@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 20;
+pub const FAILURES: usize = 22;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,6 +43,10 @@ pub enum Failure {
     GaveUp,
     /// The cache could not take a write that the request needs.
     CacheError,
+    /// The database was down, or the connection to it was lost.
+    DatabaseDown,
+    /// No packet got through, and the sender gave up.
+    Unreachable,
     /// The sender's own process turned it away: too few of its requests are accepted.
     Throttled,
     /// The connection to the instance was closed while the request was on its way (502).
@@ -70,6 +74,8 @@ impl Failure {
         Failure::Answered,
         Failure::GaveUp,
         Failure::CacheError,
+        Failure::DatabaseDown,
+        Failure::Unreachable,
         Failure::Throttled,
         Failure::Reset,
     ];
@@ -95,6 +101,8 @@ impl Failure {
             Failure::Answered => "answered_error",
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
+            Failure::DatabaseDown => "database_down",
+            Failure::Unreachable => "unreachable",
             Failure::Throttled => "throttled",
             Failure::Reset => "reset",
         }
@@ -113,10 +121,14 @@ impl Failure {
             | Failure::SessionError
             | Failure::JobFailed
             | Failure::CacheError
+            | Failure::DatabaseDown
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError | Failure::Reset => 502,
             Failure::UpstreamTimeout => 504,
-            Failure::Refused | Failure::GaveUp | Failure::Throttled => 0,
+            Failure::Refused
+            | Failure::GaveUp
+            | Failure::Throttled
+            | Failure::Unreachable => 0,
         }
     }
 }

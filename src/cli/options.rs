@@ -12,6 +12,10 @@ pub struct Settings {
     /// Replaces a value of the file; any key can be set, and this can be said many times
     #[arg(long, value_name = "PATH=VALUE")]
     pub set: Vec<String>,
+    /// Lets something fail, as 'cache.redis stop at=60s for=30s' or 'database.main slow=5'; this can
+    /// be said many times
+    #[arg(long, value_name = "FAULT", value_parser = fault)]
+    pub fault: Vec<Said>,
     /// The seed of all random numbers (run.seed)
     #[arg(long, value_name = "NUMBER")]
     pub seed: Option<u64>,
@@ -37,8 +41,41 @@ impl Settings {
         ];
         let named =
             named.into_iter().filter_map(|(path, value)| Some(format!("{path}={}", value?)));
-        self.set.iter().cloned().chain(named).collect()
+        let faults = self.fault.iter().enumerate();
+        let faults = faults.map(|(number, said)| format!("fault.said-{}={}", number + 1, said.0));
+        self.set.iter().cloned().chain(faults).chain(named).collect()
     }
+}
+
+/// A fault as a table of TOML.
+#[derive(Clone)]
+pub struct Said(String);
+
+/// `TARGET WHAT[=HOW] KEY=VALUE ...` as a table.
+fn fault(text: &str) -> Result<Said, String> {
+    let mut words = text.split_whitespace();
+    let (Some(target), Some(what)) = (words.next(), words.next()) else {
+        return Err("say what fails and how, as `cache.redis stop at=60s for=30s`".into());
+    };
+    let what = match what.split_once('=') {
+        None => toml_of(what),
+        Some(("cut", from)) => format!("{{ cut = {{ from = {} }} }}", toml_of(from)),
+        Some((what, how)) => format!("{{ {what} = {} }}", toml_of(how)),
+    };
+    let mut table = format!("target = {}, what = {what}", toml_of(target));
+    for word in words {
+        let Some((key, value)) = word.split_once('=') else {
+            return Err(format!("`{word}` says nothing; write `KEY=VALUE`, as `for=30s`"));
+        };
+        table.push_str(&format!(", {key} = {}", toml_of(value)));
+    }
+    Ok(Said(format!("{{ {table} }}")))
+}
+
+/// Numbers and truth as they are, all else as text.
+fn toml_of(value: &str) -> String {
+    let bare = value.parse::<f64>().is_ok() || matches!(value, "true" | "false");
+    if bare { value.to_string() } else { format!("\"{value}\"") }
 }
 
 /// How the work is done.

@@ -16,6 +16,7 @@
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
+//! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
 //! | [`retry_budget`] | what keeps a client from retrying too much | AWS SDK, Envoy, Google SRE |
 
@@ -29,3 +30,4 @@ pub mod limiter;
 pub mod pool;
 pub mod retry_budget;
 pub mod session_table;
+pub mod tcp;

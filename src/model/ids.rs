@@ -23,6 +23,8 @@ crate::id! {
     GuardId,
     /// A rate limiter.
     LimitId,
+    /// A fault.
+    FaultId,
     /// A job queue.
     QueueId,
     /// A kind of job.

@@ -14,8 +14,9 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Cache, Cdn, Database, Guard, Health, Job, Keys, Limit, Link, Per, Pool, Prune, Queue,
-    Region, Scaling, Service, Session, Stays, Watch,
+    Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Health, Job, Keys, Limit, Link, Per,
+    Pool, Prune, Queue, Region, Scaling, Service, Session, Side, Stays, UNIT_KINDS, Unit, UnitKind,
+    Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -72,6 +73,8 @@ pub struct Model {
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.
     pub jobs: Dense<JobId, Job>,
+    /// What goes wrong.
+    pub faults: Dense<FaultId, Fault>,
     /// What users do.
     pub operations: Dense<OperationId, Operation>,
     /// Which operation a request is.

@@ -35,6 +35,7 @@ impl Summary {
         object.insert("load_rate_per_s".into(), json!(self.saturation.load_rate_per_s));
         object.insert("load_users".into(), json!(self.saturation.load_users));
         object.insert("saturation".into(), json!(self.saturation.order));
+        object.insert("faults".into(), json!(self.faults));
         object.insert("closed_forms".into(), json!(self.closed_forms));
         object.insert("costs".into(), json!(self.costs));
         object.insert("objectives".into(), json!(self.verdicts));
@@ -125,6 +126,7 @@ pub fn schema() -> Value {
         "load_rate_per_s",
         "load_users",
         "saturation",
+        "faults",
         "closed_forms",
         "cost_month",
         "costs",
@@ -268,6 +270,17 @@ fn fixed_properties() -> Map<String, Value> {
             "description": "Users that the present load stands for, of a closed population.",
         },
         "saturation": saturation_schema(),
+        "faults": list("What went wrong by the scenario.", exact_object("One.", json!({
+            "replication": count("In which replication."),
+            "name": text("Its name."),
+            "what": text("What happened to what."),
+            "from_s": number("Since when, from the start of the run."),
+            "until_s": {
+                "type": ["number", "null"],
+                "description": "Until when; null if it lasted to the end of the run.",
+            },
+            "units": count("Instances, nodes or processes that it struck."),
+        }))),
         "closed_forms": list("What closed forms say beside it.", exact_object("One.", json!({
             "component": text("The component's path, or `all`."),
             "model": text("The model in Kendall's notation, or whose bounds these are."),

@@ -8,6 +8,7 @@ mod closed_form;
 mod comparison;
 mod cost;
 mod estimate;
+mod fault;
 mod json;
 pub mod metric;
 mod saturation;
@@ -19,6 +20,7 @@ pub use closed_form::ClosedForm;
 pub use comparison::{Difference, compare};
 pub use cost::{CostLine, MONTH_S, cost_month};
 pub use estimate::Estimate;
+pub use fault::Fault;
 pub use json::{comparison_to_json, schema};
 pub use metric::{Fold, Metric, Seen, Unit};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
@@ -59,6 +61,8 @@ pub struct Summary {
     pub attribution: Attribution,
     /// What gives first.
     pub saturation: Saturation,
+    /// What went wrong by the scenario.
+    pub faults: Vec<Fault>,
     /// What closed forms say beside it.
     pub closed_forms: Vec<ClosedForm>,
     /// The bill.
@@ -141,6 +145,7 @@ impl Summary {
             overall: subject("all", "deployment", &metric::overall(), 0),
             operations: operations.collect(),
             components: components.collect(),
+            faults: fault::faults(model, outcomes),
             closed_forms: Vec::new(),
             attribution,
             saturation,

@@ -6,6 +6,7 @@ use super::task::{NONE, OK, Role, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
+use crate::model::UnitKind;
 use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
 
@@ -60,9 +61,13 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let service = self.service_of_worker(record.worker);
                 let hop = self.model.services[service].hop;
                 let hop = self.model.draw_law(hop, record.stream, 0x0b0c);
-                let way = self.way_between(record.owner, task) + hop;
+                let passage = self.passage_of_call(record.owner, service);
+                let way = self.way_between(record.owner, task) + hop + passage.late;
                 self.travel(task, way);
                 self.depart_instance(task);
+                if passage.lost {
+                    self.tasks[task].status = Failure::Unreachable as u8;
+                }
                 self.at_task(self.now + way, Kind::Returned, task);
             }
             Role::Branch => self.child_over(task),
@@ -102,10 +107,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.service_of_worker(self.tasks[task].worker);
         let spec = &self.model.services[service];
         let stream = self.tasks[task].stream;
-        let hop = self.model.draw_law(spec.hop, stream, 0x0b0c);
+        let balancer = self.condition(UnitKind::Balancer, service.0);
+        let hop = balancer.stretch(self.model.draw_law(spec.hop, stream, 0x0b0c));
+        let passage = self.passage_of_user(task, service);
         self.depart_instance(task);
         self.travel(task, hop);
-        self.send_home(task, spec.region, self.now + hop + late);
+        if passage.lost {
+            self.tasks[task].status = Failure::Unreachable as u8;
+        }
+        self.travel(task, passage.late);
+        self.send_home(task, spec.region, self.now + hop + late + passage.late);
     }
 
     /// An answer sets out from a region at that time, by way of the edge that waits for it.

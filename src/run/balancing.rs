@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::ServiceId;
 use crate::model::tape::Op;
-use crate::model::{Affinity, Service, Stays};
+use crate::model::{Affinity, Service, Stays, UnitKind};
 use crate::units::{Duration, Time};
 
 /// One node of a balancer while it runs.
@@ -150,6 +150,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Affinity::Address => u64::from(record.user % self.model.client.addresses),
         };
         let number = self.node_of(service, record.user);
+        let condition = self.condition(UnitKind::Balancer, service.0);
+        if condition.down || self.stumbles(condition.errors) {
+            self.count(spec.balancer_station.unwrap_or(spec.station), Counter::Rejected);
+            let why = if condition.down { Failure::Refused } else { Failure::NoInstance };
+            return self.fail(task, why);
+        }
         let mut draws = record.stream.draw(u64::from(spec.numbers));
         let state = &mut self.services[service];
         let node = &mut state.nodes[number];
@@ -168,7 +174,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         record.flags |= flag::OUTSTANDING;
         record.worker = self.instances[instance as usize].first_worker;
-        let mut hop = self.model.draw_law(spec.hop, record.stream, 0x0b0b);
+        let mut hop = condition.stretch(self.model.draw_law(spec.hop, record.stream, 0x0b0b));
         if spec.health.keep_alive.is_some() {
             hop += self.connect_target(task, service, number, target, hop);
         }

@@ -126,7 +126,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             self.at_task(deadline, Kind::CallTimeout, task);
         }
-        let way = self.way_between(task, child);
+        let Op::Enter { service, .. } = self.op_at(child) else {
+            unreachable!("a call begins on its way to a service")
+        };
+        let passage = self.passage_of_call(task, service);
+        if passage.lost {
+            return self.lose_on_way(child, passage.late);
+        }
+        let way = self.way_between(task, child) + passage.late;
         self.travel(child, way);
         self.at_task(self.now + way, Kind::Land, child);
     }

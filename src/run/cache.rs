@@ -141,15 +141,19 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback sends the command that its tape stands at. Never goes on by itself.
     pub fn send_command(&mut self, task: u32, cache: CacheId) -> bool {
-        let half = self.cache_rtt(task, cache).half();
+        let passage = self.passage_of_command(task, cache);
+        let half = self.cache_rtt(task, cache).half() + passage.late;
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
+        if passage.lost {
+            record.status = Failure::CacheError as u8;
+        }
         self.at_task(self.now + half, Kind::Command, task);
         false
     }
 
-    fn cache_rtt(&self, task: u32, cache: CacheId) -> Duration {
+    pub(super) fn cache_rtt(&self, task: u32, cache: CacheId) -> Duration {
         let record = &self.tasks[task];
         let spec = &self.model.caches[cache];
         let here = self.model.services[self.service_of_worker(record.worker)].region;
@@ -161,15 +165,24 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn command(&mut self, task: u32) {
         let (cache, node) = self.node_of_command(task);
         let station = self.model.caches[cache].station;
+        let condition = self.condition_of_cache(cache, node);
         if self.tasks[task].state == State::InCache {
             let since = self.tasks[task].since;
             self.meters[station].busy.add(self.now, -MILLI);
             self.meters[station].count(Counter::Served);
             self.spend(task, station, Part::Service, self.now.since(since));
-            self.run_command(task, cache, node);
+            if condition.down {
+                self.fail_command(task, cache);
+            } else {
+                self.run_command(task, cache, node);
+            }
             return self.next_command(cache, node);
         }
         self.meters[station].count(Counter::Arrivals);
+        let given_up = std::mem::replace(&mut self.tasks[task].status, OK) != OK;
+        if given_up || condition.down || self.stumbles(condition.errors) {
+            return self.fail_command(task, cache);
+        }
         let queue = &mut self.caches[cache].loops[node as usize];
         if queue.running {
             queue.queue.push_back(task);
@@ -189,7 +202,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         (record.state, record.since) = (State::InCache, self.now);
         let stream = record.stream;
         let numbers = self.op_at(task).numbers() ^ 0xc0_0000;
-        let work = self.model.draw_law(spec.command, stream, numbers);
+        let (_, node) = self.node_of_command(task);
+        let condition = self.condition_of_cache(cache, node);
+        let work = condition.stretch(self.model.draw_law(spec.command, stream, numbers));
         self.meters[spec.station].busy.add(self.now, MILLI);
         self.at_task(self.now + work, Kind::Command, task);
     }
@@ -235,15 +250,42 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.run_command_of_ghost(task, cache, node);
         }
         // The way back is half of the round trip that the command began; then the tape goes on.
-        let back = self.cache_rtt(task, cache).half();
+        let passage = self.passage_of_command(task, cache);
+        let back = self.cache_rtt(task, cache).half() + passage.late;
         if matches!(self.op_at(task), Op::Command { .. }) {
             self.tasks[task].pc.0 += 1;
         } else if !self.use_store(task, cache, node, scope) {
             return;
         }
         self.travel(task, back);
-        self.tasks[task].state = State::Away;
+        let record = &mut self.tasks[task];
+        record.state = State::Away;
+        if passage.lost {
+            record.status = Failure::CacheError as u8;
+        }
         self.at_task(self.now + back, Kind::Resume, task);
+    }
+
+    /// The commands that wait for a node that is gone: they wait no longer.
+    pub(super) fn waiting_commands(&mut self, cache: CacheId, node: u32) -> Vec<u32> {
+        self.caches[cache].loops[node as usize].queue.drain(..).collect()
+    }
+
+    /// A load has ended whose value could not be stored: those who joined it have it all the same.
+    pub(super) fn value_not_kept(&mut self, task: u32, cache: CacheId, keys: KeysId, key: DrawId) {
+        let back = self.cache_rtt(task, cache).half();
+        self.load_over(task, cache, keys, key);
+        self.travel(task, back);
+        self.at_task(self.now + back, Kind::Resume, task);
+    }
+
+    /// A store has lost all that it held.
+    pub(super) fn empty_store(&mut self, cache: CacheId, store: u32) {
+        let spec = &self.model.caches[cache];
+        let empty = self.cold_store(spec);
+        let store = &mut self.caches[cache].stores[store as usize];
+        let lost = std::mem::replace(store, empty).used_bytes();
+        self.meters[spec.station].held.add(self.now, -(lost as i64));
     }
 
     /// The server runs what it has received, though nobody waits for it any more.
@@ -403,12 +445,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let (_, scope, key) = state.leaders.swap_remove(place);
             state.flights.finish(scope, key, |_| {}); // those who joined it die too
         }
-        let Some(own) = own else { return };
-        let spec = &self.model.caches[cache];
-        let empty = self.cold_store(spec);
-        let store = &mut self.caches[cache].stores[own as usize];
-        let lost = std::mem::replace(store, empty).used_bytes();
-        self.meters[spec.station].held.add(self.now, -(lost as i64));
+        if let Some(own) = own {
+            self.empty_store(cache, own);
+        }
     }
 
     /// All nodes of a cache run their expiry cycle.

@@ -8,8 +8,10 @@ use super::world::World;
 use crate::component::cache::{
     CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight,
 };
+use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model;
+use crate::model::UnitKind;
 use crate::model::ids::CdnId;
 use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
@@ -35,8 +37,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn new_edge(&self, spec: &model::Cdn, pop: u32) -> CacheStore {
         let keys = &self.model.keys[spec.keys];
-        let keyset = KeysetConfig { count: keys.count, size_bytes: u64::from(keys.size_bytes) };
-        let mut store = CacheStore::new(spec.store, &[keyset]);
+        let mut store = self.cold_edge(spec);
         if self.model.plan.warm_caches {
             let traffic = KeysetTraffic {
                 rate_per_s: spec.rate_per_s / f64::from(spec.pops),
@@ -52,6 +53,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         store
     }
 
+    /// An edge that has nothing.
+    fn cold_edge(&self, spec: &model::Cdn) -> CacheStore {
+        let keys = &self.model.keys[spec.keys];
+        let keyset = KeysetConfig { count: keys.count, size_bytes: u64::from(keys.size_bytes) };
+        CacheStore::new(spec.store, &[keyset])
+    }
+
     /// A request reaches a CDN's edge: answered there, sent on to the service, or made to wait for
     /// an answer that is under way already.
     pub fn edge(&mut self, task: u32) {
@@ -65,6 +73,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
         let pop = self.tasks[task].user % spec.pops;
         self.count(spec.station, Counter::Arrivals);
+        let condition = self.condition(UnitKind::Cdn, cdn.0);
+        if condition.down || self.stumbles(condition.errors) {
+            self.count(spec.station, Counter::Errors);
+            let why = if condition.down { Failure::Refused } else { Failure::UpstreamError };
+            return self.fail(task, why);
+        }
         if self.cdns[cdn].pops[pop as usize].get(self.now, key) == Lookup::Hit {
             self.count(spec.station, Counter::Hits);
             self.tasks[task].pc = hit;
@@ -92,15 +106,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         // The edge lies on the user's way to the service.
         let whole = self.way_to_user(task, self.model.services[service].region);
-        let rest = Duration(whole.0.saturating_sub(edge.0));
+        let passage = self.passage_of_user(task, service);
+        let rest = Duration(whole.0.saturating_sub(edge.0)) + passage.late;
         self.travel(task, rest);
         self.tasks[task].since = self.now;
+        if passage.lost {
+            return self.lose_on_way(task, rest);
+        }
         self.at_task(self.now + rest, Kind::Land, task);
     }
 
     /// One way between a user and the edge of a CDN.
     pub fn way_to_edge(&self, task: u32, cdn: CdnId) -> Duration {
-        self.model.draw_law(self.model.cdns[cdn].edge, self.tasks[task].stream, 0xed6e).half()
+        let law = self.model.cdns[cdn].edge;
+        let way = self.model.draw_law(law, self.tasks[task].stream, 0xed6e).half();
+        self.condition(UnitKind::Cdn, cdn.0).stretch(way)
+    }
+
+    /// Everything at the edges of a CDN is forgotten.
+    pub(super) fn purge_cdn(&mut self, cdn: CdnId) {
+        let spec = &self.model.cdns[cdn];
+        for pop in 0..spec.pops as usize {
+            self.cdns[cdn].pops[pop] = self.cold_edge(spec);
+        }
     }
 
     /// The CDN in front of the operation that an attempt is at.

@@ -5,25 +5,41 @@
 //! contend. A write is replayed by one process on every replica; until then a replica's reads are
 //! stale.
 
+mod failover;
+mod replication;
+
 use std::collections::VecDeque;
 
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model;
+use crate::model::UnitKind;
 use crate::model::ids::{DatabaseId, StationId};
 use crate::model::tape::{Op, Pc, Statement};
 use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
-use super::task::{NONE, State};
+use super::task::{NONE, OK, State};
 use super::world::World;
+pub use failover::{Presence, SYN_PATIENCE};
 
 /// The job number of the replaying process among a node's statements.
 const REPLAY: u32 = NONE;
 
 /// The job number of background statements: maintenance that nobody waits for.
 const BACKGROUND: u32 = NONE - 1;
+
+/// What a timer of a node is for: the ordinal of its event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u32)]
+pub enum Timer {
+    /// It is there again.
+    Up,
+}
+
+/// Their numbers.
+const TIMERS: [Timer; 1] = [Timer::Up];
 
 /// A database while it runs.
 pub struct DatabaseState {
@@ -49,6 +65,14 @@ pub struct Node {
     pub replay: VecDeque<Shipped>,
     /// When the write replayed last was committed.
     pub applied: Time,
+    /// Whether the replaying process is on its cores.
+    replaying: bool,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// When it will be there again.
+    up_at: Time,
+    /// How often it has come to be; connections of earlier ones are not its own.
+    pub incarnation: u32,
 }
 
 /// A write on its way to a replica.
@@ -69,6 +93,12 @@ impl Node {
         self.connections += u32::from(free);
         free
     }
+    /// One connection less, unless it was to a server that is no more.
+    pub fn free_slot_of(&mut self, incarnation: u32) {
+        if incarnation == self.incarnation {
+            self.free_slot();
+        }
+    }
     /// One connection less.
     pub fn free_slot(&mut self) {
         assert!(self.connections > 0, "a connection closes once");
@@ -88,6 +118,10 @@ impl DatabaseState {
                 slots: spec.slots,
                 replay: VecDeque::new(),
                 applied: Time::ZERO,
+                replaying: false,
+                presence: Presence::Up,
+                up_at: Time::ZERO,
+                incarnation: 1,
             })
             .collect();
         DatabaseState { nodes, first: spec.first_node, last_write: Vec::new() }
@@ -120,10 +154,21 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback sends the statement that its tape stands at.
     pub fn send_statement(&mut self, task: u32) {
-        let half = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let half = self.statement_rtt(task).half() + passage.late;
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+            return self.at_task(self.now + passage.late, Kind::Resume, task);
+        }
+        let lease = record.lease();
+        if self.pools[lease.pool as usize].is_cut(lease.connection) {
+            // The socket is gone: the driver says so within the same turn of the loop.
+            self.tasks[task].status = Failure::DatabaseDown as u8;
+            return self.at_task(self.now, Kind::Resume, task);
+        }
         if half.is_zero() {
             return self.statement(task);
         }
@@ -147,13 +192,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Query { work, kind, slowed_by, .. } = self.op_at(task) else {
             unreachable!("a statement is sent where the tape says so")
         };
-        let alone = self.draw(work, task);
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
+        let alone = self.condition(UnitKind::Node, node).stretch(self.draw(work, task));
         let slowed = slowed_by.map_or(1.0, |session| self.session_slowdown(session));
         (if slowed == 1.0 { alone } else { alone.scale(slowed) }, kind)
     }
 
     /// A statement reaches its node.
     pub fn statement(&mut self, task: u32) {
+        if self.tasks[task].status != OK {
+            return self.turned_back(task);
+        }
         let sub = &self.pools[self.tasks[task].lease().pool as usize];
         let (node, kind) = (sub.node, sub.kind);
         let database = self.model.pools[kind].database;
@@ -175,26 +224,30 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.statement_stored(task, node, cpu);
         }
         self.tasks[task].state = State::InDatabase;
+        let now = self.now;
         if let Some(timeout) = spec.statement_timeout {
             self.tasks[task].deadline = self.now + timeout;
             self.at_task(self.now + timeout, Kind::StatementTimeout, task);
         }
-        self.change_cores(node, |cores, now| cores.add(now, cpu, task));
+        self.change_cores(node, |cores| cores.add(now, cpu, task));
         self.arm_node(node);
     }
 
+    /// A timer of a node.
+    pub fn node_timer(&mut self, node: u32, what: u32) {
+        match TIMERS[what as usize] {
+            Timer::Up => self.node_up(node),
+        }
+    }
+
     /// Changes who is on a node's cores, and keeps the meter of busy cores right.
-    fn change_cores<R>(
-        &mut self,
-        node: u32,
-        change: impl FnOnce(&mut ProcessorSharing, Time) -> R,
-    ) -> R {
+    fn change_cores<R>(&mut self, node: u32, change: impl FnOnce(&mut ProcessorSharing) -> R) -> R {
         let now = self.now;
         let database = self.database_of(node);
         let state = &mut self.databases[database];
         let cores = &mut state.nodes[(node - state.first) as usize].cores;
         let before = (cores.busy_cores() * MILLI as f64) as i64;
-        let result = change(cores, now);
+        let result = change(cores);
         let after = (cores.busy_cores() * MILLI as f64) as i64;
         let station = self.station_of_node(node);
         self.meters[station].busy.add(now, after - before);
@@ -216,7 +269,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return; // superseded
         }
         self.node_mut(node).armed = Time::NEVER;
-        while let Some(task) = self.change_cores(node, |cores, now| cores.depart(now)) {
+        while let Some(task) = self.change_cores(node, |cores| cores.depart(now)) {
             match task {
                 REPLAY => self.replayed(node),
                 BACKGROUND => {}
@@ -230,7 +283,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn background_statement(&mut self, database: DatabaseId, cpu: Duration) {
         if !cpu.is_zero() {
             let node = self.databases[database].first;
-            self.change_cores(node, |cores, now| cores.add(now, cpu, BACKGROUND));
+            let now = self.now;
+            self.change_cores(node, |cores| cores.add(now, cpu, BACKGROUND));
             self.arm_node(node);
         }
     }
@@ -259,20 +313,26 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Query { work, kind, fail, .. } = self.op_at(task) else {
             unreachable!("a statement ends where it began")
         };
-        let back = self.statement_rtt(task).half();
+        let passage = self.passage_of_statement(task);
+        let back = self.statement_rtt(task).half() + passage.late;
         self.travel(task, back);
+        let errors = self.condition(UnitKind::Node, node).errors;
+        let stumbles = self.stumbles(errors);
         let over = spec.statement_timeout.filter(|timeout| so_far + storage > *timeout);
         let storage = over.map_or(storage, |timeout| timeout - so_far);
         self.spend(task, station, Part::Service, storage);
         let record = &mut self.tasks[task];
-        record.state = State::Away;
+        record.state = State::Answering;
         record.deadline = Time::NEVER;
         let ends = self.now + storage;
-        if over.is_some() {
+        if passage.lost {
+            record.status = Failure::DatabaseDown as u8;
+        } else if over.is_some() {
             record.status = Failure::StatementTimeout as u8;
             self.meters[station].count(Counter::TimedOut);
-        } else if fail > 0.0
-            && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
+        } else if stumbles
+            || fail > 0.0
+                && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
         {
             record.status = Failure::QueryError as u8;
             self.meters[station].count(Counter::Errors);
@@ -297,79 +357,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let sub = &self.pools[self.tasks[task].lease().pool as usize];
         let node = sub.node;
         let station = self.station_of_node(node);
-        let left = self.change_cores(node, |cores, now| cores.remove(now, task));
+        let now = self.now;
+        let left = self.change_cores(node, |cores| cores.remove(now, task));
         assert!(left.is_some(), "a statement in the database is on its cores");
         self.arm_node(node);
-        self.meters[station].count(Counter::TimedOut);
         let spent = self.now.since(self.tasks[task].since);
         self.spend(task, station, Part::Service, spent);
-        let back = self.statement_rtt(task).half();
-        self.travel(task, back);
-        let record = &mut self.tasks[task];
-        (record.state, record.deadline) = (State::Away, Time::NEVER);
-        record.status = Failure::StatementTimeout as u8;
-        self.at_task(self.now + back, Kind::Resume, task);
-    }
-
-    /// A committed write is shipped to the replicas of its shard.
-    fn ship(&mut self, task: u32, primary: u32, committed: Time, cpu: Duration) {
-        let database = self.database_of(primary);
-        let spec = &self.model.databases[database];
-        let record = &self.tasks[task];
-        let user = record.user as usize;
-        let delay =
-            self.model.draw_law(spec.lag, record.stream, self.op_at(task).numbers() ^ 0x1a6);
-        let write = Shipped { arrives: committed + delay, committed, cpu: cpu.scale(spec.replay) };
-        for replica in primary + 1..=primary + spec.replicas {
-            let node = self.node_mut(replica);
-            node.replay.push_back(write);
-            if node.replay.len() == 1 {
-                self.at(write.arrives, Kind::Replay, replica);
-            }
-        }
-        let last = &mut self.databases[database].last_write;
-        if last.len() <= user {
-            last.resize(user + 1, Time::ZERO);
-        }
-        last[user] = committed;
-    }
-
-    /// The replaying process of a replica takes its next write.
-    pub fn replay(&mut self, node: u32) {
-        let write = self.node_mut(node).replay.front().copied();
-        let cpu = write.expect("a replica replays what has been shipped to it").cpu;
-        if cpu.is_zero() {
-            return self.replayed(node);
-        }
-        self.change_cores(node, |cores, now| cores.add(now, cpu, REPLAY));
-        self.arm_node(node);
-    }
-
-    /// A replica has replayed a write: reads see it from now on.
-    fn replayed(&mut self, node: u32) {
-        let now = self.now;
-        let state = self.node_mut(node);
-        let write = state.replay.pop_front().expect("what ends has begun");
-        state.applied = write.committed;
-        if let Some(next) = state.replay.front() {
-            let at = next.arrives.max(now);
-            self.at(at, Kind::Replay, node);
-        }
-        let station = self.station_of_node(node);
-        self.meters[station].count(Counter::Replayed);
-        self.meters[station].add(Counter::LagMicros, now.since(write.committed).0 / 1_000_000);
-    }
-
-    /// Whether a read on a replica may miss its user's own last write.
-    fn note_staleness(&mut self, task: u32, node: u32, database: DatabaseId) {
-        let state = &self.databases[database];
-        let replica = &state.nodes[(node - state.first) as usize];
-        let user = self.tasks[task].user as usize;
-        let is_primary =
-            (node - state.first).is_multiple_of(1 + self.model.databases[database].replicas);
-        let wrote = state.last_write.get(user).copied().unwrap_or(Time::ZERO);
-        if !is_primary && wrote > replica.applied && wrote <= self.now {
-            self.count(self.model.databases[database].replica_station, Counter::StaleReads);
-        }
+        self.statement_failed(task, node, Failure::StatementTimeout, Counter::TimedOut);
     }
 }

@@ -95,12 +95,16 @@ kinds! {
     Autoscale,
     /// A new instance is ready (instance).
     Boot,
+    /// A fault begins (its process; ordinal 0) or ends (1).
+    Fault,
     /// An instance dies (instance).
     Kill,
     /// An instance that has died is there again (instance).
     Restart,
     /// A replica's replaying process takes its next write (node).
     Replay,
+    /// Something about a database node is due (node; the ordinal says what).
+    NodeTimer,
     // Our looking at it.
     /// A window of the timeline ends.
     Window,

@@ -10,6 +10,7 @@ use super::meter::{Counter, MILLI, Part};
 use super::task::{NONE, State};
 use super::world::World;
 use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::model::UnitKind;
 use crate::model::tape::{Draw, Op, Pc};
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
@@ -96,7 +97,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.meters[station].enter(self.now);
             return false;
         }
-        let work = self.draw(work, task);
+        let work = self.condition(UnitKind::Instance, index).stretch(self.draw(work, task));
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Computing, self.now);
         record.pc = Pc(record.pc.0 + 1);
@@ -209,11 +210,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Threads { work } = self.model.tape[self.tasks[task].pc.0 as usize] else {
             unreachable!("a task enters the thread pool where its tape says so")
         };
-        let work = self.draw(work, task);
+        let index = self.workers[self.tasks[task].worker as usize].instance;
+        let work = self.condition(UnitKind::Instance, index).stretch(self.draw(work, task));
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::InThread, self.now);
         record.deadline = self.now + work;
-        let index = self.workers[record.worker as usize].instance;
         let service = self.instances[index as usize].service;
         self.meters[self.model.services[service].threads_station].busy.add(self.now, MILLI);
         if self.instances[index as usize].host.is_some() {

@@ -16,7 +16,7 @@ use super::service::Phase;
 use super::task::{Lease, NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::failure::Failure;
-use crate::kernel::PendingEvents;
+use crate::kernel::{Event, PendingEvents};
 use crate::model::tape::Op;
 use crate::units::Time;
 
@@ -156,7 +156,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let alone =
             self.instances[self.workers[record.worker as usize].instance as usize].host.is_none();
         let haunts = match record.state {
-            State::Away | State::InDatabase | State::CacheQueue | State::InCache => true,
+            State::Away | State::InDatabase | State::Answering => true,
+            State::CacheQueue | State::InCache => true,
             State::Computing => alone,
             _ => false,
         };
@@ -228,12 +229,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// at the server until that has ended.
     fn drop_leases(&mut self, task: u32) {
         let record = self.tasks[task];
-        let sent = matches!(record.state, State::Away | State::InDatabase)
-            && matches!(self.op_at(task), Op::Query { .. });
+        let sent = matches!(record.state, State::InDatabase | State::Answering)
+            || record.state == State::Away && matches!(self.op_at(task), Op::Query { .. });
         let mut kept = None;
         while let Some(lease) = self.tasks[task].pop_lease() {
             let kind = self.pools[lease.pool as usize].kind;
             self.meters[self.model.pools[kind].station].busy.add(self.now, -MILLI);
+            if self.pools[lease.pool as usize].take_cut(lease.connection) {
+                continue;
+            }
             if sent && kept.is_none() {
                 kept = Some(lease);
             } else {
@@ -261,12 +265,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.sub_pool_stream(sub).named("sever");
         let rtt = self.model.databases[spec.database].rtt;
         let took = self.model.draw_law(rtt, stream, self.now.0 as u32).half();
-        self.at(self.now + took, Kind::Severed, node);
+        let incarnation = self.node_mut(node).incarnation;
+        self.events.push(Event::new(self.now + took, Kind::Severed as u8, incarnation, node));
     }
 
     /// A database node learns that a connection's client is gone.
-    pub fn severed(&mut self, node: u32) {
-        self.node_mut(node).free_slot();
+    pub fn severed(&mut self, node: u32, incarnation: u32) {
+        self.node_mut(node).free_slot_of(incarnation);
     }
 
     /// The pools of a dead process are gone with their connections and queues.
@@ -304,32 +309,10 @@ impl<Q: PendingEvents> World<'_, Q> {
 #[cfg(test)]
 mod tests {
     use super::super::task::State;
+    use super::super::testing::{model, run_for};
     use super::super::world::World;
-    use crate::kernel::{EventList, PendingEvents};
-    use crate::model::Model;
-    use crate::model::compile::compile;
-    use crate::topology::load;
+    use crate::kernel::EventList;
     use crate::units::Duration;
-
-    fn model(text: &str) -> Model {
-        let text = text.to_string();
-        let loaded = load("test.toml", &[], &mut |_| Ok(text.clone()));
-        compile(&loaded.topology.expect("sound"))
-    }
-
-    /// Runs for so long, and checks the books there.
-    fn run_for(world: &mut World<EventList>, length: Duration) {
-        let until = world.now + length;
-        while let Some(event) = world.events.pop() {
-            if event.at() > until {
-                world.events.push(event);
-                break;
-            }
-            world.step(event);
-        }
-        world.now = until;
-        assert_eq!(world.audit().broken, Vec::<String>::new(), "at {until:?}");
-    }
 
     /// Kills and restarts workers and instances in the middle of everything, 300 times, and checks
     /// that everything adds up before and after each.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model;
+use crate::model::UnitKind;
 use crate::model::ids::LinkId;
 use crate::model::tape::Draw;
 use crate::units::{Duration, Time};
@@ -15,6 +16,9 @@ use super::world::World;
 
 /// Utilisation for the loss rule is looked at over this long.
 const LOSS_WINDOW: Duration = Duration::secs(1);
+
+/// What a loss costs where the file does not say (Linux, `TCP_RTO_MIN`).
+const RETRANSMISSION: Duration = Duration::millis(200);
 
 /// A link while it runs.
 pub struct LinkState {
@@ -58,6 +62,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.links[link];
         let work = Duration::from_secs_f64(bytes * 8.0 / spec.per_flow.0);
         let now = self.now;
+        let errors = self.condition(UnitKind::Link, link.0).errors;
+        let stumbles = self.stumbles(errors);
         let state = &mut self.links[link];
         let meter = &mut self.meters[spec.station];
         meter.count(Counter::Arrivals);
@@ -71,15 +77,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             let hit = self.tasks[task].stream.draw(0x1055).chance(share);
             if state.load(now) > above && hit {
                 lost = true;
-                meter.count(Counter::Lost);
             }
         }
+        let lost = lost || stumbles;
+        meter.add(Counter::Lost, u64::from(lost));
         state.transfers.add(now, work, task);
         self.link_busy(link);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::OnLink, now);
         record.deadline = now + work;
         record.flags = if lost { record.flags | flag::LOST } else { record.flags & !flag::LOST };
+        self.arm_link(link);
+    }
+
+    /// How fast a link is, as a share of its bandwidth.
+    pub(super) fn set_link_speed(&mut self, link: LinkId, speed: f64) {
+        let now = self.now;
+        self.links[link].transfers.set_cores(now, speed);
         self.arm_link(link);
     }
 
@@ -126,10 +140,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[spec.station].shared(waited);
         self.spend(task, spec.station, Part::Wait, waited);
         self.spend(task, spec.station, Part::Service, on_link - waited);
-        let late = match spec.loss {
-            Some((_, _, delay)) if record.has(flag::LOST) => delay,
-            _ => Duration::ZERO,
-        };
+        let delay = spec.loss.map_or(RETRANSMISSION, |(_, _, delay)| delay);
+        let late = if record.has(flag::LOST) { delay } else { Duration::ZERO };
         self.travel(task, late);
         self.tasks[task].deadline = Time::NEVER;
         if record.has(flag::UPLOAD) {

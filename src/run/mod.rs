@@ -12,10 +12,13 @@ mod branch;
 mod cache;
 mod cdn;
 mod client;
+mod cut;
 mod database;
 pub mod event;
 mod event_loop;
+mod fault;
 mod gate;
+mod harm;
 mod lifecycle;
 mod link;
 pub mod meter;
@@ -30,6 +33,8 @@ mod service;
 mod session;
 mod step;
 mod task;
+#[cfg(test)]
+mod testing;
 mod transport;
 mod world;
 
@@ -37,7 +42,8 @@ pub use cdn::cdn_of;
 pub use meter::{Class, Counter, Part};
 pub use observe::{OperationTally, happened};
 pub use outcome::{
-    Attempts, Audit, Ended, Fate, Outcome, Requests, StationOutcome, StationWindow, Window,
+    Attempts, Audit, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome, StationWindow,
+    Window,
 };
 
 use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
@@ -122,6 +128,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
     let ticks = measured.0.max(1) as f64;
     let instances =
         world.services.iter().map(|service| service.instance_ticks as f64 / ticks).collect();
+    let faults = world.faults.map(|state| state.marks).unwrap_or_default();
     let observer = world.observer;
     Outcome {
         replication,
@@ -150,6 +157,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         stations,
         instances,
         windows: observer.windows,
+        faults,
         classes: world.attribution.into_classes(),
         audit,
         digest: observer.digest,

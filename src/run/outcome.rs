@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::kernel::Dense;
-use crate::model::ids::{OperationId, ServiceId, StationId};
+use crate::model::ids::{FaultId, OperationId, ServiceId, StationId};
 use crate::stats::Histogram;
 use crate::units::{Duration, Time};
 
@@ -38,6 +38,8 @@ pub struct Outcome {
     pub instances: Dense<ServiceId, f64>,
     /// Over time, the warm-up included.
     pub windows: Vec<Window>,
+    /// What went wrong by the scenario, in the order of its beginning.
+    pub faults: Vec<FaultMark>,
     /// Where requests' time goes, by class of latency, fastest first.
     pub classes: Vec<Class>,
     /// Everything that must add up, and whether it does.
@@ -181,6 +183,21 @@ pub struct Window {
     pub in_flight: f64,
     /// By component, by number.
     pub stations: Vec<StationWindow>,
+}
+
+/// A fault that has happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FaultMark {
+    /// Which.
+    pub fault: FaultId,
+    /// Which of its independent processes, among those of all faults.
+    pub process: u32,
+    /// Since when.
+    pub from: Time,
+    /// Until when; [`None`] if it lasted to the end of the run.
+    pub until: Option<Time>,
+    /// How many units it struck.
+    pub units: u32,
 }
 
 /// A component in a step of the timeline.

@@ -6,11 +6,13 @@ use crate::component::pool::{
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
+use crate::model::UnitKind;
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
+use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::task::{Lease, NONE, OK, State};
@@ -28,20 +30,43 @@ pub struct SubPool {
     pub armed: Time,
     /// The replica that the next read of this process goes to (used in the primary's sub-pool).
     pub rotation: u32,
-    /// Connections that are being opened, and whether the server will refuse them.
-    opening: Vec<(Connection, bool)>,
+    /// Connections that are being opened, and what the server makes of them.
+    opening: Vec<(Connection, Opening)>,
+    /// Connections in use that the server has cut; their holders do not know yet.
+    pub(super) cut: Vec<Connection>,
     /// Connections opened so far: numbers its random draws.
     pub connects: u32,
+}
+
+/// What a server makes of a connection that is being opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Opening {
+    /// It has a slot.
+    Granted,
+    /// There are too many already.
+    Full,
+    /// There is no server.
+    Nobody,
 }
 
 impl SubPool {
     /// Connections being opened that have a slot at their server.
     pub fn opening_granted(&self) -> u32 {
-        self.opening.iter().filter(|(_, refused)| !refused).count() as u32
+        self.opening.iter().filter(|(_, how)| *how == Opening::Granted).count() as u32
+    }
+    /// Whether the server has cut this connection.
+    #[inline(always)]
+    pub fn is_cut(&self, connection: Connection) -> bool {
+        !self.cut.is_empty() && self.cut.contains(&connection)
+    }
+    /// The server is gone: nothing of what is being opened will be.
+    pub fn lose_openings(&mut self) {
+        self.opening.iter_mut().for_each(|(_, how)| *how = Opening::Nobody);
     }
     /// Its process has died: it has no connections and no queue. Says how many connections it had.
     pub fn lose_all(&mut self) -> u32 {
         self.opening.clear();
+        self.cut.clear();
         self.armed = Time::NEVER;
         self.rotation = 0;
         self.pool.lose_all()
@@ -83,6 +108,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             armed: Time::NEVER,
             rotation: 0,
             opening: Vec::new(),
+            cut: Vec::new(),
             connects: 0,
         });
     }
@@ -196,15 +222,30 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (node, kind, number) = (state.node, state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
-        let refused = !self.node_mut(node).take_slot();
-        let law = if refused { database.rtt } else { database.connect };
+        let condition = self.condition(UnitKind::Pool, kind.0);
+        let passage = self.passage_of_connect(kind);
+        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
+        let server = self.node_mut(node);
+        let presence = server.presence;
+        let how = match presence {
+            _ if broken => Opening::Nobody,
+            Presence::Up if server.take_slot() => Opening::Granted,
+            Presence::Up => Opening::Full,
+            _ => Opening::Nobody,
+        };
+        let law = if how == Opening::Granted { database.connect } else { database.rtt };
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
         // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = self.model.draw_law(law, stream, number) + far + far + far;
+        let took = match presence {
+            Presence::Silent => SYN_PATIENCE,
+            Presence::Refusing => self.model.draw_law(law, stream, number) + far,
+            Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
+        };
+        let took = condition.stretch(took) + passage.late;
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
-        state.opening.push((connection, refused));
+        state.opening.push((connection, how));
         let number = number_of(connection);
         self.events.push(Event::new(self.now + took, Kind::Connected as u8, number, sub));
         self.meters[self.model.pools[kind].station].held.add(self.now, 1);
@@ -215,15 +256,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         let opening = &mut self.pools[sub as usize].opening;
         let place = opening.iter().position(|(connection, _)| number_of(*connection) == number);
         let Some(place) = place else { return };
-        let (connection, refused) = opening.swap_remove(place);
+        let (connection, how) = opening.swap_remove(place);
         let station = self.model.pools[self.pools[sub as usize].kind].station;
-        if refused {
+        if how != Opening::Granted {
             let database = self.database_of(self.pools[sub as usize].node);
             self.count(station, Counter::Refused);
             self.count(self.model.databases[database].station, Counter::Refused);
             self.meters[station].held.add(self.now, -1);
             let failed = self.pools[sub as usize].pool.connect_failed(self.now, connection);
-            self.connect_failed(sub, failed, Failure::TooManyConnections);
+            let why = match how {
+                Opening::Full => Failure::TooManyConnections,
+                _ => Failure::DatabaseDown,
+            };
+            self.connect_failed(sub, failed, why);
             return self.arm_pool(sub);
         }
         self.count(station, Counter::Opened);
@@ -279,6 +324,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.pools[state.kind].station;
         self.meters[station].busy.add(now, -MILLI);
         self.meters[station].count(Counter::Served);
+        if !state.cut.is_empty() && state.take_cut(lease.connection) {
+            state.pool.discard(lease.connection);
+            self.start_closing(lease.pool, true);
+            return self.arm_pool(lease.pool);
+        }
         let released = state.pool.release(now, lease.connection);
         self.released(lease.pool, lease.connection, released);
         self.arm_pool(lease.pool);
@@ -293,7 +343,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.go_on_within(task);
             }
             Released::Idle => {}
-            Released::Close => self.start_closing(sub),
+            Released::Close => self.start_closing(sub, false),
         }
     }
 
@@ -305,14 +355,16 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.release(lease);
         }
         self.meters[spec.station].busy.add(self.now, -MILLI);
-        self.pools[lease.pool as usize].pool.discard(lease.connection);
-        self.start_closing(lease.pool);
+        let sub = &mut self.pools[lease.pool as usize];
+        let cut = sub.take_cut(lease.connection);
+        sub.pool.discard(lease.connection);
+        self.start_closing(lease.pool, cut);
         self.arm_pool(lease.pool);
     }
 
     /// A connection has left the pool; after the close handshake the server has its slot back and
-    /// the pool serves its queue.
-    fn start_closing(&mut self, sub: u32) {
+    /// the pool serves its queue. One that the server has cut has no slot there.
+    pub(super) fn start_closing(&mut self, sub: u32, cut: bool) {
         let state = &self.pools[sub as usize];
         let spec = &self.model.pools[state.kind];
         self.meters[spec.station].count(Counter::Closed);
@@ -320,13 +372,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.sub_pool_stream(sub).named("close");
         let rtt = self.model.databases[spec.database].rtt;
         let took = self.model.draw_law(rtt, stream, self.now.0 as u32);
-        self.at(self.now + took, Kind::Closed, sub);
+        let node = self.pools[sub as usize].node;
+        let incarnation = if cut { 0 } else { self.node_mut(node).incarnation };
+        self.events.push(Event::new(self.now + took, Kind::Closed as u8, incarnation, sub));
     }
 
     /// The close handshake of a connection is over; only now is the queue served again.
-    pub fn closed(&mut self, sub: u32) {
+    pub fn closed(&mut self, sub: u32, incarnation: u32) {
         let node = self.pools[sub as usize].node;
-        self.node_mut(node).free_slot();
+        self.node_mut(node).free_slot_of(incarnation);
         if let Some(served) = self.pools[sub as usize].pool.closed(self.now) {
             self.served(sub, served);
         }
@@ -351,17 +405,17 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let opening = &mut self.pools[sub as usize].opening;
                     let place = opening.iter().position(|(known, _)| *known == connection);
                     let place = place.expect("what is cut off was being opened");
-                    if opening.swap_remove(place).1 {
-                        self.meters[station].held.add(self.now, -1);
+                    if opening.swap_remove(place).1 == Opening::Granted {
+                        self.start_closing(sub, false);
                     } else {
-                        self.start_closing(sub);
+                        self.meters[station].held.add(self.now, -1);
                     }
                     self.connect_failed(sub, Some(failed), Failure::AcquireTimeout);
                 }
             }
         }
         while self.pools[sub as usize].pool.expire_idle(self.now).is_some() {
-            self.start_closing(sub);
+            self.start_closing(sub, false);
         }
         self.arm_pool(sub);
     }
@@ -412,7 +466,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let base = self.first_sub_pool(*kind, worker);
                 for sub in base..base + self.sub_pools_per_worker(*kind) {
                     while self.pools[sub as usize].pool.sever_idle().is_some() {
-                        self.start_closing(sub);
+                        self.start_closing(sub, false);
                     }
                 }
             }

@@ -4,6 +4,7 @@ use crate::component::job_queue::{Driver, JobQueue};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents, ProcessorSharing};
 use crate::model;
+use crate::model::UnitKind;
 use crate::model::ids::{JobId, QueueId, StationId};
 use crate::model::tape::DrawId;
 use crate::stream::StreamKey;
@@ -174,7 +175,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How long the present attempt takes with a core to itself.
     fn job_work(&self, job: u32) -> Duration {
         let record = &self.jobs[job];
-        self.model.draw_law(self.model.jobs[record.kind].work, record.stream, record.failed)
+        let law = self.model.jobs[record.kind].work;
+        let alone = self.model.draw_law(law, record.stream, record.failed);
+        self.condition(UnitKind::Process, record.process).stretch(alone)
     }
 
     fn arm_process(&mut self, queue: QueueId, place: usize) {
@@ -241,7 +244,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         self.queues[queue].queue.finish();
-        let fails = record.stream.draw(0xfa11_0000 + u64::from(record.failed)).chance(kind.fail);
+        let errors = self.condition(UnitKind::Process, record.process).errors;
+        let fails = self.stumbles(errors)
+            || record.stream.draw(0xfa11_0000 + u64::from(record.failed)).chance(kind.fail);
         if fails {
             self.attempt_failed(job);
         } else {

@@ -76,6 +76,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             let state = &mut self.workers[worker as usize];
             (state.down, state.started) = (false, Some(self.now));
         }
+        if self.is_kept_down(index) {
+            for worker in self.workers_of(index) {
+                self.workers[worker as usize].down = true;
+            }
+            self.instances[index as usize].phase = Phase::Down;
+            return;
+        }
         self.instance_up(index, true);
     }
 

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
+use crate::model::UnitKind;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
@@ -162,6 +163,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         if matches!(instance.phase, Phase::Off | Phase::Down) {
             return self.nobody_there(task, index);
         }
+        let errors = self.condition(UnitKind::Instance, index).errors;
+        if self.stumbles(errors) {
+            self.count(
+                self.model.services[self.instances[index as usize].service].station,
+                Counter::Errors,
+            );
+            self.tasks[task].answered = 500;
+            return self.fail(task, Failure::Answered);
+        }
+        let instance = &mut self.instances[index as usize];
         if spec.max_connections.is_some_and(|most| instance.open >= most) {
             if instance.backlog.len() >= spec.backlog as usize {
                 self.count(spec.station, Counter::Refused);

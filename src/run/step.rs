@@ -27,8 +27,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Resume => self.resume(slot),
             // Connections change.
             Kind::Connected => self.connected(slot, event.ordinal()),
-            Kind::Closed => self.closed(slot),
-            Kind::Severed => self.severed(slot),
+            Kind::Closed => self.closed(slot, event.ordinal()),
+            Kind::Severed => self.severed(slot, event.ordinal()),
             // Requests travel.
             Kind::Edge => self.edge(slot),
             Kind::Land => self.land(slot),
@@ -64,9 +64,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Prune => self.prune(SessionId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Boot => self.boot(slot),
+            Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.restart_instance(slot),
             Kind::Replay => self.replay(slot),
+            Kind::NodeTimer => self.node_timer(slot, event.ordinal()),
             // Our looking at it.
             Kind::Window => self.window_ends(),
         }
@@ -197,6 +199,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.has(flag::GHOST) {
             return self.bury(task);
         }
+        if record.status == Failure::Unreachable as u8 {
+            return self.never_arrived(task);
+        }
         if record.status != OK {
             return self.fail(task, Failure::ALL[record.status as usize]);
         }
@@ -226,7 +231,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                     Some(_) => spec.health.keep_alive.unwrap_or(Duration::FOREVER),
                     None => spec.keep_alive,
                 };
-                (self.way_to_user(task, spec.region), Kind::Land, keeps)
+                let passage = self.passage_of_user(task, service);
+                if passage.lost {
+                    return self.lose_on_way(task, passage.late);
+                }
+                let way = self.way_to_user(task, self.model.services[service].region);
+                (way + passage.late, Kind::Land, keeps)
             }
             other => unreachable!("a flow begins on its way, not with {other:?}"),
         };

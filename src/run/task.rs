@@ -105,6 +105,8 @@ pub enum State {
     Connecting,
     /// On a core of a database node.
     InDatabase,
+    /// Its statement is done with the cores: waits for storage, or for the answer to arrive.
+    Answering,
     /// Its command waits for its cache node.
     CacheQueue,
     /// Its command is being run by a cache node.

@@ -18,6 +18,7 @@ use super::client::ClientState;
 use super::database::DatabaseState;
 use super::event::Kind;
 use super::event_loop::Worker;
+use super::fault::FaultState;
 use super::gate::{GuardState, LimitState};
 use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
@@ -81,6 +82,8 @@ pub struct World<'m, Q> {
     pub queues: Dense<QueueId, QueueState>,
     /// Jobs that wait or run.
     pub jobs: Slab<JobRecord>,
+    /// What goes wrong, if anything does.
+    pub faults: Option<Box<FaultState>>,
     /// What is measured at each component.
     pub meters: Meters,
     /// Where requests' time goes.
@@ -127,6 +130,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             links: model.links.iter().map(LinkState::new).collect(),
             queues: model.queues.iter().map(QueueState::new).collect(),
             jobs: Slab::new(),
+            faults: FaultState::new(model, key),
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
@@ -139,6 +143,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_cdns();
         world.build_sessions();
         world.start_users();
+        world.start_faults();
         world.start_observing();
         world
     }

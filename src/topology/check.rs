@@ -14,7 +14,8 @@ use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
-    check_connections, check_edge, check_effect, check_flow, check_held, check_limits, merge,
+    check_connections, check_edge, check_effect, check_fault, check_flow, check_held, check_limits,
+    merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -53,6 +54,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         run_bounds,
         check_connections::too_many_connections,
         single_roles,
+        check_fault::faults,
         routes,
         check_edge::balancers,
         check_edge::arrivals,
@@ -483,6 +485,11 @@ fn never_happens(cx: &Cx<'_>) -> Diagnostics {
     ];
     for spike in spikes.into_iter().flatten() {
         after_end("spike", spike.at, &spike.place);
+    }
+    for fault in &topology.faults {
+        if let Some(at) = fault.spec.at {
+            after_end("fault", at, &fault.place);
+        }
     }
     let written = match &topology.client.retry {
         // Products that repeat timeouts unasked have none to repeat without patience.

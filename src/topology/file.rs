@@ -4,6 +4,7 @@ use super::balancer::Balancer;
 use super::cache::{Cache, Keys};
 use super::cdn::Cdn;
 use super::database::Database;
+use super::fault::Fault;
 use super::flow::{Operation, Step, steps};
 use super::guard::Guard;
 use super::kind::Kind;
@@ -122,6 +123,8 @@ spec! {
         prices "price": Vec<Named<Expense>> = "{}" from "no further costs";
         /// What users do.
         operations "operation": Vec<Named<Operation>> = "{}" from "no operation";
+        /// What goes wrong.
+        faults "fault": Vec<Named<Fault>> = "{}" from "nothing fails";
     }
 }
 

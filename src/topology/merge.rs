@@ -255,6 +255,10 @@ fn settable(tree: &Node, over: &Node, kind: &Kind, path: &str) -> Result<(), Dia
             _ => Vec::new(),
         };
         let in_list = matches!(tree.value, Value::Array(_));
+        // A fault is no part of the deployment: a whole one may be added to what happens to it.
+        if path.strip_prefix("fault.") == Some(&key.name) && inner_over.entry("target").is_some() {
+            continue;
+        }
         if (matches!(kind, Kind::Named(_)) || in_list) && !known.contains(&key.name) {
             return unknown(format!("`{path}` does not exist, so nothing in it can be set"), known);
         }

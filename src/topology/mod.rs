@@ -23,11 +23,13 @@ mod check;
 mod check_connections;
 mod check_edge;
 mod check_effect;
+mod check_fault;
 mod check_flow;
 mod check_held;
 mod check_limits;
 mod database;
 mod dist;
+mod fault;
 mod file;
 mod flow;
 mod guard;
@@ -58,6 +60,7 @@ pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
 pub use database::{Contention, Database, DatabaseDriver, ShardBy};
 pub use dist::{Dist, Law, Measure};
+pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
     Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
@@ -92,6 +95,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 pub const SLUGS: &[&str] = &[
     "ambiguous",
     "bad-address",
+    "bad-fault",
     "bad-name",
     "bad-objective",
     "bad-set",

@@ -6,6 +6,7 @@ mod cache;
 mod client;
 mod coverage;
 mod database;
+mod fault;
 mod flow;
 mod gate;
 mod job;

@@ -5,6 +5,7 @@
 mod arrivals;
 mod caches;
 mod databases;
+mod faults;
 mod flow;
 mod gates;
 mod network;
@@ -54,6 +55,7 @@ pub fn compile(topology: &Topology) -> Model {
         limits: compiler.limits(),
         queues: compiler.queues(),
         jobs: compiler.jobs(),
+        faults: compiler.faults(),
         operations: Dense::default(),
         mix: AliasTable::new(&[1.0]),
         tape: Vec::new(),

@@ -5,12 +5,14 @@ mod service;
 mod pool;
 mod database;
 mod cache;
+mod fault;
 mod session;
 mod gate;
 mod queue;
 
 pub use cache::{Cache, Keys};
 pub use database::Database;
+pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};
 pub use pool::Pool;

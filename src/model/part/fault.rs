@@ -1,0 +1,101 @@
+//! Faults.
+
+use crate::model::ids::*;
+use crate::units::Duration;
+
+/// Something that goes wrong.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Its name.
+    pub name: String,
+    /// What happens to what, in words: `cache.redis stop`.
+    pub label: String,
+    /// What it strikes, target by target: all units that it may choose from, in their order.
+    pub targets: Vec<Vec<Unit>>,
+    /// How many of each target's units.
+    pub extent: Extent,
+    /// What goes wrong.
+    pub harm: Harm,
+    /// When it begins for the first time, from the start of the run.
+    pub at: Option<Duration>,
+    /// From its end to its next beginning.
+    pub every: Option<LawId>,
+    /// How long it lasts; [`None`]: to the end of the run.
+    pub lasts: Option<LawId>,
+    /// Each unit fails at times of its own.
+    pub apart: bool,
+}
+
+/// How much of a target a fault strikes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Extent {
+    /// All units that run.
+    All,
+    /// So many of them.
+    Count(u32),
+    /// This share of them.
+    Share(f64),
+}
+
+/// What goes wrong.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Harm {
+    /// It is down.
+    Stop,
+    /// It is down, and comes back cold.
+    Restart,
+    /// Its primary is lost, and another takes over.
+    Failover,
+    /// It takes so many times as long.
+    Slow(f64),
+    /// It fails this share of what it is asked.
+    Flaky(f64),
+    /// Packets between the two sides are lost: each of these from this.
+    Cut(Vec<Side>, Option<Side>),
+}
+
+/// One side of a network cut.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Side {
+    /// All that stands in a region, and the users who live there.
+    Region(RegionId),
+    /// A service.
+    Service(ServiceId),
+    /// A database.
+    Database(DatabaseId),
+    /// A cache.
+    Cache(CacheId),
+}
+
+/// What can be struck by itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Unit {
+    /// Which kind of thing.
+    pub kind: UnitKind,
+    /// Its number among all of its kind, whosever they are.
+    pub number: u32,
+}
+
+/// Kinds of things that can be struck by themselves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum UnitKind {
+    /// An instance of a service.
+    Instance,
+    /// The balancer of a service.
+    Balancer,
+    /// A connection pool with the pools of its kind in all processes.
+    Pool,
+    /// A database node.
+    Node,
+    /// A cache node.
+    CacheNode,
+    /// A process of a queue.
+    Process,
+    /// A link.
+    Link,
+    /// A content delivery network.
+    Cdn,
+}
+
+/// How many kinds there are.
+pub const UNIT_KINDS: usize = 8;

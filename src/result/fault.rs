@@ -1,0 +1,42 @@
+//! When faults began and ended: marks on a timeline.
+
+use serde::Serialize;
+
+use crate::model::Model;
+use crate::run::Outcome;
+use crate::units::Time;
+
+/// A fault that has happened in a replication.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Fault {
+    /// In which replication.
+    pub replication: u32,
+    /// Its name.
+    pub name: String,
+    /// What happened to what: `cache.redis stop`.
+    pub what: String,
+    /// Since when, from the start of the run (s).
+    pub from_s: f64,
+    /// Until when, from the start of the run (s); nothing if it lasted to the end.
+    pub until_s: Option<f64>,
+    /// How many instances, nodes or processes it struck.
+    pub units: u32,
+}
+
+/// All faults of all replications, in the order of their beginning.
+pub fn faults(model: &Model, outcomes: &[Outcome]) -> Vec<Fault> {
+    let seconds = |at: Time| at.since(Time::ZERO).seconds();
+    let of_one = |outcome: &Outcome| {
+        let replication = outcome.replication;
+        let one = move |mark: &crate::run::FaultMark| Fault {
+            replication,
+            name: model.faults[mark.fault].name.clone(),
+            what: model.faults[mark.fault].label.clone(),
+            from_s: seconds(mark.from),
+            until_s: mark.until.map(seconds),
+            units: mark.units,
+        };
+        outcome.faults.iter().map(one).collect::<Vec<Fault>>()
+    };
+    outcomes.iter().flat_map(of_one).collect()
+}

@@ -1,0 +1,176 @@
+//! Networks that are cut: packets wait for their repetitions, or are given up.
+//!
+//! Nobody is told that a network is cut. Who has sent something waits, while TCP repeats it at
+//! doubling pauses ([`component::tcp`](crate::component::tcp)); when the network heals, the next
+//! repetition gets through. What is already past the cut arrives.
+
+use crate::component::tcp::{Delivery, Packet};
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::ids::{CacheId, DatabaseId, PoolId, RegionId, ServiceId};
+use crate::model::{Model, Side};
+use crate::units::{Duration, Time};
+
+use super::event::Kind;
+use super::task::{Role, State};
+use super::world::World;
+
+/// A network that is cut.
+pub struct ActiveCut {
+    /// Which fault's.
+    pub process: u32,
+    /// One side of it.
+    pub near: Vec<Side>,
+    /// The other; [`None`] is all that is not on the near side.
+    pub far: Option<Side>,
+    /// When it heals.
+    pub until: Time,
+}
+
+/// Who sends or receives.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Party {
+    /// Users at home in a region.
+    Users(RegionId),
+    /// A service.
+    Service(ServiceId),
+    /// A database.
+    Database(DatabaseId),
+    /// A cache server.
+    Cache(CacheId),
+}
+
+/// How a packet gets through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Passage {
+    /// How much later than it would.
+    pub late: Duration,
+    /// Not at all: its sender has given up by then.
+    pub lost: bool,
+}
+
+/// As nearly always.
+const FREE: Passage = Passage { late: Duration::ZERO, lost: false };
+
+impl ActiveCut {
+    fn lies_between(&self, a: Party, b: Party, model: &Model) -> bool {
+        let near = |party| {
+            // A region that is cut off from everything is cut off from its users too.
+            let counts = self.far.is_some() || !matches!(party, Party::Users(_));
+            counts && self.near.iter().any(|side| contains(*side, party, model))
+        };
+        match self.far {
+            None => near(a) != near(b),
+            Some(far) => near(a) && contains(far, b, model) || near(b) && contains(far, a, model),
+        }
+    }
+}
+
+fn contains(side: Side, party: Party, model: &Model) -> bool {
+    match (side, party) {
+        (Side::Region(region), Party::Users(home)) => region == home,
+        (Side::Region(region), Party::Service(service)) => model.services[service].region == region,
+        (Side::Region(region), Party::Database(it)) => model.databases[it].region == region,
+        (Side::Region(region), Party::Cache(cache)) => model.caches[cache].region == region,
+        (Side::Service(one), Party::Service(other)) => one == other,
+        (Side::Database(one), Party::Database(other)) => one == other,
+        (Side::Cache(one), Party::Cache(other)) => one == other,
+        _ => false,
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// How something that is sent now gets from one to the other.
+    #[inline(always)]
+    pub fn passage(&self, from: Party, to: Party, packet: Packet) -> Passage {
+        match &self.faults {
+            Some(state) if !state.cuts.is_empty() => self.through_cuts(from, to, packet),
+            _ => FREE,
+        }
+    }
+
+    fn through_cuts(&self, from: Party, to: Party, packet: Packet) -> Passage {
+        let state = self.faults.as_ref().expect("only faults cut networks");
+        let between = state.cuts.iter().filter(|cut| cut.lies_between(from, to, self.model));
+        let Some(healed) = between.map(|cut| cut.until).max() else { return FREE };
+        match packet.sent_into_cut(self.now, healed) {
+            Delivery::After(late) => Passage { late, lost: false },
+            Delivery::Never(late) => Passage { late, lost: true },
+        }
+    }
+
+    /// How a request or an answer gets between a task's user and a service.
+    pub(super) fn passage_of_user(&self, task: u32, service: ServiceId) -> Passage {
+        match &self.faults {
+            None => FREE,
+            Some(_) => {
+                let home = self.home(self.tasks[task].user);
+                self.passage(Party::Users(home), Party::Service(service), Packet::Data)
+            }
+        }
+    }
+
+    /// How a call or its answer gets between a caller and the service that it calls.
+    pub(super) fn passage_of_call(&self, caller: u32, to: ServiceId) -> Passage {
+        match &self.faults {
+            None => FREE,
+            Some(_) => {
+                let from = self.service_of_worker(self.tasks[caller].worker);
+                self.passage(Party::Service(from), Party::Service(to), Packet::Data)
+            }
+        }
+    }
+
+    /// A request never gets to its service: whoever sent it gives up after this time.
+    pub(super) fn lose_on_way(&mut self, task: u32, after: Duration) {
+        self.travel(task, after);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Away, self.now);
+        record.status = Failure::Unreachable as u8;
+        self.at_task(self.now + after, Kind::Resume, task);
+    }
+
+    /// The sender of a request that never arrived has given up.
+    pub(super) fn never_arrived(&mut self, task: u32) {
+        match self.tasks[task].role {
+            Role::Attempt => self.respond(task),
+            _ => self.child_over(task),
+        }
+    }
+
+    /// How the first packet of a connection gets to its database.
+    pub(super) fn passage_of_connect(&self, kind: PoolId) -> Passage {
+        match &self.faults {
+            None => FREE,
+            Some(_) => {
+                let pool = &self.model.pools[kind];
+                let ends = (Party::Service(pool.service), Party::Database(pool.database));
+                self.passage(ends.0, ends.1, Packet::Syn)
+            }
+        }
+    }
+
+    /// How a statement or its answer gets between a task and its database.
+    pub(super) fn passage_of_statement(&self, task: u32) -> Passage {
+        match &self.faults {
+            None => FREE,
+            Some(_) => {
+                let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
+                let pool = &self.model.pools[kind];
+                let ends = (Party::Service(pool.service), Party::Database(pool.database));
+                self.passage(ends.0, ends.1, Packet::Data)
+            }
+        }
+    }
+
+    /// How a command or its answer gets between a task and a cache server.
+    pub(super) fn passage_of_command(&self, task: u32, cache: CacheId) -> Passage {
+        match &self.faults {
+            None => FREE,
+            Some(_) => {
+                let service = self.service_of_worker(self.tasks[task].worker);
+                self.passage(Party::Service(service), Party::Cache(cache), Packet::Data)
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What happens when something is struck, and when it is there again.
+//!
+//! Processes die as `lifecycle.rs` says. A database or cache server that stops resets its clients'
+//! connections: they learn of it one way later, and what they had sent is lost. Connecting to it is
+//! refused, as by a machine without a listener; a machine that vanishes altogether is a network cut.
+
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::ids::{CacheId, CdnId, LinkId, PoolId};
+use crate::model::tape::{Command, Op};
+use crate::model::{Harm, Unit, UnitKind};
+use crate::units::{Duration, Time};
+
+use super::event::Kind;
+use super::meter::Counter;
+use super::task::{NONE, State, flag};
+use super::world::World;
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A unit is struck, until then; its condition is known already.
+    pub(super) fn strike(&mut self, unit: Unit, harm: &Harm, until: Time) {
+        let number = unit.number;
+        let falls = matches!(harm, Harm::Stop | Harm::Restart | Harm::Failover);
+        match unit.kind {
+            UnitKind::Instance if falls => self.kill_instance(number),
+            UnitKind::Node if falls => {
+                let takes =
+                    if until == Time::NEVER { Duration::FOREVER } else { until.since(self.now) };
+                self.node_down(number, takes, false);
+            }
+            UnitKind::CacheNode if falls => {
+                self.stop_cache_node(number);
+                if *harm == Harm::Restart {
+                    self.empty_cache_node(number);
+                }
+            }
+            UnitKind::Pool if falls => self.sever_pool(PoolId(number)),
+            UnitKind::Cdn if *harm == Harm::Restart => self.purge_cdn(CdnId(number)),
+            UnitKind::Link => self.retune_link(LinkId(number)),
+            _ => {}
+        }
+    }
+
+    /// A blow is over; whether the unit is well again, its condition says.
+    pub(super) fn heal(&mut self, unit: Unit, harm: &Harm) {
+        let rises = matches!(harm, Harm::Stop | Harm::Restart | Harm::Failover)
+            && !self.condition(unit.kind, unit.number).down;
+        match unit.kind {
+            UnitKind::Instance if rises => self.restart_instance(unit.number),
+            UnitKind::Link => self.retune_link(LinkId(unit.number)),
+            _ => {}
+        }
+    }
+
+    /// An instance that was to start is kept from it by a fault.
+    pub(super) fn is_kept_down(&self, index: u32) -> bool {
+        self.condition(UnitKind::Instance, index).down
+    }
+
+    /// Whether a flaky unit fails what it is asked now.
+    pub(super) fn stumbles(&mut self, errors: f64) -> bool {
+        if errors == 0.0 {
+            return false;
+        }
+        let state = self.faults.as_mut().expect("only faults make something flaky");
+        state.trials += 1;
+        let trial = state.trials;
+        self.key.named("flaky").draw(trial).chance(errors)
+    }
+
+    /// A cache server stops: the commands that wait there are lost.
+    fn stop_cache_node(&mut self, number: u32) {
+        let state = self.faults.as_ref().expect("only faults stop a cache");
+        let (cache, node) = state.place_of_cache_node(number);
+        for task in self.waiting_commands(cache, node) {
+            self.leave(task, self.model.caches[cache].station);
+            self.fail_command(task, cache);
+        }
+    }
+
+    /// A cache server has lost what it held.
+    fn empty_cache_node(&mut self, number: u32) {
+        let state = self.faults.as_ref().expect("only faults empty a cache");
+        let (cache, node) = state.place_of_cache_node(number);
+        self.empty_store(cache, node);
+    }
+
+    /// A command was not run. Cache-aside code takes that for a miss or goes on; what needs the
+    /// answer fails.
+    pub(super) fn fail_command(&mut self, task: u32, cache: CacheId) {
+        let station = self.model.caches[cache].station;
+        self.count(station, Counter::Errors);
+        if self.tasks[task].worker == NONE {
+            return self.bury(task);
+        }
+        let back = self.cache_rtt(task, cache).half();
+        let op = self.op_at(task);
+        let record = &mut self.tasks[task];
+        record.state = State::Away;
+        match op {
+            Op::CacheGet { .. } => {
+                record.flags |= flag::MISSED;
+                record.pc.0 += 1;
+            }
+            Op::CacheSet { keys, key, single_flight: true, .. } => {
+                return self.value_not_kept(task, cache, keys, key);
+            }
+            Op::CacheSet { .. } | Op::CacheDelete { .. } => record.pc.0 += 1,
+            // The limiter behind it is passed by, or refuses.
+            Op::Command { command: Command::Count(limit), .. } => {
+                match self.model.limits[limit].fail_open {
+                    true => record.pc.0 += 2,
+                    false => record.status = Failure::GuardError as u8,
+                }
+            }
+            Op::Command { command: Command::Push, .. } => {
+                record.status = Failure::CacheError as u8;
+            }
+            Op::Command { .. } => record.status = Failure::SessionError as u8,
+            other => unreachable!("{other:?} is no command"),
+        }
+        self.travel(task, back);
+        self.at_task(self.now + back, Kind::Resume, task);
+    }
+
+    /// A link is as fast as its condition lets it be.
+    fn retune_link(&mut self, link: LinkId) {
+        let condition = self.condition(UnitKind::Link, link.0);
+        let speed = if condition.down { 0.0 } else { 1.0 / condition.slow };
+        self.set_link_speed(link, speed);
+    }
+}

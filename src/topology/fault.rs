@@ -1,0 +1,149 @@
+//! Faults: what goes wrong in a scenario, where, when, for how long.
+
+use super::dist::Dist;
+use super::kind::Kind;
+use super::names::{Address, Reference, Scope, Section};
+use super::spec::{Reader, Shape, spec};
+use super::tree::{Node, Value};
+use crate::diagnostic::{Diagnostic, Place};
+use crate::units::{Duration, Ratio};
+
+/// The sections whose components can fail.
+pub(crate) const FALLIBLE: &[Section] = &[
+    Section::Service,
+    Section::Pool,
+    Section::Database,
+    Section::Cache,
+    Section::Queue,
+    Section::Region,
+    Section::Link,
+    Section::Cdn,
+    Section::Balancer,
+];
+
+/// What a fault strikes: `service.web`, or `database.main.replicas` for the replicas alone.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Its section.
+    pub section: Section,
+    /// Its name.
+    pub name: String,
+    /// The replicas of a database rather than its primaries.
+    pub replicas: bool,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// One target, or several that a fault strikes together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Targets(pub Vec<Target>);
+
+impl Shape for Targets {
+    fn kind() -> Kind {
+        let one = || Box::new(Kind::Address(FALLIBLE));
+        Kind::Either(one(), Box::new(Kind::List(one())))
+    }
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        let Value::Array(items) = &node.value else {
+            return Some(Targets(vec![read_target(node, reader)?]));
+        };
+        let all: Vec<Target> = items.iter().filter_map(|item| read_target(item, reader)).collect();
+        (all.len() == items.len()).then_some(Targets(all))
+    }
+    fn is_positive(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+fn read_target(node: &Node, reader: &mut Reader) -> Option<Target> {
+    let Some(text) = node.text() else {
+        return reader.wrong_type(node, &Targets::kind());
+    };
+    let (text, replicas) = match text.strip_suffix(".replicas") {
+        Some(whole) if whole.starts_with("database.") => (whole, true),
+        _ => (text, false),
+    };
+    let place = node.place.clone();
+    let found = text.split_once('.').and_then(|(key, name)| {
+        let section = FALLIBLE.iter().find(|section| section.key() == key)?;
+        Some((*section, name.to_string()))
+    });
+    let Some((section, name)) = found else {
+        let what = Kind::Address(FALLIBLE).what();
+        let message = format!("`{}` cannot be `{text}`: it must be {what}", reader.path());
+        return reader.wrong(
+            Diagnostic::error("bad-address", place, message)
+                .help("write the section and the name, such as `\"cache.redis\"`"),
+        );
+    };
+    reader.references.push(Reference { section, name: name.clone(), place: place.clone() });
+    Some(Target { section, name, replicas, place })
+}
+
+spec! {
+    /// Something that goes wrong: a part of the scenario.
+    component Fault {
+        /// What it strikes: `"cache.redis"`, `"database.main.replicas"` or several,
+        /// `["service.web", "service.api"]`. A region is everything that stands in it.
+        target: Targets, positive;
+        /// What goes wrong.
+        what: Harm;
+        /// When it begins for the first time, from the start of the measured time.
+        at: Option<Duration> = "after a first `every`, or at the start of the measured time"
+            from "assumed: a fault that says no time is there from the start";
+        /// How long it lasts.
+        length "for": Option<Dist> = "until the end of the run; a failover, as long as its product takes"
+            from "assumed: nobody mends it", positive;
+        /// Time from its end to the next one: mean time to failure, as
+        /// `every.exponential = "30day"`.
+        every: Option<Dist> = "it comes once" from "assumed: a single fault is looked at", positive;
+        /// How many instances, nodes or processes of each target it strikes: the first that run.
+        count: Option<u32> = "all of them" from "assumed: the whole component fails", positive;
+        /// What share of them it strikes, to the nearest whole: `"33%"` for the loss of one zone of
+        /// three.
+        share: Option<Ratio> = "all of them" from "assumed: the whole component fails", positive;
+        /// Whether each of them fails at times of its own, instead of all together.
+        apart: bool = "false" from "assumed: what is named together fails together";
+    }
+}
+spec! {
+    /// What goes wrong.
+    choice Harm {
+        /// It is down: processes die with what they hold, connections are cut, new ones refused.
+        /// What it has stored is there when it comes back.
+        Stop = "stop";
+        /// It is down, and comes back cold: with nothing stored in caches or at edges.
+        Restart = "restart";
+        /// Its present primary is lost, and another takes over.
+        Failover = "failover";
+        /// Everything that it does takes this many times as long.
+        Slow(Slowness) = "slow";
+        /// It answers this share of what it is asked with an error, at once.
+        Flaky(Ratio) = "flaky";
+        /// Packets to and from it are lost; TCP sends them again and again, and gives up in the end.
+        Cut(Cut) = "cut";
+    }
+}
+spec! {
+    /// By how much something is slowed down.
+    table Slowness (short "times") {
+        /// How many times as long everything takes.
+        times: f64, positive;
+    }
+}
+
+/// What something can be cut off from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FarEnd;
+impl Scope for FarEnd {
+    const SECTIONS: &'static [Section] =
+        &[Section::Service, Section::Database, Section::Cache, Section::Region];
+}
+spec! {
+    /// What is cut off from what.
+    table Cut {
+        /// The other end: `"service.web"`, or a region with its users.
+        from: Option<Address<FarEnd>> = "everything outside of it, users included"
+            from "assumed: the whole is isolated";
+    }
+}
