@@ -125,10 +125,7 @@ impl Failure {
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError | Failure::Reset => 502,
             Failure::UpstreamTimeout => 504,
-            Failure::Refused
-            | Failure::GaveUp
-            | Failure::Throttled
-            | Failure::Unreachable => 0,
+            Failure::Refused | Failure::GaveUp | Failure::Throttled | Failure::Unreachable => 0,
         }
     }
 }

@@ -14,9 +14,9 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Health, Job, Keys, Limit, Link, Per,
-    Pool, Prune, Queue, Region, Scaling, Service, Session, Side, Stays, UNIT_KINDS, Unit, UnitKind,
-    Watch,
+    Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Health, Job, Keys, Limit, Link,
+    Per, Pool, Prune, Queue, Region, Scaling, Service, Session, Side, Stays, UNIT_KINDS, Unit,
+    UnitKind, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

@@ -15,9 +15,9 @@ use super::world::World;
 use crate::component::autoscaler::Autoscaler;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::model::UnitKind;
 use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
-use crate::model::UnitKind;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 

@@ -112,9 +112,8 @@ spec! {
 spec! {
     /// Consistent hashing.
     table HashBound {
-        /// A target with more than this share of the mean of requests in flight is passed over: 125 %
-        /// is a quarter more than the mean.
-        bound: Option<Ratio> = "loads are not bounded"
+        /// A target with more than so many times the mean of requests in flight is passed over.
+        bound: Option<f64> = "loads are not bounded"
             from "HAProxy hash-balance-factor (0); Envoy hash_balance_factor (0)", positive;
     }
 }

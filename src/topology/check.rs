@@ -243,6 +243,7 @@ fn one_of_pairs(cx: &Cx<'_>) -> Diagnostics {
     if let Some(arrivals) = &cx.topology.arrivals
         && arrivals.rate.is_none()
         && arrivals.stages.is_empty()
+        && arrivals.trace.is_none()
     {
         check(&arrivals.place, "`arrivals`".into(), ["rate", "stages"], [false, false]);
     }

@@ -34,6 +34,7 @@ mod file;
 mod flow;
 mod guard;
 mod kind;
+pub mod known;
 mod limit;
 mod merge;
 mod names;

@@ -12,6 +12,7 @@ users = 1000
 [balancer.lb]
 service = "web"
 kind = "alb"
+policy = "random"
 hop = "5ms"
 [service.web]
 instances = 10
@@ -32,6 +33,41 @@ fn t_04_a_server_that_closes_first_gives_502_now_and_then() {
     assert!(bitten > 1 && bitten < 40 && offered > 19_000, "{bitten} of {offered}");
     // The cure: the server keeps them longer than the balancer.
     assert_eq!(resets(&["service.web.keep_alive=65s"]).0, 0);
+}
+
+/// One of four instances answers 500 at once; the others work for 100 ms.
+const FLAKY: &str = r#"
+[arrivals]
+process = "even"
+rate = "20/s"
+users = 1000
+[balancer.lb]
+service = "web"
+policy = "least-outstanding"
+hop = "0ms"
+[service.web]
+instances = 4
+[operation.work]
+share = 1
+flow = [{ wait = "400ms" }]
+[fault.bad]
+target = "service.web"
+what = { flaky = "100%" }
+at = "0s"
+count = 1
+"#;
+
+#[test]
+fn t_05_who_fails_at_once_looks_idle_and_gets_the_most() {
+    let share = |sets: &[&str]| {
+        let ran = run(FLAKY, &[&["run.duration=60s"], sets].concat());
+        1.0 - ran.ok() as f64 / ran.offered() as f64
+    };
+    let (least, turns) = (share(&[]), share(&["balancer.lb.policy=round-robin"]));
+    assert!(turns > 0.2 && turns < 0.3 && least > 1.5 * turns, "{least} {turns}");
+    // The cure: whoever answers 5xx again and again is set aside.
+    let cured = share(&["balancer.lb.ejection={outliers={most='50%'}}"]);
+    assert!(cured < 0.1, "{cured}");
 }
 
 /// Both instances are busy for seconds at a time, and the checks with them.

@@ -2,9 +2,9 @@
 //! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
 
 use super::super::ids::*;
-use super::super::tape::{Command, Draw, DrawId, Op, Pc, RetryId, Route, Statement};
-use super::super::{CallRetry, Choice, Model, Operation};
-use super::{Compiler, draw_id, find, named, optional, own_pool, retries, services};
+use super::super::tape::{Command, Draw, DrawId, Op, Pc, Route, Statement};
+use super::super::{Choice, Model, Operation};
+use super::{Compiler, draw_id, find, named, optional, services};
 use crate::topology::{self, Flow, Named, Section, SessionStore, Step};
 use crate::variate::{AliasTable, Law};
 
@@ -293,7 +293,7 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::Command { cache, command, draw });
             }
             SessionStore::Postgres(store) => {
-                let pool = self.session_pool(session, place);
+                let pool = self.session_pool(session, place.service);
                 let write = command != Command::SessionRead;
                 self.emit(Op::Acquire { pool, route: Route::User, write });
                 let law = self.law(if write { &store.write } else { &store.read });
@@ -304,22 +304,6 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::Release);
             }
         }
-    }
-
-    /// The pool that a session store uses in a service: the application's, or its own.
-    fn session_pool(&self, session: SessionId, place: &Place) -> PoolId {
-        let spec = &self.topology.sessions[session.0 as usize].spec;
-        if own_pool(spec).is_some() {
-            let wanted = (session.0 as usize, place.service);
-            let own = self.own_pools.iter().position(|own| *own == wanted);
-            let own = own.expect("every service with the store before it has its pool");
-            return PoolId((self.topology.pools.len() + own) as u32);
-        }
-        let SessionStore::Postgres(store) = &spec.store else {
-            unreachable!("only a table has a pool")
-        };
-        let pool = store.pool.as_ref().expect("checked: a pool, or one of its own");
-        find(&self.topology.pools, &pool.name)
     }
 
     /// The response ends: new sessions are saved, others touched, before the last byte leaves.
@@ -392,7 +376,7 @@ impl<'t> Compiler<'t> {
             Step::Session(which) => self.session_step(which, place, model),
             Step::Call(call) => {
                 let timeout = self.spans.id(optional(call.timeout));
-                let retry = self.call_retry(call, place);
+                let retry = self.call_retry(call, place.service);
                 let draw = place.draw("call");
                 let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
                 let service: ServiceId = find(&self.topology.services, &call.service.name);
@@ -431,16 +415,6 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::Reply { bytes, status: reply.status });
             }
         }
-    }
-
-    /// What follows when a call fails.
-    fn call_retry(&mut self, call: &topology::Call, place: &Place) -> RetryId {
-        let Some(rule) = retries::retry(&call.retry, call.throttle.as_ref()) else {
-            return RetryId::NEVER;
-        };
-        let number = self.retries.len() as u16;
-        self.retries.push(CallRetry { rule, caller: ServiceId(place.service as u32) });
-        RetryId(number)
     }
 
     /// One statement. Within a transaction on the same pool it runs on the transaction's connection.

@@ -1,10 +1,25 @@
 //! What follows a failure: the named policies of products, as one rule each.
 
-use super::super::Retry;
+use super::super::ids::ServiceId;
+use super::super::tape::RetryId;
+use super::super::{CallRetry, Retry};
+use super::Compiler;
 use crate::component::backoff::Backoff;
 use crate::component::retry_budget::{Budget, Throttle};
 use crate::topology::{self, AxiosDelay, AxiosRetry, Cause, Jitter};
 use crate::units::{Duration, Ratio};
+
+impl Compiler<'_> {
+    /// What follows when a call fails.
+    pub(super) fn call_retry(&mut self, call: &topology::Call, service: usize) -> RetryId {
+        let Some(rule) = retry(&call.retry, call.throttle.as_ref()) else {
+            return RetryId::NEVER;
+        };
+        let number = self.retries.len() as u16;
+        self.retries.push(CallRetry { rule, caller: ServiceId(service as u32) });
+        RetryId(number)
+    }
+}
 
 /// What follows a failure, and what turns requests away before they are sent; [`None`] when neither.
 pub(super) fn retry(

@@ -82,7 +82,7 @@ fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Stays) {
         topology::FirstChoice::Random => Policy::Random,
         topology::FirstChoice::LeastOutstanding => Policy::LeastOutstanding,
     };
-    let bound = |hash: &topology::HashBound| hash.bound.map(|bound| bound.0);
+    let bound = |hash: &topology::HashBound| hash.bound;
     let stays = match &balancer.spec.per {
         topology::BalancePer::Request => Stays::Never,
         topology::BalancePer::Connection(connection) => Stays::Connection(connection.idle),
