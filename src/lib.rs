@@ -23,4 +23,6 @@ pub mod validation;
 #[cfg(feature = "cli")]
 pub mod experiment;
 #[cfg(feature = "cli")]
+pub mod reality;
+#[cfg(feature = "cli")]
 pub mod report;

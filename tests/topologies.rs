@@ -31,8 +31,14 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 #[test]
 fn every_topology_is_sound() {
-    for path in
-        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    for path in [
+        files("examples"),
+        files("components"),
+        files("theory"),
+        files("max-booster"),
+        files("reality"),
+    ]
+    .concat()
     {
         let loaded = load_file(&path);
         let said = render_plain(&loaded.diagnostics, &loaded.sources);
@@ -45,8 +51,14 @@ fn every_topology_is_sound() {
 
 #[test]
 fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason() {
-    for path in
-        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    for path in [
+        files("examples"),
+        files("components"),
+        files("theory"),
+        files("max-booster"),
+        files("reality"),
+    ]
+    .concat()
     {
         let text = fs::read_to_string(&path).expect("readable");
         assert!(text.starts_with("# "), "{} does not say what it shows", path.display());
@@ -61,8 +73,14 @@ fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason(
 
 #[test]
 fn what_their_comments_invite_to_set_can_be_set() {
-    for path in
-        [files("examples"), files("components"), files("theory"), files("max-booster")].concat()
+    for path in [
+        files("examples"),
+        files("components"),
+        files("theory"),
+        files("max-booster"),
+        files("reality"),
+    ]
+    .concat()
     {
         let text = fs::read_to_string(&path).expect("readable");
         let sets = text.split("--set ").skip(1).filter_map(|rest| {
@@ -79,7 +97,9 @@ fn what_their_comments_invite_to_set_can_be_set() {
 #[test]
 fn the_map_shows_every_topology() {
     let map = fs::read_to_string(Path::new(FOLDER).join("README.md")).expect("readable");
-    for path in [files("examples"), files("theory"), files("max-booster")].concat() {
+    for path in
+        [files("examples"), files("theory"), files("max-booster"), files("reality")].concat()
+    {
         let name = path.strip_prefix(FOLDER).expect("within").to_str().expect("UTF-8");
         assert!(map.contains(&format!("({name})")), "{name} is not on the map");
     }

@@ -14,6 +14,7 @@ mod run;
 mod schema;
 mod study;
 mod theory;
+mod validate;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ Examples:
   loadbearing compare shop.toml bigger.toml the same users and work on both
   loadbearing capacity shop.toml            the largest load that meets the objectives
   loadbearing theory                        why believe any of it: formulas beside simulations
+  loadbearing validate reality              and measured deployments beside predictions
 
 Exit codes:
   0  fine, all objectives met      2  wrong usage
@@ -56,6 +58,7 @@ enum Command {
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
+    Validate(validate::Arguments),
     New(new::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
+        Command::Validate(arguments) => validate::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),

@@ -16,7 +16,7 @@ pub use curve::Curve;
 pub use part::{
     Affinity, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Health, Job, Keys, Limit, Link,
     Per, Pool, Prune, Queue, Region, Scaling, Service, Session, Side, Stays, UNIT_KINDS, Unit,
-    UnitKind, Watch,
+    UnitKind, Wake, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

@@ -98,8 +98,8 @@ pub enum Op {
     SessionKept { session: SessionId },
     /// The session was destroyed.
     SessionGone { session: SessionId },
-    /// Get a connection.
-    Acquire { pool: PoolId, route: Route, write: bool },
+    /// Get a connection; `awaited` by the application's own code, which goes on in a promise.
+    Acquire { pool: PoolId, route: Route, write: bool, awaited: bool },
     /// Run a statement on the connection acquired last.
     Query { work: Draw, kind: Statement, fail: f32, slowed_by: Option<SessionId> },
     /// Give the connection acquired last back.

@@ -12,11 +12,15 @@ pub mod manifest;
 mod ran;
 mod show;
 pub mod table;
+mod validated;
+mod validation_page;
 
 pub use believed::believed;
 pub use compared::compared;
 pub use layout::Style;
 pub use ran::{Written, ran};
+pub use validated::{Validated, block, summary, validated};
+pub use validation_page::{Page, page};
 
 use crate::model::Model;
 use crate::result::Summary;

@@ -102,7 +102,7 @@ impl Scale {
 }
 
 /// So many significant digits, the whole part always in full: `1,234`, `12.3`, `0.0123`.
-fn digits(number: f64, significant: i32) -> String {
+pub fn digits(number: f64, significant: i32) -> String {
     let magnitude = number.abs();
     if magnitude < 1e-12 {
         return "0".into();

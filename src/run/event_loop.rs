@@ -31,6 +31,12 @@ pub struct Worker {
     pub thread_queue: VecDeque<u32>,
     /// Computation so far (ticks).
     pub busy_ticks: u64,
+    /// When the loop last began to poll.
+    pub polls_since: Time,
+    /// The request that it was handed and has not taken yet; [`NONE`] if it is free for one.
+    pub handed: u32,
+    /// When it became free, in the order of all of its instance.
+    pub free_since: u32,
     /// It has died and is not back yet.
     pub down: bool,
     /// When it was started; nothing if it has run for longer than the run.
@@ -49,7 +55,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if state.running == NONE {
             state.running = task;
             self.meters[station].pass();
-            return self.run_loop(worker);
+            return self.wake(worker, task);
         }
         state.ready.push_back(task);
         let record = &mut self.tasks[task];
@@ -57,11 +63,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[station].enter(self.now);
     }
 
+    /// A loop that polled has a callback to run; to wake may take it some time.
+    #[inline]
+    fn wake(&mut self, worker: u32, task: u32) {
+        let state = &self.workers[worker as usize];
+        let service = self.instances[state.instance as usize].service;
+        let Some(wake) = &self.model.services[service].wake else {
+            return self.run_loop(worker);
+        };
+        let work = wake.cost(self.now.since(state.polls_since));
+        if work.is_zero() {
+            return self.run_loop(worker);
+        }
+        self.take_loop(task, work);
+    }
+
     /// Runs callbacks of a worker, the one that has the loop first, until one computes or none is
     /// ready.
     pub fn run_loop(&mut self, worker: u32) {
         loop {
             let task = self.workers[worker as usize].running;
+            if self.workers[worker as usize].handed == task {
+                self.taken(worker);
+            }
             let computes = self.advance(task);
             self.inserted = 0;
             while let Some(other) = self.microtasks.pop_front() {
@@ -73,12 +97,29 @@ impl<Q: PendingEvents> World<'_, Q> {
             let state = &mut self.workers[worker as usize];
             let Some(next) = state.ready.pop_front() else {
                 state.running = NONE;
+                state.polls_since = self.now;
                 return;
             };
             state.running = next;
             let service = self.instances[state.instance as usize].service;
             self.leave(next, self.model.services[service].station);
         }
+    }
+
+    /// A task goes on as soon as the running callback awaits something: before all callbacks that are
+    /// ready, but after what that callback still computes.
+    pub fn go_on_after(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        let state = &mut self.workers[worker as usize];
+        if state.running == NONE {
+            return self.resume(task);
+        }
+        state.ready.insert(self.inserted.min(state.ready.len()), task);
+        self.inserted += 1;
+        let station = self.model.services[self.instances[state.instance as usize].service].station;
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Ready, self.now);
+        self.meters[station].enter(self.now);
     }
 
     /// A running callback computes. Says whether it has the loop; a task that goes on within
@@ -99,17 +140,26 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let work = self.condition(UnitKind::Instance, index).stretch(self.draw(work, task));
         let record = &mut self.tasks[task];
-        (record.state, record.since) = (State::Computing, self.now);
         record.pc = Pc(record.pc.0 + 1);
+        self.take_loop(task, work);
+        true
+    }
+
+    /// The callback that has the loop computes for so long.
+    fn take_loop(&mut self, task: u32, work: Duration) {
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Computing, self.now);
+        let worker = record.worker;
+        let index = self.workers[worker as usize].instance;
         self.workers[worker as usize].busy_ticks += work.0;
         if self.instances[index as usize].host.is_some() {
             self.tasks[task].deadline = self.now + work;
             self.share_cores(index, task, work);
         } else {
-            self.meters[station].busy.add(self.now, MILLI);
+            let service = self.instances[index as usize].service;
+            self.meters[self.model.services[service].station].busy.add(self.now, MILLI);
             self.at_task(self.now + work, Kind::CpuDone, task);
         }
-        true
     }
 
     /// A computation on cores of its own is over; the callback goes on.

@@ -36,6 +36,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let state = &mut self.workers[worker as usize];
         state.running = NONE;
+        state.handed = NONE;
+        state.polls_since = self.now;
         state.ready.clear();
         state.thread_queue.clear();
         state.threads_busy = 0;

@@ -338,9 +338,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn released(&mut self, sub: u32, connection: Connection, released: Released) {
         match released {
             Released::Handed { task } => {
+                // `pool.query` goes on in the callback that `release` calls; `await pool.connect()`
+                // in a promise's, which runs when this callback awaits (pg-pool 3.14.0, `promisify`).
+                let awaited = matches!(self.op_at(task), Op::Acquire { awaited: true, .. });
                 self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
                 self.granted(task, sub, connection);
-                self.go_on_within(task);
+                if awaited { self.go_on_after(task) } else { self.go_on_within(task) }
             }
             Released::Idle => {}
             Released::Close => self.start_closing(sub, false),

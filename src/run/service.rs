@@ -117,6 +117,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                         threads_busy: 0,
                         thread_queue: VecDeque::new(),
                         busy_ticks: 0,
+                        polls_since: Time::ZERO,
+                        handed: NONE,
+                        free_since: 0,
                         down: false,
                         started: None,
                     });
@@ -150,7 +153,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A request reaches its instance: it is accepted, waits in the backlog, or is refused.
     pub fn place(&mut self, task: u32) {
         let index = self.workers[self.tasks[task].worker as usize].instance;
-        let instance = &mut self.instances[index as usize];
+        let instance = &self.instances[index as usize];
         let spec = &self.model.services[instance.service];
         // Arrivals are requests: neither checks, nor connections that are tried again.
         if self.tasks[task].role != Role::Probe && self.tasks[task].pending == 0 {
@@ -172,9 +175,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = 500;
             return self.fail(task, Failure::Answered);
         }
-        let instance = &mut self.instances[index as usize];
-        if spec.max_connections.is_some_and(|most| instance.open >= most) {
-            if instance.backlog.len() >= spec.backlog as usize {
+        let instance = &self.instances[index as usize];
+        let full = spec.max_connections.is_some_and(|most| instance.open >= most);
+        if full || !self.has_worker(index) {
+            let instance = &mut self.instances[index as usize];
+            if full && instance.backlog.len() >= spec.backlog as usize {
                 self.count(spec.station, Counter::Refused);
                 return match spec.drops {
                     true => self.syn_again(task, index),
@@ -234,17 +239,55 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.land(task);
     }
 
-    /// The instance takes the request and hands it to the next of its workers in rotation.
-    pub(super) fn accept(&mut self, task: u32, index: u32) {
+    /// Whether a worker of the instance could be handed a request now.
+    fn has_worker(&self, index: u32) -> bool {
+        let service = self.instances[index as usize].service;
+        !self.model.services[service].to_free_workers || self.free_worker(index).is_some()
+    }
+
+    /// The worker of an instance that has been free for a new connection for longest.
+    fn free_worker(&self, index: u32) -> Option<u32> {
+        let state = |worker: &u32| &self.workers[*worker as usize];
+        let free = |worker: &u32| !state(worker).down && state(worker).handed == NONE;
+        self.workers_of(index).filter(free).min_by_key(|worker| state(worker).free_since)
+    }
+
+    /// A worker takes the connection that it was handed, and is free for the next.
+    pub(super) fn taken(&mut self, worker: u32) {
+        let state = &mut self.workers[worker as usize];
+        let index = state.instance;
+        let instance = &mut self.instances[index as usize];
+        instance.rotation += 1;
+        (state.handed, state.free_since) = (NONE, instance.rotation);
+        if !instance.backlog.is_empty() {
+            self.accept_waiting(index);
+        }
+    }
+
+    /// The next of an instance's workers in rotation.
+    fn worker_in_turn(&mut self, index: u32) -> u32 {
         let instance = &mut self.instances[index as usize];
         let workers = self.model.services[instance.service].workers;
-        instance.open += 1;
-        let mut worker = instance.first_worker + instance.rotation;
-        instance.rotation = (instance.rotation + 1) % workers;
-        while self.workers[worker as usize].down {
-            worker = instance.first_worker + instance.rotation;
+        loop {
+            let worker = instance.first_worker + instance.rotation;
             instance.rotation = (instance.rotation + 1) % workers;
+            if !self.workers[worker as usize].down {
+                return worker;
+            }
         }
+    }
+
+    /// The instance takes the request and hands it to one of its workers.
+    pub(super) fn accept(&mut self, task: u32, index: u32) {
+        let instance = &mut self.instances[index as usize];
+        instance.open += 1;
+        let worker = if self.model.services[instance.service].to_free_workers {
+            let free = self.free_worker(index).expect("who hands out has seen a free worker");
+            self.workers[free as usize].handed = task;
+            free
+        } else {
+            self.worker_in_turn(index)
+        };
         let record = &mut self.tasks[task];
         let Op::Enter { epilogue, .. } = self.model.tape[record.pc.0 as usize] else {
             unreachable!("a task is accepted where its tape says so")
@@ -263,10 +306,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.instances[index as usize].service;
         let spec = &self.model.services[service];
         loop {
-            let instance = &mut self.instances[index as usize];
-            if spec.max_connections.is_some_and(|most| instance.open >= most) {
+            let instance = &self.instances[index as usize];
+            if spec.max_connections.is_some_and(|most| instance.open >= most)
+                || !self.has_worker(index)
+            {
                 return;
             }
+            let instance = &mut self.instances[index as usize];
             let Some(next) = instance.backlog.pop_front() else { return };
             self.leave(next, spec.station);
             self.accept(next, index);
@@ -298,12 +344,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.tasks[task].role != Role::Probe {
             self.count(station, Counter::Served);
         }
-        let instance = &mut self.instances[index as usize];
-        if let Some(next) = instance.backlog.pop_front() {
-            self.leave(next, station);
-            self.accept(next, index);
-        } else {
+        if self.instances[index as usize].backlog.is_empty() {
             self.stop_if_drained(index);
+        } else {
+            self.accept_waiting(index);
         }
     }
 }

@@ -87,7 +87,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let pc = self.tasks[task].pc;
             match self.model.tape[pc.0 as usize] {
                 Op::Cpu { work } => return self.compute(task, work),
-                Op::Acquire { pool, route, write } => {
+                Op::Acquire { pool, route, write, .. } => {
                     if !self.acquire(task, pool, route, write) {
                         return false;
                     }

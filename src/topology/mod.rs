@@ -80,7 +80,7 @@ pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
-pub use service::{Autoscale, Middleware, Overflow, Runtime, ScaleMetric, Service};
+pub use service::{Autoscale, HandOut, Middleware, Overflow, Runtime, ScaleMetric, Service, Wake};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};

@@ -25,6 +25,9 @@ spec! {
         /// Event loops per instance (cluster mode); they share its cores.
         workers: u32 = "1"
             from "Node.js 20 (cluster mode is off unless the application turns it on)", positive;
+        /// How requests come to the workers of an instance.
+        hand_out: HandOut = "\"each-in-turn\""
+            from "assumed: many connections that stay open, spread evenly as they were made";
         /// Cores of each instance.
         cores: f64 = "1" from "assumed: one core", positive;
         /// Threads of each worker's pool for blocking work.
@@ -34,6 +37,8 @@ spec! {
         before: Vec<Address<Middleware>> = "[]" from "assumed: nothing stands before it";
         /// CPU time to read and route each request.
         accept_cpu: Dist = "\"0ms\"" from "assumed: contained in the operations' own CPU time";
+        /// CPU time that a loop which has been polling takes to wake.
+        wake: Option<Wake> = "nothing" from "assumed: contained in the operations' own CPU time";
         /// One-way delay from the caller to it, where no balancer stands between.
         hop: Dist = "\"0ms\"" from "assumed: contained in the access round trip";
         /// Connections each instance accepts; further ones wait in the backlog.
@@ -73,6 +78,31 @@ spec! {
     choice Runtime {
         /// Node.js: each worker is one event loop that runs callbacks to completion.
         Node = "node";
+    }
+}
+spec! {
+    /// What it costs a loop to wake: a switch of contexts, and caches that have gone cold, the more so
+    /// the longer it has polled: `cpu` x (time polled / `idle`) ^ `growth`. A busy loop never wakes,
+    /// so a request costs less the more there are.
+    table Wake {
+        /// CPU time to wake after it has polled for `idle`.
+        cpu: Duration;
+        /// Time polled.
+        idle: Duration = "\"1ms\"" from "assumed: between the requests of a busy service", positive;
+        /// How the cost grows with the time polled: 0 is not at all, 1 in proportion.
+        growth: f64 = "0.24"
+            from "reality/isolation.csv: Node.js 20, CPU of a request at 100/s, 200/s and saturated";
+    }
+}
+spec! {
+    /// How requests come to the workers of an instance.
+    choice HandOut {
+        /// To each in turn, as over connections that stay open.
+        EachInTurn = "each-in-turn";
+        /// A new connection for each request, which Node's cluster hands to a worker that has taken
+        /// the one before: a blocked worker keeps one waiting and gets no more (Node.js 20,
+        /// lib/internal/cluster/round_robin_handle.js).
+        FreeWorker = "free-worker";
     }
 }
 spec! {

@@ -285,6 +285,16 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("service", "a_gone_user_leaves_the_queue_where_the_service_says_so", "Service.cancel_waiting"),
     ("service", "accepting_costs_computation", "Service.accept_cpu"),
+    (
+        "service",
+        "a_loop_that_has_polled_for_long_is_slow_to_wake",
+        "Service.wake Wake.cpu Wake.idle Wake.growth",
+    ),
+    (
+        "service",
+        "a_blocked_worker_is_handed_no_further_connection",
+        "Service.hand_out HandOut:each-in-turn HandOut:free-worker",
+    ),
     ("service", "a_hop_leads_in_and_out", "Service.hop"),
     ("service", "a_balancer_is_a_hop_of_its_own", "Balancer.service Balancer.hop"),
     ("service", "the_requests_of_operations_go_to_their_service", "Operation.service"),

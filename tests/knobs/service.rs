@@ -36,6 +36,39 @@ fn web(sets: &[&str]) -> Ran {
 }
 
 #[test]
+fn a_loop_that_has_polled_for_long_is_slow_to_wake() {
+    // One request a second, which computes for 10 ms: the loop has polled for the rest of it.
+    let alone = "[service.web]\n[operation.ask]\nshare = 1\nflow = [{ cpu = '10ms' }]\n";
+    let each = |sets: &[&str]| run(alone, sets).outcome.latency;
+    assert_eq!(each(&[]).max(), Some(ms(10)));
+    let flat = ["service.web.wake.cpu=3ms", "service.web.wake.growth=0"];
+    assert_eq!(each(&flat).max(), Some(ms(13)));
+    // The first wakes after 1,000 ms, the others after 1,000 - 10 - 3.
+    let linear = ["service.web.wake={cpu=\"3ms\", idle=\"1s\", growth=1}"];
+    let latency = each(&linear);
+    assert_eq!(latency.max(), Some(ms(13)));
+    let second = latency.min().expect("served");
+    assert!(second < ms(13) && second > us(12_950), "{second:?}");
+    let slower = each(&["service.web.wake={cpu=\"3ms\", idle=\"1s\", growth=0.24}"]);
+    assert!(slower.min() > Some(second));
+}
+
+#[test]
+fn a_blocked_worker_is_handed_no_further_connection() {
+    // Every 30 ms a request; every tenth or so blocks its worker for 200 ms.
+    let blocked = "\
+        [arrivals]\nrate = '33/s'\nprocess = 'even'\n\
+        [service.web]\nworkers = 2\ncores = 2\n\
+        [operation.quick]\nshare = 90\nflow = [{ cpu = '1ms' }]\n\
+        [operation.block]\nshare = 10\nflow = [{ cpu = '200ms' }]\n";
+    let mean = |set: &str| run(blocked, &[set]).outcome.latency.mean_s().expect("served");
+    let in_turn = mean("service.web.hand_out=each-in-turn");
+    let to_free = mean("service.web.hand_out=free-worker");
+    // One connection waits with the blocked worker instead of every second one.
+    assert!(to_free < 0.8 * in_turn, "{to_free} s, {in_turn} s");
+}
+
+#[test]
 fn workers_share_the_cores_of_their_instance() {
     let each = |sets: &[&str]| run(FOUR_AT_ONCE, sets).each();
     assert_eq!(each(&[]), ms(40), "one loop");

@@ -14,7 +14,7 @@ const UNFINISHED: &[&str] = &[
 ];
 
 /// Modules of the library that may know files, threads and the clock.
-const OUTSIDE_THE_ENGINE: &[&str] = &["experiment", "report"];
+const OUTSIDE_THE_ENGINE: &[&str] = &["experiment", "reality", "report"];
 /// What a browser lacks.
 const NOT_IN_THE_ENGINE: &[&str] = &[
     "std::fs",

@@ -188,7 +188,12 @@ impl<'t> Compiler<'t> {
                     };
                     *wanted = entry;
                     let pool: PoolId = find(&self.topology.pools, &scatter.pool.name);
-                    self.emit(Op::Acquire { pool, route: Route::Branch, write: false });
+                    self.emit(Op::Acquire {
+                        pool,
+                        route: Route::Branch,
+                        write: false,
+                        awaited: false,
+                    });
                     let work = Draw { law: self.law(&scatter.read), id: place.draw("read") };
                     self.query(work, Statement::Read, 0.0, None);
                     self.emit(Op::Release);
@@ -295,7 +300,7 @@ impl<'t> Compiler<'t> {
             SessionStore::Postgres(store) => {
                 let pool = self.session_pool(session, place.service);
                 let write = command != Command::SessionRead;
-                self.emit(Op::Acquire { pool, route: Route::User, write });
+                self.emit(Op::Acquire { pool, route: Route::User, write, awaited: false });
                 let law = self.law(if write { &store.write } else { &store.read });
                 let id = place.draw(&format!("{:?}", command));
                 let kind = if write { Statement::Write } else { Statement::Read };
@@ -441,7 +446,7 @@ impl<'t> Compiler<'t> {
             let id = place.at(number).draw("query");
             let held = place.held.last() == Some(&pool);
             if !held {
-                self.emit(Op::Acquire { pool, route, write });
+                self.emit(Op::Acquire { pool, route, write, awaited: false });
             }
             self.query(Draw { law, id }, kind, fail, None);
             if !held {
@@ -470,7 +475,7 @@ impl<'t> Compiler<'t> {
     ) {
         let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
         let route = self.shard_route(pool, place);
-        self.emit(Op::Acquire { pool, route, write: transaction.write });
+        self.emit(Op::Acquire { pool, route, write: transaction.write, awaited: true });
         let mark = self.constant(0.0);
         if !transaction.bare {
             self.query(Draw { id: place.draw("begin"), ..mark }, Statement::Mark, 0.0, None);

@@ -5,7 +5,7 @@ use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::{Policy, health};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Affinity, Health, Scaling, Service, Stays};
+use crate::model::{Affinity, Health, Scaling, Service, Stays, Wake};
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
 
@@ -42,6 +42,12 @@ impl Compiler<'_> {
             instances: spec.instances,
             max_instances: most_instances(spec),
             workers: spec.workers,
+            to_free_workers: spec.hand_out == topology::HandOut::FreeWorker,
+            wake: spec.wake.as_ref().map(|wake| Wake {
+                cpu: wake.cpu,
+                idle: wake.idle,
+                growth: wake.growth,
+            }),
             cores: spec.cores,
             contended: uses_threads || f64::from(spec.workers) > spec.cores,
             threads: spec.threads,

@@ -17,5 +17,5 @@ pub use gate::{Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};
 pub use pool::Pool;
 pub use queue::{Job, Queue};
-pub use service::{Affinity, Health, Scaling, Service, Stays};
+pub use service::{Affinity, Health, Scaling, Service, Stays, Wake};
 pub use session::{Prune, Session};

@@ -25,6 +25,10 @@ pub struct Service {
     pub max_instances: u32,
     /// Event loops per instance.
     pub workers: u32,
+    /// A request is a new connection, handed to a worker that has taken the one before.
+    pub to_free_workers: bool,
+    /// What it costs a loop to wake.
+    pub wake: Option<Wake>,
     /// Cores per instance.
     pub cores: f64,
     /// True when the loops of an instance can want more than its cores, or threads share them.
@@ -63,6 +67,25 @@ pub struct Service {
     pub autoscale: Option<Scaling>,
     /// Pools that each worker has.
     pub pools: Vec<PoolId>,
+}
+
+/// What it costs a loop that has been polling to wake.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Wake {
+    /// CPU time after it has polled for `idle`.
+    pub cpu: Duration,
+    /// Time polled.
+    pub idle: Duration,
+    /// The exponent with which the cost grows with the time polled.
+    pub growth: f64,
+}
+
+impl Wake {
+    /// CPU time to wake after so much polling.
+    pub fn cost(&self, polled: Duration) -> Duration {
+        let times = polled.seconds() / self.idle.seconds();
+        self.cpu.scale(libm::pow(times, self.growth))
+    }
 }
 
 /// How the number of a service's instances follows its load.

@@ -1,0 +1,286 @@
+//! What was measured: deployments under load ("cells"), and the outcomes of their runs.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// One deployment under one load, run several times with other seeds.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Cell {
+    /// Its name.
+    pub id: String,
+    /// The kind of deployment, such as `R1`.
+    pub scenario: String,
+    /// What the generator sent.
+    pub load: Load,
+    /// What served it.
+    pub server: Server,
+    /// The generator sends until then (s from the start).
+    #[serde(rename = "T")]
+    pub end_s: f64,
+    /// Requests that are meant to come from then on count (s).
+    #[serde(rename = "warm")]
+    pub warm_s: f64,
+    /// The seeds of its runs, in order.
+    pub seeds: Vec<u64>,
+}
+
+/// What the generator sent.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Load {
+    /// Whether it waits for answers.
+    #[serde(flatten)]
+    pub mode: Mode,
+    /// Kinds of request.
+    pub classes: Vec<Class>,
+    /// A new connection for each request, rather than connections that stay open.
+    #[serde(default)]
+    pub fresh_conn: bool,
+    /// How many keys there are.
+    zipf_n: Option<u32>,
+    /// Zipf's exponent over them.
+    zipf_s: Option<f64>,
+    /// How it tries again.
+    pub retry: Option<Retry>,
+}
+
+/// Whether the generator waits for answers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "mode", rename_all = "lowercase")]
+pub enum Mode {
+    /// It does not: a Poisson stream of piecewise constant rate.
+    Open {
+        /// From when on (s), and how many a second.
+        segments: Vec<(f64, f64)>,
+    },
+    /// It does: users who think before each request.
+    Closed {
+        /// How many.
+        users: u32,
+        /// For how long on average (ms), exponential.
+        think_ms: f64,
+    },
+}
+
+/// A kind of request.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Its share of all requests, in proportion to the others' weights.
+    pub weight: f64,
+    /// What is asked for.
+    pub path: String,
+    /// How long its work takes.
+    #[serde(rename = "svc")]
+    pub law: Law,
+}
+
+/// The law of a nominal service time (ms).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "dist")]
+pub enum Law {
+    /// Memoryless.
+    #[serde(rename = "exp")]
+    Exponential {
+        /// Its mean.
+        mean: f64,
+    },
+    /// Always the same.
+    #[serde(rename = "fixed")]
+    Fixed {
+        /// Its value.
+        mean: f64,
+    },
+    /// The exponential of a normal variate.
+    #[serde(rename = "lognormal")]
+    Lognormal {
+        /// Its mean.
+        mean: f64,
+        /// Its coefficient of variation.
+        cv: f64,
+    },
+}
+
+/// How the generator tries again, whatever the failure: full jitter.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Retry {
+    /// Attempts in all.
+    pub tries: u32,
+    /// The first pause at most (ms).
+    pub base_ms: f64,
+    /// By how much each pause is longer than the one before.
+    pub mult: f64,
+    /// The longest pause (ms).
+    pub max_ms: f64,
+}
+
+/// What served the requests: settings by name, as the measurement's own scripts know them.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Server {
+    /// The settings of each process.
+    #[serde(default)]
+    pub env: BTreeMap<String, serde_json::Value>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, serde_json::Value>,
+}
+
+impl Load {
+    /// The weights of the classes, summed up.
+    pub fn cumulative_weights(&self) -> Vec<f64> {
+        sums(self.classes.iter().map(|class| class.weight))
+    }
+    /// The weights of the keys, summed up; a single one where there are no keys.
+    pub fn cumulative_popularity(&self) -> Vec<f64> {
+        let exponent = self.zipf_s.unwrap_or(0.0);
+        sums((1..=self.keys().unwrap_or(1)).map(|k| libm::pow(f64::from(k), -exponent)))
+    }
+    /// How many keys there are.
+    pub fn keys(&self) -> Option<u32> {
+        self.zipf_n
+    }
+    /// Zipf's exponent over them.
+    pub fn zipf_exponent(&self) -> f64 {
+        self.zipf_s.unwrap_or(0.0)
+    }
+    /// Requests a second at the end of an open loop.
+    pub fn last_rate_per_s(&self) -> Option<f64> {
+        match &self.mode {
+            Mode::Open { segments } => segments.last().map(|last| last.1),
+            Mode::Closed { .. } => None,
+        }
+    }
+}
+
+fn sums(weights: impl Iterator<Item = f64>) -> Vec<f64> {
+    weights
+        .scan(0.0, |sum, weight| {
+            *sum += weight;
+            Some(*sum)
+        })
+        .collect()
+}
+
+impl Class {
+    /// What is asked for, in a word: the first part of its path.
+    pub fn operation(&self) -> &str {
+        let path = self.path.trim_start_matches('/');
+        path.split(['?', '/']).next().unwrap_or(path)
+    }
+}
+
+impl Law {
+    /// Its mean (ms).
+    pub fn mean_ms(&self) -> f64 {
+        match self {
+            Law::Exponential { mean } | Law::Fixed { mean } | Law::Lognormal { mean, .. } => *mean,
+        }
+    }
+    /// Its squared coefficient of variation.
+    pub fn scv(&self) -> f64 {
+        match self {
+            Law::Exponential { .. } => 1.0,
+            Law::Fixed { .. } => 0.0,
+            Law::Lognormal { cv, .. } => cv * cv,
+        }
+    }
+}
+
+impl Server {
+    /// A setting as a number.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.env.get(name).or_else(|| self.more.get(name)).and_then(serde_json::Value::as_f64)
+    }
+    /// Every setting with its value as text.
+    pub fn settings(&self) -> impl Iterator<Item = (&str, String)> {
+        self.env.iter().chain(&self.more).map(|(name, value)| {
+            let text = match value {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Array(items) => {
+                    let item = |item: &serde_json::Value| item.to_string().replace('"', "");
+                    items.iter().map(item).collect::<Vec<String>>().join(" ")
+                }
+                other => other.to_string(),
+            };
+            (name.as_str(), text)
+        })
+    }
+}
+
+/// What is compared.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Figure {
+    /// Mean latency of answers with status 200, from the intended start (ms).
+    Mean,
+    /// A quantile of it (ms), in per cent.
+    Quantile(u8),
+    /// Answers with status 200 a second.
+    Throughput,
+    /// Share that waited too long for a connection.
+    Timeouts,
+    /// Share that a guard or a limiter turned away.
+    Rejected,
+    /// Share that the cache had.
+    Hits,
+    /// Share that joined somebody else's load.
+    Joined,
+    /// Attempts a request.
+    Attempts,
+}
+
+impl Figure {
+    /// All of them, in order.
+    pub const ALL: [Figure; 11] = [
+        Figure::Mean,
+        Figure::Quantile(50),
+        Figure::Quantile(90),
+        Figure::Quantile(95),
+        Figure::Quantile(99),
+        Figure::Throughput,
+        Figure::Timeouts,
+        Figure::Rejected,
+        Figure::Hits,
+        Figure::Joined,
+        Figure::Attempts,
+    ];
+    /// True for shares, which differ by percentage points.
+    pub fn is_share(self) -> bool {
+        matches!(self, Figure::Timeouts | Figure::Rejected | Figure::Hits | Figure::Joined)
+    }
+    /// Its name.
+    pub fn name(self) -> String {
+        match self {
+            Figure::Mean => "mean".into(),
+            Figure::Quantile(level) => format!("p{level}"),
+            Figure::Throughput => "ok_per_s".into(),
+            Figure::Timeouts => "timeouts".into(),
+            Figure::Rejected => "rejected".into(),
+            Figure::Hits => "hits".into(),
+            Figure::Joined => "joined".into(),
+            Figure::Attempts => "attempts".into(),
+        }
+    }
+}
+
+/// The outcome of one measured run, of one class of its requests.
+#[derive(Clone, Debug)]
+pub struct Measured {
+    /// Of which cell.
+    pub cell: String,
+    /// Which run of it, from 1.
+    pub run: usize,
+    /// Of which class; `all` for all.
+    pub class: String,
+    /// Requests meant to come within the window.
+    pub offered: u64,
+    /// Every figure that was measured.
+    pub figures: Vec<(Figure, f64)>,
+}
+
+impl Measured {
+    /// A figure, if it was measured.
+    pub fn figure(&self, figure: Figure) -> Option<f64> {
+        self.figures.iter().find(|(known, _)| *known == figure).map(|(_, value)| *value)
+    }
+}

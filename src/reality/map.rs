@@ -1,0 +1,200 @@
+//! How a measured deployment is said in the language: which topology, and what is set in it.
+
+use serde::Deserialize;
+
+use super::cell::{Cell, Mode};
+
+/// The map from the settings of measured servers to topologies.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Map {
+    /// Topologies, the first whose needs are met is taken.
+    topology: Vec<Choice>,
+    /// What each setting means.
+    set: Vec<Meaning>,
+    /// Why cells are missed.
+    #[serde(default)]
+    note: Vec<Note>,
+    /// Set in every topology.
+    #[serde(default)]
+    always: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    /// Of the cells whose names begin so.
+    cells: String,
+    /// Why their predictions miss.
+    why: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Choice {
+    /// Its path, from the map's folder.
+    file: String,
+    /// The settings that a cell must have for it.
+    #[serde(default)]
+    needs: Vec<String>,
+    /// The kind of server that a cell must have for it.
+    kind: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Meaning {
+    /// Of which setting.
+    name: String,
+    /// Of which value of it; nothing for any.
+    is: Option<String>,
+    /// What is set: `{}` stands for the value, `{%}` for it as a percentage, `{other}` for another
+    /// setting's value.
+    sets: Vec<String>,
+}
+
+impl Map {
+    /// Reads a map.
+    ///
+    /// # Errors
+    /// In words, if it is none.
+    pub fn read(text: &str) -> Result<Map, String> {
+        toml::from_str(text).map_err(|error| error.to_string())
+    }
+
+    /// The file of the topology that stands for a cell.
+    ///
+    /// # Errors
+    /// In words, if none does.
+    pub fn file(&self, cell: &Cell) -> Result<&str, String> {
+        let settings = settings(cell);
+        let kind = settings.iter().find(|(name, _)| name == "kind");
+        let has = |need: &String| settings.iter().any(|(name, _)| name == need);
+        let fits = |choice: &&Choice| {
+            choice.needs.iter().all(has) && kind.is_some_and(|(_, kind)| *kind == choice.kind)
+        };
+        let found = self.topology.iter().find(fits).map(|choice| choice.file.as_str());
+        found.ok_or_else(|| format!("{}: the map has no topology for it", cell.id))
+    }
+
+    /// From now on this is set in every topology, after what its cell says.
+    pub fn always(&mut self, set: &str) {
+        self.always.push(set.into());
+    }
+
+    /// What is known of why a cell is missed.
+    pub fn notes<'a>(&'a self, cell: &'a str) -> impl Iterator<Item = &'a str> {
+        let about = move |note: &&Note| cell.starts_with(&note.cells);
+        self.note.iter().filter(about).map(|note| note.why.as_str())
+    }
+
+    /// What is set in the topology of a cell.
+    ///
+    /// # Errors
+    /// In words, if the map does not know a setting.
+    pub fn sets(&self, cell: &Cell) -> Result<Vec<String>, String> {
+        let settings = settings(cell);
+        let mut sets = Vec::new();
+        for (name, value) in &settings {
+            let meaning = self.set.iter().find(|meaning| {
+                meaning.name == *name && meaning.is.as_ref().is_none_or(|is| is == value)
+            });
+            let meaning = meaning.ok_or_else(|| {
+                format!("{}: the map does not say what `{name}` = `{value}` means", cell.id)
+            })?;
+            sets.extend(meaning.sets.iter().map(|set| filled(set, value, &settings)));
+        }
+        sets.extend(self.always.iter().cloned());
+        Ok(sets)
+    }
+}
+
+/// Every setting of a cell with its value.
+fn settings(cell: &Cell) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> =
+        cell.server.settings().map(|(name, value)| (name.to_string(), value)).collect();
+    for class in &cell.load.classes {
+        let path = format!("/{}", class.operation());
+        if !all.iter().any(|(name, _)| *name == path) {
+            all.push((path, class.law.mean_ms().to_string()));
+        }
+    }
+    if cell.load.fresh_conn {
+        all.push(("fresh_conn".into(), "true".into()));
+    }
+    if let Some(keys) = cell.load.keys() {
+        all.push(("zipf_n".into(), keys.to_string()));
+        all.push(("zipf_s".into(), cell.load.zipf_exponent().to_string()));
+    }
+    if let Some(retry) = &cell.load.retry {
+        all.push(("retry".into(), retry.tries.to_string()));
+        all.push(("retry.base_ms".into(), retry.base_ms.to_string()));
+        all.push(("retry.max_ms".into(), retry.max_ms.to_string()));
+        all.push(("retry.mult".into(), retry.mult.to_string()));
+    }
+    if let Mode::Closed { .. } = cell.load.mode {
+        all.push(("closed".into(), "true".into()));
+    }
+    all
+}
+
+/// A template with its values.
+fn filled(template: &str, value: &str, settings: &[(String, String)]) -> String {
+    let share = value.parse().map_or(0.0, |value: f64| 100.0 * value);
+    let mut text = template.replace("{}", value).replace("{%}", &format!("{share}%"));
+    for (name, other) in settings {
+        text = text.replace(&format!("{{{name}}}"), other);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cell() -> Cell {
+        let text = r#"{"id": "X-1", "scenario": "X", "T": 3, "warm": 1, "seeds": [1],
+            "load": {"mode": "open", "segments": [[0, 2.5]],
+                     "classes": [{"name": "a", "weight": 1, "path": "/db?ms={ms}",
+                                  "svc": {"dist": "exp", "mean": 40, "cv": 0}}]},
+            "server": {"kind": "node", "env": {"PG_MAX": 3, "GUARD": 0.85}}}"#;
+        serde_json::from_str(text).expect("a cell")
+    }
+
+    const MAP: &str = r#"
+        [[topology]]
+        file = "other.toml"
+        kind = "node"
+        needs = ["redis"]
+        [[topology]]
+        file = "pool.toml"
+        kind = "node"
+        [[set]]
+        name = "PG_MAX"
+        sets = ["pool.pg.size={}"]
+        [[set]]
+        name = "GUARD"
+        sets = ["guard.g.reject_at={%}"]
+        [[set]]
+        name = "kind"
+        is = "node"
+        sets = []
+        [[set]]
+        name = "/db"
+        sets = ["x={}ms", "y={PG_MAX}"]
+    "#;
+
+    #[test]
+    fn settings_become_what_the_map_says() {
+        let map = Map::read(MAP).expect("a map");
+        let mut cell = cell();
+        assert_eq!(map.file(&cell), Ok("pool.toml"));
+        let sets = map.sets(&cell).expect("all known");
+        assert_eq!(
+            sets,
+            ["guard.g.reject_at=85%", "pool.pg.size=3", "x=40ms", "y=3"].map(String::from)
+        );
+        cell.server.env.insert("NEW".into(), 1.into());
+        assert!(map.sets(&cell).expect_err("unknown").contains("`NEW` = `1`"));
+    }
+}

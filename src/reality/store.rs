@@ -1,0 +1,126 @@
+//! Reads a folder of measurements: `*params.json` (cells), `*runs.csv` (outcomes), `map.toml`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::cell::{Cell, Figure, Measured};
+use super::map::Map;
+
+/// A folder of measurements.
+#[derive(Clone, Debug)]
+pub struct Measurements {
+    /// All cells, in the order of their files.
+    pub cells: Vec<Cell>,
+    /// The outcomes of all runs that were measured.
+    pub runs: Vec<Measured>,
+    /// How the cells are said in the language.
+    pub map: Map,
+    /// The folder of the map, from which its topologies are found.
+    pub map_folder: PathBuf,
+}
+
+impl Measurements {
+    /// Reads a folder; where it has no `map.toml`, that of `other` serves.
+    ///
+    /// # Errors
+    /// In words with the path, if a file is missing or is not what it should be.
+    pub fn read(folder: &Path, other: &Path) -> Result<Measurements, String> {
+        let mut cells = Vec::new();
+        for path in files(folder, "params.json")? {
+            let text = text(&path)?;
+            let more: Vec<Cell> = serde_json::from_str(&text).map_err(|e| said(&path, &e))?;
+            cells.extend(more);
+        }
+        if cells.is_empty() {
+            return Err(format!(
+                "`{}` has no cells: no file ends in params.json",
+                folder.display()
+            ));
+        }
+        let mut runs = Vec::new();
+        for path in files(folder, "runs.csv")? {
+            runs.extend(outcomes(&path)?);
+        }
+        let map_folder = if folder.join("map.toml").exists() { folder } else { other };
+        let path = map_folder.join("map.toml");
+        let map = Map::read(&text(&path)?).map_err(|e| said(&path, &e))?;
+        Ok(Measurements { cells, runs, map, map_folder: map_folder.into() })
+    }
+
+    /// The outcomes of one class of a cell, run by run.
+    pub fn of<'a>(&'a self, cell: &'a str, class: &'a str) -> impl Iterator<Item = &'a Measured> {
+        self.runs.iter().filter(move |run| run.cell == cell && run.class == class)
+    }
+
+    /// The classes of a cell that were measured, `all` first.
+    pub fn classes(&self, cell: &str) -> Vec<&str> {
+        let mut classes = vec!["all"];
+        for run in self.runs.iter().filter(|run| run.cell == cell) {
+            if !classes.contains(&run.class.as_str()) {
+                classes.push(&run.class);
+            }
+        }
+        classes
+    }
+}
+
+fn said(path: &Path, error: &dyn std::fmt::Display) -> String {
+    format!("`{}`: {error}", path.display())
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| said(path, &error))
+}
+
+fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {
+    let entries = fs::read_dir(folder).map_err(|error| said(folder, &error))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| said(folder, &error))?.path();
+        if path.to_string_lossy().ends_with(ending) && !path.ends_with("CAL_runs.csv") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The rows of a table of outcomes.
+fn outcomes(path: &Path) -> Result<Vec<Measured>, String> {
+    let mut table = csv::Reader::from_path(path).map_err(|error| said(path, &error))?;
+    let heads = table.headers().map_err(|error| said(path, &error))?.clone();
+    let mut runs = Vec::new();
+    for row in table.records() {
+        let row = row.map_err(|error| said(path, &error))?;
+        let cell =
+            |name: &str| heads.iter().position(|head| head == name).and_then(|at| row.get(at));
+        let number = |name: &str| cell(name).and_then(|text| text.parse::<f64>().ok());
+        let word = |name: &str| {
+            cell(name).map(String::from).ok_or_else(|| said(path, &format!("no column `{name}`")))
+        };
+        let offered = number("n").unwrap_or(0.0);
+        let share = |names: &[&str]| {
+            let known: Vec<f64> = names.iter().filter_map(|name| number(name)).collect();
+            (!known.is_empty() && offered > 0.0).then(|| known.iter().sum::<f64>() / offered)
+        };
+        let figure = |figure: Figure| match figure {
+            Figure::Mean => number("mean"),
+            Figure::Quantile(level) => number(&format!("p{level}")),
+            Figure::Throughput => number("ok_per_s"),
+            Figure::Timeouts => share(&["n_504"]),
+            Figure::Rejected => share(&["n_503", "n_429"]),
+            Figure::Hits => number("hit_ratio"),
+            Figure::Joined => number("joined_frac"),
+            Figure::Attempts => number("attempts_mean"),
+        };
+        let known = |it: Figure| figure(it).filter(|value| value.is_finite()).map(|v| (it, v));
+        runs.push(Measured {
+            cell: word("cell")?,
+            run: number("rep").unwrap_or(1.0) as usize,
+            class: word("class")?,
+            offered: offered as u64,
+            figures: Figure::ALL.into_iter().filter_map(known).collect(),
+        });
+    }
+    Ok(runs)
+}
