@@ -20,6 +20,7 @@ pub mod explain;
 pub mod run;
 pub mod result;
 pub mod validation;
+pub mod figure;
 #[cfg(feature = "cli")]
 pub mod experiment;
 #[cfg(feature = "cli")]

@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else {
         let studied = Study::load(request, read)?.run(threads, quiet)?;
         let digests = studied.points().iter().map(|it| it.summary.digest_text()).collect();
-        (digests, studied.tables())
+        (digests, studied.contents())
     };
     let differing = differences(&manifest, folder, &digests, &tables);
     if differing.is_empty() {

@@ -8,8 +8,9 @@ use loadbearing::model::{Model, compile};
 use loadbearing::report::Point;
 use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{Described, Manifest, Request, input_path};
+use loadbearing::report::page::{comparison_page, run_page};
 use loadbearing::report::table::TABLES;
-use loadbearing::result::Summary;
+use loadbearing::result::{Summary, compare};
 use loadbearing::run::Outcome;
 use loadbearing::topology::{self, DefaultInForce, ReadText};
 
@@ -124,8 +125,7 @@ impl Studied {
         self.study.request.command_line()
     }
 
-    /// The tables.
-    pub fn tables(&self) -> Vec<Content> {
+    fn tables(&self) -> Vec<Content> {
         let points = self.points();
         let table = |it: &loadbearing::report::table::Table| Content {
             path: it.file.into(),
@@ -134,9 +134,34 @@ impl Studied {
         TABLES.iter().map(table).collect()
     }
 
-    /// Writes the tables, the manifest and the files that were read.
-    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+    /// The tables, the report and its figures: all that is written but the manifest and its inputs.
+    pub fn contents(&self) -> Vec<Content> {
         let mut contents = self.tables();
+        contents.extend(self.page());
+        contents
+    }
+
+    /// The report and its figures.
+    fn page(&self) -> Vec<Content> {
+        let points = self.points();
+        let again = self.again();
+        let page = match points.as_slice() {
+            [only] => run_page(only, &again),
+            [first, others @ ..] => {
+                let differences: Vec<_> = others
+                    .iter()
+                    .map(|point| (point.name, compare(first.summary, point.summary)))
+                    .collect();
+                comparison_page(&points, &differences, &again)
+            }
+            [] => return Vec::new(),
+        };
+        page.contents()
+    }
+
+    /// Writes the tables, the report, the manifest and the files that were read.
+    pub fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let mut contents = self.contents();
         let points = self.points();
         let described: Vec<Described<'_>> = points
             .iter()

@@ -8,7 +8,7 @@
 //!
 //! | module | what it is | follows |
 //! |---|---|---|
-//! | [`pool`] | the connection pool of one process | pg-pool 3.14.0 |
+//! | [`pool`] | connection pools of one process | pg-pool 3.14.0, SQLAlchemy 2.1.9, asyncpg 0.32.0, psycopg_pool 3.3.3 |
 //! | [`limiter`] | requests per client and window | express-rate-limit 8.7.4 |
 //! | [`guard`] | rejection above a threshold of some metric | hand-written middleware |
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |

@@ -5,6 +5,7 @@
 //! exact given the hit ratios; those are predicted from theory and found by iteration, since what a
 //! cache is asked can depend on what another one misses.
 
+mod flows;
 mod hits;
 mod pieces;
 
@@ -15,6 +16,8 @@ use super::tape::{Op, Pc, Statement};
 use super::{Model, Workload};
 use crate::kernel::Dense;
 use crate::units::Duration;
+
+pub use flows::Sender;
 
 /// The expected use of every component by one request.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct Demand {
     pub edge_hits: Vec<f64>,
     /// Bytes of answers.
     pub bytes: f64,
+    /// Who turns to whom, and how often for a request of the mix; users where nobody is named.
+    pub flows: BTreeMap<(Sender, StationId), f64>,
 }
 
 /// What follows from the demands for the workload of the file.
@@ -72,6 +77,7 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
         squares_s2: walk.squares_s2,
         elsewhere_s: walk.elsewhere_s,
         bytes: walk.bytes,
+        flows: walk.flows,
         hits,
         edge_hits,
     }
@@ -142,6 +148,8 @@ struct Walk<'m> {
     /// Lookups per request by (cache, keys), with the time to live of what is stored.
     gets: BTreeMap<(u32, u32), (f64, Option<Duration>)>,
     edges: Vec<f64>,
+    /// See [`Demand::flows`].
+    flows: BTreeMap<(Sender, StationId), f64>,
     /// Where to go on.
     front: BTreeMap<Pc, Visit>,
     /// Time that passes in each strand of what happens side by side (s); the first one is the
@@ -197,6 +205,7 @@ impl<'m> Walk<'m> {
             bytes: 0.0,
             gets: BTreeMap::new(),
             edges: vec![0.0; model.cdns.len()],
+            flows: BTreeMap::new(),
             front: BTreeMap::new(),
             strands_s: vec![0.0],
             partings: Vec::new(),
@@ -287,6 +296,7 @@ impl<'m> Walk<'m> {
 
     fn visit(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, mut held: Vec<PoolId>) {
         let model = self.model;
+        self.note_flow(pc, weight, service);
         let next = Pc(pc.0 + 1);
         match model.tape[pc.0 as usize] {
             Op::Edge { cdn, hit, .. } => return self.edge(cdn, hit, next, weight),
@@ -314,6 +324,11 @@ impl<'m> Walk<'m> {
                     self.service_s[spec.station] += weight * self.mean(work.law);
                 }
             }
+            Op::ThreadEnter => {
+                let spec = &model.services[service.expect("threads belong to a service")];
+                self.visits[spec.threads_station] += weight;
+            }
+            Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } => {}
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Acquire { pool, .. } => {
                 let station = model.pools[pool].station;
@@ -465,6 +480,7 @@ impl<'m> Walk<'m> {
         let cpu = seconds * database.cpu_share;
         let to_replica = kind == Statement::Read && spec.replica_config.is_some();
         let station = if to_replica { database.replica_station } else { database.station };
+        self.note_statement(spec.station, station, weight);
         self.serve(station, cpu, weight, held);
         if kind == Statement::Write && database.replicas > 0 {
             let replayed = cpu * database.replay * f64::from(database.replicas);

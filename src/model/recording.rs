@@ -10,7 +10,7 @@
 //! user. The number is the request's ordinal in the run, by which everything given is found.
 
 use super::ids::{KeysId, LawId, OperationId, PoolId};
-use super::tape::{Op, Statement};
+use super::tape::Op;
 use super::{CompiledLaw, Model, Workload};
 use crate::units::{Duration, Time};
 use crate::variate::Law;
@@ -151,7 +151,7 @@ impl Model {
             match self.tape[at] {
                 Op::Acquire { pool, .. } => within = Some(pool),
                 Op::Query { mut work, kind, fail, slowed_by }
-                    if within == Some(pool) && kind != Statement::Mark =>
+                    if within == Some(pool) && kind.works() =>
                 {
                     let known = given.iter().find(|(law, _)| *law == work.law);
                     work.law = known.map(|(_, law)| *law).unwrap_or_else(|| {

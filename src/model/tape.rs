@@ -49,6 +49,8 @@ pub enum Statement {
     Write,
     /// A round trip and nothing else: BEGIN, COMMIT.
     Mark,
+    /// A round trip that tries out a connection that was used before.
+    Ping,
 }
 
 /// What a plain command to a cache server is for.
@@ -82,6 +84,14 @@ pub enum Op {
     Cpu { work: Draw },
     /// Work in the process's thread pool (libuv).
     Threads { work: Draw },
+    /// Go on in a thread of the worker's pool, as soon as one is free.
+    ThreadEnter,
+    /// Go on on the worker's loop again.
+    ThreadLeave,
+    /// Give the thread back.
+    ThreadFree,
+    /// Be answered 503, if the worker has so many requests.
+    Admit { most: u32 },
     /// Wait for somebody else.
     Wait { length: Draw },
     /// Pass a rate limiter, or be answered.
@@ -172,6 +182,14 @@ impl Spans {
     #[inline(always)]
     pub fn get(&self, id: TtlId) -> Option<Duration> {
         (id.0 != 0).then(|| self.0[id.0 as usize])
+    }
+}
+
+impl Statement {
+    /// Whether it does anything but go there and back.
+    #[inline(always)]
+    pub fn works(self) -> bool {
+        matches!(self, Statement::Read | Statement::Write)
     }
 }
 

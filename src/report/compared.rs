@@ -53,7 +53,7 @@ fn heads(points: &[Point<'_>], style: Style) -> String {
 }
 
 /// One column for each model.
-fn block(points: &[Point<'_>]) -> Grid {
+pub(super) fn block(points: &[Point<'_>]) -> Grid {
     let names: Vec<&str> = points.iter().map(|point| point.name).collect();
     let mut grid = Grid::new("", &names);
     let mut row = |label: &str, look: Look, text: &dyn Fn(&Summary) -> String| {
@@ -133,7 +133,7 @@ fn differing(first: &str, differences: &[(&str, Vec<Difference>)], most: usize) 
     differences.chunks(most).map(|part| differing_block(first, part)).collect()
 }
 
-fn differing_block(first: &str, differences: &[(&str, Vec<Difference>)]) -> Grid {
+pub(super) fn differing_block(first: &str, differences: &[(&str, Vec<Difference>)]) -> Grid {
     let names: Vec<&str> = differences.iter().map(|(name, _)| *name).collect();
     let mut grid = Grid::new(&format!("Against {first}"), &names);
     let labels = [

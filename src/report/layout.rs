@@ -54,6 +54,14 @@ impl Cell {
     pub fn new(text: impl Into<String>, look: Look) -> Cell {
         Cell { text: text.into(), look }
     }
+    /// What it says.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+    /// How it looks.
+    pub fn look(&self) -> Look {
+        self.look
+    }
 }
 impl From<String> for Cell {
     fn from(text: String) -> Cell {
@@ -91,6 +99,14 @@ impl Grid {
             first.text.insert_str(0, "  ");
         }
         self.rows.push(cells);
+    }
+    /// Its rows, the head first; what belongs to a row above it begins with more spaces.
+    pub fn rows(&self) -> &[Vec<Cell>] {
+        &self.rows
+    }
+    /// How many columns stand to the left.
+    pub fn left_columns(&self) -> usize {
+        self.left
     }
     /// Nothing but the head.
     pub fn is_empty(&self) -> bool {

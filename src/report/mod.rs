@@ -9,6 +9,7 @@ mod compared;
 pub mod folder;
 mod layout;
 pub mod manifest;
+pub mod page;
 mod ran;
 mod show;
 pub mod table;
@@ -22,18 +23,4 @@ pub use ran::{Written, ran};
 pub use validated::{Validated, block, summary, validated};
 pub use validation_page::{Page, page};
 
-use crate::model::Model;
-use crate::result::Summary;
-use crate::run::Outcome;
-
-/// One model of an experiment with what came of it.
-pub struct Point<'a> {
-    /// Its name in files: the stem of its topology file.
-    pub name: &'a str,
-    /// What was run.
-    pub model: &'a Model,
-    /// One for each replication.
-    pub outcomes: &'a [Outcome],
-    /// All of them together.
-    pub summary: &'a Summary,
-}
+pub use crate::result::Point;

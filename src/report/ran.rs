@@ -98,7 +98,7 @@ fn verdicts(summary: &Summary, style: Style) -> String {
     out
 }
 
-fn verdict_row(summary: &Summary, verdict: &Verdict) -> Vec<Cell> {
+pub(super) fn verdict_row(summary: &Summary, verdict: &Verdict) -> Vec<Cell> {
     let (mark, look) = if verdict.met { ("met", Look::Good) } else { ("not met", Look::Bad) };
     let mut remark = show::estimate(&verdict.value, unit_of(summary, verdict));
     if verdict.value.estimate.is_none() {
@@ -127,7 +127,7 @@ pub(super) fn bearing_lines(saturation: &Saturation) -> Vec<String> {
 }
 
 /// Where a component stands: what it does now, and at which load it is full.
-fn bearing_words(bearing: &Bearing) -> String {
+pub(super) fn bearing_words(bearing: &Bearing) -> String {
     let mut words = Vec::new();
     if bearing.saturated_now && bearing.turned_away_ratio > 0.0 {
         let away = show::value(bearing.turned_away_ratio, Unit::Ratio);
@@ -145,7 +145,7 @@ fn bearing_words(bearing: &Bearing) -> String {
 }
 
 /// The load at which a component is full, in words.
-fn full_at(bearing: &Bearing) -> String {
+pub(super) fn full_at(bearing: &Bearing) -> String {
     let times = show::factor(bearing.load_factor.at_100);
     match bearing.users {
         Some(users) => format!("{times} this load ({} users)", show::users(users.at_100)),
@@ -153,7 +153,7 @@ fn full_at(bearing: &Bearing) -> String {
     }
 }
 
-fn requests(summary: &Summary) -> Grid {
+pub(super) fn requests(summary: &Summary) -> Grid {
     let mut grid = Grid::new("Requests", &["a second", "share", "in all"]);
     let count = |path: &str| show::optional(summary.estimate(path).estimate, Unit::Count);
     let rate = |path: &str| show::estimate(&summary.estimate(path), Unit::PerSecond);
@@ -209,7 +209,7 @@ pub(super) fn failures(summary: &Summary) -> Vec<(String, Estimate)> {
     found
 }
 
-fn latency(summary: &Summary) -> Grid {
+pub(super) fn latency(summary: &Summary) -> Grid {
     let mut grid = Grid::new("Latency", &["users saw", "interval", "one attempt", "if it failed"]);
     for name in ["mean", "p50", "p90", "p95", "p99", "p999", "max"] {
         let seen = summary.estimate(&format!("latency_s.{name}"));
@@ -228,7 +228,7 @@ fn latency(summary: &Summary) -> Grid {
     grid
 }
 
-fn operations(summary: &Summary) -> Grid {
+pub(super) fn operations(summary: &Summary) -> Grid {
     let columns = ["offered", "failed", "mean", "p50", "p95", "p99"];
     let mut grid = Grid::new("Operations", &columns);
     if summary.operations.len() < 2 {
@@ -257,7 +257,7 @@ fn cell(subject: &Subject, path: &str, unit: Unit) -> Cell {
 const BUSY: f64 = 0.75;
 const FULL: f64 = 0.95;
 
-fn components(summary: &Summary) -> Grid {
+pub(super) fn components(summary: &Summary) -> Grid {
     let columns =
         ["busy", "capacity", "utilised", "waiting", "wait mean", "wait p95", "turned away", "hits"];
     let mut grid = Grid::new("Components", &columns);
@@ -299,7 +299,7 @@ fn is_idle(component: &Subject) -> bool {
 /// Parts below this share of the time, of all and of the slowest, are summed up.
 const SMALL: f64 = 0.01;
 
-fn attribution(summary: &Summary) -> Grid {
+pub(super) fn attribution(summary: &Summary) -> Grid {
     let found = &summary.attribution;
     let columns = ["wait", "service", "share", "wait, slowest 1 %", "service", "share"];
     let mut grid = Grid::new("Where the time goes", &columns);
@@ -400,7 +400,7 @@ const SURPRISING: f64 = 1.5;
 const NEGLIGIBLE_S: f64 = 0.001;
 
 /// What closed forms say of the same.
-fn beside(summary: &Summary, style: Style) -> String {
+pub(super) fn closed_forms(summary: &Summary) -> Grid {
     let mut grid = Grid::new("Beside closed forms", &["simulated", "formula", "of"]);
     for found in &summary.closed_forms {
         let (what, unit) = match found.metric {
@@ -428,12 +428,20 @@ fn beside(summary: &Summary, style: Style) -> String {
             Cell::from(found.model.as_str()),
         ]);
     }
+    grid
+}
+
+/// How to read it.
+pub(super) const CLOSED_FORMS_MEAN: &str = "each part by itself, with Poisson arrivals at the rate and the \
+     service time that were measured; what differs is what the formula leaves out";
+
+fn beside(summary: &Summary, style: Style) -> String {
+    let grid = closed_forms(summary);
     if grid.is_empty() {
         return String::new();
     }
-    let meaning = "  each part by itself, with Poisson arrivals at the rate and the service time that \
-                   were measured;\n  what differs is what the formula leaves out\n";
-    grid.render(style) + meaning
+    let meaning = wrap(&format!("  {CLOSED_FORMS_MEAN}"), 2);
+    grid.render(style) + &meaning + "\n"
 }
 
 fn is_surprising(found: &ClosedForm) -> bool {
@@ -447,18 +455,24 @@ fn is_surprising(found: &ClosedForm) -> bool {
     more > NEGLIGIBLE_S && more > SURPRISING * less
 }
 
-fn costs(summary: &Summary, style: Style) -> String {
-    if summary.costs.is_empty() {
-        return String::new();
-    }
+pub(super) fn bill(summary: &Summary) -> Grid {
     let mut grid = Grid::new("Cost", &["a month"]);
     for line in &summary.costs {
         let price = show::value(line.dollars_month, Unit::Dollars);
         grid.row([Cell::from(line.of.as_str()), Cell::from(price)]);
     }
-    let whole = show::estimate(&summary.estimate("cost_month"), Unit::Dollars);
-    grid.row([Cell::from("in all"), Cell::new(whole, Look::Bold)]);
-    let mut text = grid.render(style);
+    if !summary.costs.is_empty() {
+        let whole = show::estimate(&summary.estimate("cost_month"), Unit::Dollars);
+        grid.row([Cell::from("in all"), Cell::new(whole, Look::Bold)]);
+    }
+    grid
+}
+
+fn costs(summary: &Summary, style: Style) -> String {
+    if summary.costs.is_empty() {
+        return String::new();
+    }
+    let mut text = bill(summary).render(style);
     if let Some(price) = summary.estimate("cost_per_million_ok").estimate {
         let price = show::value(price, Unit::Dollars);
         text.push_str(&format!("  {price} for a million requests that end well\n"));

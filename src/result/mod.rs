@@ -22,7 +22,7 @@ pub use cost::{CostLine, MONTH_S, cost_month};
 pub use estimate::Estimate;
 pub use fault::Fault;
 pub use json::{comparison_to_json, schema};
-pub use metric::{Fold, Metric, Seen, Unit};
+pub use metric::{Fold, Metric, Seen, Unit, kind_name};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
 pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning};
 pub use verdict::Verdict;
@@ -77,6 +77,19 @@ pub struct Summary {
     pub warnings: Vec<Warning>,
     /// A digest of every request of every replication.
     pub digest: u64,
+}
+
+/// One model of an experiment with what came of it.
+#[derive(Clone, Copy)]
+pub struct Point<'a> {
+    /// Its name in files: the stem of its topology file.
+    pub name: &'a str,
+    /// What was run.
+    pub model: &'a Model,
+    /// One for each replication.
+    pub outcomes: &'a [Outcome],
+    /// All of them together.
+    pub summary: &'a Summary,
 }
 
 /// The whole, an operation or a component with its measures.

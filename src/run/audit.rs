@@ -107,7 +107,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             for sub in subs {
                 total += u64::from(sub.pool.total());
                 busy += u64::from(sub.pool.busy());
-                audit.check(sub.pool.total() <= sub.pool.config().size, || {
+                let config = sub.pool.config();
+                audit.check(sub.pool.total() <= config.size + config.overflow, || {
                     format!("pool.{}: more connections than its size", spec.name)
                 });
             }

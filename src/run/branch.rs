@@ -2,7 +2,7 @@
 
 use super::event::Kind;
 use super::meter::Part;
-use super::task::{NONE, OK, Role, State, Task, flag};
+use super::task::{NONE, OK, PAUSED, Role, State, Task};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
@@ -99,7 +99,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         let attempt = record.pending;
         (record.since, record.deadline) = (self.now, Time::NEVER);
-        record.flags &= !flag::PAUSED;
         let record = *record;
         let Op::Call { entry, timeout, draw, retry } = self.model.tape[record.pc.0 as usize - 1]
         else {
@@ -171,8 +170,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.state != State::Forked {
             return;
         }
-        if record.has(flag::PAUSED) {
-            record.pending += 1;
+        if record.pending & PAUSED != 0 {
+            record.pending = (record.pending & !PAUSED) + 1;
             return self.begin_call(task);
         }
         record.epoch = self.client.next_epoch(task);

@@ -158,11 +158,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.cdns[cdn];
         let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
         let pop = record.user % spec.pops;
-        self.answer_stale(task, cdn, pop, key);
+        let stale = self.answer_stale(task, cdn, pop, key);
         let record = self.tasks[task];
         let kept =
             spec.uncacheable == 0.0 || !record.stream.draw(0xed6e_0000).chance(spec.uncacheable);
-        if record.status == OK && kept && !record.has(flag::STALE) {
+        if record.status == OK && kept && !stale {
             let mut draws = record.stream.draw(0xed6e_f111);
             let store = &mut self.cdns[cdn].pops[pop as usize];
             store.set(self.now, key, ttl_of(spec.ttl), &mut || draws.next_u64());
@@ -185,24 +185,25 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The origin has failed, but the edge still has an answer that is not too old: that is given.
-    fn answer_stale(&mut self, task: u32, cdn: CdnId, pop: u32, key: Key) {
+    fn answer_stale(&mut self, task: u32, cdn: CdnId, pop: u32, key: Key) -> bool {
         let spec = &self.model.cdns[cdn];
         let count = self.model.keys[spec.keys].count;
         let now = self.now;
         let place = (pop * count + key.rank) as usize;
-        let Some(fetched) = self.cdns[cdn].fetched.get_mut(place) else { return };
+        let Some(fetched) = self.cdns[cdn].fetched.get_mut(place) else { return false };
         let record = &mut self.tasks[task];
         if record.status == OK {
             *fetched = now;
-            return;
+            return false;
         }
         let fresh = spec.ttl.unwrap_or(Duration::FOREVER);
         if *fetched != Time::NEVER && now.since(*fetched).0 <= fresh.0.saturating_add(spec.stale.0)
         {
             (record.status, record.answered) = (OK, 0);
-            record.flags |= flag::STALE;
             self.count(spec.station, Counter::StaleReads);
+            return true;
         }
+        false
     }
 
     /// An answer that may not be cached is only for whoever asked: of those who wait, one goes to the

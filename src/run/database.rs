@@ -209,7 +209,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.databases[database];
         let (work, statement) = self.statement_work(task);
         let counter = if statement == Statement::Write { Counter::Writes } else { Counter::Reads };
-        if statement != Statement::Mark {
+        if statement.works() {
             let station = self.station_of_node(node);
             self.count(station, counter);
             self.count(station, Counter::Arrivals);
@@ -337,7 +337,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             record.status = Failure::QueryError as u8;
             self.meters[station].count(Counter::Errors);
         } else {
-            if kind != Statement::Mark {
+            if kind.works() {
                 self.meters[station].count(Counter::Served);
             }
             if kind == Statement::Write && spec.replicas > 0 {

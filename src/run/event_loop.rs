@@ -7,13 +7,19 @@
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
-use super::task::{NONE, State};
+use super::task::{NONE, State, flag};
 use super::world::World;
+use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model::UnitKind;
+use crate::model::ids::StationId;
 use crate::model::tape::{Draw, Op, Pc};
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
+
+/// After so long a thread of CPython gives its lock to another that waits for it
+/// (`sys.getswitchinterval`, 5 ms).
+const SWITCH_INTERVAL: Duration = Duration::millis(5);
 
 /// An event loop with its thread pool.
 pub struct Worker {
@@ -138,9 +144,22 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.meters[station].enter(self.now);
             return false;
         }
-        let work = self.condition(UnitKind::Instance, index).stretch(self.draw(work, task));
-        let record = &mut self.tasks[task];
-        record.pc = Pc(record.pc.0 + 1);
+        let record = &self.tasks[task];
+        let mut work = match record.has(flag::SLICED) {
+            true => record.work,
+            false => self.condition(UnitKind::Instance, index).stretch(self.draw(work, task)),
+        };
+        let one_lock = self.model.services[self.instances[index as usize].service].one_lock;
+        if one_lock && work > SWITCH_INTERVAL {
+            let record = &mut self.tasks[task];
+            record.work = work - SWITCH_INTERVAL;
+            record.flags |= flag::SLICED;
+            work = SWITCH_INTERVAL;
+        } else {
+            let record = &mut self.tasks[task];
+            record.flags &= !flag::SLICED;
+            record.pc = Pc(record.pc.0 + 1);
+        }
         self.take_loop(task, work);
         true
     }
@@ -173,7 +192,37 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.services[self.instances[index as usize].service].station;
         self.meters[station].busy.add(self.now, -MILLI);
         self.spend(task, station, Part::Service, self.now.since(since));
+        self.offer_lock(task, worker);
         self.run_loop(worker);
+    }
+
+    /// Whoever has computed for the interpreter's switch interval lets others who wait for its lock
+    /// go first: a thread all of them, a callback of the loop only a thread, since the loop goes on
+    /// with the same callback.
+    fn offer_lock(&mut self, task: u32, worker: u32) {
+        let record = &self.tasks[task];
+        if !record.has(flag::SLICED) {
+            return;
+        }
+        let in_thread = record.has(flag::IN_THREAD);
+        let ready = &self.workers[worker as usize].ready;
+        let next = match in_thread {
+            true => (!ready.is_empty()).then_some(0),
+            false => ready.iter().position(|other| self.tasks[*other].has(flag::IN_THREAD)),
+        };
+        let Some(next) = next else { return };
+        let station = self.station_of_worker(worker);
+        let ready = &mut self.workers[worker as usize].ready;
+        let other = ready.remove(next).expect("its place was just found");
+        match in_thread {
+            true => ready.push_back(task),
+            false => ready.push_front(task),
+        }
+        self.workers[worker as usize].running = other;
+        self.leave(other, station);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Ready, self.now);
+        self.meters[station].enter(self.now);
     }
 
     /// A task joins those that share an instance's cores.
@@ -232,10 +281,97 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.spend(task, station, Part::Wait, self.now.since(record.since) - alone);
             match record.state {
                 State::InThread => self.thread_freed(task),
-                _ => self.run_loop(record.worker),
+                _ => {
+                    self.offer_lock(task, record.worker);
+                    self.run_loop(record.worker);
+                }
             }
         }
         self.arm_host(index);
+    }
+
+    /// A callback hands the rest of its flow to a thread, as soon as one is free (anyio 4.16.0: a
+    /// limiter of so many tokens, first come first served).
+    pub fn enter_thread(&mut self, task: u32) {
+        let worker = self.tasks[task].worker;
+        let state = &mut self.workers[worker as usize];
+        let service = &self.model.services[self.instances[state.instance as usize].service];
+        let station = service.threads_station;
+        if !self.tasks[task].has(flag::THREAD) {
+            self.meters[station].count(Counter::Arrivals);
+            if state.threads_busy >= service.threads {
+                state.thread_queue.push_back(task);
+                let record = &mut self.tasks[task];
+                (record.state, record.since) = (State::ThreadQueue, self.now);
+                return self.meters[station].enter(self.now);
+            }
+            state.threads_busy += 1;
+            self.meters[station].pass();
+            self.meters[station].busy.add(self.now, MILLI);
+        }
+        let record = &mut self.tasks[task];
+        record.flags |= flag::THREAD | flag::IN_THREAD;
+        record.pc = Pc(record.pc.0 + 1);
+        self.resume(task);
+    }
+
+    /// A thread is done with its flow: a callback of the loop takes over.
+    pub fn leave_thread(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        record.flags &= !flag::IN_THREAD;
+        record.pc = Pc(record.pc.0 + 1);
+        self.resume(task);
+    }
+
+    /// The callback that took over gives the thread back.
+    pub fn free_thread(&mut self, task: u32) {
+        self.tasks[task].pc.0 += 1;
+        self.drop_thread(task);
+    }
+
+    /// A task has its thread no longer: the oldest that waits has it from now on, and its callback is
+    /// ready.
+    pub fn drop_thread(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        record.flags &= !(flag::THREAD | flag::IN_THREAD | flag::SLICED);
+        let worker = record.worker;
+        let index = self.workers[worker as usize].instance;
+        let station = self.model.services[self.instances[index as usize].service].threads_station;
+        self.meters[station].count(Counter::Served);
+        self.meters[station].busy.add(self.now, -MILLI);
+        match self.workers[worker as usize].thread_queue.pop_front() {
+            Some(next) => {
+                self.leave(next, station);
+                self.take_thread(next, station);
+            }
+            None => self.workers[worker as usize].threads_busy -= 1,
+        }
+    }
+
+    /// A task has the thread that another has left: it works there, or its callback hands its flow
+    /// over.
+    fn take_thread(&mut self, task: u32, station: StationId) {
+        if matches!(self.op_at(task), Op::Threads { .. }) {
+            return self.start_thread(task);
+        }
+        self.meters[station].busy.add(self.now, MILLI);
+        self.tasks[task].flags |= flag::THREAD;
+        self.resume(task);
+    }
+
+    /// Whether uvicorn lets a request pass: not if its worker has as many as it may
+    /// (`limit_concurrency`; httptools_impl counts connections, that of the request included).
+    pub fn admit(&mut self, task: u32, most: u32) -> bool {
+        let worker = self.tasks[task].worker;
+        if self.workers[worker as usize].open < most {
+            self.tasks[task].pc.0 += 1;
+            return true;
+        }
+        let station = self.station_of_worker(worker);
+        self.count(station, Counter::Rejected);
+        self.refuse(task, 503, Duration::ZERO);
+        self.fail(task, Failure::Guarded);
+        false
     }
 
     /// A callback hands work to its process's thread pool.
@@ -294,7 +430,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match self.workers[worker as usize].thread_queue.pop_front() {
             Some(next) => {
                 self.leave(next, station);
-                self.start_thread(next);
+                self.take_thread(next, station);
             }
             None => self.workers[worker as usize].threads_busy -= 1,
         }

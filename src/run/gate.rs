@@ -158,7 +158,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A refusal has a status code, and may ask its user to wait: `Retry-After`.
-    fn refuse(&mut self, task: u32, status: u16, retry_after: Duration) {
+    pub fn refuse(&mut self, task: u32, status: u16, retry_after: Duration) {
         let record = &mut self.tasks[task];
         record.answered = status;
         if record.role == Role::Attempt && record.owner != NONE {

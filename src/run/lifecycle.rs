@@ -75,6 +75,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.instances[index as usize].phase == Phase::Down {
             self.instance_up(index, false);
         }
+        self.start_pools(worker);
         self.accept_waiting(index);
     }
 
@@ -128,6 +129,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks[task];
         let index = self.workers[record.worker as usize].instance;
         let service = &self.model.services[self.instances[index as usize].service];
+        if record.has(flag::THREAD) {
+            self.meters[service.threads_station].busy.add(self.now, -MILLI);
+        }
         match record.state {
             State::Ready => self.leave(task, service.station),
             State::ThreadQueue => self.leave(task, service.threads_station),

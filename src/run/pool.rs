@@ -1,8 +1,10 @@
 //! Connection pools in front of databases: the glue between [`component::pool`](crate::component)
 //! and the events. One sub-pool per worker process, shard and database node.
 
+mod start;
+
 use crate::component::pool::{
-    Acquire, ConnectFailed, Connected, Connection, Expired, Pool, PoolConfig, Released, Served,
+    Acquire, ConnectFailed, Connected, Connection, Expired, Heard, Pool, Released, Served,
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
@@ -17,6 +19,15 @@ use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::task::{Lease, NONE, OK, State};
 use super::world::World;
+
+/// Whether the server has cut a connection before it is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cut {
+    /// It has, and has its slot back.
+    Yes,
+    /// It learns of the end by the handshake.
+    No,
+}
 
 /// The pool of one process to one database node.
 pub struct SubPool {
@@ -74,60 +85,6 @@ impl SubPool {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
-    /// One sub-pool per worker process, shard and node.
-    pub fn build_pools(&mut self) {
-        for (kind, spec) in self.model.pools.enumerate() {
-            self.pool_base.push(self.pools.len() as u32);
-            let service = &self.model.services[spec.service];
-            let database = &self.model.databases[spec.database];
-            let first_node = self.databases[spec.database].first_node();
-            for _worker in 0..service.max_instances * service.workers {
-                for shard in 0..database.shards {
-                    let node = first_node + shard * (1 + database.replicas);
-                    self.new_sub_pool(kind, &spec.config, node);
-                    if let Some(config) = &spec.replica_config {
-                        for replica in 1..=database.replicas {
-                            self.new_sub_pool(kind, config, node + replica);
-                        }
-                    }
-                }
-            }
-        }
-        if self.model.plan.full_pools {
-            for sub in 0..self.pools.len() as u32 {
-                self.fill(sub);
-            }
-        }
-    }
-
-    fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
-        self.pools.push(SubPool {
-            pool: Pool::new(*config),
-            kind,
-            node,
-            armed: Time::NEVER,
-            rotation: 0,
-            opening: Vec::new(),
-            cut: Vec::new(),
-            connects: 0,
-        });
-    }
-
-    /// Opens all connections that the pool may have and the server grants, at time zero.
-    fn fill(&mut self, sub: u32) {
-        let worker = self.worker_of(sub);
-        let instance = &self.instances[self.workers[worker as usize].instance as usize];
-        if instance.phase != super::service::Phase::Up {
-            return;
-        }
-        let state = &self.pools[sub as usize];
-        let (node, size, kind) = (state.node, state.pool.config().size, state.kind);
-        let granted = (0..size).take_while(|_| self.node_mut(node).take_slot()).count() as u32;
-        self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
-        self.meters[self.model.pools[kind].station].held.add(Time::ZERO, i64::from(granted));
-        self.arm_pool(sub);
-    }
-
     /// The random numbers of a sub-pool: by its name and place, whatever other pools there are.
     pub(super) fn sub_pool_stream(&self, sub: u32) -> StreamKey {
         let kind = self.pools[sub as usize].kind;
@@ -184,26 +141,49 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback wants a connection. True: it has one and goes on.
     pub fn acquire(&mut self, task: u32, kind: PoolId, route: Route, write: bool) -> bool {
-        let sub = self.choose_sub_pool(task, kind, route, write);
-        let station = self.model.pools[kind].station;
-        self.meters[station].count(Counter::Arrivals);
+        let spec = &self.model.pools[kind];
+        let station = spec.station;
+        let again = if spec.config.driver.wakes() { self.woken_at(task, kind) } else { None };
+        let sub = again.unwrap_or_else(|| {
+            self.meters[station].count(Counter::Arrivals);
+            self.choose_sub_pool(task, kind, route, write)
+        });
         let now = self.now;
         match self.pools[sub as usize].pool.acquire(now, task) {
             Acquire::Granted(connection) => {
-                self.meters[station].pass();
+                if again.is_none() {
+                    self.meters[station].pass();
+                }
                 self.granted(task, sub, connection);
                 return true;
             }
             Acquire::Connect(connection) => {
                 self.tasks[task].state = State::Connecting;
-                self.connect(sub, connection);
+                self.connect(sub, connection, Duration::ZERO);
+            }
+            Acquire::Reconnect(connection) => {
+                self.tasks[task].state = State::Connecting;
+                let closed = self.start_closing(sub, Cut::No, Heard::No);
+                self.connect(sub, connection, closed);
             }
             Acquire::Wait => self.tasks[task].state = State::PoolQueue,
+            Acquire::TimedOut => {
+                self.count(station, Counter::TimedOut);
+                self.fail(task, Failure::AcquireTimeout);
+                return false;
+            }
         }
         self.tasks[task].since = now;
         self.meters[station].enter(now);
         self.arm_pool(sub);
         false
+    }
+
+    /// The sub-pool that has woken a task, which asks again.
+    fn woken_at(&self, task: u32, kind: PoolId) -> Option<u32> {
+        let first = self.first_sub_pool(kind, self.tasks[task].worker);
+        let mut subs = first..first + self.sub_pools_per_worker(kind);
+        subs.find(|sub| self.pools[*sub as usize].pool.is_woken(task))
     }
 
     /// The task holds the connection from now on.
@@ -215,9 +195,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.pc = Pc(record.pc.0 + 1);
     }
 
-    /// A connection begins to open: TCP, TLS, authentication, a new server process. Beyond
-    /// `max_connections` the server answers with an error at once.
-    fn connect(&mut self, sub: u32, connection: Connection) {
+    /// A connection begins to open, after something else: TCP, TLS, authentication, a new server
+    /// process. Beyond `max_connections` the server answers with an error at once.
+    pub(super) fn connect(&mut self, sub: u32, connection: Connection, after: Duration) {
         let state = &self.pools[sub as usize];
         let (node, kind, number) = (state.node, state.kind, state.connects);
         let stream = self.sub_pool_stream(sub).named("connect");
@@ -237,11 +217,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
         // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = match presence {
-            Presence::Silent => SYN_PATIENCE,
-            Presence::Refusing => self.model.draw_law(law, stream, number) + far,
-            Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
-        };
+        let took = after
+            + match presence {
+                Presence::Silent => SYN_PATIENCE,
+                Presence::Refusing => self.model.draw_law(law, stream, number) + far,
+                Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
+            };
         let took = condition.stretch(took) + passage.late;
         let state = &mut self.pools[sub as usize];
         state.connects += 1;
@@ -279,12 +260,14 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.resume(task);
             }
             // No callback of this process is running: the waiter's own becomes ready.
-            Connected::Unclaimed(Released::Handed { task }) => {
+            Connected::Unclaimed(Released::Handed { task } | Released::Passed { task }) => {
                 self.leave(task, station);
                 self.granted(task, sub, connection);
                 self.resume(task);
             }
-            Connected::Unclaimed(released) => self.released(sub, connection, released),
+            Connected::Unclaimed(released) => {
+                self.released(sub, connection, released);
+            }
             Connected::Stale => unreachable!("what is being opened is known to the pool"),
         }
         self.arm_pool(sub);
@@ -312,30 +295,48 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Served::Connect { task, connection } => {
                 self.tasks[task].state = State::Connecting;
-                self.connect(sub, connection);
+                self.connect(sub, connection, Duration::ZERO);
+            }
+            Served::Woken { task } => {
+                self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
+                self.resume(task);
             }
         }
     }
 
-    /// A running callback returns its connection; the oldest waiter goes on within this callback.
-    pub fn release(&mut self, lease: Lease) {
+    /// A running callback returns its connection, which may serve the oldest waiter. Says how long it
+    /// waits for the end of the connection, if that is closed and the product waits.
+    pub fn release(&mut self, lease: Lease) -> Option<Duration> {
         let now = self.now;
         let state = &mut self.pools[lease.pool as usize];
         let station = self.model.pools[state.kind].station;
         self.meters[station].busy.add(now, -MILLI);
         self.meters[station].count(Counter::Served);
+        let spec = &self.model.pools[state.kind];
+        let awaits_close = spec.awaits_close;
         if !state.cut.is_empty() && state.take_cut(lease.connection) {
-            state.pool.discard(lease.connection);
-            self.start_closing(lease.pool, true);
-            return self.arm_pool(lease.pool);
+            let heard = spec.config.driver.hears_of_discarded();
+            let served = state.pool.discard(now, lease.connection);
+            self.start_closing(lease.pool, Cut::Yes, heard);
+            if let Some(served) = served {
+                self.served(lease.pool, served);
+            }
+            self.arm_pool(lease.pool);
+            return None;
         }
         let released = state.pool.release(now, lease.connection);
-        self.released(lease.pool, lease.connection, released);
+        let closing = self.released(lease.pool, lease.connection, released);
         self.arm_pool(lease.pool);
+        closing.filter(|_| awaits_close)
     }
 
-    /// What became of a connection that its holder gave back.
-    fn released(&mut self, sub: u32, connection: Connection, released: Released) {
+    /// What became of a connection that its holder gave back. Says how long its closing takes.
+    fn released(
+        &mut self,
+        sub: u32,
+        connection: Connection,
+        released: Released,
+    ) -> Option<Duration> {
         match released {
             Released::Handed { task } => {
                 // `pool.query` goes on in the callback that `release` calls; `await pool.connect()`
@@ -345,9 +346,19 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.granted(task, sub, connection);
                 if awaited { self.go_on_after(task) } else { self.go_on_within(task) }
             }
+            Released::Passed { task } => {
+                self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
+                self.granted(task, sub, connection);
+                self.resume(task);
+            }
+            Released::Woken { task } => {
+                self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
+                self.resume(task);
+            }
             Released::Idle => {}
-            Released::Close => self.start_closing(sub, false),
+            Released::Close => return Some(self.start_closing(sub, Cut::No, Heard::Yes)),
         }
+        None
     }
 
     /// A task that fails returns its connection; after a failed statement the pool destroys it.
@@ -355,19 +366,25 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.pools[self.pools[lease.pool as usize].kind];
         let statement = matches!(why, Failure::QueryError | Failure::StatementTimeout);
         if !(statement && spec.destroy_on_error) {
-            return self.release(lease);
+            self.release(lease);
+            return;
         }
         self.meters[spec.station].busy.add(self.now, -MILLI);
+        let heard = spec.config.driver.hears_of_discarded();
         let sub = &mut self.pools[lease.pool as usize];
-        let cut = sub.take_cut(lease.connection);
-        sub.pool.discard(lease.connection);
-        self.start_closing(lease.pool, cut);
+        let cut = if sub.take_cut(lease.connection) { Cut::Yes } else { Cut::No };
+        let served = sub.pool.discard(self.now, lease.connection);
+        self.start_closing(lease.pool, cut, heard);
+        if let Some(served) = served {
+            self.served(lease.pool, served);
+        }
         self.arm_pool(lease.pool);
     }
 
     /// A connection has left the pool; after the close handshake the server has its slot back and
-    /// the pool serves its queue. One that the server has cut has no slot there.
-    pub(super) fn start_closing(&mut self, sub: u32, cut: bool) {
+    /// the pool hears of it, unless it does not care. One that the server has cut has no slot there.
+    /// Says how long that takes.
+    pub(super) fn start_closing(&mut self, sub: u32, cut: Cut, heard: Heard) -> Duration {
         let state = &self.pools[sub as usize];
         let spec = &self.model.pools[state.kind];
         self.meters[spec.station].count(Counter::Closed);
@@ -376,14 +393,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         let rtt = self.model.databases[spec.database].rtt;
         let took = self.model.draw_law(rtt, stream, self.now.0 as u32);
         let node = self.pools[sub as usize].node;
-        let incarnation = if cut { 0 } else { self.node_mut(node).incarnation };
-        self.events.push(Event::new(self.now + took, Kind::Closed as u8, incarnation, sub));
+        let incarnation = if cut == Cut::Yes { 0 } else { self.node_mut(node).incarnation };
+        let told = incarnation << 1 | u32::from(heard == Heard::No);
+        self.events.push(Event::new(self.now + took, Kind::Closed as u8, told, sub));
+        took
     }
 
     /// The close handshake of a connection is over; only now is the queue served again.
-    pub fn closed(&mut self, sub: u32, incarnation: u32) {
+    pub fn closed(&mut self, sub: u32, told: u32) {
         let node = self.pools[sub as usize].node;
-        self.node_mut(node).free_slot_of(incarnation);
+        self.node_mut(node).free_slot_of(told >> 1);
+        if told & 1 != 0 {
+            return;
+        }
         if let Some(served) = self.pools[sub as usize].pool.closed(self.now) {
             self.served(sub, served);
         }
@@ -398,18 +420,23 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.pools[sub as usize].armed = Time::NEVER;
         let station = self.model.pools[self.pools[sub as usize].kind].station;
         while let Some(expired) = self.pools[sub as usize].pool.expire(self.now) {
-            self.count(station, Counter::TimedOut);
             match expired {
                 Expired::Acquire { task } => {
+                    self.count(station, Counter::TimedOut);
                     self.leave(task, station);
                     self.resume_failed(task, Failure::AcquireTimeout);
                 }
+                Expired::Woken { task } => {
+                    self.leave(task, station);
+                    self.resume(task);
+                }
                 Expired::Connect { connection, failed } => {
+                    self.count(station, Counter::TimedOut);
                     let opening = &mut self.pools[sub as usize].opening;
                     let place = opening.iter().position(|(known, _)| *known == connection);
                     let place = place.expect("what is cut off was being opened");
                     if opening.swap_remove(place).1 == Opening::Granted {
-                        self.start_closing(sub, false);
+                        self.start_closing(sub, Cut::No, Heard::Yes);
                     } else {
                         self.meters[station].held.add(self.now, -1);
                     }
@@ -418,13 +445,17 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         while self.pools[sub as usize].pool.expire_idle(self.now).is_some() {
-            self.start_closing(sub, false);
+            self.start_closing(sub, Cut::No, Heard::Yes);
         }
         self.arm_pool(sub);
     }
 
-    /// Schedules the sub-pool's next timer, if it is earlier than the one that is.
-    fn arm_pool(&mut self, sub: u32) {
+    /// Has opened what the sub-pool wants opened, and schedules its next timer, if that is earlier than
+    /// the one that is.
+    pub(super) fn arm_pool(&mut self, sub: u32) {
+        if self.pools[sub as usize].pool.config().driver.opens_by_itself() {
+            self.open_more(sub);
+        }
         let state = &mut self.pools[sub as usize];
         let deadline = state.pool.next_deadline().unwrap_or(Time::NEVER);
         let expiry = state.pool.next_idle_expiry().unwrap_or(Time::NEVER);
@@ -469,7 +500,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let base = self.first_sub_pool(*kind, worker);
                 for sub in base..base + self.sub_pools_per_worker(*kind) {
                     while self.pools[sub as usize].pool.sever_idle().is_some() {
-                        self.start_closing(sub, false);
+                        self.start_closing(sub, Cut::No, Heard::No);
                     }
                 }
             }
@@ -481,6 +512,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         debug_assert_eq!(self.tasks[task].status, OK, "a task fails once");
         self.tasks[task].status = why as u8;
         self.resume(task);
+    }
+
+    /// Whether the connection that a task acquired last has never been used.
+    pub fn holds_fresh(&self, task: u32) -> bool {
+        let lease = self.tasks[task].lease();
+        self.pools[lease.pool as usize].pool.is_fresh(lease.connection)
     }
 
     /// The operation that a task stands at.

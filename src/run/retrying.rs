@@ -13,7 +13,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::Part;
-use super::task::{Journey, NONE, OK, flag};
+use super::task::{DIALLED, Journey, NONE, OK, PAUSED};
 use super::world::World;
 
 /// An attempt that has failed.
@@ -189,7 +189,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn arm_reload(&mut self, journey: u32) {
         let Some(reload) = self.model.client.reload else { return };
         let record = self.journeys[journey];
-        if record.reloads < reload.times && self.would_reload(&record) {
+        if record.reloads & !DIALLED < reload.times && self.would_reload(&record) {
             let at = self.now + reload.after;
             self.events.push(Event::new(at, Kind::Patience as u8, record.ordinal, journey));
         }
@@ -204,7 +204,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn reload_due(&mut self, slot: u32) {
         let Some(reload) = self.model.client.reload else { return };
         let record = *self.journeys.peek(slot);
-        let waits = record.attempt > 0 && record.task != NONE && record.reloads < reload.times;
+        let waits =
+            record.attempt > 0 && record.task != NONE && record.reloads & !DIALLED < reload.times;
         if !waits || record.started + reload.after != self.now || !self.would_reload(&record) {
             return;
         }
@@ -301,7 +302,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn pause_call(&mut self, task: u32, pause: Duration, shares_timeout: bool) {
         let at = self.now + pause;
         let record = &mut self.tasks[task];
-        record.flags |= flag::PAUSED;
+        record.pending |= PAUSED;
         record.deadline = at;
         if !shares_timeout {
             record.work = pause;

@@ -84,6 +84,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         self.instance_up(index, true);
+        for worker in self.workers_of(index) {
+            self.start_pools(worker);
+        }
     }
 
     /// An instance takes requests from now on.

@@ -6,7 +6,7 @@ use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{CacheId, LinkId, ServiceId, SessionId};
-use crate::model::tape::Op;
+use crate::model::tape::{Op, Statement};
 use crate::units::Duration;
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -92,14 +92,23 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
+                Op::Query { kind: Statement::Ping, .. } if self.holds_fresh(task) => {
+                    self.tasks[task].pc.0 += 1;
+                }
                 Op::Query { .. } => {
                     self.send_statement(task);
                     return false;
                 }
                 Op::Release => {
                     let lease = self.tasks[task].pop_lease().expect("a release has a lease");
-                    self.release(lease);
                     self.tasks[task].pc.0 += 1;
+                    if let Some(closing) = self.release(lease) {
+                        self.travel(task, closing);
+                        let record = &mut self.tasks[task];
+                        (record.state, record.since) = (State::Away, self.now);
+                        self.at_task(self.now + closing, Kind::Resume, task);
+                        return false;
+                    }
                 }
                 Op::Jump { to } => self.tasks[task].pc = to,
                 Op::Choose { choice, draw } => {
@@ -154,6 +163,20 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::Threads { .. } => {
                     self.enter_threads(task);
                     return false;
+                }
+                Op::ThreadEnter => {
+                    self.enter_thread(task);
+                    return false;
+                }
+                Op::ThreadLeave => {
+                    self.leave_thread(task);
+                    return false;
+                }
+                Op::ThreadFree => self.free_thread(task),
+                Op::Admit { most } => {
+                    if !self.admit(task, most) {
+                        return false;
+                    }
                 }
                 Op::Wait { length } => {
                     let length = self.draw(length, task);

@@ -149,13 +149,18 @@ pub mod flag {
     pub const JOINED: u16 = 2048;
     /// Its process has died; it is only what was under way for it, and nobody's.
     pub const GHOST: u16 = 4096;
-    /// An edge has answered it with something stale.
-    pub const STALE: u16 = 32768;
-    /// Its user had to set up a connection.
-    pub const DIALLED: u16 = 16384;
-    /// It pauses before it repeats a call.
-    pub const PAUSED: u16 = 8192;
+    /// It has a thread of its worker's pool.
+    pub const THREAD: u16 = 8192;
+    /// It runs in that thread, not on the loop.
+    pub const IN_THREAD: u16 = 16384;
+    /// It has computed for as long as one may before the lock is offered to others, and is not done.
+    pub const SLICED: u16 = 32768;
 }
+
+/// In the number of a call's attempt: the caller pauses before it.
+pub const PAUSED: u16 = 1 << 15;
+/// In the number of a journey's reloads: its attempt had to set up a connection.
+pub const DIALLED: u8 = 1 << 7;
 
 /// No failure.
 pub const OK: u8 = u8::MAX;

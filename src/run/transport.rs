@@ -1,6 +1,6 @@
 //! Connections of users: setting them up, slow start, lost packets.
 
-use super::task::{Role, Task, flag};
+use super::task::{DIALLED, NONE, Role, Task};
 use super::world::World;
 use crate::kernel::PendingEvents;
 use crate::model::ids::RegionId;
@@ -34,10 +34,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         let used = self.client.used[place];
         let open = used != Time::NEVER && self.now.since(used.min(self.now)) < keeps;
         self.client.used[place] = self.now;
+        if record.role == Role::Attempt && record.owner != NONE {
+            self.journeys[record.owner].reloads &= !DIALLED;
+        }
         if open {
             return Duration::ZERO;
         }
-        self.tasks[task].flags |= flag::DIALLED;
+        if record.role == Role::Attempt && record.owner != NONE {
+            self.journeys[record.owner].reloads |= DIALLED;
+        }
         self.observer.connections += 1;
         Duration(way.0 * 2 * u64::from(spec.rounds)) + self.lost_syn(&record, spec.loss)
     }
@@ -45,7 +50,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// What setting up took an attempt that had to.
     pub(super) fn set_up_took(&self, record: &Task, region: RegionId) -> Duration {
         let Some(spec) = self.model.client.connection else { return Duration::ZERO };
-        if record.role != Role::Attempt || !record.has(flag::DIALLED) {
+        let dialled = record.role == Role::Attempt
+            && record.owner != NONE
+            && self.journeys[record.owner].reloads & DIALLED != 0;
+        if !dialled {
             return Duration::ZERO;
         }
         let way = self.way_to_first(record, region);

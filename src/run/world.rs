@@ -225,6 +225,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         while let Some(lease) = self.tasks[task].pop_lease() {
             self.give_up_connection(lease, why);
         }
+        if self.tasks[task].has(flag::THREAD) {
+            self.drop_thread(task);
+        }
         let record = &mut self.tasks[task];
         let epilogue = record.epilogue.take().filter(|_| record.has(flag::SEEN));
         if let Some(epilogue) = epilogue.filter(|_| record.role != Role::Tail) {

@@ -62,9 +62,9 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
                 continue;
             }
             let service = find(&cx.topology.services, &pool.spec.service.name);
-            primary.add(service, &format!("`pool.{}`", pool.name), pool.spec.size, &pool.place);
+            primary.add(service, &format!("`pool.{}`", pool.name), pool.spec.most(), &pool.place);
             if pool.spec.reads == Reads::Replicas {
-                let size = pool.spec.replica_size.unwrap_or(pool.spec.size);
+                let size = pool.spec.most_to_replica();
                 replica.add(service, &format!("`pool.{}`", pool.name), size, &pool.place);
             }
         }

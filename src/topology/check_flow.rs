@@ -171,6 +171,7 @@ fn count_replies(flow: &Flow, answers: Answers, found: &mut Diagnostics) -> Opti
                 count_replies(&inner.flow, Answers::Once, found);
                 None
             }
+            Step::Blocking(flow) => count_replies(flow, Answers::Never("`blocking`"), found),
             Step::Repeat(inner) => count_replies(&inner.flow, Answers::Never("`repeat`"), found),
             Step::Parallel(flows) => flows
                 .iter()

@@ -157,9 +157,9 @@ pub(crate) fn machines(cx: &Cx<'_>) -> Diagnostics {
     }
     for pool in &topology.pools {
         let path = |key: &str| format!("pool.{}.{key}", pool.name);
-        let size = f64::from(pool.spec.size);
+        let size = f64::from(pool.spec.most());
         found.extend(at_most(cx, &path("size"), size, POOL_SIZE, "connections of a pool"));
-        let size = f64::from(pool.spec.replica_size.unwrap_or(0));
+        let size = f64::from(pool.spec.replica_size.map_or(0, |_| pool.spec.most_to_replica()));
         found.extend(at_most(cx, &path("replica_size"), size, POOL_SIZE, "connections of a pool"));
         let database = &find(&topology.databases, &pool.spec.database.name).spec;
         let service = &find(&topology.services, &pool.spec.service.name).spec;

@@ -50,6 +50,9 @@ spec! {
         Cpu(Dist) = "cpu";
         /// Time on a thread of the worker's pool, sharing the instance's cores.
         Threads(Dist) = "threads";
+        /// A flow on a thread of the worker's pool, which waits with it: `def` endpoints and
+        /// dependencies of FastAPI. It computes under the interpreter's lock, 5 ms at a time.
+        Blocking(Flow) = "blocking";
         /// Time that somebody else takes, costing nothing here.
         Wait(Dist) = "wait";
         /// One statement on a database, on a connection of a pool.
@@ -233,6 +236,7 @@ impl Step {
             Step::Cache(inner) => vec![(&inner.miss, None)],
             Step::Call(inner) => vec![(&inner.flow, Some(&inner.service))],
             Step::Repeat(inner) => vec![(&inner.flow, None)],
+            Step::Blocking(flow) => vec![(flow, None)],
             Step::Parallel(flows) => flows.iter().map(|flow| (flow, None)).collect(),
             Step::Choose(branches) => branches.iter().map(|branch| (&branch.flow, None)).collect(),
             _ => Vec::new(),

@@ -73,14 +73,16 @@ pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
 pub use merge::ReadText;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
-pub use pool::{OnError, Pool, PoolDriver, Reads};
+pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
-pub use service::{Autoscale, HandOut, Middleware, Overflow, Runtime, ScaleMetric, Service, Wake};
+pub use service::{
+    Autoscale, HandOut, Middleware, Overflow, Runtime, ScaleMetric, Service, Uvicorn, Wake,
+};
 pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};
@@ -213,7 +215,7 @@ mod tests {
         let names: Vec<&str> = topology.operations.iter().map(|it| it.name.as_str()).collect();
         assert_eq!(names, ["browse", "find", "login", "order"]);
         let pool = &topology.pools[0].spec;
-        assert_eq!((pool.size, pool.database.name.as_str()), (10, "main"));
+        assert_eq!((pool.kept(), pool.database.name.as_str()), (10, "main"));
         assert_eq!(pool.acquire_timeout, Some(Duration::secs(10)));
         assert_eq!(topology.guards[0].spec.reject_at, Some(Ratio(0.85)));
         assert!(matches!(&topology.guards[0].spec.watch, Watch::PoolTotal(it) if it.name == "pg"));
@@ -266,7 +268,11 @@ mod tests {
         let value = |path: &str| {
             loaded.defaults.iter().find(|it| it.path == path).map(|it| (it.value, it.source))
         };
-        assert_eq!(value("pool.pg.size"), Some(("10", "pg-pool 3.14.0 (max)")));
+        assert_eq!(
+            value("pool.pg.size").map(|it| it.0),
+            Some("10; sqlalchemy 5, psycopg 4"),
+            "each driver has its own"
+        );
         assert_eq!(value("pool.pg.idle_timeout"), None);
         assert_eq!(value("pool.pg.acquire_timeout"), None);
         assert_eq!(
@@ -274,6 +280,6 @@ mod tests {
             Some(true)
         );
         let pool = &loaded.topology.as_ref().expect("sound").pools[0].spec;
-        assert_eq!(pool.idle_timeout, Duration::secs(30));
+        assert_eq!(pool.idle_timeout, Some(Duration::secs(30)));
     }
 }

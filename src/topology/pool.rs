@@ -15,18 +15,34 @@ spec! {
         service: Ref<Service>;
         /// The database it connects to.
         database: Ref<Database>;
-        /// The most connections, per worker.
-        size: u32 = "10" from "pg-pool 3.14.0 (max)", positive;
-        /// Connections that are not closed for being idle; it opens none in advance.
-        min: u32 = "0" from "pg-pool 3.14.0 (min)";
+        /// The most connections, per worker; SQLAlchemy lends `max_overflow` more.
+        size: Option<u32> = "10; sqlalchemy 5, psycopg 4"
+            from "pg-pool 3.14.0 (max), SQLAlchemy 2.1.9 (pool_size), asyncpg 0.32.0 (max_size), \
+            psycopg_pool 3.3.3 (max_size, as min_size)", positive;
+        /// Connections that are not closed for being idle. node-postgres opens none in advance; asyncpg
+        /// and psycopg open so many at the start.
+        min: Option<u32> = "0; asyncpg 10, psycopg 4"
+            from "pg-pool 3.14.0 (min), asyncpg 0.32.0 (min_size), psycopg_pool 3.3.3 (min_size)";
         /// How long a request waits for a connection before it fails.
-        acquire_timeout: Option<Duration> = "waits for ever"
-            from "pg-pool 3.14.0 (connectionTimeoutMillis 0)", positive;
-        /// An idle connection is closed after this time.
-        idle_timeout: Duration = "\"10s\"" from "pg-pool 3.14.0 (idleTimeoutMillis)";
+        acquire_timeout: Option<Duration> = "waits for ever; sqlalchemy and psycopg 30s"
+            from "pg-pool 3.14.0 (connectionTimeoutMillis 0), SQLAlchemy 2.1.9 (timeout), \
+            asyncpg 0.32.0 (acquire without timeout), psycopg_pool 3.3.3 (timeout)", positive;
+        /// An idle connection is closed after this time; 0 is never.
+        idle_timeout: Option<Duration> = "10s; sqlalchemy never, asyncpg 300s, psycopg 600s"
+            from "pg-pool 3.14.0 (idleTimeoutMillis), SQLAlchemy 2.1.9 (no such option), asyncpg \
+            0.32.0 (max_inactive_connection_lifetime), psycopg_pool 3.3.3 (max_idle)";
+        /// A connection is closed when it comes back after so many uses.
+        max_uses: Option<u32> = "never; asyncpg 50_000"
+            from "pg-pool 3.14.0 (maxUses Infinity), asyncpg 0.32.0 (max_queries)", positive;
+        /// At this age a connection is closed once it is not in use; by SQLAlchemy, which calls it
+        /// `recycle`, at its next checkout.
+        max_lifetime: Option<Duration> = "never; psycopg 3600s"
+            from "pg-pool 3.14.0 (maxLifetimeSeconds 0), SQLAlchemy 2.1.9 (recycle -1), \
+            psycopg_pool 3.3.3 (max_lifetime)", positive;
         /// What becomes of a connection whose statement failed.
-        on_error: OnError = "\"destroy\""
-            from "pg-pool 3.14.0 (pool.query releases with the error)";
+        on_error: Option<OnError> = "destroy; keep elsewhere"
+            from "pg-pool 3.14.0 (pool.query releases with the error); SQLAlchemy 2.1.9, asyncpg \
+            0.32.0 and psycopg_pool 3.3.3 close only what is disconnected";
         /// Where reads outside transactions go.
         reads: Reads = "\"primary\"" from "assumed: the application knows no replicas";
         /// The most connections to each replica, per worker.
@@ -39,6 +55,44 @@ spec! {
     choice PoolDriver {
         /// node-postgres: waiters first come, first served; idle connections last in, first out.
         NodePostgres = "node-postgres";
+        /// SQLAlchemy's QueuePool or AsyncAdaptedQueuePool: whoever asks first takes a connection that
+        /// came back, woken waiters queue again at the tail; overflow is closed when it comes back.
+        /// Every checkout is a transaction: BEGIN before the first statement, ROLLBACK at the end.
+        Sqlalchemy(Sqlalchemy) = "sqlalchemy";
+        /// The pool of Neon's serverless driver: node-postgres' own class over a WebSocket.
+        Neon = "neon";
+        /// asyncpg's own pool: woken waiters queue again at the tail if somebody was faster; the hot
+        /// connection is lent first. Giving back takes a round trip, which resets the connection.
+        Asyncpg = "asyncpg";
+        /// psycopg_pool: connections are given to the oldest waiter and lent in turn; it grows by one
+        /// connection at a time. Every checkout is a transaction: BEGIN before the first statement,
+        /// COMMIT at the end.
+        Psycopg(Psycopg) = "psycopg";
+    }
+}
+spec! {
+    /// What is particular to SQLAlchemy.
+    table Sqlalchemy {
+        /// Connections beyond `size`, closed as soon as they come back to `size` idle ones.
+        max_overflow: u32 = "10" from "SQLAlchemy 2.1.9 QueuePool (max_overflow)";
+        /// Idle connections are lent last in, first out.
+        use_lifo: bool = "false" from "SQLAlchemy 2.1.9 QueuePool (use_lifo)";
+        /// A connection that was used before is tried out at every checkout: three round trips with
+        /// asyncpg (BEGIN, an empty statement, ROLLBACK), one otherwise or with `autocommit`.
+        pre_ping: bool = "false" from "SQLAlchemy 2.1.9 Pool (pre_ping)";
+        /// No BEGIN and no ROLLBACK around the statements.
+        autocommit: bool = "false"
+            from "SQLAlchemy 2.1.9 (a connection begins by itself; isolation level AUTOCOMMIT)";
+        /// With asyncio and asyncpg, who gives an overflow connection back waits until it is closed;
+        /// without, with psycopg, not.
+        asyncio: bool = "true" from "assumed: create_async_engine (FastAPI)";
+    }
+}
+spec! {
+    /// What is particular to psycopg.
+    table Psycopg {
+        /// No BEGIN and no COMMIT around the statements.
+        autocommit: bool = "false" from "psycopg 3 (a connection begins by itself)";
     }
 }
 spec! {
@@ -57,5 +111,56 @@ spec! {
         Primary = "primary";
         /// To the replicas, each in turn.
         Replicas = "replicas";
+    }
+}
+
+impl Pool {
+    /// The most connections that it keeps, as said or as the driver has it.
+    pub fn kept(&self) -> u32 {
+        self.size.unwrap_or(match self.driver {
+            PoolDriver::NodePostgres | PoolDriver::Neon | PoolDriver::Asyncpg => 10,
+            PoolDriver::Sqlalchemy(_) => 5,
+            PoolDriver::Psycopg(_) => self.min.unwrap_or(4).max(1),
+        })
+    }
+    /// Connections beyond those.
+    pub fn overflow(&self) -> u32 {
+        match &self.driver {
+            PoolDriver::Sqlalchemy(its) => its.max_overflow,
+            _ => 0,
+        }
+    }
+    /// The most connections to the primary.
+    pub fn most(&self) -> u32 {
+        self.kept().saturating_add(self.overflow())
+    }
+    /// The most connections to each replica.
+    pub fn most_to_replica(&self) -> u32 {
+        self.replica_size.unwrap_or(self.kept()).saturating_add(self.overflow())
+    }
+    /// Round trips of trying a used connection out.
+    pub fn pings(&self) -> u32 {
+        match &self.driver {
+            PoolDriver::Sqlalchemy(its) if its.pre_ping => {
+                if its.asyncio && !its.autocommit {
+                    3
+                } else {
+                    1
+                }
+            }
+            _ => 0,
+        }
+    }
+    /// Whether every use of a connection is a transaction, asked for or not.
+    pub fn always_begins(&self) -> bool {
+        match &self.driver {
+            PoolDriver::Sqlalchemy(its) => !its.autocommit,
+            PoolDriver::Psycopg(its) => !its.autocommit,
+            _ => false,
+        }
+    }
+    /// Whether a connection is reset over a round trip before it is given back.
+    pub fn resets(&self) -> bool {
+        self.driver == PoolDriver::Asyncpg
     }
 }

@@ -31,7 +31,8 @@ spec! {
         /// Cores of each instance.
         cores: f64 = "1" from "assumed: one core", positive;
         /// Threads of each worker's pool for blocking work.
-        threads: u32 = "4" from "libuv (UV_THREADPOOL_SIZE)", positive;
+        threads: Option<u32> = "4; uvicorn 40"
+            from "libuv (UV_THREADPOOL_SIZE), anyio 4.16.0 (default thread limiter)", positive;
         /// The limits, session stores and guards that every request passes, in order:
         /// `["limit.global", "session.table"]`.
         before: Vec<Address<Middleware>> = "[]" from "assumed: nothing stands before it";
@@ -46,7 +47,8 @@ spec! {
             from "Node.js 20 net (maxConnections undefined)", positive;
         /// Connections of each instance that wait to be accepted once it has `max_connections`;
         /// further ones are refused.
-        backlog: u32 = "511" from "Node.js 20 net (listen backlog)", positive;
+        backlog: Option<u32> = "511; uvicorn 2048"
+            from "Node.js 20 net (listen backlog), uvicorn 0.54.0 Config (backlog)", positive;
         /// How long an idle connection to it stays open on its side.
         keep_alive: Duration = "\"5s\""
             from "Node.js 20 http (keepAliveTimeout 5 s); uvicorn 0.54.0 (timeout_keep_alive 5 s)", positive;
@@ -78,8 +80,42 @@ spec! {
     choice Runtime {
         /// Node.js: each worker is one event loop that runs callbacks to completion.
         Node = "node";
+        /// uvicorn: each worker is one asyncio loop that runs callbacks to completion, for `async def`
+        /// endpoints; `def` endpoints are `blocking` steps on the threads of anyio, under the worker's
+        /// one interpreter lock.
+        Uvicorn(Uvicorn) = "uvicorn";
     }
 }
+spec! {
+    /// What is particular to uvicorn.
+    table Uvicorn {
+        /// A request that finds so many at its worker, itself counted, is answered 503.
+        limit_concurrency: Option<u32> = "no limit"
+            from "uvicorn 0.54.0 Config (limit_concurrency)", positive;
+    }
+}
+
+impl Service {
+    /// Threads of each worker's pool, as said or as the runtime has them.
+    pub fn thread_count(&self) -> u32 {
+        self.threads.unwrap_or(match self.runtime {
+            Runtime::Node => 4,
+            Runtime::Uvicorn(_) => 40,
+        })
+    }
+    /// Places of the accept backlog, as said or as the runtime has them.
+    pub fn backlog_places(&self) -> u32 {
+        self.backlog.unwrap_or(match self.runtime {
+            Runtime::Node => 511,
+            Runtime::Uvicorn(_) => 2048,
+        })
+    }
+    /// Whether only one thread of a worker computes at a time.
+    pub fn has_one_lock(&self) -> bool {
+        matches!(self.runtime, Runtime::Uvicorn(_))
+    }
+}
+
 spec! {
     /// What it costs a loop to wake: a switch of contexts, and caches that have gone cold, the more so
     /// the longer it has polled: `cpu` x (time polled / `idle`) ^ `growth`. A busy loop never wakes,

@@ -16,6 +16,7 @@ mod job;
 mod law;
 mod network;
 mod plan;
+mod pool;
 mod retries;
 mod service;
 mod session;

@@ -292,3 +292,41 @@ flow = [{ query = { pool = "pg", read = "1s" } }]
     assert_eq!(reads(&[]), 3, "what waits is served for nobody");
     assert_eq!(reads(&["service.web.cancel_waiting=true"]), 1);
 }
+
+/// Two flows side by side, each in a thread of its own.
+fn two_threads(runtime: &str, inner: &str, sets: &[&str]) -> loadbearing::units::Duration {
+    let text = format!(
+        "[service.web]\nruntime = '{runtime}'\ncores = 4\n[operation.page]\nshare = 1\n\
+         flow = [{{ parallel = [[{{ blocking = [{inner}] }}], [{{ blocking = [{inner}] }}]] }}]\n"
+    );
+    run(&text, sets).each()
+}
+
+#[test]
+fn def_endpoints_wait_in_threads_and_compute_under_a_lock() {
+    let one = &["service.web.threads=1"];
+    for runtime in ["uvicorn", "node"] {
+        assert_eq!(two_threads(runtime, "{ wait = '10ms' }", &[]), ms(10));
+        assert_eq!(two_threads(runtime, "{ wait = '10ms' }", one), ms(20));
+    }
+    // Four cores, one lock.
+    assert_eq!(two_threads("uvicorn", "{ cpu = '12ms' }", &[]), ms(24));
+    // Each waits 10 ms and computes 12 ms, in turns of 5 ms: the second to begin ends at 34 ms.
+    let mixed = "{ wait = '10ms' }, { cpu = '12ms' }";
+    assert_eq!(two_threads("uvicorn", mixed, &[]), ms(34));
+}
+
+#[test]
+fn uvicorn_turns_away_what_is_too_much_at_once() {
+    let text = "[service.web]\nruntime = 'uvicorn'\n[operation.page]\nshare = 1\n\
+                flow = [{ wait = '3500ms' }]\n";
+    let refused = |limit: &str| {
+        let ran = run(text, &[&format!("service.web.runtime={{uvicorn={{{limit}}}}}")]);
+        ran.failed(loadbearing::failure::Failure::Guarded)
+    };
+    assert_eq!(refused(""), 0);
+    // Each of four overlaps with the three before it. A request counts itself: with 2, one is served.
+    assert_eq!(refused("limit_concurrency=2"), 7);
+    assert_eq!(refused("limit_concurrency=3"), 4);
+    assert_eq!(refused("limit_concurrency=5"), 0);
+}

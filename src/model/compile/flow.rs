@@ -39,6 +39,7 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
             service: service.0 as usize,
             path: format!("balancer.{}.checks", balancer.name),
             held: Vec::new(),
+            in_thread: false,
         };
         let entry = compiler.here();
         compiler.emit(Op::Enter { service, epilogue: None });
@@ -54,7 +55,7 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
 
 /// Where in a flow the compiler stands.
 #[derive(Clone)]
-struct Place<'t> {
+pub(super) struct Place<'t> {
     /// The operation, for limits and guards that concern some only.
     operation: &'t str,
     /// The service that runs the steps.
@@ -62,30 +63,32 @@ struct Place<'t> {
     /// The path of the step: the root of its random numbers.
     path: String,
     /// The pools whose connections are held, outermost first.
-    held: Vec<PoolId>,
+    pub(super) held: Vec<PoolId>,
+    /// Whether the steps run in a thread.
+    in_thread: bool,
 }
 
 impl Place<'_> {
-    fn at(&self, step: impl std::fmt::Display) -> Self {
+    pub(super) fn at(&self, step: impl std::fmt::Display) -> Self {
         Place { path: format!("{}.{step}", self.path), ..self.clone() }
     }
-    fn draw(&self, purpose: &str) -> DrawId {
+    pub(super) fn draw(&self, purpose: &str) -> DrawId {
         draw_id(&format!("{}/{purpose}", self.path))
     }
 }
 
 /// A piece of tape to be compiled behind the flow that starts it, and where its entry is wanted.
-enum Behind<'t> {
+pub(super) enum Behind<'t> {
     Fork { slot: usize, flow: &'t Flow, place: Place<'t> },
     Call { at: usize, call: &'t topology::Call, place: Place<'t> },
     Scatter { at: usize, scatter: &'t topology::Scatter, place: Place<'t> },
 }
 
 /// What the session middlewares of a request leave to be done at its end.
-type Sessions = Vec<(SessionId, usize)>;
+pub(super) type Sessions = Vec<(SessionId, usize)>;
 
 impl<'t> Compiler<'t> {
-    fn emit(&mut self, op: Op) -> usize {
+    pub(super) fn emit(&mut self, op: Op) -> usize {
         self.tape.push(op);
         self.tape.len() - 1
     }
@@ -102,6 +105,7 @@ impl<'t> Compiler<'t> {
             service: index.0 as usize,
             path: format!("operation.{}", operation.name),
             held: Vec::new(),
+            in_thread: false,
         };
         let edge = operation.spec.cdn.as_ref().map(|cdn| {
             let cdn: CdnId = find(&self.topology.cdns, &cdn.name);
@@ -155,7 +159,7 @@ impl<'t> Compiler<'t> {
         *hit = at;
     }
 
-    fn constant(&mut self, value: f64) -> Draw {
+    pub(super) fn constant(&mut self, value: f64) -> Draw {
         Draw { law: self.add_law(Law::Constant(value)), id: DrawId(0) }
     }
 
@@ -188,15 +192,19 @@ impl<'t> Compiler<'t> {
                     };
                     *wanted = entry;
                     let pool: PoolId = find(&self.topology.pools, &scatter.pool.name);
-                    self.emit(Op::Acquire {
-                        pool,
-                        route: Route::Branch,
-                        write: false,
-                        awaited: false,
-                    });
+                    let route = Route::Branch;
+                    let acquire = Op::Acquire { pool, route, write: false, awaited: false };
+                    self.acquire(acquire, &place);
+                    let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
+                    if begins {
+                        self.mark("begin", &place);
+                    }
                     let work = Draw { law: self.law(&scatter.read), id: place.draw("read") };
                     self.query(work, Statement::Read, 0.0, None);
-                    self.emit(Op::Release);
+                    if begins {
+                        self.mark("rollback", &place);
+                    }
+                    self.give_back(pool, &place);
                 }
             }
             self.emit(Op::End);
@@ -207,6 +215,11 @@ impl<'t> Compiler<'t> {
     /// The middlewares of a service, in order, and its own work for each request.
     fn before(&mut self, place: &Place<'t>, model: &mut Model) -> Sessions {
         let service = &self.topology.services[place.service];
+        if let topology::Runtime::Uvicorn(its) = &service.spec.runtime
+            && let Some(most) = its.limit_concurrency
+        {
+            self.emit(Op::Admit { most });
+        }
         if service.spec.accept_cpu.law != topology::Law::Constant(0.0) {
             let law = self.law(&service.spec.accept_cpu);
             self.emit(Op::Cpu { work: Draw { law, id: place.draw("accept") } });
@@ -328,12 +341,18 @@ impl<'t> Compiler<'t> {
         }
     }
 
-    fn query(&mut self, work: Draw, kind: Statement, fail: f64, slowed_by: Option<SessionId>) {
+    pub(super) fn query(
+        &mut self,
+        work: Draw,
+        kind: Statement,
+        fail: f64,
+        slowed_by: Option<SessionId>,
+    ) {
         self.emit(Op::Query { work, kind, fail: fail as f32, slowed_by });
     }
 
     /// The steps of a flow.
-    fn flow(
+    pub(super) fn flow(
         &mut self,
         flow: &'t Flow,
         place: &Place<'t>,
@@ -363,6 +382,17 @@ impl<'t> Compiler<'t> {
                 let work = Draw { law: self.law(work), id: place.draw("threads") };
                 self.emit(Op::Threads { work });
             }
+            // A thread goes on with what else would want one.
+            Step::Blocking(flow) if place.in_thread => {
+                self.flow(flow, place, model, sessions, behind);
+            }
+            Step::Blocking(flow) => {
+                self.emit(Op::ThreadEnter);
+                let place = Place { in_thread: true, ..place.at("blocking") };
+                self.flow(flow, &place, model, sessions, behind);
+                self.emit(Op::ThreadLeave);
+                self.emit(Op::ThreadFree);
+            }
             Step::Wait(length) => {
                 let length = Draw { law: self.law(length), id: place.draw("wait") };
                 self.emit(Op::Wait { length });
@@ -385,8 +415,12 @@ impl<'t> Compiler<'t> {
                 let draw = place.draw("call");
                 let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
                 let service: ServiceId = find(&self.topology.services, &call.service.name);
-                let place =
-                    Place { service: service.0 as usize, held: Vec::new(), ..place.at("call") };
+                let place = Place {
+                    service: service.0 as usize,
+                    held: Vec::new(),
+                    in_thread: false,
+                    ..place.at("call")
+                };
                 behind.push(Behind::Call { at, call, place });
             }
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place),
@@ -395,7 +429,7 @@ impl<'t> Compiler<'t> {
                 self.forks.extend(flows.iter().map(|_| Pc(0)));
                 self.emit(Op::Fork { first: first as u32, count: flows.len() as u32 });
                 for (number, flow) in flows.iter().enumerate() {
-                    let place = Place { held: Vec::new(), ..place.at(number) };
+                    let place = Place { held: Vec::new(), in_thread: false, ..place.at(number) };
                     behind.push(Behind::Fork { slot: first + number, flow, place });
                 }
             }
@@ -420,73 +454,6 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::Reply { bytes, status: reply.status });
             }
         }
-    }
-
-    /// One statement. Within a transaction on the same pool it runs on the transaction's connection.
-    fn query_step(&mut self, query: &topology::Query, place: &Place) {
-        let pool: PoolId = find(&self.topology.pools, &query.pool.name);
-        let (dist, kind) = match (&query.read, &query.write) {
-            (Some(read), _) => (read, Statement::Read),
-            (None, write) => {
-                (write.as_ref().expect("checked: a read or a write"), Statement::Write)
-            }
-        };
-        let law = self.law(dist);
-        let write = kind == Statement::Write;
-        let fail = query.fail.0;
-        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
-        let database = &named(&self.topology.databases, database).spec;
-        let routes: Vec<Route> = match query.shard {
-            topology::Shard::All => {
-                (0..database.shards).map(|shard| Route::Shard(shard as u16)).collect()
-            }
-            topology::Shard::User => vec![self.shard_route(pool, place)],
-        };
-        for (number, route) in routes.into_iter().enumerate() {
-            let id = place.at(number).draw("query");
-            let held = place.held.last() == Some(&pool);
-            if !held {
-                self.emit(Op::Acquire { pool, route, write, awaited: false });
-            }
-            self.query(Draw { law, id }, kind, fail, None);
-            if !held {
-                self.emit(Op::Release);
-            }
-        }
-    }
-
-    /// The shard that a database's `shard_by` chooses.
-    fn shard_route(&self, pool: PoolId, place: &Place) -> Route {
-        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
-        match named(&self.topology.databases, database).spec.shard_by {
-            topology::ShardBy::User => Route::User,
-            topology::ShardBy::Key => Route::Random(place.draw("shard")),
-        }
-    }
-
-    /// BEGIN, the steps, COMMIT, on one connection.
-    fn transaction(
-        &mut self,
-        transaction: &'t topology::Transaction,
-        place: &Place<'t>,
-        model: &mut Model,
-        sessions: &Sessions,
-        behind: &mut Vec<Behind<'t>>,
-    ) {
-        let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
-        let route = self.shard_route(pool, place);
-        self.emit(Op::Acquire { pool, route, write: transaction.write, awaited: true });
-        let mark = self.constant(0.0);
-        if !transaction.bare {
-            self.query(Draw { id: place.draw("begin"), ..mark }, Statement::Mark, 0.0, None);
-        }
-        let mut within = place.at("transaction");
-        within.held.push(pool);
-        self.flow(&transaction.flow, &within, model, sessions, behind);
-        if !transaction.bare {
-            self.query(Draw { id: place.draw("commit"), ..mark }, Statement::Mark, 0.0, None);
-        }
-        self.emit(Op::Release);
     }
 
     /// Cache-aside: look up; on a miss do the steps and store the value.

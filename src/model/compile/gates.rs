@@ -63,7 +63,7 @@ impl Compiler<'_> {
         let spec = &self.topology.pools[pool.0 as usize].spec;
         let database = &named(&self.topology.databases, &spec.database.name).spec;
         let replicas = if spec.reads == topology::Reads::Replicas { database.replicas } else { 0 };
-        let each = spec.size + replicas * spec.replica_size.unwrap_or(spec.size);
+        let each = spec.most() + replicas * spec.most_to_replica();
         f64::from(database.shards) * f64::from(each)
     }
 

@@ -15,6 +15,7 @@ mod queues;
 mod retries;
 mod services;
 mod sessions;
+mod statements;
 mod workload;
 
 use super::ids::*;
@@ -162,13 +163,17 @@ impl<'t> Compiler<'t> {
             let path = format!("service.{}", service.name);
             let uses_threads = topology.steps().iter().any(|(at, step)| {
                 *at == Some(service.name.as_str())
-                    && matches!(step.value, topology::Step::Threads(_))
+                    && matches!(
+                        step.value,
+                        topology::Step::Threads(_) | topology::Step::Blocking(_)
+                    )
             });
-            // Each loop can compute on one core, and so can each thread.
-            let each = if uses_threads { 1 + spec.threads } else { 1 };
+            // Each loop can compute on one core, and so can each thread, unless a lock is in the way.
+            let each =
+                if computes_in_threads(topology, service) { 1 + spec.thread_count() } else { 1 };
             let cores = spec.cores.min(f64::from(spec.workers * each)) * most;
             if uses_threads {
-                let threads = f64::from(spec.workers * spec.threads) * most;
+                let threads = f64::from(spec.workers * spec.thread_count()) * most;
                 all.push(station(&format!("{path}.threads"), StationKind::Threads, threads));
             }
             all.push(station(&path, StationKind::Service, cores));
@@ -201,8 +206,7 @@ impl<'t> Compiler<'t> {
                 topology::Reads::Primary => 0,
                 topology::Reads::Replicas => database.spec.replicas,
             };
-            let replica_size = pool.spec.replica_size.unwrap_or(pool.spec.size);
-            let each = pool.spec.size + replicas * replica_size;
+            let each = pool.spec.most() + replicas * pool.spec.most_to_replica();
             let size = workers * f64::from(database.spec.shards) * f64::from(each);
             all.push(station(&format!("pool.{}", pool.name), StationKind::Pool, size));
         }
@@ -250,6 +254,13 @@ fn station(path: &str, kind: StationKind, capacity: f64) -> Station {
 /// The most instances that a service can have.
 fn most_instances(spec: &topology::Service) -> u32 {
     spec.autoscale.as_ref().map_or(spec.instances, |scaling| scaling.max.max(spec.instances))
+}
+
+/// Whether threads of a service's workers compute beside their loops.
+fn computes_in_threads(topology: &Topology, service: &Named<topology::Service>) -> bool {
+    topology.steps().iter().any(|(at, step)| {
+        *at == Some(service.name.as_str()) && matches!(step.value, topology::Step::Threads(_))
+    })
 }
 
 /// Session stores that open a pool of their own, with each service that uses them.

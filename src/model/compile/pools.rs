@@ -1,11 +1,12 @@
 //! Connection pools, those of session stores included.
 
 use super::{Compiler, find, named, optional, own_pool, own_pool_path};
-use crate::component::pool::PoolConfig;
+use crate::component::pool::{Driver, PoolConfig};
 use crate::kernel::Dense;
 use crate::model::Pool;
 use crate::model::ids::*;
-use crate::topology;
+use crate::topology::{self, OnError, PoolDriver};
+use crate::units::Duration;
 
 impl Compiler<'_> {
     /// All pools in the model's order: those of the file, then those of session stores.
@@ -22,13 +23,7 @@ impl Compiler<'_> {
         let mut all: Dense<PoolId, Pool> = Dense::default();
         for pool in &topology.pools {
             let spec = &pool.spec;
-            let config = PoolConfig {
-                size: spec.size,
-                min: spec.min,
-                acquire_timeout: optional(spec.acquire_timeout),
-                idle_timeout: Some(spec.idle_timeout).filter(|length| !length.is_zero()),
-                ..PoolConfig::default()
-            };
+            let config = config(spec);
             let database = named(&topology.databases, &spec.database.name);
             let to_replicas = spec.reads == topology::Reads::Replicas && database.spec.replicas > 0;
             all.push(Pool {
@@ -37,9 +32,16 @@ impl Compiler<'_> {
                 service: find(&topology.services, &spec.service.name),
                 database: find(&topology.databases, &spec.database.name),
                 config,
-                replica_config: to_replicas
-                    .then(|| PoolConfig { size: spec.replica_size.unwrap_or(spec.size), ..config }),
-                destroy_on_error: spec.on_error == topology::OnError::Destroy,
+                replica_config: to_replicas.then(|| PoolConfig {
+                    size: spec.replica_size.unwrap_or(config.size),
+                    ..config
+                }),
+                destroy_on_error: match (&spec.on_error, config.driver) {
+                    (Some(said), _) => *said == OnError::Destroy,
+                    (None, Driver::NodePostgres) => true,
+                    (None, _) => false,
+                },
+                awaits_close: matches!(&spec.driver, PoolDriver::Sqlalchemy(its) if its.asyncio),
             });
         }
         for (session, service) in &self.own_pools {
@@ -54,12 +56,76 @@ impl Compiler<'_> {
                     size: own.size,
                     acquire_timeout: optional(own.acquire_timeout),
                     idle_timeout: Some(own.idle_timeout).filter(|length| !length.is_zero()),
-                    ..PoolConfig::default()
+                    ..node_postgres()
                 },
                 replica_config: None,
                 destroy_on_error: true,
+                awaits_close: false,
             });
         }
         all
+    }
+}
+
+/// The options of a pool: what is said, over what its driver has.
+fn config(spec: &topology::Pool) -> PoolConfig {
+    let usual = match &spec.driver {
+        PoolDriver::NodePostgres | PoolDriver::Neon => node_postgres(),
+        PoolDriver::Asyncpg => PoolConfig {
+            driver: Driver::Asyncpg,
+            min: 10,
+            idle_timeout: Some(Duration::secs(300)),
+            max_uses: Some(50_000),
+            ..node_postgres()
+        },
+        PoolDriver::Psycopg(_) => PoolConfig {
+            driver: Driver::Psycopg,
+            min: 4,
+            acquire_timeout: Some(Duration::secs(30)),
+            idle_timeout: Some(Duration::secs(600)),
+            max_lifetime: Some(Duration::secs(3_600)),
+            ..node_postgres()
+        },
+        PoolDriver::Sqlalchemy(its) => PoolConfig {
+            driver: Driver::Sqlalchemy,
+            acquire_timeout: Some(Duration::secs(30)),
+            idle_timeout: None,
+            lifo: its.use_lifo,
+            ..node_postgres()
+        },
+    };
+    PoolConfig {
+        size: spec.kept(),
+        overflow: spec.overflow(),
+        min: spec.min.unwrap_or(usual.min.min(spec.kept())),
+        acquire_timeout: match spec.acquire_timeout {
+            said @ Some(_) => optional(said),
+            None => usual.acquire_timeout,
+        },
+        idle_timeout: match spec.idle_timeout {
+            said @ Some(_) => optional(said).filter(|length| !length.is_zero()),
+            None => usual.idle_timeout,
+        },
+        max_uses: spec.max_uses.or(usual.max_uses),
+        max_lifetime: match spec.max_lifetime {
+            said @ Some(_) => optional(said),
+            None => usual.max_lifetime,
+        },
+        ..usual
+    }
+}
+
+/// pg-pool 3.14.0 as it comes.
+fn node_postgres() -> PoolConfig {
+    PoolConfig {
+        driver: Driver::NodePostgres,
+        size: 10,
+        overflow: 0,
+        min: 0,
+        acquire_timeout: None,
+        idle_timeout: Some(Duration::secs(10)),
+        max_uses: None,
+        max_lifetime: None,
+        lifo: true,
     }
 }

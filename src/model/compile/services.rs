@@ -1,6 +1,6 @@
 //! Services with their balancers and scaling.
 
-use super::{Compiler, draw_id, most_instances, optional};
+use super::{Compiler, computes_in_threads, draw_id, most_instances, optional};
 use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::{Policy, health};
 use crate::kernel::Dense;
@@ -49,10 +49,12 @@ impl Compiler<'_> {
                 growth: wake.growth,
             }),
             cores: spec.cores,
-            contended: uses_threads || f64::from(spec.workers) > spec.cores,
-            threads: spec.threads,
+            contended: computes_in_threads(self.topology, service)
+                || f64::from(spec.workers) > spec.cores,
+            one_lock: spec.has_one_lock() && uses_threads,
+            threads: spec.thread_count(),
             max_connections: spec.max_connections,
-            backlog: spec.backlog,
+            backlog: spec.backlog_places(),
             cancel_waiting: spec.cancel_waiting,
             policy,
             stays,

@@ -20,4 +20,6 @@ pub struct Pool {
     pub replica_config: Option<pool::PoolConfig>,
     /// A failed statement destroys its connection.
     pub destroy_on_error: bool,
+    /// Who gives back a connection that is closed waits for the end of that.
+    pub awaits_close: bool,
 }

@@ -33,6 +33,8 @@ pub struct Service {
     pub cores: f64,
     /// True when the loops of an instance can want more than its cores, or threads share them.
     pub contended: bool,
+    /// Threads of a worker compute under one lock with its loop.
+    pub one_lock: bool,
     /// Threads in each worker's pool.
     pub threads: u32,
     /// Open requests per instance at most; more wait in the backlog.

@@ -6,13 +6,14 @@
 //! it at the next statement, and the pool closes the connection when it is given back (pg-pool
 //! 3.14.0 index.js, `!client._queryable`). A transaction that was open has never been.
 
-use crate::component::pool::Connection;
+use crate::component::pool::{Connection, Heard};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::PoolId;
 use crate::model::tape::Op;
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
+use crate::run::pool::Cut;
 use crate::run::task::{Lease, NONE, OK, State, Task, flag};
 use crate::run::world::World;
 use crate::units::Duration;
@@ -142,7 +143,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 self.pools[sub as usize].lose_openings();
                 while self.pools[sub as usize].pool.sever_idle().is_some() {
-                    self.start_closing(sub, false);
+                    self.start_closing(sub, Cut::No, Heard::No);
                 }
             }
         }
@@ -156,7 +157,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             self.pools[sub as usize].lose_openings();
             while self.pools[sub as usize].pool.sever_idle().is_some() {
-                self.start_closing(sub, true);
+                self.start_closing(sub, Cut::Yes, Heard::No);
             }
         }
     }

@@ -1,39 +1,32 @@
 //! The rules of pg-pool, each as a test; those that surprise carry the number of their trap.
 
+use super::super::testing::{self, ms};
+use super::super::{Driver, Pool};
 use super::*;
+use crate::units::Duration;
 
-fn ms(count: u64) -> Time {
-    Time::ZERO + Duration::millis(count)
+/// The product's own options.
+fn usual() -> PoolConfig {
+    let idle_timeout = Some(Duration::secs(10));
+    PoolConfig { idle_timeout, ..testing::config(Driver::NodePostgres) }
 }
 
 fn pool(size: u32, acquire_timeout_ms: Option<u64>) -> Pool {
     Pool::new(PoolConfig {
         size,
         acquire_timeout: acquire_timeout_ms.map(Duration::millis),
-        ..PoolConfig::default()
+        ..usual()
     })
 }
 
 /// A pool of `size` connections that tasks 0, 1, ... hold, and the connections.
 fn all_busy(size: u32, acquire_timeout_ms: Option<u64>) -> (Pool, Vec<Connection>) {
-    let mut pool = pool(size, acquire_timeout_ms);
-    let held = (0..size).map(|task| opened(&mut pool, task)).collect();
-    assert_eq!((pool.total(), pool.busy(), pool.idle()), (size, size, 0));
-    (pool, held)
+    let acquire_timeout = acquire_timeout_ms.map(Duration::millis);
+    testing::all_busy(PoolConfig { size, acquire_timeout, ..usual() }, size)
 }
 
 fn opened(pool: &mut Pool, task: u32) -> Connection {
-    let Acquire::Connect(connection) = pool.acquire(ms(0), task) else { panic!("no room") };
-    assert_eq!(pool.connected(ms(0), connection), Connected::Granted { task });
-    connection
-}
-
-#[test]
-fn defaults_are_those_of_the_product() {
-    let config = PoolConfig::default();
-    assert_eq!((config.size, config.min), (10, 0));
-    assert_eq!((config.acquire_timeout, config.idle_timeout), (None, Some(Duration::secs(10))));
-    assert_eq!((config.max_uses, config.max_lifetime), (None, None));
+    testing::opened(pool, ms(0), task)
 }
 
 #[test]
@@ -65,7 +58,7 @@ fn t11_idle_connections_are_lifo() {
 fn t12_total_counts_opening_and_idle_connections() {
     let (mut pool, held) = all_busy(3, None);
     pool.release(ms(1), held[0]);
-    pool.discard(held[1]);
+    pool.discard(ms(1), held[1]);
     assert_eq!(pool.acquire(ms(1), 9), Acquire::Granted(held[0]));
     pool.release(ms(2), held[0]);
     pool.release(ms(2), held[2]);
@@ -113,7 +106,7 @@ fn t13_a_burst_opens_as_many_as_there_is_room() {
 #[test]
 fn t14_a_failed_query_destroys_its_connection() {
     let (mut pool, held) = all_busy(1, None);
-    pool.discard(held[0]);
+    pool.discard(ms(1), held[0]);
     assert_eq!((pool.total(), pool.idle(), pool.busy()), (0, 0, 0));
     assert_eq!(pool.closed(ms(1)), None, "nobody waits");
     let Acquire::Connect(next) = pool.acquire(ms(2), 1) else { panic!("there is room") };
@@ -126,7 +119,7 @@ fn t14_waiters_are_served_only_after_the_closing() {
     let (mut pool, held) = all_busy(1, None);
     assert_eq!(pool.acquire(ms(1), 7), Acquire::Wait);
     assert_eq!(pool.acquire(ms(1), 8), Acquire::Wait);
-    pool.discard(held[0]);
+    pool.discard(ms(1), held[0]);
     assert_eq!((pool.total(), pool.waiting()), (0, 2));
     let Some(Served::Connect { task: 7, connection }) = pool.closed(ms(2)) else {
         panic!("the oldest waiter opens a connection");
@@ -137,7 +130,7 @@ fn t14_waiters_are_served_only_after_the_closing() {
 
 #[test]
 fn t15_min_opens_nothing_and_only_spares_idle_connections() {
-    let config = PoolConfig { size: 5, min: 2, ..PoolConfig::default() };
+    let config = PoolConfig { size: 5, min: 2, ..usual() };
     let mut pool = Pool::new(config);
     assert_eq!(pool.total(), 0);
     let held: Vec<Connection> = (0..4).map(|task| opened(&mut pool, task)).collect();
@@ -156,7 +149,7 @@ fn t15_min_opens_nothing_and_only_spares_idle_connections() {
 fn t16_a_newcomer_overtakes_the_queue_while_a_connection_closes() {
     let (mut pool, held) = all_busy(1, None);
     assert_eq!(pool.acquire(ms(1), 7), Acquire::Wait);
-    pool.discard(held[0]);
+    pool.discard(ms(1), held[0]);
     assert!(matches!(pool.acquire(ms(2), 8), Acquire::Connect(_)), "ahead of 7");
     assert_eq!(pool.closed(ms(3)), None, "the room is taken: 7 waits on");
     assert_eq!(pool.waiting(), 1);
@@ -198,7 +191,7 @@ fn an_owner_that_queued_keeps_the_deadline_of_its_queuing() {
     let (mut pool, held) = all_busy(1, Some(100));
     pool.acquire(ms(10), 7);
     pool.acquire(ms(70), 8);
-    pool.discard(held[0]);
+    pool.discard(ms(1), held[0]);
     let Some(Served::Connect { task: 7, connection }) = pool.closed(ms(50)) else {
         panic!("7 opens a connection");
     };
@@ -216,7 +209,7 @@ fn an_unclaimed_connection_lies_idle_or_is_cut_off_silently() {
     for (at, opens) in cases {
         let (mut pool, held) = all_busy(1, Some(100));
         pool.acquire(ms(10), 7);
-        pool.discard(held[0]);
+        pool.discard(ms(1), held[0]);
         let Some(Served::Connect { connection, .. }) = pool.closed(ms(50)) else { panic!() };
         assert_eq!(pool.expire(ms(110)), Some(Expired::Acquire { task: 7 }));
         if opens {
@@ -244,7 +237,7 @@ fn a_refused_opening_fails_its_owner_and_the_oldest_waiter_tries() {
 
 #[test]
 fn worn_out_and_old_connections_are_closed() {
-    let config = PoolConfig { size: 1, max_uses: Some(2), ..PoolConfig::default() };
+    let config = PoolConfig { size: 1, max_uses: Some(2), ..usual() };
     let mut pool = Pool::new(config);
     let connection = opened(&mut pool, 0);
     assert_eq!(pool.release(ms(1), connection), Released::Idle);
@@ -253,7 +246,7 @@ fn worn_out_and_old_connections_are_closed() {
     assert_eq!(pool.total(), 0);
 
     let lifetime = Some(Duration::millis(100));
-    let config = PoolConfig { size: 2, max_lifetime: lifetime, ..PoolConfig::default() };
+    let config = PoolConfig { size: 2, max_lifetime: lifetime, ..usual() };
     let mut pool = Pool::new(config);
     let (idle, busy) = (opened(&mut pool, 0), opened(&mut pool, 1));
     pool.release(ms(50), idle);
@@ -275,7 +268,7 @@ fn a_dead_server_takes_idle_connections_and_serves_nobody() {
 
 #[test]
 fn a_warm_start_is_idle_connections() {
-    let mut pool = Pool::new(PoolConfig { max_uses: Some(2), ..PoolConfig::default() });
+    let mut pool = Pool::new(PoolConfig { max_uses: Some(2), ..usual() });
     pool.prefill(ms(0), 4);
     assert_eq!((pool.total(), pool.idle()), (4, 4));
     let Acquire::Granted(connection) = pool.acquire(ms(1), 0) else { panic!("it is warm") };
@@ -313,6 +306,7 @@ impl History {
             idle_timeout: Some(Duration::millis(15)),
             max_uses: (history.draw(2) == 0).then_some(5),
             max_lifetime: (history.draw(2) == 0).then_some(Duration::millis(40)),
+            ..usual()
         });
         history
     }
@@ -337,6 +331,7 @@ impl History {
                 self.opening.push((connection, Some(task)));
             }
             Some(Served::Granted { .. }) => panic!("an idle connection beside a queue"),
+            Some(other) => panic!("node-postgres never says {other:?}"),
             None => {}
         }
     }
@@ -359,6 +354,7 @@ impl History {
                         *owner = owner.filter(|&other| other != task);
                     }
                 }
+                Expired::Woken { .. } => panic!("node-postgres wakes nobody"),
             }
         }
         while let Some(connection) = self.pool.expire_idle(now) {
@@ -375,6 +371,7 @@ impl History {
             }
             Released::Idle => {}
             Released::Close => self.closing += 1,
+            other => panic!("node-postgres never says {other:?}"),
         }
     }
 
@@ -387,6 +384,7 @@ impl History {
             }
             Acquire::Connect(connection) => self.opening.push((connection, Some(task))),
             Acquire::Wait => {}
+            other => panic!("node-postgres never says {other:?}"),
         }
     }
 
@@ -416,7 +414,7 @@ impl History {
         let place = self.draw(self.held.len());
         let connection = self.held.swap_remove(place);
         if self.draw(5) == 0 {
-            self.pool.discard(connection);
+            self.pool.discard(ms(1), connection);
             self.closing += 1;
         } else {
             let released = self.pool.release(now, connection);

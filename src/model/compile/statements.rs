@@ -1,0 +1,112 @@
+//! Statements and transactions: what goes over a connection, and what drivers send around it.
+
+use super::super::Model;
+use super::super::ids::*;
+use super::super::tape::{Draw, Op, Route, Statement};
+use super::flow::{Behind, Place, Sessions};
+use super::{Compiler, find, named};
+use crate::topology;
+
+impl<'t> Compiler<'t> {
+    /// One statement. Within a transaction on the same pool it runs on the transaction's connection.
+    pub(super) fn query_step(&mut self, query: &topology::Query, place: &Place) {
+        let pool: PoolId = find(&self.topology.pools, &query.pool.name);
+        let (dist, kind) = match (&query.read, &query.write) {
+            (Some(read), _) => (read, Statement::Read),
+            (None, write) => {
+                (write.as_ref().expect("checked: a read or a write"), Statement::Write)
+            }
+        };
+        let law = self.law(dist);
+        let write = kind == Statement::Write;
+        let fail = query.fail.0;
+        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
+        let database = &named(&self.topology.databases, database).spec;
+        let routes: Vec<Route> = match query.shard {
+            topology::Shard::All => {
+                (0..database.shards).map(|shard| Route::Shard(shard as u16)).collect()
+            }
+            topology::Shard::User => vec![self.shard_route(pool, place)],
+        };
+        for (number, route) in routes.into_iter().enumerate() {
+            let id = place.at(number).draw("query");
+            let held = place.held.last() == Some(&pool);
+            if held {
+                self.query(Draw { law, id }, kind, fail, None);
+                continue;
+            }
+            let place = place.at(number);
+            let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
+            self.acquire(Op::Acquire { pool, route, write, awaited: false }, &place);
+            if begins {
+                self.mark("begin", &place);
+            }
+            self.query(Draw { law, id }, kind, fail, None);
+            if begins {
+                self.mark("rollback", &place);
+            }
+            self.give_back(pool, &place);
+        }
+    }
+
+    /// A connection goes back to its pool, reset where the pool does that.
+    pub(super) fn give_back(&mut self, pool: PoolId, place: &Place) {
+        if self.topology.pools.get(pool.0 as usize).is_some_and(|pool| pool.spec.resets()) {
+            self.mark("reset", place);
+        }
+        self.emit(Op::Release);
+    }
+
+    /// A connection of a pool, tried out where the pool does that.
+    pub(super) fn acquire(&mut self, acquire: Op, place: &Place) {
+        let Op::Acquire { pool, .. } = acquire else { unreachable!("only that gets a connection") };
+        self.emit(acquire);
+        // Pools of session stores stand behind those of the file, and try nothing out.
+        let pings = self.topology.pools.get(pool.0 as usize).map_or(0, |pool| pool.spec.pings());
+        for ping in 0..pings {
+            let draw = self.constant(0.0);
+            let id = place.draw(&format!("ping {ping}"));
+            self.query(Draw { id, ..draw }, Statement::Ping, 0.0, None);
+        }
+    }
+
+    /// BEGIN, COMMIT, ROLLBACK.
+    pub(super) fn mark(&mut self, what: &str, place: &Place) {
+        let draw = self.constant(0.0);
+        self.query(Draw { id: place.draw(what), ..draw }, Statement::Mark, 0.0, None);
+    }
+
+    /// The shard that a database's `shard_by` chooses.
+    fn shard_route(&self, pool: PoolId, place: &Place) -> Route {
+        let database = &self.topology.pools[pool.0 as usize].spec.database.name;
+        match named(&self.topology.databases, database).spec.shard_by {
+            topology::ShardBy::User => Route::User,
+            topology::ShardBy::Key => Route::Random(place.draw("shard")),
+        }
+    }
+
+    /// BEGIN, the steps, COMMIT, on one connection.
+    pub(super) fn transaction(
+        &mut self,
+        transaction: &'t topology::Transaction,
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
+        let route = self.shard_route(pool, place);
+        let write = transaction.write;
+        self.acquire(Op::Acquire { pool, route, write, awaited: true }, place);
+        if !transaction.bare {
+            self.mark("begin", place);
+        }
+        let mut within = place.at("transaction");
+        within.held.push(pool);
+        self.flow(&transaction.flow, &within, model, sessions, behind);
+        if !transaction.bare {
+            self.mark("commit", place);
+        }
+        self.give_back(pool, place);
+    }
+}

@@ -1,0 +1,53 @@
+//! Who sends work to whom: the edges of the deployment's picture.
+
+use super::Walk;
+use crate::model::ids::{ServiceId, StationId};
+use crate::model::tape::{Op, Pc};
+
+/// Where a flow comes from: users, or a component.
+pub type Sender = Option<StationId>;
+
+impl Walk<'_> {
+    /// Notes whom the operation at `pc`, run by `service`, turns to, and how often a request does.
+    pub(super) fn note_flow(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>) {
+        let model = self.model;
+        let own = service.map(|id| model.services[id].station);
+        let op = model.tape[pc.0 as usize];
+        let flow = match op {
+            Op::Edge { cdn, .. } => Some((None, model.cdns[cdn].station)),
+            Op::Enter { service: to, .. } => {
+                let edge = (pc.0 > 0 && service.is_none())
+                    .then(|| model.tape[pc.0 as usize - 1])
+                    .and_then(|before| match before {
+                        Op::Edge { cdn, .. } => Some(model.cdns[cdn].station),
+                        _ => None,
+                    });
+                Some((own.or(edge), model.services[to].station))
+            }
+            Op::Threads { .. } => service.map(|id| (own, model.services[id].threads_station)),
+            Op::Limit { limit, .. } => Some((own, model.limits[limit].station)),
+            Op::Guard { guard, .. } => Some((own, model.guards[guard].station)),
+            Op::SessionSeek { session, .. } => Some((own, model.sessions[session].station)),
+            Op::Acquire { pool, .. } => Some((own, model.pools[pool].station)),
+            Op::CacheGet { cache, .. }
+            | Op::CacheSet { cache, .. }
+            | Op::CacheDelete { cache, .. }
+            | Op::Command { cache, .. } => Some((own, model.caches[cache].station)),
+            Op::Enqueue { job, .. } => Some((own, model.queues[model.jobs[job].queue].station)),
+            Op::Reply { .. } | Op::Transfer { .. } => service
+                .and_then(|id| model.services[id].link)
+                .map(|link| (own, model.links[link].station)),
+            _ => None,
+        };
+        if let Some((from, to)) = flow
+            && from != Some(to)
+        {
+            *self.flows.entry((from, to)).or_insert(0.0) += weight;
+        }
+    }
+
+    /// Notes that a statement goes from a pool to its database or to the replicas.
+    pub(super) fn note_statement(&mut self, from: StationId, to: StationId, weight: f64) {
+        *self.flows.entry((Some(from), to)).or_insert(0.0) += weight;
+    }
+}

@@ -1,0 +1,140 @@
+// Draws the figures of a report, offers their data, and follows light, dark, width and print.
+"use strict";
+
+const LIGHT = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#555555"];
+const DARK = ["#56B4E9", "#FF9A66", "#4FD0A5", "#E69AC4", "#F0C060", "#9DB8FF", "#BBBBBB"];
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const figures = JSON.parse(document.getElementById("figures").textContent);
+const diagrams = JSON.parse(document.getElementById("diagrams").textContent);
+const views = new Map();
+
+function configOf(isDark) {
+  const ink = isDark ? "#e6e9ed" : "#1b1f24", soft = isDark ? "#9aa4af" : "#57606a";
+  const line = isDark ? "#363d46" : "#d9dee3";
+  return {
+    background: null,
+    font: "system-ui, -apple-system, Segoe UI, Roboto, Noto Sans, sans-serif",
+    view: { stroke: line },
+    axis: { labelColor: ink, titleColor: soft, gridColor: line, domainColor: soft, tickColor: soft,
+            labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelOverlap: true },
+    legend: { labelColor: ink, titleColor: soft, orient: "top", labelFontSize: 12, symbolStrokeWidth: 2,
+              labelLimit: 220, columns: document.documentElement.clientWidth < 600 ? 2 : 4 },
+    text: { color: ink }, title: { color: ink },
+    range: { category: isDark ? DARK : LIGHT },
+  };
+}
+
+function draw(host, isDark) {
+  const figure = figures[host.dataset.figure];
+  const spec = structuredClone(figure.spec);
+  const room = Math.max(240, Math.min(host.clientWidth, 960));
+  spec.width = room;
+  spec.autosize = { type: "fit-x", contains: "padding" };
+  if (spec.usermeta && spec.usermeta.square) spec.height = Math.round(Math.min(room * 0.6, 420));
+  const compiled = vegaLite.compile(spec, { config: configOf(isDark) }).spec;
+  const canvas = spec.usermeta && spec.usermeta.canvas;
+  const old = views.get(host);
+  if (old) old.finalize();
+  const view = new vega.View(vega.parse(compiled), {
+    renderer: canvas ? "canvas" : "svg", container: host, hover: true,
+  });
+  views.set(host, view);
+  view.tooltip(tooltip);
+  return view.runAsync().then(() => {
+    host.dataset.drawn = "yes";
+    const drawn = host.querySelector("svg, canvas");
+    drawn.setAttribute("role", "img");
+    drawn.setAttribute("aria-label", figure.title);
+  });
+}
+
+const bubble = document.createElement("div");
+bubble.style.cssText = "position:absolute;display:none;pointer-events:none;z-index:3;padding:.35rem .55rem;" +
+  "background:var(--panel);color:var(--ink);border:1px solid var(--line);border-radius:4px;font-size:.8rem;white-space:pre-line";
+document.body.appendChild(bubble);
+
+function tooltip(handler, event, item, value) {
+  if (value === null || value === undefined || value === "") {
+    bubble.style.display = "none";
+    return;
+  }
+  bubble.textContent = typeof value === "object"
+    ? Object.entries(value).map(([name, what]) => `${name}: ${what}`).join("\n") : String(value);
+  bubble.style.display = "block";
+  const right = event.pageX + 14, width = bubble.offsetWidth;
+  bubble.style.left = Math.min(right, document.documentElement.clientWidth - width - 8) + "px";
+  bubble.style.top = event.pageY + 14 + "px";
+}
+
+function drawAll(isDark) {
+  const plots = [...document.querySelectorAll(".plot")].map((host) => draw(host, isDark));
+  document.querySelectorAll(".diagram").forEach((host) => drawDiagram(host, diagrams[host.dataset.diagram]));
+  return Promise.all(plots);
+}
+
+function save(name, type, text) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type }));
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
+function csvOf(rows) {
+  const columns = [...new Set(rows.flatMap(Object.keys))];
+  const cell = (value) => {
+    const text = value === null || value === undefined ? "" : String(value);
+    return /[",\n]/.test(text) ? '"' + text.replaceAll('"', '""') + '"' : text;
+  };
+  return [columns.join(","), ...rows.map((row) => columns.map((name) => cell(row[name])).join(","))].join("\n") + "\n";
+}
+
+function tableOf(rows) {
+  const columns = [...new Set(rows.flatMap(Object.keys))];
+  const table = document.createElement("table");
+  const line = (tag, values, parent) => {
+    const row = parent.insertRow();
+    for (const value of values) {
+      const made = document.createElement(tag);
+      made.textContent = value === null || value === undefined ? "" : value;
+      row.appendChild(made);
+    }
+  };
+  line("th", columns, table.createTHead());
+  const body = table.createTBody();
+  rows.slice(0, 2000).forEach((row) => line("td", columns.map((name) => row[name]), body));
+  return table;
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-save]");
+  if (!button) return;
+  const name = button.closest("figure").dataset.name;
+  const figure = figures[name];
+  if (button.dataset.save === "csv") save(name + ".csv", "text/csv", csvOf(figure.spec.data.values));
+  else save(name + ".vl.json", "application/json", JSON.stringify(figure.spec, null, 2) + "\n");
+});
+
+document.addEventListener("toggle", (event) => {
+  const details = event.target;
+  if (!details.open || !details.dataset || !details.dataset.rows || details.querySelector("table")) return;
+  const box = document.createElement("div");
+  box.className = "scroll";
+  box.tabIndex = 0;
+  box.appendChild(tableOf(figures[details.dataset.rows].spec.data.values));
+  details.appendChild(box);
+}, true);
+
+let width = document.documentElement.clientWidth, waiting;
+window.addEventListener("resize", () => {
+  if (document.documentElement.clientWidth === width) return;
+  width = document.documentElement.clientWidth;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => drawAll(dark.matches), 150);
+});
+dark.addEventListener("change", () => drawAll(dark.matches));
+// Paper is light.
+window.addEventListener("beforeprint", () => drawAll(false));
+window.addEventListener("afterprint", () => drawAll(dark.matches));
+
+drawAll(dark.matches).then(() => { document.documentElement.dataset.ready = "yes"; });

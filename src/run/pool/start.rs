@@ -1,0 +1,95 @@
+//! Pools as their processes start: empty, full, or with what they open by themselves.
+
+use super::SubPool;
+use crate::component::pool::{Pool, PoolConfig};
+use crate::kernel::PendingEvents;
+use crate::model::ids::PoolId;
+use crate::run::service::Phase;
+use crate::run::world::World;
+use crate::units::{Duration, Time};
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// One sub-pool per worker process, shard and node.
+    pub fn build_pools(&mut self) {
+        for (kind, spec) in self.model.pools.enumerate() {
+            self.pool_base.push(self.pools.len() as u32);
+            let service = &self.model.services[spec.service];
+            let database = &self.model.databases[spec.database];
+            let first_node = self.databases[spec.database].first_node();
+            for _worker in 0..service.max_instances * service.workers {
+                for shard in 0..database.shards {
+                    let node = first_node + shard * (1 + database.replicas);
+                    self.new_sub_pool(kind, &spec.config, node);
+                    if let Some(config) = &spec.replica_config {
+                        for replica in 1..=database.replicas {
+                            self.new_sub_pool(kind, config, node + replica);
+                        }
+                    }
+                }
+            }
+        }
+        for sub in 0..self.pools.len() as u32 {
+            let worker = self.worker_of(sub);
+            if self.model.plan.full_pools {
+                self.fill(sub);
+            } else if self.phase_of(worker) == Phase::Up {
+                self.arm_pool(sub);
+            }
+        }
+    }
+
+    /// A process has started: its pools open what they want to have.
+    pub fn start_pools(&mut self, worker: u32) {
+        let model = self.model;
+        for kind in &model.services[self.service_of_worker(worker)].pools {
+            let first = self.first_sub_pool(*kind, worker);
+            for sub in first..first + self.sub_pools_per_worker(*kind) {
+                self.arm_pool(sub);
+            }
+        }
+    }
+
+    /// The phase of a worker's instance.
+    fn phase_of(&self, worker: u32) -> Phase {
+        self.instances[self.workers[worker as usize].instance as usize].phase
+    }
+
+    fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
+        self.pools.push(SubPool {
+            pool: Pool::new(*config),
+            kind,
+            node,
+            armed: Time::NEVER,
+            rotation: 0,
+            opening: Vec::new(),
+            cut: Vec::new(),
+            connects: 0,
+        });
+    }
+
+    /// Opens all connections that the pool keeps and the server grants, at time zero.
+    fn fill(&mut self, sub: u32) {
+        let worker = self.worker_of(sub);
+        if self.phase_of(worker) != Phase::Up {
+            return;
+        }
+        let state = &self.pools[sub as usize];
+        let (node, size, kind) = (state.node, state.pool.config().size, state.kind);
+        let granted = (0..size).take_while(|_| self.node_mut(node).take_slot()).count() as u32;
+        self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
+        self.meters[self.model.pools[kind].station].held.add(Time::ZERO, i64::from(granted));
+        self.arm_pool(sub);
+    }
+
+    /// Connections that a pool opens for nobody in particular, while its process runs.
+    pub(super) fn open_more(&mut self, sub: u32) {
+        let worker = self.worker_of(sub);
+        let runs = matches!(self.phase_of(worker), Phase::Up | Phase::Draining);
+        if !runs || self.workers[worker as usize].down {
+            return;
+        }
+        while let Some(opening) = self.pools[sub as usize].pool.open_more(self.now) {
+            self.connect(sub, opening, Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Pools by the rules of their drivers.
+
+use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, ms, run};
+
+const ONE_READ: &str = r#"
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+[database.db]
+rtt = "2ms"
+connect = "0ms"
+[operation.read]
+share = 1
+flow = [{ query = { pool = "pg", read = "10ms" } }]
+"#;
+/// Two statements side by side.
+const TWO: &str = "operation.read.flow = [{ parallel = [\
+    [{ query = { pool = 'pg', read = '10ms' } }], [{ query = { pool = 'pg', read = '10ms' } }]] }]";
+
+fn read(sets: &[&str]) -> Ran {
+    run(ONE_READ, sets)
+}
+
+/// A pool of SQLAlchemy with these options.
+fn sqlalchemy(options: &str, sets: &[&str]) -> Ran {
+    let driver = format!("pool.pg.driver={{ sqlalchemy = {{ {options} }} }}");
+    read(&[&[driver.as_str()][..], sets].concat())
+}
+
+fn opened(ran: &Ran) -> u64 {
+    ran.count("pool.pg", Counter::Opened)
+}
+
+#[test]
+fn drivers_have_their_own_rules_and_defaults() {
+    assert_eq!(read(&["pool.pg.driver=node-postgres"]).each(), ms(12));
+    // BEGIN and ROLLBACK are round trips of their own.
+    let ran = read(&["pool.pg.driver=sqlalchemy"]);
+    assert_eq!(ran.each(), ms(16));
+    assert_eq!(ran.station("pool.pg").capacity, 15.0);
+    assert_eq!(ran.count("pool.pg", Counter::Closed), 0, "idle connections stay");
+    let hold = "operation.read.flow=[{transaction={pool='pg', flow=[{wait='60s'}]}}]";
+    let sets = ["pool.pg.size=1", "run.duration=40s", hold];
+    let ran = sqlalchemy("max_overflow = 0", &sets);
+    assert_eq!(ran.failed(Failure::AcquireTimeout), 9, "after 30 s");
+    assert_eq!(ran.each_failed(), ms(30_000));
+}
+
+#[test]
+fn the_pools_of_python_open_a_floor_and_grow_in_their_own_way() {
+    let ran = read(&["pool.pg.driver=neon"]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(12), 1), "node-postgres over another wire");
+    // asyncpg: ten at the start, no transaction, but a reset of one round trip.
+    let ran = read(&["pool.pg.driver=asyncpg"]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(14), 10));
+    assert_eq!(opened(&read(&["pool.pg.driver=asyncpg", "pool.pg.min=3"])), 3);
+    // psycopg: four at the start, and a transaction.
+    let ran = read(&["pool.pg.driver=psycopg"]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(16), 4));
+    let ran = read(&["pool.pg.driver={psycopg={autocommit=true}}"]);
+    assert_eq!(ran.each(), ms(12));
+    // Two at once where one is open: psycopg grows for nobody in particular, and the second is given
+    // whichever connection is there first.
+    let sets = ["pool.pg.min=1", "pool.pg.size=2", "database.db.connect=300ms", TWO];
+    let grows = read(&[&sets[..], &["pool.pg.driver={psycopg={autocommit=true}}"]].concat());
+    assert_eq!((grows.longest(), opened(&grows)), (ms(24), 2));
+}
+
+#[test]
+fn connections_are_worn_out_by_uses_and_by_age() {
+    assert_eq!(opened(&read(&["pool.pg.max_uses=2"])), 5);
+    // Idle for 2.5 s since they were opened: at 1, 4, 7 and 10 s.
+    assert_eq!(opened(&read(&["pool.pg.max_lifetime=2500ms"])), 4);
+    // SQLAlchemy looks at the next checkout, 3 s after the last opening.
+    assert_eq!(opened(&sqlalchemy("", &["pool.pg.max_lifetime=2500ms"])), 4);
+    assert_eq!(opened(&sqlalchemy("", &[])), 1);
+}
+
+#[test]
+fn overflow_is_closed_when_it_comes_back() {
+    let ran = sqlalchemy("max_overflow = 1, asyncio = false", &["pool.pg.size=1", TWO]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(16), 11));
+    assert_eq!(ran.count("pool.pg", Counter::Closed), 10);
+    let ran = sqlalchemy("max_overflow = 0", &["pool.pg.size=1", TWO]);
+    assert_eq!((ran.each(), opened(&ran)), (ms(32), 1));
+    // With asyncio the closing is awaited.
+    let ran = sqlalchemy("max_overflow = 1", &["pool.pg.size=1", TWO]);
+    assert_eq!(ran.each(), ms(18));
+}
+
+#[test]
+fn a_used_connection_is_tried_out() {
+    let span = |options: &str| {
+        let ran = sqlalchemy(options, &[]);
+        (ran.shortest(), ran.longest())
+    };
+    assert_eq!(span("pre_ping = true"), (ms(16), ms(22)));
+    assert_eq!(span("pre_ping = true, asyncio = false"), (ms(16), ms(18)));
+    assert_eq!(span("pre_ping = true, autocommit = true"), (ms(12), ms(14)));
+    assert_eq!(span("autocommit = true"), (ms(12), ms(12)));
+}
+
+#[test]
+fn idle_connections_are_lent_in_turn_or_the_hot_one_always() {
+    // Two connections of 0 s. In turn, both are too old at 4 s, or 5 s, and 8 s, or 9 s.
+    let sets = ["pool.pg.size=2", "pool.pg.max_lifetime=3500ms", "run.start.pools=full"];
+    assert_eq!(opened(&sqlalchemy("use_lifo = false", &sets)), 4);
+    assert_eq!(opened(&sqlalchemy("use_lifo = true", &sets)), 2);
+}

@@ -1,0 +1,109 @@
+//! Is the page of a result whole, safe and the same again?
+
+use loadbearing::model::compile;
+use loadbearing::report::page::{Page, REPORT, comparison_page, run_page};
+use loadbearing::result::{Point, Summary, compare};
+use loadbearing::run::{Unwatched, replicate};
+use loadbearing::topology::load;
+use serde_json::Value;
+
+const HOSTILE: &str = include_str!("browser/hostile.toml");
+
+/// What a page is made of, for the topology and some settings over it.
+fn with_page<T>(text: &str, look: impl Fn(&Point<'_>) -> T) -> T {
+    let loaded = load("hostile.toml", &[], &mut |_| Ok(text.to_string()));
+    let model = compile(&loaded.topology.expect("it is sound"));
+    let outcomes: Vec<_> =
+        (0..2).map(|replication| replicate(&model, replication, &mut Unwatched)).collect();
+    let summary = Summary::new(&model, &outcomes);
+    look(&Point { name: "hostile", model: &model, outcomes: &outcomes, summary: &summary })
+}
+
+fn html(page: &Page) -> String {
+    let contents = page.contents();
+    let report = contents.iter().find(|it| it.path == REPORT).expect("a report");
+    String::from_utf8(report.bytes.clone()).expect("text")
+}
+
+#[test]
+fn texts_of_a_file_stay_text() {
+    let page = with_page(HOSTILE, |point| html(&run_page(point, "loadbearing run '<x>'")));
+    // The parts that our own code embeds are no text of a file.
+    let own = page.find("<script>").expect("what draws");
+    let told = &page[..own];
+    for markup in ["<script>console", "<img", "<b>bold", "<svg onload", "<!-- 1 to 2", "'<x>'"] {
+        assert!(!told.contains(markup), "{markup}");
+    }
+    assert!(told.contains("&lt;script&gt;console.error(&#39;what&#39;)"));
+}
+
+#[test]
+fn it_asks_nothing_of_the_network_and_is_small() {
+    let page = with_page(HOSTILE, |point| html(&run_page(point, "again")));
+    let own = page.find("<script>").expect("what draws");
+    for request in ["src=\"http", "href=\"http", "@import", "url(http", "src=\"//"] {
+        assert!(!page[..own].contains(request), "{request}");
+    }
+    assert!(page.len() < 1_500_000, "{} bytes", page.len());
+}
+
+#[test]
+fn every_figure_is_a_file_too() {
+    let page = with_page(HOSTILE, |point| {
+        let page = run_page(point, "again");
+        let names: Vec<String> = page.figures().map(|it| it.name.clone()).collect();
+        let mut apart = names.clone();
+        apart.sort();
+        apart.dedup();
+        assert_eq!(apart.len(), names.len(), "two figures of one name: {names:?}");
+        let stands = |name: &str| names.iter().any(|it| it == name);
+        let all =
+            ["latency", "timeline-load", "timeline-latency", "time-hostile", "saturation-hostile"];
+        for name in all {
+            assert!(stands(name), "{name} is missing: {names:?}");
+        }
+        page.contents()
+    });
+    let files = page.iter().filter(|it| it.path.ends_with(".vl.json"));
+    let mut count = 0;
+    for file in files {
+        let spec: Value = serde_json::from_slice(&file.bytes).expect("JSON");
+        assert_eq!(spec["$schema"], loadbearing::figure::SCHEMA, "{}", file.path);
+        let rows = spec["data"]["values"].as_array().expect("its data");
+        assert!(!rows.is_empty(), "{}", file.path);
+        count += 1;
+    }
+    assert!(count >= 5, "{count}");
+}
+
+#[test]
+fn the_figure_of_latency_says_what_was_measured() {
+    let measured = with_page(HOSTILE, |point| {
+        let page = run_page(point, "again");
+        let figure = page.figures().find(|it| it.name == "latency").expect("latency").clone();
+        (figure, point.outcomes[0].latency.clone(), point.outcomes[1].latency.clone())
+    });
+    let (figure, mut all, other) = measured;
+    all.merge(&other);
+    let rows = figure.spec["data"]["values"].as_array().expect("rows");
+    let at = |share: f64| {
+        let row =
+            rows.iter().find(|row| row["share"] == serde_json::json!(share)).expect("the share");
+        row["latency_s"].as_f64().expect("a number")
+    };
+    for share in [0.05, 0.5, 0.95] {
+        let expected = all.quantile(share).expect("requests").seconds();
+        assert!((at(share) / expected - 1.0).abs() < 1e-4, "{share}: {} for {expected}", at(share));
+    }
+}
+
+#[test]
+fn the_same_result_is_the_same_page() {
+    let page = || {
+        with_page(HOSTILE, |point| {
+            let differences = [("b", compare(point.summary, point.summary))];
+            html(&comparison_page(&[*point, Point { name: "b", ..*point }], &differences, "again"))
+        })
+    };
+    assert_eq!(page(), page());
+}
