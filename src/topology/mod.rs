@@ -13,7 +13,7 @@
 //! let loaded = load("shop.toml", &sets, &mut |_| Ok(file.to_string()));
 //! let topology = loaded.topology.expect("nothing is wrong");
 //! assert_eq!(topology.services[0].spec.instances, 3);
-//! assert!(loaded.defaults.iter().any(|it| it.path == "service.web.backlog" && it.value == "511"));
+//! assert!(loaded.defaults.iter().any(|it| it.path == "service.web.workers" && it.value == "1"));
 //! ```
 
 mod balancer;
@@ -65,6 +65,7 @@ pub use guard::{Applies, FailMode, Guard, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
 pub use merge::ReadText;
+#[cfg(feature = "cli")]
 pub(crate) use merge::beside;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
@@ -74,6 +75,7 @@ pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
+#[cfg(feature = "cli")]
 pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
     Autoscale, Backlog, HandOut, Hpa, Middleware, Runtime, ScaleMetric, ScalePolicy, ScaleStep,
