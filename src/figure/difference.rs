@@ -34,6 +34,7 @@ pub fn differences(first: &Summary, others: &[(&str, Vec<Difference>)]) -> Figur
             ));
         }
     }
+    let metrics = others.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
     let metric = json!({ "field": "metric", "type": "nominal", "sort": null, "title": null,
                          "axis": { "labelLimit": 150 } });
     // Symmetric logarithm: a thousandfold and a few per cent share the axis.
@@ -53,7 +54,7 @@ pub fn differences(first: &Summary, others: &[(&str, Vec<Difference>)]) -> Figur
          replication by replication on the same users and work, with the interval of the pairs.",
         rows,
         json!({
-            "height": { "step": 14 * others.len().max(2) },
+            "height": 14 * others.len().max(2) * metrics + 10,
             "layer": [
                 { "mark": { "type": "rule", "strokeWidth": 2 },
                   "encoding": { "y": metric, "yOffset": design, "x": change("low_ratio"),
