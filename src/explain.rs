@@ -145,6 +145,19 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Wait { length } => format!("wait {}", law(length.law)),
         Op::Limit { limit, .. } => format!("pass limit.{}", model.limits[limit].name),
         Op::Guard { guard, .. } => format!("pass guard.{}", model.guards[guard].name),
+        Op::GuardFresh { guard, known } => {
+            format!("guard.{}: go to {} if it has a value", model.guards[guard].name, known.0)
+        }
+        Op::GuardBroken { guard } => format!("guard.{} is broken", model.guards[guard].name),
+        Op::LimitBroken { limit } => format!("limit.{} is broken", model.limits[limit].name),
+        Op::Permit { bulkhead, .. } => {
+            format!("a place in bulkhead.{}", model.bulkheads[bulkhead].name)
+        }
+        Op::PermitBack => "give the place back".into(),
+        Op::Protect { breaker, entry, .. } => {
+            format!("call {} through breaker.{}", entry.0, model.breakers[breaker].name)
+        }
+        Op::Raise { why } => format!("fail: {}", why.slug()),
         Op::SessionSeek { session, none, .. } => {
             format!("has it a session.{}? if not go to {}", model.sessions[session].name, none.0)
         }

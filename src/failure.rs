@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 20;
+pub const FAILURES: usize = 27;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,10 +41,24 @@ pub enum Failure {
     Answered,
     /// The user waited no longer.
     GaveUp,
-    /// The cache could not take a write that the request needs.
+    /// The cache failed a command that the request needs.
     CacheError,
+    /// There was no place in a bulkhead, or the wait for it was given up (503).
+    Shed,
+    /// A circuit breaker failed the call at once (503).
+    BreakerOpen,
+    /// A call through a circuit breaker took too long (504).
+    BreakerTimeout,
     /// The database was down, or the connection to it was lost.
     DatabaseDown,
+    /// A statement waited too long for a lock.
+    LockTimeout,
+    /// A statement stood in a deadlock, and was cancelled.
+    Deadlock,
+    /// A transaction was idle for too long: the server ended it and its connection.
+    IdleTransaction,
+    /// A query on a replica was in the way of replay, and was cancelled.
+    ReplayConflict,
     /// No packet got through, and the sender gave up.
     Unreachable,
 }
@@ -70,7 +84,14 @@ impl Failure {
         Failure::Answered,
         Failure::GaveUp,
         Failure::CacheError,
+        Failure::Shed,
+        Failure::BreakerOpen,
+        Failure::BreakerTimeout,
         Failure::DatabaseDown,
+        Failure::LockTimeout,
+        Failure::Deadlock,
+        Failure::IdleTransaction,
+        Failure::ReplayConflict,
         Failure::Unreachable,
     ];
 
@@ -95,7 +116,14 @@ impl Failure {
             Failure::Answered => "answered_error",
             Failure::GaveUp => "gave_up",
             Failure::CacheError => "cache_error",
+            Failure::Shed => "shed",
+            Failure::BreakerOpen => "breaker_open",
+            Failure::BreakerTimeout => "breaker_timeout",
             Failure::DatabaseDown => "database_down",
+            Failure::LockTimeout => "lock_timeout",
+            Failure::Deadlock => "deadlock",
+            Failure::IdleTransaction => "idle_transaction",
+            Failure::ReplayConflict => "replay_conflict",
             Failure::Unreachable => "unreachable",
         }
     }
@@ -104,7 +132,11 @@ impl Failure {
     pub fn status(self) -> u16 {
         match self {
             Failure::Limited => 429,
-            Failure::Guarded | Failure::SessionGuarded | Failure::NoInstance => 503,
+            Failure::Guarded
+            | Failure::SessionGuarded
+            | Failure::NoInstance
+            | Failure::Shed
+            | Failure::BreakerOpen => 503,
             Failure::AcquireTimeout
             | Failure::TooManyConnections
             | Failure::StatementTimeout
@@ -114,9 +146,13 @@ impl Failure {
             | Failure::JobFailed
             | Failure::CacheError
             | Failure::DatabaseDown
+            | Failure::LockTimeout
+            | Failure::Deadlock
+            | Failure::IdleTransaction
+            | Failure::ReplayConflict
             | Failure::Answered => 500,
             Failure::InstanceLost | Failure::UpstreamError => 502,
-            Failure::UpstreamTimeout => 504,
+            Failure::UpstreamTimeout | Failure::BreakerTimeout => 504,
             Failure::Refused | Failure::GaveUp | Failure::Unreachable => 0,
         }
     }

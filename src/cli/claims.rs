@@ -134,7 +134,7 @@ fn read_all(files: &[String]) -> Result<Vec<Source>, Failure> {
     let mut sound = true;
     for path in files {
         let loaded = load(&path, &mut diagnose::read);
-        diagnose::say_found(&loaded.diagnostics, &loaded.sources);
+        diagnose::say(&loaded.diagnostics, &loaded.sources);
         match loaded.claims {
             Some(claims) => sources.push(Source { path, claims }),
             None => sound = false,

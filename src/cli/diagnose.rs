@@ -21,11 +21,11 @@ pub fn read(path: &str) -> Result<String, String> {
 
 /// Says all that is wrong or doubtful on stderr: drawn on a terminal, plain elsewhere.
 pub fn say_diagnostics(loaded: &Loaded) {
-    say_found(&loaded.diagnostics, &loaded.sources);
+    say(&loaded.diagnostics, &loaded.sources);
 }
 
-/// The same of diagnostics and the texts that they are about.
-pub fn say_found(found: &[Diagnostic], sources: &[Source]) {
+/// Says what is wrong or doubtful in some texts.
+pub fn say(found: &[Diagnostic], sources: &[Source]) {
     match style_of_stderr() {
         Style::Plain => complain(&render_plain(found, sources)),
         Style::Coloured => found.iter().for_each(|one| complain(&draw(one, sources))),

@@ -6,6 +6,7 @@ mod claims;
 mod compare;
 mod completions;
 mod diagnose;
+mod engine;
 mod explain;
 mod new;
 mod options;
@@ -13,7 +14,9 @@ mod progress;
 mod rerun;
 mod run;
 mod schema;
+mod shards;
 mod study;
+mod sweep;
 mod theory;
 mod validate;
 
@@ -42,6 +45,7 @@ Examples:
   loadbearing run shop.toml --set users.population=50_000
   loadbearing compare shop.toml bigger.toml the same users and work on both
   loadbearing capacity shop.toml            the largest load that meets the objectives
+  loadbearing sweep pool-size.toml          the answer to an experiment, point by point
   loadbearing theory                        why believe any of it: formulas beside simulations
   loadbearing validate reality              and measured deployments beside predictions
 
@@ -56,6 +60,7 @@ enum Command {
     Run(run::Arguments),
     Compare(compare::Arguments),
     Capacity(capacity::Arguments),
+    Sweep(Box<sweep::Arguments>),
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
@@ -98,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Capacity(arguments) => capacity::run(&arguments),
+        Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),

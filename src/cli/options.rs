@@ -6,7 +6,7 @@ use clap::Args;
 use loadbearing::units::{Quantity, Ratio};
 
 /// Settings over the files.
-#[derive(Args)]
+#[derive(Args, Clone)]
 #[command(next_help_heading = "Settings over the file")]
 pub struct Settings {
     /// Replaces a value of the file; any key can be set, and this can be said many times

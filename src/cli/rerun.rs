@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use loadbearing::report::folder::{Content, MANIFEST};
 use loadbearing::report::manifest::{Manifest, Request, digest};
+use loadbearing::report::sweep::sheets;
 use loadbearing::result::RESULTS_VERSION;
 
 use super::capacity::Sought;
+use super::progress::Bar;
 use super::study::Study;
-use super::{Failure, say};
+use super::{Failure, say, sweep};
 
 /// Makes an earlier result again and says whether it is the same, byte by byte
 ///
@@ -48,7 +50,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let request = request(&manifest)?;
     let (threads, quiet) = (arguments.threads.map(usize::from), arguments.quiet);
-    let (digests, tables) = if request.command == "capacity" {
+    let (digests, tables) = if request.command == "sweep" {
+        swept(&request, &inputs, threads, quiet)?
+    } else if request.command == "capacity" {
         let done = Sought::load(request, read)?.seek(threads, quiet)?;
         (vec![done.digest()], done.tables())
     } else {
@@ -66,14 +70,32 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     Err(Failure::Said)
 }
 
+/// An experiment again, every run of it.
+fn swept(
+    request: &Request,
+    inputs: &BTreeMap<String, String>,
+    threads: Option<usize>,
+    quiet: bool,
+) -> Result<(Vec<String>, Vec<Content>), Failure> {
+    let kept = |path: &str| {
+        inputs.get(path).cloned().ok_or_else(|| "the manifest does not hold it".to_string())
+    };
+    let bar = Bar::new(quiet);
+    let (prepared, found) =
+        sweep::answer(&request.files[0], &request.sets, &kept, None, threads, &bar)?;
+    bar.clear();
+    Ok((vec![found.digest.clone()], sweep::contents(&sheets(&prepared, &found))))
+}
+
 fn read(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path)
         .map_err(|error| Failure::Failed(format!("cannot read `{}`: {error}", path.display())))
 }
 
 fn request(manifest: &Manifest) -> Result<Request, Failure> {
-    let command =
-        ["run", "compare", "capacity"].into_iter().find(|command| *command == manifest.command);
+    let command = ["run", "compare", "capacity", "sweep"]
+        .into_iter()
+        .find(|command| *command == manifest.command);
     let command = command.ok_or_else(|| {
         Failure::Failed(format!("the manifest is of `{}`, which is no command", manifest.command))
     })?;

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use loadbearing::report::capacity::capacity_schema;
-use loadbearing::{result, topology};
+use loadbearing::{experiment, result, topology};
 
 use super::{Failure, say};
 
@@ -12,7 +12,8 @@ use super::{Failure, say};
 Examples:
   loadbearing schema > topology.schema.json         editors complete topology files with it
   loadbearing schema result > result.schema.json    what `run --json` prints
-  loadbearing schema capacity                       what `capacity --json` prints")]
+  loadbearing schema capacity                       what `capacity --json` prints
+  loadbearing schema experiment                     the same for experiment files")]
 pub struct Arguments {
     /// Of what
     #[arg(value_enum, default_value = "topology")]
@@ -27,6 +28,8 @@ enum Of {
     Result,
     /// What `capacity --json` prints
     Capacity,
+    /// Experiment files
+    Experiment,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -34,6 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Of::Topology => topology::schema(),
         Of::Result => result::schema(),
         Of::Capacity => capacity_schema(),
+        Of::Experiment => experiment::file::schema(),
     };
     say(&format!("{schema:#}\n"))
 }

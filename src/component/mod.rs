@@ -9,8 +9,11 @@
 //! | module | what it is | follows |
 //! |---|---|---|
 //! | [`pool`] | connection pools of one process | pg-pool 3.14.0, SQLAlchemy 2.1.9, asyncpg 0.32.0, psycopg_pool 3.3.3 |
-//! | [`limiter`] | requests per client and window | express-rate-limit 8.7.4 |
+//! | [`limiter`] | requests per key and time | express-rate-limit 8.7.4, limits 5.8.0, nginx, resilience4j |
 //! | [`guard`] | rejection above a threshold of some metric | hand-written middleware |
+//! | [`breaker`] | calls that fail fast while what is called is down | opossum 10, resilience4j 2.3 |
+//! | [`concurrency`] | how many calls may be under way at once | Netflix concurrency-limits |
+//! | [`waiting_room`] | who gets the next place, and who is given up | CoDel, adaptive LIFO |
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
@@ -18,13 +21,19 @@
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
+//! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
+//! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
+//! | [`volume`] | how many storage operations are granted | AWS EBS gp2, gp3 |
 //! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
 
 pub mod autoscaler;
 pub mod backoff;
 pub mod balancer;
+pub mod breaker;
+pub mod burst_credits;
 pub mod cache;
+pub mod concurrency;
 pub mod guard;
 pub mod hpa;
 pub mod job_queue;
@@ -32,4 +41,7 @@ pub mod limiter;
 pub mod pool;
 pub mod session_table;
 pub mod step_scaling;
+pub mod table_lock;
+pub mod volume;
 pub mod tcp;
+pub mod waiting_room;

@@ -4,10 +4,21 @@
 //! order; which replications are run is decided by results alone, never by who finished first.
 
 pub mod capacity;
+pub mod columns;
+pub mod design;
+pub mod file;
+pub mod findings;
+mod level;
+mod pilot;
+pub mod plan;
 mod precision;
+pub mod prepare;
 mod scaling;
+pub mod store;
+pub mod sweep;
 mod watch;
 
+pub use level::Level;
 pub use precision::Precision;
 pub use scaling::Scaling;
 pub use watch::{Progress, Silent};

@@ -147,6 +147,8 @@ struct Walk<'m> {
     bytes: f64,
     /// Lookups per request by (cache, keys), with the time to live of what is stored.
     gets: BTreeMap<(u32, u32), (f64, Option<Duration>)>,
+    /// Removals per request by (cache, keys).
+    deletes: BTreeMap<(u32, u32), f64>,
     edges: Vec<f64>,
     /// See [`Demand::flows`].
     flows: BTreeMap<(Sender, StationId), f64>,
@@ -204,6 +206,7 @@ impl<'m> Walk<'m> {
             elsewhere_s: 0.0,
             bytes: 0.0,
             gets: BTreeMap::new(),
+            deletes: BTreeMap::new(),
             edges: vec![0.0; model.cdns.len()],
             flows: BTreeMap::new(),
             front: BTreeMap::new(),
@@ -356,7 +359,11 @@ impl<'m> Walk<'m> {
                 let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, None));
                 entry.1 = model.span(ttl);
             }
-            Op::CacheDelete { cache, .. } | Op::Command { cache, .. } => {
+            Op::CacheDelete { cache, keys, .. } => {
+                self.command(cache, weight, service, &held);
+                *self.deletes.entry((cache.0, keys.0)).or_insert(0.0) += weight;
+            }
+            Op::Command { cache, .. } => {
                 self.command(cache, weight, service, &held);
             }
             Op::SessionSeek { session, none, .. } => {
@@ -370,7 +377,8 @@ impl<'m> Walk<'m> {
                 let saves = self.fresh() * (1.0 - spec.guests)
                     + if spec.save_uninitialized { spec.guests } else { 0.0 };
                 let rest = 1.0 - self.fresh() * (1.0 - spec.guests) - spec.guests;
-                let touches = if spec.touch { rest } else { 0.0 };
+                let saves = saves + if spec.resave { rest } else { 0.0 };
+                let touches = if spec.touch && !spec.resave { rest } else { 0.0 };
                 self.go(touch, weight * touches, service, &held);
                 self.go(nothing, weight * (1.0 - saves - touches), service, &held);
                 return self.go(next, weight * saves, service, &held);
@@ -413,13 +421,42 @@ impl<'m> Walk<'m> {
                 self.link(service, self.mean(bytes.law), weight, &held);
                 self.awaited = 0.0;
             }
-            Op::End | Op::Refuse => return,
+            // Predictions are for the way on which nothing fails.
+            Op::End
+            | Op::Refuse
+            | Op::GuardBroken { .. }
+            | Op::LimitBroken { .. }
+            | Op::Raise { .. } => return,
+            Op::GuardFresh { guard, known } => {
+                let read = self.read_share(guard, weight, service);
+                self.go(known, weight * (1.0 - read), service, &held);
+                return self.go(next, weight * read, service, &held);
+            }
+            Op::Permit { bulkhead, .. } => {
+                self.visits[model.bulkheads[bulkhead].station] += weight;
+            }
+            Op::PermitBack => {}
+            Op::Protect { breaker, entry, .. } => {
+                self.visits[model.breakers[breaker].station] += weight;
+                self.part(&[entry], 1.0, weight, service, &held);
+            }
             Op::Limit { limit, .. } => self.visits[model.limits[limit].station] += weight,
             Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
             Op::CacheLand { .. } => {}
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }
         self.go(next, weight, service, &held);
+    }
+
+    /// The share of requests that read a guard's value anew: one a worker and time that it is kept.
+    fn read_share(&self, guard: GuardId, weight: f64, service: Option<ServiceId>) -> f64 {
+        let Some(kept) = self.model.guards[guard].cache else { return 1.0 };
+        let workers = service.map_or(1, |service| {
+            let service = &self.model.services[service];
+            service.instances * service.workers
+        });
+        let per_worker = self.model.nominal_rate().0 * weight / f64::from(workers);
+        1.0 / (1.0 + per_worker * kept.seconds())
     }
 
     /// An edge answers what it has; for the rest it lies on the user's way to the service.

@@ -23,6 +23,12 @@ crate::id! {
     GuardId,
     /// A rate limiter.
     LimitId,
+    /// A bulkhead.
+    BulkheadId,
+    /// A circuit breaker.
+    BreakerId,
+    /// A table or view whose locks matter.
+    RelationId,
     /// A fault.
     FaultId,
     /// A job queue.

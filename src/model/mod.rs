@@ -14,9 +14,9 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Appointment, Cache, Cdn, Database, Extent, Fault, Guard, Harm, Job, Keys, Limit,
-    Link, Metric, Per, Pool, Prune, Queue, Region, Rule, Scaling, Service, Session, Side,
-    UNIT_KINDS, Unit, UnitKind, Wake, Watch,
+    Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Extent, Fault, Guard, Harm,
+    Job, Keys, Limit, Link, Maintenance, Metric, Per, Pool, Prune, Queue, Region, Relation, Rule,
+    Scaling, Service, Session, Side, Standby, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -25,10 +25,10 @@ use crate::kernel::Dense;
 use crate::units::{Duration, Rate};
 use crate::variate::{AliasTable, Law, Sampler};
 use ids::*;
-use tape::{Draw, Op, Pc, Spans, TtlId};
+use tape::{Catch, Draw, Op, Pc, Spans, TtlId};
 
 /// What the engine runs.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// Its title, for people.
     pub title: String,
@@ -54,6 +54,12 @@ pub struct Model {
     pub pools: Dense<PoolId, Pool>,
     /// Databases.
     pub databases: Dense<DatabaseId, Database>,
+    /// Tables and views whose locks matter.
+    pub relations: Dense<RelationId, Relation>,
+    /// What databases do by themselves, on each primary.
+    pub maintenance: Vec<Maintenance>,
+    /// What statements lock, for [`tape::LocksId`].
+    pub wants: Vec<Want>,
     /// Caches.
     pub caches: Dense<CacheId, Cache>,
     /// Key sets.
@@ -66,6 +72,10 @@ pub struct Model {
     pub guards: Dense<GuardId, Guard>,
     /// Rate limiters.
     pub limits: Dense<LimitId, Limit>,
+    /// Bulkheads.
+    pub bulkheads: Dense<BulkheadId, Bulkhead>,
+    /// Circuit breakers.
+    pub breakers: Dense<BreakerId, Breaker>,
     /// Job queues.
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.
@@ -78,6 +88,8 @@ pub struct Model {
     pub mix: AliasTable,
     /// All flows.
     pub tape: Vec<Op>,
+    /// Where failures are caught, inner stretches first.
+    pub catches: Vec<Catch>,
     /// Where branches start, for [`Op::Fork`].
     pub forks: Vec<Pc>,
     /// Where choices lead, for [`Op::Choose`].
@@ -259,6 +271,14 @@ pub enum StationKind {
     Guard,
     /// A rate limiter.
     Limit,
+    /// A bulkhead.
+    Bulkhead,
+    /// A circuit breaker.
+    Breaker,
+    /// A table or view and its rows, as locks.
+    Relation,
+    /// What a database does by itself.
+    Maintenance,
     /// A job queue.
     Queue,
     /// A link.
@@ -284,6 +304,8 @@ pub struct Cost {
     pub per_gigabyte: f64,
     /// Dollars a million requests.
     pub per_million: f64,
+    /// Dollars an hour of a core above what burst credits were earned for.
+    pub per_surplus_hour: f64,
     /// Whose traffic the gigabytes and the requests are.
     pub station: Option<StationId>,
     /// Where the price is stated.

@@ -150,7 +150,7 @@ impl Model {
         for at in 0..self.tape.len() {
             match self.tape[at] {
                 Op::Acquire { pool, .. } => within = Some(pool),
-                Op::Query { mut work, kind, fail, slowed_by }
+                Op::Query { mut work, kind, fail, slowed_by, locks, within: goes_on }
                     if within == Some(pool) && kind.works() =>
                 {
                     let known = given.iter().find(|(law, _)| *law == work.law);
@@ -161,7 +161,8 @@ impl Model {
                         given.push((work.law, law));
                         law
                     });
-                    self.tape[at] = Op::Query { work, kind, fail, slowed_by };
+                    self.tape[at] =
+                        Op::Query { work, kind, fail, slowed_by, locks, within: goes_on };
                 }
                 _ => {}
             }

@@ -5,8 +5,10 @@
 //! operation that draws random numbers carries a [`DrawId`] made from its *path in the file*, never
 //! from its position, so that inserting a step moves nobody else's numbers.
 
+use crate::failure::Failure;
 use crate::model::ids::{
-    CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId, ServiceId, SessionId,
+    BreakerId, BulkheadId, CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId,
+    ServiceId, SessionId,
 };
 use crate::units::Duration;
 
@@ -47,8 +49,10 @@ pub enum Statement {
     Read,
     /// Changes rows, which replicas replay.
     Write,
-    /// A round trip and nothing else: BEGIN, COMMIT.
+    /// A round trip and nothing else: BEGIN, the end of a transaction that only reads.
     Mark,
+    /// COMMIT of a transaction that writes.
+    Commit,
     /// A round trip that tries out a connection that was used before.
     Ping,
 }
@@ -98,6 +102,20 @@ pub enum Op {
     Limit { limit: LimitId, draw: DrawId },
     /// Pass a guard, or be answered.
     Guard { guard: GuardId, draw: DrawId },
+    /// Is a value that a guard has read still good? Then jump.
+    GuardFresh { guard: GuardId, known: Pc },
+    /// A guard could not read what it watches.
+    GuardBroken { guard: GuardId },
+    /// A limiter could not count.
+    LimitBroken { limit: LimitId },
+    /// Get a place in a bulkhead, of which this operation may take a share, or be answered.
+    Permit { bulkhead: BulkheadId, share: f32 },
+    /// Give the place taken last back.
+    PermitBack,
+    /// Call what stands at the entry through a breaker, and wait for its end.
+    Protect { breaker: BreakerId, entry: Pc, draw: DrawId },
+    /// Fail.
+    Raise { why: Failure },
     /// Has this request a session to read? Otherwise jump.
     SessionSeek { session: SessionId, draw: DrawId, none: Pc },
     /// The session was looked up: found, or expired.
@@ -110,8 +128,16 @@ pub enum Op {
     SessionGone { session: SessionId },
     /// Get a connection; `awaited` by the application's own code, which goes on in a promise.
     Acquire { pool: PoolId, route: Route, write: bool, awaited: bool },
-    /// Run a statement on the connection acquired last.
-    Query { work: Draw, kind: Statement, fail: f32, slowed_by: Option<SessionId> },
+    /// Run a statement on the connection acquired last: within a transaction that goes on
+    /// afterwards, or not.
+    Query {
+        work: Draw,
+        kind: Statement,
+        fail: f32,
+        slowed_by: Option<SessionId>,
+        locks: LocksId,
+        within: bool,
+    },
     /// Give the connection acquired last back.
     Release,
     /// Look a key up; a hit jumps, a miss goes on.
@@ -145,6 +171,23 @@ pub enum Op {
     /// The flow is over.
     End,
 }
+
+/// Where a task goes on that fails within a stretch of the tape. Stretches nest as the flows do that
+/// they were made from, so which one catches a failure follows from the position alone.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Catch {
+    /// Where the stretch begins.
+    pub first: Pc,
+    /// What comes behind it.
+    pub last: Pc,
+    /// Where the task goes on.
+    pub to: Pc,
+    /// Connections that it held before, and goes on to hold.
+    pub leases: u8,
+}
+/// What a statement locks, by number among [`crate::model::Model::wants`]; 0 is nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LocksId(pub u16);
 
 /// An optional duration of the model, by number; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::folder::Content;
 use super::table::TABLES;
+use crate::experiment::findings::Findings;
+use crate::experiment::prepare::Prepared;
 use crate::result::{RESULTS_VERSION, Summary};
 use crate::topology::{Assumption, DefaultInForce};
 
@@ -17,7 +19,7 @@ pub struct Manifest {
     pub results_version: u32,
     /// What to type to make the result again from the same files.
     pub again: String,
-    /// `run`, `compare` or `capacity`.
+    /// `run`, `compare`, `capacity` or `sweep`.
     pub command: String,
     /// The topology files, as they were named.
     pub files: Vec<String>,
@@ -131,7 +133,7 @@ pub struct ColumnRecord {
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// `run`, `compare` or `capacity`.
+    /// `run`, `compare`, `capacity` or `sweep`.
     pub command: &'static str,
     /// The topology files, as they were named.
     pub files: Vec<String>,
@@ -223,9 +225,33 @@ impl Manifest {
             models: models.iter().map(model_record).collect(),
             inputs: inputs.collect(),
             outputs: outputs.collect(),
-            assumptions: models.iter().flat_map(assumption_records).collect(),
-            defaults: models.iter().flat_map(default_records).collect(),
+            assumptions: models
+                .iter()
+                .flat_map(|it| assumption_records(it.name, it.assumptions))
+                .collect(),
+            defaults: models.iter().flat_map(|it| default_records(it.name, it.defaults)).collect(),
             columns: columns.collect(),
+        }
+    }
+
+    /// Adds what an experiment's topologies leave open, and a digest of all of its runs.
+    pub fn of_experiment(&mut self, prepared: &Prepared<'_>, found: &Findings) {
+        let experiment = &prepared.experiment;
+        self.models.push(ModelRecord {
+            name: self.files.first().cloned().unwrap_or_default(),
+            title: experiment.title.clone().unwrap_or_default(),
+            seed: prepared.points.first().map_or(0, |point| point.seed),
+            replications: found.runs as u32,
+            confidence: experiment.confidence.0,
+            warmup_s: 0.0,
+            duration_s: 0.0,
+            digest: found.digest.clone(),
+        });
+        for (model, assumptions) in &prepared.assumptions {
+            self.assumptions.extend(assumption_records(model, assumptions));
+        }
+        for (model, defaults) in &prepared.defaults {
+            self.defaults.extend(default_records(model, defaults));
         }
     }
 
@@ -260,26 +286,26 @@ fn model_record(model: &Described<'_>) -> ModelRecord {
     }
 }
 
-fn assumption_records(model: &Described<'_>) -> Vec<AssumptionRecord> {
+fn assumption_records(model: &str, assumptions: &[Assumption]) -> Vec<AssumptionRecord> {
     let record = |it: &Assumption| AssumptionRecord {
-        model: model.name.into(),
+        model: model.into(),
         what: it.what.clone(),
         value: it.value.clone(),
         range: it.range.clone(),
         why: it.why.clone(),
         knob: it.knob.clone(),
     };
-    model.assumptions.iter().map(record).collect()
+    assumptions.iter().map(record).collect()
 }
 
-fn default_records(model: &Described<'_>) -> Vec<DefaultRecord> {
+fn default_records(model: &str, defaults: &[DefaultInForce]) -> Vec<DefaultRecord> {
     let record = |it: &DefaultInForce| DefaultRecord {
-        model: model.name.into(),
+        model: model.into(),
         path: it.path.clone(),
         value: it.value.into(),
         source: it.source.into(),
     };
-    model.defaults.iter().map(record).collect()
+    defaults.iter().map(record).collect()
 }
 
 #[cfg(test)]

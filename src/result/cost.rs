@@ -53,7 +53,13 @@ fn month_of(cost: &Cost, outcome: &Outcome) -> f64 {
         None => (0, outcome.requests.offered),
     };
     let months = MONTH_S / seconds;
+    let surplus_s = cost.station.map_or(0.0, |station| {
+        let counters = &outcome.stations[station].counters;
+        let taken = counters[Counter::SurplusMillis as usize];
+        taken.saturating_sub(counters[Counter::RepaidMillis as usize]) as f64 / 1e3
+    });
     standing
+        + cost.per_surplus_hour * (surplus_s / 3_600.0) * months
         + cost.per_gigabyte * (bytes as f64 / 1e9) * months
         + cost.per_million * (requests as f64 / 1e6) * months
 }

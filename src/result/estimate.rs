@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::stats::{batch_means_interval, mean_interval};
+use crate::stats::{mean_interval, overlapping_batch_means_interval};
 
 use super::metric::Fold;
 
@@ -17,8 +17,8 @@ pub struct Estimate {
     pub high: Option<f64>,
 }
 
-/// Batches in which the timeline of a single replication is cut (Schmeiser 1982: ten to thirty).
-const BATCHES: usize = 20;
+/// Batches side by side in the timeline of a single replication (Schmeiser 1982: ten to thirty).
+pub const BATCHES: usize = 20;
 
 impl Estimate {
     /// A value without an interval.
@@ -30,8 +30,8 @@ impl Estimate {
     ///
     /// # Model
     /// Student's t over replications, which are independent whatever happens within each. A single
-    /// replication has an interval only where its course over time (`series`) gives one, by batch
-    /// means.
+    /// replication has an interval only where its course over time (`series`) gives one, by
+    /// overlapping batch means.
     pub fn fold(values: &[Option<f64>], fold: Fold, confidence: f64, series: &[f64]) -> Estimate {
         let known: Vec<f64> = values.iter().copied().flatten().collect();
         if known.is_empty() {
@@ -44,7 +44,9 @@ impl Estimate {
             Fold::Mean => {
                 let mean = sum / known.len() as f64;
                 let spread = match known.len() {
-                    1 => batch_means_interval(series, BATCHES, confidence),
+                    1 => {
+                        overlapping_batch_means_interval(series, series.len() / BATCHES, confidence)
+                    }
                     _ => mean_interval(&known, confidence),
                 };
                 // Batches weigh windows alike, the mean weighs requests: only the width is taken.

@@ -105,6 +105,7 @@ impl<'a> Seen<'a> {
                 | StationKind::Client
                 | StationKind::Guard
                 | StationKind::Limit
+                | StationKind::Breaker
                 | StationKind::Cdn
                 | StationKind::Session
         )
@@ -178,6 +179,11 @@ impl Metric {
     pub fn series(&self, outcome: &Outcome) -> Vec<f64> {
         let Some(of) = self.over_time else { return Vec::new() };
         outcome.windows.iter().filter(|window| window.measured).filter_map(of).collect()
+    }
+
+    /// It has a course over time, which gives an interval when there is only one replication.
+    pub fn has_series(&self) -> bool {
+        self.over_time.is_some()
     }
 
     /// Its name in files, with the unit at its end: `latency_s.p95` is `latency_p95_s`.
@@ -349,10 +355,21 @@ fn rates() -> Vec<Metric> {
 }
 
 /// Failures in which a limit or a guard did what it is for.
-const REJECTIONS: [Failure; 3] = [Failure::Limited, Failure::Guarded, Failure::SessionGuarded];
+const REJECTIONS: [Failure; 5] = [
+    Failure::Limited,
+    Failure::Guarded,
+    Failure::SessionGuarded,
+    Failure::Shed,
+    Failure::BreakerOpen,
+];
 /// Failures in which somebody waited too long.
-const TIMEOUTS: [Failure; 4] =
-    [Failure::AcquireTimeout, Failure::StatementTimeout, Failure::UpstreamTimeout, Failure::GaveUp];
+const TIMEOUTS: [Failure; 5] = [
+    Failure::AcquireTimeout,
+    Failure::StatementTimeout,
+    Failure::UpstreamTimeout,
+    Failure::BreakerTimeout,
+    Failure::GaveUp,
+];
 
 fn failed_by(outcome: &Outcome, kinds: &[Failure]) -> u64 {
     kinds.iter().map(|kind| outcome.requests.failed[*kind as usize]).sum()
@@ -405,6 +422,10 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Session => "session",
         StationKind::Guard => "guard",
         StationKind::Limit => "limit",
+        StationKind::Bulkhead => "bulkhead",
+        StationKind::Breaker => "breaker",
+        StationKind::Relation => "relation",
+        StationKind::Maintenance => "maintenance",
         StationKind::Queue => "queue",
         StationKind::Link => "link",
         StationKind::Network => "network",

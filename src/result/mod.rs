@@ -19,12 +19,12 @@ pub use attribution::{Attribution, TimePart};
 pub use closed_form::ClosedForm;
 pub use comparison::{Difference, compare};
 pub use cost::{CostLine, MONTH_S, cost_month};
-pub use estimate::Estimate;
+pub use estimate::{BATCHES, Estimate};
 pub use fault::Fault;
 pub use json::{comparison_to_json, schema};
 pub use metric::{Fold, Metric, Seen, Unit, kind_name};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
-pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning};
+pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning, collapsed, grows, settled};
 pub use verdict::Verdict;
 
 use crate::model::Model;

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::model::ids::StationId;
 use crate::model::{Curve, Model, Station, StationKind, Workload};
 use crate::run::{Ended, Outcome, Window};
-use crate::stats::{mser5, trend};
-use crate::units::{Duration, Quantity, show_number};
+use crate::stats::{mser5, proportion_interval, trend};
+use crate::units::{Duration, Quantity, Time, show_number};
 
 /// Something that a reader of the result must know.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -49,7 +49,7 @@ pub fn warnings(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
     if steady {
         found.extend(growing_queues(model, outcomes));
     }
-    found.extend(collapse(outcomes, &growth));
+    found.extend(collapse(model, outcomes, &growth));
     if outcomes.len() < 2 {
         let message = "one replication: means have intervals by batch means, quantiles have none";
         found.push(Warning::new("one-replication", message.into()));
@@ -128,41 +128,92 @@ fn growing_queues(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
     queues.filter_map(one).collect()
 }
 
-/// A bistable system has no mean: what share of the seeds collapses, where they disagree.
-fn collapse(outcomes: &[Outcome], growth: &[Option<f64>]) -> Option<Warning> {
-    let collapsed = |(outcome, growth): &(&Outcome, &Option<f64>)| {
-        let requests = &outcome.requests;
-        let ended = requests.ok + requests.failed_all();
-        growth.is_some()
-            || outcome.ended != Ended::Completed
-            || requests.failed_all() as f64 > COLLAPSED * ended as f64
-    };
+/// Something grows without end in a replication whose load does not: requests in flight, or the jobs
+/// of a queue.
+pub fn grows(model: &Model, outcome: &Outcome) -> bool {
+    if !is_steady(&model.workload) {
+        return false;
+    }
+    let mut queues = model.stations.enumerate().filter(|(_, it)| it.kind == StationKind::Queue);
+    growth(outcome, true).is_some()
+        || queues.any(|(id, _)| {
+            growth_of(outcome, |window| window.stations[id.0 as usize].waiting).is_some()
+        })
+}
+
+/// A replication in which the deployment broke down: it loses more than half of its requests, more
+/// come than end, or a limit ended it.
+pub fn collapsed(model: &Model, outcome: &Outcome) -> bool {
+    has_collapsed(outcome, growth(outcome, is_steady(&model.workload)))
+}
+
+fn has_collapsed(outcome: &Outcome, growth: Option<f64>) -> bool {
+    let requests = &outcome.requests;
+    let ended = requests.ok + requests.failed_all();
+    growth.is_some()
+        || outcome.ended != Ended::Completed
+        || requests.failed_all() as f64 > COLLAPSED * ended as f64
+}
+
+/// A bistable system has no mean: what share of the seeds collapses, where they disagree, with the
+/// interval of Clopper and Pearson.
+fn collapse(model: &Model, outcomes: &[Outcome], growth: &[Option<f64>]) -> Option<Warning> {
+    let collapsed = |(outcome, growth): &(&Outcome, &Option<f64>)| has_collapsed(outcome, **growth);
     let count = outcomes.iter().zip(growth).filter(collapsed).count();
-    (count > 0 && count < outcomes.len()).then(|| {
-        let all = outcomes.len();
+    let all = outcomes.len();
+    let chance = proportion_interval(count as u64, all as u64, model.plan.confidence)?;
+    (count > 0 && count < all).then(|| {
+        let percent = |share: f64| show_number(100.0 * share);
         let message = format!(
-            "seeds disagree: {count} of {all} replications collapse ({} %), so a mean over them \
-             describes none of them",
-            show_number(100.0 * count as f64 / all as f64)
+            "seeds disagree: {count} of {all} replications collapse ({} %, {} to {} %), so a mean \
+             over them describes none of them",
+            percent(chance.estimate),
+            percent(chance.low),
+            percent(chance.high),
         );
         Warning::new("seeds-disagree", message)
     })
 }
 
+/// When a run has settled, by MSER-5 on the course of runs that begin at time zero, averaged over
+/// replications (Welch 1983): the later of what requests in flight and their latency say; [`None`]
+/// where the runs are too short to tell.
+pub fn settled(outcomes: &[Outcome]) -> Option<Duration> {
+    let ends: Vec<Duration> =
+        outcomes.first()?.windows.iter().map(|it| Duration(it.end.0)).collect();
+    let latency: fn(&Window) -> Option<f64> = |window| window.latency_mean_s;
+    let in_flight: fn(&Window) -> Option<f64> = |window| Some(window.in_flight);
+    let cut = |of: fn(&Window) -> Option<f64>| {
+        let course = course(outcomes, of);
+        let values: Vec<f64> = course.iter().map(|(_, value)| *value).collect();
+        let cut = mser5(&values);
+        cut.sufficient.then(|| match cut.index {
+            0 => Duration::ZERO,
+            index => ends[course[index - 1].0],
+        })
+    };
+    Some(cut(latency)?.max(cut(in_flight)?))
+}
+
+/// A value of every window, averaged over replications; windows in which nobody has one left out.
+fn course(outcomes: &[Outcome], of: fn(&Window) -> Option<f64>) -> Vec<(usize, f64)> {
+    let windows = outcomes.iter().map(|outcome| outcome.windows.len()).min().unwrap_or(0);
+    let mean = |index: usize| {
+        let values: Vec<f64> =
+            outcomes.iter().filter_map(|outcome| of(&outcome.windows[index])).collect();
+        let sum: f64 = values.iter().sum();
+        (!values.is_empty()).then(|| (index, sum / values.len() as f64))
+    };
+    (0..windows).filter_map(mean).collect()
+}
+
 /// MSER-5 on the mean latency per window, averaged over replications (Welch 1983).
 fn short_warm_up(model: &Model, outcomes: &[Outcome]) -> Option<Warning> {
-    let windows = outcomes.iter().map(|outcome| outcome.windows.len()).min()?;
-    let mut course = Vec::with_capacity(windows);
-    for index in 0..windows {
-        let means = outcomes.iter().filter_map(|outcome| outcome.windows[index].latency_mean_s);
-        let means: Vec<f64> = means.collect();
-        if !means.is_empty() {
-            course.push((
-                outcomes[0].windows[index].end,
-                means.iter().sum::<f64>() / means.len() as f64,
-            ));
-        }
-    }
+    let windows = &outcomes.first()?.windows;
+    let course: Vec<(Time, f64)> = course(outcomes, |window| window.latency_mean_s)
+        .into_iter()
+        .map(|(index, value)| (windows[index].end, value))
+        .collect();
     let values: Vec<f64> = course.iter().map(|(_, value)| *value).collect();
     let cut = mser5(&values);
     if !cut.sufficient || cut.index == 0 || cut.index >= values.len() {

@@ -39,6 +39,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let worker = &mut self.tasks[task];
             (worker.role, worker.owner, worker.row) = (Role::Tail, NONE, NONE);
             worker.flags &= !(flag::ADMITTED | flag::OUTSTANDING);
+            worker.permit = 0; // what it held goes back as the answer leaves
             (worker.pc, worker.status, worker.answered) = (next, OK, 0);
             self.answer(answer, bytes);
             return true;
@@ -49,6 +50,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Sends a task's answer to whoever waits for it: the flow is over for this task.
     pub fn answer(&mut self, task: u32, bytes: f64) {
+        if self.tasks[task].permit != 0 {
+            self.leave_bulkheads(task);
+        }
         let record = self.tasks[task];
         match record.role {
             Role::Attempt => self.answer_user(task, bytes),
@@ -70,7 +74,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 self.at_task(self.now + way, Kind::Returned, task);
             }
-            Role::Branch => self.child_over(task),
+            Role::Branch | Role::Protected => self.child_over(task),
             Role::Tail => self.end_task(task),
         }
     }

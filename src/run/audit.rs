@@ -81,12 +81,23 @@ impl<Q: PendingEvents> World<'_, Q> {
         let op = || model.tape[task.pc.0 as usize];
         match task.state {
             State::Ready | State::Backlog => Some(self.station_of_worker(task.worker)),
+            State::PlaceQueue => match op() {
+                Op::Permit { bulkhead, .. } => Some(model.bulkheads[bulkhead].station),
+                other => unreachable!("{other:?} waits for no place"),
+            },
             State::ThreadQueue => {
                 Some(model.services[self.service_of_worker(task.worker)].threads_station)
             }
             State::PoolQueue | State::Connecting => match op() {
                 Op::Acquire { pool, .. } => Some(model.pools[pool].station),
                 other => unreachable!("{other:?} waits for no connection"),
+            },
+            State::LockQueue => match op() {
+                Op::Query { locks, .. } => {
+                    let want = model.wants[usize::from(locks.0) - 1];
+                    Some(model.relations[want.relation].station)
+                }
+                other => unreachable!("{other:?} waits for no lock"),
             },
             State::CacheQueue => match op() {
                 Op::CacheGet { cache, .. }

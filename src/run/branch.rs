@@ -17,7 +17,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for branch in (0..count).rev() {
             let entry = self.model.forks[(first + branch) as usize];
             let stream = record.stream.numbered(u64::from(branch));
-            self.start_branch(task, entry, branch as u16, stream);
+            self.start_branch(task, Role::Branch, entry, branch as u16, stream);
         }
     }
 
@@ -27,11 +27,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.tasks[task].stream;
         self.await_children(task, shards as u16);
         for shard in (0..shards).rev() {
-            self.start_branch(task, entry, shard as u16, stream.numbered(u64::from(shard)));
+            let stream = stream.numbered(u64::from(shard));
+            self.start_branch(task, Role::Branch, entry, shard as u16, stream);
         }
     }
 
-    fn await_children(&mut self, task: u32, children: u16) {
+    pub(super) fn await_children(&mut self, task: u32, children: u16) {
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Forked, self.now);
         // An earlier call's timer must not take this wait for its own.
@@ -40,15 +41,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.pc.0 += 1;
     }
 
-    fn start_branch(
+    /// Starts a task on the worker of its owner, which waits for it; it runs before other callbacks do.
+    pub(super) fn start_branch(
         &mut self,
         owner: u32,
+        role: Role,
         entry: Pc,
         branch: u16,
         stream: crate::stream::StreamKey,
     ) {
         let record = self.tasks[owner];
-        let child = self.child(owner, Role::Branch, entry, branch, stream);
+        let child = self.child(owner, role, entry, branch, stream);
         let station = self.station_of_worker(record.worker);
         let state = &mut self.tasks[child];
         (state.worker, state.state, state.since) = (record.worker, State::Ready, self.now);
@@ -135,6 +138,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.epoch = self.client.next_epoch(task);
         record.deadline = Time::NEVER;
         let (since, call) = (record.since, Pc(record.pc.0 - 1));
+        if let Op::Protect { breaker, .. } = self.model.tape[call.0 as usize] {
+            return self.protected_timeout(task, breaker);
+        }
         if let Op::Call { entry, .. } = self.model.tape[call.0 as usize]
             && let Op::Enter { service, .. } = self.model.tape[entry.0 as usize]
         {
@@ -157,6 +163,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let owner = record.owner;
         let parent = self.tasks[owner];
         let last = parent.pending == 1 || record.status != OK;
+        if record.role == Role::Protected {
+            self.protected_over(child, owner);
+        }
         if last && record.row != NONE && parent.row != NONE {
             self.attribution.fold(record.row, parent.row);
         }
@@ -175,7 +184,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if last {
             self.tasks[owner].deadline = Time::NEVER;
             match record.role {
-                Role::Branch => self.go_on_within(owner),
+                Role::Branch | Role::Protected => self.go_on_within(owner),
                 _ => self.resume(owner),
             }
         }

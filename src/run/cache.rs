@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model;
 use crate::model::ids::{CacheId, KeysId, StationId};
-use crate::model::tape::{Command, DrawId, Op};
+use crate::model::tape::{Catch, Command, DrawId, Op, Pc};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
@@ -25,12 +25,27 @@ pub struct CacheState {
     loops: Vec<CommandLoop>,
     /// Loads that others may join.
     flights: SingleFlight<u32>,
-    /// Who leads which load, for the leaders that fail: (task, process, key).
-    leaders: Vec<(u32, u32, Key)>,
+    /// Who leads which load, for the leaders that fail.
+    leaders: Vec<Leader>,
     /// Random numbers of sampled eviction and expiry.
     stream: StreamKey,
     /// Numbers those draws.
     draws: u64,
+    /// Random numbers of counters of uses.
+    reads: StreamKey,
+    /// Numbers those draws.
+    looks: u64,
+}
+
+/// Who leads a load.
+#[derive(Clone, Copy)]
+struct Leader {
+    task: u32,
+    /// Its process.
+    scope: u32,
+    key: Key,
+    /// Where it looked the key up.
+    at: Pc,
 }
 
 /// The single thread of a cache server, which runs commands one after another.
@@ -59,6 +74,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 leaders: Vec::new(),
                 stream,
                 draws: 0,
+                reads: stream.named("reads"),
+                looks: 0,
             };
             for copy in 0..copies {
                 let store = self.new_store(spec, copy, copies, stream);
@@ -308,11 +325,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Does to the store what the tape says. False: the task has joined somebody else's load.
     fn use_store(&mut self, task: u32, cache: CacheId, store: u32, scope: u32) -> bool {
         let station = self.model.caches[cache].station;
-        let now = self.now;
         match self.op_at(task) {
             Op::CacheGet { keys, key, hit, single_flight, .. } => {
                 let key = self.key_of(task, cache, keys, key);
-                let found = self.caches[cache].stores[store as usize].get(now, key);
+                let found = self.look_up(cache, store, key);
                 if found == Lookup::Hit {
                     self.count(station, Counter::Hits);
                     self.tasks[task].pc = hit;
@@ -343,6 +359,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         true
     }
 
+    fn look_up(&mut self, cache: CacheId, store: u32, key: Key) -> Lookup {
+        let state = &mut self.caches[cache];
+        let stream = state.reads;
+        state.looks += 1;
+        let mut draws = stream.draw(state.looks);
+        state.stores[store as usize].get_drawn(self.now, key, &mut || draws.next_u64())
+    }
+
     fn store_value(&mut self, cache: CacheId, store: u32, key: Key, ttl: Ttl) {
         let now = self.now;
         let state = &mut self.caches[cache];
@@ -368,7 +392,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.caches[cache].station;
         match self.caches[cache].flights.begin(scope, key, task) {
             Flight::Lead => {
-                self.caches[cache].leaders.push((task, scope, key));
+                let at = self.tasks[task].pc;
+                self.caches[cache].leaders.push(Leader { task, scope, key, at });
                 let record = &mut self.tasks[task];
                 record.flags |= flag::LEADS;
                 record.pc.0 += 1;
@@ -394,12 +419,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A load has ended: those who joined it go on with its value, or fail as it did.
     fn land_flight(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, status: u8) {
         let state = &mut self.caches[cache];
-        let place = state.leaders.iter().position(|leader| *leader == (task, scope, key));
+        let led = |leader: &Leader| (leader.task, leader.scope, leader.key) == (task, scope, key);
+        let place = state.leaders.iter().position(led);
         let Some(place) = place else { return }; // it did not lead: its miss came before the flight
         state.leaders.swap_remove(place);
         let mut joined = Vec::new();
         state.flights.finish(scope, key, |other| joined.push(other));
-        if !self.caches[cache].leaders.iter().any(|leader| leader.0 == task) {
+        if !self.caches[cache].leaders.iter().any(|leader| leader.task == task) {
             self.tasks[task].flags &= !flag::LEADS;
         }
         for other in joined {
@@ -424,16 +450,23 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A failing task ends the loads that it leads.
     pub fn abandon_flights(&mut self, task: u32) {
+        let whole = Catch { first: Pc(0), last: Pc(u32::MAX), to: Pc(0), leases: 0 };
+        self.abandon_flights_within(task, whole);
+    }
+
+    /// A task whose failure is caught ends the loads that it has begun within that stretch.
+    pub fn abandon_flights_within(&mut self, task: u32, stretch: Catch) {
         if !self.tasks[task].has(flag::LEADS) {
             return;
         }
         let status = self.tasks[task].status;
         let status = if status == OK { Failure::CacheError as u8 } else { status };
         for cache in self.caches.ids() {
-            while let Some(leader) =
-                self.caches[cache].leaders.iter().find(|leader| leader.0 == task).copied()
-            {
-                self.land_flight(task, cache, leader.1, leader.2, status);
+            let begun = |leader: &&Leader| {
+                leader.task == task && stretch.first <= leader.at && leader.at < stretch.last
+            };
+            while let Some(leader) = self.caches[cache].leaders.iter().find(begun).copied() {
+                self.land_flight(task, cache, leader.scope, leader.key, status);
             }
         }
     }
@@ -441,8 +474,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A process has died: nobody leads its loads any more, and a store of its own is empty.
     pub fn forget_cache(&mut self, cache: CacheId, worker: u32, own: Option<u32>) {
         let state = &mut self.caches[cache];
-        while let Some(place) = state.leaders.iter().position(|leader| leader.1 == worker) {
-            let (_, scope, key) = state.leaders.swap_remove(place);
+        while let Some(place) = state.leaders.iter().position(|leader| leader.scope == worker) {
+            let Leader { scope, key, .. } = state.leaders.swap_remove(place);
             state.flights.finish(scope, key, |_| {}); // those who joined it die too
         }
         if let Some(own) = own {

@@ -1,15 +1,21 @@
 //! Databases: statements on the cores of a node, storage waits, replicas that replay, shards.
 //!
 //! A statement's time is part CPU, shared equally with the other statements on the node's cores
-//! (PostgreSQL runs a process per connection), and part waiting for storage, which does not
-//! contend. A write is replayed by one process on every replica; until then a replica's reads are
-//! stale.
+//! (PostgreSQL runs a process per connection), and part waiting for storage, which contends where a
+//! volume limits it. Here is a statement's way through its server; each further concern has a file:
+//! locks, the cores with their credits, replication, what a database does by itself, and servers
+//! that fail.
 
+mod cores;
 mod failover;
+pub mod locks;
+pub mod maintenance;
 mod replication;
 
 use std::collections::VecDeque;
 
+use crate::component::burst_credits::Credits;
+use crate::component::volume::Volume;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model;
@@ -19,8 +25,8 @@ use crate::model::tape::{Op, Pc, Statement};
 use crate::units::{Duration, Time};
 
 use super::event::Kind;
-use super::meter::{Counter, MILLI, Part};
-use super::task::{NONE, OK, State};
+use super::meter::{Counter, Part};
+use super::task::{NONE, OK, State, flag};
 use super::world::World;
 pub use failover::{Presence, SYN_PATIENCE};
 
@@ -36,10 +42,14 @@ const BACKGROUND: u32 = NONE - 1;
 pub enum Timer {
     /// It is there again.
     Up,
+    /// Its CPU credits may be used up.
+    Credits,
+    /// Replay has waited long enough for queries.
+    Conflict,
 }
 
 /// Their numbers.
-const TIMERS: [Timer; 1] = [Timer::Up];
+const TIMERS: [Timer; 3] = [Timer::Up, Timer::Credits, Timer::Conflict];
 
 /// A database while it runs.
 pub struct DatabaseState {
@@ -49,6 +59,8 @@ pub struct DatabaseState {
     first: u32,
     /// When each user's last write was committed.
     last_write: Vec<Time>,
+    /// Writes so far.
+    written: u64,
 }
 
 /// One database server.
@@ -67,6 +79,22 @@ pub struct Node {
     pub applied: Time,
     /// Whether the replaying process is on its cores.
     replaying: bool,
+    /// Replay waits for queries that it conflicts with.
+    paused: bool,
+    /// Until when the lag that the product shows has been sampled.
+    shown: Time,
+    /// Its volume, where that limits.
+    volume: Option<Volume>,
+    /// Its CPU credits, where it is burstable.
+    credits: Option<Credits>,
+    /// It computes at its baseline.
+    throttled: bool,
+    /// When its credits were last settled, and when they are looked at next.
+    settled: Time,
+    /// See `settled`.
+    credits_armed: Time,
+    /// What it has gathered for the meter.
+    account: cores::Account,
     /// Whether it is there.
     pub presence: Presence,
     /// When it will be there again.
@@ -84,6 +112,8 @@ pub struct Shipped {
     committed: Time,
     /// What replaying it takes.
     cpu: Duration,
+    /// It is no write, but removes what queries that began before may still see.
+    conflict: bool,
 }
 
 impl Node {
@@ -119,12 +149,20 @@ impl DatabaseState {
                 replay: VecDeque::new(),
                 applied: Time::ZERO,
                 replaying: false,
+                paused: false,
+                shown: Time::ZERO,
+                volume: spec.volume.map(Volume::new),
+                credits: spec.credits.map(Credits::new),
+                throttled: false,
+                settled: Time::ZERO,
+                credits_armed: Time::NEVER,
+                account: cores::Account::default(),
                 presence: Presence::Up,
                 up_at: Time::ZERO,
                 incarnation: 1,
             })
             .collect();
-        DatabaseState { nodes, first: spec.first_node, last_write: Vec::new() }
+        DatabaseState { nodes, first: spec.first_node, last_write: Vec::new(), written: 0 }
     }
     /// Number of its first node among all nodes of all databases.
     pub fn first_node(&self) -> u32 {
@@ -164,9 +202,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.at_task(self.now + passage.late, Kind::Resume, task);
         }
         let lease = record.lease();
-        if self.pools[lease.pool as usize].is_cut(lease.connection) {
+        if let Some(why) = self.pools[lease.pool as usize].is_cut(lease.connection) {
             // The socket is gone: the driver says so within the same turn of the loop.
-            self.tasks[task].status = Failure::DatabaseDown as u8;
+            self.tasks[task].status = why as u8;
             return self.at_task(self.now, Kind::Resume, task);
         }
         if half.is_zero() {
@@ -208,84 +246,64 @@ impl<Q: PendingEvents> World<'_, Q> {
         let database = self.model.pools[kind].database;
         let spec = &self.model.databases[database];
         let (work, statement) = self.statement_work(task);
-        let counter = if statement == Statement::Write { Counter::Writes } else { Counter::Reads };
+        let station = self.station_of_node(node);
         if statement.works() {
-            let station = self.station_of_node(node);
-            self.count(station, counter);
             self.count(station, Counter::Arrivals);
+        }
+        match statement {
+            Statement::Read => self.count(station, Counter::Reads),
+            Statement::Write => {
+                self.count(station, Counter::Writes);
+                self.databases[database].written += 1;
+            }
+            Statement::Mark | Statement::Commit | Statement::Ping => {}
         }
         if statement == Statement::Read && spec.replicas > 0 {
             self.note_staleness(task, node, database);
         }
-        let cpu = work.scale(spec.cpu_share);
+        let deadline = spec.statement_timeout.map_or(Time::NEVER, |timeout| self.now + timeout);
         let record = &mut self.tasks[task];
-        (record.since, record.work) = (self.now, work);
+        (record.work, record.deadline) = (work, deadline);
+        if spec.locks && !self.lock_on(task, node) {
+            self.arm_statement(task);
+            return;
+        }
+        if self.begin_statement(task, node) {
+            self.arm_statement(task);
+        }
+    }
+
+    /// A statement that does not end at once may run into its timeout.
+    fn arm_statement(&mut self, task: u32) {
+        let deadline = self.tasks[task].deadline;
+        if deadline < Time::NEVER {
+            self.at_task(deadline, Kind::StatementTimeout, task);
+        }
+    }
+
+    /// A statement has all its locks: it goes on its node's cores, if it computes at all. Says so.
+    fn begin_statement(&mut self, task: u32, node: u32) -> bool {
+        let spec = &self.model.databases[self.database_of(node)];
+        let record = &mut self.tasks[task];
+        let cpu = record.work.scale(spec.cpu_share);
+        record.since = self.now;
         if cpu.is_zero() {
-            return self.statement_stored(task, node, cpu);
+            self.statement_stored(task, node, cpu);
+            return false;
         }
         self.tasks[task].state = State::InDatabase;
         let now = self.now;
-        if let Some(timeout) = spec.statement_timeout {
-            self.tasks[task].deadline = self.now + timeout;
-            self.at_task(self.now + timeout, Kind::StatementTimeout, task);
-        }
         self.change_cores(node, |cores| cores.add(now, cpu, task));
         self.arm_node(node);
+        true
     }
 
     /// A timer of a node.
     pub fn node_timer(&mut self, node: u32, what: u32) {
         match TIMERS[what as usize] {
             Timer::Up => self.node_up(node),
-        }
-    }
-
-    /// Changes who is on a node's cores, and keeps the meter of busy cores right.
-    fn change_cores<R>(&mut self, node: u32, change: impl FnOnce(&mut ProcessorSharing) -> R) -> R {
-        let now = self.now;
-        let database = self.database_of(node);
-        let state = &mut self.databases[database];
-        let cores = &mut state.nodes[(node - state.first) as usize].cores;
-        let before = (cores.busy_cores() * MILLI as f64) as i64;
-        let result = change(cores);
-        let after = (cores.busy_cores() * MILLI as f64) as i64;
-        let station = self.station_of_node(node);
-        self.meters[station].busy.add(now, after - before);
-        result
-    }
-
-    fn arm_node(&mut self, node: u32) {
-        let state = self.node_mut(node);
-        if let Some(at) = state.cores.next_departure().filter(|at| *at != state.armed) {
-            state.armed = at;
-            self.at(at, Kind::DatabaseDepart, node);
-        }
-    }
-
-    /// Statements of a node may be done with its cores.
-    pub fn database_depart(&mut self, node: u32) {
-        let now = self.now;
-        if self.node_mut(node).armed != now {
-            return; // superseded
-        }
-        self.node_mut(node).armed = Time::NEVER;
-        while let Some(task) = self.change_cores(node, |cores| cores.depart(now)) {
-            match task {
-                REPLAY => self.replayed(node),
-                BACKGROUND => {}
-                task => self.statement_computed(task, node),
-            }
-        }
-        self.arm_node(node);
-    }
-
-    /// Maintenance that nobody waits for takes its share of a primary's cores.
-    pub fn background_statement(&mut self, database: DatabaseId, cpu: Duration) {
-        if !cpu.is_zero() {
-            let node = self.databases[database].first;
-            let now = self.now;
-            self.change_cores(node, |cores| cores.add(now, cpu, BACKGROUND));
-            self.arm_node(node);
+            Timer::Credits => self.credits_due(node),
+            Timer::Conflict => self.conflict_due(node),
         }
     }
 
@@ -305,31 +323,96 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The CPU part of a statement is done; its storage waits and the way back remain.
     fn statement_stored(&mut self, task: u32, node: u32, cpu: Duration) {
-        let storage = Duration(self.tasks[task].work.0.saturating_sub(cpu.0));
-        let so_far = self.now.since(self.tasks[task].since);
-        let database = self.database_of(node);
-        let spec = &self.model.databases[database];
+        let now = self.now;
+        let storage = self.storage_time(task, node, cpu);
+        let granted = match &mut self.node_mut(node).volume {
+            Some(volume) => volume.submit(now, storage),
+            None => now + storage,
+        };
+        let ends = granted + self.standby_time(task, node);
         let station = self.station_of_node(node);
-        let Op::Query { work, kind, fail, .. } = self.op_at(task) else {
+        let record = &mut self.tasks[task];
+        let ends = if ends > record.deadline {
+            record.status = Failure::StatementTimeout as u8;
+            record.deadline.max(now)
+        } else {
+            ends
+        };
+        record.deadline = Time::NEVER;
+        let took = ends.since(now);
+        let alone = storage.min(took);
+        self.spend(task, station, Part::Service, alone);
+        self.spend(task, station, Part::Wait, took - alone);
+        let spec = &self.model.databases[self.database_of(node)];
+        if ends == now || !(spec.locks || spec.conflicts) {
+            return self.statement_over(task, node, ends);
+        }
+        self.tasks[task].state = State::Storing;
+        self.at_task(ends, Kind::Stored, task);
+    }
+
+    /// How long a statement waits for storage on an idle volume.
+    fn storage_time(&self, task: u32, node: u32, cpu: Duration) -> Duration {
+        let storage = Duration(self.tasks[task].work.0.saturating_sub(cpu.0));
+        if storage.is_zero() || !self.model.databases[self.database_of(node)].locks {
+            return storage;
+        }
+        let bloated = self.bloat_at(task);
+        if bloated == 1.0 { storage } else { storage.scale(bloated) }
+    }
+
+    /// How long a commit waits for standbys: for the quorum's slowest.
+    fn standby_time(&self, task: u32, node: u32) -> Duration {
+        let Op::Query { work, kind, within, .. } = self.op_at(task) else {
             unreachable!("a statement ends where it began")
         };
+        let commits = kind == Statement::Commit || kind == Statement::Write && !within;
+        let Some(standby) = &self.model.databases[self.database_of(node)].standby else {
+            return Duration::ZERO;
+        };
+        if !commits {
+            return Duration::ZERO;
+        }
+        let stream = self.tasks[task].stream.named("standby");
+        let copy = |copy: u32| {
+            self.model.draw_law(standby.rtt, stream.numbered(u64::from(copy)), work.id.0)
+        };
+        // The quorum-th of the copies, found without a list: few copies, counted one by one.
+        let rank = |one: Duration| (0..standby.count).filter(|other| copy(*other) <= one).count();
+        let enough = |one: &Duration| rank(*one) as u32 >= standby.quorum;
+        (0..standby.count).map(copy).filter(enough).min().expect("a quorum of the copies")
+    }
+
+    /// A statement's storage waits are over.
+    pub fn stored(&mut self, task: u32) {
+        if self.tasks[task].leases[0].pool == NONE {
+            return self.bury(task); // a ghost whose server has failed
+        }
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
+        self.statement_over(task, node, self.now);
+    }
+
+    /// A statement ends at its server at that time: its answer sets out.
+    fn statement_over(&mut self, task: u32, node: u32, ends: Time) {
+        let Op::Query { work, kind, fail, within, .. } = self.op_at(task) else {
+            unreachable!("a statement ends where it began")
+        };
+        let station = self.station_of_node(node);
+        let database = self.database_of(node);
+        let spec = &self.model.databases[database];
         let passage = self.passage_of_statement(task);
         let back = self.statement_rtt(task).half() + passage.late;
         self.travel(task, back);
         let errors = self.condition(UnitKind::Node, node).errors;
         let stumbles = self.stumbles(errors);
-        let over = spec.statement_timeout.filter(|timeout| so_far + storage > *timeout);
-        let storage = over.map_or(storage, |timeout| timeout - so_far);
-        self.spend(task, station, Part::Service, storage);
         let record = &mut self.tasks[task];
-        record.state = State::Answering;
-        record.deadline = Time::NEVER;
-        let ends = self.now + storage;
+        (record.state, record.deadline) = (State::Answering, Time::NEVER);
         if passage.lost {
             record.status = Failure::DatabaseDown as u8;
-        } else if over.is_some() {
-            record.status = Failure::StatementTimeout as u8;
+        } else if record.status == Failure::StatementTimeout as u8 {
             self.meters[station].count(Counter::TimedOut);
+        } else if record.status != OK {
+            self.meters[station].count(Counter::Errors);
         } else if stumbles
             || fail > 0.0
                 && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
@@ -341,21 +424,45 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.meters[station].count(Counter::Served);
             }
             if kind == Statement::Write && spec.replicas > 0 {
+                let cpu = record.work.scale(spec.cpu_share);
                 self.ship(task, node, ends, cpu);
             }
             let record = &mut self.tasks[task];
             record.pc = Pc(record.pc.0 + 1);
         }
+        if spec.locks {
+            self.statement_left(task, within, spec.idle_timeout, ends);
+        }
+        if spec.conflicts && self.node_mut(node).paused {
+            self.replay(node);
+        }
         self.at_task(ends + back, Kind::Resume, task);
+    }
+
+    /// What becomes of the locks of a statement that has ended.
+    fn statement_left(&mut self, task: u32, within: bool, idle: Option<Duration>, ends: Time) {
+        let record = &self.tasks[task];
+        if !within || record.status != OK || record.has(flag::GHOST) {
+            self.release_locks(task);
+        } else if let Some(idle) = idle {
+            self.idle_from(task, ends, idle);
+        }
     }
 
     /// A statement has run for as long as it may: it is cancelled.
     pub fn statement_timeout(&mut self, task: u32) {
-        if self.tasks[task].state != State::InDatabase {
-            return;
+        match self.tasks[task].state {
+            State::LockQueue => {
+                self.lock_failed(task, Failure::StatementTimeout, Counter::TimedOut)
+            }
+            State::InDatabase => self.cancel(task, Failure::StatementTimeout, Counter::TimedOut),
+            _ => {}
         }
-        let sub = &self.pools[self.tasks[task].lease().pool as usize];
-        let node = sub.node;
+    }
+
+    /// A statement on its node's cores is cancelled.
+    fn cancel(&mut self, task: u32, why: Failure, counter: Counter) {
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
         let station = self.station_of_node(node);
         let now = self.now;
         let left = self.change_cores(node, |cores| cores.remove(now, task));
@@ -363,6 +470,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.arm_node(node);
         let spent = self.now.since(self.tasks[task].since);
         self.spend(task, station, Part::Service, spent);
-        self.statement_failed(task, node, Failure::StatementTimeout, Counter::TimedOut);
+        self.release_locks(task);
+        self.statement_failed(task, node, why, counter);
     }
 }

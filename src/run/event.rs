@@ -36,6 +36,8 @@ kinds! {
     JobDone,
     /// A link has a transfer finished (link).
     LinkDepart,
+    /// A statement's storage waits are over (task).
+    Stored,
     /// What a task waited for outside is done: its callback becomes ready (task).
     Resume,
     // Connections change.
@@ -65,8 +67,12 @@ kinds! {
     PoolTimer,
     /// A statement may have run too long (task).
     StatementTimeout,
+    /// A statement may have waited too long for a lock, or a transaction been idle (task).
+    LockTimer,
     /// A call may have taken too long (task).
     CallTimeout,
+    /// A task may have waited too long for a place in a bulkhead (task).
+    PlaceTimeout,
     /// A job may have taken too long (job).
     JobTimeout,
     /// A job is tried again (job).
@@ -101,6 +107,8 @@ kinds! {
     Restart,
     /// A replica's replaying process takes its next write (node).
     Replay,
+    /// Something that a database does by itself begins, goes on or ends (job; the ordinal says what).
+    Maintenance,
     /// Something about a database node is due (node; the ordinal says what).
     NodeTimer,
     // Our looking at it.

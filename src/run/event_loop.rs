@@ -92,10 +92,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             if self.workers[worker as usize].handed == task {
                 self.taken(worker);
             }
-            let computes = self.advance(task);
+            let mut computes = self.advance(task);
             self.inserted = 0;
             while let Some(other) = self.microtasks.pop_front() {
-                self.advance(other);
+                // The task itself is among them when it goes on after a failure.
+                computes |= self.advance(other);
             }
             if computes {
                 return;

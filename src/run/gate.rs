@@ -1,16 +1,17 @@
 //! Rate limiters and guards: what turns requests away before they cost much.
 
-use crate::component::guard::{Guard, Unreadable, Verdict};
-use crate::component::limiter::{self, FixedWindow};
+use crate::component::guard::{FailMode, Guard, Unreadable, Verdict};
+use crate::component::limiter::{self, Limiter};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::ids::{GuardId, LimitId};
-use crate::model::tape::{DrawId, Op};
+use crate::model::ids::{GuardId, LimitId, StationId};
+use crate::model::tape::{DrawId, Op, Pc};
 use crate::model::{Per, Watch};
 use crate::units::Duration;
 
-use super::meter::Counter;
-use super::task::{NONE, Role, flag};
+use super::event::Kind;
+use super::meter::{Counter, Part};
+use super::task::{NONE, Role, State, flag};
 use super::world::World;
 
 /// A guard while it runs: one per worker process, since each has its own memory.
@@ -22,59 +23,113 @@ pub struct GuardState {
 /// A rate limiter while it runs: a count per worker process, or one for all.
 #[derive(Default)]
 pub struct LimitState {
-    windows: Vec<Option<FixedWindow>>,
+    counts: Vec<Option<Limiter>>,
+}
+
+/// What becomes of a request at a gate.
+#[derive(Clone, Copy, PartialEq)]
+enum Gate {
+    Pass,
+    Wait { station: StationId, wait: Duration },
+    Refuse(Failure),
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// A request comes to a limiter or a guard. Says whether it passes; otherwise it has been answered.
     pub fn pass_gate(&mut self, task: u32) -> bool {
-        let refused = match self.op_at(task) {
+        let verdict = match self.op_at(task) {
             Op::Limit { limit, draw } => self.limited(task, limit, draw),
             Op::Guard { guard, draw } => self.guarded(task, guard, draw),
             other => unreachable!("{other:?} lets everybody pass"),
         };
-        match refused {
-            Some(why) => self.fail(task, why),
-            None => self.tasks[task].pc.0 += 1,
+        match verdict {
+            Gate::Refuse(why) => self.fail(task, why),
+            Gate::Pass => self.tasks[task].pc.0 += 1,
+            Gate::Wait { station, wait } => {
+                self.spend(task, station, Part::Wait, wait);
+                let record = &mut self.tasks[task];
+                (record.state, record.since) = (State::Away, self.now);
+                record.pc.0 += 1;
+                self.at_task(self.now + wait, Kind::Resume, task);
+            }
         }
-        refused.is_none()
+        verdict == Gate::Pass
     }
 
     /// Whether a limiter turns the request away, and how.
-    fn limited(&mut self, task: u32, limit: LimitId, draw: DrawId) -> Option<Failure> {
+    fn limited(&mut self, task: u32, limit: LimitId, draw: DrawId) -> Gate {
         let spec = &self.model.limits[limit];
         let record = self.tasks[task];
         self.meters[spec.station].count(Counter::Arrivals);
         if spec.errors > 0.0 && record.stream.draw(u64::from(draw.0)).chance(spec.errors) {
             self.meters[spec.station].count(Counter::Errors);
-            return (!spec.fail_open).then_some(Failure::GuardError);
+            return if spec.fail_open { Gate::Pass } else { Gate::Refuse(Failure::GuardError) };
         }
         let place = if spec.per_process { record.worker as usize } else { 0 };
         let key = self.counted(record.user, limit);
         let state = &mut self.limits[limit];
-        if state.windows.len() <= place {
-            state.windows.resize_with(place + 1, || None);
+        if state.counts.len() <= place {
+            state.counts.resize_with(place + 1, || None);
         }
-        let window =
-            state.windows[place].get_or_insert_with(|| FixedWindow::new(spec.max, spec.window));
-        match window.hit(self.now, key) {
-            limiter::Verdict::Pass { .. } => {
+        let counts = state.counts[place]
+            .get_or_insert_with(|| Limiter::new(spec.rule, spec.max, spec.window));
+        match counts.hit(self.now, key) {
+            limiter::Verdict::Pass { wait } => {
                 self.meters[spec.station].count(Counter::Served);
-                None
+                if !wait.is_zero() {
+                    return Gate::Wait { station: spec.station, wait };
+                }
+                Gate::Pass
             }
             limiter::Verdict::Reject { retry_after } => {
                 self.meters[spec.station].count(Counter::Rejected);
                 let retry_after = spec.retry_after.unwrap_or(retry_after);
                 self.refuse(task, spec.status, retry_after);
-                Some(Failure::Limited)
+                Gate::Refuse(Failure::Limited)
             }
         }
+    }
+
+    /// A guard that reads its value may have one that is still good.
+    pub fn guard_fresh(&mut self, task: u32, guard: GuardId, known: Pc) {
+        let place = self.tasks[task].worker as usize;
+        let kept = self.guards[guard].per_worker.get(place);
+        let fresh = kept.is_some_and(|guard| guard.cached(self.now).is_some());
+        let record = &mut self.tasks[task];
+        if fresh {
+            record.pc = known;
+        } else {
+            record.pc.0 += 1;
+        }
+    }
+
+    /// A guard could not read, or a limiter could not count: the request passes, or fails.
+    pub fn pass_broken(&mut self, task: u32) -> bool {
+        let (station, passes) = match self.op_at(task) {
+            Op::GuardBroken { guard } => {
+                let spec = &self.model.guards[guard];
+                (spec.station, spec.on_error == FailMode::Open)
+            }
+            Op::LimitBroken { limit } => {
+                let spec = &self.model.limits[limit];
+                (spec.station, spec.fail_open)
+            }
+            other => unreachable!("{other:?} is not broken"),
+        };
+        self.meters[station].count(Counter::Arrivals);
+        self.meters[station].count(Counter::Errors);
+        if passes {
+            self.tasks[task].pc.0 += 1;
+        } else {
+            self.fail(task, Failure::GuardError);
+        }
+        passes
     }
 
     /// A process has died with the counts and the values that its gates kept in its memory.
     pub fn forget_gates(&mut self, worker: u32) {
         for (id, spec) in self.model.limits.enumerate() {
-            if let Some(window) = self.limits[id].windows.get_mut(worker as usize)
+            if let Some(window) = self.limits[id].counts.get_mut(worker as usize)
                 && spec.per_process
             {
                 *window = None;
@@ -97,11 +152,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whether a guard turns the request away, and how.
-    fn guarded(&mut self, task: u32, guard: GuardId, draw: DrawId) -> Option<Failure> {
+    fn guarded(&mut self, task: u32, guard: GuardId, draw: DrawId) -> Gate {
         let spec = &self.model.guards[guard];
         let record = self.tasks[task];
         if spec.new_sessions_only && !record.has(flag::NEW_SESSION) {
-            return None;
+            return Gate::Pass;
         }
         self.meters[spec.station].count(Counter::Arrivals);
         let place = record.worker as usize;
@@ -125,11 +180,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         if verdict == Verdict::Pass {
             self.meters[spec.station].count(Counter::Served);
-            return None;
+            return Gate::Pass;
         }
         self.meters[spec.station].count(Counter::Rejected);
         self.refuse(task, spec.status, spec.retry_after.unwrap_or(Duration::ZERO));
-        Some(if spec.new_sessions_only { Failure::SessionGuarded } else { Failure::Guarded })
+        Gate::Refuse(if spec.new_sessions_only {
+            Failure::SessionGuarded
+        } else {
+            Failure::Guarded
+        })
     }
 
     /// The value that a guard in this worker process sees.

@@ -17,7 +17,7 @@ use super::task::{Lease, NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::tape::Op;
+use crate::model::tape::{Op, Pc};
 use crate::units::Time;
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -122,7 +122,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn dies_with(&self, task: u32, worker: u32) -> bool {
         let record = self.tasks.peek(task);
         let inside = match record.role {
-            Role::Branch | Role::Tail => true,
+            Role::Branch | Role::Protected | Role::Tail => true,
             Role::Attempt | Role::Call => record.has(flag::ADMITTED),
         };
         record.state != State::Free && record.worker == worker && inside
@@ -139,6 +139,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         match record.state {
             State::Ready => self.leave(task, service.station),
             State::ThreadQueue => self.leave(task, service.threads_station),
+            State::PlaceQueue => {
+                let Op::Permit { bulkhead, .. } = self.op_at(task) else {
+                    unreachable!("a task waits for a place where its tape says so")
+                };
+                self.leave(task, self.model.bulkheads[bulkhead].station);
+            }
             State::PoolQueue | State::Connecting => {
                 let Op::Acquire { pool, .. } = self.op_at(task) else {
                     unreachable!("a task waits for a connection where its tape says so")
@@ -163,10 +169,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn lose(&mut self, task: u32) {
         let record = self.tasks[task];
         self.leave_instance(task);
+        self.forget_permits(task);
         let alone =
             self.instances[self.workers[record.worker as usize].instance as usize].host.is_none();
         let haunts = match record.state {
             State::Away | State::InDatabase | State::Answering => true,
+            State::LockQueue | State::Storing => true,
             State::CacheQueue | State::InCache => true,
             State::Computing => alone,
             _ => false,
@@ -174,7 +182,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let told = match record.role {
             Role::Attempt => record.owner != NONE,
             Role::Call => self.awaits(record.owner, record.owner_epoch),
-            Role::Branch | Role::Tail => false,
+            Role::Branch | Role::Protected | Role::Tail => false,
         };
         self.drop_leases(task);
         if haunts {
@@ -187,7 +195,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             let ghost = &mut self.tasks[task];
             (ghost.role, ghost.owner, ghost.row) = (Role::Tail, NONE, NONE);
-            (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, None, flag::GHOST);
+            (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, Pc(0), flag::GHOST);
         } else if told {
             self.tasks[task].epoch = self.client.next_epoch(task);
             self.reset(task, task);
@@ -200,7 +208,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn reset(&mut self, messenger: u32, lost: u32) {
         let record = &mut self.tasks[messenger];
         (record.status, record.parked, record.answered) = (Failure::InstanceLost as u8, OK, 0);
-        (record.epilogue, record.deadline, record.state) = (None, Time::NEVER, State::Away);
+        (record.epilogue, record.deadline, record.state) = (Pc(0), Time::NEVER, State::Away);
         record.flags &= flag::EDGE_MISS | flag::GUEST;
         let record = *record;
         // All the time so far was for nothing.
@@ -241,8 +249,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// at the server until that has ended.
     fn drop_leases(&mut self, task: u32) {
         let record = self.tasks[task];
-        let sent = matches!(record.state, State::InDatabase | State::Answering)
-            || record.state == State::Away && matches!(self.op_at(task), Op::Query { .. });
+        let sent = matches!(
+            record.state,
+            State::LockQueue | State::InDatabase | State::Storing | State::Answering
+        ) || record.state == State::Away && matches!(self.op_at(task), Op::Query { .. });
         let mut kept = None;
         while let Some(lease) = self.tasks[task].pop_lease() {
             let kind = self.pools[lease.pool as usize].kind;
@@ -256,6 +266,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.sever(lease.pool);
             }
         }
+        if kept.is_none() {
+            self.release_locks(task);
+        }
         if let Some(lease) = kept {
             self.tasks[task].push_lease(lease);
         }
@@ -263,6 +276,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A ghost has nothing more to do; a connection that it still had ends at its server.
     pub(super) fn bury(&mut self, ghost: u32) {
+        self.release_locks(ghost);
         while let Some(Lease { pool, .. }) = self.tasks[ghost].pop_lease() {
             let node = self.pools[pool as usize].node;
             self.node_mut(node).free_slot();
@@ -308,6 +322,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Whatever a dead process kept in its memory: limiters' counts, guards' values, caches.
     fn lose_memory(&mut self, worker: u32) {
         self.forget_gates(worker);
+        self.forget_bulkheads(worker);
+        self.forget_breakers(worker);
+        self.forget_sessions(worker);
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
         for (cache, spec) in self.model.caches.enumerate() {

@@ -63,10 +63,24 @@ pub enum Counter {
     Lost,
     /// Jobs run again because their lock was lost.
     Stalled,
+    /// Time without burst credits, at the baseline (us).
+    ThrottledMicros,
+    /// Core time above what burst credits were earned for (ms).
+    SurplusMillis,
+    /// Such core time that later earnings have paid back (ms).
+    RepaidMillis,
+    /// Sum of the replication lags that the product shows once a minute (us).
+    LagShownMicros,
+    /// Replication lags shown.
+    LagShown,
+    /// Statements that failed in a deadlock.
+    Deadlocks,
+    /// Queries cancelled because replay conflicted with them.
+    Conflicts,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 25;
+pub const COUNTERS: usize = 32;
 
 impl Counter {
     /// All of them, in their order.
@@ -96,6 +110,13 @@ impl Counter {
         Counter::Wasted,
         Counter::Lost,
         Counter::Stalled,
+        Counter::ThrottledMicros,
+        Counter::SurplusMillis,
+        Counter::RepaidMillis,
+        Counter::LagShownMicros,
+        Counter::LagShown,
+        Counter::Deadlocks,
+        Counter::Conflicts,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -125,6 +146,13 @@ impl Counter {
             Counter::Wasted => "wasted",
             Counter::Lost => "lost",
             Counter::Stalled => "stalled",
+            Counter::ThrottledMicros => "throttled_us",
+            Counter::SurplusMillis => "surplus_core_ms",
+            Counter::RepaidMillis => "repaid_core_ms",
+            Counter::LagShownMicros => "lag_shown_sum_us",
+            Counter::LagShown => "lag_shown",
+            Counter::Deadlocks => "deadlocks",
+            Counter::Conflicts => "conflicts",
         }
     }
 }

@@ -7,6 +7,8 @@
 mod answer;
 mod audit;
 mod branch;
+mod breaker;
+mod bulkhead;
 mod cache;
 mod cdn;
 mod client;

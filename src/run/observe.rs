@@ -245,6 +245,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The warm-up is over.
     fn start_measuring(&mut self) {
         let now = self.now;
+        self.settle_databases();
         self.observer.start_measuring(now);
         for meter in self.meters.iter_mut() {
             meter.start_measuring(now);
@@ -261,6 +262,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The last window closes.
     pub fn stop_observing(&mut self) {
+        self.settle_databases();
         self.close_window();
         for service in self.services.ids() {
             self.count_instances(service);

@@ -44,7 +44,7 @@ pub struct SubPool {
     /// Connections that are being opened, and what the server makes of them.
     opening: Vec<(Connection, Opening)>,
     /// Connections in use that the server has cut; their holders do not know yet.
-    pub(super) cut: Vec<Connection>,
+    pub(super) cut: Vec<(Connection, Failure)>,
     /// Connections opened so far: numbers its random draws.
     pub connects: u32,
 }
@@ -65,10 +65,10 @@ impl SubPool {
     pub fn opening_granted(&self) -> u32 {
         self.opening.iter().filter(|(_, how)| *how == Opening::Granted).count() as u32
     }
-    /// Whether the server has cut this connection.
+    /// Why the server has cut this connection, if it has.
     #[inline(always)]
-    pub fn is_cut(&self, connection: Connection) -> bool {
-        !self.cut.is_empty() && self.cut.contains(&connection)
+    pub fn is_cut(&self, connection: Connection) -> Option<Failure> {
+        self.cut.iter().find(|(one, _)| *one == connection).map(|(_, why)| *why)
     }
     /// The server is gone: nothing of what is being opened will be.
     pub fn lose_openings(&mut self) {
@@ -364,7 +364,14 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A task that fails returns its connection; after a failed statement the pool destroys it.
     pub fn give_up_connection(&mut self, lease: Lease, why: Failure) {
         let spec = &self.model.pools[self.pools[lease.pool as usize].kind];
-        let statement = matches!(why, Failure::QueryError | Failure::StatementTimeout);
+        let statement = matches!(
+            why,
+            Failure::QueryError
+                | Failure::StatementTimeout
+                | Failure::LockTimeout
+                | Failure::Deadlock
+                | Failure::ReplayConflict
+        );
         if !(statement && spec.destroy_on_error) {
             self.release(lease);
             return;

@@ -283,7 +283,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             unreachable!("a task is accepted where its tape says so")
         };
         record.flags |= flag::ADMITTED;
-        record.epilogue = epilogue;
+        record.epilogue = epilogue.unwrap_or(Pc(0));
         record.worker = worker;
         record.pc = Pc(record.pc.0 + 1);
         self.workers[worker as usize].open += 1;

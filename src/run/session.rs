@@ -5,11 +5,11 @@
 //! saved, an unchanged one touched, and the last byte is withheld until that is done.
 
 use crate::component::session_table::{Session, SessionConfig, SessionRead, SessionTable};
-use crate::kernel::PendingEvents;
+use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::SessionId;
 use crate::model::tape::{DrawId, Op, Pc};
 use crate::stream::StreamKey;
-use crate::units::{Duration, Time};
+use crate::units::{Duration, TICKS_PER_SECOND, Time};
 
 use super::event::Kind;
 use super::meter::Counter;
@@ -29,8 +29,12 @@ pub struct SessionState {
     unseen: u64,
     /// Until when each user's session is good, or [`UNSEEN`], or [`GONE`].
     held: Vec<u32>,
-    /// Prunes so far.
-    prunes: u64,
+    /// Until when each user's browser keeps the cookie (s), where answers do not set it anew.
+    cookies: Vec<u32>,
+    /// Which worker has each user's session, plus one, where workers keep them in memory.
+    homes: Vec<u32>,
+    /// When each worker process prunes next; never before its first use of the store.
+    prunes: Vec<Time>,
     /// Random numbers of prunes and of the sessions held at the start.
     stream: StreamKey,
 }
@@ -46,10 +50,16 @@ impl SessionState {
     }
 }
 
+/// The second at the end of which a time has passed.
+fn second_of(time: Time) -> u32 {
+    time.0.div_ceil(TICKS_PER_SECOND) as u32
+}
+
 impl<Q: PendingEvents> World<'_, Q> {
     /// Session tables with the rows that the run starts from.
     pub fn build_sessions(&mut self) {
-        for (id, spec) in self.model.sessions.enumerate() {
+        let workers = self.workers.len();
+        for (_, spec) in self.model.sessions.enumerate() {
             let config = SessionConfig { ttl: spec.ttl, row_bytes: u64::from(spec.size_bytes) };
             let mut table = SessionTable::new(config);
             let users = u64::from(self.model.users());
@@ -59,9 +69,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             let stream = self.key.named("session").named(&spec.name);
             self.meters[spec.station].held.set(Time::ZERO, spec.warm);
+            let cookies = vec![0; if spec.cookie.is_some() { users as usize } else { 0 }];
+            let homes = vec![0; if spec.in_memory { users as usize } else { 0 }];
+            let prunes = vec![Time::NEVER; if spec.prune.is_some() { workers } else { 0 }];
             let held = vec![UNSEEN; users as usize];
-            self.sessions.push(SessionState { table, unseen, held, prunes: 0, stream });
-            self.schedule_prune(id);
+            let state = SessionState { table, unseen, held, cookies, homes, prunes, stream };
+            self.sessions.push(state);
         }
     }
 
@@ -79,17 +92,32 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    fn schedule_prune(&mut self, session: SessionId) {
-        let Some(prune) = self.model.sessions[session].prune else { return };
-        let state = &mut self.sessions[session];
-        state.prunes += 1;
-        let unit = state.stream.draw(state.prunes).unit();
-        let at = self.now + SessionTable::prune_delay(prune.interval, unit);
-        self.at(at, Kind::Prune, session.0);
+    /// A worker uses a store: its timer for pruning runs from its first use on (connect-pg-simple
+    /// 10.0.0 index.js, `#initPruneTimer`).
+    fn arm_prune(&mut self, task: u32, session: SessionId) {
+        let worker = self.tasks[task].worker;
+        if self.model.sessions[session].prune.is_some()
+            && self.sessions[session].prunes[worker as usize] == Time::NEVER
+        {
+            self.schedule_prune(session, worker);
+        }
     }
 
-    /// Expired rows are deleted.
-    pub fn prune(&mut self, session: SessionId) {
+    fn schedule_prune(&mut self, session: SessionId, worker: u32) {
+        let Some(prune) = self.model.sessions[session].prune else { return };
+        let state = &mut self.sessions[session];
+        let stream = state.stream.named("prune").numbered(u64::from(worker));
+        let unit = stream.draw(self.now.0).unit();
+        let at = self.now + SessionTable::prune_delay(prune.interval, unit);
+        state.prunes[worker as usize] = at;
+        self.events.push(Event::new(at, Kind::Prune as u8, worker, session.0));
+    }
+
+    /// A worker process deletes expired rows.
+    pub fn prune(&mut self, session: SessionId, worker: u32) {
+        if self.sessions[session].prunes[worker as usize] != self.now {
+            return; // its process has died
+        }
         let removed = self.sessions[session].table.prune(self.now);
         let station = self.model.sessions[session].station;
         self.meters[station].add(Counter::Expired, removed);
@@ -97,7 +125,40 @@ impl<Q: PendingEvents> World<'_, Q> {
             let cpu = Duration(prune.row.0.saturating_mul(removed));
             self.background_statement(prune.database, cpu);
         }
-        self.schedule_prune(session);
+        self.schedule_prune(session, worker);
+    }
+
+    /// A worker process has died: its timers and the sessions in its memory are gone.
+    pub fn forget_sessions(&mut self, worker: u32) {
+        let now = self.now;
+        for session in self.sessions.ids() {
+            let state = &mut self.sessions[session];
+            if let Some(prune) = state.prunes.get_mut(worker as usize) {
+                *prune = Time::NEVER;
+            }
+            for user in 0..state.homes.len() {
+                if state.homes[user] == worker + 1 {
+                    state.table.destroy(now, Session::from_expiry_s(state.held[user]));
+                    // The cookie is still there, and names nothing.
+                    (state.homes[user], state.held[user]) = (0, GONE);
+                }
+            }
+            let (live, station) = (state.live(now), self.model.sessions[session].station);
+            self.meters[station].held.set(now, live);
+        }
+    }
+
+    /// Whether the browser of a task's user has forgotten the cookie.
+    fn cookie_is_gone(&mut self, task: u32, session: SessionId) -> bool {
+        let Some(keeps) = self.model.sessions[session].cookie else { return false };
+        let (user, now) = (self.tasks[task].user, self.now);
+        let state = &mut self.sessions[session];
+        if state.cookies[user as usize] == 0 {
+            // Met in the middle of a visit: the cookie is of any age.
+            let unit = state.stream.named("cookie").draw(u64::from(user)).unit();
+            state.cookies[user as usize] = second_of(now + keeps.scale(unit));
+        }
+        state.cookies[user as usize] < second_of(now)
     }
 
     /// Does the request bring a session to look up? Guests and first requests of a visit do not.
@@ -115,9 +176,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             record.pc = none;
         } else if record.has(flag::NEW_SESSION) {
             record.pc = none;
+        } else if self.cookie_is_gone(task, session) {
+            let record = &mut self.tasks[task];
+            record.flags |= flag::NEW_SESSION;
+            record.pc = none;
         } else {
-            record.pc.0 += 1;
+            self.tasks[task].pc.0 += 1;
             self.meters[spec.station].count(Counter::Reads);
+            self.arm_prune(task, session);
         }
     }
 
@@ -126,7 +192,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let held = self.held_session(task, session);
         let station = self.model.sessions[session].station;
         let table = &self.sessions[session].table;
-        let found = held.is_some_and(|held| table.read(self.now, held) == SessionRead::Found);
+        let home = self.sessions[session].homes.get(self.tasks[task].user as usize);
+        let here = home.is_none_or(|home| *home == self.tasks[task].worker + 1);
+        let found =
+            here && held.is_some_and(|held| table.read(self.now, held) == SessionRead::Found);
         self.count(station, if found { Counter::Hits } else { Counter::Misses });
         let record = &mut self.tasks[task];
         record.flags |= if found { flag::SESSION } else { flag::NEW_SESSION };
@@ -157,13 +226,14 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The response ends: what must be written back?
     fn session_end(&mut self, task: u32, session: SessionId, touch: Pc, nothing: Pc) {
-        let touches = self.model.sessions[session].touch;
+        let spec = &self.model.sessions[session];
+        let (touches, resave) = (spec.touch, spec.resave);
         let record = &mut self.tasks[task];
         // From here on the end of the response is under way; it is not begun again.
-        record.epilogue = None;
+        record.epilogue = Pc(0);
         record.pc = if record.role == Role::Tail {
             nothing // the response has ended before
-        } else if record.has(flag::NEW_SESSION) {
+        } else if record.has(flag::NEW_SESSION) || record.has(flag::SESSION) && resave {
             Pc(record.pc.0 + 1)
         } else if record.has(flag::SESSION) && touches {
             touch
@@ -177,13 +247,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let now = self.now;
         let station = self.model.sessions[session].station;
         self.count(station, Counter::Writes);
+        self.arm_prune(task, session);
+        let resave = self.model.sessions[session].resave;
         let user = self.tasks[task].user as usize;
         if self.tasks[task].has(flag::NEW_SESSION) {
             self.session_made(task, session);
         } else if let Some(held) = self.held_session(task, session) {
             let state = &mut self.sessions[session];
-            state.held[user] =
-                state.table.touch(now, held).map_or(GONE, |renewed| renewed.expiry_s());
+            state.held[user] = if resave {
+                state.table.save(now, held).expiry_s()
+            } else {
+                state.table.touch(now, held).map_or(GONE, |renewed| renewed.expiry_s())
+            };
         }
         let live = self.sessions[session].live(now);
         self.meters[station].held.set(now, live);
@@ -198,13 +273,21 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.count(station, Counter::OutOfMemory);
         }
         self.count(station, Counter::Created);
+        let keeps = self.model.sessions[session].cookie;
         let state = &mut self.sessions[session];
         let made = state.table.create(self.now).expiry_s();
         let record = &mut self.tasks[task];
         record.flags &= !flag::NEW_SESSION;
         if !record.has(flag::GUEST) {
             record.flags |= flag::SESSION;
-            state.held[record.user as usize] = made;
+            let (user, worker) = (record.user as usize, record.worker);
+            state.held[user] = made;
+            if let Some(home) = state.homes.get_mut(user) {
+                *home = worker + 1;
+            }
+            if let (Some(cookie), Some(keeps)) = (state.cookies.get_mut(user), keeps) {
+                *cookie = second_of(self.now + keeps);
+            }
         }
     }
 

@@ -23,6 +23,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::ProcessDepart => self.process_depart(slot),
             Kind::JobDone => self.job_done(slot, event.ordinal()),
             Kind::LinkDepart => self.link_depart(LinkId(slot)),
+            Kind::Stored => self.stored(slot),
             Kind::Resume => self.resume(slot),
             // Connections change.
             Kind::Connected => self.connected(slot, event.ordinal()),
@@ -43,9 +44,15 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.statement_timeout(slot);
                 }
             }
+            Kind::LockTimer => self.lock_timer(slot, event.ordinal()),
             Kind::CallTimeout => {
                 if self.is_current(slot, event.ordinal(), event.at()) {
                     self.call_timeout(slot);
+                }
+            }
+            Kind::PlaceTimeout => {
+                if self.is_current(slot, event.ordinal(), event.at()) {
+                    self.place_timeout(slot);
                 }
             }
             Kind::JobTimeout => self.job_timeout(slot, event.ordinal()),
@@ -57,7 +64,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Candidate => self.candidate(),
             // The deployment around it.
             Kind::Expire => self.expire_cycle(CacheId(slot)),
-            Kind::Prune => self.prune(SessionId(slot)),
+            Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Stalled => self.check_stalled(QueueId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Appointment => self.keep_appointment(ServiceId(slot)),
@@ -66,6 +73,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.restart_instance(slot),
             Kind::Replay => self.replay(slot),
+            Kind::Maintenance => self.maintenance_event(slot, event.ordinal()),
             Kind::NodeTimer => self.node_timer(slot, event.ordinal()),
             // Our looking at it.
             Kind::Window => self.window_ends(),
@@ -137,6 +145,29 @@ impl<Q: PendingEvents> World<'_, Q> {
                     if !self.pass_gate(task) {
                         return false;
                     }
+                }
+                Op::GuardFresh { guard, known } => self.guard_fresh(task, guard, known),
+                Op::GuardBroken { .. } | Op::LimitBroken { .. } => {
+                    if !self.pass_broken(task) {
+                        return false;
+                    }
+                }
+                Op::Permit { bulkhead, share } => {
+                    if !self.enter_bulkhead(task, bulkhead, share) {
+                        return false;
+                    }
+                }
+                Op::PermitBack => {
+                    self.leave_bulkhead(task);
+                    self.tasks[task].pc.0 += 1;
+                }
+                Op::Protect { breaker, entry, draw } => {
+                    self.protect(task, breaker, entry, draw);
+                    return false;
+                }
+                Op::Raise { why } => {
+                    self.fail(task, why);
+                    return false;
                 }
                 Op::SessionSeek { .. }
                 | Op::SessionFound { .. }

@@ -71,6 +71,8 @@ pub enum Role {
     Branch,
     /// A call by a task (the owner) to another service.
     Call,
+    /// What a task (the owner) calls through a breaker, on the same worker.
+    Protected,
     /// What a flow still does after its reply; nobody waits.
     Tail,
 }
@@ -95,12 +97,18 @@ pub enum State {
     ThreadQueue,
     /// Works in a thread.
     InThread,
+    /// Waits for a place in a bulkhead.
+    PlaceQueue,
     /// Waits for a connection.
     PoolQueue,
     /// Waits for the connection that is being opened for it.
     Connecting,
     /// On a core of a database node.
     InDatabase,
+    /// Its statement waits for a lock.
+    LockQueue,
+    /// Its statement waits for storage, or for standbys.
+    Storing,
     /// Its statement is done with the cores: waits for storage, or for the answer to arrive.
     Answering,
     /// Its command waits for its cache node.
@@ -181,9 +189,12 @@ pub struct Task {
     pub user: u32,
     /// Where its path is measured; [`NONE`] if it is not.
     pub row: u32,
-    /// Where a failing request keeps its session before it is answered.
-    pub epilogue: Option<Pc>,
-    /// Which branch of its owner; of an attempt, which operation.
+    /// Where a failing request keeps its session before it is answered; 0, where every tape begins,
+    /// for nowhere.
+    pub epilogue: Pc,
+    /// The place in a bulkhead that it took last, plus one; zero for none.
+    pub permit: u32,
+    /// Which branch of its owner; of an attempt, which operation; of a call through a breaker, which.
     pub branch: u16,
     /// Branches that it waits for.
     pub pending: u16,
@@ -229,6 +240,10 @@ impl Task {
         let place = usize::from(self.leases[0].pool != NONE);
         assert!(self.leases[place].pool == NONE, "at most two connections at once");
         self.leases[place] = lease;
+    }
+    /// How many leases it holds.
+    pub fn leases_held(&self) -> u8 {
+        self.leases.iter().map(|lease| u8::from(lease.pool != NONE)).sum()
     }
     /// Takes the lease acquired last.
     pub fn pop_lease(&mut self) -> Option<Lease> {

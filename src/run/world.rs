@@ -5,16 +5,21 @@ use std::collections::VecDeque;
 use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
-use crate::model::ids::{CacheId, CdnId, DatabaseId, GuardId, LimitId, LinkId, PoolId, QueueId};
+use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
+use crate::model::ids::{LinkId, PoolId, QueueId};
 use crate::model::ids::{ServiceId, SessionId, StationId};
-use crate::model::tape::Draw;
+use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
 use crate::units::{Duration, Time};
 
+use super::breaker::BreakerState;
+use super::bulkhead::{BulkheadState, Permit};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
 use super::database::DatabaseState;
+use super::database::locks::Locks;
+use super::database::maintenance::MaintenanceState;
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
@@ -60,6 +65,10 @@ pub struct World<'m, Q> {
     pub pool_base: Dense<PoolId, u32>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
+    /// Locks of tables and rows.
+    pub locks: Locks,
+    /// What databases do by themselves.
+    pub maintenance: Vec<MaintenanceState>,
     /// Caches.
     pub caches: Dense<CacheId, CacheState>,
     /// Content delivery networks.
@@ -70,6 +79,12 @@ pub struct World<'m, Q> {
     pub guards: Dense<GuardId, GuardState>,
     /// Rate limiters.
     pub limits: Dense<LimitId, LimitState>,
+    /// Bulkheads.
+    pub bulkheads: Dense<BulkheadId, BulkheadState>,
+    /// Places taken in them.
+    pub permits: Slab<Permit>,
+    /// Circuit breakers.
+    pub breakers: Dense<BreakerId, BreakerState>,
     /// Links.
     pub links: Dense<LinkId, LinkState>,
     /// Job queues.
@@ -98,6 +113,12 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             let found = model.stations.enumerate().find(|(_, station)| station.path == path);
             found.expect("every model has the network and its users").0
         };
+        let nodes = |id: DatabaseId| {
+            let spec = &model.databases[id];
+            spec.shards * (1 + spec.replicas)
+        };
+        let tables: u32 = model.relations.iter().map(|it| nodes(it.database)).sum();
+        let tables = tables as usize;
         let mut world = World {
             model,
             now: Time::ZERO,
@@ -114,11 +135,16 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pools: Vec::new(),
             pool_base: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
+            locks: Locks::new(tables, model.relations.len()),
+            maintenance: Vec::new(),
             caches: Dense::default(),
             cdns: Dense::default(),
             sessions: Dense::default(),
             guards: model.guards.iter().map(|_| GuardState::default()).collect(),
             limits: model.limits.iter().map(|_| LimitState::default()).collect(),
+            bulkheads: model.bulkheads.iter().map(|_| BulkheadState::default()).collect(),
+            permits: Slab::new(),
+            breakers: model.breakers.iter().map(|_| BreakerState::default()).collect(),
             links: model.links.iter().map(LinkState::new).collect(),
             queues: model.queues.iter().map(QueueState::new).collect(),
             jobs: Slab::new(),
@@ -133,6 +159,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_pools();
         world.build_caches();
         world.build_cdns();
+        world.build_maintenance();
         world.build_sessions();
         world.start_checks();
         world.start_users();
@@ -207,6 +234,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     pub fn end_task(&mut self, task: u32) {
         let record = &self.tasks[task];
         debug_assert!(record.leases[0].pool == NONE, "connections are returned before the end");
+        debug_assert!(record.permit == 0, "places are given back before the end");
         if record.row != NONE && record.role != Role::Attempt {
             self.attribution.close(record.row);
         }
@@ -214,7 +242,11 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     }
     /// The task's flow ends here, without success.
     pub fn fail(&mut self, task: u32, why: Failure) {
+        if let Some(catch) = self.caught(task) {
+            return self.go_on_at(task, why, catch);
+        }
         self.abandon_flights(task);
+        self.release_locks(task);
         while let Some(lease) = self.tasks[task].pop_lease() {
             self.give_up_connection(lease, why);
         }
@@ -222,8 +254,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             self.drop_thread(task);
         }
         let record = &mut self.tasks[task];
-        let epilogue = record.epilogue.take().filter(|_| record.has(flag::SEEN));
-        if let Some(epilogue) = epilogue.filter(|_| record.role != Role::Tail) {
+        let epilogue = std::mem::take(&mut record.epilogue);
+        if epilogue != Pc(0) && record.has(flag::SEEN) && record.role != Role::Tail {
             // The middleware hooks the end of every response, that of an error too
             // (express-session 1.19.0 index.js, res.end): the answer waits for it.
             (record.pc, record.parked, record.status) = (epilogue, why as u8, OK);
@@ -236,5 +268,28 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         }
         record.status = why as u8;
         self.answer(task, 0.0);
+    }
+
+    /// Where the tape says that a task goes on whose flow fails where it stands.
+    fn caught(&self, task: u32) -> Option<Catch> {
+        let pc = self.tasks[task].pc;
+        let around = |catch: &&Catch| catch.first <= pc && pc < catch.last;
+        self.model.catches.iter().find(around).copied()
+    }
+
+    /// A failure is caught: what the task has begun since is given up, and it goes on.
+    fn go_on_at(&mut self, task: u32, why: Failure, catch: Catch) {
+        self.tasks[task].status = why as u8;
+        self.abandon_flights_within(task, catch);
+        self.leave_bulkheads_within(task, catch);
+        while self.tasks[task].leases_held() > catch.leases
+            && let Some(lease) = self.tasks[task].pop_lease()
+        {
+            self.give_up_connection(lease, why);
+        }
+        let record = &mut self.tasks[task];
+        (record.pc, record.status, record.answered) = (catch.to, OK, 0);
+        record.deadline = Time::NEVER;
+        self.go_on_within(task);
     }
 }

@@ -25,10 +25,6 @@ pub fn batch_means_interval(values: &[f64], batches: usize, confidence: f64) -> 
 
 /// The mean of a stationary series by overlapping batch means, of all windows of `length` values.
 ///
-/// # Model
-/// Variance of the mean = b / ((n - b + 1)(n - b)) sum (window mean - mean)^2, with 1.5 (n/b - 1)
-/// degrees of freedom (Meketon and Schmeiser 1984): a third less variable than disjoint batches.
-///
 /// # Errors
 /// `None` when `length` is zero or fewer than two disjoint batches fit.
 pub fn overlapping_batch_means_interval(
@@ -36,6 +32,36 @@ pub fn overlapping_batch_means_interval(
     length: usize,
     confidence: f64,
 ) -> Option<Interval> {
+    overlapping_batch_means(values, length).map(|found| found.interval(confidence))
+}
+
+/// The mean of a stationary series and how far it may be off, before a confidence is chosen.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BatchMeans {
+    /// The mean.
+    pub estimate: f64,
+    /// Its standard error.
+    pub error: f64,
+    /// The degrees of freedom of the error.
+    pub degrees: f64,
+}
+
+impl BatchMeans {
+    /// Student's interval.
+    pub fn interval(&self, confidence: f64) -> Interval {
+        Interval::student(self.estimate, self.error, self.degrees, confidence)
+    }
+}
+
+/// The mean of a stationary series with its standard error, of all windows of `length` values.
+///
+/// # Model
+/// Variance of the mean = b / ((n - b + 1)(n - b)) sum (window mean - mean)^2, with 1.5 (n/b - 1)
+/// degrees of freedom (Meketon and Schmeiser 1984): a third less variable than disjoint batches.
+///
+/// # Errors
+/// `None` when `length` is zero or fewer than two disjoint batches fit.
+pub fn overlapping_batch_means(values: &[f64], length: usize) -> Option<BatchMeans> {
     if length == 0 || values.len() < 2 * length {
         return None;
     }
@@ -50,8 +76,7 @@ pub fn overlapping_batch_means_interval(
         squares += window * window;
     }
     let variance = squares / width / ((count - width + 1.0) * (count - width));
-    let degrees = 1.5 * (count / width - 1.0);
-    Some(Interval::student(estimate, variance.sqrt(), degrees, confidence))
+    Some(BatchMeans { estimate, error: variance.sqrt(), degrees: 1.5 * (count / width - 1.0) })
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ mod sensitivity;
 mod stationarity;
 mod warmup;
 
-pub use batch::{batch_means_interval, overlapping_batch_means_interval};
+pub use batch::{
+    BatchMeans, batch_means_interval, overlapping_batch_means, overlapping_batch_means_interval,
+};
 pub use bootstrap::bootstrap_interval;
 pub use design::{Points, SOBOL_DIMENSIONS, latin_hypercube, sobol_points};
 pub use distribution::{

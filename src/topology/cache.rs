@@ -64,6 +64,12 @@ spec! {
         VolatileLru = "volatile-lru";
         /// Any entry, at random.
         AllkeysRandom = "allkeys-random";
+        /// Of a few entries chosen at random, the one used least often, by a counter that decays.
+        AllkeysLfu = "allkeys-lfu";
+        /// The same, among entries that expire.
+        VolatileLfu = "volatile-lfu";
+        /// Any entry that expires, at random.
+        VolatileRandom = "volatile-random";
         /// Of a few entries chosen at random, the one that expires first.
         VolatileTtl = "volatile-ttl";
         /// Exactly the one unused for longest.

@@ -35,6 +35,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         memory_caches,
         check_flow::foreign_components,
         check_flow::foreign_middleware,
+        check_flow::foreign_reads,
         check_flow::branch_shares,
         check_flow::replies,
         check_flow::read_only_transactions,
@@ -382,7 +383,10 @@ fn stores_before<'a>(
                 SessionStore::Postgres(store) => {
                     Some((database(&store.own.as_ref()?.database.name), "sessions"))
                 }
-                SessionStore::Jwt(_) => None,
+                SessionStore::Jwt(store) => {
+                    Some((cache(store.revocation.as_ref()?), "revoked tokens"))
+                }
+                SessionStore::Memory(_) => None,
             },
             _ => None,
         })
@@ -525,7 +529,14 @@ fn unused(cx: &Cx<'_>) -> Diagnostics {
     look!(Session, sessions, "name it in the `before` of a service, or remove it");
     look!(Guard, guards, "name it in the `before` of a service, or remove it");
     look!(Limit, limits, "name it in the `before` of a service, or remove it");
+    look!(
+        Bulkhead,
+        bulkheads,
+        "name it in the `before` of a service or in a `bulkhead` step, or remove it"
+    );
+    look!(Breaker, breakers, "name it in a `breaker` step, or remove it");
     look!(Cdn, cdns, "name it in the `cdn` of an operation, or remove it");
+    look!(Relation, relations, "name it in the `on` of a query, or remove it");
     look!(Queue, queues, "name it in a job, or remove it");
     look!(Job, jobs, "name it in an `enqueue` step, or remove it");
     found

@@ -23,7 +23,13 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         }
         let compares = matches!(
             cache.spec.eviction,
-            Some(Eviction::AllkeysLru | Eviction::VolatileLru | Eviction::VolatileTtl)
+            Some(
+                Eviction::AllkeysLru
+                    | Eviction::VolatileLru
+                    | Eviction::AllkeysLfu
+                    | Eviction::VolatileLfu
+                    | Eviction::VolatileTtl
+            )
         );
         if !compares {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
@@ -31,10 +37,20 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     }
     for session in &cx.topology.sessions {
         if matches!(session.spec.store, SessionStore::Jwt(_)) {
-            for key in ["touch", "save_uninitialized"] {
+            for key in ["resave", "touch", "cookie", "rolling", "save_uninitialized"] {
                 let why = "a signed token is stored nowhere";
                 idle(format!("session.{}", session.name), key, why);
             }
+        } else if session.spec.resave {
+            let why = "with `resave` every session is saved, and none touched";
+            idle(format!("session.{}", session.name), "touch", why);
+        }
+        if session.spec.cookie.is_none() {
+            let why = "a browser keeps a cookie without an age until it closes";
+            idle(format!("session.{}", session.name), "rolling", why);
+        } else {
+            let why = "`cookie` takes its place";
+            idle(format!("session.{}", session.name), "ttl", why);
         }
     }
     found

@@ -103,6 +103,29 @@ pub(crate) fn foreign_middleware(cx: &Cx<'_>) -> Diagnostics {
     found
 }
 
+/// A guard reads what it watches through a pool of the service that it stands before.
+pub(crate) fn foreign_reads(cx: &Cx<'_>) -> Diagnostics {
+    let topology = cx.topology;
+    let mut found = Vec::new();
+    for service in &topology.services {
+        for at in service.spec.before.iter().filter(|at| at.section == Section::Guard) {
+            let Some(read) = &find(&topology.guards, &at.name).spec.read else { continue };
+            let owner = &find(&topology.pools, &read.pool.name).spec.service;
+            if owner.name == service.name {
+                continue;
+            }
+            let message = format!(
+                "`guard.{}` stands before `service.{}`, but reads through a pool of `{}`",
+                at.name, service.name, owner.name
+            );
+            let help = format!("let it read through a pool of `{}`", service.name);
+            let wrong = error("foreign-component", &read.place, message).help(help);
+            found.push(wrong.related(owner.place.clone(), "the pool's owner is said here"));
+        }
+    }
+    found
+}
+
 type Owner<'a> = (String, Option<&'a Ref<Service>>, &'a Place);
 
 fn pool_owner<'a>(cx: &Cx<'a>, pool: &'a Ref<Pool>) -> Owner<'a> {
@@ -173,6 +196,14 @@ fn count_replies(flow: &Flow, answers: Answers, found: &mut Diagnostics) -> Opti
             }
             Step::Blocking(flow) => count_replies(flow, Answers::Never("`blocking`"), found),
             Step::Repeat(inner) => count_replies(&inner.flow, Answers::Never("`repeat`"), found),
+            Step::Breaker(inner) => {
+                let flows = [Some(&inner.flow), inner.fallback.as_ref()];
+                let within = |flow| count_replies(flow, Answers::Never("`breaker`"), found);
+                flows.into_iter().flatten().filter_map(within).next()
+            }
+            Step::Bulkhead(inner) => {
+                count_replies(&inner.flow, Answers::Never("`bulkhead`"), found)
+            }
             Step::Parallel(flows) => flows
                 .iter()
                 .filter_map(|flow| count_replies(flow, Answers::Never("`parallel`"), found))

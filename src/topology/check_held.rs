@@ -73,6 +73,10 @@ impl<'a> Search<'a> {
             }
             // Branches and calls hold connections of their own.
             Step::Parallel(flows) => flows.iter().for_each(|flow| self.flow(flow, &[], &[])),
+            Step::Breaker(breaker) => {
+                self.flow(&breaker.flow, &[], &[]);
+                breaker.fallback.iter().for_each(|flow| self.flow(flow, tables, held));
+            }
             Step::Call(call) => {
                 let called = find(&self.cx.topology.services, &call.service.name);
                 let tables = self.tables_before(called);
@@ -118,6 +122,6 @@ fn table(session: &Named<Session>) -> Option<String> {
             Some(pool) => format!("`pool.{}`", pool.name),
             None => format!("`session.{}`", session.name),
         }),
-        SessionStore::Redis(_) | SessionStore::Jwt(_) => None,
+        SessionStore::Redis(_) | SessionStore::Memory(_) | SessionStore::Jwt(_) => None,
     }
 }

@@ -5,7 +5,7 @@ use super::names::Ref;
 use super::price::Price;
 use super::region::Region;
 use super::spec::spec;
-use crate::units::{Duration, Ratio};
+use crate::units::{Duration, Money, Rate, Ratio};
 
 spec! {
     /// A database server, with its replicas and shards.
@@ -36,6 +36,23 @@ spec! {
         /// A statement that takes longer is cancelled by the server.
         statement_timeout: Option<Duration> = "none"
             from "PostgreSQL 15 postgresql.conf.sample (statement_timeout 0)", positive;
+        /// A statement that waits longer than this for a lock fails.
+        lock_timeout: Option<Duration> = "none"
+            from "PostgreSQL 15 postgresql.conf.sample (lock_timeout 0)", positive;
+        /// How long a statement waits for a lock before it looks for a deadlock; if there is one it
+        /// fails.
+        deadlock_timeout: Duration = "\"1s\""
+            from "PostgreSQL 15 postgresql.conf.sample (deadlock_timeout)", positive;
+        /// A transaction that is idle for longer than this loses its connection, and its locks.
+        idle_in_transaction_timeout: Option<Duration> = "none"
+            from "PostgreSQL 15 postgresql.conf.sample (idle_in_transaction_session_timeout 0)",
+            positive;
+        /// The volume that its data lie on.
+        storage: Option<Storage> = "storage without limit" from "assumed: waits do not contend";
+        /// CPU credits of a burstable instance; each server has its own.
+        credits: Option<CpuCredits> = "none" from "assumed: cores at full speed at all times";
+        /// Copies that a commit waits for; they serve no reads.
+        standby: Option<Standby> = "none" from "assumed: commits are local";
         /// Copies of each primary that serve reads.
         replicas: u32 = "0" from "assumed: none";
         /// Time until a write arrives at a replica.
@@ -43,6 +60,13 @@ spec! {
         /// CPU time that a replica spends on replaying a write, as a share of the write's, in a
         /// single process.
         replay: Ratio = "\"30%\"" from "assumed: replay applies changes without planning them";
+        /// How long replay waits for queries on a replica that it conflicts with, from the arrival of
+        /// what is to be replayed; then they are cancelled.
+        standby_delay: Duration = "\"30s\""
+            from "PostgreSQL 15 postgresql.conf.sample (max_standby_streaming_delay)";
+        /// Whether replicas tell the primary what their queries still see, so that nothing conflicts.
+        standby_feedback: bool = "false"
+            from "PostgreSQL 15 postgresql.conf.sample (hot_standby_feedback off)";
         /// Independent primaries over which the data is spread.
         shards: u32 = "1" from "assumed: one", positive;
         /// What decides on the shard.
@@ -78,5 +102,55 @@ spec! {
         sigma: f64 = "0.0" from "assumed: no contention beyond shared cores";
         /// Cost of keeping each pair of statements coherent.
         kappa: f64 = "0.0" from "assumed: no contention beyond shared cores";
+    }
+}
+spec! {
+    /// A network volume: a statement's wait for storage is that many operations, one after another.
+    table Storage {
+        /// Operations that it grants a second.
+        iops: Rate = "\"3_000/s\"" from "AWS EBS user guide (gp3 baseline)", positive;
+        /// Time of one operation when nobody else asks.
+        operation: Duration = "\"1ms\"" from "assumed: single-digit milliseconds, as AWS says",
+            positive;
+        /// A faster rate while credits last.
+        burst: Option<StorageBurst> = "none" from "AWS EBS user guide (gp3 has none)";
+    }
+}
+spec! {
+    /// A faster rate of a volume while credits last, as of gp2.
+    table StorageBurst {
+        /// Operations a second meanwhile.
+        iops: Rate = "\"3_000/s\"" from "AWS EBS user guide (gp2)", positive;
+        /// The most credits that it keeps, each worth one operation.
+        credits: f64 = "5_400_000" from "AWS EBS user guide (gp2 I/O credits)", positive;
+        /// Share of them that it starts with.
+        start: Ratio = "\"100%\"" from "AWS EBS user guide (a gp2 volume starts full)";
+    }
+}
+spec! {
+    /// CPU credits: earned at the baseline all the time, spent while computing.
+    table CpuCredits {
+        /// Share of its cores that a server may use for ever.
+        baseline: Ratio = "\"20%\"" from "EC2 user guide (t3.medium, t3.small: 20 % of each of 2)",
+            positive;
+        /// How long it takes to earn the most that is kept.
+        keeps: Duration = "\"1day\"" from "EC2 user guide (T3: the earnings of 24 hours)", positive;
+        /// Share of that which it starts with.
+        start: Ratio = "\"100%\"" from "assumed: a quiet day before";
+        /// Whether it goes on at full speed when all are spent, for money.
+        unlimited: bool = "true" from "RDS user guide (T3 and T4g run in unlimited mode)";
+        /// Price of an hour of a core above what was earned.
+        core_hour: Money = "\"$0.075\"" from "RDS pricing (CPU credits, T3 and T4g, per vCPU-hour)";
+    }
+}
+spec! {
+    /// Synchronous copies: a commit waits until so many of them have it.
+    table Standby {
+        /// How many copies there are.
+        count: u32 = "1" from "RDS user guide (Multi-AZ instance: one standby)", positive;
+        /// How many must have it.
+        quorum: u32 = "1" from "PostgreSQL 15 (synchronous_standby_names, ANY 1)", positive;
+        /// Time until a copy has it and says so.
+        rtt: Dist = "\"1ms\"" from "assumed: another zone of the region, flush included";
     }
 }

@@ -1,6 +1,8 @@
 //! The whole file.
 
 use super::balancer::Balancer;
+use super::breaker::Breaker;
+use super::bulkhead::Bulkhead;
 use super::cache::{Cache, Keys};
 use super::cdn::Cdn;
 use super::database::Database;
@@ -15,6 +17,7 @@ use super::pool::Pool;
 use super::price::Expense;
 use super::queue::{Job, Queue};
 use super::region::{Link, Region, Routes};
+use super::relation::{Maintenance, Relation};
 use super::service::Service;
 use super::session::Session;
 use super::spec::{Reader, Shape, spec};
@@ -105,6 +108,10 @@ spec! {
         pools "pool": Vec<Named<Pool>> = "{}" from "no pool";
         /// Database servers.
         databases "database": Vec<Named<Database>> = "{}" from "no database";
+        /// Tables and views whose locks matter.
+        relations "relation": Vec<Named<Relation>> = "{}" from "no locks";
+        /// What databases do by themselves.
+        maintenance: Vec<Named<Maintenance>> = "{}" from "nothing";
         /// Caches.
         caches "cache": Vec<Named<Cache>> = "{}" from "no cache";
         /// Sets of things that operations read and caches hold.
@@ -115,6 +122,10 @@ spec! {
         guards "guard": Vec<Named<Guard>> = "{}" from "no guard";
         /// Rate limiters.
         limits "limit": Vec<Named<Limit>> = "{}" from "no limit";
+        /// Bulkheads: so many requests at once.
+        bulkheads "bulkhead": Vec<Named<Bulkhead>> = "{}" from "no bulkhead";
+        /// Circuit breakers.
+        breakers "breaker": Vec<Named<Breaker>> = "{}" from "no breaker";
         /// Queues of jobs.
         queues "queue": Vec<Named<Queue>> = "{}" from "no queue";
         /// Kinds of jobs.

@@ -1,11 +1,14 @@
 //! What users do: operations, and the steps of their flows.
 
+use super::breaker::ThroughBreaker;
+use super::bulkhead::InBulkhead;
 use super::cache::{Cache, Keys};
 use super::cdn::Cdn;
 use super::dist::Dist;
 use super::names::{Placed, Ref};
 use super::pool::Pool;
 use super::queue::Job;
+use super::relation::Relation;
 use super::service::Service;
 use super::session::Session;
 use super::spec::spec;
@@ -60,6 +63,10 @@ spec! {
         Parallel(Vec<Flow>) = "parallel";
         /// One read on every shard; goes on when the slowest is done.
         Scatter(Scatter) = "scatter";
+        /// Steps that are called through a circuit breaker.
+        Breaker(ThroughBreaker) = "breaker";
+        /// Steps for which a place in a bulkhead is held.
+        Bulkhead(InBulkhead) = "bulkhead";
         /// One of several flows, by chance.
         Choose(Vec<Branch>) = "choose";
         /// The same flow several times, one after another.
@@ -80,6 +87,13 @@ spec! {
         read: Option<Dist>;
         /// Time of a statement that writes, on an idle server.
         write: Option<Dist>;
+        /// The table or view that it works on, whose locks it takes: a write also those of a row.
+        on: Option<Ref<Relation>> = "no lock" from "assumed: statements do not meet";
+        /// Whether it is a read that locks its row (SELECT FOR UPDATE).
+        for_update: bool = "false" from "assumed: a plain SELECT";
+        /// Which of the rows that the operation works on: statements of a request that say the same
+        /// number work on the same row of the table.
+        row: u32 = "0" from "assumed: one row";
         /// Which shards run it.
         shard: Shard = "\"user\"" from "assumed: the user's data lie on one shard";
         /// Share of statements that fail.
@@ -218,6 +232,11 @@ impl Step {
             Step::Cache(inner) => vec![(&inner.miss, None)],
             Step::Call(inner) => vec![(&inner.flow, Some(&inner.service))],
             Step::Repeat(inner) => vec![(&inner.flow, None)],
+            Step::Bulkhead(inner) => vec![(&inner.flow, None)],
+            Step::Breaker(inner) => {
+                let flows = [Some(&inner.flow), inner.fallback.as_ref()];
+                flows.into_iter().flatten().map(|flow| (flow, None)).collect()
+            }
             Step::Blocking(flow) => vec![(flow, None)],
             Step::Parallel(flows) => flows.iter().map(|flow| (flow, None)).collect(),
             Step::Choose(branches) => branches.iter().map(|branch| (&branch.flow, None)).collect(),

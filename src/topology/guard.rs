@@ -1,5 +1,6 @@
 //! Guards: what turns requests away while something is nearly exhausted.
 
+use super::dist::Dist;
 use super::flow::Operation;
 use super::kind::Kind;
 use super::names::{Ref, Section, read_address};
@@ -27,12 +28,23 @@ spec! {
         fail: FailMode = "\"open\"" from "assumed: the request passes";
         /// Share of evaluations that fail.
         errors: Ratio = "\"0%\"" from "assumed: it never fails";
+        /// What reading the value takes; if it fails, the guard fails.
+        read: Option<GuardRead> = "nothing: it is in the worker's memory" from "assumed: a property of the pool";
         /// How long a value is kept before it is read again.
         sampled: Duration = "\"0s\"" from "assumed: read for every request";
         /// Which requests it may turn away.
         applies: Applies = "\"all\"" from "assumed: every request";
         /// Operations that pass unseen.
         except: Vec<Ref<Operation>> = "[]" from "assumed: no operation is exempt";
+    }
+}
+spec! {
+    /// A statement that reads what a guard watches, such as a count of sessions.
+    table GuardRead {
+        /// The pool that lends the connection.
+        pool: Ref<Pool>;
+        /// Time of the statement on an idle server.
+        time: Dist;
     }
 }
 spec! {

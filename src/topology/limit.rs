@@ -8,12 +8,16 @@ use super::spec::spec;
 use crate::units::{Duration, Ratio};
 
 spec! {
-    /// A rate limiter: at most so many requests per key and window, counted from the key's first
-    /// request.
+    /// A rate limiter: at most so many requests per key and window.
     component Limit {
         /// What is counted apart.
         per: LimitPer = "\"address\"" from "express-rate-limit 8.7.4 (keyGenerator: req.ip)";
-        /// Length of a window; it starts with a key's first request.
+        /// Whether the service is told of the proxy before it. If not, and there is a balancer or a
+        /// content delivery network, all requests come from one address.
+        trust_proxy: bool = "true" from "assumed: set up for its proxy (Express 5 itself: false)";
+        /// How requests are counted.
+        algorithm: LimitAlgorithm = "\"fixed-window\"" from "express-rate-limit 8.7.4 (MemoryStore)";
+        /// Length of a window, or the time in which `max` come back.
         window: Duration = "\"60s\"" from "express-rate-limit 8.7.4 (windowMs)", positive;
         /// Requests of one key that pass in one window.
         max: u32 = "5" from "express-rate-limit 8.7.4 (limit)";
@@ -28,6 +32,51 @@ spec! {
         errors: Ratio = "\"0%\"" from "assumed: the store never fails";
         /// The operations that are counted; empty means all.
         only: Vec<Ref<Operation>> = "[]" from "express-rate-limit 8.7.4 (as mounted: every route)";
+    }
+}
+spec! {
+    /// How a limit counts requests.
+    choice LimitAlgorithm {
+        /// In windows that start with a key's first request; rejected ones count too. Twice `max` may
+        /// pass around the end of a window (express-rate-limit, rate-limit-redis).
+        FixedWindow = "fixed-window";
+        /// By the time of each request that has passed: never more than `max` in any window (limits
+        /// 5.8.0 `moving-window`; sorted sets in Redis).
+        SlidingLog = "sliding-log";
+        /// In windows by the clock, the former one weighted by what is left of it (limits 5.8.0
+        /// `sliding-window-counter`).
+        SlidingCounter = "sliding-counter";
+        /// By tokens that come back evenly, `max` in a window.
+        TokenBucket(Burst) = "token-bucket";
+        /// The generic cell rate algorithm: a token bucket kept in one number (redis-cell, ITU-T
+        /// I.371).
+        Gcra(Burst) = "gcra";
+        /// By a queue that lets `max` in a window through, evenly spaced (nginx `limit_req`).
+        LeakyBucket(LeakyBucket) = "leaky-bucket";
+        /// By permits that are given anew in each window of the clock, and may be waited for
+        /// (resilience4j RateLimiter).
+        Cycles(Cycles) = "cycles";
+    }
+}
+spec! {
+    /// What may come at once.
+    table Burst {
+        /// Requests that may come at once.
+        burst: Option<u32> = "as many as `max`" from "assumed: a window's worth can be saved", positive;
+    }
+}
+spec! {
+    /// A queue before a constant rate.
+    table LeakyBucket {
+        /// Requests of one key that may wait.
+        queue: u32 = "0" from "nginx 1.27 (limit_req burst 0)";
+    }
+}
+spec! {
+    /// Permits of cycles.
+    table Cycles {
+        /// How long a request may wait for a permit of a later cycle.
+        timeout: Duration = "\"5s\"" from "resilience4j 2.3 (timeoutDuration)";
     }
 }
 spec! {

@@ -17,6 +17,8 @@
 //! ```
 
 mod balancer;
+mod breaker;
+mod bulkhead;
 mod cache;
 mod cdn;
 mod check;
@@ -41,6 +43,7 @@ mod pool;
 mod price;
 mod queue;
 mod region;
+mod relation;
 mod retry;
 mod schema;
 mod service;
@@ -51,9 +54,16 @@ pub(crate) mod tree;
 mod workload;
 
 pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
+pub use breaker::{Breaker, BreakerProduct, Opossum, Resilience4j, ThroughBreaker};
+pub use bulkhead::{
+    AdaptiveLifo, Aimd, Bulkhead, ConcurrencyLimit, Delay, Gradient2, InBulkhead, LowPriority,
+    QueueOrder, Shedding, Vegas, WaitingRoom,
+};
 pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
-pub use database::{Contention, Database, DatabaseDriver, ShardBy};
+pub use database::{
+    Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
+};
 pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
@@ -61,9 +71,11 @@ pub use flow::{
     Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
     SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
-pub use guard::{Applies, FailMode, Guard, Respond, Threshold, Watch};
+pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
-pub use limit::{Limit, LimitPer, LimitStore, SharedCounters};
+pub use limit::{
+    Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
+};
 pub use merge::ReadText;
 #[cfg(feature = "cli")]
 pub(crate) use merge::beside;
@@ -73,6 +85,7 @@ pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
+pub use relation::{LockMode, Maintenance, Relation, TableLock};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]
@@ -81,7 +94,9 @@ pub use service::{
     Autoscale, Backlog, HandOut, Hpa, Middleware, Runtime, ScaleMetric, ScalePolicy, ScaleStep,
     ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
 };
-pub use session::{Growth, Jwt, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore};
+pub use session::{
+    Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
+};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use tree::{Key, Node, Value};
 pub use workload::{

@@ -28,7 +28,9 @@ macro_rules! sections {
 sections! {
     Region "region", Link "link", Balancer "balancer", Cdn "cdn", Service "service", Pool "pool",
     Database "database", Cache "cache", Keys "keys", Session "session", Guard "guard",
-    Limit "limit", Queue "queue", Job "job", Operation "operation", Fault "fault",
+    Limit "limit", Bulkhead "bulkhead", Breaker "breaker", Relation "relation",
+    Maintenance "maintenance", Queue "queue", Job "job",
+    Operation "operation", Fault "fault",
 }
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

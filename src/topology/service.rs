@@ -8,11 +8,12 @@ use super::region::Region;
 use super::spec::spec;
 use crate::units::{Duration, Rate, Ratio};
 
-/// What may stand before a service: limits, session stores, guards.
+/// What may stand before a service: limits, session stores, guards, bulkheads.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Middleware;
 impl Scope for Middleware {
-    const SECTIONS: &'static [Section] = &[Section::Limit, Section::Session, Section::Guard];
+    const SECTIONS: &'static [Section] =
+        &[Section::Limit, Section::Session, Section::Guard, Section::Bulkhead];
 }
 spec! {
     /// A group of equal instances that run an application.
@@ -34,7 +35,7 @@ spec! {
         /// Threads of each worker's pool for blocking work.
         threads: Option<u32> = "4; uvicorn 40"
             from "libuv (UV_THREADPOOL_SIZE), anyio 4.16.0 (default thread limiter)", positive;
-        /// The limits, session stores and guards that every request passes, in order:
+        /// The limits, session stores, guards and bulkheads that every request passes, in order:
         /// `["limit.global", "session.table"]`.
         before: Vec<Address<Middleware>> = "[]" from "assumed: nothing stands before it";
         /// CPU time to read and route each request.

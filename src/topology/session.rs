@@ -17,8 +17,16 @@ spec! {
         /// How long a session lives after its last use.
         ttl: Duration = "\"1day\""
             from "connect-pg-simple 10.0.0 and connect-redis 9.0.0 (86,400 s)", positive;
-        /// Whether an unmodified session is written back to prolong it.
+        /// Whether an unmodified session is saved again at the end of every request.
+        resave: bool = "true" from "express-session 1.19.0 (resave undefined is true)";
+        /// Whether a session that is not saved again is touched to prolong it.
         touch: bool = "true" from "connect-pg-simple 10.0.0 (disableTouch false)";
+        /// How long the browser keeps the cookie, counted from its making; it takes the place of
+        /// `ttl`.
+        cookie: Option<Duration> = "until the browser closes"
+            from "express-session 1.19.0 (cookie.maxAge null)", positive;
+        /// Whether every answer sets the cookie anew.
+        rolling: bool = "false" from "express-session 1.19.0 (rolling)";
         /// Whether a request without a session makes one, bots and health checks included.
         save_uninitialized: bool = "true"
             from "express-session 1.19.0 (saveUninitialized undefined is true)";
@@ -35,6 +43,8 @@ spec! {
         Postgres(Box<PostgresSessions>) = "postgres";
         /// In a cache.
         Redis(RedisSessions) = "redis";
+        /// In the memory of the worker that made it: no other worker knows it.
+        Memory(MemorySessions) = "memory";
         /// In a signed token that the client carries: no store, a little CPU time.
         Jwt(Jwt) = "jwt";
     }
@@ -93,9 +103,19 @@ spec! {
     }
 }
 spec! {
+    /// Sessions in the memory of a worker, as express-session's MemoryStore keeps them.
+    table MemorySessions {
+        /// CPU time of reading or writing one.
+        cpu: Dist = "\"20us\"" from "assumed: JSON of a few kilobytes";
+    }
+}
+spec! {
     /// Sessions in a signed token.
     table Jwt {
         /// CPU time of verifying a token.
         cpu: Dist = "\"50us\"" from "assumed: HMAC-SHA-256 of a short token";
+        /// The cache that lists revoked tokens, asked at every request.
+        revocation: Option<Ref<Cache>> = "a token is good until it expires"
+            from "assumed: nobody can take it back";
     }
 }

@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 mod schema;
+mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -107,12 +107,12 @@ fn a_full_cache_refuses_writes_or_lets_something_go() {
     };
     assert_eq!(fate(&[]), (11, 0, true), "noeviction, the default");
     assert_eq!(fate(&["cache.c.eviction=noeviction"]), (11, 0, true));
-    for policy in ["allkeys-lru", "allkeys-random", "lru", "fifo"] {
+    for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random", "lru", "fifo"] {
         let (writes, evicted, refused) = fate(&[&format!("cache.c.eviction={policy}")]);
         assert!(writes > 900 && (10..=11).contains(&(writes - evicted)) && !refused, "{policy}");
     }
     let expiring = "operation.look.flow=[{cache={in='c', keys='k', ttl='1h'}}]";
-    for policy in ["volatile-lru", "volatile-ttl"] {
+    for policy in ["volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"] {
         let policy = format!("cache.c.eviction={policy}");
         assert_eq!(fate(&[&policy]), (11, 0, true), "nothing expires");
         let (writes, evicted, refused) = fate(&[&policy, expiring]);
@@ -151,6 +151,9 @@ fn what_is_let_go_decides_on_hits() {
     let ratio = |policy: &str| hit_ratio(&[&format!("cache.c.eviction={policy}")]);
     let (lru, fifo, random) = (ratio("lru"), ratio("fifo"), ratio("allkeys-random"));
     assert!(lru > fifo + 0.02 && (fifo - random).abs() < 0.01, "{lru} {fifo} {random}");
+    // What is used most often stays: better than LRU where popularity does not change.
+    let lfu = ratio("allkeys-lfu");
+    assert!(lfu > lru + 0.01, "{lfu} {lru}");
     let sampled = |samples: &str| hit_ratio(&["cache.c.eviction=allkeys-lru", samples]);
     let (one, five, ten) =
         (sampled("cache.c.samples=1"), sampled("cache.c.samples=5"), sampled("cache.c.samples=10"));

@@ -26,7 +26,8 @@ const COVERED: &[(&str, &str, &str)] = &[
         "cache",
         "a_full_cache_refuses_writes_or_lets_something_go",
         "Cache.eviction Eviction:noeviction Eviction:allkeys-lru Eviction:volatile-lru \
-         Eviction:allkeys-random Eviction:volatile-ttl Eviction:lru Eviction:fifo",
+         Eviction:allkeys-random Eviction:allkeys-lfu Eviction:volatile-lfu \
+         Eviction:volatile-random Eviction:volatile-ttl Eviction:lru Eviction:fifo",
     ),
     (
         "cache",
@@ -171,6 +172,89 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("flow", "bodies_are_as_large_as_said", "Step:reply Reply.bytes"),
     ("flow", "operations_come_in_proportion_to_their_shares", "Operation.share"),
     ("gate", "a_window_admits_exactly_so_many", "Limit.max Limit.window"),
+    (
+        "gate",
+        "an_algorithm_counts_as_it_says",
+        "Limit.algorithm LimitAlgorithm:fixed-window LimitAlgorithm:sliding-log \
+         LimitAlgorithm:sliding-counter LimitAlgorithm:token-bucket LimitAlgorithm:gcra \
+         LimitAlgorithm:leaky-bucket LimitAlgorithm:cycles Burst.burst",
+    ),
+    ("gate", "a_request_waits_for_its_turn_or_its_permit", "LeakyBucket.queue Cycles.timeout"),
+    ("gate", "a_proxy_that_is_not_trusted_hides_its_users", "Limit.trust_proxy"),
+    (
+        "gate",
+        "reading_a_value_takes_a_statement_and_can_fail",
+        "Guard.read GuardRead.pool GuardRead.time",
+    ),
+    (
+        "shed",
+        "a_bulkhead_lets_so_many_in_at_once",
+        "Bulkhead.limit Bulkhead.except ConcurrencyLimit:fixed",
+    ),
+    ("shed", "a_place_is_held_for_the_steps_within", "Step:bulkhead InBulkhead.of InBulkhead.flow"),
+    ("shed", "a_refusal_of_a_bulkhead_is_answered_as_said", "Bulkhead.respond"),
+    (
+        "shed",
+        "a_queue_has_a_size_and_a_timeout",
+        "Bulkhead.queue WaitingRoom.size WaitingRoom.timeout",
+    ),
+    (
+        "shed",
+        "the_order_of_a_queue_decides_who_waits",
+        "WaitingRoom.order QueueOrder:fifo QueueOrder:lifo QueueOrder:adaptive-lifo \
+         AdaptiveLifo.backlog",
+    ),
+    (
+        "shed",
+        "a_queue_is_shed_by_its_waits",
+        "WaitingRoom.shed Shedding:codel Shedding:controlled-delay Delay.target Delay.interval",
+    ),
+    (
+        "shed",
+        "those_who_have_gone_are_passed_over_where_the_server_knows",
+        "WaitingRoom.drop_expired",
+    ),
+    (
+        "shed",
+        "low_priority_gives_way_first",
+        "Bulkhead.low LowPriority.operations LowPriority.share",
+    ),
+    (
+        "shed",
+        "a_limit_by_additive_increase_moves_within_its_bounds",
+        "ConcurrencyLimit:aimd Aimd.initial Aimd.min Aimd.max Aimd.backoff Aimd.slow",
+    ),
+    (
+        "shed",
+        "a_limit_after_vegas_keeps_the_queue_short",
+        "ConcurrencyLimit:vegas Vegas.initial Vegas.max Vegas.probe",
+    ),
+    (
+        "shed",
+        "a_limit_by_gradient_moves_by_its_queue",
+        "ConcurrencyLimit:gradient2 Gradient2.initial Gradient2.min Gradient2.max Gradient2.queue \
+         Gradient2.tolerance Gradient2.smoothing Gradient2.window",
+    ),
+    (
+        "shed",
+        "a_breaker_opens_and_fails_fast",
+        "Step:breaker ThroughBreaker.through ThroughBreaker.flow",
+    ),
+    ("shed", "a_fallback_takes_the_place_of_a_failed_call", "ThroughBreaker.fallback"),
+    ("shed", "a_call_that_takes_too_long_has_failed", "Breaker.timeout"),
+    (
+        "shed",
+        "opossum_has_its_options",
+        "Breaker.product BreakerProduct:opossum Opossum.threshold Opossum.volume Opossum.reset \
+         Opossum.window Opossum.buckets Opossum.capacity",
+    ),
+    (
+        "shed",
+        "resilience4j_has_its_options",
+        "BreakerProduct:resilience4j Resilience4j.threshold Resilience4j.slow_threshold \
+         Resilience4j.slow Resilience4j.window Resilience4j.volume Resilience4j.reset \
+         Resilience4j.trials",
+    ),
     (
         "gate",
         "counting_is_by_address_user_or_for_all",
@@ -394,6 +478,86 @@ const COVERED: &[(&str, &str, &str)] = &[
         "a_request_reads_its_session_and_touches_it",
         "Session.touch PostgresSessions.read PostgresSessions.write SessionStore:postgres",
     ),
+    (
+        "upkeep",
+        "a_row_is_locked_until_its_transaction_ends",
+        "Query.on Query.for_update Relation.rows",
+    ),
+    ("upkeep", "statements_of_a_request_with_one_number_work_on_one_row", "Query.row"),
+    (
+        "upkeep",
+        "a_deadlock_is_seen_after_its_timeout_and_one_of_two_fails",
+        "Database.deadlock_timeout",
+    ),
+    (
+        "upkeep",
+        "waiting_for_a_lock_ends_at_its_timeout_and_that_of_the_statement",
+        "Database.lock_timeout",
+    ),
+    (
+        "upkeep",
+        "an_idle_transaction_loses_its_connection_and_its_locks",
+        "Database.idle_in_transaction_timeout",
+    ),
+    (
+        "upkeep",
+        "who_waits_for_which_mode",
+        "TableLock.mode LockMode:access-share LockMode:row-share LockMode:row-exclusive \
+         LockMode:share-update-exclusive LockMode:share LockMode:share-row-exclusive \
+         LockMode:exclusive LockMode:access-exclusive",
+    ),
+    (
+        "upkeep",
+        "a_job_comes_every_so_often_and_takes_its_time",
+        "Maintenance.every Maintenance.work Maintenance.per_write Maintenance.threshold \
+         Maintenance.lock TableLock.on",
+    ),
+    ("upkeep", "a_job_spreads_its_work", "Maintenance.spread"),
+    ("upkeep", "a_job_gives_up_waiting_for_its_lock", "Maintenance.lock_timeout"),
+    (
+        "upkeep",
+        "dead_versions_slow_storage_down_until_they_are_cleaned_up",
+        "Relation.bloat Maintenance.cleans",
+    ),
+    ("upkeep", "tables_and_jobs_are_of_a_database", "Relation.database Maintenance.database"),
+    (
+        "upkeep",
+        "a_volume_grants_so_many_operations_a_second",
+        "Database.storage Storage.iops Storage.operation",
+    ),
+    (
+        "upkeep",
+        "a_volume_bursts_as_long_as_its_credits_last",
+        "Storage.burst StorageBurst.iops StorageBurst.credits StorageBurst.start",
+    ),
+    (
+        "upkeep",
+        "credits_are_earned_at_the_baseline_and_spent_above_it",
+        "Database.credits CpuCredits.baseline CpuCredits.keeps CpuCredits.start",
+    ),
+    ("upkeep", "unlimited_instances_go_on_for_money", "CpuCredits.unlimited CpuCredits.core_hour"),
+    (
+        "upkeep",
+        "a_commit_waits_for_its_standbys",
+        "Database.standby Standby.count Standby.quorum Standby.rtt",
+    ),
+    (
+        "upkeep",
+        "replay_waits_for_older_queries_and_then_cancels_them",
+        "Database.standby_delay Database.standby_feedback Maintenance.conflicts",
+    ),
+    ("session", "every_session_is_saved_again_unless_told_not_to", "Session.resave"),
+    (
+        "session",
+        "a_cookie_ends_at_its_age_unless_every_answer_renews_it",
+        "Session.cookie Session.rolling",
+    ),
+    (
+        "session",
+        "memory_of_a_worker_is_unknown_to_the_others",
+        "SessionStore:memory MemorySessions.cpu",
+    ),
+    ("session", "revoked_tokens_are_looked_up", "Jwt.revocation"),
     ("session", "a_login_makes_a_session", "Operation.login"),
     (
         "session",
@@ -484,6 +648,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("pool", include_str!("pool.rs")),
     ("service", include_str!("service.rs")),
     ("session", include_str!("session.rs")),
+    ("shed", include_str!("shed.rs")),
+    ("upkeep", include_str!("upkeep.rs")),
     ("workload", include_str!("workload.rs")),
 ];
 

@@ -33,6 +33,49 @@ fn a_window_admits_exactly_so_many() {
     assert_eq!(limited(&["limit.l.max=2", "limit.l.window=3s"]).ok(), 7);
 }
 
+/// Two requests in 4 s, who come at 1, 2, ... 10 s: worked out by hand for each rule.
+#[test]
+fn an_algorithm_counts_as_it_says() {
+    let ok = |algorithm: &str| {
+        let algorithm = format!("limit.l.algorithm={algorithm}");
+        let ran = limited(&["limit.l.max=2", "limit.l.window=4s", &algorithm]);
+        (ran.ok(), ran.failed(Failure::Limited))
+    };
+    assert_eq!(ok("fixed-window"), (6, 4), "1 2, 5 6, 9 10");
+    assert_eq!(ok("sliding-log"), (4, 6), "1 2, 6 7");
+    assert_eq!(ok("sliding-counter"), (5, 5), "1 2, 5 7, 9");
+    assert_eq!(ok("token-bucket"), (6, 4), "1 2 3, then every other one");
+    assert_eq!(ok("gcra"), (6, 4));
+    assert_eq!(ok("{token-bucket={burst=1}}"), (5, 5), "every other one");
+    assert_eq!(ok("{gcra={burst=1}}"), (5, 5));
+    assert_eq!(ok("leaky-bucket"), (5, 5));
+    // With a place in the queue 1, 2, 3, 5, 7 and 9 pass, the last of them at 11 s.
+    assert_eq!(ok("{leaky-bucket={queue=1}}"), (5, 4));
+    assert_eq!(ok("{cycles={timeout='0s'}}"), (6, 4), "1 2, 4 5, 8 9");
+}
+
+#[test]
+fn a_request_waits_for_its_turn_or_its_permit() {
+    let ran = |algorithm: &str| {
+        let algorithm = format!("limit.l.algorithm={algorithm}");
+        limited(&["limit.l.max=2", "limit.l.window=4s", &algorithm])
+    };
+    // The second comes at 2 s and is let through at 3 s, the third from 3 s at 5 s.
+    assert_eq!(ran("{leaky-bucket={queue=1}}").longest(), ms(2001));
+    assert_eq!(ran("{cycles={timeout='1s'}}").longest(), ms(1001), "from 3 s to the next cycle");
+    assert_eq!(ran("cycles").longest(), ms(3001), "up to 5 s, resilience4j's default");
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_hides_its_users() {
+    let text = format!("{LIMITED}[balancer.lb]\nservice = 'web'\nhop = '0ms'\n");
+    let sets = ["limit.l.max=1", "arrivals.users=1000", "arrivals.rate=10/s"];
+    let ok = |text: &str, more: &[&str]| run(text, &[&sets[..], more].concat()).ok();
+    assert!(ok(&text, &[]) > 90);
+    assert_eq!(ok(&text, &["limit.l.trust_proxy=false"]), 1);
+    assert!(ok(LIMITED, &["limit.l.trust_proxy=false"]) > 90, "there is no proxy");
+}
+
 #[test]
 fn counting_is_by_address_user_or_for_all() {
     let sets = ["limit.l.max=1", "arrivals.users=1000", "arrivals.rate=10/s"];
@@ -229,6 +272,34 @@ fn a_guard_fails_open_or_closed() {
     assert_eq!(guarded(&["guard.g.errors=100%", "guard.g.fail=closed"]).ok(), 0);
     let some = guarded(&["guard.g.errors=50%", "arrivals.rate=100/s"]).ok();
     assert!((400..650).contains(&some), "{some}");
+}
+
+/// A guard whose value is read through a pool of two, each statement 100 ms.
+#[test]
+fn reading_a_value_takes_a_statement_and_can_fail() {
+    let read = "guard.g.read={pool='pg', time='100ms'}";
+    let watch = "guard.g.watch=service.web.in_flight";
+    let text = GUARDED.replace("reject_at = \"50%\"", "limit = 100");
+    let each = |sets: &[&str]| run(&text, &[&[watch], sets].concat()).each();
+    assert_eq!((each(&[]), each(&[read])), (ms(10), ms(110)));
+    // A value that is kept is read once.
+    let kept = run(&text, &[watch, read, "guard.g.sampled=1h"]);
+    assert_eq!((kept.longest(), kept.shortest()), (ms(110), ms(10)));
+    // Nobody gets a connection within 50 ms but the first two; then the guard has failed.
+    let crowd = [
+        watch,
+        read,
+        "pool.pg.acquire_timeout=50ms",
+        "operation.work.flow=[{wait='1ms'}]",
+        "guard.g.limit=1",
+        "arrivals.rate=200/s",
+    ];
+    let open = run(&text, &crowd);
+    assert!(open.ok() > 1500, "{}: it lets all pass whose reading fails", open.ok());
+    let closed = run(&text, &[&crowd[..], &["guard.g.fail=closed"]].concat());
+    assert_eq!(closed.ok(), 0);
+    assert!(closed.failed(Failure::GuardError) > 1500);
+    assert_eq!(closed.failed(Failure::AcquireTimeout), 0, "its failure is not the request's");
 }
 
 #[test]

@@ -15,5 +15,7 @@ mod plan;
 mod pool;
 mod service;
 mod session;
+mod shed;
 mod support;
+mod upkeep;
 mod workload;

@@ -37,7 +37,7 @@ fn a_request_reads_its_session_and_touches_it() {
         ((10, 10), ms(16)),
         "the answer waits for the touch"
     );
-    let ran = table(&["session.s.touch=false"]);
+    let ran = table(&["session.s.resave=false", "session.s.touch=false"]);
     assert_eq!((statements(&ran), ran.each()), ((10, 0), ms(6)));
     let store = "session.s.store={postgres={pool='pg', read='1ms', write='2ms'}}";
     assert_eq!(table(&[store]).each(), ms(4));
@@ -66,7 +66,7 @@ fn sessions_can_be_read_saved_and_destroyed_by_hand() {
     assert_eq!(statements(&table(&[&flow("read")])), (20, 10));
     assert_eq!(statements(&table(&[&flow("save")])), (10, 20));
     // After a logout the next request finds nothing and makes a session, which then is destroyed.
-    let ran = table(&[&flow("destroy"), "session.s.touch=false"]);
+    let ran = table(&[&flow("destroy"), "session.s.resave=false", "session.s.touch=false"]);
     assert_eq!(statements(&ran), (10, 10));
     assert_eq!(
         (ran.count("session.s", Counter::Hits), ran.count("session.s", Counter::Misses)),
@@ -140,6 +140,7 @@ fn statements_grow_with_the_table() {
             &format!(
                 "session.s.store={{postgres={{pool='pg', read='5ms', write='10ms', growth={growth}}}}}"
             ),
+            "session.s.resave=false",
             "session.s.touch=false",
             "run.start.sessions=warm",
             "operation.work.flow=[{reply='1KB'}]",
@@ -173,6 +174,7 @@ fn sessions_end_with_their_time_to_live_and_rows_with_the_prune() {
     // A user whose session has ended makes another.
     let ran = table(&[
         "session.s.ttl=500ms",
+        "session.s.resave=false",
         "session.s.touch=false",
         "arrivals.rate='0.2/s'",
         "run.duration=61s",
@@ -290,4 +292,59 @@ fn tables_start_warm_or_cold() {
     };
     assert_eq!(held("run.start.sessions=warm"), 1000.0);
     assert!(held("run.start.sessions=cold") < 2.0);
+}
+
+#[test]
+fn every_session_is_saved_again_unless_told_not_to() {
+    // Nobody reads for longer than the session lives, so that its row is pruned: saving it again
+    // brings it back, touching it does not.
+    let writes = |sets: &[&str]| statements(&table(sets)).1;
+    assert_eq!(writes(&["session.s.touch=false"]), 10, "saved whatever the touch");
+    assert_eq!(writes(&["session.s.resave=false"]), 10, "touched instead");
+    assert_eq!(writes(&["session.s.resave=false", "session.s.touch=false"]), 0);
+}
+
+#[test]
+fn a_cookie_ends_at_its_age_unless_every_answer_renews_it() {
+    let made = |sets: &[&str]| {
+        let basic = ["operation.work.login=false", "run.duration=20500ms"];
+        let ran = table(&[&basic[..], sets].concat());
+        ran.count("session.s", Counter::Created)
+    };
+    assert_eq!(made(&[]), 0);
+    // The first cookie is of any age; then one every five requests (4 s have passed at the fifth).
+    let plain = made(&["session.s.cookie=4s"]);
+    assert!((3..=5).contains(&plain), "{plain}");
+    assert_eq!(made(&["session.s.cookie=4s", "session.s.rolling=true"]), 0);
+}
+
+#[test]
+fn memory_of_a_worker_is_unknown_to_the_others() {
+    let text = TABLE.replace(
+        "store.postgres = { pool = \"pg\", read = \"5ms\", write = \"10ms\" }",
+        "store.memory = { cpu = \"2ms\" }",
+    );
+    let text = text.replace(
+        "[pool.pg]\nservice = \"web\"\ndatabase = \"db\"\n[database.db]\nrtt = \"0ms\"\nconnect = \"0ms\"\n",
+        "",
+    );
+    let ran = run(&text, &["run.start.sessions=warm", "operation.work.login=true"]);
+    assert_eq!(ran.each(), ms(3), "saved on the loop");
+    let hits = |sets: &[&str]| {
+        let ran = run(&text, sets);
+        (ran.count("session.s", Counter::Hits), ran.count("session.s", Counter::Created))
+    };
+    // One user, in turns at two workers: each makes a session that the other does not know.
+    assert_eq!(hits(&[]), (9, 1));
+    assert_eq!(hits(&["service.web.workers=2", "service.web.cores=2"]), (0, 10));
+}
+
+#[test]
+fn revoked_tokens_are_looked_up() {
+    let text = REDIS.replace(
+        "store.redis = { cache = \"c\" }",
+        "store.jwt = { cpu = \"2ms\", revocation = \"c\" }",
+    );
+    let ran = run(&text, &[]);
+    assert_eq!((ran.each(), ran.count("cache.c", Counter::Arrivals)), (ms(6), 10));
 }

@@ -20,6 +20,7 @@ mod pools;
 #[path = "../runs/mod.rs"]
 mod runs;
 mod sharing;
+mod upkeep;
 
 use std::fs;
 

@@ -3,6 +3,10 @@
 use std::fs;
 
 use loadbearing::claims;
+use loadbearing::experiment::file;
+use loadbearing::experiment::store::FIXED;
+use loadbearing::report::table::{Column, TABLES};
+use loadbearing::report::{capacity, sweep};
 use loadbearing::topology::{ChoiceDoc, Entry, FieldDoc, Form, Kind, TableDoc, reference, schema};
 
 use crate::root;
@@ -30,6 +34,60 @@ fn the_manual_is_fresh() {
                 Made from `src/topology` by `UPDATE=1 cargo test --test tidy`. How to use all this is \
                 told in\n[language.md](../language.md).\n";
     fresh("docs/reference/topology.md", &manual(head, &reference()));
+}
+
+#[test]
+fn the_schema_of_experiments_is_fresh() {
+    let page = serde_json::to_string_pretty(&file::schema()).expect("a schema is plain data");
+    fresh("experiments/schema.json", &(page + "\n"));
+}
+
+#[test]
+fn the_manual_of_experiments_is_fresh() {
+    let head = "# The experiment file, key by key\n\n\
+                Made from `src/experiment/file.rs` by `UPDATE=1 cargo test --test tidy`. How to use all \
+                this is told in\n[experiments.md](../experiments.md).\n";
+    fresh("docs/reference/experiment.md", &manual(head, &file::reference()));
+}
+
+#[test]
+fn the_manual_of_tables_is_fresh() {
+    let mut page = String::from(
+        "# The tables, column by column\n\n\
+         Made from `src/report` by `UPDATE=1 cargo test --test tidy`. Units stand in square brackets, \
+         or in\nthe column `unit`; what the metrics mean is told in the [glossary](../glossary.md). \
+         Every result\nhas the same in its `manifest.toml`.\n",
+    );
+    let mut table = |title: &str, columns: &[(&str, &str)]| {
+        page.push_str(&format!("\n## {title}\n\n| Column | Holds |\n|---|---|\n"));
+        for (name, meaning) in columns {
+            row(&[&format!("`{name}`"), meaning], &mut page);
+        }
+    };
+    let plain = |columns: &'static [Column]| -> Vec<(&str, &str)> {
+        columns.iter().map(|column| (column.name, column.meaning)).collect()
+    };
+    for it in &TABLES {
+        table(&format!("`{}` of `run` and `compare`", it.file), &plain(it.columns));
+    }
+    table("`capacity.csv`", &plain(capacity::COLUMNS));
+    for (file, columns) in sweep::DOCUMENTED {
+        let mut all = Vec::new();
+        if *file != "sensitivity.csv" {
+            all.push(("point", "number of the point, from 0, in the order of the design [count]"));
+            all.push(("AXIS", "a column for each axis, under its name: its value at the point"));
+        }
+        all.extend(columns.iter());
+        if *file == "runs.csv" {
+            all.push((
+                "OUTPUT",
+                "a column for each output, under its name, which ends in its unit",
+            ));
+        }
+        table(&format!("`{file}` of `sweep`"), &all);
+    }
+    table("the chunks of a sweep, and `OUTPUT` as in `runs.csv`", &FIXED);
+    fresh("docs/reference/tables.md", &page);
 }
 
 #[test]

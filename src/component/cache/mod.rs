@@ -17,10 +17,13 @@
 mod candidates;
 pub mod cluster;
 mod expiry;
+mod frequency;
 mod residents;
 mod single_flight;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod warm;
 
 pub use expiry::CycleWork;
@@ -52,7 +55,7 @@ pub struct KeysetConfig {
 
 /// Which entry goes when there is no room.
 ///
-/// The first six are Redis `maxmemory-policy` values (evict.c): the store frees until it is within
+/// All but the last two are Redis `maxmemory-policy` values (evict.c): the store frees until it is within
 /// its memory *before* a write and then writes, so it overshoots by up to one value. The last two
 /// are in-process caches, which make room for the value first and never overshoot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +72,10 @@ pub enum Eviction {
     VolatileRandom,
     /// `volatile-ttl`: the nearest to expiry of a sample.
     VolatileTtl,
+    /// `allkeys-lfu`: the least frequently used of a sample, by a counter that decays.
+    AllKeysLfu,
+    /// `volatile-lfu`: the same among the entries that have a TTL.
+    VolatileLfu,
     /// Strict least recently used, an exact list (lru-cache 11).
     Lru,
     /// First in, first out: overwriting an entry leaves its place in the line.
@@ -80,7 +87,16 @@ impl Eviction {
         matches!(self, Eviction::Lru | Eviction::Fifo)
     }
     fn is_volatile(self) -> bool {
-        matches!(self, Eviction::VolatileLru | Eviction::VolatileRandom | Eviction::VolatileTtl)
+        matches!(
+            self,
+            Eviction::VolatileLru
+                | Eviction::VolatileLfu
+                | Eviction::VolatileRandom
+                | Eviction::VolatileTtl
+        )
+    }
+    fn is_frequency(self) -> bool {
+        matches!(self, Eviction::AllKeysLfu | Eviction::VolatileLfu)
     }
 }
 
@@ -187,8 +203,13 @@ impl CacheStore {
         }
     }
 
-    /// Reads `key`: a hit renews recency and a sliding TTL, an expired entry is deleted.
+    /// Reads `key` in a store that counts no frequency: see [`CacheStore::get_drawn`].
     pub fn get(&mut self, now: Time, key: Key) -> Lookup {
+        self.get_drawn(now, key, &mut || u64::MAX)
+    }
+
+    /// Reads `key`: a hit renews recency or frequency and a sliding TTL, an expired entry is deleted.
+    pub fn get_drawn(&mut self, now: Time, key: Key, draws: &mut impl FnMut() -> u64) -> Lookup {
         let Some(place) = self.residents.find(key) else {
             self.counters.misses += 1;
             return Lookup::Miss;
@@ -198,8 +219,10 @@ impl CacheStore {
             self.counters.misses += 1;
             return Lookup::Miss;
         }
+        let counts = self.config.eviction.is_frequency();
         let resident = self.residents.at_mut(place);
-        resident.touched_s = clock_s(now);
+        resident.touched_s =
+            if counts { frequency::used(resident.touched_s, now, draws) } else { clock_s(now) };
         if !resident.renews.is_zero() {
             resident.expires = deadline(now, resident.renews);
         }
@@ -232,9 +255,14 @@ impl CacheStore {
             Ttl::Fixed(length) => (deadline(now, length), Duration::ZERO),
             Ttl::Sliding(length) => (deadline(now, length), length),
         };
-        let resident = Resident::new(key, expires, renews, clock_s(now));
+        let counts = self.config.eviction.is_frequency();
+        let touched_s = if counts { frequency::fresh(now) } else { clock_s(now) };
+        let mut resident = Resident::new(key, expires, renews, touched_s);
         match self.residents.find(key) {
             Some(place) => {
+                if counts {
+                    resident.touched_s = self.residents.at(place).touched_s;
+                }
                 let place = self.residents.overwrite(place, resident);
                 if self.config.eviction == Eviction::Lru {
                     self.residents.make_newest(place);
@@ -243,6 +271,35 @@ impl CacheStore {
             None => self.insert(resident),
         }
         Stored::Ok { evicted }
+    }
+
+    /// Until when the value of `key` is good, and what loading it took; `None` if it is not resident.
+    pub fn life(&self, key: Key) -> Option<(Time, Duration)> {
+        let resident = self.residents.at(self.residents.find(key)?);
+        Some((resident.expires, Duration::micros(u64::from(resident.took_us))))
+    }
+
+    /// Notes what loading the value of `key` took, if it is resident.
+    pub fn note_load(&mut self, key: Key, took: Duration) {
+        if let Some(place) = self.residents.find(key) {
+            let micros = took.0 / Duration::micros(1).0;
+            self.residents.at_mut(place).took_us = u32::try_from(micros).unwrap_or(u32::MAX);
+        }
+    }
+
+    /// Whether a write of something that is not kept here, a session or a counter, is let through;
+    /// room is made first, as before any write.
+    pub fn admits_write(&mut self, now: Time, draws: &mut impl FnMut() -> u64) -> bool {
+        let memory = self.config.memory.unwrap_or(u64::MAX);
+        while self.used_bytes > memory {
+            let Some(victim) = self.victim(now, draws) else {
+                self.counters.oom_errors += 1;
+                return false;
+            };
+            self.delete(victim);
+            self.counters.evicted += 1;
+        }
+        true
     }
 
     /// Deletes `key` (an invalidation, Redis `DEL`); true if it was there.
@@ -304,9 +361,11 @@ impl CacheStore {
                 let eligible = self.eligible();
                 (eligible > 0).then(|| below(eligible, draws))
             }
-            Eviction::AllKeysLru | Eviction::VolatileLru | Eviction::VolatileTtl => {
-                self.sampled_victim(now, draws)
-            }
+            Eviction::AllKeysLru
+            | Eviction::VolatileLru
+            | Eviction::AllKeysLfu
+            | Eviction::VolatileLfu
+            | Eviction::VolatileTtl => self.sampled_victim(now, draws),
         }
     }
 
@@ -351,6 +410,9 @@ impl CacheStore {
         let resident = self.residents.at(place);
         let score = match self.config.eviction {
             Eviction::VolatileTtl => u64::MAX - resident.expires.0,
+            policy if policy.is_frequency() => {
+                255 - u64::from(frequency::decayed(resident.touched_s, now))
+            }
             _ => u64::from(clock_s(now) - resident.touched_s),
         };
         self.candidates.offer(score, resident.key);
@@ -399,194 +461,4 @@ fn below(bound: u32, draws: &mut impl FnMut() -> u64) -> u32 {
 /// A uniform number strictly between 0 and 1.
 fn unit(draws: &mut impl FnMut() -> u64) -> f64 {
     ((draws() >> 11) as f64 + 0.5) * (1.0 / (1u64 << 53) as f64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::testing::splitmix;
-    use super::*;
-
-    const SECOND: Duration = Duration::secs(1);
-
-    fn key(rank: u32) -> Key {
-        Key { keyset: 0, rank }
-    }
-
-    fn at(seconds: u64) -> Time {
-        Time::ZERO + Duration::secs(seconds)
-    }
-
-    /// Values of 910 bytes, 1,000 with overhead; memory for ten of them.
-    fn store(eviction: Eviction) -> CacheStore {
-        let config = CacheConfig {
-            memory: Some(10_000),
-            overhead_bytes: 90,
-            eviction,
-            samples: 5,
-            max_entries: None,
-        };
-        CacheStore::new(config, &[KeysetConfig { count: 1_000, size_bytes: 910 }])
-    }
-
-    fn held(store: &CacheStore) -> Vec<u32> {
-        (0..1_000).filter(|&rank| store.residents.find(key(rank)).is_some()).collect()
-    }
-
-    /// Sets key 0 at second 0, key 1 at second 1 and so on.
-    fn fill(store: &mut CacheStore, ranks: std::ops::Range<u32>, ttl: impl Fn(u32) -> Ttl) {
-        let mut draws = splitmix(1);
-        for rank in ranks {
-            store.set(at(u64::from(rank)), key(rank), ttl(rank), &mut draws);
-        }
-    }
-
-    #[test]
-    fn a_fixed_ttl_ends_whatever_is_read_and_a_sliding_one_is_renewed() {
-        let mut store = store(Eviction::NoEviction);
-        let mut draws = splitmix(1);
-        store.set(at(0), key(1), Ttl::Fixed(Duration::secs(10)), &mut draws);
-        store.set(at(0), key(2), Ttl::Sliding(Duration::secs(10)), &mut draws);
-        for second in [6, 9] {
-            assert_eq!(store.get(at(second), key(1)), Lookup::Hit);
-            assert_eq!(store.get(at(second), key(2)), Lookup::Hit);
-        }
-        assert_eq!(store.get(at(10), key(1)), Lookup::Miss);
-        assert_eq!(store.get(at(18), key(2)), Lookup::Hit);
-        assert_eq!(store.get(at(28), key(2)), Lookup::Miss);
-        let counters = Counters { hits: 5, misses: 2, expired: 2, ..Counters::default() };
-        assert_eq!((store.counters(), store.entries()), (counters, 0));
-    }
-
-    #[test]
-    fn a_set_replaces_the_value_and_its_ttl() {
-        let mut store = store(Eviction::NoEviction);
-        let mut draws = splitmix(1);
-        store.set(at(0), key(1), Ttl::Fixed(SECOND), &mut draws);
-        store.set(at(0), key(1), Ttl::None, &mut draws);
-        assert_eq!(store.used_bytes(), 1_000);
-        assert_eq!(store.get(at(1_000), key(1)), Lookup::Hit);
-    }
-
-    #[test]
-    fn without_eviction_writes_fail_while_reads_and_deletes_work() {
-        let mut store = store(Eviction::NoEviction);
-        let mut draws = splitmix(1);
-        // The check comes before the write: the eleventh value overshoots, the twelfth is refused.
-        fill(&mut store, 0..12, |_| Ttl::None);
-        assert_eq!((store.entries(), store.used_bytes()), (11, 11_000));
-        assert_eq!(store.counters().oom_errors, 1);
-        assert_eq!(store.set(at(20), key(0), Ttl::None, &mut draws), Stored::OutOfMemory);
-        assert_eq!(store.get(at(20), key(0)), Lookup::Hit);
-        assert!(store.remove(key(0)) && !store.remove(key(0)));
-        assert_eq!(store.set(at(20), key(0), Ttl::None, &mut draws), Stored::Ok { evicted: 0 });
-    }
-
-    #[test]
-    fn redis_overshoots_by_one_value_and_a_process_does_not() {
-        for (eviction, most) in [
-            (Eviction::AllKeysLru, 11),
-            (Eviction::AllKeysRandom, 11),
-            (Eviction::Lru, 10),
-            (Eviction::Fifo, 10),
-        ] {
-            let mut store = store(eviction);
-            fill(&mut store, 0..100, |_| Ttl::None);
-            assert_eq!(store.entries(), most, "{eviction:?}");
-            assert_eq!(store.counters().evicted, u64::from(100 - most));
-            assert_eq!(store.used_bytes(), u64::from(most) * 1_000);
-        }
-    }
-
-    #[test]
-    fn strict_lru_keeps_the_latest_read_and_fifo_the_latest_set() {
-        for (eviction, expected) in [(Eviction::Lru, 0), (Eviction::Fifo, 1)] {
-            let mut store = store(eviction);
-            fill(&mut store, 0..10, |_| Ttl::None);
-            assert_eq!(store.get(at(10), key(0)), Lookup::Hit);
-            store.set(at(10), key(0), Ttl::None, &mut splitmix(1));
-            fill(&mut store, 10..11, |_| Ttl::None);
-            let evicted = 1 - expected;
-            let left: Vec<u32> = (0..11).filter(|&rank| rank != evicted).collect();
-            assert_eq!(held(&store), left, "{eviction:?}");
-        }
-    }
-
-    #[test]
-    fn a_value_larger_than_the_store_evicts_nobody() {
-        let config = store(Eviction::Lru).config;
-        let (small, large) = (910, 10_000);
-        let keysets = [small, large].map(|size_bytes| KeysetConfig { count: 10, size_bytes });
-        let mut store = CacheStore::new(config, &keysets);
-        fill(&mut store, 0..10, |_| Ttl::None);
-        let large = Key { keyset: 1, rank: 0 };
-        assert_eq!(store.set(at(20), large, Ttl::None, &mut splitmix(1)), Stored::OutOfMemory);
-        assert_eq!(store.entries(), 10);
-    }
-
-    #[test]
-    fn in_process_expired_entries_count_until_touched() {
-        let mut store = store(Eviction::Lru);
-        let mut draws = splitmix(1);
-        fill(&mut store, 0..10, |_| Ttl::Fixed(SECOND));
-        assert_eq!(store.entries(), 10);
-        assert_eq!(store.set(at(99), key(10), Ttl::None, &mut draws), Stored::Ok { evicted: 1 });
-        assert_eq!(store.get(at(99), key(1)), Lookup::Miss);
-        assert_eq!(store.entries(), 9);
-    }
-
-    #[test]
-    fn volatile_policies_let_only_entries_with_a_ttl_go() {
-        let long = Ttl::Fixed(Duration::secs(10_000));
-        let even_ttl = |rank: u32| if rank.is_multiple_of(2) { long } else { Ttl::None };
-        for eviction in [Eviction::VolatileLru, Eviction::VolatileRandom, Eviction::VolatileTtl] {
-            let mut store = store(eviction);
-            fill(&mut store, 0..11, even_ttl);
-            fill(&mut store, 11..17, |_| Ttl::None);
-            let odd_and_new = [1, 3, 5, 7, 9, 11, 12, 13, 14, 15, 16];
-            assert_eq!(held(&store), odd_and_new, "{eviction:?}");
-            // Nothing expirable is left: as noeviction.
-            let refused = store.set(at(20), key(20), Ttl::None, &mut splitmix(1));
-            assert_eq!(refused, Stored::OutOfMemory);
-        }
-    }
-
-    #[test]
-    fn few_enough_entries_are_all_looked_at() {
-        let mut config = store(Eviction::VolatileTtl).config;
-        config.samples = 64;
-        for eviction in [Eviction::VolatileTtl, Eviction::AllKeysLru] {
-            config.eviction = eviction;
-            let mut store =
-                CacheStore::new(config, &[KeysetConfig { count: 1_000, size_bytes: 910 }]);
-            // Key 10 expires first and key 0 is idlest.
-            fill(&mut store, 0..11, |rank| {
-                Ttl::Fixed(Duration::secs(10_000 - 100 * u64::from(rank)))
-            });
-            fill(&mut store, 11..12, |_| Ttl::None);
-            let gone = if eviction == Eviction::VolatileTtl { 10 } else { 0 };
-            assert!(!held(&store).contains(&gone), "{eviction:?}");
-        }
-    }
-
-    #[test]
-    fn the_clock_of_recency_has_whole_seconds() {
-        let mut store = store(Eviction::AllKeysLru);
-        store.set(Time::ZERO, key(1), Ttl::None, &mut splitmix(1));
-        let touched = |store: &CacheStore| store.residents.at(0).touched_s;
-        let before = touched(&store);
-        store.get(Time::ZERO + Duration::millis(999), key(1));
-        assert_eq!(touched(&store), before);
-        store.get(at(1), key(1));
-        assert_eq!(touched(&store), before + 1);
-    }
-
-    #[test]
-    fn a_cold_restart_forgets_all_but_the_counters() {
-        let mut store = store(Eviction::AllKeysLru);
-        fill(&mut store, 0..100, |_| Ttl::None);
-        store.clear();
-        assert_eq!((store.entries(), store.used_bytes(), held(&store).len()), (0, 0, 0));
-        assert_eq!(store.counters().evicted, 89);
-        assert_eq!(store.get(at(100), key(99)), Lookup::Miss);
-    }
 }

@@ -16,13 +16,15 @@ pub(super) struct Resident {
     pub(super) renews: Duration,
     /// When it was last used, on the clock of recency (s).
     pub(super) touched_s: u32,
+    /// What loading it took (us), for those who reload early.
+    pub(super) took_us: u32,
     older: u32,
     newer: u32,
 }
 
 impl Resident {
     pub(super) fn new(key: Key, expires: Time, renews: Duration, touched_s: u32) -> Resident {
-        Resident { key, expires, renews, touched_s, older: NONE, newer: NONE }
+        Resident { key, expires, renews, touched_s, took_us: 0, older: NONE, newer: NONE }
     }
     fn is_mortal(&self) -> bool {
         self.expires != Time::NEVER

@@ -1,7 +1,7 @@
 //! A store that is warm from the start: its stationary state, drawn instead of waited for.
 
 use super::residents::Resident;
-use super::{CacheStore, Eviction, Key, Ttl, clock_s, deadline, unit};
+use super::{CacheStore, Eviction, Key, Ttl, clock_s, deadline, frequency, unit};
 use crate::units::{Duration, Time};
 
 /// How one keyset is read by those who load what they miss.
@@ -22,6 +22,8 @@ struct Contender {
     idle_s: f64,
     /// Where in its life it is, uniform over (0, 1).
     phase: f64,
+    /// How often it is read (1/s).
+    rate_per_s: f64,
 }
 
 impl CacheStore {
@@ -38,6 +40,7 @@ impl CacheStore {
     /// - LRU: these are the times since each key's last read, so the state, its order included, is
     ///   exact. It also stands in for `noeviction` (whoever came first is still there) and for
     ///   sampled LRU, from where the latter finds its own state within a few turnovers.
+    /// - LFU: the most used keys are there, each with the count at which its use and its decay meet.
     /// - FIFO, RANDOM: the exact law is the product form; these draws are Pareto sampling (Rosén
     ///   1997), whose inclusion probabilities differ from it by O(1/entries). Ages are uniform.
     /// - A TTL alone: resident with probability λT/(1 + λT) and a uniform remaining
@@ -100,6 +103,8 @@ impl CacheStore {
         };
         let score_s = match self.config.eviction {
             policy if policy.is_volatile() && ttl == Ttl::None => 0.0,
+            // What is used most stays.
+            Eviction::AllKeysLfu | Eviction::VolatileLfu => 1.0 / rate_per_s,
             Eviction::NoEviction | Eviction::AllKeysLru | Eviction::VolatileLru | Eviction::Lru => {
                 since_read_s
             }
@@ -108,7 +113,7 @@ impl CacheStore {
             | Eviction::VolatileTtl
             | Eviction::Fifo => since_set_s,
         };
-        is_alive.then_some(Contender { key, score_s, idle_s, phase })
+        is_alive.then_some(Contender { key, score_s, idle_s, phase, rate_per_s })
     }
 
     /// Keeps the lowest scores that fit, and gives the window that they leave: the lowest score
@@ -161,7 +166,7 @@ impl CacheStore {
                 | Eviction::VolatileTtl
                 | Eviction::Fifo
         );
-        for Contender { key, idle_s, phase, .. } in contenders {
+        for Contender { key, idle_s, phase, rate_per_s, .. } in contenders {
             let (expires, renews) = match traffic[key.keyset as usize].ttl {
                 Ttl::None => (Time::NEVER, Duration::ZERO),
                 Ttl::Sliding(length) => {
@@ -176,7 +181,11 @@ impl CacheStore {
                 }
             };
             // The clock of recency reaches 68 years back: what is idler is just as idle.
-            let touched_s = clock_s(now).saturating_sub(idle_s as u32);
+            let touched_s = if self.config.eviction.is_frequency() {
+                frequency::settled(now, rate_per_s)
+            } else {
+                clock_s(now).saturating_sub(idle_s as u32)
+            };
             self.insert(Resident::new(key, expires, renews, touched_s));
         }
     }

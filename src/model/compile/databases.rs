@@ -1,9 +1,12 @@
 //! Databases.
 
 use super::{Compiler, optional};
+use crate::component::burst_credits::CreditConfig;
+use crate::component::volume::{Burst, VolumeConfig};
 use crate::kernel::Dense;
-use crate::model::Database;
 use crate::model::ids::*;
+use crate::model::{Database, Standby};
+use crate::topology;
 
 impl Compiler<'_> {
     pub(super) fn databases(&mut self) -> Dense<DatabaseId, Database> {
@@ -15,6 +18,12 @@ impl Compiler<'_> {
             let path = format!("database.{}", database.name);
             let replicas = format!("{path}.replicas");
             let station = self.station(&path);
+            let conflicting = topology
+                .maintenance
+                .iter()
+                .any(|job| job.spec.conflicts && job.spec.database.name == database.name);
+            let with_locks =
+                topology.relations.iter().any(|it| it.spec.database.name == database.name);
             all.push(Database {
                 name: database.name.clone(),
                 station,
@@ -32,9 +41,43 @@ impl Compiler<'_> {
                 replay: spec.replay.0,
                 shards: spec.shards,
                 statement_timeout: optional(spec.statement_timeout),
+                lock_timeout: optional(spec.lock_timeout),
+                deadlock_timeout: spec.deadlock_timeout,
+                idle_timeout: optional(spec.idle_in_transaction_timeout),
+                volume: spec.storage.as_ref().map(volume),
+                credits: spec.credits.as_ref().map(|credits| earning(credits, spec.cores)),
+                standby: spec.standby.as_ref().map(|standby| Standby {
+                    count: standby.count,
+                    quorum: standby.quorum.min(standby.count),
+                    rtt: self.law(&standby.rtt),
+                }),
+                standby_delay: spec.standby_delay,
+                conflicts: spec.replicas > 0 && !spec.standby_feedback && conflicting,
+                locks: with_locks || spec.idle_in_transaction_timeout.is_some(),
             });
             first_node += spec.shards * (1 + spec.replicas);
         }
         all
+    }
+}
+
+fn volume(storage: &topology::Storage) -> VolumeConfig {
+    VolumeConfig {
+        rate_per_s: storage.iops.0,
+        operation: storage.operation,
+        burst: storage.burst.as_ref().map(|burst| Burst {
+            rate_per_s: burst.iops.0.max(storage.iops.0),
+            credits: burst.credits,
+            start: burst.start.0,
+        }),
+    }
+}
+
+fn earning(credits: &topology::CpuCredits, cores: f64) -> CreditConfig {
+    CreditConfig {
+        baseline_milli: (credits.baseline.0 * cores * 1000.0 + 0.5) as u64,
+        keeps: credits.keeps,
+        start: credits.start.0,
+        unlimited: credits.unlimited,
     }
 }

@@ -1,11 +1,16 @@
 //! Flows become tape. Loops are unrolled, branches jump forward only, and what runs side by side or
 //! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
 
+mod cached;
+mod middleware;
+mod protected;
+mod sessions;
+
 use super::super::ids::*;
-use super::super::tape::{Command, Draw, DrawId, Op, Pc, Route, Statement};
+use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, Route, Statement};
 use super::super::{Choice, Model, Operation};
-use super::{Compiler, draw_id, find, named, optional, own_pool};
-use crate::topology::{self, Flow, Named, Section, SessionStore, Step};
+use super::{Compiler, draw_id, find, named, optional};
+use crate::topology::{self, Flow, Named, Section, Step};
 use crate::variate::{AliasTable, Law};
 
 /// Compiles every operation.
@@ -31,13 +36,15 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
 #[derive(Clone)]
 pub(super) struct Place<'t> {
     /// The operation, for limits and guards that concern some only.
-    operation: &'t str,
+    pub(super) operation: &'t str,
     /// The service that runs the steps.
     service: usize,
     /// The path of the step: the root of its random numbers.
     path: String,
     /// The pools whose connections are held, outermost first.
     pub(super) held: Vec<PoolId>,
+    /// On the innermost of them a transaction has begun.
+    pub(super) begun: bool,
     /// Whether the steps run in a thread.
     in_thread: bool,
 }
@@ -55,6 +62,7 @@ impl Place<'_> {
 pub(super) enum Behind<'t> {
     Fork { slot: usize, flow: &'t Flow, place: Place<'t> },
     Call { at: usize, call: &'t topology::Call, place: Place<'t> },
+    Protect { at: usize, flow: &'t Flow, place: Place<'t> },
     Scatter { at: usize, scatter: &'t topology::Scatter, place: Place<'t> },
 }
 
@@ -79,6 +87,7 @@ impl<'t> Compiler<'t> {
             service: index.0 as usize,
             path: format!("operation.{}", operation.name),
             held: Vec::new(),
+            begun: false,
             in_thread: false,
         };
         let edge = operation.spec.cdn.as_ref().map(|cdn| {
@@ -147,6 +156,13 @@ impl<'t> Compiler<'t> {
                     self.forks[slot] = entry;
                     self.flow(flow, &place, model, &Vec::new(), &mut further);
                 }
+                Behind::Protect { at, flow, place } => {
+                    let Op::Protect { entry: wanted, .. } = &mut self.tape[at] else {
+                        unreachable!("a breaker waits for its flow")
+                    };
+                    *wanted = entry;
+                    self.flow(flow, &place, model, &Vec::new(), &mut further);
+                }
                 Behind::Call { at, call, place } => {
                     let Op::Call { entry: wanted, .. } = &mut self.tape[at] else {
                         unreachable!("a call waits for its flow")
@@ -204,131 +220,11 @@ impl<'t> Compiler<'t> {
             match middleware.section {
                 Section::Limit => self.limit(name, place),
                 Section::Guard => self.guard(name, place),
+                Section::Bulkhead => self.permit(name, place),
                 _ => self.begin_session(name, place, model, &mut sessions),
             }
         }
         sessions
-    }
-
-    fn limit(&mut self, name: &str, place: &Place) {
-        let spec = &named(&self.topology.limits, name).spec;
-        let concerned =
-            spec.only.is_empty() || spec.only.iter().any(|one| one.name == place.operation);
-        if !concerned {
-            return;
-        }
-        let limit = find(&self.topology.limits, name);
-        if let topology::LimitStore::Shared(shared) = &spec.store
-            && let Some(cache) = &shared.cache
-        {
-            let cache = find(&self.topology.caches, &cache.name);
-            self.emit(Op::Command {
-                cache,
-                command: Command::Count(limit),
-                draw: place.draw(&format!("{name}/count")),
-            });
-        }
-        self.emit(Op::Limit { limit, draw: place.draw(name) });
-    }
-
-    fn guard(&mut self, name: &str, place: &Place) {
-        let spec = &named(&self.topology.guards, name).spec;
-        if spec.except.iter().any(|one| one.name == place.operation) {
-            return;
-        }
-        let guard = find(&self.topology.guards, name);
-        self.emit(Op::Guard { guard, draw: place.draw(name) });
-    }
-
-    /// Looking the session up, before the handler runs.
-    fn begin_session(
-        &mut self,
-        name: &str,
-        place: &Place,
-        model: &mut Model,
-        sessions: &mut Sessions,
-    ) {
-        let session: SessionId = find(&self.topology.sessions, name);
-        let spec = &named(&self.topology.sessions, name).spec;
-        if let SessionStore::Jwt(jwt) = &spec.store {
-            let law = self.law(&jwt.cpu);
-            self.emit(Op::Cpu { work: Draw { law, id: place.draw("jwt") } });
-            return;
-        }
-        let seek = self.emit(Op::SessionSeek { session, draw: place.draw(name), none: Pc(0) });
-        self.session_store(session, place, model, Command::SessionRead);
-        self.emit(Op::SessionFound { session });
-        let none = self.here();
-        let Op::SessionSeek { none: wanted, .. } = &mut self.tape[seek] else {
-            unreachable!("just emitted")
-        };
-        *wanted = none;
-        sessions.push((session, place.service));
-    }
-
-    /// One access of a session store: a command, or a statement on the pool it uses.
-    fn session_store(
-        &mut self,
-        session: SessionId,
-        place: &Place,
-        model: &mut Model,
-        command: Command,
-    ) {
-        let topology = self.topology;
-        let spec = &topology.sessions[session.0 as usize].spec;
-        match &spec.store {
-            SessionStore::Jwt(_) => {}
-            SessionStore::Redis(store) => {
-                let cache = find(&topology.caches, &store.cache.name);
-                let draw = place
-                    .draw(&format!("{}/{command:?}", topology.sessions[session.0 as usize].name));
-                self.emit(Op::Command { cache, command, draw });
-            }
-            SessionStore::Postgres(store) => {
-                let pool = self.session_pool(session, place);
-                let write = command != Command::SessionRead;
-                self.emit(Op::Acquire { pool, route: Route::User, write, awaited: false });
-                let law = self.law(if write { &store.write } else { &store.read });
-                let id = place.draw(&format!("{:?}", command));
-                let kind = if write { Statement::Write } else { Statement::Read };
-                let grows = model.sessions[session].growth.is_some();
-                self.query(Draw { law, id }, kind, 0.0, grows.then_some(session));
-                self.emit(Op::Release);
-            }
-        }
-    }
-
-    /// The pool that a session store uses in a service: the application's, or its own.
-    fn session_pool(&self, session: SessionId, place: &Place) -> PoolId {
-        let spec = &self.topology.sessions[session.0 as usize].spec;
-        if own_pool(spec).is_some() {
-            let wanted = (session.0 as usize, place.service);
-            let own = self.own_pools.iter().position(|own| *own == wanted);
-            let own = own.expect("every service with the store before it has its pool");
-            return PoolId((self.topology.pools.len() + own) as u32);
-        }
-        let SessionStore::Postgres(store) = &spec.store else {
-            unreachable!("only a table has a pool")
-        };
-        let pool = store.pool.as_ref().expect("checked: a pool, or one of its own");
-        find(&self.topology.pools, &pool.name)
-    }
-
-    /// The response ends: new sessions are saved, others touched, before the last byte leaves.
-    fn end_sessions(&mut self, place: &Place, model: &mut Model, sessions: &Sessions) {
-        for (session, _) in sessions {
-            let session = *session;
-            let end = self.emit(Op::SessionEnd { session, touch: Pc(0), nothing: Pc(0) });
-            self.session_store(session, place, model, Command::SessionSave);
-            self.emit(Op::SessionKept { session });
-            let over = self.emit(Op::Jump { to: Pc(0) });
-            let touch = self.here();
-            self.session_store(session, place, model, Command::SessionTouch);
-            self.emit(Op::SessionKept { session });
-            let nothing = self.here();
-            self.tape[end] = Op::SessionEnd { session, touch, nothing };
-            self.tape[over] = Op::Jump { to: nothing };
-        }
     }
 
     pub(super) fn query(
@@ -338,7 +234,8 @@ impl<'t> Compiler<'t> {
         fail: f64,
         slowed_by: Option<SessionId>,
     ) {
-        self.emit(Op::Query { work, kind, fail: fail as f32, slowed_by });
+        let (fail, locks) = (fail as f32, LocksId(0));
+        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within: false });
     }
 
     /// The steps of a flow.
@@ -426,6 +323,8 @@ impl<'t> Compiler<'t> {
                 let at = self.emit(Op::Scatter { pool, entry: Pc(0) });
                 behind.push(Behind::Scatter { at, scatter, place: place.clone() });
             }
+            Step::Breaker(call) => self.breaker(call, place, model, sessions, behind),
+            Step::Bulkhead(inside) => self.bulkhead(inside, place, model, sessions, behind),
             Step::Choose(branches) => self.choose(branches, place, model, sessions, behind),
             Step::Repeat(repeat) => {
                 for turn in 0..repeat.times {
@@ -440,73 +339,6 @@ impl<'t> Compiler<'t> {
                 self.end_sessions(place, model, sessions);
                 let bytes = Draw { law: self.law(&reply.bytes), id: place.draw("reply") };
                 self.emit(Op::Reply { bytes, status: reply.status });
-            }
-        }
-    }
-
-    /// Cache-aside: look up; on a miss do the steps and store the value.
-    fn cache(
-        &mut self,
-        lookup: &'t topology::CacheLookup,
-        place: &Place<'t>,
-        model: &mut Model,
-        sessions: &Sessions,
-        behind: &mut Vec<Behind<'t>>,
-    ) {
-        let cache: CacheId = find(&self.topology.caches, &lookup.cache.name);
-        let keys = self.keyset(model, cache, &lookup.keys.name);
-        let key = place.draw("key");
-        let single_flight = lookup.single_flight;
-        self.look_into_memory(cache, place, "get");
-        let get = self.emit(Op::CacheGet { cache, keys, key, hit: Pc(0), single_flight });
-        self.flow(&lookup.miss, &place.at("miss"), model, sessions, behind);
-        if lookup.write {
-            let ttl = self.spans.id(optional(lookup.ttl));
-            self.look_into_memory(cache, place, "set");
-            self.emit(Op::CacheSet { cache, keys, key, ttl, single_flight });
-        } else if single_flight {
-            self.emit(Op::CacheLand { cache, keys, key });
-        }
-        let hit = self.here();
-        self.tape[get] = Op::CacheGet { cache, keys, key, hit, single_flight };
-    }
-
-    /// A command to memory of the worker computes on the worker.
-    fn look_into_memory(&mut self, cache: CacheId, place: &Place, purpose: &str) {
-        let spec = &self.topology.caches[cache.0 as usize].spec;
-        let law = self.cache_command(spec);
-        if spec.kind == topology::CacheKind::Memory && self.laws[law.0 as usize].mean > 0.0 {
-            self.emit(Op::Cpu { work: Draw { law, id: place.draw(purpose) } });
-        }
-    }
-
-    /// A cache's key sets are those that flows use it with.
-    fn keyset(&self, model: &mut Model, cache: CacheId, name: &str) -> KeysId {
-        let keys = find(&self.topology.keys, name);
-        let keysets = &mut model.caches[cache].keysets;
-        if !keysets.contains(&keys) {
-            keysets.push(keys);
-        }
-        keys
-    }
-
-    fn session_step(&mut self, step: &topology::SessionUse, place: &Place, model: &mut Model) {
-        let session = match &step.which().of {
-            Some(session) => find(&self.topology.sessions, &session.name),
-            None => SessionId(0),
-        };
-        match step {
-            topology::SessionUse::Read(_) => {
-                self.session_store(session, place, model, Command::SessionRead);
-                self.emit(Op::SessionFound { session });
-            }
-            topology::SessionUse::Save(_) => {
-                self.session_store(session, place, model, Command::SessionSave);
-                self.emit(Op::SessionKept { session });
-            }
-            topology::SessionUse::Destroy(_) => {
-                self.session_store(session, place, model, Command::SessionDestroy);
-                self.emit(Op::SessionGone { session });
             }
         }
     }

@@ -1,12 +1,17 @@
 //! Guards and limits.
 
-use super::{Compiler, find, named, optional};
+use super::{Compiler, find, most_instances, named, optional};
+use crate::component::breaker::{BreakerConfig, OpossumConfig, Resilience4jConfig};
+use crate::component::concurrency::{AimdConfig, Gradient2Config, LimitConfig, VegasConfig};
 use crate::component::guard::FailMode;
+use crate::component::limiter::Rule;
+use crate::component::waiting_room::{CoDelConfig, Order, RoomConfig, Shedding};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Guard, Limit, Per, Watch};
+use crate::model::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 use crate::topology;
-use crate::topology::Named;
+use crate::topology::{ConcurrencyLimit, Named, QueueOrder};
+use crate::units::Duration;
 
 impl Compiler<'_> {
     pub(super) fn guards(&self) -> Dense<GuardId, Guard> {
@@ -67,6 +72,27 @@ impl Compiler<'_> {
         f64::from(database.shards) * f64::from(each)
     }
 
+    /// Whether a limit sees the address of a proxy that its service does not trust.
+    fn hides_users(&self, limit: &Named<topology::Limit>) -> bool {
+        let topology = self.topology;
+        let stands_before = |service: &Named<topology::Service>| {
+            let at = |one: &topology::Address<_>| {
+                one.section == topology::Section::Limit && one.name == limit.name
+            };
+            service.spec.before.iter().any(at)
+        };
+        let proxied = |service: &Named<topology::Service>| {
+            let asks = |operation: &Named<topology::Operation>| {
+                let asked = topology.service_of(&operation.spec);
+                operation.spec.cdn.is_some() && asked.is_some_and(|it| it.name == service.name)
+            };
+            topology.balancers.iter().any(|balancer| balancer.spec.service.name == service.name)
+                || topology.operations.iter().any(asks)
+        };
+        !limit.spec.trust_proxy
+            && topology.services.iter().any(|service| stands_before(service) && proxied(service))
+    }
+
     pub(super) fn limits(&self) -> Dense<LimitId, Limit> {
         let one = |limit: &Named<topology::Limit>| {
             let spec = &limit.spec;
@@ -74,10 +100,12 @@ impl Compiler<'_> {
                 name: limit.name.clone(),
                 station: self.station(&format!("limit.{}", limit.name)),
                 per: match spec.per {
+                    topology::LimitPer::Address if self.hides_users(limit) => Per::All,
                     topology::LimitPer::Address => Per::Address,
                     topology::LimitPer::User => Per::User,
                     topology::LimitPer::All => Per::All,
                 },
+                rule: rule(&spec.algorithm, spec.max),
                 window: spec.window,
                 max: spec.max,
                 per_process: spec.store == topology::LimitStore::Memory,
@@ -88,6 +116,149 @@ impl Compiler<'_> {
             }
         };
         self.topology.limits.iter().map(one).collect()
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn bulkheads(&self) -> Dense<BulkheadId, Bulkhead> {
+        let one = |bulkhead: &Named<topology::Bulkhead>| {
+            let spec = &bulkhead.spec;
+            Bulkhead {
+                name: bulkhead.name.clone(),
+                station: self.station(&format!("bulkhead.{}", bulkhead.name)),
+                limit: concurrency(&spec.limit),
+                room: spec.queue.as_ref().map(room),
+                drop_expired: spec.queue.as_ref().is_some_and(|queue| queue.drop_expired),
+                status: spec.respond.status,
+                retry_after: optional(spec.respond.retry_after),
+            }
+        };
+        self.topology.bulkheads.iter().map(one).collect()
+    }
+
+    /// Places in all workers of the services that use a bulkhead; 0 if the limit is found as it goes.
+    pub(super) fn places(&self, bulkhead: &Named<topology::Bulkhead>) -> f64 {
+        let ConcurrencyLimit::Fixed(places) = bulkhead.spec.limit else { return 0.0 };
+        let topology = self.topology;
+        let uses = |service: &&Named<topology::Service>| {
+            let before =
+                service.spec.before.iter().any(|at| {
+                    at.section == topology::Section::Bulkhead && at.name == bulkhead.name
+                });
+            before
+                || topology.steps().iter().any(|(at, step)| match &step.value {
+                    topology::Step::Bulkhead(inner) => {
+                        inner.of.name == bulkhead.name && *at == Some(service.name.as_str())
+                    }
+                    _ => false,
+                })
+        };
+        let workers = |service: &Named<topology::Service>| {
+            f64::from(most_instances(&service.spec)) * f64::from(service.spec.workers)
+        };
+        f64::from(places) * topology.services.iter().filter(uses).map(workers).sum::<f64>()
+    }
+
+    pub(super) fn breakers(&self) -> Dense<BreakerId, Breaker> {
+        let one = |breaker: &Named<topology::Breaker>| {
+            let usual = match breaker.spec.product {
+                topology::BreakerProduct::Opossum(_) => Some(Duration::secs(10)),
+                topology::BreakerProduct::Resilience4j(_) => None,
+            };
+            Breaker {
+                name: breaker.name.clone(),
+                station: self.station(&format!("breaker.{}", breaker.name)),
+                config: breaker_config(&breaker.spec.product),
+                timeout: optional(breaker.spec.timeout.or(usual)),
+            }
+        };
+        self.topology.breakers.iter().map(one).collect()
+    }
+}
+
+fn concurrency(written: &ConcurrencyLimit) -> LimitConfig {
+    match written {
+        ConcurrencyLimit::Fixed(count) => LimitConfig::Fixed(*count),
+        ConcurrencyLimit::Aimd(spec) => LimitConfig::Aimd(AimdConfig {
+            initial: spec.initial,
+            least: spec.min,
+            most: spec.max,
+            backoff: spec.backoff.0,
+            slow: spec.slow,
+        }),
+        ConcurrencyLimit::Vegas(spec) => LimitConfig::Vegas(VegasConfig {
+            initial: spec.initial,
+            most: spec.max,
+            probe: spec.probe,
+        }),
+        ConcurrencyLimit::Gradient2(spec) => LimitConfig::Gradient2(Gradient2Config {
+            initial: spec.initial,
+            least: spec.min,
+            most: spec.max,
+            queue: spec.queue,
+            tolerance: spec.tolerance,
+            smoothing: spec.smoothing.0,
+            window: spec.window,
+        }),
+    }
+}
+
+fn room(written: &topology::WaitingRoom) -> RoomConfig {
+    let times =
+        |delay: &topology::Delay| CoDelConfig { target: delay.target, interval: delay.interval };
+    RoomConfig {
+        size: written.size.unwrap_or(u32::MAX),
+        order: match &written.order {
+            QueueOrder::Fifo => Order::Fifo,
+            QueueOrder::Lifo => Order::Lifo,
+            QueueOrder::AdaptiveLifo(spec) => Order::AdaptiveLifo(spec.backlog),
+        },
+        timeout: optional(written.timeout),
+        shedding: match &written.shed {
+            None => Shedding::None,
+            Some(topology::Shedding::CoDel(delay)) => Shedding::CoDel(times(delay)),
+            Some(topology::Shedding::ControlledDelay(delay)) => {
+                Shedding::ControlledDelay(times(delay))
+            }
+        },
+    }
+}
+
+fn breaker_config(written: &topology::BreakerProduct) -> BreakerConfig {
+    match written {
+        topology::BreakerProduct::Opossum(spec) => BreakerConfig::Opossum(OpossumConfig {
+            threshold: spec.threshold.0,
+            volume: spec.volume,
+            reset: spec.reset,
+            window: spec.window,
+            buckets: spec.buckets,
+            capacity: spec.capacity.unwrap_or(u32::MAX),
+        }),
+        topology::BreakerProduct::Resilience4j(spec) => {
+            BreakerConfig::Resilience4j(Resilience4jConfig {
+                threshold: spec.threshold.0,
+                slow_threshold: spec.slow_threshold.0,
+                slow: spec.slow,
+                window: spec.window,
+                volume: spec.volume,
+                reset: spec.reset,
+                trials: spec.trials,
+            })
+        }
+    }
+}
+
+fn rule(written: &topology::LimitAlgorithm, max: u32) -> Rule {
+    match written {
+        topology::LimitAlgorithm::FixedWindow => Rule::FixedWindow,
+        topology::LimitAlgorithm::SlidingLog => Rule::SlidingLog,
+        topology::LimitAlgorithm::SlidingCounter => Rule::SlidingCounter,
+        topology::LimitAlgorithm::TokenBucket(bucket) => {
+            Rule::TokenBucket { burst: bucket.burst.unwrap_or(max) }
+        }
+        topology::LimitAlgorithm::Gcra(bucket) => Rule::Gcra { burst: bucket.burst.unwrap_or(max) },
+        topology::LimitAlgorithm::LeakyBucket(bucket) => Rule::LeakyBucket { queue: bucket.queue },
+        topology::LimitAlgorithm::Cycles(cycles) => Rule::Cycles { timeout: cycles.timeout },
     }
 }
 

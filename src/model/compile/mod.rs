@@ -11,13 +11,14 @@ mod network;
 mod pools;
 mod prices;
 mod queues;
+mod relations;
 mod services;
 mod sessions;
 mod statements;
 mod workload;
 
 use super::ids::*;
-use super::tape::{DrawId, Op, Pc, Spans};
+use super::tape::{Catch, DrawId, Op, Pc, Spans};
 use super::{CompiledLaw, Model, Station, StationKind, demand};
 use crate::kernel::{Dense, Id};
 use crate::topology::{self, Named, Topology};
@@ -45,18 +46,24 @@ pub fn compile(topology: &Topology) -> Model {
         services: compiler.services(),
         pools: compiler.pools(),
         databases: compiler.databases(),
+        relations: compiler.relations(),
+        maintenance: compiler.maintenance(),
+        wants: Vec::new(),
         caches: compiler.caches(),
         keys: compiler.keys(),
         cdns: compiler.cdns(),
         sessions: compiler.sessions(),
         guards: compiler.guards(),
         limits: compiler.limits(),
+        bulkheads: compiler.bulkheads(),
+        breakers: compiler.breakers(),
         queues: compiler.queues(),
         jobs: compiler.jobs(),
         faults: compiler.faults(),
         operations: Dense::default(),
         mix: AliasTable::new(&[1.0]),
         tape: Vec::new(),
+        catches: Vec::new(),
         forks: Vec::new(),
         choices: Vec::new(),
         laws: Dense::default(),
@@ -70,8 +77,11 @@ pub fn compile(topology: &Topology) -> Model {
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.tape = compiler.tape;
+    compiler.catches.sort_by_key(|catch| (catch.last.0 - catch.first.0, catch.first));
+    model.catches = compiler.catches;
     model.forks = compiler.forks;
     model.choices = compiler.choices;
+    model.wants = compiler.wants;
     model.stations = compiler.stations;
     demand::settle_caches(&mut model);
     workload::warm_sessions(&mut model);
@@ -84,8 +94,10 @@ pub(super) struct Compiler<'t> {
     laws: Vec<CompiledLaw>,
     spans: Spans,
     tape: Vec<Op>,
+    catches: Vec<Catch>,
     forks: Vec<Pc>,
     choices: Vec<super::Choice>,
+    wants: Vec<super::Want>,
     stations: Dense<StationId, Station>,
     /// Pools that session stores open for themselves: (session, service).
     own_pools: Vec<(usize, usize)>,
@@ -99,8 +111,10 @@ impl<'t> Compiler<'t> {
             laws: vec![CompiledLaw::new(Law::Constant(0.0))],
             spans: Spans::default(),
             tape: Vec::new(),
+            catches: Vec::new(),
             forks: Vec::new(),
             choices: Vec::new(),
+            wants: Vec::new(),
             stations: Dense::default(),
             own_pools: own_pools(topology),
         }
@@ -179,6 +193,14 @@ impl<'t> Compiler<'t> {
         for limit in &topology.limits {
             all.push(station(&format!("limit.{}", limit.name), StationKind::Limit, 0.0));
         }
+        for bulkhead in &topology.bulkheads {
+            let path = format!("bulkhead.{}", bulkhead.name);
+            let places = self.places(bulkhead);
+            all.push(station(&path, StationKind::Bulkhead, places));
+        }
+        for breaker in &topology.breakers {
+            all.push(station(&format!("breaker.{}", breaker.name), StationKind::Breaker, 0.0));
+        }
         for link in &topology.links {
             all.push(station(&format!("link.{}", link.name), StationKind::Link, 1.0));
         }
@@ -218,6 +240,15 @@ impl<'t> Compiler<'t> {
                 all.push(station(&format!("{path}.replicas"), StationKind::Database, replicas));
             }
             all.push(station(&path, StationKind::Database, primaries));
+        }
+        for relation in &topology.relations {
+            let path = format!("relation.{}", relation.name);
+            all.push(station(&path, StationKind::Relation, 0.0));
+        }
+        for job in &topology.maintenance {
+            let shards = named(&topology.databases, &job.spec.database.name).spec.shards;
+            let path = format!("maintenance.{}", job.name);
+            all.push(station(&path, StationKind::Maintenance, f64::from(shards)));
         }
         for cache in &topology.caches {
             let nodes = match cache.spec.kind {

@@ -60,6 +60,21 @@ impl Compiler<'_> {
                 ..Cost::fixed(path, monthly, 1.0, price.source.clone())
             });
         }
+        for database in &topology.databases {
+            let Some(credits) = &database.spec.credits else { continue };
+            let path = format!("database.{}", database.name);
+            let source = Some("RDS pricing (CPU credits)".to_string());
+            let replicas = (database.spec.replicas > 0).then(|| format!("{path}.replicas"));
+            for path in [Some(path), replicas].into_iter().flatten() {
+                let station = Some(self.station(&path));
+                let path = format!("{path}.credits");
+                all.push(Cost {
+                    per_surplus_hour: credits.core_hour.0,
+                    station,
+                    ..Cost::fixed(path, 0.0, 0.0, source.clone())
+                });
+            }
+        }
         for price in &topology.prices {
             let source = Some(price.spec.what.clone());
             let path = format!("price.{}", price.name);
@@ -79,6 +94,7 @@ impl Cost {
             service: None,
             per_gigabyte: 0.0,
             per_million: 0.0,
+            per_surplus_hour: 0.0,
             station: None,
             source,
         }

@@ -27,8 +27,11 @@ impl Compiler<'_> {
             Session {
                 name: session.name.clone(),
                 station: self.station(&format!("session.{}", session.name)),
-                ttl: spec.ttl,
+                ttl: spec.cookie.unwrap_or(spec.ttl),
+                resave: spec.resave,
                 touch: spec.touch,
+                cookie: spec.cookie.filter(|_| !spec.rolling),
+                in_memory: matches!(spec.store, topology::SessionStore::Memory(_)),
                 size_bytes: spec.size.0 as u32,
                 guests: spec.guests.0,
                 save_uninitialized: spec.save_uninitialized,

@@ -2,9 +2,9 @@
 
 use super::super::Model;
 use super::super::ids::*;
-use super::super::tape::{Draw, Op, Route, Statement};
+use super::super::tape::{Draw, LocksId, Op, Route, Statement};
 use super::flow::{Behind, Place, Sessions};
-use super::{Compiler, find, named};
+use super::{Compiler, draw_id, find, named};
 use crate::topology;
 
 impl<'t> Compiler<'t> {
@@ -31,8 +31,18 @@ impl<'t> Compiler<'t> {
         for (number, route) in routes.into_iter().enumerate() {
             let id = place.at(number).draw("query");
             let held = place.held.last() == Some(&pool);
+            let row = draw_id(&format!(
+                "operation.{}/row/{}/{}",
+                place.operation,
+                query.on.as_ref().map_or("", |on| &on.name),
+                query.row
+            ));
+            let locks = self.wants(query, row);
+            let work = Draw { law, id };
+            let (fail, within) = (fail as f32, held && place.begun);
+            let statement = Op::Query { work, kind, fail, slowed_by: None, locks, within };
             if held {
-                self.query(Draw { law, id }, kind, fail, None);
+                self.emit(statement);
                 continue;
             }
             let place = place.at(number);
@@ -41,7 +51,7 @@ impl<'t> Compiler<'t> {
             if begins {
                 self.mark("begin", &place);
             }
-            self.query(Draw { law, id }, kind, fail, None);
+            self.emit(statement);
             if begins {
                 self.mark("rollback", &place);
             }
@@ -99,13 +109,19 @@ impl<'t> Compiler<'t> {
         let write = transaction.write;
         self.acquire(Op::Acquire { pool, route, write, awaited: true }, place);
         if !transaction.bare {
-            self.mark("begin", place);
+            let work = Draw { id: place.draw("begin"), ..self.constant(0.0) };
+            let (slowed_by, locks) = (None, LocksId(0));
+            let kind = Statement::Mark;
+            self.emit(Op::Query { work, kind, fail: 0.0, slowed_by, locks, within: true });
         }
         let mut within = place.at("transaction");
         within.held.push(pool);
+        within.begun = !transaction.bare;
         self.flow(&transaction.flow, &within, model, sessions, behind);
         if !transaction.bare {
-            self.mark("commit", place);
+            let work = Draw { id: place.draw("commit"), ..self.constant(0.0) };
+            let kind = if write { Statement::Commit } else { Statement::Mark };
+            self.query(work, kind, 0.0, None);
         }
         self.give_back(pool, place);
     }

@@ -25,20 +25,23 @@ impl Walk<'_> {
             let fits = spec.store.memory.map(|bytes| bytes * u64::from(spec.nodes) / entry.max(1));
             let most = spec.store.max_entries.map(|most| u64::from(most) * u64::from(spec.nodes));
             let room = fits.into_iter().chain(most).min().unwrap_or(u64::MAX);
-            let ratio = hit_ratio(set, weight * rate / copies, *ttl, room);
+            let removed = self.deletes.get(&(*cache, *keys)).copied().unwrap_or(0.0);
+            let rates = (weight * rate / copies, removed * rate / copies);
+            let ratio = hit_ratio(set, rates, *ttl, room);
             hits.insert((*cache, *keys), ratio);
         }
         let edges = model.cdns.enumerate().map(|(id, cdn)| {
             let per_pop = self.edges[id.0 as usize] * rate / f64::from(cdn.pops);
-            hit_ratio(&model.keys[cdn.keys], per_pop, cdn.ttl, u64::MAX)
+            hit_ratio(&model.keys[cdn.keys], (per_pop, 0.0), cdn.ttl, u64::MAX)
         });
         (hits, edges.collect())
     }
 }
 
 /// The share of lookups that find their key: each key is there while it lives, and while it is
-/// among those that fit.
-fn hit_ratio(keys: &Keys, rate_per_s: f64, ttl: Option<Duration>, room: u64) -> f64 {
+/// among those that fit. Rates of reads and of removals (1/s).
+fn hit_ratio(keys: &Keys, rates: (f64, f64), ttl: Option<Duration>, room: u64) -> f64 {
+    let (rate_per_s, removals_per_s) = rates;
     // Ranks beyond this many are looked at in steps: their probabilities hardly differ.
     const LOOKED_AT: u32 = 200_000;
     let step = keys.count.div_ceil(LOOKED_AT).max(1);
@@ -46,8 +49,18 @@ fn hit_ratio(keys: &Keys, rate_per_s: f64, ttl: Option<Duration>, room: u64) -> 
         Some(sampler) => sampler.probability(rank),
         None => 1.0 / f64::from(keys.count),
     };
+    // A value lives until its time is over or it is removed, the first of a Poisson stream.
     let lives = |chance: f64| {
-        ttl.map_or(1.0, |ttl| theory::ttl_hit_ratio(rate_per_s * chance * ttl.seconds()))
+        let ttl_s = ttl.map_or(f64::INFINITY, Duration::seconds);
+        let removals_per_s = removals_per_s * chance;
+        let life_s = match removals_per_s > 0.0 {
+            true => -libm::expm1(-removals_per_s * ttl_s) / removals_per_s,
+            false => ttl_s,
+        };
+        match life_s.is_finite() {
+            true => theory::ttl_hit_ratio(rate_per_s * chance * life_s),
+            false => 1.0,
+        }
     };
     let fits: Option<Vec<f64>> = (room < u64::from(keys.count)).then(|| {
         let weights: Vec<f64> = (0..keys.count).step_by(step as usize).map(chance).collect();

@@ -1,6 +1,10 @@
 //! Databases.
 
+use crate::component::burst_credits::CreditConfig;
+use crate::component::table_lock::Mode;
+use crate::component::volume::VolumeConfig;
 use crate::model::ids::*;
+use crate::model::tape::DrawId;
 use crate::units::Duration;
 
 /// A database with its replicas and shards.
@@ -38,4 +42,92 @@ pub struct Database {
     pub shards: u32,
     /// Statements are cancelled after this.
     pub statement_timeout: Option<Duration>,
+    /// Waits for locks are given up after this.
+    pub lock_timeout: Option<Duration>,
+    /// Waits for locks look for a deadlock after this.
+    pub deadlock_timeout: Duration,
+    /// Idle transactions are ended after this.
+    pub idle_timeout: Option<Duration>,
+    /// The volume of each node, where it limits.
+    pub volume: Option<VolumeConfig>,
+    /// The CPU credits of each node, where it is burstable.
+    pub credits: Option<CreditConfig>,
+    /// What a commit waits for.
+    pub standby: Option<Standby>,
+    /// How long replay waits for queries that it conflicts with.
+    pub standby_delay: Duration,
+    /// Something that is replayed may conflict with queries on replicas.
+    pub conflicts: bool,
+    /// Its statements may take locks, or be idle within a transaction for too long.
+    pub locks: bool,
+}
+
+/// Synchronous copies.
+#[derive(Clone, Copy, Debug)]
+pub struct Standby {
+    /// How many.
+    pub count: u32,
+    /// How many a commit waits for.
+    pub quorum: u32,
+    /// Until one has it and says so.
+    pub rtt: LawId,
+}
+
+/// A table or view whose locks matter.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// Where it is.
+    pub database: DatabaseId,
+    /// Number of its lock on the database's first node, among all locks of tables.
+    pub first_table: u32,
+    /// Its rows, where they are locked.
+    pub rows: Option<KeysId>,
+    /// Further waiting for storage when as many versions are dead as there are rows.
+    pub bloat: f64,
+}
+
+/// What a statement locks.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Want {
+    /// The table or view.
+    pub relation: RelationId,
+    /// Its mode.
+    pub mode: Mode,
+    /// Which row, if one.
+    pub row: Option<DrawId>,
+}
+
+/// What a database does by itself, on one of its primaries.
+#[derive(Clone, Debug)]
+pub struct Maintenance {
+    /// Its name: the root of its random numbers.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// Who does it.
+    pub database: DatabaseId,
+    /// On which shard.
+    pub shard: u32,
+    /// From start to start.
+    pub every: Duration,
+    /// Time on an idle server.
+    pub work: LawId,
+    /// Further time for each write since the last.
+    pub per_write: Duration,
+    /// Writes without which it is left out.
+    pub threshold: u64,
+    /// At least how long it takes.
+    pub spread: Duration,
+    /// What it locks.
+    pub lock: Option<Want>,
+    /// It gives up waiting for its lock after this.
+    pub lock_timeout: Option<Duration>,
+    /// It cleans up dead row versions.
+    pub cleans: bool,
+    /// Its replay conflicts with older queries.
+    pub conflicts: bool,
 }

@@ -1,6 +1,6 @@
 //! What stands before a service: guards and limits.
 
-use crate::component::guard;
+use crate::component::{breaker, concurrency, guard, limiter, waiting_room};
 use crate::model::ids::*;
 use crate::units::Duration;
 
@@ -55,6 +55,8 @@ pub struct Limit {
     pub station: StationId,
     /// What has its own count.
     pub per: Per,
+    /// How requests are counted.
+    pub rule: limiter::Rule,
     /// The window.
     pub window: Duration,
     /// Requests admitted in a window.
@@ -80,4 +82,36 @@ pub enum Per {
     User,
     /// Everybody together.
     All,
+}
+
+/// A bulkhead.
+#[derive(Clone, Debug)]
+pub struct Bulkhead {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// How many may be inside at once, per worker.
+    pub limit: concurrency::LimitConfig,
+    /// Where the others wait.
+    pub room: Option<waiting_room::RoomConfig>,
+    /// Those whose user has gone are turned away when their turn comes.
+    pub drop_expired: bool,
+    /// Status of its refusal.
+    pub status: u16,
+    /// Retry-After of its refusal.
+    pub retry_after: Option<Duration>,
+}
+
+/// A circuit breaker.
+#[derive(Clone, Debug)]
+pub struct Breaker {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// Whose rules it follows.
+    pub config: breaker::BreakerConfig,
+    /// How long a call may take.
+    pub timeout: Option<Duration>,
 }

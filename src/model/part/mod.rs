@@ -11,9 +11,9 @@ mod gate;
 mod queue;
 
 pub use cache::{Cache, Keys};
-pub use database::Database;
+pub use database::{Database, Maintenance, Relation, Standby, Want};
 pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
-pub use gate::{Guard, Limit, Per, Watch};
+pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};
 pub use pool::Pool;
 pub use queue::{Job, Queue};

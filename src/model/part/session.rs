@@ -13,8 +13,14 @@ pub struct Session {
     pub station: StationId,
     /// Time to live.
     pub ttl: Duration,
-    /// Unchanged sessions are touched at the end of a request.
+    /// Unchanged sessions are saved again at the end of a request.
+    pub resave: bool,
+    /// Those that are not are touched.
     pub touch: bool,
+    /// How long a browser keeps the cookie, where answers do not set it anew.
+    pub cookie: Option<Duration>,
+    /// Each worker keeps its own.
+    pub in_memory: bool,
     /// Size of a row or value (bytes).
     pub size_bytes: u32,
     /// Share of requests that come without a session and keep none.

@@ -15,8 +15,8 @@ pub fn component() -> Vec<Metric> {
     ));
     metrics.extend(shares());
     for counter in Counter::ALL {
-        if counter == Counter::LagMicros {
-            continue; // Reported as the mean `lag_s`.
+        if matches!(counter, Counter::LagMicros | Counter::LagShownMicros) {
+            continue; // Reported as the means `lag_s` and `lag_shown_s`.
         }
         let meaning = format!("{}, in the measured time of all replications.", counted(counter));
         let metric = Metric::new(counter.slug(), Unit::Count, meaning, |seen, index| {
@@ -112,6 +112,16 @@ fn shares() -> Vec<Metric> {
             },
         ),
         Metric::new(
+            "lag_shown_s",
+            Unit::Seconds,
+            "Mean of the lag that the product shows once a minute: the time since the commit replayed last.",
+            |seen, _| {
+                let shown = seen.counter(Counter::LagShown);
+                share_of(seen.counter(Counter::LagShownMicros), shown).map(|micros| micros * 1e-6)
+            },
+        )
+        .sparse(),
+        Metric::new(
             "worker_busiest_ratio",
             Unit::Ratio,
             "Share of the time that the busiest worker computes.",
@@ -165,5 +175,12 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Wasted => "Work done for nobody",
         Counter::Lost => "Transfers hit by loss",
         Counter::Stalled => "Jobs run again because their lock was lost",
+        Counter::ThrottledMicros => "Time at the baseline for lack of burst credits (us)",
+        Counter::SurplusMillis => "Core time above what burst credits were earned for (ms)",
+        Counter::RepaidMillis => "Surplus core time that later earnings have paid back (ms)",
+        Counter::LagShownMicros => "Sum of the lags shown once a minute",
+        Counter::LagShown => "Replication lags shown, one a minute and replica",
+        Counter::Deadlocks => "Statements that failed in a deadlock",
+        Counter::Conflicts => "Queries cancelled because replay conflicted with them",
     }
 }

@@ -40,6 +40,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A node goes away for so long, with all connections to it.
     pub fn node_down(&mut self, node: u32, takes: Duration, silent: bool) {
         if self.node_mut(node).presence == Presence::Up {
+            self.lose_maintenance(node);
             self.cut_statements(node);
             self.cut_pools(node);
             self.lose_work(node);
@@ -84,12 +85,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             if uses {
                 self.cut_statement(task, node);
             }
+            self.release_locks(task);
             if record.worker == NONE {
                 // A ghost: its connection is gone, and with it what was under way.
                 self.tasks[task].leases = Default::default();
             } else {
                 for (lease, _) in record.leases.iter().zip(lost).filter(|(_, lost)| *lost) {
-                    self.pools[lease.pool as usize].cut.push(lease.connection);
+                    self.pools[lease.pool as usize]
+                        .cut
+                        .push((lease.connection, Failure::DatabaseDown));
                 }
             }
         }
@@ -107,7 +111,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.statement_failed(task, node, Failure::DatabaseDown, Counter::Errors);
             }
             // Its way there, or its answer's way back: it hears of it when that would have ended.
-            State::Answering if fine => self.tasks[task].status = Failure::DatabaseDown as u8,
+            State::LockQueue => self.lock_failed(task, Failure::DatabaseDown, Counter::Errors),
+            State::Storing | State::Answering if fine => {
+                self.tasks[task].status = Failure::DatabaseDown as u8;
+            }
             State::Away if asks => self.tasks[task].status = Failure::DatabaseDown as u8,
             _ => {}
         }
@@ -122,7 +129,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             let own = |lease: &Lease| {
                 let sub = self.pools.get(lease.pool as usize)?;
-                (sub.kind == kind && !sub.is_cut(lease.connection)).then_some(sub.node)
+                (sub.kind == kind && sub.is_cut(lease.connection).is_none()).then_some(sub.node)
             };
             let lost = record.leases.map(|lease| own(&lease));
             if let Some(node) = own(&innermost(&record)) {
@@ -130,8 +137,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             for (lease, node) in record.leases.iter().zip(lost) {
                 if let Some(node) = node {
-                    self.pools[lease.pool as usize].cut.push(lease.connection);
+                    let cut = (lease.connection, Failure::DatabaseDown);
+                    self.pools[lease.pool as usize].cut.push(cut);
                     self.node_mut(node).free_slot();
+                    self.release_locks(task);
                 }
             }
         }
@@ -170,7 +179,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             while cores.remove(now, BACKGROUND).is_some() {}
             assert!(cores.is_empty(), "whoever was on its cores has heard of it");
         });
-        self.node_mut(node).replaying = false;
+        let state = self.node_mut(node);
+        (state.replaying, state.paused) = (false, false);
         self.arm_node(node);
     }
 
@@ -219,7 +229,7 @@ fn innermost(task: &Task) -> Lease {
 impl crate::run::pool::SubPool {
     /// Whether the server has cut this connection while it was held; asked once, when it comes back.
     pub fn take_cut(&mut self, connection: Connection) -> bool {
-        match self.cut.iter().position(|one| *one == connection) {
+        match self.cut.iter().position(|(one, _)| *one == connection) {
             Some(place) => {
                 self.cut.swap_remove(place);
                 true

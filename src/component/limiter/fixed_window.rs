@@ -1,27 +1,12 @@
-//! Requests per client and window: the fixed window of express-rate-limit 8.7.4 with its memory
-//! store (`MemoryStore.increment`; 7.5.1 counts alike).
+//! So many requests of a key in a window that starts with its first one: express-rate-limit 8.7.4
+//! (`MemoryStore.increment`; 7.5.1 and the Redis script of rate-limit-redis 6.0.1 count alike).
 //!
 //! The window of a key starts with the *first* request of that key, not at a full minute, and the
 //! next window with the first request after its end. Rejected requests count too. A client may so
-//! send up to twice the limit within an instant, around the end of its window. One store belongs to
-//! one process: `k` processes admit up to `k` times the limit.
+//! send up to twice the limit within an instant, around the end of its window.
 
-use crate::units::{Duration, TICKS_PER_SECOND, Time};
-
-/// What a limiter says to a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// It may go on.
-    Pass {
-        /// How many more of this client may, in this window.
-        remaining: u32,
-    },
-    /// It is answered with 429.
-    Reject {
-        /// The `Retry-After` of the answer: to the end of the window, in whole seconds, rounded up.
-        retry_after: Duration,
-    },
-}
+use super::{Verdict, entry, whole_seconds};
+use crate::units::{Duration, Time};
 
 /// Sixteen bytes: there may be a million clients. `reset_at` zero is a client that never came.
 #[derive(Clone, Copy, Default)]
@@ -48,20 +33,15 @@ impl FixedWindow {
     /// A request of `key` at `now`.
     #[inline]
     pub fn hit(&mut self, now: Time, key: u32) -> Verdict {
-        let index = key as usize;
-        if index >= self.keys.len() {
-            self.keys.resize(index + 1, Window::default());
-        }
-        let entry = &mut self.keys[index];
+        let entry = entry(&mut self.keys, key);
         if entry.reset_at <= now {
             *entry = Window { reset_at: now + self.window, hits: 0 };
         }
         entry.hits = entry.hits.saturating_add(1);
         if entry.hits <= self.limit {
-            return Verdict::Pass { remaining: self.limit - entry.hits };
+            return Verdict::NOW;
         }
-        let seconds = entry.reset_at.since(now).0.div_ceil(TICKS_PER_SECOND);
-        Verdict::Reject { retry_after: Duration::secs(seconds) }
+        Verdict::Reject { retry_after: whole_seconds(entry.reset_at.since(now)) }
     }
 }
 
@@ -99,13 +79,13 @@ mod tests {
     #[test]
     fn t37_the_window_of_a_key_starts_with_its_first_request() {
         let mut limiter = FixedWindow::new(1, Duration::secs(60));
-        assert_eq!(limiter.hit(at(59_000), 3), Verdict::Pass { remaining: 0 });
+        assert_eq!(limiter.hit(at(59_000), 3), Verdict::NOW);
         let retry_after = Duration::secs(59);
         assert_eq!(limiter.hit(at(60_000), 3), Verdict::Reject { retry_after });
-        assert_eq!(limiter.hit(at(60_000), 0), Verdict::Pass { remaining: 0 }, "another key");
-        assert_eq!(limiter.hit(at(119_000), 3), Verdict::Pass { remaining: 0 });
+        assert_eq!(limiter.hit(at(60_000), 0), Verdict::NOW, "another key");
+        assert_eq!(limiter.hit(at(119_000), 3), Verdict::NOW);
         // The next window starts with the next request, not where the last one ended.
-        assert_eq!(limiter.hit(at(200_000), 3), Verdict::Pass { remaining: 0 });
+        assert_eq!(limiter.hit(at(200_000), 3), Verdict::NOW);
         assert!(matches!(limiter.hit(at(239_000), 3), Verdict::Reject { .. }));
     }
 
@@ -121,10 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn remaining_counts_down() {
-        let mut limiter = FixedWindow::new(3, Duration::secs(1));
-        let verdicts: Vec<Verdict> = (0..3).map(|_| limiter.hit(at(5), 7)).collect();
-        assert_eq!(verdicts, [2, 1, 0].map(|remaining| Verdict::Pass { remaining }));
+    fn a_key_takes_sixteen_bytes() {
         assert_eq!(std::mem::size_of::<Window>(), 16);
     }
 }

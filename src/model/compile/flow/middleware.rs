@@ -1,0 +1,84 @@
+//! What stands before a service: limits, guards, bulkheads.
+
+use super::super::super::ids::*;
+use super::super::super::tape::{Catch, Command, Draw, Op, Pc, Route, Statement};
+use super::super::{Compiler, find, named};
+use super::Place;
+use crate::topology;
+
+impl Compiler<'_> {
+    /// A limit; where its counters are kept by a cache, counting can fail.
+    pub(super) fn limit(&mut self, name: &str, place: &Place) {
+        let spec = &named(&self.topology.limits, name).spec;
+        let concerned =
+            spec.only.is_empty() || spec.only.iter().any(|one| one.name == place.operation);
+        if !concerned {
+            return;
+        }
+        let limit = find(&self.topology.limits, name);
+        let shared = match &spec.store {
+            topology::LimitStore::Shared(shared) => shared.cache.as_ref(),
+            topology::LimitStore::Memory => None,
+        };
+        let Some(cache) = shared else {
+            self.emit(Op::Limit { limit, draw: place.draw(name) });
+            return;
+        };
+        let cache = find(&self.topology.caches, &cache.name);
+        let draw = place.draw(&format!("{name}/count"));
+        let first = self.here();
+        self.emit(Op::Command { cache, command: Command::Count(limit), draw });
+        let last = self.here();
+        self.emit(Op::Limit { limit, draw: place.draw(name) });
+        self.catch(first, last, Op::LimitBroken { limit });
+    }
+
+    /// A guard, and the statement that reads its value.
+    pub(super) fn guard(&mut self, name: &str, place: &Place) {
+        let spec = &named(&self.topology.guards, name).spec;
+        if spec.except.iter().any(|one| one.name == place.operation) {
+            return;
+        }
+        let guard = find(&self.topology.guards, name);
+        let draw = place.draw(name);
+        let Some(read) = &spec.read else {
+            self.emit(Op::Guard { guard, draw });
+            return;
+        };
+        let fresh = self.emit(Op::GuardFresh { guard, known: Pc(0) });
+        let first = self.here();
+        let pool: PoolId = find(&self.topology.pools, &read.pool.name);
+        self.emit(Op::Acquire { pool, route: Route::User, write: false, awaited: false });
+        let law = self.law(&read.time);
+        let work = Draw { law, id: place.draw(&format!("{name}/read")) };
+        self.query(work, Statement::Read, 0.0, None);
+        self.emit(Op::Release);
+        let known = self.here();
+        self.tape[fresh] = Op::GuardFresh { guard, known };
+        self.emit(Op::Guard { guard, draw });
+        self.catch(first, known, Op::GuardBroken { guard });
+    }
+
+    /// What follows a failure between two places, before the tape goes on.
+    fn catch(&mut self, first: Pc, last: Pc, broken: Op) {
+        let over = self.emit(Op::Jump { to: Pc(0) });
+        self.catches.push(Catch { first, last, to: self.here(), leases: 0 });
+        self.emit(broken);
+        self.tape[over] = Op::Jump { to: self.here() };
+    }
+
+    /// A place in a bulkhead, held until the answer leaves.
+    pub(super) fn permit(&mut self, name: &str, place: &Place) {
+        let spec = &named(&self.topology.bulkheads, name).spec;
+        if spec.except.iter().any(|one| one.name == place.operation) {
+            return;
+        }
+        let bulkhead = find(&self.topology.bulkheads, name);
+        let low = spec
+            .low
+            .iter()
+            .find(|low| low.operations.iter().any(|operation| operation.name == place.operation));
+        let share = low.map_or(1.0, |low| low.share.0);
+        self.emit(Op::Permit { bulkhead, share: share as f32 });
+    }
+}

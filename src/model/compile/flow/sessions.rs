@@ -1,0 +1,137 @@
+//! What session middleware does around a flow, and what a flow does with its session by hand.
+
+use super::super::{Compiler, find, named, own_pool};
+use super::{Place, Sessions};
+use crate::model::Model;
+use crate::model::ids::*;
+use crate::model::tape::{Command, Draw, Op, Pc, Route, Statement};
+use crate::topology::{self, SessionStore};
+
+impl Compiler<'_> {
+    /// Looking the session up, before the handler runs.
+    pub(super) fn begin_session(
+        &mut self,
+        name: &str,
+        place: &Place,
+        model: &mut Model,
+        sessions: &mut Sessions,
+    ) {
+        let session: SessionId = find(&self.topology.sessions, name);
+        let spec = &named(&self.topology.sessions, name).spec;
+        if let SessionStore::Jwt(jwt) = &spec.store {
+            let law = self.law(&jwt.cpu);
+            self.emit(Op::Cpu { work: Draw { law, id: place.draw("jwt") } });
+            if let Some(cache) = &jwt.revocation {
+                let cache = find(&self.topology.caches, &cache.name);
+                let (command, draw) = (Command::SessionRead, place.draw("revocation"));
+                self.emit(Op::Command { cache, command, draw });
+            }
+            return;
+        }
+        let seek = self.emit(Op::SessionSeek { session, draw: place.draw(name), none: Pc(0) });
+        self.session_store(session, place, model, Command::SessionRead);
+        self.emit(Op::SessionFound { session });
+        let none = self.here();
+        let Op::SessionSeek { none: wanted, .. } = &mut self.tape[seek] else {
+            unreachable!("just emitted")
+        };
+        *wanted = none;
+        sessions.push((session, place.service));
+    }
+
+    /// One access of a session store: a command, or a statement on the pool it uses.
+    fn session_store(
+        &mut self,
+        session: SessionId,
+        place: &Place,
+        model: &mut Model,
+        command: Command,
+    ) {
+        let topology = self.topology;
+        let spec = &topology.sessions[session.0 as usize].spec;
+        match &spec.store {
+            SessionStore::Jwt(_) => {}
+            SessionStore::Memory(store) => {
+                let law = self.law(&store.cpu);
+                let id = place.draw(&format!("{command:?}"));
+                self.emit(Op::Cpu { work: Draw { law, id } });
+            }
+            SessionStore::Redis(store) => {
+                let cache = find(&topology.caches, &store.cache.name);
+                let draw = place
+                    .draw(&format!("{}/{command:?}", topology.sessions[session.0 as usize].name));
+                self.emit(Op::Command { cache, command, draw });
+            }
+            SessionStore::Postgres(store) => {
+                let pool = self.session_pool(session, place);
+                let write = command != Command::SessionRead;
+                self.emit(Op::Acquire { pool, route: Route::User, write, awaited: false });
+                let law = self.law(if write { &store.write } else { &store.read });
+                let id = place.draw(&format!("{:?}", command));
+                let kind = if write { Statement::Write } else { Statement::Read };
+                let grows = model.sessions[session].growth.is_some();
+                self.query(Draw { law, id }, kind, 0.0, grows.then_some(session));
+                self.emit(Op::Release);
+            }
+        }
+    }
+
+    /// The pool that a session store uses in a service: the application's, or its own.
+    fn session_pool(&self, session: SessionId, place: &Place) -> PoolId {
+        let spec = &self.topology.sessions[session.0 as usize].spec;
+        if own_pool(spec).is_some() {
+            let wanted = (session.0 as usize, place.service);
+            let own = self.own_pools.iter().position(|own| *own == wanted);
+            let own = own.expect("every service with the store before it has its pool");
+            return PoolId((self.topology.pools.len() + own) as u32);
+        }
+        let SessionStore::Postgres(store) = &spec.store else {
+            unreachable!("only a table has a pool")
+        };
+        let pool = store.pool.as_ref().expect("checked: a pool, or one of its own");
+        find(&self.topology.pools, &pool.name)
+    }
+
+    /// The response ends: new sessions are saved, others touched, before the last byte leaves.
+    pub(super) fn end_sessions(&mut self, place: &Place, model: &mut Model, sessions: &Sessions) {
+        for (session, _) in sessions {
+            let session = *session;
+            let end = self.emit(Op::SessionEnd { session, touch: Pc(0), nothing: Pc(0) });
+            self.session_store(session, place, model, Command::SessionSave);
+            self.emit(Op::SessionKept { session });
+            let over = self.emit(Op::Jump { to: Pc(0) });
+            let touch = self.here();
+            self.session_store(session, place, model, Command::SessionTouch);
+            self.emit(Op::SessionKept { session });
+            let nothing = self.here();
+            self.tape[end] = Op::SessionEnd { session, touch, nothing };
+            self.tape[over] = Op::Jump { to: nothing };
+        }
+    }
+
+    pub(super) fn session_step(
+        &mut self,
+        step: &topology::SessionUse,
+        place: &Place,
+        model: &mut Model,
+    ) {
+        let session = match &step.which().of {
+            Some(session) => find(&self.topology.sessions, &session.name),
+            None => SessionId(0),
+        };
+        match step {
+            topology::SessionUse::Read(_) => {
+                self.session_store(session, place, model, Command::SessionRead);
+                self.emit(Op::SessionFound { session });
+            }
+            topology::SessionUse::Save(_) => {
+                self.session_store(session, place, model, Command::SessionSave);
+                self.emit(Op::SessionKept { session });
+            }
+            topology::SessionUse::Destroy(_) => {
+                self.session_store(session, place, model, Command::SessionDestroy);
+                self.emit(Op::SessionGone { session });
+            }
+        }
+    }
+}
