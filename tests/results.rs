@@ -116,7 +116,7 @@ fn seeds_that_disagree_give_a_share_of_collapse() {
     let found = summary.warnings.iter().find(|warning| warning.slug == "seeds-disagree");
     let message = &found.expect("one of four collapses").message;
     assert!(
-        message.starts_with("seeds disagree: 1 of 4 replications collapse (25 %)"),
+        message.starts_with("seeds disagree: 1 of 4 replications collapse (25 %, 0.631 to 80.6 %)"),
         "{message}"
     );
     assert!(slugs(&summary).contains(&"ended-early"));

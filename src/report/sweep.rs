@@ -479,7 +479,7 @@ fn influences(found: &Findings, style: Style) -> String {
     format!("\n{}{}\n", grid.render(style), style.paint(note, Look::Dim))
 }
 
-/// What an experiment has found, as one object; [`schema`] describes it.
+/// What an experiment has found, as one object; docs/reference/tables.md describes its columns.
 pub fn to_json(name: &str, prepared: &Prepared<'_>, found: &Findings) -> Value {
     let experiment = &prepared.experiment;
     let outputs = found.columns.iter().map(|column| {

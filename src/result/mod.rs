@@ -32,7 +32,7 @@ use crate::run::Outcome;
 use crate::units::Duration;
 
 /// The version of the numbers: it changes when the same files and seed give other results.
-pub const RESULTS_VERSION: u32 = 1;
+pub const RESULTS_VERSION: u32 = 2;
 
 /// What the replications of one model say together.
 #[derive(Clone, Debug)]

@@ -105,8 +105,12 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn schedule_prune(&mut self, session: SessionId, worker: u32) {
         let Some(prune) = self.model.sessions[session].prune else { return };
+        // By its service and its place there: other services move nobody's numbers.
+        let service = self.service_of_worker(worker);
+        let first = self.instances[self.services[service].first_instance as usize].first_worker;
+        let path = &self.model.stations[self.model.services[service].station].path;
         let state = &mut self.sessions[session];
-        let stream = state.stream.named("prune").numbered(u64::from(worker));
+        let stream = state.stream.named("prune").named(path).numbered(u64::from(worker - first));
         let unit = stream.draw(self.now.0).unit();
         let at = self.now + SessionTable::prune_delay(prune.interval, unit);
         state.prunes[worker as usize] = at;

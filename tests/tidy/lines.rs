@@ -38,7 +38,7 @@ const NOT_IN_THE_ENGINE: &[&str] = &[
 const FILE_LINES: usize = 600;
 /// Files that have more, each with how many it may have. None is added without a reason in its
 /// commit, and whoever shortens one strikes it off.
-const LONG_FILES: &[(&str, usize)] = &[];
+const LONG_FILES: &[(&str, usize)] = &[("tests/knobs/coverage.rs", 720)];
 
 /// A function has up to so many lines; about 70 is the aim.
 const FUNCTION_LINES: usize = 100;
@@ -46,7 +46,7 @@ const FUNCTION_LINES: usize = 100;
 /// in one go however long they are.
 const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("src/model/demand.rs", "visit", 150),
-    ("src/run/step.rs", "advance", 150),
+    ("src/run/step.rs", "advance", 165),
     ("src/explain.rs", "describe", 110),
 ];
 

@@ -33,7 +33,9 @@ fn hit_ratio(ran: &Ran) -> f64 {
 fn t_31_a_full_redis_without_eviction_reads_and_does_not_write() {
     let full = run(FULL, &["run.duration=60s"]);
     assert!(full.count("cache.c", Counter::OutOfMemory) > 1_000, "every write fails");
-    assert!(full.count("cache.c", Counter::Writes) <= 11);
+    let kept = full.count("cache.c", Counter::Writes);
+    // Ten keys fit; those whose first misses come together are written again.
+    assert!(kept <= 20, "{kept}");
     // Whatever came first is still read, for ever, however little it is asked for.
     assert!(full.count("cache.c", Counter::Hits) > 500);
     let cured = run(FULL, &["run.duration=60s", "cache.c.eviction=allkeys-lru"]);
