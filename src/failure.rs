@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 27;
+pub const FAILURES: usize = 29;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -61,6 +61,10 @@ pub enum Failure {
     ReplayConflict,
     /// No packet got through, and the sender gave up.
     Unreachable,
+    /// The sender's own process turned it away: too few of its requests are accepted.
+    Throttled,
+    /// The connection to the instance was closed while the request was on its way (502).
+    Reset,
 }
 
 impl Failure {
@@ -93,6 +97,8 @@ impl Failure {
         Failure::IdleTransaction,
         Failure::ReplayConflict,
         Failure::Unreachable,
+        Failure::Throttled,
+        Failure::Reset,
     ];
 
     /// Its name in files and results.
@@ -125,6 +131,8 @@ impl Failure {
             Failure::IdleTransaction => "idle_transaction",
             Failure::ReplayConflict => "replay_conflict",
             Failure::Unreachable => "unreachable",
+            Failure::Throttled => "throttled",
+            Failure::Reset => "reset",
         }
     }
 
@@ -151,9 +159,9 @@ impl Failure {
             | Failure::IdleTransaction
             | Failure::ReplayConflict
             | Failure::Answered => 500,
-            Failure::InstanceLost | Failure::UpstreamError => 502,
+            Failure::InstanceLost | Failure::UpstreamError | Failure::Reset => 502,
             Failure::UpstreamTimeout | Failure::BreakerTimeout => 504,
-            Failure::Refused | Failure::GaveUp | Failure::Unreachable => 0,
+            Failure::Refused | Failure::GaveUp | Failure::Throttled | Failure::Unreachable => 0,
         }
     }
 }

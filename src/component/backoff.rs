@@ -2,7 +2,7 @@
 //!
 //! The jittered rules are those of Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture
 //! Blog, 2015); the spread of the plain exponential one is axios-retry's (4.5.0,
-//! `exponentialDelay`: 100 ms x 2^k and up to 20 % more). Without jitter, clients that failed
+//! `exponentialDelay`: 100 ms x 2^k, k from 1, and up to 20 % more). Without jitter, clients that failed
 //! together return together.
 
 use crate::units::Duration;
@@ -20,6 +20,21 @@ pub enum Backoff {
         cap: Duration,
         /// How much may be added, as a share of the wait: 0.2 for axios-retry, 0 for none.
         spread: f64,
+    },
+    /// `step x (k + 1)`: axios-retry's `linearDelay`.
+    Linear {
+        /// The wait before the first retry, and what each further one is longer.
+        step: Duration,
+    },
+    /// `base x factor^k`, times a number between `1 - randomisation` and `1 + randomisation`:
+    /// resilience4j's `IntervalFunction`.
+    Growing {
+        /// The wait before the first retry.
+        base: Duration,
+        /// By what each further one is longer.
+        factor: f64,
+        /// The spread, as a share.
+        randomisation: f64,
     },
     /// Uniform between zero and `min(cap, base x 2^k)`.
     FullJitter {
@@ -53,6 +68,13 @@ impl Backoff {
             Backoff::Fixed(wait) => wait,
             Backoff::Exponential { base, cap, spread } => {
                 doubled(base, retry, cap).scale(1.0 + spread * unit_draw)
+            }
+            Backoff::Linear { step } => Duration(step.0.saturating_mul(u64::from(retry) + 1)),
+            Backoff::Growing { base, factor, randomisation } => {
+                // Powers by multiplication: the same bits on every platform.
+                let grown = (0..retry.min(1_000)).fold(1.0, |product, _| product * factor);
+                let spread = 1.0 - randomisation + 2.0 * randomisation * unit_draw;
+                base.scale((grown * spread).min(1e9))
             }
             Backoff::FullJitter { base, cap } => doubled(base, retry, cap).scale(unit_draw),
             Backoff::EqualJitter { base, cap } => {
@@ -113,6 +135,12 @@ mod tests {
         assert_eq!(waits(decorrelated, 0.0), [100; 7]);
         assert_eq!(waits(decorrelated, 0.5), [200, 350, 575, 912, 1418, 2000, 2000]);
         assert_eq!(waits(Backoff::Fixed(Duration::ZERO), 0.5), [0; 7]);
+        let linear = Backoff::Linear { step: BASE };
+        assert_eq!(waits(linear, 0.5), [100, 200, 300, 400, 500, 600, 700]);
+        let growing =
+            Backoff::Growing { base: Duration::millis(500), factor: 1.5, randomisation: 0.5 };
+        assert_eq!(waits(growing, 0.5)[..4], [500, 750, 1125, 1687]);
+        assert_eq!(waits(growing, 0.0)[..3], [250, 375, 562]);
     }
 
     #[test]

@@ -26,6 +26,7 @@
 //! | [`volume`] | how many storage operations are granted | AWS EBS gp2, gp3 |
 //! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
+//! | [`retry_budget`] | what keeps a client from retrying too much | AWS SDK, Envoy, Google SRE |
 
 pub mod autoscaler;
 pub mod backoff;
@@ -39,6 +40,7 @@ pub mod hpa;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
+pub mod retry_budget;
 pub mod session_table;
 pub mod step_scaling;
 pub mod table_lock;

@@ -183,6 +183,10 @@ impl ProcessorSharing {
     pub fn busy_cores(&self) -> f64 {
         self.cores.min(self.jobs.len() as f64)
     }
+    /// Cores in all.
+    pub fn cores(&self) -> f64 {
+        self.cores
+    }
     /// Work done per second at present, capacity(n) (core-seconds a second).
     pub fn capacity(&self) -> f64 {
         let meeting = (self.jobs.len() as f64 - self.cores + 1.0).max(1.0);

@@ -15,14 +15,16 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Extent, Fault, Guard, Harm,
-    Job, Keys, Limit, Link, Maintenance, Metric, Per, Pool, Prune, Queue, Region, Relation, Rule,
-    Scaling, Service, Session, Side, Standby, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Health, Job, Keys, Limit, Link, Maintenance, Metric, Per, Pool, Prune, Queue, Region, Relation,
+    Rule, Scaling, Service, Session, Side, Standby, Stays, UNIT_KINDS, Unit, UnitKind, Wake, Want,
+    Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
 use crate::component::backoff;
+use crate::component::retry_budget::{Budget, Throttle};
 use crate::kernel::Dense;
-use crate::units::{Duration, Rate};
+use crate::units::{Duration, Rate, Time};
 use crate::variate::{AliasTable, Law, Sampler};
 use ids::*;
 use tape::{Catch, Draw, Op, Pc, Spans, TtlId};
@@ -36,6 +38,8 @@ pub struct Model {
     pub plan: Plan,
     /// Who comes, and when.
     pub workload: Workload,
+    /// What an open stream is beside its rate.
+    pub arrivals: Arrivals,
     /// How users behave towards the system.
     pub client: Client,
     /// Where things are.
@@ -98,6 +102,8 @@ pub struct Model {
     pub laws: Dense<LawId, CompiledLaw>,
     /// All optional durations of the tape.
     pub spans: Spans,
+    /// What follows the failure of a call.
+    pub retries: Vec<CallRetry>,
     /// Every component as measurements know it, sorted by path.
     pub stations: Dense<StationId, Station>,
     /// What the deployment costs.
@@ -166,6 +172,93 @@ pub enum Workload {
     Recorded(Recording),
 }
 
+/// What an open stream is beside its rate.
+#[derive(Clone, Debug, Default)]
+pub struct Arrivals {
+    /// Phases in turn: multiple of the rate, mean length.
+    pub phases: Vec<(f64, Duration)>,
+    /// Users at each arrival.
+    pub batch: u32,
+    /// A crowd that comes once.
+    pub crowd: Option<Crowd>,
+    /// The virtual users of a load generator.
+    pub vus: Option<Vus>,
+    /// What each user does.
+    pub session: Option<SessionFlow>,
+    /// Recorded arrivals.
+    pub trace: Option<Trace>,
+}
+
+impl Arrivals {
+    /// The greatest multiple of the rate.
+    pub fn greatest(&self) -> f64 {
+        self.phases.iter().map(|phase| phase.0).reduce(f64::max).unwrap_or(1.0)
+    }
+    /// Requests for each unit of the rate, on average and without the crowd.
+    pub fn requests_each(&self) -> f64 {
+        let whole: f64 = self.phases.iter().map(|phase| phase.1.seconds()).sum();
+        let weighed: f64 = self.phases.iter().map(|phase| phase.0 * phase.1.seconds()).sum();
+        let phases = if self.phases.is_empty() { 1.0 } else { weighed / whole };
+        let pages = self.session.as_ref().map_or(1.0, |session| session.mean_pages);
+        phases * f64::from(self.batch) * pages
+    }
+}
+
+/// A crowd that comes once.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowd {
+    /// When, from the start of the run.
+    pub at: Duration,
+    /// How many.
+    pub users: u32,
+    /// Over which time.
+    pub over: Duration,
+}
+
+/// The virtual users of a load generator.
+#[derive(Clone, Copy, Debug)]
+pub struct Vus {
+    /// There from the start.
+    pub planned: u32,
+    /// The most.
+    pub most: u32,
+}
+
+/// A session: one page after another.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionFlow {
+    /// Pages on average where operations do not say what follows them.
+    pub pages: f64,
+    /// Pages on average, all told.
+    pub mean_pages: f64,
+    /// Time between an answer and the next page.
+    pub think: LawId,
+    /// Failures after which the user leaves.
+    pub abandons_after: Option<u32>,
+}
+
+/// Recorded arrivals.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// When.
+    pub times: Vec<Time>,
+    /// By whom; empty where that is not recorded.
+    pub users: Vec<u32>,
+    /// What was asked for; empty where that is not recorded.
+    pub operations: Vec<OperationId>,
+    /// What is taken from it.
+    pub mode: TraceMode,
+}
+
+/// What is taken from recorded arrivals.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum TraceMode {
+    /// The instants.
+    Instants,
+    /// The times between them, drawn at random.
+    Gaps,
+}
+
 /// How users behave towards the system.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -177,8 +270,40 @@ pub struct Client {
     pub visit_chance: f64,
     /// The chance that a new visit comes with a live session.
     pub returning_chance: f64,
-    /// What follows a failure.
+    /// What follows a failure, and what turns requests away before they are sent.
     pub retry: Option<Retry>,
+    /// Distinct processes that requests are sent from.
+    pub processes: u32,
+    /// What follows too long a wait.
+    pub reload: Option<Reload>,
+    /// Connections, where they cost something.
+    pub connection: Option<Connection>,
+}
+
+/// Connections of users.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// Round trips that setting one up takes.
+    pub rounds: u32,
+    /// How long an idle one stays open.
+    pub keep_alive: Duration,
+    /// Segments that may be sent at first.
+    pub window: u32,
+    /// Share of packets that are lost.
+    pub loss: f64,
+    /// What one can carry.
+    pub bandwidth: Option<crate::units::Bandwidth>,
+}
+
+/// Users who load a page anew that does not come.
+#[derive(Clone, Copy, Debug)]
+pub struct Reload {
+    /// How long they wait before.
+    pub after: Duration,
+    /// The share of requests whose user does.
+    pub share: f64,
+    /// How often at most.
+    pub times: u8,
 }
 
 /// What follows a failure.
@@ -192,12 +317,29 @@ pub struct Retry {
     pub attempts: u32,
     /// Delays between attempts.
     pub backoff: backoff::Backoff,
+    /// Delays after a 429, where they differ.
+    pub throttled: Option<backoff::Backoff>,
     /// Wait as long as the answer's Retry-After says, where it has one.
     pub honour_retry_after: bool,
     /// Spread of that waiting, as a share of it.
     pub retry_after_jitter: f64,
+    /// All attempts together have one timeout.
+    pub shares_timeout: bool,
+    /// What keeps a process from retrying too much.
+    pub budget: Budget,
+    /// What turns requests away before they are sent.
+    pub throttle: Option<Throttle>,
     /// The uniform numbers that pauses are made of, where each recorded request is given its own.
     pub given: Option<Vec<f64>>,
+}
+
+/// What follows the failure of a call in a flow.
+#[derive(Clone, Debug)]
+pub struct CallRetry {
+    /// The rule.
+    pub rule: Retry,
+    /// The service whose processes call.
+    pub caller: ServiceId,
 }
 
 /// What a user does.
@@ -211,6 +353,8 @@ pub struct Operation {
     pub entry: Pc,
     /// It always makes a session.
     pub login: bool,
+    /// What follows it in a session: up to which of a uniform number, what.
+    pub next: Vec<(f64, OperationId)>,
 }
 
 /// Where a choice leads.
@@ -283,6 +427,8 @@ pub enum StationKind {
     Queue,
     /// A link.
     Link,
+    /// A load balancer.
+    Balancer,
     /// The network between all of them, and delays of others.
     Network,
     /// Users between attempts.
@@ -380,7 +526,9 @@ impl Model {
             Workload::Closed { think, population, .. } => {
                 population.at(self.plan.warmup) / self.laws[*think].mean
             }
-            Workload::Open { rate, .. } => rate.at(self.plan.warmup),
+            Workload::Open { rate, .. } => {
+                rate.at(self.plan.warmup) * self.arrivals.requests_each()
+            }
             Workload::Recorded(recording) => recording.rate_per_s(),
         })
     }

@@ -154,8 +154,8 @@ pub enum Op {
     Fork { first: u32, count: u32 },
     /// Start one branch a shard and wait for the slowest.
     Scatter { pool: PoolId, entry: Pc },
-    /// Call another service and wait for its answer.
-    Call { entry: Pc, timeout: TtlId, draw: DrawId },
+    /// Call another service and wait for its answer; a failure may be followed by another call.
+    Call { entry: Pc, timeout: TtlId, draw: DrawId, retry: RetryId },
     /// Jump to one of several places.
     Choose { choice: u32, draw: DrawId },
     /// Jump.
@@ -192,6 +192,15 @@ pub struct LocksId(pub u16);
 /// An optional duration of the model, by number; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TtlId(pub u16);
+
+/// What follows the failure of a call, by number in the model's list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetryId(pub u16);
+
+impl RetryId {
+    /// A failure is final.
+    pub const NEVER: RetryId = RetryId(u16::MAX);
+}
 
 /// The durations that [`TtlId`]s name.
 #[derive(Clone, Debug)]

@@ -107,6 +107,7 @@ impl<'a> Seen<'a> {
                 | StationKind::Limit
                 | StationKind::Breaker
                 | StationKind::Cdn
+                | StationKind::Balancer
                 | StationKind::Session
         )
     }
@@ -324,6 +325,18 @@ fn rates() -> Vec<Metric> {
             seen.per_second(seen.outcome.attempts.late)
         })
         .sparse(),
+        rate("connections_per_s", "Connections that users had to set up.", |seen, _| {
+            seen.per_second(seen.outcome.attempts.connections)
+        })
+        .sparse(),
+        Metric::new(
+            "dropped_iterations",
+            Unit::Count,
+            "Arrivals of a load generator that found no virtual user free, in all replications.",
+            |seen, _| Some(seen.outcome.attempts.dropped as f64),
+        )
+        .fold(Fold::Total)
+        .sparse(),
         share("failed_ratio", "Share of ended requests that failed.", |seen, _| {
             share_of(seen.outcome.requests.failed_all(), seen.ended())
         }),
@@ -428,6 +441,7 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Maintenance => "maintenance",
         StationKind::Queue => "queue",
         StationKind::Link => "link",
+        StationKind::Balancer => "balancer",
         StationKind::Network => "network",
         StationKind::Client => "client",
     }

@@ -76,6 +76,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Role::Branch | Role::Protected => self.child_over(task),
             Role::Tail => self.end_task(task),
+            Role::Probe => self.probe_over(task),
         }
     }
 
@@ -83,17 +84,25 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn answer_user(&mut self, task: u32, bytes: f64) {
         let record = self.tasks[task];
         if let Some(cdn) = self.cdn_of_operation(&record) {
-            self.meters[self.model.cdns[cdn].station].add(Counter::Bytes, bytes as u64);
+            let meter = &mut self.meters[self.model.cdns[cdn].station];
+            meter.add(Counter::Bytes, bytes as u64);
+            if record.worker == NONE && record.status == OK {
+                meter.add(Counter::HitBytes, bytes as u64);
+            }
         }
         if record.worker == NONE {
-            return self.answer_from_edge(task);
+            return self.answer_from_edge(task, bytes);
         }
         let service = self.service_of_worker(record.worker);
         self.meters[self.model.services[service].station].add(Counter::Bytes, bytes as u64);
         let link = self.model.services[service].link;
         match link.filter(|_| bytes > 0.0) {
             Some(link) => self.enter_link(task, link, bytes),
-            None => self.answer_travels(task, Duration::ZERO),
+            None => {
+                let late = self.body_takes(task, bytes, self.model.services[service].region);
+                self.travel(task, late);
+                self.answer_travels(task, late);
+            }
         }
     }
 

@@ -2,11 +2,11 @@
 
 use super::event::Kind;
 use super::meter::Part;
-use super::task::{NONE, OK, Role, State, Task};
+use super::task::{NONE, OK, PAUSED, Role, State, Task};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::tape::{DrawId, Op, Pc, TtlId};
+use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -91,13 +91,42 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Calls another service.
-    pub(super) fn call(&mut self, task: u32, entry: Pc, timeout: TtlId, draw: DrawId) {
-        let stream = self.tasks[task].stream.numbered(u64::from(draw.0));
-        let child = self.child(task, Role::Call, entry, 0, stream);
+    pub(super) fn call(&mut self, task: u32) {
         self.await_children(task, 1);
+        self.tasks[task].work = Duration::ZERO;
+        self.begin_call(task);
+    }
+
+    /// Sends a call, for the first time or once more: `pending` says which attempt it is.
+    fn begin_call(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        let attempt = record.pending;
+        (record.since, record.deadline) = (self.now, Time::NEVER);
+        let record = *record;
+        let Op::Call { entry, timeout, draw, retry } = self.model.tape[record.pc.0 as usize - 1]
+        else {
+            unreachable!("a call is made where the tape says so")
+        };
+        let mut stream = record.stream.numbered(u64::from(draw.0));
+        if attempt > 1 {
+            stream = stream.numbered(u64::from(attempt));
+        }
+        if !self.send_call(task, attempt, stream) {
+            return self.call_fails(task, Failure::Throttled);
+        }
+        let child = self.child(task, Role::Call, entry, 0, stream);
         if let Some(limit) = self.model.span(timeout) {
-            self.tasks[task].deadline = self.now + limit;
-            self.at_task(self.now + limit, Kind::CallTimeout, task);
+            let shared = self.model.retries.get(usize::from(retry.0));
+            let shared = shared.is_some_and(|call| call.rule.shares_timeout);
+            let deadline = match shared && attempt > 1 {
+                true => Time(record.work.0),
+                false => self.now + limit,
+            };
+            self.tasks[task].deadline = deadline;
+            if shared {
+                self.tasks[task].work = Duration(deadline.0);
+            }
+            self.at_task(deadline, Kind::CallTimeout, task);
         }
         let Op::Enter { service, .. } = self.op_at(child) else {
             unreachable!("a call begins on its way to a service")
@@ -109,6 +138,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let way = self.way_between(task, child) + passage.late;
         self.travel(child, way);
         self.at_task(self.now + way, Kind::Land, child);
+    }
+
+    /// A call has failed for good.
+    fn call_fails(&mut self, task: u32, why: Failure) {
+        let record = &mut self.tasks[task];
+        record.epoch = self.client.next_epoch(task);
+        (record.deadline, record.answered) = (Time::NEVER, 0);
+        self.resume_failed(task, why);
     }
 
     /// One way between a caller and the service that it calls.
@@ -129,11 +166,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.child_over(task);
     }
 
-    /// A call takes too long: the caller fails, the call goes on for nobody.
+    /// A call takes too long, and goes on for nobody: the caller fails, or calls once more. Or the pause
+    /// before that is over.
     pub(super) fn call_timeout(&mut self, task: u32) {
         let record = &mut self.tasks[task];
         if record.state != State::Forked {
             return;
+        }
+        if record.pending & PAUSED != 0 {
+            record.pending = (record.pending & !PAUSED) + 1;
+            return self.begin_call(task);
         }
         record.epoch = self.client.next_epoch(task);
         record.deadline = Time::NEVER;
@@ -148,7 +190,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let station = self.model.services[service].station;
             self.spend(task, station, Part::Wait, self.now.since(since));
         }
-        self.resume_failed(task, Failure::UpstreamTimeout);
+        if !self.call_over(task, Some(Failure::UpstreamTimeout), 0) {
+            self.call_fails(task, Failure::UpstreamTimeout);
+        }
     }
 
     /// A branch or call is over: its owner goes on when it was the last, or fails with the first
@@ -162,6 +206,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let owner = record.owner;
         let parent = self.tasks[owner];
+        if record.role == Role::Call {
+            return self.answered_call(child);
+        }
         let last = parent.pending == 1 || record.status != OK;
         if record.role == Role::Protected {
             self.protected_over(child, owner);
@@ -174,19 +221,31 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.status != OK {
             // The others go on for nobody, as with Promise.all.
             self.tasks[owner].epoch = self.client.next_epoch(owner);
-            let why = match record.role {
-                Role::Call => Failure::UpstreamError,
-                _ => Failure::ALL[record.status as usize],
-            };
             self.tasks[owner].deadline = Time::NEVER;
-            return self.resume_failed(owner, why);
+            return self.resume_failed(owner, Failure::ALL[record.status as usize]);
         }
         if last {
             self.tasks[owner].deadline = Time::NEVER;
-            match record.role {
-                Role::Branch | Role::Protected => self.go_on_within(owner),
-                _ => self.resume(owner),
-            }
+            self.go_on_within(owner);
+        }
+    }
+
+    /// The answer of a call is there, good or bad.
+    fn answered_call(&mut self, child: u32) {
+        let record = self.tasks[child];
+        let owner = record.owner;
+        if record.row != NONE && self.tasks[owner].row != NONE {
+            self.attribution.fold(record.row, self.tasks[owner].row);
+        }
+        self.end_task(child);
+        self.tasks[owner].deadline = Time::NEVER;
+        let why = (record.status != OK).then(|| Failure::ALL[record.status as usize]);
+        if self.call_over(owner, why, record.answered) {
+            return;
+        }
+        match why {
+            Some(_) => self.call_fails(owner, Failure::UpstreamError),
+            None => self.resume(owner),
         }
     }
 

@@ -20,6 +20,8 @@ use crate::units::{Duration, Time};
 pub struct CdnState {
     pops: Vec<CacheStore>,
     flights: SingleFlight<u32>,
+    /// By point of presence and key: when an answer was fetched last, where stale ones are given.
+    fetched: Vec<Time>,
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -27,7 +29,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn build_cdns(&mut self) {
         for (_, spec) in self.model.cdns.enumerate() {
             let pops = (0..spec.pops).map(|pop| self.new_edge(spec, pop)).collect();
-            self.cdns.push(CdnState { pops, flights: SingleFlight::new() });
+            let count = spec.pops as usize * self.model.keys[spec.keys].count as usize;
+            let fetched = vec![Time::NEVER; if spec.stale.is_zero() { 0 } else { count }];
+            self.cdns.push(CdnState { pops, flights: SingleFlight::new(), fetched });
         }
     }
 
@@ -87,8 +91,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             (record.state, record.since) = (State::Joined, self.now);
             return;
         }
+        self.forward_to_origin(task, cdn);
+    }
+
+    /// A request goes on from its edge to the service behind it.
+    fn forward_to_origin(&mut self, task: u32, cdn: CdnId) {
         let edge = self.way_to_edge(task, cdn);
         let record = &mut self.tasks[task];
+        record.state = State::Away;
         record.flags |= flag::EDGE_MISS;
         record.pc.0 += 1;
         let Op::Enter { service, .. } = self.op_at(task) else {
@@ -148,7 +158,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.cdns[cdn];
         let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
         let pop = record.user % spec.pops;
-        if record.status == OK {
+        let stale = self.answer_stale(task, cdn, pop, key);
+        let record = self.tasks[task];
+        let kept =
+            spec.uncacheable == 0.0 || !record.stream.draw(0xed6e_0000).chance(spec.uncacheable);
+        if record.status == OK && kept && !stale {
             let mut draws = record.stream.draw(0xed6e_f111);
             let store = &mut self.cdns[cdn].pops[pop as usize];
             store.set(self.now, key, ttl_of(spec.ttl), &mut || draws.next_u64());
@@ -159,6 +173,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let mut joined = Vec::new();
         self.cdns[cdn].flights.finish(pop, key, |other| joined.push(other));
+        if record.status == OK && !kept {
+            return self.one_after_another(cdn, pop, key, &joined);
+        }
         for other in joined {
             self.joined(other, spec.station);
             let waiter = &mut self.tasks[other];
@@ -167,13 +184,48 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// The origin has failed, but the edge still has an answer that is not too old: that is given.
+    fn answer_stale(&mut self, task: u32, cdn: CdnId, pop: u32, key: Key) -> bool {
+        let spec = &self.model.cdns[cdn];
+        let count = self.model.keys[spec.keys].count;
+        let now = self.now;
+        let place = (pop * count + key.rank) as usize;
+        let Some(fetched) = self.cdns[cdn].fetched.get_mut(place) else { return false };
+        let record = &mut self.tasks[task];
+        if record.status == OK {
+            *fetched = now;
+            return false;
+        }
+        let fresh = spec.ttl.unwrap_or(Duration::FOREVER);
+        if *fetched != Time::NEVER && now.since(*fetched).0 <= fresh.0.saturating_add(spec.stale.0)
+        {
+            (record.status, record.answered) = (OK, 0);
+            self.count(spec.station, Counter::StaleReads);
+            return true;
+        }
+        false
+    }
+
+    /// An answer that may not be cached is only for whoever asked: of those who wait, one goes to the
+    /// origin, and the others wait for the next answer.
+    fn one_after_another(&mut self, cdn: CdnId, pop: u32, key: Key, joined: &[u32]) {
+        let Some((&first, others)) = joined.split_first() else { return };
+        self.cdns[cdn].flights.begin(pop, key, first);
+        for other in others {
+            self.cdns[cdn].flights.begin(pop, key, *other);
+        }
+        self.joined(first, self.model.cdns[cdn].station);
+        self.forward_to_origin(first, cdn);
+    }
+
     /// Sends an answer to the user from an edge, or from a balancer that has nobody to ask.
-    pub fn answer_from_edge(&mut self, task: u32) {
+    pub fn answer_from_edge(&mut self, task: u32, bytes: f64) {
         if let Op::Enter { service, .. } = self.op_at(task) {
             return self.send_home(task, self.model.services[service].region, self.now);
         }
         let cdn = self.cdn_of_operation(&self.tasks[task]);
         let way = self.way_to_edge(task, cdn.expect("outside of services only edges answer"));
+        let way = way + self.body_takes(task, bytes, crate::model::ids::RegionId(0));
         self.travel(task, way);
         self.tasks[task].state = State::Away;
         self.at_task(self.now + way, Kind::Respond, task);

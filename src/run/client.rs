@@ -6,13 +6,11 @@
 //! processes this is exactly N independent thinkers, and the candidates are the same for every
 //! design that is compared, whatever it does to them.
 
-use crate::component::backoff;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{OperationId, RegionId};
 use crate::model::{Model, Workload};
 use crate::stream::StreamKey;
-use crate::topology::Cause;
 use crate::units::{Duration, Time};
 use crate::variate::exponential;
 
@@ -22,7 +20,7 @@ use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 use super::world::World;
 
 /// Ordinals have 31 bits in an event; the largest is the line of equal patience.
-const ORDINALS: u32 = 0x7fff_ffff;
+pub(super) const ORDINALS: u32 = 0x7fff_ffff;
 /// The slot of the line of equal patience.
 const LINE: u32 = NONE >> 5;
 
@@ -42,6 +40,8 @@ pub struct ClientState {
     armed: Time,
     /// Tells the tenants of each task slot apart.
     epochs: Vec<u16>,
+    /// By user: when their connection was last used, where connections cost something.
+    pub used: Vec<Time>,
     /// Streams by purpose.
     arrivals: StreamKey,
     /// See `arrivals`.
@@ -60,7 +60,7 @@ impl ClientState {
                 let begun = if *memoryless { 0 } else { users };
                 (users.div_ceil(64), begun, users as f64)
             }
-            Workload::Open { rate, .. } => (0, 0, rate.maximum()),
+            Workload::Open { rate, .. } => (0, 0, rate.maximum() * model.arrivals.greatest()),
             Workload::Recorded(recording) => (0, recording.users() as usize, 0.0),
         };
         ClientState {
@@ -71,6 +71,7 @@ impl ClientState {
             tail: NONE,
             armed: Time::NEVER,
             epochs: Vec::new(),
+            used: Vec::new(),
             arrivals: key.named("arrivals"),
             requests: key.named("requests"),
             homes: key.named("homes"),
@@ -111,7 +112,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
             Workload::Recorded(_) => self.start_recording(),
-            _ => self.schedule_candidate(),
+            _ => {
+                self.start_crowd();
+                self.schedule_candidate();
+            }
         }
     }
 
@@ -135,6 +139,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Workload::Closed { think, .. } => {
                 let mean = self.model.laws[*think].mean / self.client.maximum;
                 self.now + Duration::from_secs_f64(exponential(&mut draws) * mean)
+            }
+            Workload::Open { .. } if self.model.arrivals.trace.is_some() => {
+                match self.next_of_trace(number, &mut draws) {
+                    Some(at) => at,
+                    None => return,
+                }
             }
             Workload::Open { even: false, .. } => {
                 let mean = 1.0 / self.client.maximum;
@@ -162,6 +172,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.schedule_candidate();
         let mut draws = self.client.requests.draw(number);
         let elapsed = self.now.since(Time::ZERO);
+        let factor = self.phase_factor();
         let (user, comes) = match &self.model.workload {
             Workload::Closed { population, .. } => {
                 let user = draws.below(self.client.maximum as u32);
@@ -169,20 +180,28 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Workload::Open { rate, even, users } => {
                 let user = draws.below(*users);
-                let kept = *even || draws.chance(rate.at(elapsed) / self.client.maximum);
+                let given = *even || self.model.arrivals.trace.is_some();
+                let kept = given || draws.chance(rate.at(elapsed) * factor / self.client.maximum);
                 (user, kept)
             }
             Workload::Recorded(_) => unreachable!("what is recorded is not drawn"),
         };
-        if comes {
-            self.begin_drawn(user, number, self.client.requests.numbered(number));
+        if !comes {
+            return;
+        }
+        let stream = self.client.requests.numbered(number);
+        match &self.model.workload {
+            Workload::Open { .. } => self.come(user, number, stream),
+            _ => self.begin_drawn(user, number, stream),
         }
     }
 
     /// A user of a population that thinks one by one has finished thinking.
     pub fn think_done(&mut self, user: u32) {
-        if let Workload::Recorded(_) = &self.model.workload {
-            return self.take_turn(user);
+        match &self.model.workload {
+            Workload::Recorded(_) => return self.take_turn(user),
+            Workload::Open { .. } => return self.comes_again(user),
+            Workload::Closed { .. } => {}
         }
         let elapsed = self.now.since(Time::ZERO);
         let Workload::Closed { population, .. } = &self.model.workload else {
@@ -237,20 +256,28 @@ impl<Q: PendingEvents> World<'_, Q> {
             ordinal,
             operation,
             attempt: 0,
+            reloads: 0,
             fresh: fresh || self.model.operations[operation].login,
             previous: NONE,
             next: NONE,
             row,
         });
+        if self.model.arrivals.session.is_some() && !self.note_visit(journey) {
+            self.journeys[journey].fresh = self.model.operations[operation].login;
+        }
         let now = self.now;
         self.observer.offered(operation, now);
         self.begin_attempt(journey);
     }
 
     /// The user sends the request, once more or for the first time.
-    fn begin_attempt(&mut self, journey: u32) {
+    pub(super) fn begin_attempt(&mut self, journey: u32) {
         let record = self.journeys[journey];
         let stream = record.stream.numbered(u64::from(record.attempt) + 1);
+        if !self.send_attempt(record.user, record.attempt > 0, stream) {
+            self.journeys[journey].attempt += 1;
+            return self.throttled_at_home(journey);
+        }
         let task = self.new_task(Task {
             stream,
             since: self.now,
@@ -276,6 +303,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.attempt += 1;
         self.observer.attempts += 1;
         self.arm_patience(journey, stream);
+        self.arm_reload(journey);
         self.set_out(task);
     }
 
@@ -291,7 +319,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// One way between a user and a service's region: half of the user's access round trip there,
     /// and of the route between the regions.
     pub fn way_to_user(&self, task: u32, region: RegionId) -> Duration {
-        let record = &self.tasks[task];
+        self.way_from_home(&self.tasks[task], region)
+    }
+
+    /// The same, for the record of a task.
+    pub fn way_from_home(&self, record: &Task, region: RegionId) -> Duration {
         let home = self.home(record.user);
         let access = self.model.draw_law(self.model.regions[home].access, record.stream, 0xacc);
         let route = self.model.draw_law(self.model.route(home, region), record.stream, 0x20e);
@@ -301,8 +333,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Starts the clock of the user's patience with this attempt.
     fn arm_patience(&mut self, journey: u32, stream: StreamKey) {
         let Some(law) = self.model.client.patience else { return };
-        let equal = self.model.laws[law].constant.is_some();
-        let deadline = self.now + self.model.draw_law(law, stream, 0x9a71);
+        let equal = self.patience_is_equal();
+        let shared = self.model.client.retry.as_ref().is_some_and(|retry| retry.shares_timeout);
+        let deadline = match shared {
+            false => self.now + self.model.draw_law(law, stream, 0x9a71),
+            true => self.first_deadline(&self.journeys[journey]).unwrap_or(Time::NEVER),
+        };
         self.journeys[journey].deadline = deadline;
         if deadline == Time::NEVER {
             return; // it outlasts every run
@@ -334,10 +370,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The user waits no longer for this attempt, for whatever reason: out of the line.
-    fn disarm_patience(&mut self, journey: u32) {
+    pub(super) fn disarm_patience(&mut self, journey: u32) {
         let record = self.journeys[journey];
-        let equal =
-            self.model.client.patience.is_some_and(|law| self.model.laws[law].constant.is_some());
+        let equal = self.patience_is_equal();
         if record.deadline == Time::NEVER {
             return;
         }
@@ -361,6 +396,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             let record = self.journeys.peek(slot);
             if record.ordinal == ordinal && record.deadline == self.now {
                 self.give_up(slot);
+            } else if record.ordinal == ordinal {
+                self.reload_due(slot);
             }
             return;
         }
@@ -373,6 +410,14 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The user gives up on this attempt. What it has set in motion goes on without them.
     fn give_up(&mut self, journey: u32) {
+        let task = self.journeys[journey].task;
+        self.abandon_attempt(journey);
+        self.attempt_over(journey, Failure::GaveUp as u8, 0, 0);
+        self.cancel_waiting(task);
+    }
+
+    /// Nobody waits for this attempt any more: it is nobody's.
+    pub(super) fn abandon_attempt(&mut self, journey: u32) {
         let Journey { task, row, intended, .. } = self.journeys[journey];
         if row != NONE {
             // The attempt is cut off in the middle of something: its time was for nothing.
@@ -382,8 +427,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         (record.owner, record.row) = (NONE, NONE);
         // What its refusal would have said is not known yet.
         self.journeys[journey].asked = Duration::ZERO;
-        self.attempt_over(journey, Failure::GaveUp as u8, 0, 0);
-        self.cancel_waiting(task);
     }
 
     /// An answer reaches its user, if they still wait for it.
@@ -393,6 +436,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.observer.late += 1;
             return self.end_task(task);
         }
+        self.connection_idle(record.user);
         self.end_task(task);
         self.attempt_over(record.owner, record.status, record.answered, record.flags);
     }
@@ -405,16 +449,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = *record;
         let length = self.now.since(record.started);
         self.observer.attempt_over(status, length);
+        self.attempt_sent_is_over(record.user, record.attempt > 1, status == OK);
         if status != OK
             && let Some(pause) = self.pause_before_retry(&record, status, answered)
         {
-            self.journeys[journey].pause = pause;
-            if record.row != NONE {
-                self.attribution.spend(record.row, self.pauses, Part::Wait, pause);
-            }
-            let event = Event::new(self.now + pause, Kind::Retry as u8, record.ordinal, journey);
-            self.events.push(event);
-            return;
+            return self.pause_journey(journey, pause);
         }
         if self.model.plan.keep_fates {
             self.keep_fate(&record, status, answered, flags);
@@ -422,35 +461,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.end_journey(journey, status);
     }
 
-    /// How long a user waits before another attempt; [`None`] if there is none.
-    fn pause_before_retry(&self, journey: &Journey, status: u8, answered: u16) -> Option<Duration> {
-        let retry = self.model.client.retry.as_ref()?;
-        let failure = Failure::ALL[status as usize];
-        let repeated = retry.on.iter().any(|cause| match cause {
-            Cause::Timeout => failure == Failure::GaveUp,
-            Cause::Refused => failure == Failure::Refused,
-            Cause::Status(code) if answered != 0 => *code == answered,
-            Cause::Status(code) => *code == failure.status(),
-        });
-        if !repeated || u32::from(journey.attempt) >= retry.attempts {
-            return None;
+    /// The user waits before another attempt.
+    pub(super) fn pause_journey(&mut self, journey: u32, pause: Duration) {
+        let record = &mut self.journeys[journey];
+        record.pause = pause;
+        let (row, ordinal) = (record.row, record.ordinal);
+        if row != NONE {
+            self.attribution.spend(row, self.pauses, Part::Wait, pause);
         }
-        let stream = journey.stream.numbered(u64::from(journey.attempt));
-        let mut draws = stream.draw(0x2e72);
-        if !draws.chance(retry.share) {
-            return None;
-        }
-        let number = u32::from(journey.attempt) - 1;
-        let unit = match &retry.given {
-            None => draws.unit(),
-            Some(given) => given[(journey.ordinal * (retry.attempts - 1) + number) as usize],
-        };
-        let own = retry.backoff.delay(number, journey.pause, unit);
-        if !retry.honour_retry_after {
-            return Some(own);
-        }
-        let jitter = retry.retry_after_jitter;
-        Some(backoff::honour_retry_after(own, journey.asked, jitter, draws.unit()))
+        self.events.push(Event::new(self.now + pause, Kind::Retry as u8, ordinal, journey));
     }
 
     /// The pause is over.
@@ -459,7 +478,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The user has what they wanted, or will not get it.
-    fn end_journey(&mut self, journey: u32, status: u8) {
+    pub(super) fn end_journey(&mut self, journey: u32, status: u8) {
         let record = self.journeys.remove(journey);
         let latency = self.now.since(record.intended);
         let now = self.now;
@@ -478,7 +497,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.at(self.now + think, Kind::Think, record.user);
                 }
             }
-            Workload::Open { .. } => {}
+            Workload::Open { .. } => self.iteration_over(journey, &record, status),
             Workload::Recorded(_) => self.think_on(record.user),
         }
     }

@@ -73,6 +73,8 @@ kinds! {
     CallTimeout,
     /// A task may have waited too long for a place in a bulkhead (task).
     PlaceTimeout,
+    /// A balancer may have waited too long for a target (task).
+    Upstream,
     /// A job may have taken too long (job).
     JobTimeout,
     /// A job is tried again (job).
@@ -87,6 +89,10 @@ kinds! {
     /// The next candidate of the arrival stream.
     Candidate,
     // The deployment around it.
+    /// A target of a balancer: checked, back, or out (instance; the ordinal is node and purpose).
+    Target,
+    /// A node of a balancer judges its targets (service; the ordinal is node and purpose).
+    Balancer,
     /// A cache runs its expiry cycle (cache).
     Expire,
     /// A session store prunes (session store).

@@ -222,6 +222,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.answered = status;
         if record.role == Role::Attempt && record.owner != NONE {
             self.journeys[record.owner].asked = retry_after;
+        } else if record.role == Role::Call {
+            self.ask_caller(task, retry_after);
         }
     }
 }

@@ -73,7 +73,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         (state.down, state.started) = (false, Some(self.now));
         let index = state.instance;
         if self.instances[index as usize].phase == Phase::Down {
-            self.instance_up(index);
+            self.instance_up(index, false);
         }
         self.start_pools(worker);
         self.accept_waiting(index);
@@ -123,7 +123,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks.peek(task);
         let inside = match record.role {
             Role::Branch | Role::Protected | Role::Tail => true,
-            Role::Attempt | Role::Call => record.has(flag::ADMITTED),
+            Role::Attempt | Role::Call | Role::Probe => record.has(flag::ADMITTED),
         };
         record.state != State::Free && record.worker == worker && inside
     }
@@ -182,14 +182,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let told = match record.role {
             Role::Attempt => record.owner != NONE,
             Role::Call => self.awaits(record.owner, record.owner_epoch),
-            Role::Branch | Role::Protected | Role::Tail => false,
+            Role::Branch | Role::Protected | Role::Tail | Role::Probe => false,
         };
         self.drop_leases(task);
         if haunts {
             if told {
                 let leases = Default::default();
                 let messenger = self.new_task(Task { leases, ..self.tasks[task] });
-                self.reset(messenger, task);
+                self.reset(messenger, task, Failure::InstanceLost);
             } else if record.row != NONE && record.role != Role::Attempt {
                 self.attribution.close(record.row);
             }
@@ -198,16 +198,16 @@ impl<Q: PendingEvents> World<'_, Q> {
             (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, Pc(0), flag::GHOST);
         } else if told {
             self.tasks[task].epoch = self.client.next_epoch(task);
-            self.reset(task, task);
+            self.reset(task, task, Failure::InstanceLost);
         } else {
             self.end_task(task);
         }
     }
 
-    /// The connection of whoever waits for a task is reset: this one travels back to say so.
-    fn reset(&mut self, messenger: u32, lost: u32) {
+    /// Whoever waits for a task will have no answer: this one travels back to say why.
+    pub(super) fn reset(&mut self, messenger: u32, lost: u32, why: Failure) {
         let record = &mut self.tasks[messenger];
-        (record.status, record.parked, record.answered) = (Failure::InstanceLost as u8, OK, 0);
+        (record.status, record.parked, record.answered) = (why as u8, OK, 0);
         (record.epilogue, record.deadline, record.state) = (Pc(0), Time::NEVER, State::Away);
         record.flags &= flag::EDGE_MISS | flag::GUEST;
         let record = *record;
@@ -235,9 +235,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.flags &= !(flag::ADMITTED | flag::OUTSTANDING);
         let index = self.workers[worker as usize].instance;
         if flags & flag::OUTSTANDING != 0 {
-            let service = self.instances[index as usize].service;
-            let target = index - self.services[service].first_instance;
-            self.services[service].targets.answered(target);
+            self.target_answered(task, index, true);
         }
         if flags & flag::ADMITTED != 0 {
             self.instances[index as usize].open -= 1;
@@ -325,6 +323,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.forget_bulkheads(worker);
         self.forget_breakers(worker);
         self.forget_sessions(worker);
+        self.forget_calls(worker);
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
         for (cache, spec) in self.model.caches.enumerate() {

@@ -34,9 +34,10 @@ pub struct LinkState {
 
 impl LinkState {
     /// An idle link.
-    pub fn new(_spec: &model::Link) -> LinkState {
+    pub fn new(spec: &model::Link) -> LinkState {
         LinkState {
-            transfers: ProcessorSharing::new(1.0, 0.0, 0.0),
+            // A transfer that can have a third of the link is a job on one of three cores.
+            transfers: ProcessorSharing::new(spec.bandwidth.0 / spec.per_flow.0, 0.0, 0.0),
             armed: Time::NEVER,
             recent: VecDeque::new(),
             recent_work: Duration::ZERO,
@@ -59,20 +60,20 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A body begins its way through a link.
     pub fn enter_link(&mut self, task: u32, link: LinkId, bytes: f64) {
         let spec = &self.model.links[link];
-        let work = Duration::from_secs_f64(bytes * 8.0 / spec.bandwidth.0);
+        let work = Duration::from_secs_f64(bytes * 8.0 / spec.per_flow.0);
         let now = self.now;
         let errors = self.condition(UnitKind::Link, link.0).errors;
         let stumbles = self.stumbles(errors);
         let state = &mut self.links[link];
         let meter = &mut self.meters[spec.station];
-        meter.busy.set(now, MILLI as u64);
         meter.count(Counter::Arrivals);
         meter.add(Counter::Bytes, bytes as u64);
         meter.held.add(now, 1);
         let mut lost = false;
         if let Some((above, share, _)) = spec.loss {
-            state.recent.push_back((now, work));
-            state.recent_work += work;
+            let whole = Duration::from_secs_f64(bytes * 8.0 / spec.bandwidth.0);
+            state.recent.push_back((now, whole));
+            state.recent_work += whole;
             let hit = self.tasks[task].stream.draw(0x1055).chance(share);
             if state.load(now) > above && hit {
                 lost = true;
@@ -81,6 +82,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let lost = lost || stumbles;
         meter.add(Counter::Lost, u64::from(lost));
         state.transfers.add(now, work, task);
+        self.link_busy(link);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::OnLink, now);
         record.deadline = now + work;
@@ -115,10 +117,16 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.leave_link(task, link);
         }
         // Whoever gets the place of a request that is through may have sent something already.
-        if self.links[link].transfers.is_empty() {
-            self.meters[station].busy.set(self.now, 0);
-        }
+        self.link_busy(link);
         self.arm_link(link);
+    }
+
+    /// How much of the link's bandwidth is used.
+    fn link_busy(&mut self, link: LinkId) {
+        let transfers = &self.links[link].transfers;
+        let share = transfers.busy_cores() / transfers.cores();
+        let station = self.model.links[link].station;
+        self.meters[station].busy.set(self.now, (MILLI as f64 * share) as u64);
     }
 
     /// A body is through: its own time on the link is service, the rest waiting.
@@ -143,7 +151,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             record.pc.0 += 1;
             self.at_task(self.now + late, Kind::Resume, task);
         } else {
-            self.answer_travels(task, late);
+            let bytes = alone.seconds() * spec.per_flow.0 / 8.0;
+            let service = self.service_of_worker(self.tasks[task].worker);
+            let took = self.body_takes(task, bytes, self.model.services[service].region);
+            self.travel(task, took);
+            self.answer_travels(task, late + took);
         }
     }
 
@@ -155,9 +167,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         assert!(left.is_some(), "a body on a link is among its transfers");
         let meter = &mut self.meters[self.model.links[link].station];
         meter.held.add(self.now, -1);
-        if self.links[link].transfers.is_empty() {
-            meter.busy.set(self.now, 0);
-        }
+        self.link_busy(link);
         self.arm_link(link);
     }
 

@@ -77,10 +77,12 @@ pub enum Counter {
     Deadlocks,
     /// Queries cancelled because replay conflicted with them.
     Conflicts,
+    /// Bytes answered from a cache at the edge.
+    HitBytes,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 32;
+pub const COUNTERS: usize = 33;
 
 impl Counter {
     /// All of them, in their order.
@@ -117,6 +119,7 @@ impl Counter {
         Counter::LagShown,
         Counter::Deadlocks,
         Counter::Conflicts,
+        Counter::HitBytes,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -153,6 +156,7 @@ impl Counter {
             Counter::LagShown => "lag_shown",
             Counter::Deadlocks => "deadlocks",
             Counter::Conflicts => "conflicts",
+            Counter::HitBytes => "hit_bytes",
         }
     }
 }

@@ -5,7 +5,9 @@
 //! through [`Watcher`] now and then, and stop it.
 
 mod answer;
+mod arrivals;
 mod audit;
+mod balancing;
 mod branch;
 mod breaker;
 mod bulkhead;
@@ -27,6 +29,7 @@ pub mod outcome;
 mod pool;
 mod queue;
 mod recorded;
+mod retrying;
 mod scaling;
 mod service;
 mod session;
@@ -35,6 +38,7 @@ mod step;
 mod task;
 #[cfg(test)]
 mod testing;
+mod transport;
 mod world;
 
 pub use cdn::cdn_of;
@@ -146,6 +150,8 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
             sent: observer.attempts,
             failed: observer.attempts_failed,
             late: observer.late,
+            dropped: world.arrivals.dropped,
+            connections: observer.connections,
         },
         latency: observer.latency,
         failed_latency: observer.failed_latency,

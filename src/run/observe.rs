@@ -33,6 +33,8 @@ pub struct Observer {
     pub attempts_failed: FailureCounts,
     /// Answers that nobody waited for any more.
     pub late: u64,
+    /// Connections that users had to set up.
+    pub connections: u64,
     /// From the intended start to what the user saw, retries included, of requests that ended well.
     pub latency: Histogram,
     /// The same, of requests that failed.
@@ -89,6 +91,7 @@ impl Observer {
             attempts: 0,
             attempts_failed: [0; FAILURES],
             late: 0,
+            connections: 0,
             latency: Histogram::new(),
             failed_latency: Histogram::new(),
             attempt_latency: Histogram::new(),
@@ -152,6 +155,7 @@ impl Observer {
     fn start_measuring(&mut self, now: Time) {
         self.measuring = true;
         (self.offered, self.ok, self.attempts, self.late) = (0, 0, 0, 0);
+        self.connections = 0;
         (self.failed, self.attempts_failed) = ([0; FAILURES], [0; FAILURES]);
         for tally in self.operations.iter_mut() {
             *tally = OperationTally::default();
@@ -251,6 +255,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             meter.start_measuring(now);
         }
         self.attribution.start_measuring();
+        self.arrivals.dropped = 0;
         for service in self.services.ids() {
             self.count_instances(service);
             self.services[service].instance_ticks = 0;

@@ -120,6 +120,10 @@ pub struct Attempts {
     pub failed: FailureCounts,
     /// Answers that nobody waited for any more.
     pub late: u64,
+    /// Arrivals that found no virtual user free.
+    pub dropped: u64,
+    /// Connections that users had to set up.
+    pub connections: u64,
 }
 
 /// What was measured at a component.

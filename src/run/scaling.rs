@@ -139,8 +139,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 .find(|index| self.instances[*index as usize].phase == Phase::Up);
             let Some(index) = up else { break };
             self.services[service].wanted -= 1;
-            self.services[service].targets.set_available(index - first, false);
             self.instances[index as usize].phase = Phase::Draining;
+            self.deregister(index);
             self.stop_if_drained(index);
         }
     }
@@ -149,7 +149,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn stop_if_drained(&mut self, index: u32) {
         let instance = &self.instances[index as usize];
         let state = &self.services[instance.service];
-        let outstanding = state.targets.get(index - state.first_instance).outstanding;
+        let target = index - state.first_instance;
+        let sent = state.nodes.iter().map(|node| node.targets.get(target).outstanding);
+        let outstanding: u32 = sent.sum();
         if instance.phase == Phase::Draining && instance.open == 0 && outstanding == 0 {
             self.stop_instance(index);
         }
@@ -168,20 +170,19 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.instances[index as usize].phase = Phase::Down;
             return;
         }
-        self.instance_up(index);
+        self.instance_up(index, true);
         for worker in self.workers_of(index) {
             self.start_pools(worker);
         }
     }
 
     /// An instance takes requests from now on.
-    pub(super) fn instance_up(&mut self, index: u32) {
+    pub(super) fn instance_up(&mut self, index: u32, new: bool) {
         let service = self.instances[index as usize].service;
         self.count_instances(service);
         self.instances[index as usize].phase = Phase::Up;
-        let state = &mut self.services[service];
-        state.running += 1;
-        state.targets.set_available(index - state.first_instance, true);
+        self.services[service].running += 1;
+        self.register(index, true, new);
         let meter = &mut self.meters[self.model.services[service].station];
         meter.count(Counter::Opened);
         meter.held.add(self.now, 1);

@@ -6,29 +6,32 @@
 //! callback hands to another request of the same process, such as a connection it releases, goes on
 //! within the same callback, as `process.nextTick` does.
 
+use super::balancing::Node;
 use super::event::Kind;
 use super::event_loop::Worker;
-use super::meter::{Counter, Part};
+use super::meter::Counter;
 use super::scaling::Scaler;
-use super::task::{NONE, State, flag};
+use super::task::{NONE, OK, Role, State, flag};
 use super::world::World;
-use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::model::UnitKind;
 use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
-use crate::model::{Affinity, UnitKind};
-use crate::units::Time;
+use crate::units::{Duration, Time};
 use std::collections::VecDeque;
+
+/// How often Linux sends a SYN again (ip-sysctl, tcp_syn_retries).
+const SYN_RETRIES: u32 = 6;
 
 /// A service while it runs.
 pub struct ServiceState {
     /// Its first instance.
     pub first_instance: u32,
-    /// Chooses instances.
-    pub balancer: Balancer,
-    /// What the balancer knows of them.
-    pub targets: Targets,
+    /// The nodes of its balancer.
+    pub nodes: Vec<Node>,
+    /// By instance: whether its balancer knows of it.
+    pub registered: Vec<bool>,
     /// Instances that run.
     pub running: u32,
     /// Instances wanted; more than run while some start.
@@ -82,6 +85,8 @@ pub struct Instance {
     pub armed: Time,
     /// Whether it takes requests.
     pub phase: Phase,
+    /// When its balancer was told to send it nothing more.
+    pub draining_since: Time,
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -103,6 +108,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     host,
                     armed: Time::NEVER,
                     phase,
+                    draining_since: Time::ZERO,
                 });
                 for _ in 0..service.workers {
                     self.workers.push(Worker {
@@ -121,24 +127,18 @@ impl<Q: PendingEvents> World<'_, Q> {
                     });
                 }
             }
-            let mut targets = Targets::new(&vec![1; service.max_instances as usize]);
-            for index in service.instances..service.max_instances {
-                targets.set_available(index, false);
-            }
             if let Some(scaling) = &service.autoscale {
                 self.at(Time::ZERO + scaling.period, Kind::Autoscale, id.0);
                 for appointment in &scaling.schedule {
                     self.at(Time::ZERO + appointment.at, Kind::Appointment, id.0);
                 }
             }
-            let balancer = match service.sticky {
-                true => Balancer::sticky(service.policy),
-                false => Balancer::new(service.policy),
-            };
+            let nodes = self.build_balancer(id, first_instance);
+            let registered = (0..service.max_instances).map(|it| it < service.instances).collect();
             self.services.push(ServiceState {
                 first_instance,
-                balancer,
-                targets,
+                nodes,
+                registered,
                 running: service.instances,
                 wanted: service.instances,
                 instance_ticks: 0,
@@ -156,52 +156,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A request reaches the balancer of the service that its task is about to enter.
-    pub fn land(&mut self, task: u32) {
-        let Op::Enter { service, .. } = self.model.tape[self.tasks[task].pc.0 as usize] else {
-            unreachable!("a task lands where its tape says so")
-        };
-        let spec = &self.model.services[service];
-        let record = self.tasks[task];
-        let key = match spec.affinity {
-            Affinity::User => u64::from(record.user),
-            Affinity::Address => u64::from(record.user % self.model.client.addresses),
-        };
-        let mut draws = record.stream.draw(u64::from(spec.numbers));
-        let balancer = self.condition(UnitKind::Balancer, service.0);
-        if balancer.down || self.stumbles(balancer.errors) {
-            self.count(spec.station, Counter::Rejected);
-            let why = if balancer.down { Failure::Refused } else { Failure::NoInstance };
-            return self.fail(task, why);
-        }
-        let state = &mut self.services[service];
-        let picked = state.balancer.pick(&state.targets, key, || draws.next_u64());
-        let Some(target) = picked else {
-            self.count(spec.station, Counter::Rejected);
-            return self.fail(task, Failure::NoInstance);
-        };
-        state.targets.sent(target);
-        let instance = state.first_instance + target;
-        let record = &mut self.tasks[task];
-        record.flags |= flag::OUTSTANDING;
-        record.worker = self.instances[instance as usize].first_worker;
-        let hop = balancer.stretch(self.model.draw_law(spec.hop, record.stream, 0x0b0b));
-        if hop.is_zero() {
-            return self.place(task);
-        }
-        record.since = self.now;
-        self.spend(task, self.network, Part::Service, hop);
-        self.at_task(self.now + hop, Kind::Place, task);
-    }
-
     /// A request reaches its instance: it is accepted, waits in the backlog, or is refused.
     pub fn place(&mut self, task: u32) {
         let index = self.workers[self.tasks[task].worker as usize].instance;
         let instance = &self.instances[index as usize];
         let spec = &self.model.services[instance.service];
-        self.meters[spec.station].count(Counter::Arrivals);
+        // Arrivals are requests: neither checks, nor connections that are tried again.
+        if self.tasks[task].role != Role::Probe && self.tasks[task].pending == 0 {
+            self.meters[spec.station].count(Counter::Arrivals);
+        }
+        let status = std::mem::replace(&mut self.tasks[task].status, OK);
+        if status != OK {
+            return self.fail(task, Failure::ALL[status as usize]); // its connection was closed
+        }
         if matches!(instance.phase, Phase::Off | Phase::Down) {
-            return self.fail(task, Failure::InstanceLost);
+            return self.nobody_there(task, index);
         }
         let errors = self.condition(UnitKind::Instance, index).errors;
         if self.stumbles(errors) {
@@ -218,7 +187,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             let instance = &mut self.instances[index as usize];
             if full && instance.backlog.len() >= spec.backlog as usize {
                 self.count(spec.station, Counter::Refused);
-                return self.fail(task, Failure::Refused);
+                return match spec.drops {
+                    true => self.syn_again(task, index),
+                    false => self.fail(task, Failure::Refused),
+                };
             }
             instance.backlog.push_back(task);
             let record = &mut self.tasks[task];
@@ -227,6 +199,50 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         self.accept(task, index);
+    }
+
+    /// The SYN of a connection was dropped: it is sent again, 1 s, 3 s, 7 s, ... after the first, until
+    /// whoever connects gives up.
+    fn syn_again(&mut self, task: u32, index: u32) {
+        let service = self.instances[index as usize].service;
+        let spec = &self.model.services[service];
+        let record = &mut self.tasks[task];
+        let tried = u32::from(record.pending);
+        record.pending += 1;
+        // So far 2^n - 1 seconds have passed.
+        let so_far = Duration::secs((1 << tried) - 1);
+        let wait = Duration::secs(1 << tried);
+        let limit = spec.health.connect_timeout.filter(|_| spec.balancer_station.is_some());
+        let (wait, why) = match limit {
+            Some(limit) if so_far + wait > limit => {
+                (limit - so_far, Some(Failure::UpstreamTimeout))
+            }
+            _ if tried >= SYN_RETRIES => (wait, Some(Failure::Refused)),
+            _ => (wait, None),
+        };
+        if let Some(why) = why {
+            record.status = why as u8;
+        }
+        record.state = State::Away;
+        self.travel(task, wait);
+        self.at_task(self.now + wait, Kind::Place, task);
+    }
+
+    /// An instance is not there: its balancer answers, or sends the request to another.
+    fn nobody_there(&mut self, task: u32, index: u32) {
+        let service = self.instances[index as usize].service;
+        let spec = &self.model.services[service];
+        let tried = u32::from(self.tasks[task].pending) + 1;
+        if !spec.health.next_upstream || tried >= spec.max_instances {
+            return self.fail(task, Failure::InstanceLost);
+        }
+        let record = &mut self.tasks[task];
+        record.pending += 1;
+        record.flags &= !flag::OUTSTANDING;
+        record.status = Failure::InstanceLost as u8;
+        self.target_answered(task, index, true);
+        self.tasks[task].status = OK;
+        self.land(task);
     }
 
     /// Whether a worker of the instance could be handed a request now.
@@ -283,6 +299,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             unreachable!("a task is accepted where its tape says so")
         };
         record.flags |= flag::ADMITTED;
+        record.pending = 0;
         record.epilogue = epilogue.unwrap_or(Pc(0));
         record.worker = worker;
         record.pc = Pc(record.pc.0 + 1);
@@ -319,8 +336,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let index = self.workers[worker as usize].instance;
         let service = self.instances[index as usize].service;
         if flags & flag::OUTSTANDING != 0 {
-            let target = index - self.services[service].first_instance;
-            self.services[service].targets.answered(target);
+            let why = self.tasks[task].status;
+            let lost = why == Failure::InstanceLost as u8 || why == Failure::Reset as u8;
+            self.target_answered(task, index, lost && flags & flag::ADMITTED == 0);
         }
         if flags & flag::ADMITTED == 0 {
             return self.stop_if_drained(index);
@@ -329,7 +347,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         instance.open -= 1;
         self.workers[worker as usize].open -= 1;
         let station = self.model.services[service].station;
-        self.count(station, Counter::Served);
+        if self.tasks[task].role != Role::Probe {
+            self.count(station, Counter::Served);
+        }
         if self.instances[index as usize].backlog.is_empty() {
             self.stop_if_drained(index);
         } else {

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{CacheId, LinkId, QueueId, ServiceId, SessionId};
 use crate::model::tape::{Op, Statement};
+use crate::units::Duration;
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// What happens at an event.
@@ -55,6 +56,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.place_timeout(slot);
                 }
             }
+            Kind::Upstream => self.upstream_timer(slot, event.ordinal()),
             Kind::JobTimeout => self.job_timeout(slot, event.ordinal()),
             Kind::JobRetry => self.job_retry(slot),
             Kind::Patience => self.patience(slot, event.ordinal()),
@@ -63,6 +65,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Think => self.think_done(slot),
             Kind::Candidate => self.candidate(),
             // The deployment around it.
+            Kind::Target => self.target_timer(slot, event.ordinal()),
+            Kind::Balancer => self.balancer_timer(ServiceId(slot), event.ordinal()),
             Kind::Expire => self.expire_cycle(CacheId(slot)),
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Stalled => self.check_stalled(QueueId(slot)),
@@ -224,8 +228,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.scatter(task, pool, entry);
                     return false;
                 }
-                Op::Call { entry, timeout, draw } => {
-                    self.call(task, entry, timeout, draw);
+                Op::Call { .. } => {
+                    self.call(task);
                     return false;
                 }
                 Op::Enqueue { job, draw, wait } => {
@@ -274,18 +278,25 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A user's task sets out for its CDN's edge or its service.
     pub fn set_out(&mut self, task: u32) {
         let record = self.tasks[task];
-        let (way, kind) = match self.model.tape[record.pc.0 as usize] {
-            Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge),
+        let (way, kind, keeps) = match self.model.tape[record.pc.0 as usize] {
+            Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge, Duration::FOREVER),
             Op::Enter { service, .. } => {
+                let spec = &self.model.services[service];
+                // Whoever the user is connected to: the balancer, or the process itself.
+                let keeps = match spec.balancer_station {
+                    Some(_) => spec.health.keep_alive.unwrap_or(Duration::FOREVER),
+                    None => spec.keep_alive,
+                };
                 let passage = self.passage_of_user(task, service);
-                let way = self.way_to_user(task, self.model.services[service].region);
                 if passage.lost {
                     return self.lose_on_way(task, passage.late);
                 }
-                (way + passage.late, Kind::Land)
+                let way = self.way_to_user(task, self.model.services[service].region);
+                (way + passage.late, Kind::Land, keeps)
             }
             other => unreachable!("a flow begins on its way, not with {other:?}"),
         };
+        let way = way + self.set_up(task, way, keeps);
         if way.is_zero() {
             return if kind == Kind::Edge { self.edge(task) } else { self.land(task) };
         }

@@ -36,6 +36,8 @@ pub struct Journey {
     pub operation: OperationId,
     /// Attempts so far.
     pub attempt: u16,
+    /// How often the user has loaded the page anew.
+    pub reloads: u8,
     /// The first request of a visit: it brings no session, unless the user returns with one.
     pub fresh: bool,
     /// Neighbours in the line of equal patience.
@@ -75,6 +77,8 @@ pub enum Role {
     Protected,
     /// What a flow still does after its reply; nobody waits.
     Tail,
+    /// A health check of an instance (the owner), by a node of its balancer (the owner's epoch).
+    Probe,
 }
 
 /// Where a task is, as far as timers and audits must know.
@@ -161,6 +165,11 @@ pub mod flag {
     pub const SLICED: u16 = 32768;
 }
 
+/// In the number of a call's attempt: the caller pauses before it.
+pub const PAUSED: u16 = 1 << 15;
+/// In the number of a journey's reloads: its attempt had to set up a connection.
+pub const DIALLED: u8 = 1 << 7;
+
 /// No failure.
 pub const OK: u8 = u8::MAX;
 
@@ -173,7 +182,8 @@ pub struct Task {
     pub since: Time,
     /// When what it is doing would end undisturbed, or is cut short.
     pub deadline: Time,
-    /// What its present statement takes on an idle server.
+    /// What its present statement takes on an idle server. While it calls: its last pause, or, where all
+    /// attempts share a timeout, when that ends.
     pub work: Duration,
     /// Connections held, innermost last.
     pub leases: [Lease; 2],
@@ -196,7 +206,7 @@ pub struct Task {
     pub permit: u32,
     /// Which branch of its owner; of an attempt, which operation; of a call through a breaker, which.
     pub branch: u16,
-    /// Branches that it waits for.
+    /// Branches that it waits for; of a call, which attempt it is.
     pub pending: u16,
     /// Told from the slot's earlier tenants.
     pub epoch: u16,
@@ -213,6 +223,7 @@ pub struct Task {
     /// See [`flag`].
     pub flags: u16,
     /// The status code of its answer, where a limit, a guard or the flow has chosen it; 0 elsewhere.
+    /// While it calls: the `Retry-After` that it has been told (s).
     pub answered: u16,
 }
 

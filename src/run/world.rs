@@ -12,6 +12,7 @@ use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
 use crate::units::{Duration, Time};
 
+use super::arrivals::ArrivalState;
 use super::breaker::BreakerState;
 use super::bulkhead::{BulkheadState, Permit};
 use super::cache::CacheState;
@@ -29,6 +30,7 @@ use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
 use super::queue::{JobRecord, QueueState};
+use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
@@ -53,6 +55,10 @@ pub struct World<'m, Q> {
     pub inserted: usize,
     /// Users.
     pub client: ClientState,
+    /// What an open stream remembers.
+    pub arrivals: ArrivalState,
+    /// What sending processes remember.
+    pub senders: Senders,
     /// Services.
     pub services: Dense<ServiceId, ServiceState>,
     /// Their instances.
@@ -129,6 +135,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             microtasks: VecDeque::new(),
             inserted: 0,
             client: ClientState::new(model, key),
+            arrivals: ArrivalState::new(model),
+            senders: Senders::new(model),
             services: Dense::default(),
             instances: Vec::new(),
             workers: Vec::new(),

@@ -1,24 +1,77 @@
-//! Load balancers and how they choose.
+//! Load balancers: how they choose, and whom they take for healthy.
 
 use super::dist::Dist;
+use super::flow::Flow;
 use super::names::Ref;
 use super::price::UsagePrice;
 use super::service::Service;
 use super::spec::spec;
+use crate::units::{Duration, Ratio};
 
 spec! {
     /// A load balancer in front of a service: it chooses the instance that serves each request.
     component Balancer {
         /// The service it stands in front of.
         service: Ref<Service>;
+        /// Which product it is: what it does about targets that are dead, slow or fail.
+        kind: BalancerKind = "\"plain\"" from "assumed: the document names no product";
         /// How it chooses.
         policy: Policy = "\"round-robin\"" from "AWS Application Load Balancer";
+        /// The share of each instance relative to others: the first instance has the first weight, and
+        /// after the last they begin anew.
+        weights: Vec<u32> = "[]" from "assumed: equal instances";
+        /// What it chooses for: each request, or each connection of a client.
+        per: BalancePer = "\"request\"" from "AWS Application Load Balancer";
+        /// Balancer nodes. Each has a rotation, counts and health checks of its own, and a user stays
+        /// with one of them.
+        nodes: u32 = "1" from "assumed: a single node", positive;
         /// Delay of passing through it, one way.
         hop: Dist = "\"0.25ms\"" from "assumed: one hop within a zone";
         /// What is hashed or stuck to, for the policies that do.
         by: BalanceBy = "\"user\"" from "assumed: a cookie";
+        /// The health checks.
+        checks: Option<Checks> = "as its kind checks"
+            from "ALB target groups; nginx and Envoy check nothing unless told to";
+        /// Setting targets aside for what they answer.
+        ejection: Option<Ejection> = "as its kind does"
+            from "nginx upstream module (max_fails); ALB ejects nothing, Envoy only if told to";
+        /// When less than this share of the targets is healthy, requests go to all of them.
+        fail_open: Option<Ratio> = "as its kind does"
+            from "ALB (when none is healthy); Envoy (healthy_panic_threshold 50 %); nginx (never)";
+        /// Over which time the share of a new target grows to its whole.
+        slow_start: Option<Duration> = "a new target has its whole share at once"
+            from "ALB target groups (slow_start.duration_seconds 0)", positive;
+        /// How long connecting to a target may take before the balancer answers 504.
+        connect_timeout: Option<Duration> = "as its kind does"
+            from "ALB (10 s); nginx proxy_connect_timeout (60 s); Envoy connect_timeout (5 s)", positive;
+        /// How long a target may take to answer before the balancer answers 504.
+        idle_timeout: Option<Duration> = "as its kind does"
+            from "ALB (60 s); nginx proxy_read_timeout (60 s); Envoy route timeout (15 s)", positive;
+        /// How long a connection to a target that nobody uses stays open.
+        keep_alive: Option<Duration> = "as its kind does"
+            from "ALB (idle timeout 60 s); Envoy (1 h); nginx closes it at once", positive;
+        /// How long an instance that is being taken out may finish what it has.
+        deregistration_delay: Option<Duration> = "as its kind does"
+            from "ALB target groups (300 s); others wait for ever";
+        /// Whether a request that finds its target dead goes to the next one.
+        next_upstream: Option<bool> = "as its kind does"
+            from "nginx proxy_next_upstream (error timeout); ALB and Envoy answer";
         /// What it costs.
         price: Option<UsagePrice>;
+    }
+}
+spec! {
+    /// What kind of balancer it is. Whatever is said beside it takes the place of what the kind does.
+    choice BalancerKind {
+        /// Passes requests on and knows nothing of its targets.
+        Plain = "plain";
+        /// AWS Application Load Balancer: checks every 30 s, sends to all when none is healthy, answers
+        /// 504 after 60 s.
+        Alb = "alb";
+        /// nginx: a server that cannot be reached is left out for 10 s, and the next one is tried.
+        Nginx = "nginx";
+        /// Envoy: with less than half of the targets healthy it sends to all.
+        Envoy = "envoy";
     }
 }
 spec! {
@@ -26,16 +79,51 @@ spec! {
     choice Policy {
         /// Each in turn.
         RoundRobin = "round-robin";
+        /// Each in turn by weight, interleaved as evenly as can be (nginx).
+        WeightedRoundRobin = "weighted-round-robin";
         /// Any, at random.
         Random = "random";
         /// The one with the fewest requests in flight.
         LeastOutstanding = "least-outstanding";
+        /// The one with the fewest open connections, idle ones included.
+        LeastConnections = "least-connections";
         /// The better of a few chosen at random.
-        TwoChoices = "two-choices";
+        TwoChoices(TwoChoices) = "two-choices";
         /// The one that a ring of hashes assigns.
-        ConsistentHash = "consistent-hash";
+        ConsistentHash(HashBound) = "consistent-hash";
+        /// The one that a Maglev table of hashes assigns.
+        Maglev(HashBound) = "maglev";
+        /// The cheaper of two chosen at random, by latency x (requests in flight + 1) (linkerd).
+        PeakEwma(PeakEwma) = "peak-ewma";
         /// The one that served the same user before; for a new user, as `then` says.
         Sticky(Sticky) = "sticky";
+    }
+}
+spec! {
+    /// The better of a few chosen at random, by requests in flight. With unequal weights each has its
+    /// turn by weight / (requests + 1)^bias.
+    table TwoChoices {
+        /// How many are looked at.
+        choices: u32 = "2" from "Envoy least_request.proto (choice_count)", positive;
+        /// How much requests in flight weigh against weights.
+        bias: f64 = "1" from "Envoy least_request.proto (active_request_bias)";
+    }
+}
+spec! {
+    /// Consistent hashing.
+    table HashBound {
+        /// A target with more than so many times the mean of requests in flight is passed over.
+        bound: Option<f64> = "loads are not bounded"
+            from "HAProxy hash-balance-factor (0); Envoy hash_balance_factor (0)", positive;
+    }
+}
+spec! {
+    /// Latency, of which a peak is adopted at once and slowly forgotten.
+    table PeakEwma {
+        /// How fast it is forgotten.
+        decay: Duration = "\"10s\"" from "linkerd2-proxy (DEFAULT_PEAK_EWMA decay)", positive;
+        /// The latency of a target that has not answered yet.
+        first: Duration = "\"30ms\"" from "linkerd2-proxy (default RTT)", positive;
     }
 }
 spec! {
@@ -57,11 +145,87 @@ spec! {
     }
 }
 spec! {
+    /// What a balancer chooses an instance for.
+    choice BalancePer {
+        /// Each request.
+        Request = "request";
+        /// Each connection of a client: a balancer that does not look into it (NLB, a Kubernetes
+        /// service).
+        Connection(PerConnection) = "connection";
+    }
+}
+spec! {
+    /// Connections of clients.
+    table PerConnection {
+        /// How long an idle one stays open; the next request then makes another, and a new choice.
+        idle: Duration = "\"350s\"" from "AWS Network Load Balancer (tcp.idle_timeout)", positive;
+    }
+}
+spec! {
     /// What a balancer hashes or sticks to.
     choice BalanceBy {
         /// The user (a cookie).
         User = "user";
         /// The client's address.
         Address = "address";
+    }
+}
+spec! {
+    /// Health checks: requests of the balancer's own, which wait for the event loop as all others do.
+    table Checks {
+        /// From one check of a target to the next.
+        interval: Duration = "\"30s\"" from "ALB target groups (HealthCheckIntervalSeconds)", positive;
+        /// How long the answer may take.
+        timeout: Duration = "\"5s\"" from "ALB target groups (HealthCheckTimeoutSeconds)", positive;
+        /// Successes in a row that make a target healthy again; a new one needs one.
+        healthy: u32 = "5" from "ALB target groups (HealthyThresholdCount)", positive;
+        /// Failures in a row that make it unhealthy.
+        unhealthy: u32 = "2" from "ALB target groups (UnhealthyThresholdCount)", positive;
+        /// What the service does to answer: a check that queries the database shares its fate.
+        flow: Flow = "[]" from "assumed: an endpoint that answers at once";
+    }
+}
+spec! {
+    /// When a target is set aside for what it answers.
+    choice Ejection {
+        /// Never.
+        Never = "never";
+        /// After failures to reach it, for a while.
+        MaxFails(MaxFails) = "max-fails";
+        /// When it answers 5xx again and again, or much more often than others.
+        Outliers(Outliers) = "outliers";
+    }
+}
+spec! {
+    /// nginx: failures to get an answer set a server aside.
+    table MaxFails {
+        /// So many; 0 turns it off.
+        fails: u32 = "1" from "nginx upstream module (max_fails)";
+        /// For so long.
+        timeout: Duration = "\"10s\"" from "nginx upstream module (fail_timeout)", positive;
+    }
+}
+spec! {
+    /// Envoy's outlier detection.
+    table Outliers {
+        /// Answers 5xx in a row that eject a target.
+        consecutive: u32 = "5" from "Envoy outlier_detection.proto (consecutive_5xx)", positive;
+        /// How often success rates are compared and ejected targets let back.
+        interval: Duration = "\"10s\"" from "Envoy outlier_detection.proto", positive;
+        /// How long the first ejection lasts; the n-th lasts n times as long.
+        base: Duration = "\"30s\"" from "Envoy outlier_detection.proto (base_ejection_time)", positive;
+        /// How long an ejection lasts at most.
+        longest: Duration = "\"300s\"" from "Envoy outlier_detection.proto (max_ejection_time)", positive;
+        /// The share of all targets that may be ejected: of fewer than ten, none.
+        most: Ratio = "\"10%\"" from "Envoy outlier_detection.proto (max_ejection_percent)";
+        /// Whether one may be ejected however few there are.
+        always_one: bool = "false" from "Envoy 1.31 outlier_detection.proto (always_eject_one_host)";
+        /// Targets with enough requests that comparing success rates takes.
+        hosts: u32 = "5" from "Envoy outlier_detection.proto (success_rate_minimum_hosts)", positive;
+        /// Requests in an interval that are enough.
+        requests: u32 = "100" from "Envoy outlier_detection.proto (success_rate_request_volume)", positive;
+        /// So many standard deviations below the mean is an outlier.
+        deviations: f64 = "1.9" from "Envoy outlier_detection.proto (success_rate_stdev_factor 1900)",
+            positive;
     }
 }

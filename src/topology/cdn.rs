@@ -5,7 +5,7 @@ use super::dist::Dist;
 use super::names::Ref;
 use super::price::UsagePrice;
 use super::spec::spec;
-use crate::units::Duration;
+use crate::units::{Duration, Ratio};
 
 spec! {
     /// A content delivery network: caches near the users, in front of operations.
@@ -20,6 +20,11 @@ spec! {
         edge_rtt: Dist = "\"20ms\"" from "assumed: a cache in the user's country";
         /// Whether simultaneous misses of one key make a single request to the origin.
         collapse: bool = "true" from "Amazon CloudFront (collapses simultaneous requests)";
+        /// Share of answers that may not be cached. Those who wait for one go to the origin one after
+        /// another.
+        uncacheable: Ratio = "\"0%\"" from "assumed: every answer says that it may be cached";
+        /// For how long after its time an answer is still given when the origin fails.
+        stale_if_error: Duration = "\"0s\"" from "RFC 5861 (only where the origin says so)";
         /// What it costs.
         price: Option<UsagePrice>;
     }

@@ -8,12 +8,14 @@ use super::guard::{Threshold, Watch};
 use super::limit::LimitStore;
 use super::names::{Named, Ref, Reference, Section};
 use super::region::Region;
+use super::retry::{Cause, Retry};
 use super::service::Service;
 use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
-    check_connections, check_effect, check_fault, check_flow, check_held, check_limits, merge,
+    check_connections, check_edge, check_effect, check_fault, check_flow, check_held, check_limits,
+    merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -55,6 +57,8 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         single_roles,
         check_fault::faults,
         routes,
+        check_edge::balancers,
+        check_edge::arrivals,
         never_happens,
         check_effect::no_effect,
         unused,
@@ -240,6 +244,7 @@ fn one_of_pairs(cx: &Cx<'_>) -> Diagnostics {
     if let Some(arrivals) = &cx.topology.arrivals
         && arrivals.rate.is_none()
         && arrivals.stages.is_empty()
+        && arrivals.trace.is_none()
     {
         check(&arrivals.place, "`arrivals`".into(), ["rate", "stages"], [false, false]);
     }
@@ -328,14 +333,19 @@ fn wave_bounds(cx: &Cx<'_>) -> Diagnostics {
 }
 
 fn retry_bounds(cx: &Cx<'_>) -> Diagnostics {
-    let super::retry::Retry::Exponential(retry) = &cx.topology.client.retry else {
-        return Vec::new();
-    };
-    if retry.base <= retry.cap {
-        return Vec::new();
-    }
-    let message = format!("the first delay {} is above the longest {}", retry.base, retry.cap);
-    vec![error("out-of-range", &retry.place, message).help("let `base` ≤ `cap`")]
+    let calls = cx.topology.steps();
+    let calls = calls.iter().filter_map(|(_, step)| match &step.value {
+        Step::Call(call) => Some(&call.retry),
+        _ => None,
+    });
+    let delays = calls.chain([&cx.topology.client.retry]).filter_map(|retry| retry.delays());
+    delays
+        .filter(|(base, cap, _)| base > cap)
+        .map(|(base, cap, place)| {
+            let message = format!("the first delay {base} is above the longest {cap}");
+            error("out-of-range", place, message).help("let `base` ≤ `cap`")
+        })
+        .collect()
 }
 
 /// Roles that only one component can fill.
@@ -486,8 +496,12 @@ fn never_happens(cx: &Cx<'_>) -> Diagnostics {
             after_end("fault", at, &fault.place);
         }
     }
-    let waits = topology.client.retry.causes().contains(&super::retry::Cause::Timeout);
-    if waits && topology.client.patience.is_none() {
+    let written = match &topology.client.retry {
+        // Products that repeat timeouts unasked have none to repeat without patience.
+        Retry::AwsSdk(_) | Retry::Resilience4j(_) => false,
+        retry => retry.causes().contains(&Cause::Timeout),
+    };
+    if written && topology.client.patience.is_none() {
         let message = "clients retry on `timeout`, but they wait for ever".to_string();
         let place = cx.tree.place_of("client.retry");
         found.push(

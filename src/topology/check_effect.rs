@@ -3,6 +3,7 @@
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics};
 use super::session::SessionStore;
+use super::workload::Process;
 use crate::diagnostic::Diagnostic;
 
 /// Keys of caches and sessions that this kind of cache or store does not look at.
@@ -16,6 +17,16 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             found.push(warning.help("leave it out"));
         }
     };
+    if let Some(arrivals) = &cx.topology.arrivals {
+        if arrivals.process == Process::Even {
+            idle("arrivals".into(), "phases", "evenly spaced arrivals have no phases");
+        }
+        if arrivals.trace.is_some() {
+            for key in ["rate", "process", "stages", "spike", "sinusoid", "phases"] {
+                idle("arrivals".into(), key, "arrivals are read from a file");
+            }
+        }
+    }
     for cache in &cx.topology.caches {
         let owner = || format!("cache.{}", cache.name);
         if cache.spec.kind == CacheKind::Memory {

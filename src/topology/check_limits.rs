@@ -5,7 +5,6 @@ use super::dist::Law;
 use super::flow::{Flow, Shard, Step};
 use super::names::Named;
 use super::pool::Reads;
-use super::retry::Retry;
 use super::service::Service;
 use super::session::SessionStore;
 use super::workload::Spike;
@@ -102,14 +101,12 @@ pub(crate) fn crowds(cx: &Cx<'_>) -> Diagnostics {
     if let Some(addresses) = topology.client.addresses {
         found.extend(at_most(cx, "client.addresses", addresses as f64, USERS, "addresses"));
     }
-    let attempts = match &topology.client.retry {
-        Retry::Never => None,
-        Retry::Fixed(retry) => Some(("fixed", retry.attempts)),
-        Retry::Exponential(retry) => Some(("exponential", retry.attempts)),
-    };
-    if let Some((law, attempts)) = attempts {
-        let path = format!("client.retry.{law}.attempts");
+    if let Some((law, key, attempts)) = topology.client.retry.most_attempts() {
+        let path = format!("client.retry.{law}.{key}");
         found.extend(at_most(cx, &path, f64::from(attempts), SHORT, "attempts"));
+    }
+    if let Some(processes) = topology.client.processes {
+        found.extend(at_most(cx, "client.processes", processes as f64, USERS, "processes"));
     }
     found
 }

@@ -150,14 +150,16 @@ impl Topology {
             },
         }
     }
-    /// The steps of all operations, each with the service it runs on.
+    /// The steps of all operations and health checks, each with the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
-        self.operations
-            .iter()
-            .flat_map(|operation| {
-                let service = self.service_of(&operation.spec);
-                steps(&operation.spec.flow, service.map(|service| service.name.as_str()))
-            })
-            .collect()
+        let of_operations = self.operations.iter().flat_map(|operation| {
+            let service = self.service_of(&operation.spec);
+            steps(&operation.spec.flow, service.map(|service| service.name.as_str()))
+        });
+        let of_checks = self.balancers.iter().flat_map(|balancer| {
+            let flow = balancer.spec.checks.as_ref().map(|checks| &checks.flow);
+            flow.map_or(Vec::new(), |flow| steps(flow, Some(&balancer.spec.service.name)))
+        });
+        of_operations.chain(of_checks).collect()
     }
 }

@@ -9,6 +9,7 @@ use super::names::{Placed, Ref};
 use super::pool::Pool;
 use super::queue::Job;
 use super::relation::Relation;
+use super::retry::{Retry, Throttle};
 use super::service::Service;
 use super::session::Session;
 use super::spec::spec;
@@ -26,11 +27,23 @@ spec! {
         service: Option<Ref<Service>> = "the only service" from "assumed: there is no choice";
         /// The content delivery network in front of it.
         cdn: Option<Ref<Cdn>> = "none" from "assumed: requests go straight to the service";
+        /// What a user of a session of `[arrivals]` does after it: one of these, and with what is left of
+        /// 100 % they leave. Empty: as the session's `pages` say.
+        next: Vec<Next> = "[]" from "assumed: pages are chosen by their shares";
         /// Whether it makes a session.
         login: bool = "false" from "assumed: most operations only use a session";
         /// What happens, step by step:
         /// `[{ cpu = "2ms" }, { query = { pool = "pg", read = "10ms" } }, { reply = "10KB" }]`.
         flow: Flow, positive;
+    }
+}
+spec! {
+    /// What a user may do next.
+    table Next {
+        /// The operation.
+        to: Ref<Operation>;
+        /// How likely it is.
+        share: Ratio;
     }
 }
 spec! {
@@ -174,6 +187,11 @@ spec! {
         service: Ref<Service>;
         /// How long the caller waits before it fails; the work goes on.
         timeout: Option<Duration> = "waits for ever" from "axios 1 (timeout 0)", positive;
+        /// Whether a failed call is repeated; its retries multiply with those of whoever called the
+        /// caller.
+        retry: Retry = "\"never\"" from "axios 1 (no retries)";
+        /// Whether each calling process turns calls away while few are accepted.
+        throttle: Option<Throttle> = "every call is sent" from "axios 1 (no throttling)";
         /// What the other service does.
         flow: Flow, positive;
     }

@@ -23,6 +23,7 @@ mod cache;
 mod cdn;
 mod check;
 mod check_connections;
+mod check_edge;
 mod check_effect;
 mod check_fault;
 mod check_flow;
@@ -35,6 +36,7 @@ pub(crate) mod file;
 mod flow;
 mod guard;
 pub(crate) mod kind;
+pub mod known;
 mod limit;
 mod merge;
 pub(crate) mod names;
@@ -50,10 +52,14 @@ mod service;
 mod session;
 pub(crate) mod shape;
 pub(crate) mod spec;
+mod trace;
 pub(crate) mod tree;
 mod workload;
 
-pub use balancer::{BalanceBy, Balancer, FirstChoice, Policy, Sticky};
+pub use balancer::{
+    BalanceBy, BalancePer, Balancer, BalancerKind, Checks, Ejection, FirstChoice, HashBound,
+    MaxFails, Outliers, PeakEwma, PerConnection, Policy, Sticky, TwoChoices,
+};
 pub use breaker::{Breaker, BreakerProduct, Opossum, Resilience4j, ThroughBreaker};
 pub use bulkhead::{
     AdaptiveLifo, Aimd, Bulkhead, ConcurrencyLimit, Delay, Gradient2, InBulkhead, LowPriority,
@@ -86,22 +92,24 @@ pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use relation::{LockMode, Maintenance, Relation, TableLock};
+pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
-    Autoscale, Backlog, HandOut, Hpa, Middleware, Runtime, ScaleMetric, ScalePolicy, ScaleStep,
-    ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
+    Autoscale, Backlog, HandOut, Hpa, Middleware, Overflow, Runtime, ScaleMetric, ScalePolicy,
+    ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
 };
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
 };
 pub use spec::{DefaultInForce, Reader, Shape};
+pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};
 pub use tree::{Key, Node, Value};
 pub use workload::{
-    Arrivals, Assumption, Client, Fill, Process, RateStage, Run, Sinusoid, Spike, Start, UserStage,
-    Users, Warmth,
+    Arrivals, Assumption, Client, Connections, Crowd, Fill, Phase, Process, RateStage, Reload, Run,
+    Sinusoid, Spike, Start, Tls, UserStage, Users, Visits, Vus, Warmth,
 };
 
 use crate::diagnostic::{Diagnostic, Severity, Source};
@@ -115,6 +123,7 @@ pub const SLUGS: &[&str] = &[
     "bad-objective",
     "bad-set",
     "bad-threshold",
+    "bad-trace",
     "bad-unit",
     "bad-watch",
     "branch-shares",
@@ -178,6 +187,11 @@ pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
     let mut topology = None;
     if let Some(tree) = &tree {
         topology = Topology::read(tree, &mut reader);
+        let arrivals = topology.as_mut().and_then(|topology| topology.arrivals.as_mut());
+        if let Some(trace) = arrivals.and_then(|arrivals| arrivals.trace.as_mut()) {
+            let beside = merge::beside(path, &trace.file.path);
+            diagnostics.extend(trace.file.fill(read(&beside)));
+        }
         if let Some(topology) = &mut topology {
             check::drop_orphans(topology, tree, &reader, !sets.is_empty());
         }

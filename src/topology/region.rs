@@ -108,6 +108,9 @@ spec! {
     component Link {
         /// Its capacity.
         bandwidth: Bandwidth, positive;
+        /// What one transfer can have of it at most.
+        per_flow: Option<Bandwidth> = "all of it, when it is alone"
+            from "assumed: no policing of single flows", positive;
         /// Whose answers and uploads it carries: `service.web` or `region.us-east`.
         carries: Address<Carried>;
         /// What happens when it is nearly full.

@@ -4,7 +4,7 @@ use super::kind::Kind;
 use super::shape::Item;
 use super::spec::{Reader, Shape, spec};
 use super::tree::{Node, Value};
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 use crate::units::{Duration, Ratio};
 
 spec! {
@@ -16,12 +16,20 @@ spec! {
         Fixed(FixedRetry) = "fixed";
         /// After delays that double.
         Exponential(ExponentialRetry) = "exponential";
+        /// As axios-retry does.
+        Axios(AxiosRetry) = "axios-retry";
+        /// As the AWS SDKs do in their standard mode.
+        AwsSdk(AwsRetry) = "aws-sdk";
+        /// As resilience4j does.
+        Resilience4j(Resilience4jRetry) = "resilience4j";
+        /// As an Envoy proxy does, with its retry budget.
+        Envoy(EnvoyRetry) = "envoy";
     }
 }
 spec! {
     /// Repeats after the same delay each time.
     table FixedRetry {
-        /// The failures that are repeated: status codes, `"timeout"` (the client gave up),
+        /// The failures that are repeated: status codes, `"5xx"`, `"timeout"` (the client gave up),
         /// `"refused"`.
         on: Vec<Cause>, positive;
         /// Share of such failures that are repeated.
@@ -39,7 +47,7 @@ spec! {
 spec! {
     /// Repeats after delays that double: base, 2 x base, 4 x base, up to the cap.
     table ExponentialRetry {
-        /// The failures that are repeated: status codes, `"timeout"` (the client gave up),
+        /// The failures that are repeated: status codes, `"5xx"`, `"timeout"` (the client gave up),
         /// `"refused"`.
         on: Vec<Cause>, positive;
         /// Share of such failures that are repeated.
@@ -70,6 +78,115 @@ spec! {
     }
 }
 
+spec! {
+    /// Repeats as axios-retry 4.5.0 does: at once, unless told otherwise. A timeout is not repeated,
+    /// and all attempts share one.
+    table AxiosRetry {
+        /// The failures that are repeated.
+        on: Vec<Cause> = "[429, \"5xx\", \"refused\"]"
+            from "axios-retry 4.5.0 (isNetworkOrIdempotentRequestError)", positive;
+        /// Share of such failures that are repeated.
+        share: Ratio = "\"100%\"" from "assumed: every client retries";
+        /// Attempts after the first.
+        retries: u32 = "3" from "axios-retry 4.5.0", positive;
+        /// The delay before an attempt; a `Retry-After` that is longer takes its place.
+        delay: AxiosDelay = "\"none\"" from "axios-retry 4.5.0 (retryDelay: noDelay)";
+        /// Whether each attempt has the whole timeout (or patience) instead of what is left of it.
+        reset_timeout: bool = "false" from "axios-retry 4.5.0 (shouldResetTimeout)";
+    }
+}
+spec! {
+    /// The delays of axios-retry.
+    choice AxiosDelay {
+        /// None at all.
+        None = "none";
+        /// `exponentialDelay`: 200 ms before the first retry, 400 ms before the second, ..., and up to
+        /// 20 % more at random.
+        Exponential = "exponential";
+        /// `linearDelay`: 100 ms before the first retry, 200 ms before the second, ...
+        Linear = "linear";
+    }
+}
+spec! {
+    /// Repeats as the AWS SDKs do in standard mode: full jitter, and a bucket of tokens that an outage
+    /// empties.
+    table AwsRetry {
+        /// The failures that are repeated.
+        on: Vec<Cause> = "[429, 500, 502, 503, 504, \"timeout\", \"refused\"]"
+            from "@smithy/core 3.41.0 (transient and throttling errors)", positive;
+        /// Share of such failures that are repeated.
+        share: Ratio = "\"100%\"" from "assumed: every client retries";
+        /// Attempts in all, the first included.
+        attempts: u32 = "3" from "@smithy/core 3.41.0 (DEFAULT_MAX_ATTEMPTS)", positive;
+        /// The longest first delay.
+        base: Duration = "\"100ms\"" from "@smithy/core 3.41.0 (DEFAULT_RETRY_DELAY_BASE)", positive;
+        /// The same after a 429.
+        throttled_base: Duration = "\"500ms\""
+            from "@smithy/core 3.41.0 (THROTTLING_RETRY_DELAY_BASE)", positive;
+        /// The longest delay.
+        cap: Duration = "\"20s\"" from "@smithy/core 3.41.0 (MAXIMUM_RETRY_DELAY)", positive;
+        /// Tokens in a full bucket.
+        tokens: u32 = "500" from "@smithy/core 3.41.0 (INITIAL_RETRY_TOKENS)";
+        /// Tokens that a retry takes.
+        cost: u32 = "5" from "@smithy/core 3.41.0 (RETRY_COST); botocore 1.44.5 takes 14, and 5 after a 429";
+        /// Tokens that a retry takes after a timeout.
+        timeout_cost: u32 = "10" from "@smithy/core 3.41.0 (TIMEOUT_RETRY_COST)";
+        /// Tokens that a success at the first attempt gives back.
+        refund: u32 = "1" from "@smithy/core 3.41.0 (NO_RETRY_INCREMENT)";
+        /// Whether a delay lasts at least as long as the answer's `Retry-After` asks for.
+        honour_retry_after: bool = "true" from "@smithy/core 3.41.0 (retryAfterHint)";
+    }
+}
+spec! {
+    /// Repeats as resilience4j does.
+    table Resilience4jRetry {
+        /// The failures that are repeated.
+        on: Vec<Cause> = "[\"5xx\", \"timeout\", \"refused\"]"
+            from "resilience4j RetryConfig (every exception)", positive;
+        /// Share of such failures that are repeated.
+        share: Ratio = "\"100%\"" from "assumed: every client retries";
+        /// Attempts in all, the first included.
+        attempts: u32 = "3" from "resilience4j RetryConfig (DEFAULT_MAX_ATTEMPTS)", positive;
+        /// The first delay.
+        wait: Duration = "\"500ms\"" from "resilience4j RetryConfig (DEFAULT_WAIT_DURATION)", positive;
+        /// By what each further delay is longer; 1 is always the same delay.
+        multiplier: f64 = "1" from "resilience4j RetryConfig; IntervalFunction.ofExponentialBackoff has 1.5",
+            positive;
+        /// Every delay is multiplied by a number between 1 less this and 1 more this, at random.
+        randomisation: Ratio = "\"0%\"" from "resilience4j RetryConfig; ofRandomized has 50 %";
+    }
+}
+spec! {
+    /// Repeats as an Envoy proxy does: fully jittered, and no more at once than its budget allows.
+    table EnvoyRetry {
+        /// The failures that are repeated (`retry_on`).
+        on: Vec<Cause> = "[\"5xx\", \"refused\"]" from "assumed: retry_on 5xx, connect-failure", positive;
+        /// Share of such failures that are repeated.
+        share: Ratio = "\"100%\"" from "assumed: every request may be repeated";
+        /// Attempts after the first.
+        retries: u32 = "1" from "Envoy route_components.proto (num_retries)", positive;
+        /// The longest first delay.
+        base: Duration = "\"25ms\"" from "Envoy router (upstream.base_retry_backoff_ms)", positive;
+        /// The longest delay.
+        cap: Duration = "\"250ms\"" from "Envoy router (ten times the base)", positive;
+        /// Retries in flight may be this share of all requests in flight.
+        budget: Ratio = "\"20%\"" from "Envoy circuit_breaker.proto (budget_percent)";
+        /// So many retries in flight are always allowed.
+        least: u32 = "3" from "Envoy circuit_breaker.proto (min_retry_concurrency)";
+    }
+}
+spec! {
+    /// Turns requests away before they are sent, by chance, when few of them are accepted:
+    /// max(0, (requests - k x accepted) / (requests + 1)).
+    table Throttle {
+        /// Requests may be so many times the accepted ones.
+        k: f64 = "2" from "Google, Site Reliability Engineering, Handling Overload", positive;
+        /// Over which time both are counted.
+        window: Duration = "\"2min\"" from "Google, Site Reliability Engineering, Handling Overload",
+            positive;
+    }
+}
+
 impl Retry {
     /// The failures that are repeated.
     pub fn causes(&self) -> &[Cause] {
@@ -77,6 +194,33 @@ impl Retry {
             Retry::Never => &[],
             Retry::Fixed(retry) => &retry.on,
             Retry::Exponential(retry) => &retry.on,
+            Retry::Axios(retry) => &retry.on,
+            Retry::AwsSdk(retry) => &retry.on,
+            Retry::Resilience4j(retry) => &retry.on,
+            Retry::Envoy(retry) => &retry.on,
+        }
+    }
+    /// How files call it, which key bounds its attempts, and how many that allows in all.
+    pub(crate) fn most_attempts(&self) -> Option<(&'static str, &'static str, u32)> {
+        match self {
+            Retry::Never => None,
+            Retry::Fixed(retry) => Some(("fixed", "attempts", retry.attempts)),
+            Retry::Exponential(retry) => Some(("exponential", "attempts", retry.attempts)),
+            Retry::Axios(retry) => {
+                Some(("axios-retry", "retries", retry.retries.saturating_add(1)))
+            }
+            Retry::AwsSdk(retry) => Some(("aws-sdk", "attempts", retry.attempts)),
+            Retry::Resilience4j(retry) => Some(("resilience4j", "attempts", retry.attempts)),
+            Retry::Envoy(retry) => Some(("envoy", "retries", retry.retries.saturating_add(1))),
+        }
+    }
+    /// The first delay and the longest one, where the first may not be longer.
+    pub(crate) fn delays(&self) -> Option<(Duration, Duration, &Place)> {
+        match self {
+            Retry::Exponential(retry) => Some((retry.base, retry.cap, &retry.place)),
+            Retry::AwsSdk(retry) => Some((retry.base, retry.cap, &retry.place)),
+            Retry::Envoy(retry) => Some((retry.base, retry.cap, &retry.place)),
+            _ => None,
         }
     }
 }
@@ -86,6 +230,8 @@ impl Retry {
 pub enum Cause {
     /// An answer with this status code.
     Status(u16),
+    /// An answer with any status code from 500 on.
+    ServerError,
     /// No answer within the client's patience.
     Timeout,
     /// The connection was refused.
@@ -95,7 +241,10 @@ pub enum Cause {
 impl Item for Cause {}
 impl Shape for Cause {
     fn kind() -> Kind {
-        Kind::Form { what: "a status code, `\"timeout\"` or `\"refused\"`", example: "503" }
+        Kind::Form {
+            what: "a status code, `\"5xx\"`, `\"timeout\"` or `\"refused\"`",
+            example: "503",
+        }
     }
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         match &node.value {
@@ -108,6 +257,7 @@ impl Shape for Cause {
                 )
             }
             Value::String(word) if word == "timeout" => Some(Cause::Timeout),
+            Value::String(word) if word == "5xx" => Some(Cause::ServerError),
             Value::String(word) if word == "refused" => Some(Cause::Refused),
             _ => reader.wrong_type(node, &Self::kind()),
         }

@@ -51,6 +51,12 @@ spec! {
         /// further ones are refused.
         backlog: Option<u32> = "511; uvicorn 2048"
             from "Node.js 20 net (listen backlog), uvicorn 0.54.0 Config (backlog)", positive;
+        /// How long an idle connection to it stays open on its side.
+        keep_alive: Duration = "\"5s\""
+            from "Node.js 20 http (keepAliveTimeout 5 s); uvicorn 0.54.0 (timeout_keep_alive 5 s)", positive;
+        /// What becomes of a connection when the backlog is full.
+        on_overflow: Overflow = "\"refuse\""
+            from "assumed: whoever stands before it answers at once; Linux by itself drops";
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
@@ -65,6 +71,16 @@ spec! {
             from "assumed: the document names no autoscaling";
         /// Price of one instance.
         price: Option<Price>;
+    }
+}
+spec! {
+    /// What becomes of a connection when the backlog is full.
+    choice Overflow {
+        /// It is refused at once.
+        Refuse = "refuse";
+        /// Its SYN is dropped (Linux, tcp_abort_on_overflow 0) and sent again after 1 s, 3 s, 7 s, ...,
+        /// until the caller gives up or 127 s are over.
+        Drop = "drop";
     }
 }
 spec! {

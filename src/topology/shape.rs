@@ -232,6 +232,7 @@ impl<T: Shape> Shape for Box<T> {
 /// Values that may stand in lists; a list of named tables is another thing (see `names`).
 pub trait Item: Shape {}
 impl Item for String {}
+impl Item for u32 {}
 impl<T: Component> Item for Ref<T> {}
 impl<S: Scope> Item for Address<S> {}
 impl<T: Shape> Item for Placed<T> {}

@@ -1,9 +1,10 @@
 //! How many come: users, arrivals, clients; how a run is measured; what must hold.
 
 use super::dist::Dist;
-use super::retry::Retry;
+use super::retry::{Retry, Throttle};
 use super::spec::spec;
-use crate::units::{Bytes, Duration, Rate, Ratio};
+use super::trace::Trace;
+use crate::units::{Bandwidth, Bytes, Duration, Rate, Ratio};
 
 spec! {
     /// One thing that the document behind the topology does not say and that was therefore assumed.
@@ -141,12 +142,69 @@ spec! {
         spike: Option<Spike>;
         /// A daily or other wave around the rate.
         sinusoid: Option<Sinusoid>;
+        /// Arrivals that are read from a file; the rate and the process then say nothing.
+        trace: Option<Trace>;
+        /// Phases in turn, each with its own multiple of the rate, for random times: bursts (a
+        /// Markov-modulated Poisson process).
+        phases: Vec<Phase> = "[]" from "assumed: the rate is the same all the time";
+        /// How many users come at each arrival, all at once.
+        batch: u32 = "1" from "assumed: users come alone", positive;
+        /// A crowd that comes once, beside the stream.
+        crowd: Option<Crowd>;
+        /// The virtual users of a load generator: an arrival that finds none free is dropped.
+        vus: Option<Vus> = "as many as it takes" from "assumed: users are people, not a generator's";
+        /// What a user who has come does: one page after another.
+        session: Option<Visits> = "each arrival is a single operation"
+            from "assumed: an open stream of operations";
         /// How many distinct users stand behind the stream.
         users: u64 = "100_000" from "assumed: many users, few requests each", positive;
         /// Mean length of a visit; each visit begins with a login that makes a session.
         visit: Option<Duration> = "one visit without end" from "assumed: users stay", positive;
         /// Share of visits that come with a session that still lives.
         returning: Ratio = "\"0%\"" from "assumed: every visit logs in";
+    }
+}
+spec! {
+    /// One phase of a stream.
+    table Phase {
+        /// By what the rate is multiplied; 0 is a pause.
+        times: f64;
+        /// How long it lasts on average; the time is exponential.
+        length "for": Duration, positive;
+    }
+}
+spec! {
+    /// A crowd that comes once.
+    table Crowd {
+        /// When the first of them comes, from the start of the measured time.
+        at: Duration;
+        /// How many they are.
+        users: u32, positive;
+        /// Over which time they come, evenly.
+        over: Duration = "\"0s\"" from "assumed: all at once";
+    }
+}
+spec! {
+    /// The virtual users of a load generator with a given rate of arrivals.
+    table Vus {
+        /// Those that are there from the start.
+        pre_allocated: u32, positive;
+        /// The most; each arrival that finds none free is dropped, and has one more made.
+        max: Option<u32> = "no more than `pre_allocated`"
+            from "k6 ramping-arrival-rate (maxVUs defaults to preAllocatedVUs)", positive;
+    }
+}
+spec! {
+    /// A session: pages with thinking between them, until the user has had enough.
+    table Visits {
+        /// Pages on average, geometrically distributed; operations that say `next` decide by it
+        /// instead.
+        pages: f64 = "1" from "assumed: one page", positive;
+        /// Time between an answer and the next page.
+        think: Dist, positive;
+        /// After so many failures the user leaves.
+        abandons_after: Option<u32> = "users stay whatever happens"
+            from "assumed: failures are told to the user", positive;
     }
 }
 spec! {
@@ -168,6 +226,46 @@ spec! {
     }
 }
 spec! {
+    /// A user who has waited too long loads the page anew: the request is sent once more, and what the
+    /// first one has set in motion goes on for nobody.
+    table Reload {
+        /// How long the user waits before.
+        after: Duration = "\"5s\"" from "assumed: models of impatience take 2 to 10 s", positive;
+        /// Share of the requests whose user would reload.
+        share: Ratio = "\"10%\"" from "assumed: most users wait";
+        /// How often at most, for one wish.
+        times: u32 = "1" from "assumed: once, then they wait or leave", positive;
+    }
+}
+spec! {
+    /// Connections of users: set-up, slow start, lost packets. Each user has one at a time.
+    table Connections {
+        /// What is negotiated after the TCP handshake.
+        tls: Tls = "\"1.3\"" from "RFC 8446; what browsers and balancers negotiate today";
+        /// How long an idle connection stays open, as far as the device is concerned; the other end may
+        /// close it earlier.
+        keep_alive: Duration = "\"5min\"" from "Chromium net (used idle socket timeout 300 s)", positive;
+        /// Segments of 1,460 bytes that may be sent before the first is acknowledged; the number doubles
+        /// with every round trip.
+        window: u32 = "10" from "RFC 6928; Linux (initcwnd 10)", positive;
+        /// Share of packets that are lost.
+        loss: Ratio = "\"0%\"" from "assumed: a good line";
+        /// What one connection can carry.
+        bandwidth: Option<Bandwidth> = "no limit of its own" from "assumed: a fast line", positive;
+    }
+}
+spec! {
+    /// What is negotiated after the TCP handshake.
+    choice Tls {
+        /// Nothing: one round trip in all.
+        None = "none";
+        /// TLS 1.2: two round trips more.
+        V12 = "1.2";
+        /// TLS 1.3: one round trip more.
+        V13 = "1.3";
+    }
+}
+spec! {
     /// What a user's device does: how long it waits, whether it tries again, from where it comes.
     table Client {
         /// How long a user waits for an answer to one attempt before giving up.
@@ -175,7 +273,17 @@ spec! {
             from "axios 1 and browser fetch (no timeout)", positive;
         /// How many addresses the users come from; fewer than users means shared addresses (NAT).
         addresses: Option<u64> = "one for each user" from "assumed: no shared addresses", positive;
+        /// Connections as TCP makes them.
+        connection: Option<Connections> = "connections are there and cost nothing"
+            from "assumed: contained in the access round trip";
         /// Whether a failed attempt is repeated.
         retry: Retry = "\"never\"" from "browser fetch";
+        /// Whether each sending process turns requests away while few are accepted.
+        throttle: Option<Throttle> = "every request is sent" from "browser fetch (no throttling)";
+        /// From how many processes users' requests are sent: retry budgets and throttles are kept by
+        /// process. One is a gateway that all requests go through.
+        processes: Option<u64> = "one for each user" from "assumed: a device for each user", positive;
+        /// Whether users load a page anew that does not come.
+        reload: Option<Reload> = "nobody reloads" from "assumed: users wait or give up";
     }
 }

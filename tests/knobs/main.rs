@@ -1,9 +1,13 @@
 //! A knob that is accepted does something: for every key of the language a small deployment in which
 //! turning it changes what it should, by the right amount where arithmetic says so.
 
+mod arrivals;
+mod balancer;
 mod cache;
 mod client;
+mod connection;
 mod coverage;
+mod covered_edge;
 mod database;
 mod fault;
 mod flow;
@@ -13,6 +17,7 @@ mod law;
 mod network;
 mod plan;
 mod pool;
+mod retries;
 mod service;
 mod session;
 mod shed;

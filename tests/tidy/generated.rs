@@ -7,6 +7,8 @@ use loadbearing::experiment::file;
 use loadbearing::experiment::store::FIXED;
 use loadbearing::report::table::{Column, TABLES};
 use loadbearing::report::{capacity, sweep};
+use loadbearing::result::metric;
+use loadbearing::topology::known;
 use loadbearing::topology::{ChoiceDoc, Entry, FieldDoc, Form, Kind, TableDoc, reference, schema};
 
 use crate::root;
@@ -123,7 +125,10 @@ fn manual(head: &str, entries: &[Entry]) -> String {
         };
         page.push_str(&format!("\n## {heading}\n\n"));
         match &entry.form {
-            Form::Table(doc) => table(doc, entries, &mut page),
+            Form::Table(doc) => {
+                table(doc, entries, &mut page);
+                known_of(&entry.heading, &mut page);
+            }
             Form::Choice(doc) => choice(doc, entries, &mut page),
         }
     }
@@ -143,6 +148,45 @@ fn table(doc: &TableDoc, entries: &[Entry], page: &mut String) {
         let value = value(&field.kind, entries);
         row(&[&format!("`{}`", field.key), &value, &absence(field), &field.doc], page);
     }
+}
+
+/// What is measured of a section, and the traps that are set there.
+fn known_of(heading: &str, page: &mut String) {
+    let metrics = known::METRICS.iter().find(|(section, _)| *section == heading);
+    if let Some((_, names)) = metrics.filter(|(_, names)| !names.is_empty()) {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        page.push_str(&format!("\nMeasured: {} ([glossary](../glossary.md)).\n", names.join(", ")));
+    }
+    let traps = known::TRAPS.iter().filter(|(_, _, sections)| sections.contains(&heading));
+    let traps: Vec<String> =
+        traps.map(|(id, sentence, _)| format!("- **{id}** {sentence}\n")).collect();
+    if !traps.is_empty() {
+        page.push_str(&format!("\nTraps:\n\n{}", traps.concat()));
+    }
+}
+
+/// Every section of components says what is measured of it, every metric exists, and the traps are the
+/// 52, each at a section that there is.
+#[test]
+fn what_is_known_of_sections_is_whole() {
+    let headings: Vec<String> = reference().into_iter().map(|entry| entry.heading).collect();
+    let said = |heading: &str| known::METRICS.iter().any(|(section, _)| *section == heading);
+    for heading in headings.iter().filter(|heading| heading.ends_with(".NAME]")) {
+        assert!(said(heading), "src/topology/known.rs: what is measured of `{heading}`?");
+    }
+    let lists = [metric::overall(), metric::operation(), metric::component()];
+    let metrics: Vec<String> = lists.iter().flatten().map(metric::Metric::name).collect();
+    for (section, names) in known::METRICS {
+        assert!(headings.iter().any(|heading| heading == section), "no section {section}");
+        for name in *names {
+            assert!(metrics.iter().any(|metric| metric == name), "{section}: no metric {name}");
+        }
+    }
+    for (number, (id, _, sections)) in known::TRAPS.iter().enumerate() {
+        assert_eq!(*id, format!("T-{:02}", number + 1));
+        assert!(sections.iter().all(|it| headings.iter().any(|heading| heading == it)), "{id}");
+    }
+    assert_eq!(known::TRAPS.len(), 52);
 }
 
 fn choice(doc: &ChoiceDoc, entries: &[Entry], page: &mut String) {

@@ -9,7 +9,7 @@ mod sessions;
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, Route, Statement};
 use super::super::{Choice, Model, Operation};
-use super::{Compiler, draw_id, find, named, optional};
+use super::{Compiler, draw_id, find, named, optional, services};
 use crate::topology::{self, Flow, Named, Section, Step};
 use crate::variate::{AliasTable, Law};
 
@@ -27,9 +27,36 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
             share,
             entry,
             login: operation.spec.login,
+            next: Vec::new(),
         });
     }
     model.mix = AliasTable::new(&shares);
+}
+
+/// Compiles the health checks of balancers: they pass no middleware, and keep no session.
+pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
+    let topology = compiler.topology;
+    for balancer in &topology.balancers {
+        let Some(checks) = services::checks(&balancer.spec) else { continue };
+        let service: ServiceId = find(&topology.services, &balancer.spec.service.name);
+        let place = Place {
+            operation: "",
+            service: service.0 as usize,
+            path: format!("balancer.{}.checks", balancer.name),
+            held: Vec::new(),
+            begun: false,
+            in_thread: false,
+        };
+        let entry = compiler.here();
+        compiler.emit(Op::Enter { service, epilogue: None });
+        let mut behind = Vec::new();
+        if let Some(said) = &balancer.spec.checks {
+            compiler.flow(&said.flow, &place, model, &Sessions::new(), &mut behind);
+        }
+        compiler.emit(Op::End);
+        compiler.rest(behind, model);
+        model.services[service].health.checks = Some((checks, entry));
+    }
 }
 
 /// Where in a flow the compiler stands.
@@ -298,7 +325,9 @@ impl<'t> Compiler<'t> {
             Step::Session(which) => self.session_step(which, place, model),
             Step::Call(call) => {
                 let timeout = self.spans.id(optional(call.timeout));
-                let at = self.emit(Op::Call { entry: Pc(0), timeout, draw: place.draw("call") });
+                let retry = self.call_retry(call, place.service);
+                let draw = place.draw("call");
+                let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
                 let service: ServiceId = find(&self.topology.services, &call.service.name);
                 let place = Place {
                     service: service.0 as usize,

@@ -2,6 +2,7 @@
 //!
 //! Compiling cannot fail: what could be wrong has been said by `topology::load`.
 
+mod arrivals;
 mod caches;
 mod databases;
 mod faults;
@@ -12,6 +13,7 @@ mod pools;
 mod prices;
 mod queues;
 mod relations;
+mod retries;
 mod services;
 mod sessions;
 mod statements;
@@ -37,6 +39,7 @@ pub fn compile(topology: &Topology) -> Model {
         title: topology.title.clone().unwrap_or_default(),
         plan: workload::plan(&topology.run),
         client: workload::client(topology, &workload, &mut compiler),
+        arrivals: arrivals::arrivals(topology, &mut compiler),
         workload,
         regions: compiler.regions(),
         routes: compiler.routes(),
@@ -68,14 +71,18 @@ pub fn compile(topology: &Topology) -> Model {
         choices: Vec::new(),
         laws: Dense::default(),
         spans: Spans::default(),
+        retries: Vec::new(),
         stations: Dense::default(),
         costs: compiler.costs(),
         objectives: topology.objectives.clone(),
         assumptions: topology.assume.clone(),
     };
     flow::operations(&mut compiler, &mut model);
+    flow::checks(&mut compiler, &mut model);
+    arrivals::follow_sessions(topology, &mut model);
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
+    model.retries = compiler.retries;
     model.tape = compiler.tape;
     compiler.catches.sort_by_key(|catch| (catch.last.0 - catch.first.0, catch.first));
     model.catches = compiler.catches;
@@ -93,6 +100,7 @@ pub(super) struct Compiler<'t> {
     topology: &'t Topology,
     laws: Vec<CompiledLaw>,
     spans: Spans,
+    retries: Vec<super::CallRetry>,
     tape: Vec<Op>,
     catches: Vec<Catch>,
     forks: Vec<Pc>,
@@ -110,6 +118,7 @@ impl<'t> Compiler<'t> {
             // Law 0 is no time at all: the diagonal of routes, absent hops.
             laws: vec![CompiledLaw::new(Law::Constant(0.0))],
             spans: Spans::default(),
+            retries: Vec::new(),
             tape: Vec::new(),
             catches: Vec::new(),
             forks: Vec::new(),
@@ -200,6 +209,9 @@ impl<'t> Compiler<'t> {
         }
         for breaker in &topology.breakers {
             all.push(station(&format!("breaker.{}", breaker.name), StationKind::Breaker, 0.0));
+        }
+        for balancer in &topology.balancers {
+            all.push(station(&format!("balancer.{}", balancer.name), StationKind::Balancer, 0.0));
         }
         for link in &topology.links {
             all.push(station(&format!("link.{}", link.name), StationKind::Link, 1.0));

@@ -55,6 +55,10 @@ impl Compiler<'_> {
         let one = |link: &Named<topology::Link>| Link {
             station: self.station(&format!("link.{}", link.name)),
             bandwidth: link.spec.bandwidth,
+            per_flow: match link.spec.per_flow {
+                Some(flow) if flow.0 < link.spec.bandwidth.0 => flow,
+                _ => link.spec.bandwidth,
+            },
             loss: link.spec.loss.as_ref().map(|loss| (loss.above.0, loss.share.0, loss.delay)),
         };
         self.topology.links.iter().map(one).collect()
@@ -85,6 +89,8 @@ impl Compiler<'_> {
                 station: self.station(&format!("cdn.{}", cdn.name)),
                 keys: find(&topology.keys, &spec.keys.name),
                 pops: spec.pops,
+                uncacheable: spec.uncacheable.0,
+                stale: spec.stale_if_error,
                 ttl: optional(Some(spec.ttl)),
                 edge: self.law(&spec.edge_rtt),
                 collapse: spec.collapse,

@@ -1,15 +1,14 @@
 //! Services with their balancers and scaling.
 
-use super::{Compiler, computes_in_threads, draw_id, find, most_instances};
+use super::{Compiler, computes_in_threads, draw_id, find, most_instances, optional};
 use crate::component::autoscaler::TargetTracking;
-use crate::component::balancer::Policy;
+use crate::component::balancer::{Policy, health};
 use crate::component::hpa::HpaPolicy;
 use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Affinity, Appointment, Metric, Rule, Scaling, Service, Wake};
-use crate::topology;
-use crate::topology::Named;
+use crate::model::{Affinity, Appointment, Health, Metric, Rule, Scaling, Service, Stays, Wake};
+use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
 
 impl Compiler<'_> {
@@ -34,7 +33,8 @@ impl Compiler<'_> {
             .iter()
             .find(|balancer| balancer.spec.service.name == service.name);
         let hop = balancer.map_or(&spec.hop, |balancer| &balancer.spec.hop);
-        let (policy, sticky) = balancer.map_or((Policy::RoundRobin, false), policy);
+        let (policy, stays) = balancer.map_or((Policy::RoundRobin, Stays::Never), policy);
+        let station = |it: &Named<topology::Balancer>| format!("balancer.{}", it.name);
         Service {
             name: service.name.clone(),
             numbers: draw_id(&path).0,
@@ -59,7 +59,13 @@ impl Compiler<'_> {
             backlog: spec.backlog_places(),
             cancel_waiting: spec.cancel_waiting,
             policy,
-            sticky,
+            stays,
+            weights: balancer.map_or(Vec::new(), |it| it.spec.weights.clone()),
+            nodes: balancer.map_or(1, |it| it.spec.nodes),
+            health: balancer.map_or(Health::default(), |it| health(&it.spec)),
+            keep_alive: spec.keep_alive,
+            drops: spec.on_overflow == topology::Overflow::Drop,
+            balancer_station: balancer.map(|it| self.station(&station(it))),
             affinity: match balancer.map(|balancer| &balancer.spec.by) {
                 Some(topology::BalanceBy::Address) => Affinity::Address,
                 _ => Affinity::User,
@@ -127,18 +133,119 @@ impl Compiler<'_> {
     }
 }
 
-fn policy(balancer: &Named<topology::Balancer>) -> (Policy, bool) {
+fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Stays) {
     let first = |choice: &topology::FirstChoice| match choice {
         topology::FirstChoice::RoundRobin => Policy::RoundRobin,
         topology::FirstChoice::Random => Policy::Random,
         topology::FirstChoice::LeastOutstanding => Policy::LeastOutstanding,
     };
-    match &balancer.spec.policy {
-        topology::Policy::RoundRobin => (Policy::RoundRobin, false),
-        topology::Policy::Random => (Policy::Random, false),
-        topology::Policy::LeastOutstanding => (Policy::LeastOutstanding, false),
-        topology::Policy::TwoChoices => (Policy::PowerOfTwoChoices, false),
-        topology::Policy::ConsistentHash => (Policy::ConsistentHash, false),
-        topology::Policy::Sticky(sticky) => (first(&sticky.then), true),
+    let bound = |hash: &topology::HashBound| hash.bound;
+    let stays = match &balancer.spec.per {
+        topology::BalancePer::Request => Stays::Never,
+        topology::BalancePer::Connection(connection) => Stays::Connection(connection.idle),
+    };
+    let policy = match &balancer.spec.policy {
+        topology::Policy::RoundRobin => Policy::RoundRobin,
+        topology::Policy::WeightedRoundRobin => Policy::WeightedRoundRobin,
+        topology::Policy::Random => Policy::Random,
+        topology::Policy::LeastOutstanding => Policy::LeastOutstanding,
+        topology::Policy::LeastConnections => Policy::LeastConnections,
+        topology::Policy::TwoChoices(few) => Policy::Choices { count: few.choices, bias: few.bias },
+        topology::Policy::ConsistentHash(hash) => Policy::RingHash { bound: bound(hash) },
+        topology::Policy::Maglev(hash) => Policy::Maglev { bound: bound(hash) },
+        topology::Policy::PeakEwma(peak) => {
+            Policy::PeakEwma { decay: peak.decay, first: peak.first }
+        }
+        topology::Policy::Sticky(sticky) => return (first(&sticky.then), Stays::User),
+    };
+    (policy, stays)
+}
+
+/// What a balancer does about the health of its targets: what is said, and otherwise what its kind does.
+fn health(spec: &topology::Balancer) -> Health {
+    let (secs, minute) = (Duration::secs, Duration::secs(60));
+    let nginx = health::Ejection::MaxFails { fails: 1, timeout: secs(10) };
+    let of_kind = match spec.kind {
+        BalancerKind::Plain => Health { nobody_status: 503, ..Health::default() },
+        BalancerKind::Alb => Health {
+            connect_timeout: Some(secs(10)),
+            fail_open: Some(0.0),
+            idle_timeout: Some(minute),
+            keep_alive: Some(minute),
+            deregistration_delay: Some(secs(300)),
+            nobody_status: 503,
+            ..Health::default()
+        },
+        BalancerKind::Nginx => Health {
+            connect_timeout: Some(minute),
+            ejection: Some(nginx),
+            idle_timeout: Some(minute),
+            next_upstream: true,
+            nobody_status: 502,
+            ..Health::default()
+        },
+        BalancerKind::Envoy => Health {
+            connect_timeout: Some(secs(5)),
+            fail_open: Some(0.5),
+            idle_timeout: Some(secs(15)),
+            keep_alive: Some(secs(3600)),
+            nobody_status: 503,
+            ..Health::default()
+        },
+    };
+    let ejection = match &spec.ejection {
+        None => of_kind.ejection,
+        Some(topology::Ejection::Never) => None,
+        Some(topology::Ejection::MaxFails(rule)) => {
+            Some(health::Ejection::MaxFails { fails: rule.fails, timeout: rule.timeout })
+        }
+        Some(topology::Ejection::Outliers(rule)) => {
+            Some(health::Ejection::Outliers(outliers(rule)))
+        }
+    };
+    Health {
+        checks: None, // compiled with the flows
+        ejection,
+        fail_open: spec.fail_open.map(|share| share.0).or(of_kind.fail_open),
+        slow_start: spec.slow_start,
+        connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
+        idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
+        keep_alive: optional(spec.keep_alive).or(of_kind.keep_alive),
+        deregistration_delay: optional(spec.deregistration_delay).or(of_kind.deregistration_delay),
+        next_upstream: spec.next_upstream.unwrap_or(of_kind.next_upstream),
+        nobody_status: of_kind.nobody_status,
+    }
+}
+
+fn outliers(rule: &topology::Outliers) -> health::Outliers {
+    health::Outliers {
+        consecutive: rule.consecutive,
+        interval: rule.interval,
+        base: rule.base,
+        longest: rule.longest,
+        most: rule.most.0,
+        always_one: rule.always_one,
+        hosts: rule.hosts,
+        requests: rule.requests,
+        deviations: rule.deviations,
+    }
+}
+
+/// The health checks of a balancer, if it makes any.
+pub(super) fn checks(spec: &topology::Balancer) -> Option<health::Checks> {
+    let alb = health::Checks {
+        interval: Duration::secs(30),
+        timeout: Duration::secs(5),
+        healthy: 5,
+        unhealthy: 2,
+    };
+    match &spec.checks {
+        Some(said) => Some(health::Checks {
+            interval: said.interval,
+            timeout: said.timeout,
+            healthy: said.healthy,
+            unhealthy: said.unhealthy,
+        }),
+        None => (spec.kind == BalancerKind::Alb).then_some(alb),
     }
 }

@@ -1,6 +1,6 @@
 //! Session stores.
 
-use super::{Compiler, find, named};
+use super::{Compiler, find, named, own_pool};
 use crate::component::session_table::QueryLaw;
 use crate::kernel::Dense;
 use crate::model::ids::*;
@@ -9,6 +9,22 @@ use crate::topology;
 use crate::topology::Named;
 
 impl Compiler<'_> {
+    /// The pool that a session store uses in a service: the application's, or its own.
+    pub(super) fn session_pool(&self, session: SessionId, service: usize) -> PoolId {
+        let spec = &self.topology.sessions[session.0 as usize].spec;
+        if own_pool(spec).is_some() {
+            let wanted = (session.0 as usize, service);
+            let own = self.own_pools.iter().position(|own| *own == wanted);
+            let own = own.expect("every service with the store before it has its pool");
+            return PoolId((self.topology.pools.len() + own) as u32);
+        }
+        let topology::SessionStore::Postgres(store) = &spec.store else {
+            unreachable!("only a table has a pool")
+        };
+        let pool = store.pool.as_ref().expect("checked: a pool, or one of its own");
+        find(&self.topology.pools, &pool.name)
+    }
+
     pub(super) fn sessions(&self) -> Dense<SessionId, Session> {
         let topology = self.topology;
         let one = |session: &Named<topology::Session>| {

@@ -1,9 +1,8 @@
 //! Who comes and when, how long is measured, how users behave.
 
 use super::super::ids::LawId;
-use super::super::{Client, Curve, Model, Plan, Retry, Workload};
-use super::Compiler;
-use crate::component::backoff::Backoff;
+use super::super::{Client, Connection, Curve, Model, Plan, Reload, Workload};
+use super::{Compiler, retries};
 use crate::topology::{self, Topology};
 use crate::units::{Duration, Ratio};
 
@@ -46,6 +45,12 @@ pub(super) fn workload(topology: &Topology, compiler: &mut Compiler) -> Workload
     }
     let arrivals = topology.arrivals.as_ref().expect("the checker asks for a workload");
     let stages: Vec<_> = arrivals.stages.iter().map(|stage| (stage.length, stage.to.0)).collect();
+    if let Some(trace) = &arrivals.trace {
+        let rate = curve(super::arrivals::rate_of(trace), &[]);
+        let known = trace.file.rows.iter().filter_map(|row| row.user).max();
+        let users = known.map_or(arrivals.users as u32, |last| last + 1);
+        return Workload::Open { rate, even: false, users };
+    }
     let mut rate = curve(arrivals.rate.map_or(0.0, |rate| rate.0), &stages);
     if let Some(spike) = &arrivals.spike {
         add_spike(&mut rate, warmup + spike.at, spike.length, spike.times);
@@ -96,7 +101,27 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
         visit_chance: visit_chance(topology, workload, visit),
         returning_chance: returning.0,
-        retry: retry(&topology.client.retry),
+        retry: retries::retry(&topology.client.retry, topology.client.throttle.as_ref()),
+        processes: topology
+            .client
+            .processes
+            .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
+        connection: topology.client.connection.as_ref().map(|spec| Connection {
+            rounds: match spec.tls {
+                topology::Tls::None => 1,
+                topology::Tls::V13 => 2,
+                topology::Tls::V12 => 3,
+            },
+            keep_alive: spec.keep_alive,
+            window: spec.window,
+            loss: spec.loss.0,
+            bandwidth: spec.bandwidth,
+        }),
+        reload: topology.client.reload.as_ref().map(|reload| Reload {
+            after: reload.after,
+            share: reload.share.0,
+            times: reload.times.min(127) as u8,
+        }),
     }
 }
 
@@ -121,42 +146,6 @@ fn visit_chance(topology: &Topology, workload: &Workload, visit: Option<Duration
         (_, None) => unreachable!("closed populations are users"),
     };
     (between_s / visit.seconds()).min(1.0)
-}
-
-fn retry(written: &topology::Retry) -> Option<Retry> {
-    match written {
-        topology::Retry::Never => None,
-        topology::Retry::Fixed(fixed) => Some(Retry {
-            on: fixed.on.clone(),
-            share: fixed.share.0,
-            attempts: fixed.attempts,
-            backoff: Backoff::Exponential {
-                base: fixed.delay,
-                cap: fixed.delay,
-                spread: fixed.jitter.0,
-            },
-            honour_retry_after: fixed.honour_retry_after,
-            retry_after_jitter: fixed.jitter.0,
-            given: None,
-        }),
-        topology::Retry::Exponential(law) => {
-            let (base, cap) = (law.base, law.cap);
-            Some(Retry {
-                on: law.on.clone(),
-                share: law.share.0,
-                attempts: law.attempts,
-                backoff: match law.jitter {
-                    topology::Jitter::None => Backoff::Exponential { base, cap, spread: 0.0 },
-                    topology::Jitter::Full => Backoff::FullJitter { base, cap },
-                    topology::Jitter::Equal => Backoff::EqualJitter { base, cap },
-                    topology::Jitter::Decorrelated => Backoff::Decorrelated { base, cap },
-                },
-                honour_retry_after: law.honour_retry_after,
-                retry_after_jitter: 0.0,
-                given: None,
-            })
-        }
-    }
 }
 
 /// Sessions that are alive at the start: as many as logins x TTL give (Little's law), and at least

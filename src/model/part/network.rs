@@ -20,6 +20,8 @@ pub struct Link {
     pub station: StationId,
     /// Its bandwidth.
     pub bandwidth: Bandwidth,
+    /// What one transfer can have of it.
+    pub per_flow: Bandwidth,
     /// Packet loss above a utilisation: (threshold, share of transfers hit, delay of each hit).
     pub loss: Option<(f64, f64, Duration)>,
 }
@@ -35,6 +37,10 @@ pub struct Cdn {
     pub keys: KeysId,
     /// Points of presence, each with its own cache.
     pub pops: u32,
+    /// Share of answers that may not be cached.
+    pub uncacheable: f64,
+    /// For how long after its time an answer is given when the origin fails.
+    pub stale: Duration,
     /// Time to live of an object.
     pub ttl: Option<Duration>,
     /// Round trip between a user and the edge.

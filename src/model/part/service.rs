@@ -1,7 +1,9 @@
 //! Services and their scaling.
 
-use crate::component::{autoscaler, balancer, hpa, step_scaling};
+use crate::component::balancer::{self, health};
+use crate::component::{autoscaler, hpa, step_scaling};
 use crate::model::ids::*;
+use crate::model::tape::Pc;
 use crate::units::Duration;
 
 /// A service: a group of instances, each with workers that are event loops sharing its cores.
@@ -43,8 +45,20 @@ pub struct Service {
     pub cancel_waiting: bool,
     /// How instances are chosen.
     pub policy: balancer::Policy,
-    /// A user stays with the instance chosen first.
-    pub sticky: bool,
+    /// Whether a user stays with an instance.
+    pub stays: Stays,
+    /// The shares of its instances, in turn; empty for equal ones.
+    pub weights: Vec<u32>,
+    /// Balancer nodes.
+    pub nodes: u32,
+    /// What its balancer knows of the health of its instances.
+    pub health: Health,
+    /// A full backlog drops connections, which are tried again, instead of refusing them.
+    pub drops: bool,
+    /// Its balancer, as measured.
+    pub balancer_station: Option<StationId>,
+    /// How long an idle connection stays open on its own side.
+    pub keep_alive: Duration,
     /// What hashing and stickiness go by.
     pub affinity: Affinity,
     /// One way from the balancer to an instance.
@@ -128,6 +142,42 @@ pub struct Appointment {
     pub min: u32,
     /// The most instances from then on.
     pub max: u32,
+}
+
+/// Whether a balancer keeps to an instance that it has chosen.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Stays {
+    /// It chooses for each request.
+    Never,
+    /// It chooses for each user.
+    User,
+    /// It chooses for each connection of a user, which closes when idle for so long.
+    Connection(Duration),
+}
+
+/// What a balancer knows of the health of its targets, and does about it.
+#[derive(Clone, Debug, Default)]
+pub struct Health {
+    /// Checks of its own, and where on the tape they begin.
+    pub checks: Option<(health::Checks, Pc)>,
+    /// Setting targets aside for what they answer.
+    pub ejection: Option<health::Ejection>,
+    /// With a smaller share of healthy targets, or none, it sends to all of them; [`None`] never does.
+    pub fail_open: Option<f64>,
+    /// Over which time the share of a new target grows.
+    pub slow_start: Option<Duration>,
+    /// How long connecting may take.
+    pub connect_timeout: Option<Duration>,
+    /// How long an answer may take.
+    pub idle_timeout: Option<Duration>,
+    /// How long an idle connection to a target stays open; [`None`] where connections cost nothing.
+    pub keep_alive: Option<Duration>,
+    /// How long an instance that is taken out may finish what it has.
+    pub deregistration_delay: Option<Duration>,
+    /// A request that finds its target dead goes to the next one.
+    pub next_upstream: bool,
+    /// What it answers when there is nobody to send to.
+    pub nobody_status: u16,
 }
 
 /// What consistent hashing and sticky balancing go by.

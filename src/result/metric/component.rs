@@ -1,6 +1,7 @@
 //! Metrics of a component.
 
 use super::{Fold, Metric, QUANTILES, Seen, Unit, share_of};
+use crate::model::StationKind;
 use crate::run::{Counter, StationOutcome};
 use crate::stats::Histogram;
 use crate::units::Duration;
@@ -96,6 +97,16 @@ fn shares() -> Vec<Metric> {
             },
         ),
         Metric::new(
+            "byte_hit_ratio",
+            Unit::Ratio,
+            "Bytes that an edge answered by itself, over all bytes.",
+            |seen, _| {
+                let edge = seen.kind() == StationKind::Cdn;
+                let hits = seen.counter(Counter::HitBytes);
+                share_of(hits, seen.counter(Counter::Bytes)).filter(|_| edge)
+            },
+        ),
+        Metric::new(
             "turned_away_ratio",
             Unit::Ratio,
             "Requests rejected, refused or timed out here, over all that came.",
@@ -182,5 +193,6 @@ fn counted(counter: Counter) -> &'static str {
         Counter::LagShown => "Replication lags shown, one a minute and replica",
         Counter::Deadlocks => "Statements that failed in a deadlock",
         Counter::Conflicts => "Queries cancelled because replay conflicted with them",
+        Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }

@@ -1,6 +1,6 @@
 //! What session middleware does around a flow, and what a flow does with its session by hand.
 
-use super::super::{Compiler, find, named, own_pool};
+use super::super::{Compiler, find, named};
 use super::{Place, Sessions};
 use crate::model::Model;
 use crate::model::ids::*;
@@ -63,7 +63,7 @@ impl Compiler<'_> {
                 self.emit(Op::Command { cache, command, draw });
             }
             SessionStore::Postgres(store) => {
-                let pool = self.session_pool(session, place);
+                let pool = self.session_pool(session, place.service);
                 let write = command != Command::SessionRead;
                 self.emit(Op::Acquire { pool, route: Route::User, write, awaited: false });
                 let law = self.law(if write { &store.write } else { &store.read });
@@ -74,22 +74,6 @@ impl Compiler<'_> {
                 self.emit(Op::Release);
             }
         }
-    }
-
-    /// The pool that a session store uses in a service: the application's, or its own.
-    fn session_pool(&self, session: SessionId, place: &Place) -> PoolId {
-        let spec = &self.topology.sessions[session.0 as usize].spec;
-        if own_pool(spec).is_some() {
-            let wanted = (session.0 as usize, place.service);
-            let own = self.own_pools.iter().position(|own| *own == wanted);
-            let own = own.expect("every service with the store before it has its pool");
-            return PoolId((self.topology.pools.len() + own) as u32);
-        }
-        let SessionStore::Postgres(store) = &spec.store else {
-            unreachable!("only a table has a pool")
-        };
-        let pool = store.pool.as_ref().expect("checked: a pool, or one of its own");
-        find(&self.topology.pools, &pool.name)
     }
 
     /// The response ends: new sessions are saved, others touched, before the last byte leaves.

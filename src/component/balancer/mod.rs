@@ -1,0 +1,513 @@
+//! Which target takes the next request.
+//!
+//! | policy | follows |
+//! |---|---|
+//! | round robin | ALB's default; the rotation of one balancer node |
+//! | weighted round robin | nginx, "smooth" (`ngx_http_upstream_get_peer`) |
+//! | random | Envoy `RANDOM` |
+//! | least outstanding | ALB least outstanding requests; ties in rotation |
+//! | least connections | the fewest open connections, idle ones included |
+//! | choices | Envoy `LEAST_REQUEST`: the best of two at random; with unequal weights, earliest deadlines of weight / (active + 1)^bias |
+//! | ring hash | nginx `hash ... consistent` (ketama): 160 points a unit of weight; Envoy and HAProxy bound its loads |
+//! | Maglev | Envoy `MAGLEV`: a table of 65,537 places |
+//! | peak EWMA | linkerd2-proxy: the cheaper of two at random, by latency x (outstanding + 1) |
+//! | sticky | ALB's cookie: pinned after a first choice by any of the above |
+//!
+//! Targets that are not available take no part: the others share their turns evenly. Where none is,
+//! there is no choice; a balancer that then sends to all of them (ALB does) marks all available.
+
+mod hashing;
+pub mod health;
+#[cfg(test)]
+mod tests;
+
+use crate::units::{Duration, Time};
+use hashing::{Ring, Table};
+
+/// What a balancer knows of one target.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Target {
+    /// Requests that were sent to it and not answered.
+    pub outstanding: u32,
+    /// Whether it may be chosen: it is registered, healthy and not draining.
+    pub available: bool,
+    /// Its share relative to others, for the weighted policies.
+    pub weight: u32,
+    /// Connections to it that are open, idle ones included.
+    pub connections: u32,
+    /// Since when its share grows, where it starts slowly.
+    since: Option<Time>,
+}
+
+/// The targets of one service, as one balancer node sees them. A target keeps its number for good.
+#[derive(Clone, Default, Debug)]
+pub struct Targets {
+    all: Vec<Target>,
+    /// Numbers of the available ones, ascending.
+    available: Vec<u32>,
+    /// Over which time the share of a new target grows to its whole.
+    slow_start: Option<Duration>,
+    /// Tells one set of available targets from the next.
+    version: u32,
+}
+
+impl Targets {
+    /// Targets with these weights, all available.
+    pub fn new(weights: &[u32]) -> Targets {
+        let mut targets = Targets::default();
+        for &weight in weights {
+            targets.add(weight);
+        }
+        targets
+    }
+
+    /// A new target, available at once; returns its number.
+    ///
+    /// # Panics
+    /// If the weight is zero: a target without a share is one that is not available.
+    pub fn add(&mut self, weight: u32) -> u32 {
+        assert!(weight > 0, "a target has a share");
+        let number = self.all.len() as u32;
+        self.all.push(Target {
+            outstanding: 0,
+            available: true,
+            weight,
+            connections: 0,
+            since: None,
+        });
+        self.available.push(number);
+        self.version += 1;
+        number
+    }
+
+    /// A target comes (back) into or goes out of the choice. Requests that it has stay with it.
+    pub fn set_available(&mut self, target: u32, available: bool) {
+        self.all[target as usize].available = available;
+        self.version += 1;
+        match (self.available.binary_search(&target), available) {
+            (Err(place), true) => self.available.insert(place, target),
+            (Ok(place), false) => drop(self.available.remove(place)),
+            _ => {}
+        }
+    }
+
+    /// From now on the share of a target that becomes available grows over this time.
+    pub fn start_slowly(&mut self, over: Option<Duration>) {
+        self.slow_start = over;
+    }
+    /// A target has become available that takes its share slowly.
+    pub fn begins(&mut self, target: u32, now: Time) {
+        self.all[target as usize].since = self.slow_start.map(|_| now);
+    }
+    /// The part of its share that a target takes now (ALB: linear from 0 to all of it). If all of
+    /// them started slowly, none would: they take turns as ever.
+    fn part(&self, target: u32, now: Time) -> f64 {
+        let Some((over, since)) = self.slow_start.zip(self.all[target as usize].since) else {
+            return 1.0;
+        };
+        let part = now.since(since).seconds() / over.seconds();
+        let ramps = |target: &u32| {
+            let since = self.all[*target as usize].since;
+            since.is_some_and(|since| now.since(since) < over)
+        };
+        if part >= 1.0 || self.available.iter().all(ramps) { 1.0 } else { part }
+    }
+    /// Connections to a target open (1) or close (-1).
+    #[inline]
+    pub fn connect(&mut self, target: u32, change: i32) {
+        let open = &mut self.all[target as usize].connections;
+        *open = open.checked_add_signed(change).expect("what closes was open");
+    }
+
+    /// A request is sent to a target.
+    #[inline]
+    pub fn sent(&mut self, target: u32) {
+        self.all[target as usize].outstanding += 1;
+    }
+
+    /// A request of a target is answered, or given up.
+    #[inline]
+    pub fn answered(&mut self, target: u32) {
+        let outstanding = &mut self.all[target as usize].outstanding;
+        assert!(*outstanding > 0, "the target had a request");
+        *outstanding -= 1;
+    }
+
+    /// One target.
+    pub fn get(&self, target: u32) -> &Target {
+        &self.all[target as usize]
+    }
+    /// How many there are, available or not.
+    pub fn len(&self) -> u32 {
+        self.all.len() as u32
+    }
+    /// True if there never was one.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+    /// How many may be chosen.
+    pub fn available(&self) -> u32 {
+        self.available.len() as u32
+    }
+
+    /// All have the same weight.
+    fn is_even(&self) -> bool {
+        self.all.iter().all(|target| target.weight == self.all[0].weight)
+    }
+    /// Whether a target may get another request: it has not yet `bound` times the mean, rounded up.
+    fn has_room(&self, target: u32, bound: Option<f64>) -> bool {
+        let Some(bound) = bound else { return true };
+        let sum: u32 = self.available.iter().map(|target| self.outstanding(*target)).sum();
+        let mean = (f64::from(sum) + 1.0) / self.available.len() as f64;
+        f64::from(self.outstanding(target)) < (bound * mean).ceil()
+    }
+
+    fn outstanding(&self, target: u32) -> u32 {
+        self.all[target as usize].outstanding
+    }
+
+    /// The place among the available targets of number `next`, or of the first one after it.
+    fn turn(&self, next: u32) -> usize {
+        let place = if self.available.len() == self.all.len() {
+            next as usize
+        } else {
+            self.available.partition_point(|&target| target < next)
+        };
+        if place < self.available.len() { place } else { 0 }
+    }
+}
+
+/// How a balancer chooses.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Policy {
+    /// The next one in rotation.
+    RoundRobin,
+    /// In rotation by weight, interleaved as evenly as possible.
+    WeightedRoundRobin,
+    /// Any, with equal chances.
+    Random,
+    /// The one with the fewest requests for its weight; of several such, the next in rotation.
+    LeastOutstanding,
+    /// The one with the fewest connections for its weight; of several such, the next in rotation.
+    LeastConnections,
+    /// Of so many drawn at random (perhaps the same one twice), the one with the fewest requests. Of
+    /// unequal weights, the one whose turn comes first by weight / (requests + 1)^bias.
+    Choices {
+        /// How many are drawn.
+        count: u32,
+        /// How much requests weigh against weights.
+        bias: f64,
+    },
+    /// The one that a hash of the key falls to. A target that comes or goes moves only the keys
+    /// that it gets or had. With a bound, one with more than so many times the mean of requests is
+    /// passed over.
+    RingHash {
+        /// The bound, as a multiple of the mean.
+        bound: Option<f64>,
+    },
+    /// The one that a table of hashes names; a target that comes or goes moves about twice the keys of
+    /// a ring.
+    Maglev {
+        /// The bound, as a multiple of the mean.
+        bound: Option<f64>,
+    },
+    /// Of two drawn at random, the one with the smaller product of latency and requests.
+    PeakEwma {
+        /// How fast a peak is forgotten.
+        decay: Duration,
+        /// The latency of a target that has not answered yet.
+        first: Duration,
+    },
+}
+
+impl Policy {
+    /// The better of two at random: Envoy's default for `LEAST_REQUEST`.
+    pub const TWO_CHOICES: Policy = Policy::Choices { count: 2, bias: 1.0 };
+}
+
+/// In the table of pinned targets: none yet.
+const UNPINNED: u32 = u32::MAX;
+
+enum Chooser {
+    /// `next`: the number of the target whose turn it is, or the first available one after it.
+    RoundRobin {
+        next: u32,
+    },
+    WeightedRoundRobin {
+        current: Vec<i64>,
+    },
+    Random,
+    Least {
+        next: u32,
+        connections: bool,
+    },
+    Choices {
+        count: u32,
+        bias: f64,
+        /// Of unequal weights: when the turn of each comes.
+        deadlines: Vec<f64>,
+        present: f64,
+    },
+    Ring(Ring),
+    Table(Table),
+    PeakEwma {
+        decay: Duration,
+        first: Duration,
+        seen: Vec<Ewma>,
+    },
+}
+
+/// The latency of one target: a peak is adopted at once, and decays.
+#[derive(Clone, Copy)]
+struct Ewma {
+    latency_s: f64,
+    at: Time,
+}
+
+impl Ewma {
+    /// What is left of it, moved towards `sample` (tower `peak_ewma.rs`, as linkerd2-proxy uses it).
+    fn moved(self, sample_s: f64, now: Time, decay: Duration) -> f64 {
+        let kept = libm::exp(-(now.since(self.at).seconds() / decay.seconds()));
+        self.latency_s * kept + sample_s * (1.0 - kept)
+    }
+}
+
+/// Whom a balancer has sent where, for those who stay.
+struct Pins {
+    /// By user: the target, and when it was used last.
+    targets: Vec<(u32, Time)>,
+    /// How long an idle connection lasts; a cookie lasts for ever.
+    idle: Option<Duration>,
+}
+
+/// One balancer node at work.
+pub struct Balancer {
+    chooser: Chooser,
+    pins: Option<Pins>,
+}
+
+impl Balancer {
+    /// A balancer that chooses anew for every request.
+    pub fn new(policy: Policy) -> Balancer {
+        let chooser = match policy {
+            Policy::RoundRobin => Chooser::RoundRobin { next: 0 },
+            Policy::WeightedRoundRobin => Chooser::WeightedRoundRobin { current: Vec::new() },
+            Policy::Random => Chooser::Random,
+            Policy::LeastOutstanding => Chooser::Least { next: 0, connections: false },
+            Policy::LeastConnections => Chooser::Least { next: 0, connections: true },
+            Policy::Choices { count, bias } => {
+                Chooser::Choices { count, bias, deadlines: Vec::new(), present: 0.0 }
+            }
+            Policy::RingHash { bound } => Chooser::Ring(Ring::new(bound)),
+            Policy::Maglev { bound } => Chooser::Table(Table::new(bound)),
+            Policy::PeakEwma { decay, first } => {
+                Chooser::PeakEwma { decay, first, seen: Vec::new() }
+            }
+        };
+        Balancer { chooser, pins: None }
+    }
+
+    /// A balancer that chooses so for the first request of a user, and keeps to it while that
+    /// target is available. Users must be small numbers: memory grows to the largest.
+    pub fn sticky(policy: Policy) -> Balancer {
+        let pins = Pins { targets: Vec::new(), idle: None };
+        Balancer { pins: Some(pins), ..Balancer::new(policy) }
+    }
+
+    /// A balancer that chooses so for each connection of a user, which closes when it has been idle for
+    /// so long, or its target goes.
+    pub fn by_connection(policy: Policy, idle: Duration) -> Balancer {
+        let pins = Pins { targets: Vec::new(), idle: Some(idle) };
+        Balancer { pins: Some(pins), ..Balancer::new(policy) }
+    }
+
+    /// The target for a request, or `None` if none is available. `key` is the user of a balancer that
+    /// pins or what a consistent hash hashes; `draw` gives uniform 64-bit numbers, of which a
+    /// policy takes as many as it needs.
+    pub fn pick(
+        &mut self,
+        targets: &mut Targets,
+        key: u64,
+        now: Time,
+        mut draw: impl FnMut() -> u64,
+    ) -> Option<u32> {
+        if targets.available.is_empty() {
+            return None;
+        }
+        let Some(pins) = &mut self.pins else {
+            return Some(self.chooser.choose_slowly(targets, key, now, &mut draw));
+        };
+        let user = usize::try_from(key).expect("users are small numbers");
+        if user >= pins.targets.len() {
+            pins.targets.resize(user + 1, (UNPINNED, Time::ZERO));
+        }
+        let (kept, used) = pins.targets[user];
+        let over = pins.idle.is_some_and(|idle| now.since(used) > idle);
+        let counts = pins.idle.is_some();
+        if kept == UNPINNED || over || !targets.get(kept).available {
+            let chosen = self.chooser.choose_slowly(targets, key, now, &mut draw);
+            if counts && kept != UNPINNED {
+                targets.connect(kept, -1);
+            }
+            if counts {
+                targets.connect(chosen, 1);
+            }
+            pins.targets[user].0 = chosen;
+        }
+        pins.targets[user].1 = now;
+        Some(pins.targets[user].0)
+    }
+
+    /// Whether latencies are to be told.
+    pub fn listens(&self) -> bool {
+        matches!(self.chooser, Chooser::PeakEwma { .. })
+    }
+
+    /// A target has answered after so long.
+    pub fn heard(&mut self, target: u32, latency: Duration, now: Time) {
+        if let Chooser::PeakEwma { decay, first, seen } = &mut self.chooser {
+            let place = target as usize;
+            if seen.len() <= place {
+                seen.resize(place + 1, Ewma { latency_s: first.seconds(), at: now });
+            }
+            let (old, sample) = (seen[place], latency.seconds());
+            let latency_s =
+                if sample > old.latency_s { sample } else { old.moved(sample, now, *decay) };
+            seen[place] = Ewma { latency_s, at: now };
+        }
+    }
+}
+
+impl Chooser {
+    /// Chooses, passing over targets that take only a part of their share as yet.
+    fn choose_slowly(
+        &mut self,
+        targets: &Targets,
+        key: u64,
+        now: Time,
+        draw: &mut impl FnMut() -> u64,
+    ) -> u32 {
+        let mut chosen = self.choose(targets, key, now, draw);
+        if targets.slow_start.is_some() {
+            for _ in 0..targets.available.len() {
+                let part = targets.part(chosen, now);
+                if part >= 1.0 || (draw() as f64) < part * u64::MAX as f64 {
+                    break;
+                }
+                chosen = self.choose(targets, key, now, draw);
+            }
+        }
+        chosen
+    }
+
+    /// Chooses where at least one target is available.
+    fn choose(
+        &mut self,
+        targets: &Targets,
+        key: u64,
+        now: Time,
+        draw: &mut impl FnMut() -> u64,
+    ) -> u32 {
+        let available = &targets.available;
+        let mut any = || available[below(draw(), available.len())];
+        match self {
+            Chooser::RoundRobin { next } => {
+                let target = available[targets.turn(*next)];
+                *next = target + 1;
+                target
+            }
+            Chooser::WeightedRoundRobin { current } => smooth(targets, current),
+            Chooser::Random => any(),
+            Chooser::Least { next, connections } => least(targets, next, *connections),
+            Chooser::Choices { bias, deadlines, present, .. } if !targets.is_even() => {
+                earliest(targets, *bias, deadlines, present)
+            }
+            Chooser::Choices { count, .. } => {
+                let first = any();
+                (1..*count).fold(first, |best, _| {
+                    let other = any();
+                    let fewer = targets.outstanding(other) < targets.outstanding(best);
+                    if fewer { other } else { best }
+                })
+            }
+            Chooser::Ring(ring) => ring.choose(targets, key),
+            Chooser::Table(table) => table.choose(targets, key),
+            Chooser::PeakEwma { decay, first, seen } => {
+                let cost = |target: u32| {
+                    let known = seen.get(target as usize);
+                    let latency =
+                        known.map_or(first.seconds(), |known| known.moved(0.0, now, *decay));
+                    latency * f64::from(targets.outstanding(target) + 1)
+                };
+                let (one, other) = (any(), any());
+                if cost(other) < cost(one) { other } else { one }
+            }
+        }
+    }
+}
+
+/// Everyone earns its weight each turn; the richest takes the turn and pays for it the sum of all.
+fn smooth(targets: &Targets, current: &mut Vec<i64>) -> u32 {
+    current.resize(targets.all.len(), 0);
+    let mut total = 0;
+    let mut best = targets.available[0];
+    for &target in &targets.available {
+        let weight = i64::from(targets.all[target as usize].weight);
+        current[target as usize] += weight;
+        total += weight;
+        if current[target as usize] > current[best as usize] {
+            best = target;
+        }
+    }
+    current[best as usize] -= total;
+    best
+}
+
+/// Envoy's `EdfLoadBalancerBase`: whose deadline is the earliest takes the turn, and the next one comes
+/// after a time that is the shorter the greater its weight and the fewer its requests.
+fn earliest(targets: &Targets, bias: f64, deadlines: &mut Vec<f64>, present: &mut f64) -> u32 {
+    let step = |target: u32| {
+        let busy = f64::from(targets.outstanding(target) + 1);
+        let busy = if bias == 1.0 { busy } else { libm::pow(busy, bias) };
+        busy / f64::from(targets.all[target as usize].weight)
+    };
+    for target in deadlines.len() as u32..targets.len() {
+        deadlines.push(*present + step(target));
+    }
+    let mut best = targets.available[0];
+    for &target in &targets.available {
+        // Whoever was away comes back without the turns that it has missed.
+        deadlines[target as usize] = deadlines[target as usize].max(*present);
+        if deadlines[target as usize] < deadlines[best as usize] {
+            best = target;
+        }
+    }
+    *present = deadlines[best as usize];
+    deadlines[best as usize] = *present + step(best);
+    best
+}
+
+fn least(targets: &Targets, next: &mut u32, connections: bool) -> u32 {
+    let load = |target: u32| {
+        let known = &targets.all[target as usize];
+        u64::from(if connections { known.connections } else { known.outstanding })
+    };
+    let weight = |target: u32| u64::from(targets.all[target as usize].weight);
+    let (before, after) = targets.available.split_at(targets.turn(*next));
+    let mut best = after[0];
+    for &target in after.iter().chain(before) {
+        if load(target) * weight(best) < load(best) * weight(target) {
+            best = target;
+        }
+        if load(best) == 0 {
+            break;
+        }
+    }
+    *next = best + 1;
+    best
+}
+
+/// A number below `count`, from a uniform 64-bit one (its bias is below `count / 2^64`).
+fn below(draw: u64, count: usize) -> usize {
+    ((u128::from(draw) * count as u128) >> 64) as usize
+}

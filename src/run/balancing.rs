@@ -1,0 +1,517 @@
+//! Balancers: where requests go, and whom a balancer takes for healthy.
+//!
+//! A balancer may have several nodes. Each knows only what it has sent itself, and asks the targets
+//! itself. A health check is a request like any other: it waits for the event loop, and for whatever
+//! its flow needs.
+
+use std::collections::VecDeque;
+
+use super::event::Kind;
+use super::meter::{Counter, Part};
+use super::service::Phase;
+use super::task::{NONE, OK, Role, State, Task, flag};
+use super::world::World;
+use crate::component::balancer::health::{Checked, Judge};
+use crate::component::balancer::{Balancer, Targets};
+use crate::failure::Failure;
+use crate::kernel::{Event, PendingEvents};
+use crate::model::ids::ServiceId;
+use crate::model::tape::Op;
+use crate::model::{Affinity, Service, Stays, UnitKind};
+use crate::units::{Duration, Time};
+
+/// One node of a balancer while it runs.
+pub struct Node {
+    /// Chooses instances.
+    balancer: Balancer,
+    /// What it knows of them.
+    pub targets: Targets,
+    /// By target: what its checks say.
+    checked: Vec<Checked>,
+    /// By target: the check that is under way, and its epoch; [`NONE`] for none.
+    asked: Vec<(u32, u16)>,
+    /// By target: when that began.
+    begun: Vec<Time>,
+    /// What the targets' answers say.
+    judge: Option<Judge>,
+    /// By target: since when each idle connection to it has been idle, the latest last.
+    idle: Vec<VecDeque<Time>>,
+}
+
+/// What a timer of a target is for.
+mod phase {
+    /// A check begins.
+    pub const CHECK: u32 = 0;
+    /// A check has taken too long.
+    pub const LATE: u32 = 1;
+    /// A target that was set aside gets another chance.
+    pub const BACK: u32 = 2;
+    /// An instance that was taken out has had time enough.
+    pub const OUT: u32 = 3;
+    /// Of a service: an interval of outlier detection ends.
+    pub const JUDGE: u32 = 0;
+    /// Of a service: requests that will have waited too long before the next look get a timer.
+    pub const SWEEP: u32 = 1;
+}
+
+impl Node {
+    fn new(spec: &Service) -> Node {
+        let most = spec.max_instances;
+        let weight = |index: u32| match spec.weights.len() {
+            0 => 1,
+            count => spec.weights[index as usize % count],
+        };
+        let weights: Vec<u32> = (0..most).map(weight).collect();
+        let mut targets = Targets::new(&weights);
+        for index in spec.instances..most {
+            targets.set_available(index, false);
+        }
+        targets.start_slowly(spec.health.slow_start);
+        let balancer = match spec.stays {
+            Stays::Never => Balancer::new(spec.policy),
+            Stays::User => Balancer::sticky(spec.policy),
+            Stays::Connection(idle) => Balancer::by_connection(spec.policy, idle),
+        };
+        let count = most as usize;
+        Node {
+            balancer,
+            targets,
+            checked: vec![Checked::UP; count],
+            asked: vec![(NONE, 0); if spec.health.checks.is_some() { count } else { 0 }],
+            begun: vec![Time::ZERO; if spec.health.checks.is_some() { count } else { 0 }],
+            judge: spec.health.ejection.map(|rule| Judge::new(rule, most)),
+            idle: vec![VecDeque::new(); if spec.health.keep_alive.is_some() { count } else { 0 }],
+        }
+    }
+    fn is_healthy(&self, target: u32) -> bool {
+        let judged = self.judge.as_ref();
+        self.checked[target as usize].up
+            && judged.is_none_or(|judge| !judge.all[target as usize].is_ejected())
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// The nodes of a service's balancer, with their first timers.
+    pub(super) fn build_balancer(&mut self, id: ServiceId, first_instance: u32) -> Vec<Node> {
+        let spec = &self.model.services[id];
+        let key = self.key.named("balancer").named(&spec.name);
+        for node in 0..spec.nodes {
+            if let Some((checks, _)) = &spec.health.checks {
+                for index in 0..spec.max_instances {
+                    // Balancers do not start all checks at once.
+                    let unit = key.numbered(u64::from(node)).draw(u64::from(index)).unit();
+                    let at = Time::ZERO + checks.interval.scale(unit);
+                    self.time_target(at, first_instance + index, node, phase::CHECK);
+                }
+            }
+            if let Some(crate::component::balancer::health::Ejection::Outliers(rule)) =
+                spec.health.ejection
+            {
+                self.time_node(Time::ZERO + rule.interval, id, node, phase::JUDGE);
+            }
+        }
+        if let Some(timeout) = spec.health.idle_timeout {
+            self.time_node(Time::ZERO + timeout, id, 0, phase::SWEEP);
+        }
+        if let Some(station) = spec.balancer_station {
+            let targets = u64::from(spec.nodes * spec.instances);
+            self.meters[station].held.set(Time::ZERO, targets);
+        }
+        (0..spec.nodes).map(|_| Node::new(spec)).collect()
+    }
+
+    fn time_target(&mut self, at: Time, index: u32, node: u32, phase: u32) {
+        self.events.push(Event::new(at, Kind::Target as u8, node << 2 | phase, index));
+    }
+    fn time_node(&mut self, at: Time, service: ServiceId, node: u32, phase: u32) {
+        self.events.push(Event::new(at, Kind::Balancer as u8, node << 2 | phase, service.0));
+    }
+
+    /// The node that a user's requests go through.
+    fn node_of(&self, service: ServiceId, user: u32) -> usize {
+        match self.model.services[service].nodes {
+            1 => 0,
+            nodes => {
+                let key = self.client.requests.named("balancer-node");
+                key.draw(u64::from(user)).below(nodes) as usize
+            }
+        }
+    }
+
+    /// A request reaches the balancer of the service that its task is about to enter.
+    pub fn land(&mut self, task: u32) {
+        let Op::Enter { service, .. } = self.model.tape[self.tasks[task].pc.0 as usize] else {
+            unreachable!("a task lands where its tape says so")
+        };
+        let spec = &self.model.services[service];
+        let record = self.tasks[task];
+        let key = match spec.affinity {
+            Affinity::User => u64::from(record.user),
+            Affinity::Address => u64::from(record.user % self.model.client.addresses),
+        };
+        let number = self.node_of(service, record.user);
+        let condition = self.condition(UnitKind::Balancer, service.0);
+        if condition.down || self.stumbles(condition.errors) {
+            self.count(spec.balancer_station.unwrap_or(spec.station), Counter::Rejected);
+            let why = if condition.down { Failure::Refused } else { Failure::NoInstance };
+            return self.fail(task, why);
+        }
+        let mut draws = record.stream.draw(u64::from(spec.numbers));
+        let state = &mut self.services[service];
+        let node = &mut state.nodes[number];
+        let picked = node.balancer.pick(&mut node.targets, key, self.now, || draws.next_u64());
+        if let Some(station) = spec.balancer_station {
+            self.count(station, Counter::Arrivals);
+        }
+        let Some(target) = picked else {
+            self.count(spec.balancer_station.unwrap_or(spec.station), Counter::Rejected);
+            self.tasks[task].answered = spec.health.nobody_status;
+            return self.fail(task, Failure::NoInstance);
+        };
+        let state = &mut self.services[service];
+        state.nodes[number].targets.sent(target);
+        let instance = state.first_instance + target;
+        let record = &mut self.tasks[task];
+        record.flags |= flag::OUTSTANDING;
+        record.worker = self.instances[instance as usize].first_worker;
+        let mut hop = condition.stretch(self.model.draw_law(spec.hop, record.stream, 0x0b0b));
+        if spec.health.keep_alive.is_some() {
+            hop += self.connect_target(task, service, number, target, hop);
+        }
+        if hop.is_zero() {
+            return self.place(task);
+        }
+        self.tasks[task].since = self.now;
+        self.spend(task, self.network, Part::Service, hop);
+        self.at_task(self.now + hop, Kind::Place, task);
+    }
+
+    /// Takes an idle connection to a target, the one used last, or opens one, which takes a round
+    /// trip. One that the target closes before the request is there resets it.
+    fn connect_target(
+        &mut self,
+        task: u32,
+        service: ServiceId,
+        number: usize,
+        target: u32,
+        hop: Duration,
+    ) -> Duration {
+        let spec = &self.model.services[service];
+        let keep = spec.health.keep_alive.unwrap_or_default();
+        let now = self.now;
+        let node = &mut self.services[service].nodes[number];
+        let idle = &mut node.idle[target as usize];
+        let open = idle.len() as i32;
+        // Closed by the balancer, or by the target so long ago that the balancer has heard of it.
+        let known = keep.min(spec.keep_alive + hop);
+        while idle.front().is_some_and(|since| now.since(*since) >= known) {
+            idle.pop_front();
+        }
+        let gone = idle.len() as i32 - open;
+        node.targets.connect(target, gone);
+        let Some(since) = idle.pop_back() else {
+            node.targets.connect(target, 1);
+            if let Some(station) = spec.balancer_station {
+                self.count(station, Counter::Opened);
+            }
+            return hop + hop;
+        };
+        if now + hop >= since + spec.keep_alive {
+            // It is closed while the request is on its way: the answer is a reset.
+            self.tasks[task].status = Failure::Reset as u8;
+        }
+        Duration::ZERO
+    }
+
+    /// A request has left its target, well or badly; `lost` where there was no answer.
+    pub(super) fn target_answered(&mut self, task: u32, index: u32, lost: bool) {
+        let service = self.instances[index as usize].service;
+        let record = self.tasks[task];
+        let number = self.node_of(service, record.user);
+        let target = index - self.services[service].first_instance;
+        let spec = &self.model.services[service];
+        let now = self.now;
+        let latency = match self.services[service].nodes[number].balancer.listens() {
+            true => self.landed_at(&record).map(|at| now.since(at)),
+            false => None,
+        };
+        let node = &mut self.services[service].nodes[number];
+        node.targets.answered(target);
+        if let Some(latency) = latency {
+            node.balancer.heard(target, latency, now);
+        }
+        if let Some(idle) = node.idle.get_mut(target as usize) {
+            match lost {
+                true => node.targets.connect(target, -1),
+                false => idle.push_back(now),
+            }
+        }
+        if let Some(station) = spec.balancer_station.filter(|_| lost) {
+            self.count(station, Counter::Errors);
+        }
+        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
+        let error = record.status != OK && status_of(&record) >= 500;
+        if judge.answered(target, error, lost, now) {
+            if let Some(at) = judge.back_at(target) {
+                self.time_target(at, index, number as u32, phase::BACK);
+            }
+            self.look_at_targets(service, number);
+        }
+    }
+
+    /// When the request of a task reached its balancer, as long as somebody waits for it.
+    fn landed_at(&self, record: &Task) -> Option<Time> {
+        match record.role {
+            Role::Attempt if record.owner != NONE => {
+                let service = self.service_of_worker(record.worker);
+                let region = self.model.services[service].region;
+                let way = self.way_from_home(record, region);
+                let set_up = self.set_up_took(record, region);
+                Some(self.journeys[record.owner].started + way + set_up)
+            }
+            Role::Call if self.awaits(record.owner, record.owner_epoch) => {
+                let services = &self.model.services;
+                let from = self.service_of_worker(self.tasks[record.owner].worker);
+                let to = self.service_of_worker(record.worker);
+                let route = self.model.route(services[from].region, services[to].region);
+                let way = self.model.draw_law(route, record.stream, 0xca11).half();
+                Some(self.tasks[record.owner].since + way)
+            }
+            _ => None,
+        }
+    }
+
+    /// A target is registered with its balancer, or taken out. A new one must pass a check first.
+    pub(super) fn register(&mut self, index: u32, registered: bool, new: bool) {
+        let service = self.instances[index as usize].service;
+        let target = index - self.services[service].first_instance;
+        self.services[service].registered[target as usize] = registered;
+        let checks = self.model.services[service].health.checks.is_some();
+        for number in 0..self.services[service].nodes.len() {
+            if new && registered && checks {
+                self.services[service].nodes[number].checked[target as usize] = Checked::NEW;
+                self.begin_check(index, number);
+            }
+            self.look_at_targets(service, number);
+        }
+    }
+
+    /// Whoever is registered and healthy may be chosen; if too few are, whoever is registered.
+    fn look_at_targets(&mut self, service: ServiceId, number: usize) {
+        let spec = &self.model.services[service];
+        let now = self.now;
+        let state = &mut self.services[service];
+        let node = &mut state.nodes[number];
+        let there = |target: &u32| state.registered[*target as usize];
+        let all = (0..node.targets.len()).filter(there).count();
+        let good = (0..node.targets.len()).filter(there).filter(|it| node.is_healthy(*it)).count();
+        let to_all = spec
+            .health
+            .fail_open
+            .is_some_and(|least| good == 0 || (good as f64) < least * all as f64);
+        for target in 0..node.targets.len() {
+            let wanted = there(&target) && (to_all || node.is_healthy(target));
+            if wanted == node.targets.get(target).available {
+                continue;
+            }
+            node.targets.set_available(target, wanted);
+            if wanted && !to_all {
+                node.targets.begins(target, now);
+            }
+        }
+        if let Some(station) = spec.balancer_station {
+            let available = state.nodes.iter().map(|node| u64::from(node.targets.available()));
+            self.meters[station].held.set(now, available.sum());
+        }
+    }
+
+    /// A timer of a target.
+    pub fn target_timer(&mut self, index: u32, ordinal: u32) {
+        let (number, phase) = ((ordinal >> 2) as usize, ordinal & 3);
+        let service = self.instances[index as usize].service;
+        let target = index - self.services[service].first_instance;
+        match phase {
+            phase::CHECK => {
+                let (checks, _) = self.model.services[service].health.checks.expect("it checks");
+                self.time_target(self.now + checks.interval, index, ordinal >> 2, phase::CHECK);
+                self.begin_check(index, number);
+            }
+            phase::LATE => {
+                let (check, epoch) = self.services[service].nodes[number].asked[target as usize];
+                // Answered meanwhile, and perhaps the next is under way?
+                let (checks, _) = self.model.services[service].health.checks.expect("it checks");
+                let begun = self.now.since(Time::ZERO + checks.timeout);
+                if self.awaits(check, epoch)
+                    && self.services[service].nodes[number].begun[target as usize]
+                        == Time::ZERO + begun
+                {
+                    self.tasks[check].owner = NONE;
+                    self.check_over(index, number, false);
+                }
+            }
+            phase::BACK => {
+                let node = &mut self.services[service].nodes[number];
+                let judge = node.judge.as_mut().expect("it judges");
+                if judge.back_at(target) == Some(self.now) {
+                    judge.back(target);
+                    self.look_at_targets(service, number);
+                }
+            }
+            _ => {
+                let instance = &self.instances[index as usize];
+                let delay = self.model.services[service].health.deregistration_delay;
+                let due = delay.is_some_and(|delay| instance.draining_since + delay == self.now);
+                if instance.phase == Phase::Draining && due {
+                    self.kill_instance(index);
+                }
+            }
+        }
+    }
+
+    /// An instance is being taken out: what it has not finished in time is cut off.
+    pub(super) fn deregister(&mut self, index: u32) {
+        self.register(index, false, false);
+        self.instances[index as usize].draining_since = self.now;
+        let service = self.instances[index as usize].service;
+        if let Some(delay) = self.model.services[service].health.deregistration_delay {
+            self.time_target(self.now + delay, index, 0, phase::OUT);
+        }
+    }
+
+    /// A node asks a target whether it is well.
+    fn begin_check(&mut self, index: u32, number: usize) {
+        let service = self.instances[index as usize].service;
+        let target = index - self.services[service].first_instance;
+        let (checks, entry) = self.model.services[service].health.checks.expect("it checks");
+        if !self.services[service].registered[target as usize] {
+            return;
+        }
+        if self.instances[index as usize].phase == Phase::Down {
+            return self.check_over(index, number, false);
+        }
+        let name = &self.model.services[service].name;
+        let stream = self.key.named("check").named(name).numbered(number as u64);
+        let stream = stream.numbered(u64::from(index)).numbered(self.now.0);
+        let task = self.new_task(Task {
+            stream,
+            since: self.now,
+            deadline: Time::NEVER,
+            pc: entry,
+            owner: index,
+            owner_epoch: number as u16,
+            worker: self.instances[index as usize].first_worker,
+            row: NONE,
+            role: Role::Probe,
+            state: State::Away,
+            status: OK,
+            parked: OK,
+            ..Task::default()
+        });
+        let epoch = self.tasks[task].epoch;
+        let node = &mut self.services[service].nodes[number];
+        node.asked[target as usize] = (task, epoch);
+        node.begun[target as usize] = self.now;
+        self.time_target(self.now + checks.timeout, index, number as u32, phase::LATE);
+        self.place(task);
+    }
+
+    /// The answer to a check.
+    pub(super) fn probe_over(&mut self, task: u32) {
+        let record = self.tasks[task];
+        self.depart_instance(task);
+        self.end_task(task);
+        if record.owner != NONE {
+            self.check_over(record.owner, usize::from(record.owner_epoch), record.status == OK);
+        }
+    }
+
+    fn check_over(&mut self, index: u32, number: usize, ok: bool) {
+        let service = self.instances[index as usize].service;
+        let spec = &self.model.services[service];
+        let target = index - self.services[service].first_instance;
+        let (checks, _) = spec.health.checks.expect("it checks");
+        let node = &mut self.services[service].nodes[number];
+        node.asked[target as usize] = (NONE, 0);
+        if node.checked[target as usize].told(&checks, ok) {
+            self.look_at_targets(service, number);
+        }
+    }
+
+    /// A timer of a node: outliers are judged, or slow answers looked for.
+    pub fn balancer_timer(&mut self, service: ServiceId, ordinal: u32) {
+        let (number, phase) = ((ordinal >> 2) as usize, ordinal & 3);
+        if phase == phase::SWEEP {
+            return self.sweep(service);
+        }
+        let now = self.now;
+        let judge = self.services[service].nodes[number].judge.as_mut().expect("it judges");
+        let moved = judge.interval(now);
+        if let Some(crate::component::balancer::health::Ejection::Outliers(rule)) =
+            self.model.services[service].health.ejection
+        {
+            self.time_node(now + rule.interval, service, ordinal >> 2, phase::JUDGE);
+        }
+        if !moved.is_empty() {
+            self.look_at_targets(service, number);
+        }
+    }
+
+    /// Looks for requests that will have waited too long before the next look, and times them to the
+    /// tick. Most are answered long before, and never need a timer.
+    fn sweep(&mut self, service: ServiceId) {
+        let timeout = self.model.services[service].health.idle_timeout.expect("it has one");
+        self.time_node(self.now + timeout, service, 0, phase::SWEEP);
+        for slot in 0..self.tasks.capacity() as u32 {
+            let record = *self.tasks.peek(slot);
+            let out = record.state != State::Free && record.has(flag::OUTSTANDING);
+            if !out || self.service_of_worker(record.worker) != service {
+                continue;
+            }
+            if let Some(at) = self.landed_at(&record).filter(|at| *at + timeout > self.now) {
+                self.at_task(at + timeout, Kind::Upstream, slot);
+            }
+        }
+    }
+
+    /// A request may have waited too long for its target: 504.
+    pub fn upstream_timer(&mut self, task: u32, ordinal: u32) {
+        let record = *self.tasks.peek(task);
+        if record.state == State::Free
+            || record.ordinal != ordinal
+            || !record.has(flag::OUTSTANDING)
+        {
+            return;
+        }
+        let index = self.workers[record.worker as usize].instance;
+        let service = self.instances[index as usize].service;
+        let timeout = self.model.services[service].health.idle_timeout;
+        let due = self.landed_at(&record).zip(timeout).map(|(at, timeout)| at + timeout);
+        if due != Some(self.now) {
+            return;
+        }
+        let messenger = self.new_task(Task { leases: Default::default(), ..record });
+        self.tasks[messenger].flags &= !flag::LEADS;
+        let row = record.row;
+        let state = &mut self.tasks[task];
+        state.flags &= !flag::OUTSTANDING;
+        (state.owner, state.row) = (NONE, NONE);
+        if record.role == Role::Call {
+            state.epoch = self.client.next_epoch(task);
+        }
+        debug_assert_eq!(self.tasks[messenger].row, row);
+        self.tasks[messenger].flags &= !(flag::ADMITTED | flag::OUTSTANDING);
+        self.target_answered(task, index, true);
+        if let Some(station) = self.model.services[service].balancer_station {
+            self.count(station, Counter::TimedOut);
+        }
+        self.reset(messenger, messenger, Failure::UpstreamTimeout);
+    }
+}
+
+/// The status code that a failed task is answered with.
+fn status_of(record: &Task) -> u16 {
+    match record.answered {
+        0 => Failure::ALL[record.status as usize].status(),
+        chosen => chosen,
+    }
+}

@@ -1,0 +1,134 @@
+//! Connections of users: setting them up, slow start, lost packets.
+
+use super::task::{DIALLED, NONE, Role, Task};
+use super::world::World;
+use crate::kernel::PendingEvents;
+use crate::model::ids::RegionId;
+use crate::units::{Duration, Time};
+
+/// The largest segment on an Ethernet path without options (bytes).
+const SEGMENT: f64 = 1460.0;
+/// The least time after which Linux sends a segment again that nobody has acknowledged.
+const RETRANSMISSION: Duration = Duration::millis(200);
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// One way between a user and whoever answers first: the edge, or the service's region.
+    fn way_to_first(&self, record: &Task, region: RegionId) -> Duration {
+        match self.cdn_of_operation(record) {
+            Some(cdn) => {
+                self.model.draw_law(self.model.cdns[cdn].edge, record.stream, 0xed6e).half()
+            }
+            None => self.way_from_home(record, region),
+        }
+    }
+
+    /// The round trips before a request can be sent, if its user has no connection that is open.
+    pub(super) fn set_up(&mut self, task: u32, way: Duration, service_keeps: Duration) -> Duration {
+        let Some(spec) = self.model.client.connection else { return Duration::ZERO };
+        let record = self.tasks[task];
+        let place = record.user as usize;
+        if self.client.used.len() <= place {
+            self.client.used.resize(place + 1, Time::NEVER);
+        }
+        let keeps = spec.keep_alive.min(service_keeps);
+        let used = self.client.used[place];
+        let open = used != Time::NEVER && self.now.since(used.min(self.now)) < keeps;
+        self.client.used[place] = self.now;
+        if record.role == Role::Attempt && record.owner != NONE {
+            self.journeys[record.owner].reloads &= !DIALLED;
+        }
+        if open {
+            return Duration::ZERO;
+        }
+        if record.role == Role::Attempt && record.owner != NONE {
+            self.journeys[record.owner].reloads |= DIALLED;
+        }
+        self.observer.connections += 1;
+        Duration(way.0 * 2 * u64::from(spec.rounds)) + self.lost_syn(&record, spec.loss)
+    }
+
+    /// What setting up took an attempt that had to.
+    pub(super) fn set_up_took(&self, record: &Task, region: RegionId) -> Duration {
+        let Some(spec) = self.model.client.connection else { return Duration::ZERO };
+        let dialled = record.role == Role::Attempt
+            && record.owner != NONE
+            && self.journeys[record.owner].reloads & DIALLED != 0;
+        if !dialled {
+            return Duration::ZERO;
+        }
+        let way = self.way_to_first(record, region);
+        Duration(way.0 * 2 * u64::from(spec.rounds)) + self.lost_syn(record, spec.loss)
+    }
+
+    /// A SYN that is lost is sent again after 1 s, and after 2 s more, and 4 s more (RFC 6298).
+    fn lost_syn(&self, record: &Task, loss: f64) -> Duration {
+        let mut draws = record.stream.draw(0x5111);
+        let mut wait = Duration::ZERO;
+        for repetition in 0..6 {
+            if loss == 0.0 || !draws.chance(loss) {
+                break;
+            }
+            wait += Duration::secs(1 << repetition);
+        }
+        wait
+    }
+
+    /// A user has their answer: their connection is idle from now on.
+    pub(super) fn connection_idle(&mut self, user: u32) {
+        if let Some(used) = self.client.used.get_mut(user as usize) {
+            *used = self.now;
+        }
+    }
+
+    /// How much later than its first segments the last of a body reaches the user: rounds of slow
+    /// start, lost segments, and the throughput that a loss rate allows (Mathis and others, 1997).
+    pub(super) fn body_takes(&self, task: u32, bytes: f64, region: RegionId) -> Duration {
+        let Some(spec) = self.model.client.connection else { return Duration::ZERO };
+        let record = &self.tasks[task];
+        if record.role != Role::Attempt || bytes <= 0.0 {
+            return Duration::ZERO;
+        }
+        let way = self.way_to_first(record, region);
+        let rtt = way + way;
+        let segments = (bytes / SEGMENT).ceil();
+        // The window doubles each round trip: after r of them, window x (2^r - 1) have been sent.
+        let mut sent = f64::from(spec.window);
+        let mut window = sent;
+        let mut took = Duration::ZERO;
+        while sent < segments {
+            window *= 2.0;
+            sent += window;
+            took += rtt;
+        }
+        if spec.loss > 0.0 {
+            took += self.recovery(record, segments, spec.loss, rtt);
+            // An average over many losses says nothing of a flow that expects none.
+            let few = segments * spec.loss < 1.0;
+            let per_s = SEGMENT / (rtt.seconds().max(1e-6) * (2.0 * spec.loss / 3.0).sqrt());
+            took = if few { took } else { took.max(Duration::from_secs_f64(bytes / per_s)) };
+        }
+        if let Some(flow) = spec.bandwidth {
+            took = took.max(Duration::from_secs_f64(bytes * 8.0 / flow.0));
+        }
+        took
+    }
+
+    /// A lost segment that three others follow costs a round trip; one of the last three waits for the
+    /// timer.
+    fn recovery(&self, record: &Task, segments: f64, loss: f64, rtt: Duration) -> Duration {
+        let mut draws = record.stream.draw(0x0105_57c9);
+        let tail = segments.min(3.0) as u32;
+        let tail_lost = (0..tail).any(|_| draws.chance(loss));
+        let mut took = if tail_lost { RETRANSMISSION.max(rtt) } else { Duration::ZERO };
+        // The gaps between losses are geometric; by inversion, not by a draw for each segment.
+        let mut left = segments - f64::from(tail);
+        let scale = libm::log1p(-loss.min(0.999));
+        while left > 0.0 {
+            left -= (libm::log(draws.unit_open()) / scale).floor() + 1.0;
+            if left >= 0.0 {
+                took += rtt;
+            }
+        }
+        took
+    }
+}

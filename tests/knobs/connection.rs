@@ -1,0 +1,126 @@
+//! Connections of users, and what edges do.
+
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, ms, run};
+
+const FAR: &str = r#"
+[region.here]
+rtt = "100ms"
+[service.web]
+keep_alive = "1h"
+[operation.get]
+share = 1
+flow = [{ wait = "0ms" }, { reply = "10KB" }]
+"#;
+
+fn far(sets: &[&str]) -> Ran {
+    run(FAR, sets)
+}
+
+#[test]
+fn setting_up_a_connection_takes_round_trips() {
+    assert_eq!(far(&[]).each(), ms(100));
+    let first = |tls: &str| {
+        let ran = far(&[&format!("client.connection={{tls='{tls}'}}")]);
+        (ran.longest(), ran.shortest(), ran.outcome.attempts.connections)
+    };
+    assert_eq!(first("none"), (ms(200), ms(100), 1));
+    assert_eq!(first("1.3"), (ms(300), ms(100), 1));
+    assert_eq!(first("1.2"), (ms(400), ms(100), 1));
+    let closes = |set: &str| far(&["client.connection={}", set]).outcome.attempts.connections;
+    assert_eq!(closes("service.web.keep_alive=500ms"), 10);
+    assert_eq!(closes("service.web.keep_alive=5s"), 1);
+    assert_eq!(far(&["client.connection={keep_alive='500ms'}"]).outcome.attempts.connections, 10);
+}
+
+#[test]
+fn large_bodies_start_slowly() {
+    let each = |bytes: &str, more: &str| {
+        let reply = format!("operation.get.flow=[{{reply='{bytes}'}}]");
+        far(&[&reply, &format!("client.connection={{tls='none'{more}}}")]).shortest()
+    };
+    // 10 segments at once, 20 in the next round trip, 40 in the third: 14.6 KB, 43.8 KB, 102.2 KB.
+    assert_eq!(each("14600B", ""), ms(100));
+    assert_eq!(each("14601B", ""), ms(200));
+    assert_eq!(each("43800B", ""), ms(200));
+    assert_eq!(each("200KB", ""), ms(400));
+    assert_eq!(each("200KB", ", window=137"), ms(100));
+    // 1 MB at 8 Mbit/s is a second.
+    assert_eq!(each("1MB", ", bandwidth='8Mbit/s'"), ms(1_100));
+}
+
+#[test]
+fn lost_packets_cost_round_trips_or_the_timer() {
+    let mean = |loss: &str| {
+        let sets = [
+            "arrivals={process='even', rate='50/s', users=1}",
+            "operation.get.flow=[{reply='4380B'}]",
+            &format!("client.connection={{tls='none', loss='{loss}'}}"),
+            "run.duration=200s",
+        ];
+        far(&sets).mean_s()
+    };
+    // Three segments, none of which three others follow: 200 ms if any is lost, 1 - 0.9^3. 10,000
+    // requests: a deviation of 0.9 ms.
+    assert!((mean("0%") - 0.1).abs() < 1e-4);
+    let lossy = mean("10%");
+    assert!((lossy - 0.1 - 0.2 * 0.271).abs() < 0.004, "{lossy}");
+    // One flow of 1 MB: at most MSS / (RTT sqrt(2p/3)), 565 KB/s at 1 %.
+    let large =
+        far(&["operation.get.flow=[{reply='1MB'}]", "client.connection={tls='none', loss='1%'}"]);
+    assert!(large.shortest().seconds() > 0.59, "{}", large.shortest());
+}
+
+#[test]
+fn one_transfer_may_have_a_part_of_a_link() {
+    let text = format!("{FAR}\n[link.up]\nbandwidth = '8Mbit/s'\ncarries = 'service.web'\n");
+    assert_eq!(run(&text, &[]).each(), ms(110));
+    assert_eq!(run(&text, &["link.up.per_flow=4Mbit/s"]).each(), ms(120));
+    let ran = run(
+        &text,
+        &["link.up.per_flow=4Mbit/s", "arrivals={process='even', rate='1/s', users=9, batch=2}"],
+    );
+    assert_eq!(ran.each(), ms(120), "two at a time have half each");
+    let ran = run(&text, &["arrivals={process='even', rate='1/s', users=9, batch=2}"]);
+    assert_eq!(ran.each(), ms(120));
+    assert!((ran.station("link.up").busy_mean - 10.0 * 0.02 / 10.5).abs() < 1e-3);
+}
+
+const EDGE: &str = r#"
+[arrivals]
+process = "even"
+rate = "1/s"
+users = 1
+[service.web]
+[cdn.edge]
+keys = "files"
+ttl = "3500ms"
+edge_rtt = "0ms"
+[keys.files]
+count = 1
+size = "10KB"
+[operation.get]
+share = 1
+cdn = "edge"
+flow = [{ wait = "100ms" }, { reply = "10KB" }]
+"#;
+
+#[test]
+fn what_may_not_be_cached_is_fetched_one_after_another() {
+    let crowd = "arrivals={rate='0/s', users=9, crowd={at='1s', users=5}}";
+    let together = run(EDGE, &[crowd]);
+    assert_eq!((together.each(), together.count("cdn.edge", Counter::Joined)), (ms(100), 4));
+    let apart = run(EDGE, &[crowd, "cdn.edge.uncacheable=100%"]);
+    assert_eq!((apart.longest(), apart.shortest(), apart.ok()), (ms(500), ms(100), 5));
+}
+
+#[test]
+fn a_stale_answer_is_better_than_none() {
+    let text = format!("{EDGE}\n[fault.down]\ntarget = 'service.web'\nwhat = 'stop'\nat = '4s'\n");
+    // Fetched at 1 s, fresh until 4.6 s: from 5 s on there is nobody to ask.
+    let plain = run(&text, &[]);
+    assert_eq!(plain.ok(), 4);
+    let stale = run(&text, &["cdn.edge.stale_if_error=3s"]);
+    assert_eq!((stale.ok(), stale.count("cdn.edge", Counter::StaleReads)), (7, 3));
+}

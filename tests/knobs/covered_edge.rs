@@ -1,0 +1,148 @@
+//! What the tests of users, connections and balancers turn: a part of the list in `coverage.rs`.
+
+/// See `coverage.rs`.
+pub const COVERED: &[(&str, &str, &str)] = &[
+    ("arrivals", "phases_come_in_bursts", "Arrivals.phases Phase.times Phase.for"),
+    (
+        "arrivals",
+        "batches_and_crowds_come_together",
+        "Arrivals.batch Arrivals.crowd Crowd.at Crowd.users Crowd.over",
+    ),
+    (
+        "arrivals",
+        "an_arrival_without_a_free_virtual_user_is_dropped",
+        "Arrivals.vus Vus.pre_allocated Vus.max",
+    ),
+    (
+        "arrivals",
+        "a_session_is_pages_with_thinking_between",
+        "Arrivals.session Visits.pages Visits.think Visits.abandons_after",
+    ),
+    ("arrivals", "operations_may_say_what_follows_them", "Operation.next Next.to Next.share"),
+    (
+        "arrivals",
+        "a_trace_is_played_as_it_was_scaled_or_resampled",
+        "Arrivals.trace Trace.file Trace.mode TraceMode:absolute TraceMode:scaled TraceMode:resampled \
+         Scaled.times",
+    ),
+    (
+        "connection",
+        "setting_up_a_connection_takes_round_trips",
+        "Client.connection Connections.tls Tls:none Tls:1.2 Tls:1.3 Connections.keep_alive",
+    ),
+    ("connection", "large_bodies_start_slowly", "Connections.window Connections.bandwidth"),
+    ("connection", "lost_packets_cost_round_trips_or_the_timer", "Connections.loss"),
+    ("connection", "one_transfer_may_have_a_part_of_a_link", "Link.per_flow"),
+    ("connection", "what_may_not_be_cached_is_fetched_one_after_another", "Cdn.uncacheable"),
+    ("connection", "a_stale_answer_is_better_than_none", "Cdn.stale_if_error"),
+    ("balancer", "a_request_that_finds_its_target_dead_goes_to_the_next", "Balancer.next_upstream"),
+    (
+        "balancer",
+        "a_full_backlog_refuses_or_drops",
+        "Service.on_overflow Overflow:refuse Overflow:drop Balancer.connect_timeout",
+    ),
+    ("balancer", "weights_are_shares", "Balancer.weights Policy:weighted-round-robin"),
+    ("balancer", "two_choices_look_at_requests_in_flight", "TwoChoices.choices TwoChoices.bias"),
+    (
+        "balancer",
+        "hashes_keep_to_one_target_unless_it_has_too_much",
+        "Policy:maglev HashBound.bound",
+    ),
+    (
+        "balancer",
+        "latency_is_remembered_and_forgotten",
+        "Policy:peak-ewma PeakEwma.decay PeakEwma.first",
+    ),
+    (
+        "balancer",
+        "a_connection_is_balanced_once",
+        "Balancer.per BalancePer:request BalancePer:connection PerConnection.idle \
+         Policy:least-connections",
+    ),
+    ("balancer", "every_node_has_a_rotation_of_its_own", "Balancer.nodes"),
+    (
+        "balancer",
+        "checks_wait_for_the_event_loop_and_count_in_a_row",
+        "Balancer.checks Checks.interval Checks.timeout Checks.healthy Checks.unhealthy Checks.flow \
+         Balancer.fail_open",
+    ),
+    (
+        "balancer",
+        "outliers_are_ejected_for_longer_each_time",
+        "Balancer.ejection Ejection:never Ejection:outliers Outliers.consecutive Outliers.interval \
+         Outliers.base Outliers.longest Outliers.most Outliers.always_one",
+    ),
+    (
+        "balancer",
+        "success_rates_are_compared",
+        "Outliers.hosts Outliers.requests Outliers.deviations",
+    ),
+    (
+        "balancer",
+        "a_target_that_does_not_answer_is_left_out_for_a_while",
+        "Ejection:max-fails MaxFails.fails MaxFails.timeout",
+    ),
+    (
+        "balancer",
+        "slow_answers_are_cut_off_with_504_as_each_product_does",
+        "Balancer.kind BalancerKind:plain BalancerKind:alb BalancerKind:nginx BalancerKind:envoy \
+         Balancer.idle_timeout",
+    ),
+    (
+        "balancer",
+        "an_idle_connection_is_closed_from_either_side",
+        "Balancer.keep_alive Service.keep_alive",
+    ),
+    ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
+    (
+        "balancer",
+        "an_instance_that_is_taken_out_may_finish_for_so_long",
+        "Balancer.deregistration_delay",
+    ),
+    (
+        "retries",
+        "axios_retry_repeats_three_times_at_once",
+        "Retry:axios-retry AxiosRetry.on AxiosRetry.share AxiosRetry.retries AxiosRetry.delay \
+         AxiosDelay:none AxiosDelay:exponential AxiosDelay:linear",
+    ),
+    (
+        "retries",
+        "attempts_of_axios_share_one_timeout_unless_it_is_reset",
+        "AxiosRetry.reset_timeout",
+    ),
+    (
+        "retries",
+        "the_aws_sdk_jitters_fully_and_longer_when_throttled",
+        "Retry:aws-sdk AwsRetry.on AwsRetry.share AwsRetry.attempts AwsRetry.base AwsRetry.cap \
+         AwsRetry.throttled_base AwsRetry.honour_retry_after",
+    ),
+    (
+        "retries",
+        "an_outage_empties_the_bucket_of_a_process",
+        "AwsRetry.tokens AwsRetry.cost AwsRetry.timeout_cost AwsRetry.refund Client.processes",
+    ),
+    (
+        "retries",
+        "resilience4j_waits_the_same_or_longer_each_time",
+        "Retry:resilience4j Resilience4jRetry.on Resilience4jRetry.share Resilience4jRetry.attempts \
+         Resilience4jRetry.wait Resilience4jRetry.multiplier Resilience4jRetry.randomisation",
+    ),
+    (
+        "retries",
+        "envoy_retries_once_within_its_budget",
+        "Retry:envoy EnvoyRetry.on EnvoyRetry.share EnvoyRetry.retries EnvoyRetry.base EnvoyRetry.cap \
+         EnvoyRetry.budget EnvoyRetry.least",
+    ),
+    (
+        "retries",
+        "a_process_turns_its_own_requests_away_while_few_are_accepted",
+        "Client.throttle Throttle.k Throttle.window",
+    ),
+    ("retries", "calls_are_repeated_and_layers_multiply", "Call.retry"),
+    ("retries", "a_caller_honours_retry_after_and_throttles_itself", "Call.throttle"),
+    (
+        "retries",
+        "impatient_users_load_the_page_anew",
+        "Client.reload Reload.after Reload.share Reload.times",
+    ),
+];

@@ -1,0 +1,281 @@
+//! The retry policies of products, of users and of services that call others.
+
+use loadbearing::failure::Failure;
+use loadbearing::units::Duration;
+
+use crate::support::{Ran, ms, run};
+
+/// One request at 1 s, which fails after 100 ms.
+const FAILS: &str = r#"
+[arrivals]
+process = "even"
+users = 1
+rate = "1/s"
+stages = [{ for = "1500ms", to = "1/s" }, { for = "0s", to = "0/s" }]
+[service.web]
+[operation.work]
+share = 1
+flow = [{ wait = "100ms" }, { reply = { bytes = "0B", status = 503 } }]
+"#;
+
+fn fails(sets: &[&str]) -> Ran {
+    run(FAILS, &[&["run.duration=300s"], sets].concat())
+}
+fn tried(retry: &str) -> (u64, Duration) {
+    let ran = fails(&[&format!("client.retry={retry}")]);
+    (ran.outcome.attempts.sent, ran.each_failed())
+}
+/// Attempts at a request that fails with this status.
+fn answered(status: u32, retry: &str) -> u64 {
+    let status = format!("operation.work.flow=[{{reply={{bytes='0B', status={status}}}}}]");
+    fails(&[&status, &format!("client.retry={retry}")]).outcome.attempts.sent
+}
+
+#[test]
+fn axios_retry_repeats_three_times_at_once() {
+    assert_eq!(tried("axios-retry"), (4, ms(400)));
+    assert_eq!(tried("{axios-retry={retries=1}}"), (2, ms(200)));
+    assert_eq!(tried("{axios-retry={share='0%'}}"), (1, ms(100)));
+    assert_eq!(tried("{axios-retry={delay='linear'}}"), (4, ms(400 + 100 + 200 + 300)));
+    let (_, spread) = tried("{axios-retry={delay='exponential'}}");
+    // 200 ms, 400 ms, 800 ms, each up to 20 % longer.
+    assert!(spread > ms(400 + 1_400) && spread < ms(400 + 1_680), "{spread}");
+    let counts = [400, 429, 500, 504, 599].map(|status| answered(status, "axios-retry"));
+    assert_eq!(counts, [1, 4, 4, 4, 4]);
+    assert_eq!(answered(500, "{axios-retry={on=[503]}}"), 1);
+}
+
+#[test]
+fn attempts_of_axios_share_one_timeout_unless_it_is_reset() {
+    let sent = |more: &str| {
+        let retry = format!("client.retry={{axios-retry={{on=['5xx', 'timeout']{more}}}}}");
+        let ran = fails(&["client.patience=250ms", &retry]);
+        (ran.outcome.attempts.sent, ran.each_failed())
+    };
+    // The third attempt is cut off after 50 ms, and nothing is left for a fourth.
+    assert_eq!(sent(""), (3, ms(250)));
+    assert_eq!(sent(", reset_timeout=true"), (4, ms(400)));
+}
+
+#[test]
+fn the_aws_sdk_jitters_fully_and_longer_when_throttled() {
+    let many =
+        ["arrivals.rate=1/s", "arrivals.stages=[{for='200s', to='1/s'}, {for='0s', to='0/s'}]"];
+    let pause = |status: u32, more: &str| {
+        let flow = format!("operation.work.flow=[{{reply={{bytes='0B', status={status}}}}}]");
+        let retry = format!("client.retry={{aws-sdk={{attempts=2{more}}}}}");
+        let ran = fails(&[&many[..], &[&flow, &retry, "arrivals.users=1000"]].concat());
+        ran.outcome.failed_latency.mean_s().expect("all fail")
+    };
+    // Uniform from 0: 50 ms and 250 ms on average; 200 draws have deviations of 2 ms and 10 ms.
+    assert!((pause(503, "") - 0.050).abs() < 0.009);
+    assert!((pause(429, "") - 0.250).abs() < 0.045);
+    assert!((pause(503, ", base='400ms'") - 0.200).abs() < 0.036);
+    assert!((pause(429, ", throttled_base='100ms'") - 0.050).abs() < 0.009);
+    assert!((pause(503, ", base='400ms', cap='400ms'") - 0.200).abs() < 0.036);
+    assert_eq!((answered(503, "aws-sdk"), answered(501, "aws-sdk")), (3, 1));
+    assert_eq!(answered(501, "{aws-sdk={on=[501]}}"), 3);
+    assert_eq!(answered(503, "{aws-sdk={share='0%'}}"), 1);
+    let limited =
+        format!("{FAILS}\n[limit.l]\nmax = 0\nrespond = {{ status = 429, retry_after = '30s' }}\n");
+    let waited = |more: &str| {
+        let retry = format!("client.retry={{aws-sdk={{attempts=2{more}}}}}");
+        run(&limited, &["run.duration=300s", "service.web.before=['limit.l']", &retry])
+            .each_failed()
+    };
+    assert_eq!(waited(""), ms(30_000));
+    assert!(waited(", honour_retry_after=false") < ms(600));
+}
+
+/// Retries of 400 requests, one every 500 ms, all of which fail.
+fn outage(retry: &str, more: &[&str]) -> u64 {
+    let many =
+        ["arrivals.rate=2/s", "arrivals.stages=[{for='200100ms', to='2/s'}, {for='0s', to='0/s'}]"];
+    let retry = format!("client.retry={retry}");
+    let ran = fails(&[&many[..], &[&retry, "arrivals.users=50"], more].concat());
+    ran.outcome.attempts.sent - ran.offered()
+}
+
+#[test]
+fn an_outage_empties_the_bucket_of_a_process() {
+    // 500 tokens at 5 a retry: 100 retries, and then none. Users with a process each have 500 each.
+    assert_eq!(outage("aws-sdk", &["client.processes=1"]), 100);
+    assert_eq!(outage("aws-sdk", &[]), 800);
+    assert_eq!(outage("{aws-sdk={tokens=50}}", &["client.processes=1"]), 10);
+    assert_eq!(outage("{aws-sdk={cost=50}}", &["client.processes=1"]), 10);
+    let slow = ["client.processes=1", "client.patience=50ms"];
+    assert_eq!(outage("aws-sdk", &slow), 50, "a retry after a timeout takes 10");
+    assert_eq!(outage("{aws-sdk={timeout_cost=100}}", &slow), 5);
+    // Half of the requests succeed and pay 10 each for the others.
+    let half = "operation.work.flow=[{choose=[{share='50%', flow=[{reply={bytes='0B', status=503}}]}, {share='50%', flow=[]}]}]";
+    let retries = |refund: &str| {
+        outage(&format!("{{aws-sdk={{tokens=20{refund}}}}}"), &["client.processes=1", half])
+    };
+    assert!(
+        retries(", refund=10") > retries("") + 50,
+        "{} {}",
+        retries(", refund=10"),
+        retries("")
+    );
+}
+
+#[test]
+fn resilience4j_waits_the_same_or_longer_each_time() {
+    assert_eq!(tried("resilience4j"), (3, ms(300 + 1_000)));
+    assert_eq!(tried("{resilience4j={wait='1s', attempts=2}}"), (2, ms(200 + 1_000)));
+    assert_eq!(tried("{resilience4j={multiplier=1.5}}"), (3, ms(300 + 500 + 750)));
+    let (_, spread) = tried("{resilience4j={randomisation='50%'}}");
+    assert!(spread > ms(300 + 500) && spread < ms(300 + 1_500) && spread != ms(1_300));
+    assert_eq!(tried("{resilience4j={share='0%'}}").0, 1);
+    assert_eq!((answered(404, "resilience4j"), answered(404, "{resilience4j={on=[404]}}")), (1, 3));
+}
+
+/// Retries while 100 requests are in flight that all fail at once after 10 s.
+fn burst(retry: &str) -> u64 {
+    let sets = [
+        "client.processes=1",
+        "operation.work.flow=[{wait='10s'}, {reply={bytes='0B', status=503}}]",
+        "arrivals={process='even', rate='1000/s', stages=[{for='100500us', to='1000/s'}, {for='0s', to='0/s'}]}",
+        &format!("client.retry={retry}"),
+    ];
+    let ran = fails(&sets);
+    assert_eq!(ran.offered(), 100);
+    ran.outcome.attempts.sent - ran.offered()
+}
+
+#[test]
+fn envoy_retries_once_within_its_budget() {
+    assert_eq!(tried("envoy").0, 2);
+    assert!(tried("envoy").1 < ms(200 + 25));
+    assert_eq!(tried("{envoy={retries=3}}").0, 4);
+    assert!(tried("{envoy={retries=3, base='1s', cap='1s'}}").1 > ms(400 + 150));
+    assert_eq!(tried("{envoy={share='0%'}}").0, 1);
+    assert_eq!((answered(404, "envoy"), answered(404, "{envoy={on=[404]}}")), (1, 2));
+    // A budget counts what is in flight when an answer is there. By the time of the last failures few
+    // are left, so the share is less than a fifth of all.
+    let retries = burst("envoy");
+    assert!((10..=21).contains(&retries), "{retries}");
+    assert!(burst("{envoy={budget='50%'}}") > retries + 10);
+    assert!(burst("{envoy={budget='0%'}}") >= 3, "three are always allowed");
+    assert_eq!(burst("{envoy={budget='0%', least=0}}"), 0);
+    assert!(burst("{envoy={budget='0%', least=60}}") > 50);
+}
+
+#[test]
+fn a_process_turns_its_own_requests_away_while_few_are_accepted() {
+    let sets = |throttle: &'static str| {
+        let many = "arrivals={process='even', rate='20/s', users=10, stages=[{for='200s', to='20/s'}, {for='0s', to='0/s'}]}";
+        fails(&[many, throttle, "client.processes=1"])
+    };
+    let all = sets("client.patience=60s");
+    let some = sets("client.throttle={}");
+    assert_eq!(all.failed(Failure::Throttled), 0);
+    // Nothing is ever accepted: requests / (requests + 1) are turned away, so 1 in n + 1 is sent.
+    let sent = some.outcome.attempts.sent;
+    assert!(some.failed(Failure::Throttled) > 3_900 && sent < 60, "{sent}");
+    // Everything is accepted: nothing is turned away.
+    let fine = "operation.work.flow=[{wait='100ms'}]";
+    assert_eq!(fails(&["client.throttle={}", fine]).failed(Failure::Throttled), 0);
+    // Half of it is: k = 2 lets it pass, k = 1 turns half of the rest away.
+    let half = "operation.work.flow=[{choose=[{share='50%', flow=[{reply={bytes='0B', status=503}}]}, {share='50%', flow=[]}]}]";
+    let many = "arrivals={process='even', rate='20/s', users=10, stages=[{for='200s', to='20/s'}, {for='0s', to='0/s'}]}";
+    let throttled = |throttle: &str| {
+        fails(&[half, many, "client.processes=1", throttle]).failed(Failure::Throttled)
+    };
+    assert!(throttled("client.throttle={k=4}") < 10);
+    assert!(throttled("client.throttle={k=1}") > 1_000);
+    // A longer memory of better times is a longer patience.
+    let (short, long) = (
+        throttled("client.throttle={k=1.9, window='2s'}"),
+        throttled("client.throttle={k=1.9, window='2min'}"),
+    );
+    assert_ne!(short, long);
+}
+
+const LAYERED: &str = r#"
+[arrivals]
+process = "even"
+users = 1
+rate = "1/s"
+stages = [{ for = "1500ms", to = "1/s" }, { for = "0s", to = "0/s" }]
+[service.web]
+[service.inner]
+[operation.work]
+share = 1
+service = "web"
+flow = [{ call = { service = "inner", flow = [{ wait = "100ms" }, { query = { pool = "pg", read = "1ms", fail = "100%" } }] } }]
+[pool.pg]
+service = "inner"
+database = "db"
+[database.db]
+connect = "0ms"
+rtt = "0ms"
+"#;
+
+#[test]
+fn calls_are_repeated_and_layers_multiply() {
+    let call = |more: &str| {
+        format!(
+            "operation.work.flow=[{{call={{service='inner', flow=[{{wait='100ms'}}, {{query={{pool='pg', read='1ms', fail='100%'}}}}]{more}}}}}]"
+        )
+    };
+    let ran = |more: &str, client: &str| {
+        run(LAYERED, &[&call(more), &format!("client.retry={client}"), "run.duration=60s"])
+    };
+    let inner = |ran: &Ran| ran.count("service.inner", loadbearing::run::Counter::Arrivals);
+    assert_eq!(inner(&ran("", "never")), 1);
+    let once = ran(", retry='axios-retry'", "never");
+    assert_eq!((inner(&once), once.each_failed()), (4, ms(4 * 101)));
+    assert_eq!(once.failed(Failure::UpstreamError), 1);
+    let both = ran(", retry='axios-retry'", "axios-retry");
+    assert_eq!((inner(&both), both.each_failed()), (16, ms(16 * 101)));
+    let waits = ran(", retry={resilience4j={attempts=2}}", "never");
+    assert_eq!(waits.each_failed(), ms(2 * 101 + 500));
+    // A timeout is repeated by those who do.
+    let slow = ran(
+        ", timeout='50ms', retry={fixed={on=['timeout'], attempts=3, delay='1s', jitter='0%'}}",
+        "never",
+    );
+    assert_eq!((inner(&slow), slow.each_failed()), (3, ms(2_150)));
+    assert_eq!(slow.failed(Failure::UpstreamTimeout), 1);
+    let shared = ran(", timeout='250ms', retry={axios-retry={on=['5xx', 'timeout']}}", "never");
+    assert_eq!((inner(&shared), shared.each_failed()), (3, ms(250)));
+}
+
+#[test]
+fn a_caller_honours_retry_after_and_throttles_itself() {
+    let limited = |retry: &str| {
+        let text = format!(
+            "{LAYERED}\n[limit.l]\nmax = 0\nrespond = {{ status = 429, retry_after = '7s' }}\n"
+        );
+        let flow = format!(
+            "operation.work.flow=[{{call={{service='inner', flow=[{{wait='100ms'}}], retry={retry}}}}}, {{query={{pool='pg', read='1ms'}}}}]"
+        );
+        let flow = flow.replace(", {query={pool='pg', read='1ms'}}", "");
+        run(&text, &[&flow, "service.inner.before=['limit.l']", "run.duration=60s"]).each_failed()
+    };
+    assert_eq!(limited("{fixed={on=[429], attempts=2, delay='1s', jitter='0%'}}"), ms(7_000));
+    let many = "arrivals={process='even', rate='20/s', users=10, stages=[{for='100s', to='20/s'}, {for='0s', to='0/s'}]}";
+    let flow = "operation.work.flow=[{call={service='inner', flow=[{query={pool='pg', read='1ms', fail='100%'}}], throttle={}}}]";
+    let ran = run(LAYERED, &[many, flow, "run.duration=120s"]);
+    assert!(ran.failed(Failure::Throttled) > 1_900, "{}", ran.failed(Failure::Throttled));
+}
+
+#[test]
+fn impatient_users_load_the_page_anew() {
+    let slow = "operation.work.flow=[{wait='8s'}]";
+    let ran = |reload: &str| fails(&[slow, reload]);
+    let none = ran("client.patience=200s");
+    assert_eq!((none.outcome.attempts.sent, none.each()), (1, ms(8_000)));
+    let twice = ran("client.reload={share='100%'}");
+    assert_eq!((twice.outcome.attempts.sent, twice.each()), (2, ms(13_000)));
+    assert_eq!(twice.outcome.attempts.late, 1, "the first answer is for nobody");
+    assert_eq!(ran("client.reload={share='100%', times=3}").each(), ms(23_000));
+    assert_eq!(ran("client.reload={share='100%', after='3s'}").each(), ms(11_000));
+    assert_eq!(ran("client.reload={share='0%'}").outcome.attempts.sent, 1);
+    let many = "arrivals={process='even', rate='5/s', users=10, stages=[{for='200s', to='5/s'}, {for='0s', to='0/s'}]}";
+    let some = fails(&[slow, "client.reload={}", many]);
+    let again = some.outcome.attempts.sent - some.offered();
+    // Binomial(1000, 0.1): deviation 9.5.
+    assert!(again.abs_diff(100) < 40, "{again}");
+}
