@@ -272,3 +272,27 @@ fn who_joins_a_load_has_missed_once() {
     let said = summary.to_json()["components"]["cache.m"]["hit_ratio"]["estimate"].as_f64();
     assert!((said.expect("measured") - hits / (hits + misses)).abs() < 1e-9);
 }
+
+#[test]
+fn a_waiter_that_queues_again_when_its_time_is_up_turns_back_no_clock() {
+    // The loop is behind: who is woken in time runs when its time is up, finds the connection taken,
+    // and queues again. Little's law found the timer that then stood in the past.
+    let text = format!(
+        "{BRIEF}
+        arrivals.rate = '190/s'
+        service.api = {{ runtime = 'uvicorn' }}
+        database.db.connect = '50ms'
+        [pool.pg]
+        service = 'api'
+        database = 'db'
+        driver.sqlalchemy = {{ max_overflow = 10 }}
+        size = 5
+        acquire_timeout = '1s'
+        [operation.a]
+        share = 1
+        flow = [{{ cpu = '4ms' }}, {{ query = {{ pool = 'pg', read.exponential = '80ms' }} }}, {{ cpu.exponential = '2ms' }}]"
+    );
+    let (_, outcome) = measured(&text);
+    assert_eq!(outcome.audit.broken, Vec::<String>::new());
+    assert!(counted(&text, "pool.pg", Counter::TimedOut) > 100, "waiters run out of time");
+}

@@ -466,7 +466,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &mut self.pools[sub as usize];
         let deadline = state.pool.next_deadline().unwrap_or(Time::NEVER);
         let expiry = state.pool.next_idle_expiry().unwrap_or(Time::NEVER);
-        let at = deadline.min(expiry);
+        // A waiter may queue again, behind a busy loop, when its time is already up.
+        let at = deadline.min(expiry).max(self.now);
         if at < state.armed {
             state.armed = at;
             self.at(at, Kind::PoolTimer, sub);
