@@ -18,7 +18,7 @@ use super::bulkhead::{BulkheadState, Permit};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
-use super::database::DatabaseState;
+use super::database::{DatabaseState, Home};
 use super::database::locks::Locks;
 use super::database::maintenance::MaintenanceState;
 use super::event::Kind;
@@ -71,6 +71,8 @@ pub struct World<'m, Q> {
     pub pool_base: Dense<PoolId, u32>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
+    /// Where each node of them belongs.
+    pub homes: Vec<Home>,
     /// Locks of tables and rows.
     pub locks: Locks,
     /// What databases do by themselves.
@@ -143,6 +145,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pools: Vec::new(),
             pool_base: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
+            homes: Home::of_all(model),
             locks: Locks::new(tables, model.relations.len()),
             maintenance: Vec::new(),
             caches: Dense::default(),
@@ -233,10 +236,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     }
     /// A new task with a fresh slot; its epoch tells it from earlier tenants.
     pub fn new_task(&mut self, mut task: Task) -> u32 {
-        let slot = self.tasks.insert(Task::default());
-        task.epoch = self.client.next_epoch(slot);
-        self.tasks[slot] = task;
-        slot
+        task.epoch = self.client.next_epoch(self.tasks.next_slot());
+        self.tasks.insert(task)
     }
     /// The task is over: its slot and its row are free.
     pub fn end_task(&mut self, task: u32) {
