@@ -227,7 +227,9 @@ impl ProcessorSharing {
         self.jobs.swap_remove(index);
         if index < self.jobs.len() {
             self.sift_down(index);
-            self.sift_up(index);
+            if index > 0 {
+                self.sift_up(index);
+            }
         }
         if self.jobs.is_empty() {
             self.virtual_now = 0;
@@ -236,31 +238,37 @@ impl ProcessorSharing {
         self.set_rate();
     }
 
+    /// Moves a job towards the root; those that it passes move into its place, one write each.
     fn sift_up(&mut self, mut index: usize) {
+        let jobs = &mut self.jobs[..];
+        let job = jobs[index];
         while index > 0 {
             let parent = (index - 1) / 2;
-            if self.jobs[parent] <= self.jobs[index] {
+            if jobs[parent] <= job {
                 break;
             }
-            self.jobs.swap(parent, index);
+            jobs[index] = jobs[parent];
             index = parent;
         }
+        jobs[index] = job;
     }
 
+    /// Moves a job towards the leaves, as [`ProcessorSharing::sift_up`] does towards the root.
     fn sift_down(&mut self, mut index: usize) {
-        loop {
-            let left = 2 * index + 1;
-            let Some(&left_job) = self.jobs.get(left) else { break };
-            let child = match self.jobs.get(left + 1) {
-                Some(&right_job) if right_job < left_job => left + 1,
-                _ => left,
-            };
-            if self.jobs[index] <= self.jobs[child] {
+        let jobs = &mut self.jobs[..];
+        let job = jobs[index];
+        while let Some(left) = jobs.get(2 * index + 1) {
+            let mut child = 2 * index + 1;
+            if jobs.get(child + 1).is_some_and(|right| right < left) {
+                child += 1;
+            }
+            if job <= jobs[child] {
                 break;
             }
-            self.jobs.swap(index, child);
+            jobs[index] = jobs[child];
             index = child;
         }
+        jobs[index] = job;
     }
 }
 

@@ -148,11 +148,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A draining instance that has nothing left, not even a request on its way, stops.
     pub(super) fn stop_if_drained(&mut self, index: u32) {
         let instance = &self.instances[index as usize];
+        if instance.phase != Phase::Draining || instance.open > 0 {
+            return;
+        }
         let state = &self.services[instance.service];
         let target = index - state.first_instance;
-        let sent = state.nodes.iter().map(|node| node.targets.get(target).outstanding);
-        let outstanding: u32 = sent.sum();
-        if instance.phase == Phase::Draining && instance.open == 0 && outstanding == 0 {
+        if state.nodes.iter().all(|node| node.targets.get(target).outstanding == 0) {
             self.stop_instance(index);
         }
     }

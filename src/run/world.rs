@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
 use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
-use crate::model::ids::{LinkId, PoolId, QueueId};
+use crate::model::ids::{LinkId, PoolId, QueueId, RegionId};
 use crate::model::ids::{ServiceId, SessionId, StationId};
 use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
@@ -107,6 +107,8 @@ pub struct World<'m, Q> {
     pub attribution: Attribution,
     /// What is measured overall.
     pub observer: Observer,
+    /// By home and region: one way between users and services, where that is always the same.
+    pub ways: Vec<Option<Duration>>,
     /// Network, as measured.
     pub network: StationId,
     /// Pauses of users between attempts, as measured.
@@ -163,6 +165,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
+            ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),
         };
@@ -301,4 +304,15 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         record.deadline = Time::NEVER;
         self.go_on_within(task);
     }
+}
+
+/// By home and region: half of the access and route round trips, where both are always the same.
+fn constant_ways(model: &Model) -> Vec<Option<Duration>> {
+    let of = |home: RegionId, region: RegionId| {
+        let access = model.laws[model.regions[home].access].constant?;
+        let route = model.laws[model.route(home, region)].constant?;
+        Some((access + route).half())
+    };
+    let pairs = model.regions.ids().flat_map(|home| model.regions.ids().map(move |it| (home, it)));
+    pairs.map(|(home, region)| of(home, region)).collect()
 }
