@@ -41,6 +41,7 @@ pub mod hpa;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
+pub mod pooler;
 pub mod retry_budget;
 pub mod rollout;
 pub mod session_table;

@@ -512,7 +512,14 @@ impl<'m> Walk<'m> {
         let spec = &model.pools[pool];
         let database = &model.databases[spec.database];
         let region = model.services[spec.service].region;
-        let rtt = self.mean(database.rtt) + self.mean(model.route(region, database.region));
+        let mut rtt = self.mean(database.rtt) + self.mean(model.route(region, database.region));
+        if let Some(pooler) = spec.pooler {
+            // Its connection is lent for the statement at least; for how much longer, the mode says.
+            let its = &model.poolers[pooler];
+            self.visits[its.station] += weight;
+            self.service_s[its.station] += weight * (self.mean(database.rtt) + seconds);
+            rtt += self.mean(its.rtt);
+        }
         self.elsewhere(rtt + seconds * (1.0 - database.cpu_share), weight, held);
         let cpu = seconds * database.cpu_share;
         let to_replica = kind == Statement::Read && spec.replica_config.is_some();

@@ -9,6 +9,8 @@ crate::id! {
     ServiceId,
     /// A kind of connection pool: one per worker process and database node.
     PoolId,
+    /// A pooler between services and a database.
+    PoolerId,
     /// A database with its replicas and shards.
     DatabaseId,
     /// A cache with its nodes.

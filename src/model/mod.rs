@@ -15,9 +15,9 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Fault,
-    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, OnSigterm, Per, Pool, Prune,
-    Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session, Side, Standby, Stays,
-    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, OnSigterm, Per, Pool,
+    PoolMode, Pooler, Prune, Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session,
+    Side, Standby, Stays, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -56,6 +56,8 @@ pub struct Model {
     pub services: Dense<ServiceId, Service>,
     /// Connection pools.
     pub pools: Dense<PoolId, Pool>,
+    /// Poolers between services and databases.
+    pub poolers: Dense<PoolerId, Pooler>,
     /// Databases.
     pub databases: Dense<DatabaseId, Database>,
     /// Tables and views whose locks matter.
@@ -405,6 +407,8 @@ pub enum StationKind {
     Threads,
     /// A connection pool.
     Pool,
+    /// A pooler in front of a database.
+    Pooler,
     /// A database.
     Database,
     /// A cache.

@@ -150,7 +150,7 @@ impl Model {
         for at in 0..self.tape.len() {
             match self.tape[at] {
                 Op::Acquire { pool, .. } => within = Some(pool),
-                Op::Query { mut work, kind, fail, slowed_by, locks, within: goes_on }
+                Op::Query { mut work, kind, fail, slowed_by, locks, within: goes_on, open }
                     if within == Some(pool) && kind.works() =>
                 {
                     let known = given.iter().find(|(law, _)| *law == work.law);
@@ -162,7 +162,7 @@ impl Model {
                         law
                     });
                     self.tape[at] =
-                        Op::Query { work, kind, fail, slowed_by, locks, within: goes_on };
+                        Op::Query { work, kind, fail, slowed_by, locks, within: goes_on, open };
                 }
                 _ => {}
             }

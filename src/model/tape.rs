@@ -137,6 +137,7 @@ pub enum Op {
         slowed_by: Option<SessionId>,
         locks: LocksId,
         within: bool,
+        open: bool,
     },
     /// Give the connection acquired last back.
     Release,

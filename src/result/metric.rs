@@ -429,6 +429,7 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Service => "service",
         StationKind::Threads => "threads",
         StationKind::Pool => "pool",
+        StationKind::Pooler => "pooler",
         StationKind::Database => "database",
         StationKind::Cache => "cache",
         StationKind::Cdn => "cdn",

@@ -92,6 +92,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::Acquire { pool, .. } => Some(model.pools[pool].station),
                 other => unreachable!("{other:?} waits for no connection"),
             },
+            State::PoolerQueue => Some(self.pooler_station(task.lease())),
             State::LockQueue => match op() {
                 Op::Query { locks, .. } => {
                     let want = model.wants[usize::from(locks.0) - 1];
@@ -132,6 +133,19 @@ impl<Q: PendingEvents> World<'_, Q> {
                     "pool.{}: {} thousandths counted busy, {busy} are",
                     spec.name,
                     meter.busy.value()
+                )
+            });
+        }
+        for (kind, spec) in self.model.poolers.enumerate() {
+            let of_kind = self.poolers.iter().filter(|state| state.kind == kind);
+            let total: u64 = of_kind.clone().map(|state| u64::from(state.pool.total())).sum();
+            let busy: u64 = of_kind.map(|state| u64::from(state.pool.busy())).sum();
+            let meter = &self.meters[spec.station];
+            audit.check(meter.held.value() == total && meter.busy.value() == busy * 1000, || {
+                let (held, lent) = (meter.held.value(), meter.busy.value());
+                format!(
+                    "pooler.{}: {held} counted of {total}, {lent} / 1000 busy of {busy}",
+                    spec.name
                 )
             });
         }

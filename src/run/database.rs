@@ -227,25 +227,34 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].status = why as u8;
             return self.at_task(self.now, Kind::Resume, task);
         }
+        if self.pools[lease.pool as usize].behind.is_some() {
+            return self.at_task(self.now + half, Kind::AtPooler, task);
+        }
         if half.is_zero() {
             return self.statement(task);
         }
         self.at_task(self.now + half, Kind::Statement, task);
     }
 
-    /// The round trip of the statement that the task stands at.
-    fn statement_rtt(&self, task: u32) -> Duration {
+    /// The round trip of the statement that the task stands at, to whoever it is connected to.
+    #[inline]
+    pub(super) fn statement_rtt(&self, task: u32) -> Duration {
+        match self.pools[self.tasks[task].lease().pool as usize].trip {
+            Some(trip) => trip,
+            None => self.rtt_of_statement(task, self.op_at(task)),
+        }
+    }
+
+    /// The same, of a statement that it has stood at.
+    pub(super) fn rtt_of_statement(&self, task: u32, statement: Op) -> Duration {
         let record = &self.tasks[task];
         let sub = &self.pools[record.lease().pool as usize];
-        if let Some(trip) = sub.trip {
-            return trip;
-        }
         let spec = &self.model.pools[sub.kind];
         let database = &self.model.databases[spec.database];
         let here = self.model.services[spec.service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), record.stream, 0xfa);
-        self.model.draw_law(database.rtt, record.stream, self.op_at(task).numbers() ^ 0xd_b000)
-            + far
+        let near = spec.pooler.map_or(database.rtt, |pooler| self.model.poolers[pooler].rtt);
+        self.model.draw_law(near, record.stream, statement.numbers() ^ 0xd_b000) + far
     }
 
     /// How long the statement that the task stands at takes on an idle server.
@@ -424,7 +433,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let database = self.database_of(node);
         let spec = &self.model.databases[database];
         let passage = self.passage_of_statement(task);
-        let back = self.statement_rtt(task).half() + passage.late;
+        let (way, arrives) = self.way_back(task);
+        let back = way + passage.late;
         self.travel(task, back);
         let errors = self.condition(UnitKind::Node, node).errors;
         let stumbles = self.stumbles(errors);
@@ -459,7 +469,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.conflicts && self.node_mut(node).paused {
             self.replay(node);
         }
-        self.at_task(ends + back, Kind::Resume, task);
+        self.at_task(ends + back, arrives, task);
     }
 
     /// What becomes of the locks of a statement that has ended.

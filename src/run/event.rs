@@ -54,6 +54,8 @@ kinds! {
     Land,
     /// A request reaches its instance (task).
     Place,
+    /// A statement, or its answer, reaches a pooler (task).
+    AtPooler,
     /// A statement reaches its database node (task).
     Statement,
     /// A command reaches its cache node (task).

@@ -150,6 +150,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 };
                 self.leave(task, self.model.pools[pool].station);
             }
+            State::PoolerQueue => self.leave_pooler_queue(task),
             State::Computing if self.instances[index as usize].host.is_none() => {
                 self.meters[service.station].busy.add(self.now, -MILLI);
             }
@@ -254,13 +255,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         while let Some(lease) = self.tasks[task].pop_lease() {
             let kind = self.pools[lease.pool as usize].kind;
             self.meters[self.model.pools[kind].station].busy.add(self.now, -MILLI);
-            if self.pools[lease.pool as usize].take_cut(lease.connection) {
-                continue;
+            let cut = self.pools[lease.pool as usize].take_cut(lease.connection);
+            let pooled = self.pools[lease.pool as usize].behind.is_some();
+            if pooled {
+                self.free_far_end(lease.pool);
             }
-            if sent && kept.is_none() {
-                kept = Some(lease);
-            } else {
-                self.sever(lease.pool);
+            match (cut, sent && kept.is_none()) {
+                (true, _) => {}
+                (_, true) if pooled => kept = self.orphan_server(lease).then_some(lease),
+                (_, true) => kept = Some(lease),
+                _ if pooled => self.drop_server(lease),
+                _ => self.sever(lease.pool),
             }
         }
         if kept.is_none() {
@@ -284,6 +289,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The socket of a connection closes: the server has its slot back one way later.
     fn sever(&mut self, sub: u32) {
         let state = &self.pools[sub as usize];
+        if state.behind.is_some() {
+            return self.free_far_end(sub);
+        }
         let (node, spec) = (state.node, &self.model.pools[state.kind]);
         let stream = self.sub_pool_stream(sub).named("sever");
         let rtt = self.model.databases[spec.database].rtt;
@@ -312,6 +320,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 for _ in 0..unused {
                     self.sever(sub);
                 }
+                self.clients_let_go(sub);
             }
         }
     }

@@ -28,6 +28,7 @@ pub mod meter;
 mod observe;
 pub mod outcome;
 mod pool;
+mod pooler;
 mod queue;
 mod recorded;
 mod retrying;

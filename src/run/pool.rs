@@ -8,15 +8,16 @@ use crate::component::pool::{
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::UnitKind;
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
+use crate::model::{PoolMode, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
 use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
+use super::pooler::Behind;
 use super::task::{Lease, NONE, OK, State};
 use super::world::World;
 
@@ -39,6 +40,8 @@ pub struct SubPool {
     pub node: u32,
     /// The round trip of its statements, where that is always the same.
     pub trip: Option<Duration>,
+    /// What it has of the pooler that it goes through.
+    pub behind: Option<Box<Behind>>,
     /// When its next timer is scheduled.
     pub armed: Time,
     /// The replica that the next read of this process goes to (used in the primary's sub-pool).
@@ -202,6 +205,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn connect(&mut self, sub: u32, connection: Connection, after: Duration) {
         let state = &self.pools[sub as usize];
         let (node, kind, number) = (state.node, state.kind, state.connects);
+        if state.behind.is_some() {
+            return self.connect_to_pooler(sub, connection, after);
+        }
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
         let condition = self.condition(UnitKind::Pool, kind.0);
@@ -226,7 +232,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
             };
         let took = condition.stretch(took) + passage.late;
+        self.begin_opening(sub, connection, how, took);
+    }
+
+    fn begin_opening(&mut self, sub: u32, connection: Connection, how: Opening, took: Duration) {
         let state = &mut self.pools[sub as usize];
+        let kind = state.kind;
         state.connects += 1;
         state.opening.push((connection, how));
         let number = number_of(connection);
@@ -234,8 +245,54 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[self.model.pools[kind].station].held.add(self.now, 1);
     }
 
+    /// A connection that ends at a pooler begins to open: no server process is started for it.
+    fn connect_to_pooler(&mut self, sub: u32, connection: Connection, after: Duration) {
+        // A connection that was at this place before may have left its server connection there.
+        self.client_lets_go(Lease { pool: sub, connection }, false);
+        let state = &self.pools[sub as usize];
+        let (kind, number) = (state.kind, state.connects);
+        let pooler = state.behind.as_ref().expect("it goes through one").pooler;
+        let stream = self.sub_pool_stream(sub).named("connect");
+        let condition = self.condition(UnitKind::Pool, kind.0);
+        let passage = self.passage_of_connect(kind);
+        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
+        let how = match broken {
+            true => Opening::Nobody,
+            false if self.take_client(pooler) => Opening::Granted,
+            false => Opening::Full,
+        };
+        let spec = &self.model.pools[kind];
+        let its = &self.model.poolers[spec.pooler.expect("it goes through one")];
+        let (here, there) = (self.model.services[spec.service].region, its.database);
+        let route = self.model.route(here, self.model.databases[there].region);
+        let far = self.model.draw_law(route, stream, number);
+        let law = if how == Opening::Granted { its.connect } else { its.rtt };
+        let took = after + self.model.draw_law(law, stream, number) + far + far + far;
+        let took = condition.stretch(took) + passage.late;
+        self.begin_opening(sub, connection, how, took);
+    }
+
+    /// Whether its clients keep a server connection for as long as they are connected.
+    pub(super) fn keeps_sessions(&self, sub: u32) -> bool {
+        let pooler = self.model.pools[self.pools[sub as usize].kind].pooler;
+        pooler.is_some_and(|pooler| self.model.poolers[pooler].mode == PoolMode::Session)
+    }
+
+    /// A connection is gone at its far end: the server's, or the pooler's.
+    pub(super) fn free_far_end(&mut self, sub: u32) {
+        let state = &self.pools[sub as usize];
+        let node = state.node;
+        match state.behind.as_ref().map(|behind| behind.pooler) {
+            Some(pooler) => self.free_client(pooler),
+            None => self.node_mut(node).free_slot(),
+        }
+    }
+
     /// A connection is open, or was refused, unless the pool has stopped waiting for it.
     pub fn connected(&mut self, sub: u32, number: u32) {
+        if let Some(pooler) = sub.checked_sub(self.pools.len() as u32) {
+            return self.server_connected(pooler, number);
+        }
         let opening = &mut self.pools[sub as usize].opening;
         let place = opening.iter().position(|(connection, _)| number_of(*connection) == number);
         let Some(place) = place else { return };
@@ -244,7 +301,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if how != Opening::Granted {
             let database = self.database_of(self.pools[sub as usize].node);
             self.count(station, Counter::Refused);
-            self.count(self.model.databases[database].station, Counter::Refused);
+            if self.pools[sub as usize].behind.is_none() {
+                self.count(self.model.databases[database].station, Counter::Refused);
+            }
             self.meters[station].held.add(self.now, -1);
             let failed = self.pools[sub as usize].pool.connect_failed(self.now, connection);
             let why = match how {
@@ -319,6 +378,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !state.cut.is_empty() && state.take_cut(lease.connection) {
             let heard = spec.config.driver.hears_of_discarded();
             let served = state.pool.discard(now, lease.connection);
+            self.client_lets_go(lease, false);
             self.start_closing(lease.pool, Cut::Yes, heard);
             if let Some(served) = served {
                 self.served(lease.pool, served);
@@ -327,6 +387,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return None;
         }
         let released = state.pool.release(now, lease.connection);
+        if state.behind.is_some() {
+            self.client_lets_go(lease, released != Released::Close);
+        }
         let closing = self.released(lease.pool, lease.connection, released);
         self.arm_pool(lease.pool);
         closing.filter(|_| awaits_close)
@@ -383,6 +446,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let sub = &mut self.pools[lease.pool as usize];
         let cut = if sub.take_cut(lease.connection) { Cut::Yes } else { Cut::No };
         let served = sub.pool.discard(self.now, lease.connection);
+        self.client_lets_go(lease, false);
         self.start_closing(lease.pool, cut, heard);
         if let Some(served) = served {
             self.served(lease.pool, served);
@@ -399,10 +463,20 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[spec.station].count(Counter::Closed);
         self.meters[spec.station].held.add(self.now, -1);
         let stream = self.sub_pool_stream(sub).named("close");
-        let rtt = self.model.databases[spec.database].rtt;
+        let rtt = match spec.pooler {
+            Some(pooler) => self.model.poolers[pooler].rtt,
+            None => self.model.databases[spec.database].rtt,
+        };
         let took = self.model.draw_law(rtt, stream, self.now.0 as u32);
-        let node = self.pools[sub as usize].node;
-        let incarnation = if cut == Cut::Yes { 0 } else { self.node_mut(node).incarnation };
+        let node = state.node;
+        let incarnation = match state.behind.as_ref().map(|behind| behind.pooler) {
+            Some(pooler) => {
+                self.free_client(pooler);
+                0
+            }
+            None if cut == Cut::Yes => 0,
+            None => self.node_mut(node).incarnation,
+        };
         let told = incarnation << 1 | u32::from(heard == Heard::No);
         self.events.push(Event::new(self.now + took, Kind::Closed as u8, told, sub));
         took
@@ -423,6 +497,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Waiters whose time is up, openings that take too long, connections idle for too long.
     pub fn pool_timer(&mut self, sub: u32) {
+        if let Some(pooler) = sub.checked_sub(self.pools.len() as u32) {
+            return self.pooler_timer(pooler);
+        }
         if self.pools[sub as usize].armed != self.now {
             return; // superseded
         }
@@ -453,7 +530,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
         }
-        while self.pools[sub as usize].pool.expire_idle(self.now).is_some() {
+        while let Some(connection) = self.pools[sub as usize].pool.expire_idle(self.now) {
+            self.client_lets_go(Lease { pool: sub, connection }, false);
             self.start_closing(sub, Cut::No, Heard::Yes);
         }
         self.arm_pool(sub);

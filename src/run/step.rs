@@ -34,6 +34,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Edge => self.edge(slot),
             Kind::Land => self.land(slot),
             Kind::Place => self.place(slot),
+            Kind::AtPooler => self.at_pooler(slot),
             Kind::Statement => self.statement(slot),
             Kind::Command => self.command(slot),
             Kind::Returned => self.returned(slot),

@@ -107,6 +107,8 @@ pub enum State {
     PoolQueue,
     /// Waits for the connection that is being opened for it.
     Connecting,
+    /// Its statement waits at a pooler for a connection to the server.
+    PoolerQueue,
     /// On a core of a database node.
     InDatabase,
     /// Its statement waits for a lock.

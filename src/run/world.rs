@@ -30,6 +30,7 @@ use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
+use super::pooler::PoolerState;
 use super::queue::{JobRecord, QueueState};
 use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
@@ -70,6 +71,8 @@ pub struct World<'m, Q> {
     pub pools: Vec<SubPool>,
     /// Where each kind of pool begins among them.
     pub pool_base: Dense<PoolId, u32>,
+    /// Poolers' connections: one set per pooler and server of its database.
+    pub poolers: Vec<PoolerState>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
     /// Where each node of them belongs.
@@ -149,6 +152,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             workers: Vec::new(),
             pools: Vec::new(),
             pool_base: Dense::default(),
+            poolers: Vec::new(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
             homes: Home::of_all(model),
             locks: Locks::new(tables, model.relations.len()),
@@ -174,7 +178,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pauses: station("users"),
         };
         world.build_services();
+        world.build_poolers();
         world.build_pools();
+        world.fill_poolers();
         world.build_caches();
         world.build_cdns();
         world.build_maintenance();

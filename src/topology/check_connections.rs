@@ -5,6 +5,7 @@ use super::database::Database;
 use super::file::Topology;
 use super::names::{Named, Section};
 use super::pool::Reads;
+use super::pooler::Pooler;
 use super::service::Service;
 use super::session::{Session, SessionStore};
 use crate::diagnostic::{Diagnostic, Place};
@@ -58,7 +59,7 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
         let mut primary = Demand::default();
         let mut replica = Demand::default();
         for pool in &cx.topology.pools {
-            if pool.spec.database.name != database.name {
+            if pool.spec.database.name != database.name || pool.spec.through.is_some() {
                 continue;
             }
             let service = find(&cx.topology.services, &pool.spec.service.name);
@@ -66,6 +67,13 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
             if pool.spec.reads == Reads::Replicas {
                 let size = pool.spec.most_to_replica();
                 replica.add(service, &format!("`pool.{}`", pool.name), size, &pool.place);
+            }
+        }
+        for pooler in &cx.topology.poolers {
+            if pooler.spec.database.name == database.name {
+                let size = pooler.spec.size(&database.spec) + pooler.spec.reserve;
+                primary.add_pooler(pooler, size);
+                replica.add_pooler(pooler, if database.spec.replicas > 0 { size } else { 0 });
             }
         }
         for (session, size) in own_pools(cx.topology, database) {
@@ -134,6 +142,14 @@ impl Demand {
             word(*workers, "worker"),
         ));
         self.places.push((place.clone(), format!("up to {term} connections")));
+    }
+
+    fn add_pooler(&mut self, pooler: &Named<Pooler>, size: u32) {
+        if size > 0 {
+            self.total += u64::from(size);
+            self.terms.push(format!("{size} of `pooler.{}`", pooler.name));
+            self.places.push((pooler.place.clone(), format!("up to {size} connections")));
+        }
     }
 
     fn exceeds(self, available: u32, database: &Named<Database>, to: &str) -> Option<Diagnostic> {

@@ -15,6 +15,7 @@ use super::limit::Limit;
 use super::names::{Named, Placed};
 use super::objective::Objective;
 use super::pool::Pool;
+use super::pooler::Pooler;
 use super::price::Expense;
 use super::queue::{Job, Queue};
 use super::region::{Link, Region, Routes};
@@ -107,6 +108,8 @@ spec! {
         services "service": Vec<Named<Service>> = "{}" from "no service";
         /// Pools of database connections.
         pools "pool": Vec<Named<Pool>> = "{}" from "no pool";
+        /// Poolers between applications and databases.
+        poolers "pooler": Vec<Named<Pooler>> = "{}" from "no pooler";
         /// Database servers.
         databases "database": Vec<Named<Database>> = "{}" from "no database";
         /// Tables and views whose locks matter.

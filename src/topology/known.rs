@@ -39,6 +39,10 @@ pub const METRICS: &[(&str, &[&str])] = &[
         &["utilisation_ratio", "waiting", "wait_p95_s", "held", "opened", "closed", "timed_out"],
     ),
     (
+        "[pooler.NAME]",
+        &["utilisation_ratio", "waiting", "wait_p95_s", "held", "opened", "refused", "timed_out"],
+    ),
+    (
         "[database.NAME]",
         &["utilisation_ratio", "held", "refused", "reads", "writes", "lag_s", "stale_reads"],
     ),
@@ -173,12 +177,12 @@ pub const TRAPS: &[Trap] = &[
     (
         "T-21",
         "PgBouncer opens one server connection at a time, waits 15 s after a failure, and disconnects those who wait too long.",
-        &["[pool.NAME]"],
+        &["[pooler.NAME]"],
     ),
     (
         "T-22",
         "A client that aborts through PgBouncer frees its slot while the backend's query goes on.",
-        &["[pool.NAME]", "[database.NAME]"],
+        &["[pooler.NAME]", "[database.NAME]"],
     ),
     (
         "T-23",

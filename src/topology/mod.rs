@@ -28,6 +28,7 @@ mod check_effect;
 mod check_fault;
 mod check_flow;
 mod check_held;
+mod check_pooler;
 mod check_limits;
 mod check_deploy;
 mod database;
@@ -44,6 +45,7 @@ mod merge;
 pub(crate) mod names;
 mod objective;
 mod pool;
+mod pooler;
 mod price;
 mod queue;
 mod region;
@@ -91,6 +93,7 @@ pub(crate) use merge::beside;
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
+pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{Expense, Price, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
@@ -149,7 +152,9 @@ pub const SLUGS: &[&str] = &[
     "one-of",
     "out-of-range",
     "region-shares",
+    "statement-mode",
     "syntax",
+    "too-many-clients",
     "too-many-connections",
     "too-many-held",
     "two-for-one",
@@ -163,6 +168,7 @@ pub const SLUGS: &[&str] = &[
     "unknown-version",
     "unused-component",
     "write-in-read",
+    "wrong-pooler",
     "wrong-type",
 ];
 

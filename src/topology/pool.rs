@@ -2,6 +2,7 @@
 
 use super::database::Database;
 use super::names::Ref;
+use super::pooler::Pooler;
 use super::service::Service;
 use super::spec::spec;
 use crate::units::Duration;
@@ -15,6 +16,8 @@ spec! {
         service: Ref<Service>;
         /// The database it connects to.
         database: Ref<Database>;
+        /// The pooler that its connections end at, on their way to the database.
+        through: Option<Ref<Pooler>> = "straight to the database" from "assumed: no pooler";
         /// The most connections, per worker; SQLAlchemy lends `max_overflow` more.
         size: Option<u32> = "10; sqlalchemy 5, psycopg 4"
             from "pg-pool 3.14.0 (max), SQLAlchemy 2.1.9 (pool_size), asyncpg 0.32.0 (max_size), \

@@ -635,7 +635,11 @@ const EXEMPT: &[(&str, &str)] = &[
 
 /// All rows.
 fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    COVERED.iter().chain(crate::covered_edge::COVERED).chain(crate::covered_platform::COVERED)
+    COVERED
+        .iter()
+        .chain(crate::covered_edge::COVERED)
+        .chain(crate::covered_platform::COVERED)
+        .chain(crate::covered_pooler::COVERED)
 }
 
 /// The sources of the tests.
@@ -656,6 +660,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("network", include_str!("network.rs")),
     ("plan", include_str!("plan.rs")),
     ("pool", include_str!("pool.rs")),
+    ("pooler", include_str!("pooler.rs")),
     ("service", include_str!("service.rs")),
     ("session", include_str!("session.rs")),
     ("shed", include_str!("shed.rs")),

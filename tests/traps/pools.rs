@@ -282,3 +282,70 @@ fn t_23_pools_multiply_and_the_surplus_is_refused() {
     let ran = pool(&[&all[..], &["pool.pg.size=16"]].concat());
     assert_eq!(ran.failed(Failure::TooManyConnections), 0, "96 fit, and the others wait");
 }
+
+const POOLED: &str = r#"
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+through = "b"
+size = 20
+[pooler.b]
+database = "db"
+mode = "transaction"
+rtt = "0ms"
+connect = "0ms"
+[database.db]
+cores = 16
+rtt = "0ms"
+connect = "50ms"
+[operation.read]
+share = 1
+flow = [{ query = { pool = "pg", read = "1ms" } }]
+"#;
+
+#[test]
+fn t_21_pgbouncer_opens_one_connection_at_a_time_and_waits_after_a_failure() {
+    // Cold, with eight statements of 600 ms at once: the last begins after eight openings.
+    let burst: Vec<String> =
+        (0..8).map(|_| "[{query={pool='pg', read='600ms'}}]".to_string()).collect();
+    let burst = format!("operation.read.flow=[{{parallel=[{}]}}]", burst.join(", "));
+    let first = |kind: &str| run(POOLED, &[&format!("pooler.b.kind={kind}"), &burst]).longest();
+    assert_eq!(first("pgbouncer"), ms(8 * 50 + 600));
+    assert_eq!(first("supavisor"), ms(50 + 600), "all at once");
+    // The server is away for 100 ms, just when it is first wanted: nobody is served for 15 s.
+    let away = "fault.away={target='database.db', what='stop', at='950ms', for='100ms'}";
+    let ran = run(POOLED, &[away, "run.duration=20s"]);
+    assert!(ran.longest() > ms(15_000), "{:?}", ran.longest());
+    assert_eq!(ran.failed(Failure::DatabaseDown), 15, "the others fail at once meanwhile");
+    let ran = run(POOLED, &[away, "run.duration=20s", "pooler.b.login_retry=100ms"]);
+    assert!(ran.longest() < ms(200) && ran.failed(Failure::DatabaseDown) == 0);
+    // Who waits for too long is disconnected, not only told: its connection is lost.
+    let held = [
+        "operation.read.flow=[{transaction={pool='pg', flow=[{wait='60s'}]}}]",
+        "pooler.b.size=1",
+        "pooler.b.wait_timeout=2s",
+    ];
+    let ran = run(POOLED, &held);
+    assert!(ran.failed(Failure::AcquireTimeout) > 5);
+    assert_eq!(ran.count("pool.pg", Counter::Closed), ran.failed(Failure::AcquireTimeout));
+}
+
+#[test]
+fn t_22_a_client_that_is_gone_frees_its_place_at_the_pooler_though_its_query_goes_on() {
+    // Twice as many statements of 9 s as the pooler has connections for; the process dies at 4.5 s.
+    let text = POOLED.replace("read = \"1ms\"", "read = \"9s\"");
+    let dies =
+        "fault.dies={target='service.web', what='restart', count=1, at='4500ms', for='100ms'}";
+    let peak = |sets: &[&str]| {
+        let ran = run(&text, &[&["pooler.b.size=4", "arrivals.rate=2/s"], sets].concat());
+        (ran.station("database.db").busy_peak, ran.station("pooler.b").busy_peak)
+    };
+    assert_eq!(peak(&[]), (4.0, 4.0), "never more than the pooler has connections");
+    let (running, lent) = peak(&[dies]);
+    assert!(running > 4.0 && lent == 4.0, "{running} at the server, {lent} lent");
+    // Straight to the server, the connection counts there until its statement has ended.
+    let straight = text.replace("through = \"b\"\n", "");
+    let ran = run(&straight, &[dies, "arrivals.rate=2/s", "database.db.max_connections=7"]);
+    assert!(ran.station("database.db").busy_peak <= 4.0);
+}

@@ -214,12 +214,12 @@ impl<'t> Compiler<'t> {
                     self.acquire(acquire, &place);
                     let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
                     if begins {
-                        self.mark("begin", &place);
+                        self.mark("begin", true, &place);
                     }
                     let work = Draw { law: self.law(&scatter.read), id: place.draw("read") };
                     self.query(work, Statement::Read, 0.0, None);
                     if begins {
-                        self.mark("rollback", &place);
+                        self.mark("rollback", false, &place);
                     }
                     self.give_back(pool, &place);
                 }
@@ -262,7 +262,8 @@ impl<'t> Compiler<'t> {
         slowed_by: Option<SessionId>,
     ) {
         let (fail, locks) = (fail as f32, LocksId(0));
-        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within: false });
+        let (within, open) = (false, false);
+        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open });
     }
 
     /// The steps of a flow.

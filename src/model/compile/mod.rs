@@ -49,6 +49,7 @@ pub fn compile(topology: &Topology) -> Model {
         links: compiler.links(),
         services: compiler.services(),
         pools: compiler.pools(),
+        poolers: compiler.poolers(),
         databases: compiler.databases(),
         relations: compiler.relations(),
         maintenance: compiler.maintenance(),
@@ -244,6 +245,13 @@ impl<'t> Compiler<'t> {
             let shards = named(&topology.databases, &own.database.name).spec.shards;
             let size = workers * f64::from(shards * own.size);
             all.push(station(&path, StationKind::Pool, size));
+        }
+        for pooler in &topology.poolers {
+            let database = &named(&topology.databases, &pooler.spec.database.name).spec;
+            let servers = database.shards * (1 + database.replicas);
+            let each = pooler.spec.size(database) + pooler.spec.reserve;
+            let path = format!("pooler.{}", pooler.name);
+            all.push(station(&path, StationKind::Pooler, f64::from(servers * each)));
         }
         for database in &topology.databases {
             let spec = &database.spec;

@@ -2,10 +2,11 @@
 
 use super::{Compiler, find, named, optional, own_pool, own_pool_path};
 use crate::component::pool::{Driver, PoolConfig};
+use crate::component::pooler::PoolerConfig;
 use crate::kernel::Dense;
-use crate::model::Pool;
 use crate::model::ids::*;
-use crate::topology::{self, OnError, PoolDriver};
+use crate::model::{Pool, PoolMode, Pooler};
+use crate::topology::{self, OnError, PoolDriver, PoolerKind};
 use crate::units::Duration;
 
 impl Compiler<'_> {
@@ -31,6 +32,7 @@ impl Compiler<'_> {
                 station: self.station(&format!("pool.{}", pool.name)),
                 service: find(&topology.services, &spec.service.name),
                 database: find(&topology.databases, &spec.database.name),
+                pooler: spec.through.as_ref().map(|it| find(&topology.poolers, &it.name)),
                 config,
                 replica_config: to_replicas.then(|| PoolConfig {
                     size: spec.replica_size.unwrap_or(config.size),
@@ -52,6 +54,7 @@ impl Compiler<'_> {
                 station: self.station(&path),
                 service: ServiceId(*service as u32),
                 database: find(&topology.databases, &own.database.name),
+                pooler: None,
                 config: PoolConfig {
                     size: own.size,
                     acquire_timeout: optional(own.acquire_timeout),
@@ -64,6 +67,43 @@ impl Compiler<'_> {
             });
         }
         all
+    }
+}
+
+impl Compiler<'_> {
+    pub(super) fn poolers(&mut self) -> Dense<PoolerId, Pooler> {
+        let topology = self.topology;
+        let one = |pooler: &topology::Named<topology::Pooler>| {
+            let spec = &pooler.spec;
+            let database = &named(&topology.databases, &spec.database.name).spec;
+            let size = spec.size(database);
+            let some = |length: Duration| Some(length).filter(|length| !length.is_zero());
+            Pooler {
+                name: pooler.name.clone(),
+                station: self.station(&format!("pooler.{}", pooler.name)),
+                database: find(&topology.databases, &spec.database.name),
+                config: PoolerConfig {
+                    size,
+                    min: spec.min,
+                    reserve: spec.reserve,
+                    reserve_after: spec.reserve_after,
+                    openings: if spec.kind == PoolerKind::Pgbouncer { 1 } else { size },
+                    wait_timeout: optional(Some(spec.patience())),
+                    idle_timeout: some(spec.idle_timeout),
+                    max_lifetime: some(spec.max_lifetime),
+                    login_retry: spec.login_retry,
+                },
+                mode: match spec.mode() {
+                    topology::PoolMode::Session => PoolMode::Session,
+                    topology::PoolMode::Transaction => PoolMode::Transaction,
+                    topology::PoolMode::Statement => PoolMode::Statement,
+                },
+                clients: spec.most_clients().unwrap_or(u32::MAX),
+                rtt: self.law(&spec.rtt),
+                connect: self.law(&spec.connect),
+            }
+        };
+        topology.poolers.iter().map(one).collect()
     }
 }
 

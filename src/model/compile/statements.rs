@@ -39,21 +39,22 @@ impl<'t> Compiler<'t> {
             ));
             let locks = self.wants(query, row);
             let work = Draw { law, id };
+            let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
             let (fail, within) = (fail as f32, held && place.begun);
-            let statement = Op::Query { work, kind, fail, slowed_by: None, locks, within };
+            let open = within || begins;
+            let statement = Op::Query { work, kind, fail, slowed_by: None, locks, within, open };
             if held {
                 self.emit(statement);
                 continue;
             }
             let place = place.at(number);
-            let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
             self.acquire(Op::Acquire { pool, route, write, awaited: false }, &place);
             if begins {
-                self.mark("begin", &place);
+                self.mark("begin", true, &place);
             }
             self.emit(statement);
             if begins {
-                self.mark("rollback", &place);
+                self.mark("rollback", false, &place);
             }
             self.give_back(pool, &place);
         }
@@ -62,7 +63,7 @@ impl<'t> Compiler<'t> {
     /// A connection goes back to its pool, reset where the pool does that.
     pub(super) fn give_back(&mut self, pool: PoolId, place: &Place) {
         if self.topology.pools.get(pool.0 as usize).is_some_and(|pool| pool.spec.resets()) {
-            self.mark("reset", place);
+            self.mark("reset", false, place);
         }
         self.emit(Op::Release);
     }
@@ -80,10 +81,11 @@ impl<'t> Compiler<'t> {
         }
     }
 
-    /// BEGIN, COMMIT, ROLLBACK.
-    pub(super) fn mark(&mut self, what: &str, place: &Place) {
-        let draw = self.constant(0.0);
-        self.query(Draw { id: place.draw(what), ..draw }, Statement::Mark, 0.0, None);
+    /// BEGIN, COMMIT, ROLLBACK; and whether a transaction is open behind it.
+    pub(super) fn mark(&mut self, what: &str, open: bool, place: &Place) {
+        let work = Draw { id: place.draw(what), ..self.constant(0.0) };
+        let (kind, slowed_by, locks) = (Statement::Mark, None, LocksId(0));
+        self.emit(Op::Query { work, kind, fail: 0.0, slowed_by, locks, within: false, open });
     }
 
     /// The shard that a database's `shard_by` chooses.
@@ -112,7 +114,8 @@ impl<'t> Compiler<'t> {
             let work = Draw { id: place.draw("begin"), ..self.constant(0.0) };
             let (slowed_by, locks) = (None, LocksId(0));
             let kind = Statement::Mark;
-            self.emit(Op::Query { work, kind, fail: 0.0, slowed_by, locks, within: true });
+            let (within, open) = (true, true);
+            self.emit(Op::Query { work, kind, fail: 0.0, slowed_by, locks, within, open });
         }
         let mut within = place.at("transaction");
         within.held.push(pool);

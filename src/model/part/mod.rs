@@ -17,7 +17,7 @@ pub use deploy::{Deploy, Exit, OnSigterm, Rollout};
 pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};
-pub use pool::Pool;
+pub use pool::{Pool, PoolMode, Pooler};
 pub use queue::{Job, Queue};
 pub use service::{Affinity, Appointment, Health, Metric, Rule, Scaling, Service, Stays, Wake};
 pub use session::{Prune, Session};

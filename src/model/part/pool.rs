@@ -1,6 +1,7 @@
 //! Connection pools.
 
 use crate::component::pool;
+use crate::component::pooler::PoolerConfig;
 use crate::model::ids::*;
 
 /// A kind of connection pool: one per worker process, shard and database node.
@@ -14,6 +15,8 @@ pub struct Pool {
     pub service: ServiceId,
     /// What it connects to.
     pub database: DatabaseId,
+    /// The pooler that it goes through.
+    pub pooler: Option<PoolerId>,
     /// The pool to the primary.
     pub config: pool::PoolConfig,
     /// The pools to the replicas, one per replica, where reads go to replicas.
@@ -22,4 +25,36 @@ pub struct Pool {
     pub destroy_on_error: bool,
     /// Who gives back a connection that is closed waits for the end of that.
     pub awaits_close: bool,
+}
+
+/// A pooler between services and a database: per server of the database, its connections to it.
+#[derive(Clone, Debug)]
+pub struct Pooler {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// What is behind it.
+    pub database: DatabaseId,
+    /// Its connections to each server.
+    pub config: PoolerConfig,
+    /// For how long a client keeps one.
+    pub mode: PoolMode,
+    /// Connections of clients at most.
+    pub clients: u32,
+    /// Round trip between services and it, within a region.
+    pub rtt: LawId,
+    /// Time to open a connection to it.
+    pub connect: LawId,
+}
+
+/// For how long a client of a pooler keeps a connection to the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PoolMode {
+    /// As long as it is connected.
+    Session,
+    /// For a transaction.
+    Transaction,
+    /// For a statement.
+    Statement,
 }

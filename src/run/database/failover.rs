@@ -53,6 +53,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.up_at = state.up_at.max(until);
         let at = state.up_at;
         self.at_node(at, Timer::Up, node);
+        self.cut_poolers(node);
     }
 
     /// A node may be there again.
@@ -76,7 +77,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             if record.state == State::Free {
                 continue;
             }
-            let to = |lease: &Lease| self.pools.get(lease.pool as usize).map(|sub| sub.node);
+            // Through a pooler only who has one of its connections at the moment loses something.
+            let ghost = record.worker == NONE;
+            let to = |lease: &Lease| {
+                let sub = self.pools.get(lease.pool as usize)?;
+                (ghost || sub.reaches_server(lease.connection)).then_some(sub.node)
+            };
             let lost = record.leases.map(|lease| to(&lease) == Some(node));
             if lost == [false; 2] {
                 continue;
@@ -139,19 +145,21 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if let Some(node) = node {
                     let cut = (lease.connection, Failure::DatabaseDown);
                     self.pools[lease.pool as usize].cut.push(cut);
-                    self.node_mut(node).free_slot();
+                    if self.pools[lease.pool as usize].behind.is_none() {
+                        self.node_mut(node).free_slot();
+                    }
                     self.release_locks(task);
                 }
             }
         }
         for sub in 0..self.pools.len() as u32 {
             if self.pools[sub as usize].kind == kind {
-                let node = self.pools[sub as usize].node;
                 for _ in 0..self.pools[sub as usize].opening_granted() {
-                    self.node_mut(node).free_slot();
+                    self.free_far_end(sub);
                 }
                 self.pools[sub as usize].lose_openings();
-                while self.pools[sub as usize].pool.sever_idle().is_some() {
+                while let Some(connection) = self.pools[sub as usize].pool.sever_idle() {
+                    self.client_lets_go(Lease { pool: sub, connection }, false);
                     self.start_closing(sub, Cut::No, Heard::No);
                 }
             }
@@ -161,7 +169,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Idle connections leave their pools, and those being opened fail.
     fn cut_pools(&mut self, node: u32) {
         for sub in 0..self.pools.len() as u32 {
-            if self.pools[sub as usize].node != node {
+            let state = &self.pools[sub as usize];
+            if state.node != node || state.behind.is_some() && !self.keeps_sessions(sub) {
                 continue;
             }
             self.pools[sub as usize].lose_openings();
@@ -189,10 +198,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.tasks[task].has(flag::GHOST) {
             return self.bury(task);
         }
-        let back = self.statement_rtt(task).half();
+        let (back, arrives) = self.way_back(task);
         self.travel(task, back);
         self.tasks[task].state = State::Answering;
-        self.at_task(self.now + back, Kind::Resume, task);
+        self.at_task(self.now + back, arrives, task);
     }
 
     /// Something about a node is due.
@@ -210,13 +219,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     ) {
         let station = self.station_of_node(node);
         self.meters[station].count(counter);
-        let back = self.statement_rtt(task).half();
+        let (back, arrives) = self.way_back(task);
         self.travel(task, back);
         let record = &mut self.tasks[task];
         debug_assert!(record.status == OK, "a statement fails once");
         (record.state, record.deadline) = (State::Answering, crate::units::Time::NEVER);
         record.status = why as u8;
-        self.at_task(self.now + back, Kind::Resume, task);
+        self.at_task(self.now + back, arrives, task);
     }
 }
 
@@ -227,6 +236,10 @@ fn innermost(task: &Task) -> Lease {
 }
 
 impl crate::run::pool::SubPool {
+    /// Whether a connection goes on to a server at the moment.
+    fn reaches_server(&self, connection: Connection) -> bool {
+        self.behind.as_ref().is_none_or(|behind| behind.has_server(connection))
+    }
     /// Whether the server has cut this connection while it was held; asked once, when it comes back.
     pub fn take_cut(&mut self, connection: Connection) -> bool {
         match self.cut.iter().position(|(one, _)| *one == connection) {

@@ -4,6 +4,7 @@ use super::SubPool;
 use crate::component::pool::{Pool, PoolConfig};
 use crate::kernel::PendingEvents;
 use crate::model::ids::PoolId;
+use crate::run::pooler::Behind;
 use crate::run::service::Phase;
 use crate::run::world::World;
 use crate::units::{Duration, Time};
@@ -58,11 +59,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.pools[kind];
         let database = &self.model.databases[spec.database];
         let route = self.model.route(self.model.services[spec.service].region, database.region);
-        let laws = [database.rtt, route].map(|law| self.model.laws[law].constant);
+        let near = spec.pooler.map_or(database.rtt, |pooler| self.model.poolers[pooler].rtt);
+        let laws = [near, route].map(|law| self.model.laws[law].constant);
+        let behind = spec.pooler.map(|it| Box::new(Behind::new(self.pooler_to(it, node))));
         self.pools.push(SubPool {
             pool: Pool::new(*config),
             kind,
             trip: laws[0].zip(laws[1]).map(|(within, far)| within + far),
+            behind,
             node,
             armed: Time::NEVER,
             rotation: 0,
@@ -80,7 +84,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let state = &self.pools[sub as usize];
         let (node, size, kind) = (state.node, state.pool.config().size, state.kind);
-        let granted = (0..size).take_while(|_| self.node_mut(node).take_slot()).count() as u32;
+        let pooler = state.behind.as_ref().map(|behind| behind.pooler);
+        let takes = |_: &u32| match pooler {
+            Some(pooler) => self.take_client(pooler),
+            None => self.node_mut(node).take_slot(),
+        };
+        let granted = (0..size).take_while(takes).count() as u32;
         self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
         self.meters[self.model.pools[kind].station].held.add(Time::ZERO, i64::from(granted));
         self.arm_pool(sub);

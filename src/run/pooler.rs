@@ -1,0 +1,542 @@
+//! Poolers: statements end at them, and go on over one of their own connections to the server.
+//!
+//! A client's connection is a pool's connection as ever; which server connection it has at the moment
+//! stands beside it. With it, a statement passes at once; without, its client waits for one. On the way
+//! back the answer passes the pooler again, where the connection is given to the next client: after the
+//! statement, the transaction, or the client's own connection, by the mode. A client that goes away in
+//! the middle costs its server connection, which is closed, though what runs on it goes on.
+
+use std::collections::VecDeque;
+
+use super::database::Presence;
+use super::event::Kind;
+use super::meter::{Counter, MILLI};
+use super::task::{Lease, OK, State, flag};
+use super::world::World;
+use crate::component::pool::Connection;
+use crate::component::pooler::{Asked, Pooler, Returned, Server};
+use crate::failure::Failure;
+use crate::kernel::{Event, PendingEvents};
+use crate::model::PoolMode;
+use crate::model::ids::PoolerId;
+use crate::model::tape::Op;
+use crate::units::{Duration, Time};
+
+/// A pooler's connections to one server.
+pub struct PoolerState {
+    /// Which pooler.
+    pub kind: PoolerId,
+    /// The server, among all nodes of all databases.
+    pub node: u32,
+    /// Its rules.
+    pub pool: Pooler,
+    /// When its next timer is scheduled.
+    armed: Time,
+    /// What the server makes of the connections that are being opened, the oldest first.
+    opening: Vec<Opening>,
+    /// Connections opened so far: numbers its random draws.
+    opened: u32,
+    /// Connections whose client is gone, and until when they are being reset.
+    resetting: VecDeque<(Time, Server)>,
+    /// Clients connected, over all servers of the pooler counted at its first.
+    clients: u32,
+}
+
+/// A connection that is being opened.
+struct Opening {
+    number: u32,
+    granted: bool,
+    incarnation: u32,
+}
+
+/// What a pool has of the pooler that it goes through.
+pub struct Behind {
+    /// The pooler's connections to the pool's server, by number.
+    pub pooler: u32,
+    /// By the place of a connection: the server connection that it has.
+    servers: Vec<Option<Server>>,
+}
+
+impl Behind {
+    /// Nothing is lent yet.
+    pub fn new(pooler: u32) -> Behind {
+        Behind { pooler, servers: Vec::new() }
+    }
+    fn server_mut(&mut self, connection: Connection) -> &mut Option<Server> {
+        let place = connection.slot as usize;
+        if self.servers.len() <= place {
+            self.servers.resize(place + 1, None);
+        }
+        &mut self.servers[place]
+    }
+    /// Whether a connection has a server connection.
+    pub fn has_server(&self, connection: Connection) -> bool {
+        self.servers.get(connection.slot as usize).is_some_and(Option::is_some)
+    }
+    /// No connection has one any more.
+    fn forget_servers(&mut self) {
+        self.servers.clear();
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// One set of connections per pooler and server of its database.
+    pub fn build_poolers(&mut self) {
+        for (kind, spec) in self.model.poolers.enumerate() {
+            let state = &self.databases[spec.database];
+            for node in 0..state.nodes.len() as u32 {
+                self.poolers.push(PoolerState {
+                    kind,
+                    node: state.first_node() + node,
+                    pool: Pooler::new(spec.config),
+                    armed: Time::NEVER,
+                    opening: Vec::new(),
+                    opened: 0,
+                    resetting: VecDeque::new(),
+                    clients: 0,
+                });
+            }
+        }
+    }
+
+    /// Where the run starts warm, they are open.
+    pub fn fill_poolers(&mut self) {
+        if self.model.plan.full_pools {
+            for number in 0..self.poolers.len() as u32 {
+                self.fill_pooler(number);
+            }
+        }
+    }
+
+    fn fill_pooler(&mut self, number: u32) {
+        let state = &self.poolers[number as usize];
+        let (node, size) = (state.node, state.pool.config().size);
+        let granted = (0..size).take_while(|_| self.node_mut(node).take_slot()).count() as u32;
+        let station = self.station_of_pooler(number);
+        self.meters[station].held.add(self.now, i64::from(granted));
+        self.poolers[number as usize].pool.prefill(self.now, granted);
+        self.arm_pooler(number);
+    }
+
+    /// The connections of a pooler to a server.
+    pub(super) fn pooler_to(&self, kind: PoolerId, node: u32) -> u32 {
+        let to = |state: &PoolerState| state.kind == kind && state.node == node;
+        self.poolers.iter().position(to).expect("a pooler has each server of its database") as u32
+    }
+
+    fn station_of_pooler(&self, number: u32) -> crate::model::ids::StationId {
+        self.model.poolers[self.poolers[number as usize].kind].station
+    }
+
+    /// The pooler that a task's innermost connection goes through.
+    fn pooler_of(&self, task: u32) -> u32 {
+        let sub = &self.pools[self.tasks[task].lease().pool as usize];
+        sub.behind.as_ref().expect("only what goes through a pooler comes here").pooler
+    }
+
+    /// Its connections to all servers: where its clients are counted.
+    fn clients_mut(&mut self, number: u32) -> &mut u32 {
+        let kind = self.poolers[number as usize].kind;
+        let first = self.poolers.iter().position(|state| state.kind == kind);
+        &mut self.poolers[first.expect("it is one of them")].clients
+    }
+
+    /// A client connects. Says whether it may.
+    pub(super) fn take_client(&mut self, number: u32) -> bool {
+        let most = self.model.poolers[self.poolers[number as usize].kind].clients;
+        let clients = self.clients_mut(number);
+        let free = *clients < most;
+        *clients += u32::from(free);
+        if free {
+            self.tend_pooler(number);
+        } else {
+            let station = self.station_of_pooler(number);
+            self.count(station, Counter::Refused);
+        }
+        free
+    }
+
+    /// A client is gone.
+    pub(super) fn free_client(&mut self, number: u32) {
+        let clients = self.clients_mut(number);
+        *clients = clients.checked_sub(1).expect("a client disconnects once");
+    }
+
+    /// The round trip between a pooler and its server, for the statement that a task stands at.
+    fn server_rtt(&self, task: u32, number: u32) -> Duration {
+        let spec = &self.model.poolers[self.poolers[number as usize].kind];
+        let rtt = self.model.databases[spec.database].rtt;
+        self.model.draw_law(rtt, self.tasks[task].stream, self.op_at(task).numbers() ^ 0x9001)
+    }
+
+    /// A statement reaches a pooler on its way to the server, or its answer on its way back.
+    pub fn at_pooler(&mut self, task: u32) {
+        let record = &self.tasks[task];
+        if record.has(flag::GHOST) {
+            return self.bury(task);
+        }
+        if record.state == State::Answering {
+            return self.answer_passes(task);
+        }
+        if record.status != OK {
+            return self.turned_away(task);
+        }
+        let lease = record.lease();
+        let number = self.pooler_of(task);
+        let station = self.station_of_pooler(number);
+        let behind = self.pools[lease.pool as usize].behind.as_mut().expect("it is at its pooler");
+        if behind.has_server(lease.connection) {
+            return self.pass_on(task, number);
+        }
+        self.count(station, Counter::Arrivals);
+        match self.poolers[number as usize].pool.ask(self.now, task) {
+            Asked::Granted(server) => {
+                self.meters[station].pass();
+                self.lend(task, number, server);
+            }
+            Asked::Wait => {
+                let record = &mut self.tasks[task];
+                (record.state, record.since) = (State::PoolerQueue, self.now);
+                self.meters[station].enter(self.now);
+            }
+            Asked::Refused => {
+                self.count(station, Counter::Rejected);
+                self.disconnect(task, Failure::DatabaseDown);
+            }
+        }
+        self.tend_pooler(number);
+    }
+
+    /// A client has a server connection from now on: its statement goes on.
+    fn lend(&mut self, task: u32, number: u32, server: Server) {
+        let lease = self.tasks[task].lease();
+        let station = self.station_of_pooler(number);
+        self.meters[station].busy.add(self.now, MILLI);
+        self.place_server(lease, server);
+        self.tasks[task].state = State::Away;
+        self.pass_on(task, number);
+    }
+
+    fn place_server(&mut self, lease: Lease, server: Server) {
+        let behind = self.pools[lease.pool as usize].behind.as_mut();
+        *behind.expect("it is at its pooler").server_mut(lease.connection) = Some(server);
+    }
+
+    fn pass_on(&mut self, task: u32, number: u32) {
+        let half = self.server_rtt(task, number).half();
+        self.travel(task, half);
+        self.at_task(self.now + half, Kind::Statement, task);
+    }
+
+    /// The pooler has lost its patience with a client, or its server: the client is disconnected.
+    fn disconnect(&mut self, task: u32, why: Failure) {
+        let lease = self.tasks[task].lease();
+        self.pools[lease.pool as usize].cut.push((lease.connection, why));
+        self.tasks[task].status = why as u8;
+        self.turned_away(task);
+    }
+
+    /// A statement comes no further than the pooler.
+    fn turned_away(&mut self, task: u32) {
+        let half = self.statement_rtt(task).half();
+        self.travel(task, half);
+        self.tasks[task].state = State::Answering;
+        self.at_task(self.now + half, Kind::Resume, task);
+    }
+
+    /// How long the answer of the statement that a task stands at takes from the server, and where it
+    /// arrives then.
+    #[inline]
+    pub(super) fn way_back(&self, task: u32) -> (Duration, Kind) {
+        match &self.pools[self.tasks[task].lease().pool as usize].behind {
+            None => (self.statement_rtt(task).half(), Kind::Resume),
+            Some(behind) => (self.server_rtt(task, behind.pooler).half(), Kind::AtPooler),
+        }
+    }
+
+    /// An answer reaches the pooler: the server connection may be another's from now on.
+    fn answer_passes(&mut self, task: u32) {
+        let number = self.pooler_of(task);
+        let lease = self.tasks[task].lease();
+        let mode = self.model.poolers[self.poolers[number as usize].kind].mode;
+        let answered = self.answered_op(task);
+        let Op::Query { open, .. } = answered else { unreachable!("{answered:?} is no statement") };
+        let over = match mode {
+            PoolMode::Session => false,
+            PoolMode::Transaction => !open,
+            PoolMode::Statement => true,
+        };
+        if over {
+            self.return_server(lease);
+        }
+        let half = self.rtt_of_statement(task, answered).half();
+        self.travel(task, half);
+        self.at_task(self.now + half, Kind::Resume, task);
+    }
+
+    /// The statement whose answer is on its way: the task stands behind it already, unless it failed.
+    fn answered_op(&self, task: u32) -> Op {
+        let record = &self.tasks[task];
+        match self.model.tape[record.pc.0 as usize] {
+            failed @ Op::Query { .. } if record.status != OK => failed,
+            _ => self.model.tape[record.pc.0 as usize - 1],
+        }
+    }
+
+    /// A server connection is free for the next client.
+    fn return_server(&mut self, lease: Lease) {
+        let Some(behind) = &mut self.pools[lease.pool as usize].behind else { return };
+        let number = behind.pooler;
+        let Some(server) = behind.server_mut(lease.connection).take() else { return };
+        let station = self.station_of_pooler(number);
+        self.meters[station].busy.add(self.now, -MILLI);
+        self.count(station, Counter::Served);
+        let returned = self.poolers[number as usize].pool.give_back(self.now, server);
+        self.server_returned(number, server, returned);
+        self.tend_pooler(number);
+    }
+
+    fn server_returned(&mut self, number: u32, server: Server, returned: Returned) {
+        let station = self.station_of_pooler(number);
+        match returned {
+            Returned::Idle => {}
+            Returned::Close => self.close_server(number),
+            Returned::Passed { task } => {
+                self.leave(task, station);
+                self.lend(task, number, server);
+            }
+        }
+    }
+
+    /// A client connection that goes back to its pool, in good order or not, or is closed. Only a
+    /// session keeps its server connection, and only for as long as it is connected.
+    pub(super) fn client_lets_go(&mut self, lease: Lease, stays: bool) {
+        let Some(behind) = &self.pools[lease.pool as usize].behind else { return };
+        let number = behind.pooler;
+        if !behind.has_server(lease.connection) {
+            return;
+        }
+        match self.model.poolers[self.poolers[number as usize].kind].mode {
+            PoolMode::Session if stays => {}
+            // Its session ends: DISCARD ALL takes a round trip before the next has it.
+            PoolMode::Session => self.reset_server(lease, number),
+            // A transaction that has failed is rolled back.
+            PoolMode::Transaction | PoolMode::Statement if stays => self.return_server(lease),
+            PoolMode::Transaction | PoolMode::Statement => self.drop_server(lease),
+        }
+    }
+
+    /// A process has died: whatever its idle connections had is let go.
+    pub(super) fn clients_let_go(&mut self, pool: u32) {
+        let Some(behind) = &self.pools[pool as usize].behind else { return };
+        for slot in 0..behind.servers.len() as u32 {
+            let connection = Connection { slot, generation: 0 };
+            self.client_lets_go(Lease { pool, connection }, false);
+        }
+    }
+
+    fn reset_server(&mut self, lease: Lease, number: u32) {
+        let behind = self.pools[lease.pool as usize].behind.as_mut().expect("it has a pooler");
+        let server = behind.server_mut(lease.connection).take().expect("it has a server");
+        let state = &mut self.poolers[number as usize];
+        let database = &self.model.databases[self.model.poolers[state.kind].database];
+        let stream = self.key.named("pooler-reset").numbered(u64::from(number));
+        let took = self.model.draw_law(database.rtt, stream, self.now.0 as u32);
+        state.resetting.push_back((self.now + took, server));
+        let at = state.resetting.iter().map(|(at, _)| *at).min().expect("one was just added");
+        self.arm_pooler_at(number, at);
+    }
+
+    /// A client has gone in the middle of something: its server connection is closed, and its place is
+    /// free at once, whatever still runs on it.
+    pub(super) fn drop_server(&mut self, lease: Lease) {
+        let Some(behind) = &mut self.pools[lease.pool as usize].behind else { return };
+        let number = behind.pooler;
+        if behind.server_mut(lease.connection).take().is_none() {
+            return;
+        }
+        self.lose_server(number);
+        self.sever_node(self.poolers[number as usize].node);
+        self.tend_pooler(number);
+    }
+
+    /// The same of a process that has died while its statement runs: the backend goes on with it, and
+    /// keeps its place at the server until it notices.
+    pub(super) fn orphan_server(&mut self, lease: Lease) -> bool {
+        let Some(behind) = &mut self.pools[lease.pool as usize].behind else { return false };
+        let number = behind.pooler;
+        let had = behind.server_mut(lease.connection).take().is_some();
+        if had {
+            self.lose_server(number);
+            self.tend_pooler(number);
+        }
+        had
+    }
+
+    fn lose_server(&mut self, number: u32) {
+        let station = self.station_of_pooler(number);
+        self.poolers[number as usize].pool.lose();
+        let meter = &mut self.meters[station];
+        meter.busy.add(self.now, -MILLI);
+        meter.held.add(self.now, -1);
+        meter.count(Counter::Closed);
+    }
+
+    /// A task waits no longer for a server connection.
+    pub(super) fn leave_pooler_queue(&mut self, task: u32) {
+        let number = self.pooler_of(task);
+        let stood = self.poolers[number as usize].pool.cancel(task);
+        assert!(stood, "who waits at a pooler stands in its line");
+        let station = self.station_of_pooler(number);
+        self.leave(task, station);
+    }
+
+    /// Where a task waits for a server connection.
+    pub(super) fn pooler_station(&self, lease: Lease) -> crate::model::ids::StationId {
+        let behind = self.pools[lease.pool as usize].behind.as_ref().expect("it waits there");
+        self.station_of_pooler(behind.pooler)
+    }
+
+    /// Opens what is wanted, and schedules the next timer.
+    fn tend_pooler(&mut self, number: u32) {
+        let clients = *self.clients_mut(number);
+        while self.poolers[number as usize].pool.opens(self.now, clients) {
+            self.open_server(number);
+        }
+        self.arm_pooler(number);
+    }
+
+    fn open_server(&mut self, number: u32) {
+        let node = self.poolers[number as usize].node;
+        let server = self.node_mut(node);
+        let incarnation = server.incarnation;
+        let presence = server.presence;
+        let granted = presence == Presence::Up && server.take_slot();
+        let kind = self.poolers[number as usize].kind;
+        let database = &self.model.databases[self.model.poolers[kind].database];
+        let name = &self.model.poolers[kind].name;
+        let stream = self.key.named("pooler").named(name).numbered(u64::from(node));
+        let state = &mut self.poolers[number as usize];
+        let opened = state.opened;
+        state.opened += 1;
+        let law = if granted { database.connect } else { database.rtt };
+        let took = match presence {
+            // `server_connect_timeout` is 15 s as well.
+            Presence::Silent => state.pool.config().login_retry,
+            _ => self.model.draw_law(law, stream, opened),
+        };
+        state.opening.push(Opening { number: opened, granted, incarnation });
+        let slot = self.pools.len() as u32 + number;
+        self.events.push(Event::new(self.now + took, Kind::Connected as u8, opened, slot));
+        let station = self.station_of_pooler(number);
+        self.meters[station].held.add(self.now, 1);
+    }
+
+    /// A connection of a pooler is open, or was refused.
+    pub(super) fn server_connected(&mut self, number: u32, opened: u32) {
+        let state = &mut self.poolers[number as usize];
+        let place = state.opening.iter().position(|it| it.number == opened);
+        let Opening { granted, incarnation, .. } =
+            state.opening.remove(place.expect("what is being opened is known"));
+        let node = state.node;
+        let station = self.station_of_pooler(number);
+        if !granted || self.node_mut(node).incarnation != incarnation {
+            self.poolers[number as usize].pool.opening_failed(self.now);
+            let meter = &mut self.meters[station];
+            meter.count(Counter::Errors);
+            meter.held.add(self.now, -1);
+            return self.tend_pooler(number);
+        }
+        self.count(station, Counter::Opened);
+        let (server, returned) = self.poolers[number as usize].pool.opened(self.now);
+        self.server_returned(number, server, returned);
+        self.tend_pooler(number);
+    }
+
+    /// A connection to the server is closed: a round trip later the server has its place back.
+    fn close_server(&mut self, number: u32) {
+        let station = self.station_of_pooler(number);
+        let meter = &mut self.meters[station];
+        meter.held.add(self.now, -1);
+        meter.count(Counter::Closed);
+        self.sever_node(self.poolers[number as usize].node);
+    }
+
+    /// A server hears that a connection is closed.
+    fn sever_node(&mut self, node: u32) {
+        let incarnation = self.node_mut(node).incarnation;
+        self.events.push(Event::new(self.now, Kind::Severed as u8, incarnation, node));
+    }
+
+    fn arm_pooler(&mut self, number: u32) {
+        let state = &self.poolers[number as usize];
+        let reset = state.resetting.iter().map(|(at, _)| *at).min();
+        let Some(at) = state.pool.next_due(self.now).into_iter().chain(reset).min() else { return };
+        self.arm_pooler_at(number, at);
+    }
+
+    fn arm_pooler_at(&mut self, number: u32, at: Time) {
+        let at = at.max(self.now);
+        let state = &mut self.poolers[number as usize];
+        if at < state.armed {
+            state.armed = at;
+            let slot = self.pools.len() as u32 + number;
+            self.at(at, Kind::PoolTimer, slot);
+        }
+    }
+
+    /// Something may be due at a pooler.
+    pub(super) fn pooler_timer(&mut self, number: u32) {
+        if self.poolers[number as usize].armed != self.now {
+            return; // superseded
+        }
+        self.poolers[number as usize].armed = Time::NEVER;
+        let station = self.station_of_pooler(number);
+        let now = self.now;
+        while let Some(place) =
+            self.poolers[number as usize].resetting.iter().position(|(at, _)| *at <= now)
+        {
+            let state = &mut self.poolers[number as usize];
+            let (_, server) = state.resetting.remove(place).expect("its place was just found");
+            self.meters[station].busy.add(now, -MILLI);
+            self.count(station, Counter::Served);
+            let returned = self.poolers[number as usize].pool.give_back(now, server);
+            self.server_returned(number, server, returned);
+        }
+        while let Some(task) = self.poolers[number as usize].pool.expire(now) {
+            self.count(station, Counter::TimedOut);
+            self.leave(task, station);
+            self.disconnect(task, Failure::AcquireTimeout);
+        }
+        while self.poolers[number as usize].pool.expire_idle(now).is_some() {
+            self.close_server(number);
+        }
+        self.tend_pooler(number);
+    }
+
+    /// A server has died: so have all connections of poolers to it, and the clients that had one are
+    /// disconnected. Their pools have been told already.
+    pub(super) fn cut_poolers(&mut self, node: u32) {
+        for number in 0..self.poolers.len() as u32 {
+            if self.poolers[number as usize].node != node {
+                continue;
+            }
+            let station = self.station_of_pooler(number);
+            let state = &mut self.poolers[number as usize];
+            let busy = state.pool.busy();
+            (0..busy).for_each(|_| state.pool.lose());
+            state.resetting.clear();
+            let lost = busy + state.pool.lose_idle();
+            let meter = &mut self.meters[station];
+            meter.busy.add(self.now, -(i64::from(busy) * MILLI));
+            meter.held.add(self.now, -i64::from(lost));
+            meter.add(Counter::Closed, u64::from(lost));
+            for sub in &mut self.pools {
+                if let Some(behind) = sub.behind.as_mut().filter(|it| it.pooler == number) {
+                    behind.forget_servers();
+                }
+            }
+            self.tend_pooler(number);
+        }
+    }
+}

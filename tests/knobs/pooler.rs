@@ -1,0 +1,133 @@
+//! Poolers between applications and databases.
+
+use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, model, ms, run};
+
+const POOLED: &str = r#"
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+through = "b"
+[pooler.b]
+database = "db"
+mode = "transaction"
+rtt = "4ms"
+connect = "10ms"
+[database.db]
+rtt = "2ms"
+connect = "20ms"
+[operation.read]
+share = 1
+flow = [{ query = { pool = "pg", read = "10ms" } }]
+"#;
+/// Two statements side by side.
+const TWO: &str = "operation.read.flow = [{ parallel = [\
+    [{ query = { pool = 'pg', read = '10ms' } }], [{ query = { pool = 'pg', read = '10ms' } }]] }]";
+/// Two transactions of three seconds side by side.
+const LONG: &str = "operation.read.flow = [{ parallel = [\
+    [{ transaction = { pool = 'pg', flow = [{ wait = '3s' }] } }], \
+    [{ transaction = { pool = 'pg', flow = [{ wait = '3s' }] } }]] }]";
+
+fn pooled(sets: &[&str]) -> Ran {
+    run(POOLED, sets)
+}
+
+fn opened(ran: &Ran) -> u64 {
+    ran.count("pooler.b", Counter::Opened)
+}
+
+#[test]
+fn a_statement_and_its_answer_pass_the_pooler() {
+    let ran = pooled(&[]);
+    // To the pooler 2 ms, to the server 1 ms, and back.
+    assert_eq!(ran.shortest(), ms(16));
+    // At first both connections have to be opened, one after the other.
+    assert_eq!(ran.longest(), ms(46));
+    assert_eq!((opened(&ran), ran.count("pool.pg", Counter::Opened)), (1, 1));
+    assert_eq!(ran.count("pooler.b", Counter::Served), 10);
+    let near = pooled(&["pooler.b.rtt=0ms", "pooler.b.connect=3ms"]);
+    assert_eq!((near.shortest(), near.longest()), (ms(12), ms(35)));
+    let straight =
+        run(&POOLED.replace("through = \"b\"\n", "").replace("[pooler.b]", "[pooler.unused]"), &[]);
+    assert_eq!((straight.shortest(), straight.longest()), (ms(12), ms(32)));
+}
+
+#[test]
+fn the_mode_says_for_how_long_a_client_keeps_its_connection() {
+    // One connection to the server for two of clients.
+    let sets = ["pooler.b.size=1", "pooler.b.wait_timeout=500ms", TWO];
+    let with = |mode: &str| pooled(&[&sets[..], &[&format!("pooler.b.mode={mode}")]].concat());
+    for shared in ["transaction", "statement"] {
+        let ran = with(shared);
+        assert_eq!((ran.ok(), ran.shortest()), (10, ms(28)), "{shared}: one after the other");
+    }
+    let ran = with("session");
+    let timed_out = ran.failed(Failure::AcquireTimeout);
+    assert!(timed_out >= 5, "the second has none as long as the first is connected: {timed_out}");
+    assert_eq!(ran.count("pooler.b", Counter::TimedOut), timed_out);
+    // A session that ends is reset, and another has its connection.
+    let ends = [&sets[..2], &["pooler.b.mode=session", "pool.pg.max_uses=1"]].concat();
+    let ran = pooled(&ends);
+    assert_eq!((ran.ok(), opened(&ran), ran.count("pool.pg", Counter::Opened)), (10, 1, 10));
+}
+
+#[test]
+fn clients_and_connections_are_counted() {
+    let one = pooled(&["pooler.b.clients=1", TWO]);
+    assert_eq!(one.failed(Failure::TooManyConnections), 10);
+    assert_eq!(one.count("pooler.b", Counter::Refused), 10);
+    let few = pooled(&["pooler.b.size=1", TWO]);
+    assert_eq!((few.shortest(), few.station("pooler.b").capacity), (ms(28), 1.0));
+    assert_eq!(pooled(&[TWO]).shortest(), ms(16));
+    assert_eq!((opened(&pooled(&[])), opened(&pooled(&["pooler.b.min=3"]))), (1, 3));
+    // The second of the line gets the reserve after two seconds, or waits for three.
+    let long =
+        |sets: &[&str]| pooled(&[&["pooler.b.size=1", "run.duration=29s", LONG], sets].concat());
+    let seconds = |ran: &Ran| ran.longest().seconds();
+    let reserved =
+        long(&["pooler.b.reserve=1", "pooler.b.reserve_after=2s", "arrivals.rate=0.1/s"]);
+    let without = long(&["arrivals.rate=0.1/s"]);
+    assert!((seconds(&reserved) - 5.05).abs() < 0.03, "{}", seconds(&reserved));
+    assert!((seconds(&without) - 6.04).abs() < 0.03, "{}", seconds(&without));
+}
+
+#[test]
+fn patience_idleness_age_and_failures_have_their_times() {
+    let waits = pooled(&["pooler.b.size=1", "pooler.b.wait_timeout=1s", LONG]);
+    assert!(waits.failed(Failure::AcquireTimeout) > 3);
+    // It looks three times a second.
+    let failed = waits.outcome.failed_latency.min().expect("some failed");
+    assert!(failed >= ms(1_000) && failed < ms(1_400), "{failed:?}");
+    assert_eq!(opened(&pooled(&["pooler.b.idle_timeout=300ms"])), 10);
+    let aged = opened(&pooled(&["pooler.b.max_lifetime=2500ms"]));
+    assert!((3..=5).contains(&aged), "{aged}");
+    // The server is away from 0.5 s to 2.5 s; the next try is at 1 s and so long after.
+    let away = "fault.away={target='database.db', what='stop', at='500ms', for='2s'}";
+    let tried = |retry: &str| pooled(&[away, &format!("pooler.b.login_retry={retry}")]);
+    let (soon, late) = (tried("2s"), tried("5s"));
+    assert!(soon.longest() > ms(2_000) && soon.longest() < ms(2_200), "{:?}", soon.longest());
+    assert!(late.longest() > ms(5_000) && late.longest() < ms(5_200), "{:?}", late.longest());
+    // Meanwhile whoever asks is turned away at once.
+    assert_eq!((soon.failed(Failure::DatabaseDown), late.failed(Failure::DatabaseDown)), (2, 5));
+}
+
+#[test]
+fn products_have_their_own_defaults() {
+    let capacity = |kind: &str| {
+        let ran = pooled(&[&format!("pooler.b.kind={kind}")]);
+        ran.station("pooler.b").capacity
+    };
+    assert_eq!(["pgbouncer", "supavisor", "rds-proxy"].map(capacity), [20.0, 15.0, 97.0]);
+    let text = POOLED.replace("mode = \"transaction\"\n", "");
+    let mode = |kind: &str| {
+        let model = model(&text, &[&format!("pooler.b.kind={kind}")]);
+        model.poolers.iter().next().map(|it| (it.mode, it.clients)).expect("one")
+    };
+    use loadbearing::model::PoolMode::{Session, Transaction};
+    assert_eq!(mode("pgbouncer"), (Session, 100));
+    assert_eq!(mode("supavisor"), (Transaction, 1_000));
+    assert_eq!(mode("rds-proxy"), (Transaction, u32::MAX));
+}
