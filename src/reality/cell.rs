@@ -157,7 +157,7 @@ impl Load {
     pub fn spike_ends_s(&self) -> Option<f64> {
         let Mode::Open { segments } = &self.mode else { return None };
         let falls = |pair: &&[(f64, f64)]| pair[1].1 < pair[0].1;
-        segments.windows(2).filter(falls).next_back().map(|pair| pair[1].0)
+        segments.windows(2).rfind(falls).map(|pair| pair[1].0)
     }
     /// Requests a second at the end of an open loop.
     pub fn last_rate_per_s(&self) -> Option<f64> {
