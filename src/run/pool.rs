@@ -8,9 +8,9 @@ use crate::component::pool::{
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
+use crate::model::UnitKind;
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
-use crate::model::{PoolMode, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
@@ -56,7 +56,7 @@ pub struct SubPool {
 
 /// What a server makes of a connection that is being opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Opening {
+pub(super) enum Opening {
     /// It has a slot.
     Granted,
     /// There are too many already.
@@ -235,7 +235,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.begin_opening(sub, connection, how, took);
     }
 
-    fn begin_opening(&mut self, sub: u32, connection: Connection, how: Opening, took: Duration) {
+    pub(super) fn begin_opening(
+        &mut self,
+        sub: u32,
+        connection: Connection,
+        how: Opening,
+        took: Duration,
+    ) {
         let state = &mut self.pools[sub as usize];
         let kind = state.kind;
         state.connects += 1;
@@ -243,49 +249,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         let number = number_of(connection);
         self.events.push(Event::new(self.now + took, Kind::Connected as u8, number, sub));
         self.meters[self.model.pools[kind].station].held.add(self.now, 1);
-    }
-
-    /// A connection that ends at a pooler begins to open: no server process is started for it.
-    fn connect_to_pooler(&mut self, sub: u32, connection: Connection, after: Duration) {
-        // A connection that was at this place before may have left its server connection there.
-        self.client_lets_go(Lease { pool: sub, connection }, false);
-        let state = &self.pools[sub as usize];
-        let (kind, number) = (state.kind, state.connects);
-        let pooler = state.behind.as_ref().expect("it goes through one").pooler;
-        let stream = self.sub_pool_stream(sub).named("connect");
-        let condition = self.condition(UnitKind::Pool, kind.0);
-        let passage = self.passage_of_connect(kind);
-        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
-        let how = match broken {
-            true => Opening::Nobody,
-            false if self.take_client(pooler) => Opening::Granted,
-            false => Opening::Full,
-        };
-        let spec = &self.model.pools[kind];
-        let its = &self.model.poolers[spec.pooler.expect("it goes through one")];
-        let (here, there) = (self.model.services[spec.service].region, its.database);
-        let route = self.model.route(here, self.model.databases[there].region);
-        let far = self.model.draw_law(route, stream, number);
-        let law = if how == Opening::Granted { its.connect } else { its.rtt };
-        let took = after + self.model.draw_law(law, stream, number) + far + far + far;
-        let took = condition.stretch(took) + passage.late;
-        self.begin_opening(sub, connection, how, took);
-    }
-
-    /// Whether its clients keep a server connection for as long as they are connected.
-    pub(super) fn keeps_sessions(&self, sub: u32) -> bool {
-        let pooler = self.model.pools[self.pools[sub as usize].kind].pooler;
-        pooler.is_some_and(|pooler| self.model.poolers[pooler].mode == PoolMode::Session)
-    }
-
-    /// A connection is gone at its far end: the server's, or the pooler's.
-    pub(super) fn free_far_end(&mut self, sub: u32) {
-        let state = &self.pools[sub as usize];
-        let node = state.node;
-        match state.behind.as_ref().map(|behind| behind.pooler) {
-            Some(pooler) => self.free_client(pooler),
-            None => self.node_mut(node).free_slot(),
-        }
     }
 
     /// A connection is open, or was refused, unless the pool has stopped waiting for it.

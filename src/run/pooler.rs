@@ -11,15 +11,16 @@ use std::collections::VecDeque;
 use super::database::Presence;
 use super::event::Kind;
 use super::meter::{Counter, MILLI};
+use super::pool::Opening;
 use super::task::{Lease, OK, State, flag};
 use super::world::World;
 use crate::component::pool::Connection;
 use crate::component::pooler::{Asked, Pooler, Returned, Server};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::PoolMode;
 use crate::model::ids::PoolerId;
 use crate::model::tape::Op;
+use crate::model::{PoolMode, UnitKind};
 use crate::units::{Duration, Time};
 
 /// A pooler's connections to one server.
@@ -33,7 +34,7 @@ pub struct PoolerState {
     /// When its next timer is scheduled.
     armed: Time,
     /// What the server makes of the connections that are being opened, the oldest first.
-    opening: Vec<Opening>,
+    opening: Vec<Login>,
     /// Connections opened so far: numbers its random draws.
     opened: u32,
     /// Connections whose client is gone, and until when they are being reset.
@@ -43,7 +44,7 @@ pub struct PoolerState {
 }
 
 /// A connection that is being opened.
-struct Opening {
+struct Login {
     number: u32,
     granted: bool,
     incarnation: u32,
@@ -167,6 +168,49 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.poolers[self.poolers[number as usize].kind];
         let rtt = self.model.databases[spec.database].rtt;
         self.model.draw_law(rtt, self.tasks[task].stream, self.op_at(task).numbers() ^ 0x9001)
+    }
+
+    /// A connection that ends at a pooler begins to open: no server process is started for it.
+    pub(super) fn connect_to_pooler(&mut self, sub: u32, connection: Connection, after: Duration) {
+        // A connection that was at this place before may have left its server connection there.
+        self.client_lets_go(Lease { pool: sub, connection }, false);
+        let state = &self.pools[sub as usize];
+        let (kind, number) = (state.kind, state.connects);
+        let pooler = state.behind.as_ref().expect("it goes through one").pooler;
+        let stream = self.sub_pool_stream(sub).named("connect");
+        let condition = self.condition(UnitKind::Pool, kind.0);
+        let passage = self.passage_of_connect(kind);
+        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
+        let how = match broken {
+            true => Opening::Nobody,
+            false if self.take_client(pooler) => Opening::Granted,
+            false => Opening::Full,
+        };
+        let spec = &self.model.pools[kind];
+        let its = &self.model.poolers[spec.pooler.expect("it goes through one")];
+        let (here, there) = (self.model.services[spec.service].region, its.database);
+        let route = self.model.route(here, self.model.databases[there].region);
+        let far = self.model.draw_law(route, stream, number);
+        let law = if how == Opening::Granted { its.connect } else { its.rtt };
+        let took = after + self.model.draw_law(law, stream, number) + far + far + far;
+        let took = condition.stretch(took) + passage.late;
+        self.begin_opening(sub, connection, how, took);
+    }
+
+    /// Whether its clients keep a server connection for as long as they are connected.
+    pub(super) fn keeps_sessions(&self, sub: u32) -> bool {
+        let pooler = self.model.pools[self.pools[sub as usize].kind].pooler;
+        pooler.is_some_and(|pooler| self.model.poolers[pooler].mode == PoolMode::Session)
+    }
+
+    /// A connection is gone at its far end: the server's, or the pooler's.
+    pub(super) fn free_far_end(&mut self, sub: u32) {
+        let state = &self.pools[sub as usize];
+        let node = state.node;
+        match state.behind.as_ref().map(|behind| behind.pooler) {
+            Some(pooler) => self.free_client(pooler),
+            None => self.node_mut(node).free_slot(),
+        }
     }
 
     /// A statement reaches a pooler on its way to the server, or its answer on its way back.
@@ -425,7 +469,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Presence::Silent => state.pool.config().login_retry,
             _ => self.model.draw_law(law, stream, opened),
         };
-        state.opening.push(Opening { number: opened, granted, incarnation });
+        state.opening.push(Login { number: opened, granted, incarnation });
         let slot = self.pools.len() as u32 + number;
         self.events.push(Event::new(self.now + took, Kind::Connected as u8, opened, slot));
         let station = self.station_of_pooler(number);
@@ -436,7 +480,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn server_connected(&mut self, number: u32, opened: u32) {
         let state = &mut self.poolers[number as usize];
         let place = state.opening.iter().position(|it| it.number == opened);
-        let Opening { granted, incarnation, .. } =
+        let Login { granted, incarnation, .. } =
             state.opening.remove(place.expect("what is being opened is known"));
         let node = state.node;
         let station = self.station_of_pooler(number);

@@ -124,20 +124,6 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("database", "reads_and_writes_are_told_apart", "Step:query Query.read Query.write"),
     (
-        "pool",
-        "drivers_have_their_own_rules_and_defaults",
-        "Pool.driver PoolDriver:node-postgres PoolDriver:sqlalchemy",
-    ),
-    (
-        "pool",
-        "the_pools_of_python_open_a_floor_and_grow_in_their_own_way",
-        "PoolDriver:neon PoolDriver:asyncpg PoolDriver:psycopg Psycopg.autocommit",
-    ),
-    ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
-    ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),
-    ("pool", "a_used_connection_is_tried_out", "Sqlalchemy.pre_ping Sqlalchemy.autocommit"),
-    ("pool", "idle_connections_are_lent_in_turn_or_the_hot_one_always", "Sqlalchemy.use_lifo"),
-    (
         "service",
         "def_endpoints_wait_in_threads_and_compute_under_a_lock",
         "Service.runtime Runtime:node Runtime:uvicorn Step:blocking",
@@ -639,7 +625,7 @@ fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'sta
         .iter()
         .chain(crate::covered_edge::COVERED)
         .chain(crate::covered_platform::COVERED)
-        .chain(crate::covered_pooler::COVERED)
+        .chain(crate::covered_pool::COVERED)
 }
 
 /// The sources of the tests.

@@ -9,7 +9,7 @@ mod connection;
 mod coverage;
 mod covered_edge;
 mod covered_platform;
-mod covered_pooler;
+mod covered_pool;
 mod database;
 mod deploy;
 mod fault;

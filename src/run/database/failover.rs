@@ -363,6 +363,26 @@ mod tests {
     }
 
     #[test]
+    fn everything_adds_up_behind_poolers() {
+        for mode in ["session", "transaction"] {
+            let pooler = format!(
+                "through = \"b\"\n[pooler.b]\ndatabase = \"db\"\nmode = \"{mode}\"\nsize = 3\n\
+                 min = 1\nreserve = 1\nreserve_after = \"50ms\"\nwait_timeout = \"300ms\"\n\
+                 idle_timeout = \"1s\"\nmax_lifetime = \"2s\"\nlogin_retry = \"20ms\"\nclients = 6\n"
+            );
+            let flow = "flow = [{ query = { pool = \"pg\", read.exponential = \"20ms\" } }, \
+                        { transaction = { pool = \"pg\", flow = [{ wait.exponential = \"9ms\" }, \
+                        { query = { pool = \"pg\", write.exponential = \"9ms\", fail = \"5%\" } }] } }]";
+            let text = SHOP
+                .replace("acquire_timeout = \"2s\"\n", &format!("idle_timeout = \"2s\"\n{pooler}"))
+                .replace("flow = [{ query = { pool = \"pg\", read = \"1ms\" } }]", flow)
+                .replace("rtt = \"0ms\"", "rtt.exponential = \"1ms\"");
+            assert!(text.contains("pooler.b") && text.contains("9ms"));
+            torment(&text);
+        }
+    }
+
+    #[test]
     fn everything_adds_up_across_regions() {
         torment(include_str!("../../../tests/topologies/spread.toml"));
     }

@@ -1,7 +1,21 @@
-//! What the tests of poolers turn: a part of the list in `coverage.rs`.
+//! What the tests of pools and poolers turn: a part of the list in `coverage.rs`.
 
 /// See `coverage.rs`.
 pub const COVERED: &[(&str, &str, &str)] = &[
+    (
+        "pool",
+        "drivers_have_their_own_rules_and_defaults",
+        "Pool.driver PoolDriver:node-postgres PoolDriver:sqlalchemy",
+    ),
+    (
+        "pool",
+        "the_pools_of_python_open_a_floor_and_grow_in_their_own_way",
+        "PoolDriver:neon PoolDriver:asyncpg PoolDriver:psycopg Psycopg.autocommit",
+    ),
+    ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
+    ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),
+    ("pool", "a_used_connection_is_tried_out", "Sqlalchemy.pre_ping Sqlalchemy.autocommit"),
+    ("pool", "idle_connections_are_lent_in_turn_or_the_hot_one_always", "Sqlalchemy.use_lifo"),
     (
         "pooler",
         "a_statement_and_its_answer_pass_the_pooler",
