@@ -19,6 +19,8 @@ crate::id! {
     CdnId,
     /// A session store.
     SessionId,
+    /// WebSockets of a service.
+    SocketId,
     /// A guard.
     GuardId,
     /// A rate limiter.

@@ -16,8 +16,8 @@ pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Fault,
     Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, OnSigterm, Per, Pool, Prune,
-    Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session, Side, Standby, Stays,
-    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session, Side, Socket, Standby,
+    Stays, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -72,6 +72,8 @@ pub struct Model {
     pub cdns: Dense<CdnId, Cdn>,
     /// Session stores.
     pub sessions: Dense<SessionId, Session>,
+    /// WebSockets.
+    pub sockets: Dense<SocketId, Socket>,
     /// Guards.
     pub guards: Dense<GuardId, Guard>,
     /// Rate limiters.
@@ -413,6 +415,8 @@ pub enum StationKind {
     Cdn,
     /// A session store.
     Session,
+    /// WebSockets.
+    Socket,
     /// A guard.
     Guard,
     /// A rate limiter.

@@ -109,6 +109,7 @@ impl<'a> Seen<'a> {
                 | StationKind::Cdn
                 | StationKind::Balancer
                 | StationKind::Session
+                | StationKind::Socket
         )
     }
     /// Users, the network and other people's systems are not components that fill up.
@@ -433,6 +434,7 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Cache => "cache",
         StationKind::Cdn => "cdn",
         StationKind::Session => "session",
+        StationKind::Socket => "socket",
         StationKind::Guard => "guard",
         StationKind::Limit => "limit",
         StationKind::Bulkhead => "bulkhead",

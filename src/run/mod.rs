@@ -34,6 +34,7 @@ mod retrying;
 mod scaling;
 mod service;
 mod session;
+mod socket;
 mod stall;
 mod step;
 mod task;

@@ -21,6 +21,7 @@ use super::region::{Link, Region, Routes};
 use super::relation::{Maintenance, Relation};
 use super::service::Service;
 use super::session::Session;
+use super::socket::Socket;
 use super::spec::{Reader, Shape, spec};
 use super::tree::{Node, Value};
 use super::workload::{Arrivals, Assumption, Client, Run, Users};
@@ -119,6 +120,8 @@ spec! {
         keys: Vec<Named<Keys>> = "{}" from "no keys";
         /// Session middleware with its store.
         sessions "session": Vec<Named<Session>> = "{}" from "no sessions";
+        /// WebSockets.
+        sockets "socket": Vec<Named<Socket>> = "{}" from "no WebSockets";
         /// Guards, which turn requests away while something is nearly exhausted.
         guards "guard": Vec<Named<Guard>> = "{}" from "no guard";
         /// Rate limiters.

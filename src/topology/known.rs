@@ -58,6 +58,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
     ("[maintenance.NAME]", &["served", "errors"]),
     ("[keys.NAME]", &[]),
     ("[session.NAME]", &["hit_ratio", "held", "created", "expired", "writes"]),
+    ("[socket.NAME]", &["held", "opened", "closed", "lost", "served", "writes", "wasted", "lag_s"]),
     ("[guard.NAME]", &["arrivals", "rejected", "turned_away_ratio", "errors"]),
     ("[limit.NAME]", &["arrivals", "rejected", "turned_away_ratio", "errors"]),
     ("[bulkhead.NAME]", &["utilisation_ratio", "waiting", "wait_p95_s", "rejected", "timed_out"]),
@@ -303,7 +304,7 @@ pub const TRAPS: &[Trap] = &[
     (
         "T-51",
         "socket.io's broadcasts reach every server; polling needs affinity; reconnects come in storms.",
-        &["[service.NAME]", "[balancer.NAME]"],
+        &["[socket.NAME]", "[balancer.NAME]"],
     ),
     (
         "T-52",

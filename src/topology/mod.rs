@@ -53,6 +53,7 @@ mod schema;
 mod service;
 mod session;
 pub(crate) mod shape;
+mod socket;
 pub(crate) mod spec;
 mod trace;
 pub(crate) mod tree;
@@ -107,6 +108,7 @@ pub use service::{
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
 };
+pub use socket::{Reconnect, Socket, Transport};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};
 pub use tree::{Key, Node, Value};

@@ -649,6 +649,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("database", include_str!("database.rs")),
     ("fault", include_str!("fault.rs")),
     ("deploy", include_str!("deploy.rs")),
+    ("socket", include_str!("socket.rs")),
     ("flow", include_str!("flow.rs")),
     ("gate", include_str!("gate.rs")),
     ("job", include_str!("job.rs")),

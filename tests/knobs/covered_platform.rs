@@ -22,4 +22,26 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Rollout:blue-green BlueGreen.wait BlueGreen.keep",
     ),
     ("deploy", "a_zone_is_lost_with_what_stands_in_it", "Fault.zone Region.zones"),
+    (
+        "socket",
+        "connections_are_held_and_pinged",
+        "Socket.service Socket.connections Socket.ping_interval Socket.ping_timeout Socket.ping_cpu",
+    ),
+    (
+        "socket",
+        "a_handshake_must_come_to_one_process_in_time",
+        "Socket.opens Socket.lasts Socket.transport Transport:polling Transport:websocket \
+         Socket.connect_cpu Socket.timeout",
+    ),
+    (
+        "socket",
+        "clients_come_back_after_their_pauses",
+        "Socket.reconnect Reconnect.delay Reconnect.most Reconnect.jitter",
+    ),
+    (
+        "socket",
+        "a_broadcast_is_written_to_the_members_wherever_they_are",
+        "Socket.messages Socket.message_cpu Socket.room Socket.write_cpu Socket.adapter \
+         Socket.adapter_cpu",
+    ),
 ];

@@ -23,6 +23,7 @@ mod retries;
 mod service;
 mod session;
 mod shed;
+mod socket;
 mod support;
 mod upkeep;
 mod workload;

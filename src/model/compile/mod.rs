@@ -17,6 +17,7 @@ mod relations;
 mod retries;
 mod services;
 mod sessions;
+mod sockets;
 mod statements;
 mod workload;
 
@@ -57,6 +58,7 @@ pub fn compile(topology: &Topology) -> Model {
         keys: compiler.keys(),
         cdns: compiler.cdns(),
         sessions: compiler.sessions(),
+        sockets: compiler.sockets(),
         guards: compiler.guards(),
         limits: compiler.limits(),
         bulkheads: compiler.bulkheads(),
@@ -276,6 +278,9 @@ impl<'t> Compiler<'t> {
         }
         for session in &topology.sessions {
             all.push(station(&format!("session.{}", session.name), StationKind::Session, 0.0));
+        }
+        for socket in &topology.sockets {
+            all.push(station(&format!("socket.{}", socket.name), StationKind::Socket, 0.0));
         }
     }
 }

@@ -9,6 +9,7 @@ mod deploy;
 mod fault;
 mod session;
 mod gate;
+mod socket;
 mod queue;
 
 pub use cache::{Cache, Keys};
@@ -21,3 +22,4 @@ pub use pool::Pool;
 pub use queue::{Job, Queue};
 pub use service::{Affinity, Appointment, Health, Metric, Rule, Scaling, Service, Stays, Wake};
 pub use session::{Prune, Session};
+pub use socket::Socket;
