@@ -274,12 +274,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let socket = self.connections[slot].socket;
         let mut draws = self.sockets[socket].draw(draw::TARGET);
         let now = self.now;
-        let state = &mut self.services[service];
-        let node = &mut state.nodes[0];
-        let target = node.pick(u64::from(slot), now, || draws.next_u64())?;
-        let index = state.first_instance + target;
-        let up = self.instances[index as usize].phase.listens();
-        (up && self.has_worker(index)).then(|| self.worker_in_turn(index))
+        let spec = &self.model.services[service];
+        let tries = if spec.health.next_upstream { spec.slots } else { 1 };
+        for _ in 0..tries {
+            let state = &mut self.services[service];
+            let node = &mut state.nodes[0];
+            let target = node.pick(u64::from(slot), now, || draws.next_u64())?;
+            let index = state.first_instance + target;
+            if self.instances[index as usize].phase.listens() && self.has_worker(index) {
+                return Some(self.worker_in_turn(index));
+            }
+        }
+        None
     }
 
     /// A connection more or less at a process, and at its balancer.

@@ -73,12 +73,12 @@ share = 1
 flow = [{ wait = "1ms" }]
 "#;
     for lasts in ["{exponential='10s'}", "10s", "{lognormal={mean='10s', cv=1}}"] {
-        let runs = Runs::set(10, CHAT, &[&format!("socket.chat.lasts={lasts}")]);
+        let runs = Runs::set(20, CHAT, &[&format!("socket.chat.lasts={lasts}")]);
         let held = runs.at("socket.chat", |station| station.held_mean);
         check(&format!("M/G/infinity {lasts}"), &held, 0.05, |stretch| 100.0 * stretch);
     }
     // Pings of a connection: one a second, the first after a second.
-    let runs = Runs::set(10, CHAT, &["socket.chat.lasts=10.5s"]);
+    let runs = Runs::set(20, CHAT, &["socket.chat.lasts=10.5s"]);
     let busy = runs.at("service.web", |station| station.busy_mean);
     check("pings", &busy, 0.05, |stretch| (10.0 * 10.0 * 1e-3 + 10.0 * 10e-6) * stretch);
 }
