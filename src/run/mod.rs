@@ -37,6 +37,7 @@ mod session;
 mod socket;
 mod stall;
 mod step;
+mod store;
 mod task;
 #[cfg(test)]
 mod testing;

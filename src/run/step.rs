@@ -214,6 +214,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
+                Op::Store { usage } => return self.ask_store(task, usage),
                 Op::Wait { length } => {
                     let length = self.draw(length, task);
                     self.travel(task, length);

@@ -7,7 +7,7 @@ use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
 use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
 use crate::model::ids::{DeployId, LinkId, PoolId, QueueId, RegionId};
-use crate::model::ids::{ServiceId, SessionId, SocketId, StationId};
+use crate::model::ids::{ServiceId, SessionId, SocketId, StationId, StoreId};
 use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
 use crate::units::{Duration, Time};
@@ -35,6 +35,7 @@ use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
 use super::socket::{Connection, Message, SocketState};
+use super::store::StoreState;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 
 /// All that changes during one replication.
@@ -103,6 +104,8 @@ pub struct World<'m, Q> {
     pub jobs: Slab<JobRecord>,
     /// What goes wrong, if anything does.
     pub faults: Option<Box<FaultState>>,
+    /// Object stores.
+    pub stores: Dense<StoreId, StoreState>,
     /// WebSockets.
     pub sockets: Dense<SocketId, SocketState>,
     /// Their clients.
@@ -174,6 +177,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             queues: model.queues.iter().map(QueueState::new).collect(),
             jobs: Slab::new(),
             faults: FaultState::new(model, key),
+            stores: model.stores.iter().map(StoreState::new).collect(),
             sockets: Dense::default(),
             connections: Slab::new(),
             messages: Slab::new(),

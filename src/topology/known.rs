@@ -58,6 +58,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
     ("[maintenance.NAME]", &["served", "errors"]),
     ("[keys.NAME]", &[]),
     ("[session.NAME]", &["hit_ratio", "held", "created", "expired", "writes"]),
+    ("[store.NAME]", &["reads", "writes", "rejected", "retried", "errors", "carried_bytes"]),
     ("[socket.NAME]", &["held", "opened", "closed", "lost", "served", "writes", "wasted", "lag_s"]),
     ("[guard.NAME]", &["arrivals", "rejected", "turned_away_ratio", "errors"]),
     ("[limit.NAME]", &["arrivals", "rejected", "turned_away_ratio", "errors"]),
@@ -70,6 +71,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
     ("[job.NAME]", &[]),
     ("[fault.NAME]", &[]),
     ("[deploy.NAME]", &[]),
+    ("[monitor.NAME]", &[]),
     ("[price.NAME]", &["cost_month", "cost_per_million_ok"]),
     ("[operation.NAME]", &["offered_per_s", "throughput_per_s", "failed_ratio", "latency_p95_s"]),
 ];
@@ -309,6 +311,6 @@ pub const TRAPS: &[Trap] = &[
     (
         "T-52",
         "The mean of p95 over minutes is not the p95 of the hour; samples of 60 s miss bursts of 60 s.",
-        &["[users]", "[arrivals]"],
+        &["[monitor.NAME]", "[users]", "[arrivals]"],
     ),
 ];
