@@ -245,7 +245,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Asked::Refused => {
                 self.count(station, Counter::Rejected);
-                self.disconnect(task, Failure::DatabaseDown);
+                self.turn_out(task, Failure::DatabaseDown);
             }
         }
         self.tend_pooler(number);
@@ -273,7 +273,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The pooler has lost its patience with a client, or its server: the client is disconnected.
-    fn disconnect(&mut self, task: u32, why: Failure) {
+    fn turn_out(&mut self, task: u32, why: Failure) {
         let lease = self.tasks[task].lease();
         self.pools[lease.pool as usize].cut.push((lease.connection, why));
         self.tasks[task].status = why as u8;
@@ -550,7 +550,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         while let Some(task) = self.poolers[number as usize].pool.expire(now) {
             self.count(station, Counter::TimedOut);
             self.leave(task, station);
-            self.disconnect(task, Failure::AcquireTimeout);
+            self.turn_out(task, Failure::AcquireTimeout);
         }
         while self.poolers[number as usize].pool.expire_idle(now).is_some() {
             self.close_server(number);
