@@ -18,6 +18,7 @@ mod shards;
 mod study;
 mod sweep;
 mod theory;
+mod trace;
 mod validate;
 
 use std::io::{self, IsTerminal, Write};
@@ -44,6 +45,7 @@ Examples:
   loadbearing run shop.toml                 what it carries, and what gives first
   loadbearing run shop.toml --set users.population=50_000
   loadbearing compare shop.toml bigger.toml the same users and work on both
+  loadbearing trace shop.toml               the story of the slowest request, line by line
   loadbearing capacity shop.toml            the largest load that meets the objectives
   loadbearing sweep pool-size.toml          the answer to an experiment, point by point
   loadbearing theory                        why believe any of it: formulas beside simulations
@@ -61,6 +63,7 @@ enum Command {
     Compare(compare::Arguments),
     Capacity(capacity::Arguments),
     Sweep(Box<sweep::Arguments>),
+    Trace(trace::Arguments),
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Capacity(arguments) => capacity::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),

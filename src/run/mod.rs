@@ -35,6 +35,7 @@ mod service;
 mod session;
 mod stall;
 mod step;
+pub mod story;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -48,6 +49,7 @@ pub use outcome::{
     Attempts, Audit, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome, StationWindow,
     Window,
 };
+pub use task::{Role, State};
 
 use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
 use crate::model::Model;

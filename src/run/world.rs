@@ -33,6 +33,7 @@ use super::queue::{JobRecord, QueueState};
 use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
+use super::story::Recorder;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 
 /// All that changes during one replication.
@@ -109,6 +110,8 @@ pub struct World<'m, Q> {
     pub network: StationId,
     /// Pauses of users between attempts, as measured.
     pub pauses: StationId,
+    /// Who writes down what becomes of some requests, if somebody does.
+    pub recorder: Option<Box<Recorder>>,
 }
 
 impl<'m, Q: PendingEvents> World<'m, Q> {
@@ -162,6 +165,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             observer: Observer::new(model),
             network: station("network"),
             pauses: station("users"),
+            recorder: None,
         };
         world.build_services();
         world.build_pools();
@@ -204,6 +208,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     /// Time that a task has spent at a component.
     #[inline(always)]
     pub fn spend(&mut self, task: u32, at: StationId, part: Part, length: Duration) {
+        if Q::TELLS {
+            self.tell_time(task, at, part, length);
+        }
         let row = self.tasks[task].row;
         if row != NONE {
             self.attribution.spend(row, at, part, length);
@@ -236,10 +243,16 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         let slot = self.tasks.insert(Task::default());
         task.epoch = self.client.next_epoch(slot);
         self.tasks[slot] = task;
+        if Q::TELLS {
+            self.tell_task(slot);
+        }
         slot
     }
     /// The task is over: its slot and its row are free.
     pub fn end_task(&mut self, task: u32) {
+        if Q::TELLS {
+            self.tell_end(task);
+        }
         let record = &self.tasks[task];
         debug_assert!(record.leases[0].pool == NONE, "connections are returned before the end");
         debug_assert!(record.permit == 0, "places are given back before the end");
@@ -250,6 +263,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     }
     /// The task's flow ends here, without success.
     pub fn fail(&mut self, task: u32, why: Failure) {
+        if Q::TELLS {
+            self.tell_failure(task, why);
+        }
         if let Some(catch) = self.caught(task) {
             return self.go_on_at(task, why, catch);
         }

@@ -4,6 +4,7 @@
 
 mod schema;
 mod sweep;
+mod trace;
 
 use std::fs;
 use std::path::{Path, PathBuf};
