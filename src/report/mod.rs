@@ -17,6 +17,7 @@ mod ran;
 pub mod sheet;
 mod show;
 pub mod story;
+pub mod stress;
 pub mod sweep;
 pub mod table;
 mod validated;
