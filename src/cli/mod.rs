@@ -155,7 +155,11 @@ fn style_of_stderr() -> Style {
 
 fn style(is_terminal: bool) -> Style {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if is_terminal && !unwanted { Style::Coloured } else { Style::Plain }
+    match (is_terminal, unwanted) {
+        (true, false) => Style::Coloured,
+        (true, true) => Style::Drawn,
+        (false, _) => Style::Plain,
+    }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod page;
 mod ran;
 pub mod sheet;
 mod show;
+mod spark;
 pub mod story;
 pub mod stress;
 pub mod sweep;

@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 mod capacity;
+mod reports;
 mod schema;
 mod sweep;
 mod trace;

@@ -330,7 +330,7 @@ impl Spent<'_> {
         };
         match self.met {
             Some(Behind { busy: 0, .. }) | None => format!(", {waited} of it waiting for others"),
-            Some(Behind { busy, servers, state: State::OnLink, .. }) if servers == 0.0 => {
+            Some(Behind { busy, servers: 0.0, state: State::OnLink, .. }) => {
                 format!(", {waited} of it because {} share it", busy + 1)
             }
             Some(Behind { busy, servers, .. }) => format!(
