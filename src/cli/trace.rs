@@ -172,7 +172,7 @@ impl Watcher for Looking {
 
 /// Writes a file whole or not at all.
 fn write(path: &Path, value: &Value) -> Result<(), Failure> {
-    let part = path.with_added_extension("part");
+    let part = PathBuf::from(format!("{}.part", path.display()));
     let failed = |error| Failure::Failed(format!("cannot write {}: {error}", path.display()));
     std::fs::write(&part, format!("{value:#}\n")).map_err(failed)?;
     std::fs::rename(&part, path).map_err(failed)
