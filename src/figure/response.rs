@@ -339,7 +339,8 @@ pub fn intervals(
                         { "field": "low", "format": ",.4~r" }, { "field": "high", "format": ",.4~r" },
                     ] })) }),
     ];
-    if let Some(at) = beside {
+    // Nothing stands nowhere on a logarithmic axis.
+    if let Some(at) = beside.filter(|at| *at > 0.0 || scale["type"] != json!("log")) {
         layer.push(json!({
             "data": { "values": [{ "at": at }] },
             "mark": { "type": "rule", "strokeDash": [5, 4], "color": "#999999" },
