@@ -315,7 +315,8 @@ impl Teller {
         let owner = owner.map(|live| (live.story, live.thread));
         let (followed, parent) = match task.role {
             Role::Attempt => (self.story_of(task.ordinal), None),
-            Role::Probe => (None, None),
+            // Nobody's request.
+            Role::Probe | Role::Socket => (None, None),
             _ => owner.unzip(),
         };
         let Some(story) = followed else { return };
