@@ -1,5 +1,7 @@
 //! Event loops, thread pools, processes.
 
+use loadbearing::failure::Failure;
+
 use crate::support::{Ran, ms, run};
 
 /// Requests that compute for 10 ms.
@@ -23,6 +25,34 @@ fn t_07_a_blocked_worker_keeps_what_it_has_but_gets_no_new_connection() {
     // Connections that stay open belong to a worker, blocked or not.
     let (kept, fresh) = (mean("each-in-turn"), mean("free-worker"));
     assert!(kept > 1.5 * fresh, "{kept} s over kept connections, {fresh} s over new ones");
+}
+
+#[test]
+fn t_08_a_timeout_fires_after_a_block_though_the_connection_was_there() {
+    // One query holds the only connection, a second waits for it, and 2 ms on a callback blocks the loop.
+    // The first answer is there after 10 ms, but nobody can take it and hand the connection on before the
+    // timers have run (libuv: timers before the next poll).
+    let ran = |block: &str, sets: &[&str]| {
+        let read = "{ query = { pool = 'pg', read = '10ms' } }";
+        let page = format!(
+            "[service.web]\ncores = 2\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\nsize = 1\n\
+             acquire_timeout = '50ms'\n[database.db]\nrtt = '0ms'\nconnect = '0ms'\n\
+             [operation.page]\nshare = 1\nflow = [{{ parallel = [[{read}], \
+             [{{ wait = '1ms' }}, {read}], [{{ wait = '2ms' }}, {block}]] }}]\n"
+        );
+        run(&page, sets)
+    };
+    let lost = |ran: &Ran| ran.failed(Failure::AcquireTimeout);
+    let blocked = ran("{ cpu = '100ms' }", &[]);
+    assert_eq!((lost(&blocked), blocked.ok()), (10, 0));
+    assert_eq!(blocked.each_failed(), ms(102), "and late by what was left of the block");
+    // A block that ends before the timeout does no harm, nor does one that a thread has to bear.
+    let shorter = ran("{ cpu = '48ms' }", &[]);
+    assert_eq!((lost(&shorter), shorter.each()), (0, ms(60)));
+    let patient = ran("{ cpu = '100ms' }", &["pool.pg.acquire_timeout=150ms"]);
+    assert_eq!((lost(&patient), patient.each()), (0, ms(112)));
+    let threaded = ran("{ threads = '100ms' }", &[]);
+    assert_eq!((lost(&threaded), threaded.each()), (0, ms(102)));
 }
 
 #[test]
