@@ -15,8 +15,8 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Fault,
-    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, OnSigterm, Per, Pool, Prune,
-    Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session, Side, Standby, Stays,
+    Guard, Harm, Health, Host, Job, Keys, Limit, Link, Maintenance, Metric, OnSigterm, Per, Pool,
+    Prune, Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session, Side, Standby, Stays,
     UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
@@ -52,6 +52,8 @@ pub struct Model {
     pub home_shares: Vec<f64>,
     /// Shared-bandwidth links.
     pub links: Dense<LinkId, Link>,
+    /// Machines that several components share.
+    pub hosts: Dense<HostId, Host>,
     /// Services.
     pub services: Dense<ServiceId, Service>,
     /// Connection pools.
@@ -399,6 +401,8 @@ pub struct Station {
 /// Kinds of component.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum StationKind {
+    /// A machine that several components share.
+    Host,
     /// Event loops of a service.
     Service,
     /// Thread pools of a service.

@@ -26,6 +26,7 @@ use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
 use super::gate::{GuardState, LimitState};
+use super::host::HostState;
 use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
@@ -60,6 +61,8 @@ pub struct World<'m, Q> {
     pub arrivals: ArrivalState,
     /// What sending processes remember.
     pub senders: Senders,
+    /// Machines whose cores are shared: those with a name first.
+    pub hosts: Vec<HostState>,
     /// Services.
     pub services: Dense<ServiceId, ServiceState>,
     /// Their instances.
@@ -144,6 +147,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             client: ClientState::new(model, key),
             arrivals: ArrivalState::new(model),
             senders: Senders::new(model),
+            hosts: Vec::new(),
             services: Dense::default(),
             instances: Vec::new(),
             workers: Vec::new(),
@@ -173,6 +177,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             network: station("network"),
             pauses: station("users"),
         };
+        world.build_hosts();
         world.build_services();
         world.build_pools();
         world.build_caches();

@@ -635,7 +635,7 @@ const EXEMPT: &[(&str, &str)] = &[
 
 /// All rows.
 fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    COVERED.iter().chain(crate::covered_edge::COVERED).chain(crate::covered_platform::COVERED)
+    COVERED.iter().chain(crate::covered_edge::COVERED).chain(crate::covered_host::more())
 }
 
 /// The sources of the tests.
@@ -651,6 +651,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("deploy", include_str!("deploy.rs")),
     ("flow", include_str!("flow.rs")),
     ("gate", include_str!("gate.rs")),
+    ("host", include_str!("host.rs")),
     ("job", include_str!("job.rs")),
     ("law", include_str!("law.rs")),
     ("network", include_str!("network.rs")),

@@ -19,5 +19,7 @@ pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};
 pub use pool::Pool;
 pub use queue::{Job, Queue};
-pub use service::{Affinity, Appointment, Health, Metric, Rule, Scaling, Service, Stays, Wake};
+pub use service::{
+    Affinity, Appointment, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
+};
 pub use session::{Prune, Session};
