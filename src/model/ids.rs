@@ -21,6 +21,10 @@ crate::id! {
     CdnId,
     /// A session store.
     SessionId,
+    /// An object store.
+    StoreId,
+    /// WebSockets of a service.
+    SocketId,
     /// A guard.
     GuardId,
     /// A rate limiter.

@@ -98,6 +98,8 @@ pub enum Op {
     Admit { most: u32 },
     /// Have the loop for so long on the wall, however fast the core is.
     Spin { work: Draw },
+    /// Ask an object store.
+    Store { usage: u32 },
     /// Wait for somebody else.
     Wait { length: Draw },
     /// Pass a rate limiter, or be answered.

@@ -9,6 +9,9 @@ mod deploy;
 mod fault;
 mod session;
 mod gate;
+mod monitor;
+mod socket;
+mod store;
 mod queue;
 
 pub use cache::{Cache, Keys};
@@ -16,6 +19,7 @@ pub use database::{Database, Maintenance, Relation, Standby, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Rollout};
 pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
+pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Cdn, Link, Region};
 pub use pool::Pool;
 pub use queue::{Job, Queue};
@@ -23,3 +27,5 @@ pub use service::{
     Affinity, Appointment, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
 };
 pub use session::{Prune, Session};
+pub use socket::Socket;
+pub use store::{Store, StoreUse};
