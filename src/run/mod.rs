@@ -39,6 +39,7 @@ mod socket;
 mod stall;
 mod step;
 mod store;
+pub mod story;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -52,6 +53,7 @@ pub use outcome::{
     Attempts, Audit, DeployMark, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome,
     StationWindow, Window,
 };
+pub use task::{Role, State};
 
 use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
 use crate::model::Model;
