@@ -136,6 +136,7 @@ fn describe(model: &Model, op: Op) -> String {
             format!("edge of cdn.{}, a hit goes to {}", model.cdns[cdn].name, hit.0)
         }
         Op::Enter { service, .. } => format!("enter service.{}", model.services[service].name),
+        Op::Spin { work } => format!("spin {}", law(work.law)),
         Op::Cpu { work } => format!("cpu {}", law(work.law)),
         Op::Threads { work } => format!("thread pool {}", law(work.law)),
         Op::ThreadEnter => "go on in a thread".into(),

@@ -313,10 +313,10 @@ impl<'m> Walk<'m> {
                 self.visits[spec.station] += weight;
                 return self.go(next, weight, Some(to), &held);
             }
-            Op::Cpu { work } => {
+            Op::Cpu { work } | Op::Spin { work } => {
                 let spec = &model.services[service.expect("computing happens in a service")];
                 let seconds = self.mean(work.law);
-                self.service_s[spec.station] += weight * seconds;
+                self.computes(spec.station, spec.host, weight * seconds);
                 self.square(spec.station, weight, self.callback(pc));
                 self.pass(seconds, weight, &held);
             }
@@ -527,6 +527,7 @@ impl<'m> Walk<'m> {
         }
         self.elsewhere(rtt + seconds * (1.0 - database.cpu_share), weight, held);
         let cpu = seconds * database.cpu_share;
+        self.on_host(database.host, weight * cpu);
         let to_replica = kind == Statement::Read && spec.replica_config.is_some();
         let station = if to_replica { database.replica_station } else { database.station };
         self.note_statement(spec.station, station, weight);
@@ -554,6 +555,7 @@ impl<'m> Walk<'m> {
             self.mean(model.route(model.services[service].region, spec.region))
         });
         self.elsewhere(self.mean(spec.rtt) + far, weight, held);
+        self.on_host(spec.host, weight * self.mean(spec.command));
         self.serve(spec.station, self.mean(spec.command), weight, held);
     }
 

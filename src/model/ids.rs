@@ -5,6 +5,8 @@ crate::id! {
     RegionId,
     /// A shared-bandwidth link.
     LinkId,
+    /// A machine that several components share.
+    HostId,
     /// A service: a group of instances.
     ServiceId,
     /// A kind of connection pool: one per worker process and database node.

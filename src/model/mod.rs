@@ -15,8 +15,8 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Fault,
-    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, Monitor, OnSigterm, Per,
-    Pool, PoolMode, Pooler, Prune, Queue, Reading, Region, Relation, Rollout, Rule, Scaling,
+    Guard, Harm, Health, Host, Job, Keys, Limit, Link, Maintenance, Metric, Monitor, OnSigterm,
+    Per, Pool, PoolMode, Pooler, Prune, Queue, Reading, Region, Relation, Rollout, Rule, Scaling,
     Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, UNIT_KINDS, Unit,
     UnitKind, Wake, Want, Watch,
 };
@@ -53,6 +53,8 @@ pub struct Model {
     pub home_shares: Vec<f64>,
     /// Shared-bandwidth links.
     pub links: Dense<LinkId, Link>,
+    /// Machines that several components share.
+    pub hosts: Dense<HostId, Host>,
     /// Services.
     pub services: Dense<ServiceId, Service>,
     /// Connection pools.
@@ -412,6 +414,8 @@ pub struct Station {
 /// Kinds of component.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum StationKind {
+    /// A machine that several components share.
+    Host,
     /// Event loops of a service.
     Service,
     /// Thread pools of a service.

@@ -96,6 +96,8 @@ pub enum Op {
     ThreadFree,
     /// Be answered 503, if the worker has so many requests.
     Admit { most: u32 },
+    /// Have the loop for so long on the wall, however fast the core is.
+    Spin { work: Draw },
     /// Ask an object store.
     Store { usage: u32 },
     /// Wait for somebody else.

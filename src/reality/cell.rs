@@ -153,6 +153,21 @@ impl Load {
     pub fn zipf_exponent(&self) -> f64 {
         self.zipf_s.unwrap_or(0.0)
     }
+    /// Requests a second over the whole run, as far as the load itself says.
+    pub fn mean_rate_per_s(&self, end_s: f64) -> f64 {
+        match &self.mode {
+            Mode::Open { segments } => {
+                let ends = segments.iter().skip(1).map(|it| it.0).chain([end_s]);
+                let sent = segments.iter().zip(ends).map(|(it, end)| it.1 * (end - it.0).max(0.0));
+                sent.sum::<f64>() / end_s
+            }
+            Mode::Closed { users, think_ms } => {
+                let work: f64 = self.classes.iter().map(|it| it.weight * it.law.mean_ms()).sum();
+                let weights: f64 = self.classes.iter().map(|it| it.weight).sum();
+                1e3 * f64::from(*users) / (think_ms + work / weights)
+            }
+        }
+    }
     /// When the rate of an open loop falls for the last time (s): a spike ends.
     pub fn spike_ends_s(&self) -> Option<f64> {
         let Mode::Open { segments } = &self.mode else { return None };
@@ -303,6 +318,9 @@ pub struct Measured {
     pub class: String,
     /// Requests meant to come within the window.
     pub offered: u64,
+    /// What the machine was busy with meanwhile, as it was recorded: runs that have the same were
+    /// measured at the same time.
+    pub meanwhile: Option<String>,
     /// Every figure that was measured.
     pub figures: Vec<(Figure, f64)>,
 }

@@ -57,9 +57,11 @@ impl Times {
                     statements.extend(kind.works().then_some(work.law));
                 }
                 Op::Wait { length } if lent => held += model.laws[length.law].mean,
-                Op::Cpu { work } if lent => held += model.laws[work.law].mean,
-                Op::Cpu { work } if statements.is_empty() => before += model.laws[work.law].mean,
-                Op::Cpu { work } => after += model.laws[work.law].mean,
+                Op::Cpu { work } | Op::Spin { work } if lent => held += model.laws[work.law].mean,
+                Op::Cpu { work } | Op::Spin { work } if statements.is_empty() => {
+                    before += model.laws[work.law].mean
+                }
+                Op::Cpu { work } | Op::Spin { work } => after += model.laws[work.law].mean,
                 Op::Release => lent = false,
                 Op::Reply { .. } | Op::End => break,
                 _ => {}

@@ -18,6 +18,19 @@ pub struct Map {
     /// Set in every topology.
     #[serde(default)]
     always: Vec<String>,
+    /// What computes on the machine beside the servers of a cell.
+    beside: Option<Beside>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Beside {
+    /// CPU time for each request of the cell itself (ms).
+    own_ms: f64,
+    /// CPU time for each request of a deployment beside it (ms).
+    neighbour_ms: f64,
+    /// What is set: `{rate}` stands for pieces a second, `{cpu}` for the length of each in us.
+    sets: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -80,6 +93,18 @@ impl Map {
     /// From now on this is set in every topology, after what its cell says.
     pub fn always(&mut self, set: &str) {
         self.always.push(set.into());
+    }
+
+    /// What is set for what computes beside the servers of a cell.
+    pub fn beside(&self, own_per_s: f64, neighbours_per_s: f64) -> Vec<String> {
+        let Some(beside) = &self.beside else { return Vec::new() };
+        let rate = own_per_s + neighbours_per_s;
+        let busy = own_per_s * beside.own_ms + neighbours_per_s * beside.neighbour_ms;
+        let known = [
+            ("rate".to_string(), format!("{rate:.3}")),
+            ("cpu".to_string(), format!("{:.3}", 1e3 * busy / rate)),
+        ];
+        beside.sets.iter().map(|set| filled(set, "", &known)).collect()
     }
 
     /// What is known of why a cell is missed.

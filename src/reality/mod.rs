@@ -181,8 +181,10 @@ pub fn compare(
     read: ReadText<'_>,
     progress: &dyn Progress,
 ) -> Result<Vec<Comparison>, String> {
-    let model = || model_of(measurements, cell, &mut *read);
-    let mut model = model;
+    let mut model = |run: Option<usize>| {
+        let neighbours = measurements.neighbours_per_s(&cell.id, run);
+        model_beside(measurements, cell, neighbours, &mut *read)
+    };
     let (seeds, replications): (Vec<u64>, u32) = match way {
         Way::Replay(times) => (cell.seeds.clone(), times),
         Way::Forecast(runs) => {
@@ -191,12 +193,13 @@ pub fn compare(
         }
     };
     let mut playbacks = Vec::new();
-    for seed in &seeds {
-        let mut playback = Playback::new(model()?, cell, *seed)?;
+    for (place, seed) in seeds.iter().enumerate() {
+        let run = matches!(way, Way::Replay(_)).then_some(place + 1);
+        let mut playback = Playback::new(model(run)?, cell, *seed)?;
         playback.model.plan.replications = replications;
         playbacks.push(playback);
     }
-    let form = closed_form(cell, &model()?);
+    let form = closed_form(cell, &model(None)?);
     let models: Vec<&Model> = playbacks.iter().map(|it| &it.model).collect();
     let plan = Plan { threads: None, precision: None, progress };
     let outcomes = replicate_all(&models, &plan).map_err(|error| error.to_string())?;
@@ -262,7 +265,7 @@ fn one(
     Some(Compared { figure, measured, simulated, form })
 }
 
-/// The model of a cell's topology.
+/// The model of a cell's topology, with nothing else on its machine.
 ///
 /// # Errors
 /// In words, if there is none.
@@ -271,8 +274,20 @@ pub fn model_of(
     cell: &Cell,
     read: ReadText<'_>,
 ) -> Result<Model, String> {
+    model_beside(measurements, cell, 0.0, read)
+}
+
+/// The same with deployments beside it that serve so many requests a second.
+fn model_beside(
+    measurements: &Measurements,
+    cell: &Cell,
+    neighbours_per_s: f64,
+    read: ReadText<'_>,
+) -> Result<Model, String> {
     let path = measurements.map_folder.join(measurements.map.file(cell)?);
-    let sets = measurements.map.sets(cell)?;
+    let own_per_s = cell.load.mean_rate_per_s(cell.end_s);
+    let mut sets = measurements.map.beside(own_per_s, neighbours_per_s);
+    sets.extend(measurements.map.sets(cell)?);
     let path = plain(&path);
     let loaded = load(&path, &sets, read);
     match &loaded.topology {

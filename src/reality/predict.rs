@@ -187,6 +187,7 @@ fn figures(
         run,
         class: class.into(),
         offered: scheduled.len() as u64,
+        meanwhile: None,
         figures,
     }
 }

@@ -52,6 +52,25 @@ impl Measurements {
         self.runs.iter().filter(move |run| run.cell == cell && run.class == class)
     }
 
+    /// Requests a second of other deployments on the machine during a run of a cell; on average over
+    /// its runs where none is named.
+    pub fn neighbours_per_s(&self, cell: &str, run: Option<usize>) -> f64 {
+        let all = || self.runs.iter().filter(|it| it.class == "all");
+        let mine = |it: &&Measured| it.cell == cell && run.is_none_or(|run| it.run == run);
+        let window = |it: &Measured| {
+            let found = self.cells.iter().find(|known| known.id == it.cell);
+            found.map_or(f64::INFINITY, |cell| cell.end_s - cell.warm_s)
+        };
+        let beside = |of: &Measured| -> f64 {
+            let Some(meanwhile) = &of.meanwhile else { return 0.0 };
+            let other = |it: &&Measured| (&it.cell, it.run) != (&of.cell, of.run);
+            let then = all().filter(|it| it.meanwhile.as_ref() == Some(meanwhile)).filter(other);
+            then.map(|it| it.offered as f64 / window(it)).sum()
+        };
+        let runs: Vec<f64> = all().filter(mine).map(beside).collect();
+        runs.iter().sum::<f64>() / (runs.len() as f64).max(1.0)
+    }
+
     /// The classes of a cell that were measured, `all` first.
     pub fn classes(&self, cell: &str) -> Vec<&str> {
         let mut classes = vec!["all"];
@@ -62,6 +81,12 @@ impl Measurements {
         }
         classes
     }
+}
+
+/// What a run says of its machine.
+fn meanwhile(busy: Option<&str>, stolen: Option<&str>) -> Option<String> {
+    let said = |text: &&str| !text.is_empty();
+    Some(format!("{} {}", busy.filter(said)?, stolen.filter(said)?))
 }
 
 fn said(path: &Path, error: &dyn std::fmt::Display) -> String {
@@ -121,6 +146,7 @@ fn outcomes(path: &Path) -> Result<Vec<Measured>, String> {
             run: number("rep").unwrap_or(1.0) as usize,
             class: word("class")?,
             offered: offered as u64,
+            meanwhile: meanwhile(cell("machine_busy"), cell("machine_steal")),
             figures: Figure::ALL.into_iter().filter_map(known).collect(),
         });
     }

@@ -162,7 +162,8 @@ fn wait(
         StationKind::Service => {
             let service = model.services.iter().find(|it| it.station == id)?;
             let visits = asked.visits[id];
-            let square_s2 = asked.squares_s2[id].filter(|_| !service.contended && visits > 0.0)?;
+            let square_s2 = asked.squares_s2[id]
+                .filter(|_| !service.contended && service.host.is_none() && visits > 0.0)?;
             // Only the squares are taken from the file: the rate and the busy share are measured.
             let squares_per_s = square_s2 / visits * seen.arrivals_per_s / seen.capacity;
             let idle = 1.0 - seen.utilisation();
@@ -173,7 +174,7 @@ fn wait(
             if pool.replica_config.is_some() {
                 return None;
             }
-            let size = pool.config.size;
+            let size = pool.config.size + pool.config.overflow;
             let station = seen.each(seen.capacity / f64::from(size), size);
             let (mean_s, square_s2) = (asked.service_s[id], asked.squares_s2[id]);
             let scv = square_s2.map(|square| {

@@ -437,6 +437,7 @@ pub fn operation() -> Vec<Metric> {
 /// How results name a kind of component.
 pub fn kind_name(kind: StationKind) -> &'static str {
     match kind {
+        StationKind::Host => "host",
         StationKind::Service => "service",
         StationKind::Threads => "threads",
         StationKind::Pool => "pool",

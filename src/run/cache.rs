@@ -230,7 +230,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let condition = self.condition_of_cache(cache, node);
         let work = condition.stretch(self.model.draw_law(spec.command, stream, numbers));
         self.meters[spec.station].busy.add(self.now, MILLI);
-        self.at_task(self.now + work, Kind::Command, task);
+        match spec.host {
+            Some(host) => self.join_host(host.0, work, task),
+            None => self.at_task(self.now + work, Kind::Command, task),
+        }
     }
 
     fn next_command(&mut self, cache: CacheId, node: u32) {

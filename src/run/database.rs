@@ -67,6 +67,8 @@ pub struct DatabaseState {
 pub struct Node {
     /// Its cores, and the statements on them.
     pub cores: ProcessorSharing,
+    /// The machine that it shares with others instead; [`NONE`] if it has cores of its own.
+    host: u32,
     /// When its next departure is scheduled.
     pub armed: Time,
     /// Connections open.
@@ -168,6 +170,7 @@ impl DatabaseState {
         let nodes = (0..spec.shards * (1 + spec.replicas))
             .map(|_| Node {
                 cores: ProcessorSharing::new(spec.cores, sigma, kappa),
+                host: spec.host.map_or(NONE, |host| host.0),
                 armed: Time::NEVER,
                 connections: 0,
                 slots: spec.slots,
@@ -324,9 +327,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return false;
         }
         self.tasks[task].state = State::InDatabase;
-        let now = self.now;
-        self.change_cores(node, |cores| cores.add(now, cpu, task));
-        self.arm_node(node);
+        self.onto_cores(node, cpu, task);
         true
     }
 
@@ -497,8 +498,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn cancel(&mut self, task: u32, why: Failure, counter: Counter) {
         let node = self.pools[self.tasks[task].lease().pool as usize].node;
         let station = self.station_of_node(node);
-        let now = self.now;
-        let left = self.change_cores(node, |cores| cores.remove(now, task));
+        let left = self.off_cores(node, task);
         assert!(left.is_some(), "a statement in the database is on its cores");
         self.arm_node(node);
         let spent = self.now.since(self.tasks[task].since);

@@ -24,7 +24,7 @@ kinds! {
     // Work ends.
     /// A callback's computation on its loop is over (task).
     CpuDone,
-    /// A core-sharing instance has a departure due (instance).
+    /// A machine whose cores are shared has a departure due (host).
     HostDepart,
     /// A thread of a worker's pool is done (task).
     ThreadDone,
@@ -91,6 +91,8 @@ kinds! {
     /// The next candidate of the arrival stream.
     Candidate,
     // The deployment around it.
+    /// Others compute something on a shared machine (host).
+    Others,
     /// A target of a balancer: checked, back, or out (instance; the ordinal is node and purpose).
     Target,
     /// A node of a balancer judges its targets (service; the ordinal is node and purpose).

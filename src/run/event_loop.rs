@@ -10,7 +10,7 @@ use super::meter::{Counter, MILLI, Part};
 use super::task::{NONE, State, flag};
 use super::world::World;
 use crate::failure::Failure;
-use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::kernel::PendingEvents;
 use crate::model::UnitKind;
 use crate::model::ids::{ServiceId, StationId};
 use crate::model::tape::{Draw, Op, Pc};
@@ -20,6 +20,9 @@ use std::collections::VecDeque;
 /// After so long a thread of CPython gives its lock to another that waits for it
 /// (`sys.getswitchinterval`, 5 ms).
 const SWITCH_INTERVAL: Duration = Duration::millis(5);
+
+/// Work on shared cores that is never done: who spins leaves by the clock.
+pub(super) const FOREVER: Duration = Duration::secs(1_000_000);
 
 /// An event loop with its thread pool.
 pub struct Worker {
@@ -84,7 +87,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if work.is_zero() {
             return self.run_loop(worker);
         }
-        self.take_loop(task, work);
+        self.take_loop(task, work, false);
     }
 
     /// Runs callbacks of a worker, the one that has the loop first, until one computes or none is
@@ -133,8 +136,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A running callback computes. Says whether it has the loop; a task that goes on within
-    /// another's callback must wait, first in line.
-    pub fn compute(&mut self, task: u32, work: Draw) -> bool {
+    /// another's callback must wait, first in line. Who spins goes by the clock on the wall.
+    pub fn compute(&mut self, task: u32, work: Draw, spins: bool) -> bool {
         let worker = self.tasks[task].worker;
         let state = &mut self.workers[worker as usize];
         let (index, service, station) = (state.instance, state.service, state.station);
@@ -163,25 +166,33 @@ impl<Q: PendingEvents> World<'_, Q> {
             record.flags &= !flag::SLICED;
             record.pc = Pc(record.pc.0 + 1);
         }
-        self.take_loop(task, work);
+        self.take_loop(task, work, spins);
         true
     }
 
     /// The callback that has the loop computes for so long.
-    fn take_loop(&mut self, task: u32, work: Duration) {
+    fn take_loop(&mut self, task: u32, work: Duration, spins: bool) {
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Computing, self.now);
         let worker = record.worker;
         let state = &mut self.workers[worker as usize];
         state.busy_ticks += work.0;
         let (index, station) = (state.instance, state.station);
-        if self.instances[index as usize].host.is_some() {
-            self.tasks[task].deadline = self.now + work;
-            self.share_cores(index, task, work);
-        } else {
+        let host = self.instances[index as usize].host;
+        if host == NONE {
             self.meters[station].busy.add(self.now, MILLI);
-            self.at_task(self.now + work, Kind::CpuDone, task);
+            return self.at_task(self.now + work, Kind::CpuDone, task);
         }
+        if self.on_shared_host(index) {
+            self.meters[station].busy.add(self.now, MILLI);
+        }
+        if spins {
+            self.tasks[task].deadline = Time::NEVER;
+            self.join_host(host, FOREVER, task);
+            return self.at_task(self.now + work, Kind::CpuDone, task);
+        }
+        self.tasks[task].deadline = self.now + work;
+        self.join_host(host, work, task);
     }
 
     /// How long a computation takes at present: longer after a start, and on a slow machine.
@@ -198,15 +209,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A computation on cores of its own is over; the callback goes on.
+    /// A computation on a core of its own is over, or one by the clock; the callback goes on.
     pub fn cpu_done(&mut self, task: u32) {
         let record = &self.tasks[task];
         let (worker, since) = (record.worker, record.since);
         if worker == NONE {
             return self.bury(task);
         }
-        let station = self.workers[worker as usize].station;
-        self.meters[station].busy.add(self.now, -MILLI);
+        let state = &self.workers[worker as usize];
+        let (index, station) = (state.instance, state.station);
+        let host = self.instances[index as usize].host;
+        if host != NONE {
+            self.leave_host(host, task);
+        }
+        if host == NONE || self.on_shared_host(index) {
+            self.meters[station].busy.add(self.now, -MILLI);
+        }
         self.spend(task, station, Part::Service, self.now.since(since));
         self.offer_lock(task, worker);
         self.run_loop(worker);
@@ -215,7 +233,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Whoever has computed for the interpreter's switch interval lets others who wait for its lock
     /// go first: a thread all of them, a callback of the loop only a thread, since the loop goes on
     /// with the same callback.
-    fn offer_lock(&mut self, task: u32, worker: u32) {
+    pub(super) fn offer_lock(&mut self, task: u32, worker: u32) {
         let record = &self.tasks[task];
         if !record.has(flag::SLICED) {
             return;
@@ -241,77 +259,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[station].enter(self.now);
     }
 
-    /// A task joins those that share an instance's cores.
-    fn share_cores(&mut self, index: u32, task: u32, work: Duration) {
-        let now = self.now;
-        self.with_host(index, |host| host.add(now, work, task));
-        self.arm_host(index);
-    }
-
     /// A task's process has died: it leaves the cores that it shared.
     pub(super) fn leave_cores(&mut self, task: u32) {
         let index = self.workers[self.tasks[task].worker as usize].instance;
-        let now = self.now;
-        let left = self.with_host(index, |host| host.remove(now, task));
+        let left = self.leave_host(self.instances[index as usize].host, task);
         assert!(left.is_some(), "who computes on shared cores is among them");
-        self.arm_host(index);
-    }
-
-    /// Changes who shares an instance's cores, and keeps the meter of busy cores right.
-    fn with_host<R>(&mut self, index: u32, change: impl FnOnce(&mut ProcessorSharing) -> R) -> R {
-        let instance = &mut self.instances[index as usize];
-        let station = self.model.services[instance.service].station;
-        let host = instance.host.as_mut().expect("only core-sharing instances have departures");
-        let before = host.busy_milli();
-        let result = change(host);
-        let after = host.busy_milli();
-        if after != before {
-            self.meters[station].busy.add(self.now, after as i64 - before as i64);
-        }
-        result
-    }
-
-    fn arm_host(&mut self, index: u32) {
-        let instance = &mut self.instances[index as usize];
-        let next = instance.host.as_ref().and_then(ProcessorSharing::next_departure);
-        if let Some(at) = next.filter(|at| *at != instance.armed) {
-            instance.armed = at;
-            self.at(at, Kind::HostDepart, index);
-        }
-    }
-
-    /// Computations of a core-sharing instance may be over.
-    pub fn host_depart(&mut self, index: u32) {
-        if self.instances[index as usize].armed != self.now {
-            return; // a later arrival or departure has changed who is due when
-        }
-        self.instances[index as usize].armed = Time::NEVER;
-        let now = self.now;
-        let due = |world: &Self| {
-            let host = &world.instances[index as usize].host;
-            host.as_ref().and_then(ProcessorSharing::next_departure) == Some(now)
-        };
-        while due(self)
-            && let Some(task) = self.with_host(index, |host| host.depart(now))
-        {
-            let record = self.tasks[task];
-            let service = self.instances[index as usize].service;
-            let station = match record.state {
-                State::InThread => self.model.services[service].threads_station,
-                _ => self.model.services[service].station,
-            };
-            let alone = record.deadline.since(record.since);
-            self.spend(task, station, Part::Service, alone);
-            self.spend(task, station, Part::Wait, self.now.since(record.since) - alone);
-            match record.state {
-                State::InThread => self.thread_freed(task),
-                _ => {
-                    self.offer_lock(task, record.worker);
-                    self.run_loop(record.worker);
-                }
-            }
-        }
-        self.arm_host(index);
     }
 
     /// A callback hands the rest of its flow to a thread, as soon as one is free (anyio 4.16.0: a
@@ -427,8 +379,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.deadline = self.now + work;
         let service = self.instances[index as usize].service;
         self.meters[self.model.services[service].threads_station].busy.add(self.now, MILLI);
-        if self.instances[index as usize].host.is_some() {
-            self.share_cores(index, task, work);
+        let host = self.instances[index as usize].host;
+        if host != NONE {
+            self.join_host(host, work, task);
         } else {
             self.at_task(self.now + work, Kind::ThreadDone, task);
         }
@@ -445,7 +398,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The thread takes the next task; this one's callback is ready.
-    fn thread_freed(&mut self, task: u32) {
+    pub(super) fn thread_freed(&mut self, task: u32) {
         let worker = self.tasks[task].worker;
         let index = self.workers[worker as usize].instance;
         let station = self.model.services[self.instances[index as usize].service].threads_station;

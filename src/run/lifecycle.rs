@@ -152,10 +152,15 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.leave(task, self.model.pools[pool].station);
             }
             State::PoolerQueue => self.leave_pooler_queue(task),
-            State::Computing if self.instances[index as usize].host.is_none() => {
+            State::Computing if self.instances[index as usize].host == NONE => {
                 self.meters[service.station].busy.add(self.now, -MILLI);
             }
-            State::Computing => self.leave_cores(task),
+            State::Computing => {
+                if self.on_shared_host(index) {
+                    self.meters[service.station].busy.add(self.now, -MILLI);
+                }
+                self.leave_cores(task);
+            }
             State::InThread => {
                 self.meters[service.threads_station].busy.add(self.now, -MILLI);
                 self.leave_cores(task);
@@ -171,8 +176,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks[task];
         self.leave_instance(task);
         self.forget_permits(task);
-        let alone =
-            self.instances[self.workers[record.worker as usize].instance as usize].host.is_none();
+        let index = self.workers[record.worker as usize].instance as usize;
+        // Whose computing ends by the clock: the end is still to come.
+        let alone = self.instances[index].host == NONE || record.deadline == Time::NEVER;
         let haunts = match record.state {
             State::Away | State::InDatabase | State::Answering => true,
             State::LockQueue | State::Storing => true,

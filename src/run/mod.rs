@@ -22,6 +22,7 @@ mod event_loop;
 mod fault;
 mod gate;
 mod harm;
+mod host;
 mod lifecycle;
 mod link;
 pub mod meter;

@@ -9,12 +9,13 @@
 use super::balancing::Node;
 use super::event::Kind;
 use super::event_loop::Worker;
+use super::host::HostState;
 use super::meter::Counter;
 use super::scaling::Scaler;
 use super::task::{NONE, OK, Role, State, flag};
 use super::world::World;
 use crate::failure::Failure;
-use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::kernel::PendingEvents;
 use crate::model::UnitKind;
 use crate::model::ids::{DeployId, ServiceId};
 use crate::model::tape::{Op, Pc};
@@ -98,10 +99,9 @@ pub struct Instance {
     pub open: u32,
     /// Requests that wait to be accepted.
     pub backlog: VecDeque<u32>,
-    /// Its cores, where loops and threads can want more than there are.
-    pub host: Option<ProcessorSharing>,
-    /// When the host's next departure is scheduled.
-    pub armed: Time,
+    /// The machine whose cores it shares with others, or with itself where its loops and threads can
+    /// want more than there are; [`NONE`] where each loop has a core.
+    pub host: u32,
     /// Whether it takes requests.
     pub phase: Phase,
     /// When its balancer was told to send it nothing more, or it was told to go.
@@ -118,8 +118,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             for index in 0..service.slots {
                 let phase = if index < service.instances { Phase::Up } else { Phase::Off };
                 let first_worker = self.workers.len() as u32;
-                let host =
-                    service.contended.then(|| ProcessorSharing::new(service.cores, 0.0, 0.0));
+                let host = match service.host {
+                    Some(host) => host.0,
+                    None if service.contended => {
+                        self.hosts.push(HostState::own(service.cores, service.station));
+                        self.hosts.len() as u32 - 1
+                    }
+                    None => NONE,
+                };
                 self.instances.push(Instance {
                     service: id,
                     first_worker,
@@ -127,7 +133,6 @@ impl<Q: PendingEvents> World<'_, Q> {
                     open: 0,
                     backlog: VecDeque::new(),
                     host,
-                    armed: Time::NEVER,
                     phase,
                     draining_since: Time::ZERO,
                     version: 0,

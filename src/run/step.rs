@@ -5,7 +5,7 @@ use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, DeployId, LinkId, QueueId, ServiceId, SessionId};
+use crate::model::ids::{CacheId, DeployId, HostId, LinkId, QueueId, ServiceId, SessionId};
 use crate::model::tape::{Op, Statement};
 use crate::units::Duration;
 
@@ -18,6 +18,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match Kind::from_number(event.kind()) {
             // Work ends.
             Kind::CpuDone => self.cpu_done(slot),
+            Kind::Others => self.others_compute(HostId(slot)),
             Kind::HostDepart => self.host_depart(slot),
             Kind::ThreadDone => self.thread_done(slot),
             Kind::DatabaseDepart => self.database_depart(slot),
@@ -103,7 +104,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.tell_op(task);
             }
             match self.model.tape[pc.0 as usize] {
-                Op::Cpu { work } => return self.compute(task, work),
+                Op::Cpu { work } => return self.compute(task, work, false),
+                Op::Spin { work } => return self.compute(task, work, true),
                 Op::Acquire { pool, route, write, .. } => {
                     if !self.acquire(task, pool, route, write) {
                         return false;

@@ -26,6 +26,7 @@ use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
 use super::gate::{GuardState, LimitState};
+use super::host::HostState;
 use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
@@ -64,6 +65,8 @@ pub struct World<'m, Q> {
     pub arrivals: ArrivalState,
     /// What sending processes remember.
     pub senders: Senders,
+    /// Machines whose cores are shared: those with a name first.
+    pub hosts: Vec<HostState>,
     /// Services.
     pub services: Dense<ServiceId, ServiceState>,
     /// Their instances.
@@ -162,6 +165,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             client: ClientState::new(model, key),
             arrivals: ArrivalState::new(model),
             senders: Senders::new(model),
+            hosts: Vec::new(),
             services: Dense::default(),
             instances: Vec::new(),
             workers: Vec::new(),
@@ -198,6 +202,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pauses: station("users"),
             recorder: None,
         };
+        world.build_hosts();
         world.build_services();
         world.build_poolers();
         world.build_pools();

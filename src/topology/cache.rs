@@ -1,6 +1,7 @@
 //! Caches, and the keys in them.
 
 use super::dist::Dist;
+use super::host::Host;
 use super::names::Ref;
 use super::price::Price;
 use super::region::Region;
@@ -15,6 +16,9 @@ spec! {
         kind: CacheKind = "\"redis\"" from "assumed: the usual cache of web applications";
         /// Where it stands.
         region: Option<Ref<Region>> = "the only region" from "assumed: there is no choice";
+        /// The machine that its nodes are processes of: commands share its cores with its other work.
+        host: Option<Ref<Host>> = "nodes have cores of their own"
+            from "assumed: a managed cache";
         /// The service whose workers hold it, if it is memory.
         service: Option<Ref<Service>>;
         /// The most memory that it takes, per node or per worker.

@@ -15,11 +15,10 @@ use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
     check_connections, check_deploy, check_edge, check_effect, check_fault, check_flow, check_held,
-    check_limits, check_monitor, check_pooler, merge,
+    check_host, check_limits, check_monitor, check_pooler, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
-
 pub(crate) type Diagnostics = Vec<Diagnostic>;
 
 /// All rules over a topology whose parts are each right.
@@ -42,6 +41,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_flow::replies,
         check_flow::read_only_transactions,
         check_held::too_many_held,
+        check_host::hosts,
         check_limits::times,
         check_limits::crowds,
         check_limits::stores,

@@ -1,6 +1,7 @@
 //! Database servers.
 
 use super::dist::Dist;
+use super::host::Host;
 use super::names::Ref;
 use super::price::Price;
 use super::region::Region;
@@ -15,6 +16,10 @@ spec! {
             from "assumed: the server that node-postgres speaks to";
         /// Where it stands.
         region: Option<Ref<Region>> = "the only region" from "assumed: there is no choice";
+        /// The machine that its servers are processes of, with whose other work their statements share
+        /// its cores; `cores` are then the machine's.
+        host: Option<Ref<Host>> = "servers have machines of their own"
+            from "assumed: a database server stands alone";
         /// Cores of each server; running statements share them equally.
         cores: f64 = "2" from "assumed: a small server", positive;
         /// Share of a statement's time that is CPU on the server; the rest waits for storage and

@@ -10,6 +10,7 @@ use super::deploy::Deploy;
 use super::fault::Fault;
 use super::flow::{Operation, Step, steps};
 use super::guard::Guard;
+use super::host::Host;
 use super::kind::Kind;
 use super::limit::Limit;
 use super::monitor::Monitor;
@@ -107,6 +108,8 @@ spec! {
         balancers "balancer": Vec<Named<Balancer>> = "{}" from "no balancer";
         /// Content delivery networks.
         cdns "cdn": Vec<Named<Cdn>> = "{}" from "no content delivery network";
+        /// Machines that several components share.
+        hosts "host": Vec<Named<Host>> = "{}" from "each component has machines of its own";
         /// Groups of instances that run an application.
         services "service": Vec<Named<Service>> = "{}" from "no service";
         /// Pools of database connections.

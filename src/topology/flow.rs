@@ -57,6 +57,9 @@ spec! {
         /// A flow on a thread of the worker's pool, which waits with it: `def` endpoints and
         /// dependencies of FastAPI. It computes under the interpreter's lock, 5 ms at a time.
         Blocking(Flow) = "blocking";
+        /// Computation that watches the clock: it has the loop for so long, however much of its core
+        /// others take meanwhile.
+        Spin(Dist) = "spin";
         /// Time that somebody else takes, costing nothing here.
         Wait(Dist) = "wait";
         /// Writes an object to a store.

@@ -58,6 +58,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "held",
         ],
     ),
+    ("[host.NAME]", &["utilisation_ratio", "busy"]),
     ("[relation.NAME]", &["waiting", "wait_p95_s", "timed_out", "deadlocks"]),
     ("[maintenance.NAME]", &["served", "errors"]),
     ("[keys.NAME]", &[]),

@@ -28,6 +28,7 @@ mod check_effect;
 mod check_fault;
 mod check_flow;
 mod check_held;
+mod check_host;
 mod check_pooler;
 mod check_limits;
 mod check_monitor;
@@ -39,6 +40,7 @@ mod fault;
 pub(crate) mod file;
 mod flow;
 mod guard;
+mod host;
 pub(crate) mod kind;
 pub mod known;
 mod limit;
@@ -87,6 +89,7 @@ pub use flow::{
     SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
+pub use host::{Host, Others};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
@@ -166,6 +169,7 @@ pub const SLUGS: &[&str] = &[
     "too-many-connections",
     "too-many-held",
     "two-for-one",
+    "two-machines",
     "two-replies",
     "two-workloads",
     "unknown-component",

@@ -26,7 +26,7 @@ macro_rules! sections {
     };
 }
 sections! {
-    Region "region", Link "link", Balancer "balancer", Cdn "cdn", Service "service", Pool "pool",
+    Region "region", Link "link", Balancer "balancer", Cdn "cdn", Host "host", Service "service", Pool "pool",
     Pooler "pooler", Database "database", Cache "cache", Keys "keys", Session "session", Guard "guard",
     Limit "limit", Bulkhead "bulkhead", Breaker "breaker", Relation "relation",
     Maintenance "maintenance", Queue "queue", Job "job",

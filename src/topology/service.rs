@@ -1,6 +1,7 @@
 //! What computes: services, their runtime, their scaling.
 
 use super::dist::Dist;
+use super::host::Host;
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
 use super::queue::Queue;
@@ -22,6 +23,10 @@ spec! {
         runtime: Runtime = "\"node\"" from "assumed: an event loop";
         /// Where it stands.
         region: Option<Ref<Region>> = "the only region" from "assumed: there is no choice";
+        /// The machine that all its instances are processes of, with whose other work they share its
+        /// cores; `cores` are then the machine's.
+        host: Option<Ref<Host>> = "instances have machines of their own"
+            from "assumed: one machine, task or pod each";
         /// How many machines, tasks or pods.
         instances: u32 = "1" from "assumed: a single machine", positive;
         /// Event loops per instance (cluster mode); they share its cores.

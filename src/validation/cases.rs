@@ -90,6 +90,20 @@ pub const CASES: &[Case] = &[
             read.lognormal = {mean = \"1ms\", cv = 2}}}]"],
         &[processor_sharing()]
     ),
+    case!(
+        "M/G/1-PS: statements share a machine with others",
+        "machine.toml",
+        &[],
+        &[Row {
+            figure: "mean response",
+            formula: "S / (1 - rho), rho of both",
+            source: "Sakata, Noguchi and Oizumi 1971",
+            unit: Unit::Seconds,
+            observe: |it| it.latency_mean_s(),
+            theory: |s| 1e-3 * s / (1.0 - 0.4 * s - 0.2),
+            teeth: 0.05,
+        }]
+    ),
     case!("M/M/1 behind a delay: the lag of a replica", "replica.toml", &[], REPLICA),
     case!(
         "Jackson network: a pool, a shared core and threads in tandem",

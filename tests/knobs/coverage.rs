@@ -624,8 +624,8 @@ fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'sta
     COVERED
         .iter()
         .chain(crate::covered_edge::COVERED)
-        .chain(crate::covered_platform::COVERED)
         .chain(crate::covered_pool::COVERED)
+        .chain(crate::covered_host::more())
 }
 
 /// The sources of the tests.
@@ -640,6 +640,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("fault", include_str!("fault.rs")),
     ("flow", include_str!("flow.rs")),
     ("gate", include_str!("gate.rs")),
+    ("host", include_str!("host.rs")),
     ("job", include_str!("job.rs")),
     ("law", include_str!("law.rs")),
     ("network", include_str!("network.rs")),

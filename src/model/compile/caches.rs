@@ -28,6 +28,7 @@ impl Compiler<'_> {
                 station: self.station(&format!("cache.{}", cache.name)),
                 service: service.map(|service| find(&topology.services, &service.name)),
                 region: self.region(&spec.region),
+                host: spec.host.as_ref().map(|host| find(&topology.hosts, &host.name)),
                 nodes,
                 store: CacheConfig {
                     memory: spec.memory.map(|bytes| bytes.0 as u64),

@@ -1,6 +1,6 @@
 //! Databases.
 
-use super::{Compiler, optional};
+use super::{Compiler, find, optional};
 use crate::component::burst_credits::CreditConfig;
 use crate::component::volume::{Burst, VolumeConfig};
 use crate::kernel::Dense;
@@ -30,6 +30,7 @@ impl Compiler<'_> {
                 replica_station: if spec.replicas > 0 { self.station(&replicas) } else { station },
                 first_node,
                 region: self.region(&spec.region),
+                host: spec.host.as_ref().map(|host| find(&topology.hosts, &host.name)),
                 cores: spec.cores,
                 cpu_share: spec.cpu_share.0,
                 contention: (spec.contention.sigma, spec.contention.kappa),

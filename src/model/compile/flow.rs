@@ -293,6 +293,10 @@ impl<'t> Compiler<'t> {
                 let work = Draw { law: self.law(work), id: place.draw("cpu") };
                 self.emit(Op::Cpu { work });
             }
+            Step::Spin(work) => {
+                let work = Draw { law: self.law(work), id: place.draw("spin") };
+                self.emit(Op::Spin { work });
+            }
             Step::Threads(work) => {
                 let work = Draw { law: self.law(work), id: place.draw("threads") };
                 self.emit(Op::Threads { work });

@@ -50,6 +50,7 @@ pub fn compile(topology: &Topology) -> Model {
         homes: AliasTable::new(&compiler.home_shares()),
         home_shares: compiler.home_shares(),
         links: compiler.links(),
+        hosts: compiler.hosts(),
         services: compiler.services(),
         pools: compiler.pools(),
         poolers: compiler.poolers(),
@@ -184,6 +185,9 @@ impl<'t> Compiler<'t> {
 
     fn computing_stations(&self, all: &mut Vec<Station>) {
         let topology = self.topology;
+        for host in &topology.hosts {
+            all.push(station(&format!("host.{}", host.name), StationKind::Host, host.spec.cores));
+        }
         for service in &topology.services {
             let spec = &service.spec;
             let most = f64::from(most_instances(spec));
@@ -198,7 +202,11 @@ impl<'t> Compiler<'t> {
             // Each loop can compute on one core, and so can each thread, unless a lock is in the way.
             let each =
                 if computes_in_threads(topology, service) { 1 + spec.thread_count() } else { 1 };
-            let cores = spec.cores.min(f64::from(spec.workers * each)) * most;
+            let cores = match &spec.host {
+                // On a shared machine only loops are counted here.
+                Some(_) => f64::from(spec.workers) * most,
+                None => spec.cores.min(f64::from(spec.workers * each)) * most,
+            };
             if uses_threads {
                 let threads = f64::from(spec.workers * spec.thread_count()) * most;
                 all.push(station(&format!("{path}.threads"), StationKind::Threads, threads));
@@ -266,7 +274,9 @@ impl<'t> Compiler<'t> {
         for database in &topology.databases {
             let spec = &database.spec;
             let path = format!("database.{}", database.name);
-            let primaries = spec.cores * f64::from(spec.shards);
+            // On a shared machine as many statements may compute as there are connections.
+            let alone = if spec.host.is_some() { 0.0 } else { 1.0 };
+            let primaries = alone * spec.cores * f64::from(spec.shards);
             if spec.replicas > 0 {
                 let replicas = primaries * f64::from(spec.replicas);
                 all.push(station(&format!("{path}.replicas"), StationKind::Database, replicas));

@@ -23,6 +23,9 @@ impl Compiler<'_> {
             fixed(format!("{path}.replicas"), &spec.replica_price, replicas);
             fixed(path, &spec.price, f64::from(spec.shards));
         }
+        for host in &topology.hosts {
+            fixed(format!("host.{}", host.name), &host.spec.price, 1.0);
+        }
         for cache in &topology.caches {
             let nodes = f64::from(cache.spec.nodes * (1 + cache.spec.replicas));
             fixed(format!("cache.{}", cache.name), &cache.spec.price, nodes);

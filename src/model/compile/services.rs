@@ -9,7 +9,9 @@ use crate::component::hpa::HpaPolicy;
 use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Affinity, Appointment, Health, Metric, Rule, Scaling, Service, Stays, Wake};
+use crate::model::{
+    Affinity, Appointment, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
+};
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
 
@@ -20,6 +22,21 @@ impl Compiler<'_> {
         for (index, service) in topology.services.iter().enumerate() {
             let compiled = self.service(index, service);
             all.push(compiled);
+        }
+        all
+    }
+
+    /// Machines that several components share.
+    pub(super) fn hosts(&mut self) -> Dense<HostId, Host> {
+        let topology = self.topology;
+        let mut all = Dense::default();
+        for host in &topology.hosts {
+            all.push(Host {
+                name: host.name.clone(),
+                station: self.station(&format!("host.{}", host.name)),
+                cores: host.spec.cores,
+                others: host.spec.others.as_ref().map(|it| (it.rate.0, self.law(&it.cpu))),
+            });
         }
         all
     }
@@ -43,6 +60,7 @@ impl Compiler<'_> {
             station: self.station(&path),
             threads_station: self.station(if uses_threads { &threads } else { &path }),
             region: self.region(&spec.region),
+            host: spec.host.as_ref().map(|host| find(&self.topology.hosts, &host.name)),
             instances: spec.instances,
             max_instances: most_instances(spec),
             slots: instance_slots(self.topology, service),

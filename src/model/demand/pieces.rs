@@ -1,7 +1,7 @@
 //! Lengths of the pieces in which loops compute and pools lend, as far as a row of steps says them.
 
 use super::Walk;
-use crate::model::ids::{PoolId, StationId};
+use crate::model::ids::{HostId, PoolId, StationId};
 use crate::model::tape::{Op, Pc};
 use crate::variate::Law;
 
@@ -35,14 +35,27 @@ impl Walk<'_> {
     pub(super) fn callback(&self, pc: Pc) -> Option<Moments> {
         let tape = &self.model.tape;
         let mut piece = Moments::default();
-        if matches!(tape[..pc.0 as usize].last(), Some(Op::Cpu { .. })) {
+        if matches!(tape[..pc.0 as usize].last(), Some(Op::Cpu { .. } | Op::Spin { .. })) {
             return Some(piece);
         }
         for op in &tape[pc.0 as usize..] {
-            let Op::Cpu { work } = op else { break };
+            let (Op::Cpu { work } | Op::Spin { work }) = op else { break };
             piece.add(&self.model.laws[work.law].law);
         }
         Some(piece)
+    }
+
+    /// Computing that others on the same machine feel.
+    pub(super) fn computes(&mut self, at: StationId, host: Option<HostId>, seconds: f64) {
+        self.service_s[at] += seconds;
+        self.on_host(host, seconds);
+    }
+
+    /// The same of what is counted elsewhere.
+    pub(super) fn on_host(&mut self, host: Option<HostId>, seconds: f64) {
+        if let Some(host) = host {
+            self.service_s[self.model.hosts[host].station] += seconds;
+        }
     }
 
     /// How long a connection is held, if a row of steps says so.
@@ -54,7 +67,7 @@ impl Walk<'_> {
         let mut piece = Moments::default();
         for op in &model.tape[from.0 as usize..] {
             match op {
-                Op::Cpu { work } => piece.add(&model.laws[work.law].law),
+                Op::Cpu { work } | Op::Spin { work } => piece.add(&model.laws[work.law].law),
                 Op::Wait { length } => piece.add(&model.laws[length.law].law),
                 Op::Query { work, slowed_by: None, .. } => {
                     for law in [work.law, database.rtt, route] {

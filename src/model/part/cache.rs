@@ -16,6 +16,8 @@ pub struct Cache {
     pub service: Option<ServiceId>,
     /// Where a server runs.
     pub region: RegionId,
+    /// The machine that its nodes share, with others.
+    pub host: Option<HostId>,
     /// Nodes that hold keys.
     pub nodes: u32,
     /// The entry store of each node.

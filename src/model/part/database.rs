@@ -20,6 +20,8 @@ pub struct Database {
     pub first_node: u32,
     /// Where it runs.
     pub region: RegionId,
+    /// The machine that its nodes share, with others.
+    pub host: Option<HostId>,
     /// Cores of each node.
     pub cores: f64,
     /// Share of a statement's time that is CPU on the server.

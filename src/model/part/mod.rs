@@ -23,7 +23,9 @@ pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Cdn, Link, Region};
 pub use pool::{Pool, PoolMode, Pooler};
 pub use queue::{Job, Queue};
-pub use service::{Affinity, Appointment, Health, Metric, Rule, Scaling, Service, Stays, Wake};
+pub use service::{
+    Affinity, Appointment, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
+};
 pub use session::{Prune, Session};
 pub use socket::Socket;
 pub use store::{Store, StoreUse};

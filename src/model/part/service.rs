@@ -6,6 +6,19 @@ use crate::model::ids::*;
 use crate::model::tape::Pc;
 use crate::units::Duration;
 
+/// A machine that several components share.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// Its cores.
+    pub cores: f64,
+    /// What else computes on it: how many pieces a second, and the CPU time of each.
+    pub others: Option<(f64, LawId)>,
+}
+
 /// A service: a group of instances, each with workers that are event loops sharing its cores.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -19,6 +32,8 @@ pub struct Service {
     pub threads_station: StationId,
     /// Where it runs.
     pub region: RegionId,
+    /// The machine that its instances share, with others.
+    pub host: Option<HostId>,
     /// Instances at the start.
     pub instances: u32,
     /// Instances at most (the autoscaler's limit).

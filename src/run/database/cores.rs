@@ -5,7 +5,8 @@ use super::{BACKGROUND, REPLAY, Timer};
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model::ids::DatabaseId;
 use crate::run::event::Kind;
-use crate::run::meter::Counter;
+use crate::run::meter::{Counter, MILLI};
+use crate::run::task::NONE;
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -78,14 +79,53 @@ impl<Q: PendingEvents> World<'_, Q> {
             if next != Some(now) {
                 return self.arm_node_at(node, next);
             }
-            match self.change_cores(node, |cores| cores.depart(now)) {
-                None => unreachable!("whose departure is due is there"),
-                Some(REPLAY) => self.replayed(node),
-                Some(BACKGROUND) => {}
-                Some(job) if job >= MAINTENANCE => self.maintenance_computed(job - MAINTENANCE),
-                Some(task) => self.statement_computed(task, node),
-            }
+            let job = self.change_cores(node, |cores| cores.depart(now));
+            self.done_on_node(node, job.expect("whose departure is due is there"));
         }
+    }
+
+    /// A job of a node is done with its cores.
+    fn done_on_node(&mut self, node: u32, job: u32) {
+        match job {
+            REPLAY => self.replayed(node),
+            BACKGROUND => {}
+            job if job >= MAINTENANCE => self.maintenance_computed(job - MAINTENANCE),
+            task => self.statement_computed(task, node),
+        }
+    }
+
+    /// A job joins the cores of a node, or those of the machine that it shares.
+    pub(super) fn onto_cores(&mut self, node: u32, cpu: Duration, job: u32) {
+        let now = self.now;
+        let host = self.node_mut(node).host;
+        if host == NONE {
+            self.change_cores(node, |cores| cores.add(now, cpu, job));
+            return self.arm_node(node);
+        }
+        let station = self.station_of_node(node);
+        self.meters[station].busy.add(now, MILLI);
+        let job = self.job_of_node(host, node, job);
+        self.join_host(host, cpu, job);
+    }
+
+    /// A job leaves them before its end: what was left of it, if it was there.
+    pub(super) fn off_cores(&mut self, node: u32, job: u32) -> Option<Duration> {
+        let now = self.now;
+        let host = self.node_mut(node).host;
+        if host == NONE {
+            return self.change_cores(node, |cores| cores.remove(now, job));
+        }
+        let job = self.forget_job(host, node, job)?;
+        let station = self.station_of_node(node);
+        self.meters[station].busy.add(now, -MILLI);
+        self.leave_host(host, job)
+    }
+
+    /// A job of a node is done with the cores of the machine that the node shares.
+    pub(in crate::run) fn node_computed(&mut self, node: u32, job: u32) {
+        let station = self.station_of_node(node);
+        self.meters[station].busy.add(self.now, -MILLI);
+        self.done_on_node(node, job);
     }
 
     /// Maintenance that nobody waits for takes its share of a primary's cores.
@@ -96,9 +136,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Work that nobody waits for takes its share of a node's cores.
     pub(super) fn background_on(&mut self, node: u32, cpu: Duration) {
         if !cpu.is_zero() {
-            let now = self.now;
-            self.change_cores(node, |cores| cores.add(now, cpu, BACKGROUND));
-            self.arm_node(node);
+            self.onto_cores(node, cpu, BACKGROUND);
         }
     }
 

@@ -111,8 +111,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let fine = self.tasks[task].status == OK;
         match self.tasks[task].state {
             State::InDatabase => {
-                let now = self.now;
-                let left = self.change_cores(node, |cores| cores.remove(now, task));
+                let left = self.off_cores(node, task);
                 assert!(left.is_some(), "a statement in the database is on its cores");
                 self.statement_failed(task, node, Failure::DatabaseDown, Counter::Errors);
             }
@@ -182,12 +181,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// What the node itself was doing is gone; writes that a replica has still to replay are not.
     fn lose_work(&mut self, node: u32) {
-        let now = self.now;
-        self.change_cores(node, |cores| {
-            cores.remove(now, REPLAY);
-            while cores.remove(now, BACKGROUND).is_some() {}
-            assert!(cores.is_empty(), "whoever was on its cores has heard of it");
-        });
+        self.off_cores(node, REPLAY);
+        while self.off_cores(node, BACKGROUND).is_some() {}
+        assert!(self.node_mut(node).cores.is_empty(), "whoever was on its cores has heard of it");
         let state = self.node_mut(node);
         (state.replaying, state.paused) = (false, false);
         self.arm_node(node);

@@ -146,9 +146,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if cpu.is_zero() {
             return self.maintenance_computed(job);
         }
-        let now = self.now;
-        self.change_cores(node, |cores| cores.add(now, cpu, MAINTENANCE + job));
-        self.arm_node(node);
+        self.onto_cores(node, cpu, MAINTENANCE + job);
     }
 
     /// A spread job does a little and naps.
@@ -212,8 +210,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for job in 0..self.maintenance.len() as u32 {
             if self.node_of_job(job) == node && self.maintenance[job as usize].phase != Phase::Idle
             {
-                let now = self.now;
-                self.change_cores(node, |cores| cores.remove(now, MAINTENANCE + job));
+                self.off_cores(node, MAINTENANCE + job);
                 self.count(self.model.maintenance[job as usize].station, Counter::Errors);
                 self.end_maintenance(job, false);
             }

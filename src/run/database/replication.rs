@@ -54,8 +54,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.replayed(node);
         }
         self.node_mut(node).replaying = true;
-        self.change_cores(node, |cores| cores.add(now, cpu, REPLAY));
-        self.arm_node(node);
+        self.onto_cores(node, cpu, REPLAY);
     }
 
     /// A replica has replayed a write: reads see it from now on.

@@ -1,0 +1,96 @@
+//! Machines that several components share.
+
+use crate::support::{Ran, ms, run};
+
+/// A statement of 10 ms and a computation of 10 ms, begun at the same time.
+const SIDE_BY_SIDE: &str = r#"
+[host.vm]
+cores = 1
+[service.web]
+[service.front]
+[pool.pg]
+service = "web"
+database = "db"
+[database.db]
+rtt = "0ms"
+connect = "0ms"
+[cache.redis]
+rtt = "0ms"
+command = "10ms"
+[keys.things]
+count = 10
+[operation.work]
+share = 1
+service = "web"
+flow = [{ parallel = [[{ query = { pool = "pg", read = "10ms" } }], [{ cpu = "10ms" }]] }]
+"#;
+
+fn with(sets: &[&str]) -> Ran {
+    run(SIDE_BY_SIDE, &[&["run.start.pools=full"], sets].concat())
+}
+
+const ASKS_REDIS: &str = "operation.work.flow=[{parallel=[\
+    [{cache={in='redis', keys='things', write=false}}], [{cpu='10ms'}]]}]";
+
+#[test]
+fn who_stands_on_one_machine_shares_its_cores() {
+    let both: &[&str] = &["service.web.host=vm", "database.db.host=vm"];
+    // Each has half of the core.
+    assert_eq!(with(both).each(), ms(20));
+    assert_eq!(with(&[both, &["host.vm.cores=2"]].concat()).each(), ms(10));
+    // With a machine of its own the database is not in the way.
+    assert_eq!(with(&["service.web.host=vm"]).each(), ms(10));
+    assert_eq!(with(&["database.db.host=vm"]).each(), ms(10));
+    // Busy is the one core, for 20 ms a second; each of the two is busy for as long.
+    let ran = with(both);
+    let busy = |path: &str| (ran.station(path).busy_mean * 10.5 * 1e3).round();
+    assert_eq!((busy("host.vm"), busy("service.web"), busy("database.db")), (200.0, 200.0, 200.0));
+}
+
+#[test]
+fn a_cache_shares_the_machine_that_it_stands_on() {
+    let ran = with(&[ASKS_REDIS, "service.web.host=vm", "cache.redis.host=vm"]);
+    assert_eq!(ran.each(), ms(20));
+    assert_eq!(with(&[ASKS_REDIS, "service.web.host=vm"]).each(), ms(10));
+}
+
+#[test]
+fn instances_of_a_service_are_processes_of_its_machine() {
+    let two = "operation.work.flow=[{parallel=[[{call={service='web', flow=[{cpu='10ms'}]}}], \
+               [{call={service='web', flow=[{cpu='10ms'}]}}]]}]";
+    let sets = [two, "operation.work.service=front", "service.web.instances=2"];
+    assert_eq!(with(&sets).each(), ms(10));
+    assert_eq!(with(&[&sets[..], &["service.web.host=vm"]].concat()).each(), ms(20));
+}
+
+#[test]
+fn others_on_the_machine_take_their_share() {
+    let alone = "operation.work.flow=[{cpu='10ms'}]";
+    let mean_s =
+        |others: &str| with(&[alone, "service.web.host=vm", "run.duration=200s", others]).mean_s();
+    // Processor sharing: 10 ms / (1 - 0.5), and hardly more than 10 ms beside little.
+    let half = mean_s("host.vm.others={rate='50/s', cpu='10ms'}");
+    assert!((half - 0.02).abs() < 0.003, "{half}");
+    let little = mean_s("host.vm.others={rate='50/s', cpu='0.2ms'}");
+    assert!((little - 0.0101).abs() < 0.0003, "{little}");
+    let seldom = mean_s("host.vm.others={rate='1/s', cpu='10ms'}");
+    assert!((seldom - 0.0101).abs() < 0.0005, "{seldom}");
+}
+
+#[test]
+fn who_spins_goes_by_the_clock() {
+    let flow =
+        "operation.work.flow=[{parallel=[[{query={pool='pg', read='10ms'}}], [{spin='10ms'}]]}]";
+    // On a core of its own it is a computation.
+    assert_eq!(with(&[flow]).each(), ms(10));
+    // On a shared one it ends after 10 ms all the same; the statement has had half of them, and then
+    // the core for the 5 ms that are left.
+    assert_eq!(with(&[flow, "service.web.host=vm", "database.db.host=vm"]).each(), ms(15));
+}
+
+#[test]
+fn a_machine_has_its_price() {
+    let ran = with(&["service.web.host=vm", "host.vm.price='$30'"]);
+    let cost = ran.model.costs.iter().find(|cost| cost.path == "host.vm").expect("it costs");
+    assert_eq!((cost.monthly, cost.units), (30.0, 1.0));
+}
