@@ -68,7 +68,7 @@ pub struct Node {
     /// Its cores, and the statements on them.
     pub cores: ProcessorSharing,
     /// The machine that it shares with others instead; [`NONE`] if it has cores of its own.
-    host: u32,
+    pub host: u32,
     /// When its next departure is scheduled.
     pub armed: Time,
     /// Connections open.

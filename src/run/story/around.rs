@@ -97,7 +97,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             State::Computing | State::InThread => {
                 let instance = &self.instances[worker?.instance as usize];
-                let host = instance.host.as_ref()?;
+                let host = &self.hosts.get(instance.host as usize)?.cores;
                 Behind { busy: host.len() as u32 - 1, servers: host.cores(), ..none }
             }
             State::PoolQueue | State::Connecting => self.behind_at_pool(live.asked?, none),
@@ -105,7 +105,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let node = self.pools[record.lease().pool as usize].node;
                 let database = self.database_of(node);
                 let state = &self.databases[database];
-                let cores = &state.nodes[(node - state.first_node()) as usize].cores;
+                let cores = &state.nodes[(node - state.first_node()) as usize];
+                let shared = self.hosts.get(cores.host as usize).map(|host| &host.cores);
+                let cores = shared.unwrap_or(&cores.cores);
                 Behind { busy: cores.len() as u32 - 1, servers: cores.cores(), ..none }
             }
             State::LockQueue => {
