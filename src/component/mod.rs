@@ -20,6 +20,7 @@
 //! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
+//! | [`redis_client`] | commands while Redis is gone | ioredis 5.11.1 and 6.0.0, node-redis 6.3.1 |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
 //! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
@@ -40,6 +41,7 @@ pub mod hpa;
 pub mod job_queue;
 pub mod limiter;
 pub mod pool;
+pub mod redis_client;
 pub mod retry_budget;
 pub mod session_table;
 pub mod step_scaling;

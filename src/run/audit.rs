@@ -99,7 +99,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 other => unreachable!("{other:?} waits for no lock"),
             },
-            State::CacheQueue => match op() {
+            State::CacheQueue | State::WithClient => match op() {
                 Op::CacheGet { cache, .. }
                 | Op::CacheSet { cache, .. }
                 | Op::CacheDelete { cache, .. }

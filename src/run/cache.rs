@@ -28,13 +28,17 @@ pub struct CacheState {
     /// Who leads which load, for the leaders that fail.
     leaders: Vec<Leader>,
     /// Random numbers of sampled eviction and expiry.
-    stream: StreamKey,
+    pub(super) stream: StreamKey,
     /// Numbers those draws.
     draws: u64,
     /// Random numbers of counters of uses.
     reads: StreamKey,
     /// Numbers those draws.
     looks: u64,
+    /// The first of its clients among all.
+    pub(super) first_client: u32,
+    /// Numbers the draws of clients.
+    pub(super) dials: u64,
 }
 
 /// Who leads a load.
@@ -76,6 +80,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 draws: 0,
                 reads: stream.named("reads"),
                 looks: 0,
+                first_client: 0,
+                dials: 0,
             };
             for copy in 0..copies {
                 let store = self.new_store(spec, copy, copies, stream);
@@ -156,18 +162,28 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A running callback sends the command that its tape stands at. Never goes on by itself.
+    /// A running callback sends the command that its tape stands at. True: it has failed at once, and
+    /// the callback goes on.
     pub fn send_command(&mut self, task: u32, cache: CacheId) -> bool {
+        if self.model.caches[cache].client.is_some() {
+            return self.send_through_client(task, cache);
+        }
+        self.transmit(task, cache);
+        false
+    }
+
+    /// A command sets out for its node.
+    pub(super) fn transmit(&mut self, task: u32, cache: CacheId) {
         let passage = self.passage_of_command(task, cache);
         let half = self.cache_rtt(task, cache).half() + passage.late;
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
+        record.work = half;
         if passage.lost {
             record.status = Failure::CacheError as u8;
         }
         self.at_task(self.now + half, Kind::Command, task);
-        false
     }
 
     pub(super) fn cache_rtt(&self, task: u32, cache: CacheId) -> Duration {
@@ -189,7 +205,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.meters[station].count(Counter::Served);
             self.spend(task, station, Part::Service, self.now.since(since));
             if condition.down {
-                self.fail_command(task, cache);
+                self.unanswered(task, cache, node);
             } else {
                 self.run_command(task, cache, node);
             }
@@ -197,7 +213,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.meters[station].count(Counter::Arrivals);
         let given_up = std::mem::replace(&mut self.tasks[task].status, OK) != OK;
-        if given_up || condition.down || self.stumbles(condition.errors) {
+        if given_up || condition.down {
+            return self.unanswered(task, cache, node);
+        }
+        if self.stumbles(condition.errors) {
             return self.fail_command(task, cache);
         }
         let queue = &mut self.caches[cache].loops[node as usize];
@@ -238,7 +257,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The cache and the node that the command at which the task stands is for.
-    fn node_of_command(&self, task: u32) -> (CacheId, u32) {
+    pub(super) fn node_of_command(&self, task: u32) -> (CacheId, u32) {
         let (cache, key) = match self.op_at(task) {
             Op::CacheGet { cache, keys, key, .. }
             | Op::CacheSet { cache, keys, key, .. }
@@ -286,14 +305,6 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The commands that wait for a node that is gone: they wait no longer.
     pub(super) fn waiting_commands(&mut self, cache: CacheId, node: u32) -> Vec<u32> {
         self.caches[cache].loops[node as usize].queue.drain(..).collect()
-    }
-
-    /// A load has ended whose value could not be stored: those who joined it have it all the same.
-    pub(super) fn value_not_kept(&mut self, task: u32, cache: CacheId, keys: KeysId, key: DrawId) {
-        let back = self.cache_rtt(task, cache).half();
-        self.load_over(task, cache, keys, key);
-        self.travel(task, back);
-        self.at_task(self.now + back, Kind::Resume, task);
     }
 
     /// A store has lost all that it held.
@@ -446,6 +457,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn joined(&mut self, task: u32, station: StationId) {
         let length = self.now.since(self.tasks[task].since);
         self.spend(task, station, Part::Wait, length);
+    }
+
+    /// A task goes on under another number: so does what it leads.
+    pub(super) fn new_leader(&mut self, task: u32, heir: u32) {
+        for cache in self.caches.ids() {
+            for leader in self.caches[cache].leaders.iter_mut().filter(|it| it.task == task) {
+                leader.task = heir;
+            }
+        }
     }
 
     /// A failing task ends the loads that it leads.

@@ -95,6 +95,8 @@ kinds! {
     Balancer,
     /// A cache runs its expiry cycle (cache).
     Expire,
+    /// Something about a process's connection to a cache server (client; the ordinal says what).
+    CacheClient,
     /// A session store prunes (session store).
     Prune,
     /// A queue's worker looks for stalled jobs (queue).

@@ -160,6 +160,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.leave_cores(task);
             }
             State::OnLink => self.cut_transfer(task),
+            State::WithClient => self.leave_client(task),
             _ => {}
         }
     }
@@ -324,6 +325,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.forget_breakers(worker);
         self.forget_sessions(worker);
         self.forget_calls(worker);
+        self.forget_clients(worker);
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
         for (cache, spec) in self.model.caches.enumerate() {

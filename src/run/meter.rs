@@ -337,6 +337,11 @@ impl Attribution {
         self.rows[start..start + self.columns].fill(0);
         self.spend(row, at, Part::Wait, so_far);
     }
+    /// Time that was noted in advance and has not been spent after all.
+    pub fn refund(&mut self, row: u32, at: StationId, part: Part, length: Duration) {
+        let column = at.0 as usize * 2 + usize::from(part == Part::Service);
+        self.rows[row as usize * self.columns + column] -= length.0;
+    }
     /// Adds one row to another: what a branch has spent counts for the request that waited for it.
     pub fn fold(&mut self, from: u32, into: u32) {
         for column in 0..self.columns {

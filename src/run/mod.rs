@@ -29,6 +29,7 @@ pub mod outcome;
 mod pool;
 mod queue;
 mod recorded;
+mod redis_client;
 mod retrying;
 mod scaling;
 mod service;

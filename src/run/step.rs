@@ -68,6 +68,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Target => self.target_timer(slot, event.ordinal()),
             Kind::Balancer => self.balancer_timer(ServiceId(slot), event.ordinal()),
             Kind::Expire => self.expire_cycle(CacheId(slot)),
+            Kind::CacheClient => self.client_event(slot, event.ordinal()),
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Stalled => self.check_stalled(QueueId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),

@@ -115,6 +115,8 @@ pub enum State {
     Storing,
     /// Its statement is done with the cores: waits for storage, or for the answer to arrive.
     Answering,
+    /// Its command waits in its client for a connection.
+    WithClient,
     /// Its command waits for its cache node.
     CacheQueue,
     /// Its command is being run by a cache node.

@@ -30,6 +30,7 @@ use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
 use super::queue::{JobRecord, QueueState};
+use super::redis_client::CacheClient;
 use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
@@ -77,6 +78,8 @@ pub struct World<'m, Q> {
     pub maintenance: Vec<MaintenanceState>,
     /// Caches.
     pub caches: Dense<CacheId, CacheState>,
+    /// Clients of caches: one for each process and node.
+    pub clients: Vec<CacheClient>,
     /// Content delivery networks.
     pub cdns: Dense<CdnId, CdnState>,
     /// Session stores.
@@ -146,6 +149,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             locks: Locks::new(tables, model.relations.len()),
             maintenance: Vec::new(),
             caches: Dense::default(),
+            clients: Vec::new(),
             cdns: Dense::default(),
             sessions: Dense::default(),
             guards: model.guards.iter().map(|_| GuardState::default()).collect(),
@@ -166,6 +170,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_services();
         world.build_pools();
         world.build_caches();
+        world.build_clients();
         world.build_cdns();
         world.build_maintenance();
         world.build_sessions();

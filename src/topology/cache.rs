@@ -3,6 +3,7 @@
 use super::dist::Dist;
 use super::names::Ref;
 use super::price::Price;
+use super::redis::CacheClient;
 use super::region::Region;
 use super::service::Service;
 use super::spec::spec;
@@ -37,6 +38,10 @@ spec! {
             from "assumed: a small GET or SET with its system calls; a look into a map";
         /// Round trip between the application and it, within a region; none for memory.
         rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
+        /// The library through which each process uses it, which decides what becomes of commands while
+        /// it is gone.
+        client: Option<CacheClient> = "a command fails as soon as it finds its server gone"
+            from "assumed: no library is named, and an ideal one has no queue";
         /// Whether expired entries are also removed in the background, not only when they are asked
         /// for.
         expire_cycle: bool = "true" from "redis.conf (hz 10)";

@@ -635,7 +635,7 @@ const EXEMPT: &[(&str, &str)] = &[
 
 /// All rows.
 fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    COVERED.iter().chain(crate::covered_edge::COVERED)
+    COVERED.iter().chain(crate::covered_edge::COVERED).chain(crate::covered_redis::COVERED)
 }
 
 /// The sources of the tests.
@@ -712,7 +712,8 @@ fn nothing_is_claimed_twice_or_unknown() {
 #[test]
 fn every_claim_names_a_test_that_says_the_key() {
     for (module, test, keys) in covered() {
-        let source = SOURCES.iter().find(|(name, _)| name == module).expect("a source").1;
+        let mut sources = SOURCES.iter().chain(crate::covered_redis::SOURCES);
+        let source = sources.find(|(name, _)| name == module).expect("a source").1;
         let start = source.find(&format!("#[test]\nfn {test}()"));
         assert!(start.is_some(), "there is no test {module}::{test}");
         for key in keys.split_whitespace() {

@@ -1,7 +1,8 @@
 //! Caches and the keys in them.
 
-use super::{Compiler, find};
+use super::{Compiler, find, optional};
 use crate::component::cache::{CacheConfig, Eviction};
+use crate::component::redis_client::{ClientRules, Product};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Cache, Keys};
@@ -39,6 +40,7 @@ impl Compiler<'_> {
                 keysets: Vec::new(),
                 command: self.cache_command(spec),
                 rtt: self.law(&spec.rtt),
+                client: spec.client.as_ref().filter(|_| !in_process).map(client_of),
                 expire_cycle: spec.expire_cycle && !in_process,
                 traffic: Vec::new(),
             });
@@ -76,6 +78,29 @@ impl Compiler<'_> {
             }
         };
         self.topology.keys.iter().map(one).collect()
+    }
+}
+
+fn client_of(written: &topology::CacheClient) -> ClientRules {
+    let ioredis = |product, its: &topology::Ioredis| ClientRules {
+        product,
+        offline_queue: its.offline_queue,
+        retries: its.max_retries.0,
+        connect_timeout: its.connect_timeout,
+        command_timeout: optional(its.command_timeout),
+        most: None,
+    };
+    match written {
+        topology::CacheClient::Ioredis5(its) => ioredis(Product::Ioredis5, its),
+        topology::CacheClient::Ioredis6(its) => ioredis(Product::Ioredis6, its),
+        topology::CacheClient::NodeRedis(its) => ClientRules {
+            product: Product::NodeRedis,
+            offline_queue: its.offline_queue,
+            retries: None,
+            connect_timeout: its.connect_timeout,
+            command_timeout: optional(Some(its.command_timeout)),
+            most: its.max_queue,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Caches and the keys in them.
 
 use crate::component::cache;
+use crate::component::redis_client::ClientRules;
 use crate::model::ids::*;
 use crate::units::Duration;
 use crate::variate::KeySampler;
@@ -26,6 +27,8 @@ pub struct Cache {
     pub command: LawId,
     /// Round trip of an application in the same region.
     pub rtt: LawId,
+    /// The client library of each process that uses it.
+    pub client: Option<ClientRules>,
     /// Runs the active expiry cycle.
     pub expire_cycle: bool,
     /// How each of its key sets is read (1/s) and for how long values are kept: for warm starts.
