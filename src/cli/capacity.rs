@@ -5,8 +5,10 @@ use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use loadbearing::experiment::Scaling;
-use loadbearing::experiment::capacity::{Capacity, Failed, Search, capacity as seek};
-use loadbearing::model::compile;
+use loadbearing::experiment::capacity::{
+    AtLoad, Capacity, Failed, Search, at_load, capacity as seek,
+};
+use loadbearing::model::{Model, compile};
 use loadbearing::report::Written;
 use loadbearing::report::capacity::{
     COLUMNS, LoadOf, TABLE, capacity as told, capacity_to_json, to_csv,
@@ -30,20 +32,24 @@ use super::{Failure, diagnose, say, style_of_stdout};
 #[command(after_help = "\
 Examples:
   loadbearing capacity shop.toml
-  loadbearing capacity shop.toml --slo 'latency_p95 < 500ms' --slo 'errors < 1%'
+  loadbearing capacity shop.toml --slo 'p95<500ms' --slo 'errors<1%'
+  loadbearing capacity shop.toml --at 2000              the headroom at 2,000 users
   loadbearing capacity shop.toml --of rate --replications 10 --duration 5min
   loadbearing capacity shop.toml --json --no-files | jq .capacity.estimate
 
-Exit code 99 says that the file's own load does not meet the objectives.")]
+Exit code 99 says that the file's own load, or that of --at, does not meet the objectives.")]
 pub struct Arguments {
     /// The topology file
     file: String,
-    /// What must hold, as 'errors < 1%', instead of the file's objectives; can be said many times
+    /// What must hold, as 'errors<1%' or 'p95<500ms', instead of the file's objectives; can be said many times
     #[arg(long, value_name = "OBJECTIVE")]
     slo: Vec<String>,
     /// In what the load is said [default: users of a population, else rate]
     #[arg(long, value_enum)]
     of: Option<Of>,
+    /// Says how much room there is at this load, as 2000/s, or 2000 for users
+    #[arg(long, value_name = "LOAD")]
+    at: Option<String>,
     #[command(flatten)]
     settings: Settings,
     /// Threads; the result does not depend on them [default: all cores]
@@ -64,15 +70,22 @@ enum Of {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { file, slo, of, settings, threads, outlet } = arguments;
+    let Arguments { file, slo, of, at, settings, threads, outlet } = arguments;
     let mut sets = settings.sets();
     if !slo.is_empty() {
         let objectives = toml::Value::from(slo.clone());
         sets.push(format!("objectives={objectives}"));
     }
-    let request = Request { command: "capacity", files: vec![file.clone()], sets, precision: None };
+    let mut options = Vec::new();
+    if let Some(of) = of.and_then(|of| of.to_possible_value()) {
+        options.extend(["--of".to_string(), of.get_name().to_string()]);
+    }
+    options.extend(at.iter().flat_map(|at| ["--at".to_string(), at.clone()]));
+    let files = vec![file.clone()];
+    let request = Request { command: "capacity", options, files, sets, ..Request::default() };
     let sought = Sought::load(request, &mut diagnose::read)?;
     let of = sought.load_of(*of)?;
+    let at = at.as_deref().map(|text| load(text, of)).transpose()?;
     let folder = outlet
         .output
         .clone()
@@ -80,20 +93,21 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !outlet.no_files {
         check_folder(&folder)?;
     }
-    let done = sought.seek(threads.map(usize::from), outlet.quiet)?;
+    let mut done = sought.seek(threads.map(usize::from), outlet.quiet)?;
+    if let Some(load) = at {
+        done.look_at(load, of, threads.map(usize::from), outlet.quiet)?;
+    }
     if !outlet.no_files {
         done.write(&folder)?;
     }
     if outlet.json {
-        say(&format!("{:#}\n", capacity_to_json(&done.found, of)))?;
+        say(&format!("{:#}\n", capacity_to_json(&done.found, of, done.asked.as_ref())))?;
     } else if !outlet.quiet {
-        let mut again = done.sought.request.command_line();
-        if let Some(of) = arguments.of.and_then(|of| of.to_possible_value()) {
-            again.push_str(&format!(" --of {}", of.get_name()));
-        }
+        let again = done.sought.request.command_line();
         let written =
             Written { folder: (!outlet.no_files).then_some(folder.as_path()), again: &again };
-        say(&told(&stem(file), &done.found, of, &written, style_of_stdout()))?;
+        let asked = (of, done.asked.as_ref());
+        say(&told(&stem(file), &done.found, asked, &written, style_of_stdout()))?;
     }
     done.verdict()
 }
@@ -112,6 +126,30 @@ pub struct Sought {
 pub struct Done {
     sought: Sought,
     found: Capacity,
+    /// All replications at the load that was asked about.
+    asked: Option<AtLoad>,
+}
+
+/// A load as it is typed: `2000/s`, or `2000` users.
+fn load(text: &str, of: LoadOf) -> Result<f64, Failure> {
+    let wrong = |why: String| Err(Failure::Usage(why));
+    let bare = text.strip_suffix("/s").unwrap_or(text).replace('_', "");
+    let Some(load) = bare.trim().parse::<f64>().ok().filter(|it| *it > 0.0 && it.is_finite())
+    else {
+        return wrong(format!(
+            "`{text}` is no load\n  help: write `--at 2000/s`, or `--at 2000` users"
+        ));
+    };
+    match (of, text.ends_with("/s")) {
+        (LoadOf::Users, true) => wrong(format!(
+            "the load is said in users\n  help: write `--at {load}`, or add `--of rate`"
+        )),
+        (LoadOf::Rate | LoadOf::Visits, false) => wrong(format!(
+            "the load is said in {} a second\n  help: write `--at {load}/s`",
+            if of == LoadOf::Rate { "requests" } else { "visits" }
+        )),
+        _ => Ok(load),
+    }
 }
 
 impl Sought {
@@ -163,35 +201,57 @@ impl Sought {
     /// Finds the capacity.
     pub fn seek(self, threads: Option<usize>, quiet: bool) -> Result<Done, Failure> {
         let bar = Bar::new(quiet);
-        let file = &self.request.files[0];
-        let mut model_at = |load: f64| {
-            let mut sets = self.request.sets.clone();
-            // The file's own load is run from the file as it is.
-            if load != self.scaling.load {
-                sets.extend(self.scaling.sets(load));
-            }
-            let loaded = topology::load(file, &sets, &mut |path| {
-                self.texts.get(path).cloned().ok_or_else(|| "it was not read before".to_string())
-            });
-            if loaded.topology.is_none() {
-                diagnose::say_diagnostics(&loaded);
-            }
-            loaded.topology.as_ref().map(compile)
-        };
         let search = Search { threads, progress: &bar };
-        let found = seek(self.scaling.clone(), &search, &mut model_at);
+        let found = seek(self.scaling.clone(), &search, &mut |load| self.model_at(load));
         bar.clear();
-        let found = found.map_err(|failed| match failed {
-            Failed::NoThreads(error) => Failure::Failed(error.to_string()),
-            Failed::NotSound(load) => {
-                Failure::Failed(format!("the topology is not sound at a load of {load}"))
-            }
-        })?;
-        Ok(Done { sought: self, found })
+        Ok(Done { found: found.map_err(failure)?, sought: self, asked: None })
+    }
+
+    /// The model at a load.
+    fn model_at(&self, load: f64) -> Option<Model> {
+        let mut sets = self.request.sets.clone();
+        // The file's own load is run from the file as it is.
+        if load != self.scaling.load {
+            sets.extend(self.scaling.sets(load));
+        }
+        let loaded = topology::load(&self.request.files[0], &sets, &mut |path| {
+            self.texts.get(path).cloned().ok_or_else(|| "it was not read before".to_string())
+        });
+        if loaded.topology.is_none() {
+            diagnose::say_diagnostics(&loaded);
+        }
+        loaded.topology.as_ref().map(compile)
     }
 }
 
+fn failure(failed: Failed) -> Failure {
+    Failure::Failed(match failed {
+        Failed::NoThreads(error) => error.to_string(),
+        Failed::NotSound(load) => format!("the topology is not sound at a load of {load}"),
+    })
+}
+
 impl Done {
+    /// Runs the load that is asked about.
+    fn look_at(
+        &mut self,
+        load: f64,
+        of: LoadOf,
+        threads: Option<usize>,
+        quiet: bool,
+    ) -> Result<(), Failure> {
+        let at = self.found.at_capacity.as_ref().unwrap_or(&self.found.at_file_load);
+        let load = load / of.per_load(at, self.found.scaling.closed);
+        let bar = Bar::new(quiet);
+        let search = Search { threads, progress: &bar };
+        let sought = &self.sought;
+        let load = sought.scaling.round(load);
+        let asked = at_load(load, &search, &mut |load| sought.model_at(load));
+        bar.clear();
+        self.asked = Some(asked.map_err(failure)?);
+        Ok(())
+    }
+
     /// The digest of all replications at the capacity, or at the file's load if there is none.
     pub fn digest(&self) -> String {
         let at = self.found.at_capacity.as_ref().unwrap_or(&self.found.at_file_load);
@@ -230,12 +290,14 @@ impl Done {
     /// How the command ends: a broken audit fails it, then whether the file's load is carried.
     fn verdict(&self) -> Result<(), Failure> {
         let found = &self.found;
-        for at in std::iter::once(&found.at_file_load).chain(&found.at_capacity) {
+        let all = std::iter::once(&found.at_file_load).chain(&found.at_capacity).chain(&self.asked);
+        for at in all {
             if !at.summary.broken.is_empty() {
                 let why = "the self-audit is broken, which is a bug of this program: please report";
                 return Err(Failure::Failed(why.into()));
             }
         }
-        if found.carries_file_load() { Ok(()) } else { Err(Failure::NotMet) }
+        let carries = self.asked.as_ref().map_or(found.carries_file_load(), AtLoad::is_met);
+        if carries { Ok(()) } else { Err(Failure::NotMet) }
     }
 }

@@ -15,6 +15,7 @@ mod rerun;
 mod run;
 mod schema;
 mod shards;
+mod stress;
 mod study;
 mod sweep;
 mod theory;
@@ -45,6 +46,7 @@ Examples:
   loadbearing run shop.toml --set users.population=50_000
   loadbearing compare shop.toml bigger.toml the same users and work on both
   loadbearing capacity shop.toml            the largest load that meets the objectives
+  loadbearing stress shop.toml --spike 5x   whether it comes back, with and without retries
   loadbearing sweep pool-size.toml          the answer to an experiment, point by point
   loadbearing theory                        why believe any of it: formulas beside simulations
   loadbearing validate reality              and measured deployments beside predictions
@@ -52,7 +54,7 @@ Examples:
 Exit codes:
   0  fine, all objectives met      2  wrong usage
   1  a file is wrong               3  a run failed, or a rerun differs
-  99 an objective is not met, or a theory";
+  99 an objective is not met, a theory fails, or a deployment does not recover";
 
 #[derive(Subcommand)]
 enum Command {
@@ -60,6 +62,7 @@ enum Command {
     Run(run::Arguments),
     Compare(compare::Arguments),
     Capacity(capacity::Arguments),
+    Stress(stress::Arguments),
     Sweep(Box<sweep::Arguments>),
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
@@ -103,6 +106,7 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => run::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Capacity(arguments) => capacity::run(&arguments),
+        Command::Stress(arguments) => stress::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),

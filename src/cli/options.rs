@@ -6,7 +6,7 @@ use clap::Args;
 use loadbearing::units::{Quantity, Ratio};
 
 /// Settings over the files.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Settings over the file")]
 pub struct Settings {
     /// Replaces a value of the file; any key can be set, and this can be said many times
@@ -51,8 +51,15 @@ impl Settings {
 #[derive(Clone)]
 pub struct Said(String);
 
+impl Said {
+    /// It as TOML.
+    pub fn toml(&self) -> &str {
+        &self.0
+    }
+}
+
 /// `TARGET WHAT[=HOW] KEY=VALUE ...` as a table.
-fn fault(text: &str) -> Result<Said, String> {
+pub fn fault(text: &str) -> Result<Said, String> {
     let mut words = text.split_whitespace();
     let (Some(target), Some(what)) = (words.next(), words.next()) else {
         return Err("say what fails and how, as `cache.redis stop at=60s for=30s`".into());

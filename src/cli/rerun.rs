@@ -13,7 +13,7 @@ use loadbearing::result::RESULTS_VERSION;
 use super::capacity::Sought;
 use super::progress::Bar;
 use super::study::Study;
-use super::{Failure, say, sweep};
+use super::{Failure, say, stress, sweep};
 
 /// Makes an earlier result again and says whether it is the same, byte by byte
 ///
@@ -55,6 +55,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else if request.command == "capacity" {
         let done = Sought::load(request, read)?.seek(threads, quiet)?;
         (vec![done.digest()], done.tables())
+    } else if request.command == "stress" {
+        let done = stress::again(request, read, threads, quiet)?;
+        (done.digests(), done.tables())
     } else {
         let studied = Study::load(request, read)?.run(threads, quiet)?;
         let digests = studied.points().iter().map(|it| it.summary.digest_text()).collect();
@@ -93,7 +96,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn request(manifest: &Manifest) -> Result<Request, Failure> {
-    let command = ["run", "compare", "capacity", "sweep"]
+    let command = ["run", "compare", "capacity", "stress", "sweep"]
         .into_iter()
         .find(|command| *command == manifest.command);
     let command = command.ok_or_else(|| {
@@ -101,6 +104,7 @@ fn request(manifest: &Manifest) -> Result<Request, Failure> {
     })?;
     Ok(Request {
         command,
+        options: manifest.options.clone(),
         files: manifest.files.clone(),
         sets: manifest.sets.clone(),
         precision: manifest.precision,

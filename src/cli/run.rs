@@ -40,6 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         files: vec![file.clone()],
         sets: settings.sets(),
         precision: effort.precision,
+        ..Request::default()
     };
     let study = Study::load(request, &mut diagnose::read)?;
     let folder = outlet.output.clone().unwrap_or_else(|| default_folder(&stem(file)));

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use loadbearing::report::capacity::capacity_schema;
+use loadbearing::report::stress::stress_schema;
 use loadbearing::{experiment, result, topology};
 
 use super::{Failure, say};
@@ -28,6 +29,8 @@ enum Of {
     Result,
     /// What `capacity --json` prints
     Capacity,
+    /// What `stress --json` prints
+    Stress,
     /// Experiment files
     Experiment,
 }
@@ -37,6 +40,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Of::Topology => topology::schema(),
         Of::Result => result::schema(),
         Of::Capacity => capacity_schema(),
+        Of::Stress => stress_schema(),
         Of::Experiment => experiment::file::schema(),
     };
     say(&format!("{schema:#}\n"))

@@ -261,7 +261,7 @@ pub fn merge(arguments: &Merge) -> Result<(), Failure> {
         return Err(Failure::Failed(format!("{missing} runs are missing\n  help: {more}")));
     }
     let found = Findings::new(&file, &planned.prepared, &rows).map_err(failure)?;
-    let request = Request { command: "sweep", files: vec![file], sets, precision: None };
+    let request = Request { command: "sweep", files: vec![file], sets, ..Request::default() };
     finish(&request, &planned.prepared, &found, &arguments.outlet, &output)
 }
 

@@ -113,7 +113,8 @@ fn sweep(arguments: &Arguments) -> Result<(), Failure> {
     let bar = Bar::new(outlet.quiet);
     let (prepared, found) = answer(file, &sets, &disk, store.as_ref(), work.threads(), &bar)?;
     bar.clear();
-    let request = Request { command: "sweep", files: vec![file.into()], sets, precision: None };
+    let request =
+        Request { command: "sweep", files: vec![file.into()], sets, ..Request::default() };
     finish(&request, &prepared, &found, outlet, &output)
 }
 

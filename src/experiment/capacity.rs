@@ -175,8 +175,12 @@ impl Capacity {
     }
     /// The capacity as a multiple of the file's load.
     pub fn headroom(&self) -> Option<Estimate> {
+        self.headroom_at(self.scaling.load)
+    }
+    /// The capacity as a multiple of a load.
+    pub fn headroom_at(&self, base: f64) -> Option<Estimate> {
         let Answer::Found(found) = self.answer else { return None };
-        let times = |load: Option<f64>| load.map(|load| load / self.scaling.load);
+        let times = |load: Option<f64>| load.map(|load| load / base);
         Some(Estimate {
             estimate: times(found.estimate),
             low: times(found.low),
@@ -206,6 +210,20 @@ pub enum Failed {
     NoThreads(NoThreads),
     /// The topology is not sound at this load.
     NotSound(f64),
+}
+
+/// Runs all replications at one load, whatever its objectives make of it.
+///
+/// # Errors
+/// If the threads cannot be started, or there is no model at the load.
+pub fn at_load(
+    load: f64,
+    search: &Search<'_>,
+    model_at: &mut dyn FnMut(f64) -> Option<Model>,
+) -> Result<AtLoad, Failed> {
+    let threads = ThreadPoolBuilder::new().num_threads(search.threads.unwrap_or(0)).build();
+    let threads = threads.map_err(|error| Failed::NoThreads(NoThreads(error)))?;
+    Runner { threads, progress: search.progress, model_at }.all_at(load)
 }
 
 /// Finds the largest load that meets the objectives of the models that `model_at` makes for a load.

@@ -15,6 +15,7 @@ mod precision;
 pub mod prepare;
 mod scaling;
 pub mod store;
+pub mod stress;
 pub mod sweep;
 mod watch;
 

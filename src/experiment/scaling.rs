@@ -46,7 +46,7 @@ impl Scaling {
     }
 
     /// A load that can be set and reads well: whole users, six digits of a rate.
-    pub(super) fn round(&self, load: f64) -> f64 {
+    pub fn round(&self, load: f64) -> f64 {
         match self.closed {
             true => whole(load),
             false => format!("{load:.5e}").parse().expect("a number was just written"),

@@ -35,7 +35,7 @@ impl LoadOf {
     }
     /// The unit of one at a point, as what carries the load is counted: rates of a closed population
     /// are those that were measured there.
-    fn per_load(self, at: &AtLoad, closed: bool) -> f64 {
+    pub fn per_load(self, at: &AtLoad, closed: bool) -> f64 {
         let offered = at.summary.estimate("offered_per_s").estimate.unwrap_or(0.0);
         let rate = if closed { offered / at.load } else { 1.0 };
         match self {
@@ -129,7 +129,7 @@ fn point<'a>(name: &'a str, at: &'a AtLoad) -> Point<'a> {
 pub fn capacity(
     name: &str,
     found: &Capacity,
-    of: LoadOf,
+    (of, asked): (LoadOf, Option<&AtLoad>),
     written: &Written<'_>,
     style: Style,
 ) -> String {
@@ -141,6 +141,7 @@ pub fn capacity(
         style.paint(&setting(&point(name, file)), Look::Dim)
     );
     let mut sections = vec![head, answer(found, of, style)];
+    sections.extend(asked.map(|at| room_at(found, of, at, style)));
     if let Some(at) = &found.at_capacity {
         let mut bearing = String::new();
         for line in bearing_lines(&at.summary.saturation) {
@@ -204,6 +205,33 @@ fn answer(found: &Capacity, of: LoadOf, style: Style) -> String {
         lines.push(wrap(&format!("just above fails: {reason} (in {count} of {all})"), 2));
     }
     lines.join("\n") + "\n"
+}
+
+/// What the capacity means for a load that is asked about.
+fn room_at(found: &Capacity, of: LoadOf, at: &AtLoad, style: Style) -> String {
+    let here = found.at_capacity.as_ref().unwrap_or(&found.at_file_load);
+    let load = of.named(at.load * of.per_load(here, found.scaling.closed));
+    let (verdict, look) = match at.is_met() {
+        true => ("meets them", Look::Good),
+        false => ("does not meet them", Look::Bad),
+    };
+    let room = found.headroom_at(at.load).map_or(String::new(), |room| {
+        let ends = room.low.zip(room.high);
+        let ends = ends.map_or(String::new(), |(low, high)| {
+            format!(" ({} … {})", show::factor(low), show::factor(high))
+        });
+        let times = room.estimate.unwrap_or(0.0);
+        format!("; headroom {}{ends}", show::factor(times))
+    });
+    let mut text = style.paint(&wrap(&format!("at {load}: {verdict}{room}"), 2), look) + "\n";
+    for line in bearing_lines(&at.summary.saturation) {
+        text.push_str(&format!("  {}\n", wrap(&line, 17)));
+    }
+    for verdict in at.summary.verdicts.iter().filter(|verdict| !verdict.met) {
+        text.push_str(&wrap(&format!("  not met there: {}", verdict.objective), 2));
+        text.push('\n');
+    }
+    text
 }
 
 /// Why there is no load that would do.
@@ -295,7 +323,7 @@ fn foot(found: &Capacity, style: Style) -> String {
 }
 
 /// The capacity as one object; [`capacity_schema`] describes it.
-pub fn capacity_to_json(found: &Capacity, of: LoadOf) -> Value {
+pub fn capacity_to_json(found: &Capacity, of: LoadOf, asked: Option<&AtLoad>) -> Value {
     let file = &found.at_file_load;
     let closed = found.scaling.closed;
     let scale = of.per_load(found.at_capacity.as_ref().unwrap_or(file), closed);
@@ -335,6 +363,10 @@ pub fn capacity_to_json(found: &Capacity, of: LoadOf) -> Value {
         "runs": found.trials.len(),
         "limits": limits.collect::<Vec<Value>>(),
         "disorder": disorder.collect::<Vec<Value>>(),
+        "asked": asked.map(|at| json!({
+            "load": at.load * scale, "met": at.is_met(),
+            "headroom_factor": found.headroom_at(at.load), "result": at.summary.to_json(),
+        })),
         "at_file_load": file.summary.to_json(),
         "at_capacity": found.at_capacity.as_ref().map(|at| at.summary.to_json()),
     })
@@ -385,6 +417,15 @@ pub fn capacity_schema() -> Value {
             "met_at": number("The larger load at which it does."),
         }),
     );
+    let asked = exact(
+        "What `--at` asks about.",
+        json!({
+            "load": number("The load."),
+            "met": flag("It meets the objectives."),
+            "headroom_factor": or_null("estimate", "The capacity over this load."),
+            "result": { "$ref": "#/$defs/result" },
+        }),
+    );
     let mut whole = exact(
         "What `loadbearing capacity --json` prints. Loads are in the unit that `load_of` names.",
         json!({
@@ -409,6 +450,7 @@ pub fn capacity_schema() -> Value {
                 "type": "array", "items": disorder,
                 "description": "Replications that meet the objectives above a load that does not.",
             }),
+            "asked": json!({ "oneOf": [asked, { "type": "null" }] }),
             "at_file_load": { "$ref": "#/$defs/result" },
             "at_capacity": or_null("result", "All replications at the capacity."),
         }),

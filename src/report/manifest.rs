@@ -19,8 +19,11 @@ pub struct Manifest {
     pub results_version: u32,
     /// What to type to make the result again from the same files.
     pub again: String,
-    /// `run`, `compare`, `capacity` or `sweep`.
+    /// `run`, `compare`, `capacity`, `stress` or `sweep`.
     pub command: String,
+    /// What else was asked of the command, word by word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
     /// The topology files, as they were named.
     pub files: Vec<String>,
     /// The settings over them, `path=value`, in order.
@@ -131,10 +134,12 @@ pub struct ColumnRecord {
 }
 
 /// What was asked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// `run`, `compare`, `capacity` or `sweep`.
+    /// `run`, `compare`, `capacity`, `stress` or `sweep`.
     pub command: &'static str,
+    /// What else is asked of the command, word by word.
+    pub options: Vec<String>,
     /// The topology files, as they were named.
     pub files: Vec<String>,
     /// The settings over them.
@@ -148,6 +153,7 @@ impl Request {
     pub fn command_line(&self) -> String {
         let mut words = vec!["loadbearing".to_string(), self.command.into()];
         words.extend(self.files.iter().map(|file| quoted(file)));
+        words.extend(self.options.iter().map(|option| quoted(option)));
         for set in &self.sets {
             words.extend(["--set".into(), quoted(set)]);
         }
@@ -219,6 +225,7 @@ impl Manifest {
             results_version: RESULTS_VERSION,
             again: request.command_line(),
             command: request.command.into(),
+            options: request.options.clone(),
             files: request.files.clone(),
             sets: request.sets.clone(),
             precision: request.precision,
@@ -319,14 +326,14 @@ mod tests {
             files: vec!["a b.toml".into()],
             sets: vec!["run.seed=7".into(), "title=it's".into()],
             precision: Some(0.05),
+            options: vec!["--spike".into(), "3x".into()],
         };
         let inputs = [("topologies/a b.toml".to_string(), "version = 1".to_string())];
         let outputs = [Content { path: "runs.csv".into(), bytes: b"model".to_vec() }];
         let manifest = Manifest::new(&request, &[], &inputs, &outputs);
         assert_eq!(Manifest::parse(&manifest.to_toml()).as_ref(), Ok(&manifest));
         assert_eq!(manifest.inputs[0].content, "inputs/01-a b.toml");
-        let again =
-            "loadbearing run 'a b.toml' --set run.seed=7 --set 'title=it'\\''s' --precision 5%";
+        let again = "loadbearing run 'a b.toml' --spike 3x --set run.seed=7 --set 'title=it'\\''s' --precision 5%";
         assert_eq!(manifest.again, again);
     }
 }

@@ -16,6 +16,7 @@ pub mod page;
 mod ran;
 pub mod sheet;
 mod show;
+pub mod stress;
 pub mod sweep;
 pub mod table;
 mod validated;

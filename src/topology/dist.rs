@@ -44,6 +44,13 @@ impl Measure for Bytes {
     }
 }
 
+impl Dist {
+    /// Always the same length, said at a place.
+    pub fn constant(length: Duration, place: Place) -> Dist {
+        Dist { law: Law::Constant(length.seconds()), place, quantity: PhantomData }
+    }
+}
+
 spec! {
     /// A sum of equal exponential stages: less variable than exponential (cv = 1 / sqrt(stages)).
     table Erlang<Q> {

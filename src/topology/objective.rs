@@ -120,6 +120,17 @@ const METRICS: &[(&str, Metric)] = &[
     ("cost", Metric::Cost),
 ];
 
+/// Short names, as people type them: `p95<500ms`.
+const SHORT: &[(&str, Metric)] = &[
+    ("mean", Metric::Latency(LatencyStatistic::Mean)),
+    ("p50", Metric::Latency(LatencyStatistic::Quantile(0.5))),
+    ("p90", Metric::Latency(LatencyStatistic::Quantile(0.9))),
+    ("p95", Metric::Latency(LatencyStatistic::Quantile(0.95))),
+    ("p99", Metric::Latency(LatencyStatistic::Quantile(0.99))),
+    ("p999", Metric::Latency(LatencyStatistic::Quantile(0.999))),
+    ("max", Metric::Latency(LatencyStatistic::Max)),
+];
+
 impl Item for Objective {}
 impl Shape for Objective {
     fn kind() -> Kind {
@@ -173,7 +184,8 @@ fn split(text: &str) -> Option<(&str, Comparison, &str)> {
 }
 
 fn read_metric(name: &str, node: &Node, reader: &mut Reader) -> Option<Metric> {
-    if let Some((_, metric)) = METRICS.iter().find(|(known, _)| *known == name) {
+    let mut known = METRICS.iter().chain(SHORT);
+    if let Some((_, metric)) = known.find(|(known, _)| *known == name) {
         return Some(metric.clone());
     }
     if let Some(of) = name.strip_prefix("utilisation(").and_then(|rest| rest.strip_suffix(')')) {

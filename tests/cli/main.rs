@@ -2,6 +2,7 @@
 //! at all, plain text where there is no terminal.
 #![cfg(feature = "cli")]
 
+mod capacity;
 mod schema;
 mod sweep;
 
@@ -466,9 +467,18 @@ fn schemas_and_completions_are_printed_and_help_teaches() {
         let output = home.run(&["completions", shell]);
         assert!(stdout(&output).contains("compare"), "{shell}");
     }
-    for command in
-        ["check", "run", "compare", "capacity", "explain", "rerun", "new", "schema", "completions"]
-    {
+    for command in [
+        "check",
+        "run",
+        "compare",
+        "capacity",
+        "stress",
+        "explain",
+        "rerun",
+        "new",
+        "schema",
+        "completions",
+    ] {
         let output = home.run(&[command, "--help"]);
         assert!(stdout(&output).contains("Examples:\n  loadbearing"), "{command}");
     }
@@ -502,77 +512,4 @@ fn tables_are_tidy_and_agree_with_one_another() {
     let windows = timeline.iter().filter(|row| row[5] == "all" && row[6] == "offered_per_s");
     let measured: Vec<bool> = windows.map(|row| row[4] == "true").collect();
     assert_eq!((measured.len(), measured.iter().filter(|it| **it).count()), (36, 30));
-}
-
-#[test]
-fn a_capacity_says_what_binds_and_is_the_same_for_any_threads() {
-    let home = Scratch::new("capacity");
-    home.write("small.toml", SMALL);
-    let slo = ["capacity", "small.toml", "--slo", "latency_p95 < 100ms", "--slo", "errors < 1%"];
-    let mut results = Vec::new();
-    for threads in ["1", "2"] {
-        let folder = format!("by-{threads}");
-        let output = home.run(&[&slo[..], &["--threads", threads, "--output", &folder]].concat());
-        assert_eq!((code(&output), stderr(&output)), (0, String::new()));
-        results.push((stdout(&output).replace(&folder, "FOLDER"), home.tree(&folder)));
-    }
-    assert!(results[0] == results[1], "threads change the result");
-    let (text, files) = &results[0];
-    for words in [
-        "Capacity: ",
-        "requests/s (",
-        "just above fails: latency_p95 < 100ms",
-        "Gives first    database.main",
-        "then           pool.pg",
-        "As load grows",
-        "the file's load, 100 requests/s, meets them; the capacity is 1.",
-    ] {
-        assert!(text.contains(words), "no `{words}` in\n{text}");
-    }
-    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["capacity.csv", "inputs/01-small.toml", "manifest.toml"]);
-    let output = home.run(&["rerun", "by-1"]);
-    assert!(stdout(&output).starts_with("identical: capacity.csv"), "{}", stdout(&output));
-
-    let output = home.run(&[&slo[..], &["--json", "--no-files"]].concat());
-    let result: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    let schema = home.run(&["schema", "capacity"]);
-    let schema: Value = serde_json::from_slice(&schema.stdout).expect("JSON");
-    let faults = validate(&result, &schema, &schema, "capacity");
-    assert!(faults.is_empty(), "{faults:#?}");
-    // Two cores carry 200 queries of 10 ms a second; what is late is late before that.
-    let end = |name: &str| result["capacity"][name].as_f64().expect("a number");
-    assert!(100.0 < end("estimate") && end("estimate") < 200.0 && end("low") < end("high"));
-    let rows = home.read("by-1/capacity.csv").lines().count() as u64;
-    assert_eq!(rows, 1 + 2 * result["runs"].as_u64().expect("a count"), "a row for each objective");
-}
-
-#[test]
-fn a_capacity_without_an_answer_says_why() {
-    let home = Scratch::new("no-capacity");
-    home.write("small.toml", SMALL);
-    let capacity = |words: &[&str]| {
-        let words = [&["capacity", "small.toml", "--no-files"], words].concat();
-        let output = home.run(&words);
-        (code(&output), stdout(&output).replace("\n         ", ""), stderr(&output))
-    };
-    let (code, _, said) = capacity(&[]);
-    assert!(code == 2 && said.contains("--slo 'latency_p95 < 500ms'"), "{said}");
-    let (code, _, said) = capacity(&["--slo", "latencyp95 < 1s"]);
-    assert!(code == 1 && said.contains("did you mean `latency_p95`?"), "{said}");
-    let (code, _, said) = capacity(&["--slo", "errors < 1%", "--of", "users"]);
-    assert!(code == 2 && said.contains("an open stream has no population"), "{said}");
-    let (code, _, said) = capacity(&["--slo", "errors < 1%", "--of", "visits"]);
-    assert!(code == 2 && said.contains("how long a visit is"), "{said}");
-    let (code, text, _) = capacity(&["--slo", "latency_p95 < 1ms"]);
-    assert!(code == 99 && text.contains("No load meets the objectives in 3 of 3"), "{text}");
-    assert!(text.contains("at 1 % of the file's load latency_p95 is "), "{text}");
-    // Above the capacity, which there is.
-    let beyond = ["--slo", "latency_p95 < 100ms", "--set", "arrivals.rate=300/s"];
-    let (code, text, _) = capacity(&beyond);
-    assert!(code == 99 && text.contains("300 requests/s, does not meet them"), "{text}");
-    // What no objective bounds is bounded all the same.
-    let (code, text, _) = capacity(&["--slo", "cost < $1000"]);
-    assert!(code == 0 && text.contains("just above fails: requests in flight grow"), "{text}");
 }

@@ -6,7 +6,7 @@ use loadbearing::claims;
 use loadbearing::experiment::file;
 use loadbearing::experiment::store::FIXED;
 use loadbearing::report::table::{Column, TABLES};
-use loadbearing::report::{capacity, sweep};
+use loadbearing::report::{capacity, stress, sweep};
 use loadbearing::result::metric;
 use loadbearing::topology::known;
 use loadbearing::topology::{ChoiceDoc, Entry, FieldDoc, Form, Kind, TableDoc, reference, schema};
@@ -73,6 +73,9 @@ fn the_manual_of_tables_is_fresh() {
         table(&format!("`{}` of `run` and `compare`", it.file), &plain(it.columns));
     }
     table("`capacity.csv`", &plain(capacity::COLUMNS));
+    for (file, columns) in stress::DOCUMENTED {
+        table(&format!("`{file}` of `stress`"), columns);
+    }
     for (file, columns) in sweep::DOCUMENTED {
         let mut all = Vec::new();
         if *file != "sensitivity.csv" {
