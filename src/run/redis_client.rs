@@ -93,7 +93,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn client_at(&mut self, length: Duration, client: u32, what: u32) {
-        let ordinal = what << 27 | self.clients[client as usize].generation % GENERATIONS;
+        let generation = self.clients[client as usize].generation % GENERATIONS;
+        let ordinal = (what << 27) | generation;
         self.events.push(Event::new(self.now + length, Kind::CacheClient as u8, ordinal, client));
     }
 
