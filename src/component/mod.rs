@@ -18,6 +18,7 @@
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
 //! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
+//! | [`rollout`] | how many new instances a deploy starts, and old ones it stops | Kubernetes deployment controller, Amazon ECS |
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`redis_client`] | commands while Redis is gone | ioredis 5.11.1 and 6.0.0, node-redis 6.3.1 |
@@ -43,6 +44,7 @@ pub mod limiter;
 pub mod pool;
 pub mod redis_client;
 pub mod retry_budget;
+pub mod rollout;
 pub mod session_table;
 pub mod step_scaling;
 pub mod table_lock;

@@ -31,6 +31,8 @@ crate::id! {
     RelationId,
     /// A fault.
     FaultId,
+    /// A deploy.
+    DeployId,
     /// A job queue.
     QueueId,
     /// A kind of job.

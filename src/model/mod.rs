@@ -14,10 +14,10 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Extent, Fault, Guard, Harm,
-    Health, Job, Keys, Limit, Link, Maintenance, Metric, Per, Pool, Prune, Queue, Region, Relation,
-    Rule, Scaling, Service, Session, Side, Standby, Stays, UNIT_KINDS, Unit, UnitKind, Wake, Want,
-    Watch,
+    Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Fault,
+    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, OnSigterm, Per, Pool, Prune,
+    Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session, Side, Standby, Stays,
+    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -86,6 +86,8 @@ pub struct Model {
     pub jobs: Dense<JobId, Job>,
     /// What goes wrong.
     pub faults: Dense<FaultId, Fault>,
+    /// New versions of services.
+    pub deploys: Dense<DeployId, Deploy>,
     /// What users do.
     pub operations: Dense<OperationId, Operation>,
     /// Which operation a request is.
@@ -480,6 +482,15 @@ impl CompiledLaw {
 }
 
 impl Model {
+    /// The service whose instances a station is part of, if there is one.
+    pub fn service_at(&self, station: StationId) -> Option<ServiceId> {
+        let is_of = |service: &Service| {
+            service.station == station
+                || service.threads_station == station
+                || service.pools.iter().any(|pool| self.pools[*pool].station == station)
+        };
+        self.services.enumerate().find(|(_, service)| is_of(service)).map(|(id, _)| id)
+    }
     /// A length of time drawn from a law.
     #[inline(always)]
     pub fn draw(&self, what: Draw, stream: crate::stream::StreamKey) -> Duration {

@@ -1,4 +1,4 @@
-//! When faults began and ended: marks on a timeline.
+//! When faults and deploys began and ended: marks on a timeline.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::run::Outcome;
 use crate::units::Time;
 
-/// A fault that has happened in a replication.
+/// A fault or a deploy that has happened in a replication.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fault {
     /// In which replication.
@@ -23,7 +23,7 @@ pub struct Fault {
     pub units: u32,
 }
 
-/// All faults of all replications, in the order of their beginning.
+/// All faults and deploys of all replications, in the order of their beginning.
 pub fn faults(model: &Model, outcomes: &[Outcome]) -> Vec<Fault> {
     let seconds = |at: Time| at.since(Time::ZERO).seconds();
     let of_one = |outcome: &Outcome| {
@@ -36,7 +36,18 @@ pub fn faults(model: &Model, outcomes: &[Outcome]) -> Vec<Fault> {
             until_s: mark.until.map(seconds),
             units: mark.units,
         };
-        outcome.faults.iter().map(one).collect::<Vec<Fault>>()
+        let deployed = move |mark: &crate::run::DeployMark| Fault {
+            replication,
+            name: model.deploys[mark.deploy].name.clone(),
+            what: model.deploys[mark.deploy].label.clone(),
+            from_s: seconds(mark.from),
+            until_s: mark.until.map(seconds),
+            units: mark.units,
+        };
+        let faults = outcome.faults.iter().map(one);
+        let mut all: Vec<Fault> = faults.chain(outcome.deploys.iter().map(deployed)).collect();
+        all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
+        all
     };
     outcomes.iter().flat_map(of_one).collect()
 }

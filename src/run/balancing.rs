@@ -56,7 +56,7 @@ mod phase {
 
 impl Node {
     fn new(spec: &Service) -> Node {
-        let most = spec.max_instances;
+        let most = spec.slots;
         let weight = |index: u32| match spec.weights.len() {
             0 => 1,
             count => spec.weights[index as usize % count],
@@ -97,7 +97,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let key = self.key.named("balancer").named(&spec.name);
         for node in 0..spec.nodes {
             if let Some((checks, _)) = &spec.health.checks {
-                for index in 0..spec.max_instances {
+                for index in 0..spec.slots {
                     // Balancers do not start all checks at once.
                     let unit = key.numbered(u64::from(node)).draw(u64::from(index)).unit();
                     let at = Time::ZERO + checks.interval.scale(unit);
@@ -281,6 +281,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// Whether every node of its balancer takes an instance for well.
+    pub(super) fn is_passed(&self, index: u32) -> bool {
+        let state = &self.services[self.instances[index as usize].service];
+        let target = (index - state.first_instance) as usize;
+        state.nodes.iter().all(|node| node.checked[target].up)
+    }
+
     /// A target is registered with its balancer, or taken out. A new one must pass a check first.
     pub(super) fn register(&mut self, index: u32, registered: bool, new: bool) {
         let service = self.instances[index as usize].service;
@@ -386,7 +393,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.services[service].registered[target as usize] {
             return;
         }
-        if self.instances[index as usize].phase == Phase::Down {
+        if !self.instances[index as usize].phase.listens() {
             return self.check_over(index, number, false);
         }
         let name = &self.model.services[service].name;

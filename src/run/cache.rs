@@ -66,7 +66,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let copies = match spec.service {
                 Some(service) => {
                     let service = &self.model.services[service];
-                    service.max_instances * service.workers
+                    service.slots * service.workers
                 }
                 None => spec.nodes,
             };
@@ -108,7 +108,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.model.plan.warm_caches {
             return store;
         }
-        let share = if spec.service.is_some() { 1.0 / f64::from(copies) } else { 1.0 };
+        let processes = spec.service.map(|service| {
+            let service = &self.model.services[service];
+            service.instances * service.workers
+        });
+        if processes.is_some_and(|count| copy >= count) {
+            return store; // of an instance that is not there yet
+        }
+        let share = processes.map_or(1.0, |count| 1.0 / f64::from(count));
         let traffic: Vec<KeysetTraffic> = spec
             .traffic
             .iter()

@@ -113,6 +113,10 @@ kinds! {
     Kill,
     /// An instance that has died is there again (instance).
     Restart,
+    /// A deploy's controller looks (deploy).
+    Deploy,
+    /// Something about an instance that is leaving is due (instance; the ordinal is deploy and purpose).
+    Leaving,
     /// A replica's replaying process takes its next write (node).
     Replay,
     /// Something that a database does by itself begins, goes on or ends (job; the ordinal says what).

@@ -135,7 +135,7 @@ impl FaultState {
         self.struck.iter().filter(|blow| blow.unit == unit).any(|blow| {
             let fault = &model.faults[self.processes[blow.process as usize].fault];
             let falls = matches!(fault.harm, Harm::Stop | Harm::Restart | Harm::Failover);
-            falls && fault.extent == Extent::All && !fault.apart
+            falls && fault.extent == Extent::All && !fault.apart && !fault.zonal
         })
     }
 

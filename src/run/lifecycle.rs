@@ -25,8 +25,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// on with its other workers; without any left it is down too, and loses its backlog.
     pub fn kill_worker(&mut self, worker: u32) {
         let phase = self.instances[self.workers[worker as usize].instance as usize].phase;
-        let runs = matches!(phase, Phase::Up | Phase::Draining);
-        if !runs || std::mem::replace(&mut self.workers[worker as usize].down, true) {
+        if !phase.runs() || std::mem::replace(&mut self.workers[worker as usize].down, true) {
             return;
         }
         let slots = 0..self.tasks.capacity() as u32;
@@ -106,10 +105,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[station].count(Counter::Closed);
         self.meters[station].held.add(self.now, -1);
         // One that was finishing had been let go before.
-        let draining = self.instances[index as usize].phase == Phase::Draining;
-        self.instances[index as usize].phase = if draining { Phase::Off } else { Phase::Down };
+        let goes = self.instances[index as usize].phase != Phase::Up;
+        self.instances[index as usize].phase = if goes { Phase::Off } else { Phase::Down };
         let replace = self.model.services[service].replace;
-        if let Some(start) = replace.filter(|_| !draining) {
+        if let Some(start) = replace.filter(|_| !goes) {
             self.at(self.now + start, Kind::Restart, index);
         }
         for task in waiting {
@@ -320,12 +319,17 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Whatever a dead process kept in its memory: limiters' counts, guards' values, caches.
     fn lose_memory(&mut self, worker: u32) {
-        self.forget_gates(worker);
         self.forget_bulkheads(worker);
         self.forget_breakers(worker);
-        self.forget_sessions(worker);
         self.forget_calls(worker);
         self.forget_clients(worker);
+        self.empty_memory(worker);
+    }
+
+    /// What a process that has ended kept for later requests.
+    pub(super) fn empty_memory(&mut self, worker: u32) {
+        self.forget_gates(worker);
+        self.forget_sessions(worker);
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
         for (cache, spec) in self.model.caches.enumerate() {

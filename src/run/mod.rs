@@ -16,6 +16,7 @@ mod cdn;
 mod client;
 mod cut;
 mod database;
+mod deploy;
 pub mod event;
 mod event_loop;
 mod fault;
@@ -46,8 +47,8 @@ pub use cdn::cdn_of;
 pub use meter::{Class, Counter, Part};
 pub use observe::{OperationTally, happened};
 pub use outcome::{
-    Attempts, Audit, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome, StationWindow,
-    Window,
+    Attempts, Audit, DeployMark, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome,
+    StationWindow, Window,
 };
 
 use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
@@ -133,6 +134,16 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
     let instances =
         world.services.iter().map(|service| service.instance_ticks as f64 / ticks).collect();
     let faults = world.faults.map(|state| state.marks).unwrap_or_default();
+    let deploys = world.deploys.ids().filter_map(|id| {
+        let deploy = &world.deploys[id];
+        Some(DeployMark {
+            deploy: id,
+            from: deploy.from?,
+            until: deploy.until,
+            units: deploy.units,
+        })
+    });
+    let deploys = deploys.collect();
     let observer = world.observer;
     Outcome {
         replication,
@@ -162,6 +173,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         instances,
         windows: observer.windows,
         faults,
+        deploys,
         classes: world.attribution.into_classes(),
         audit,
         digest: observer.digest,
@@ -197,17 +209,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Servers on average: instances come and go where a service scales.
     fn mean_capacity(&self, id: crate::model::ids::StationId, ticks: f64) -> f64 {
         let whole = self.model.stations[id].capacity;
-        for (service, spec) in self.model.services.enumerate() {
-            let pools = spec.pools.iter().map(|pool| self.model.pools[*pool].station);
-            if spec.station == id
-                || spec.threads_station == id
-                || pools.into_iter().any(|it| it == id)
-            {
-                let running = self.services[service].instance_ticks as f64 / ticks;
-                return whole / f64::from(spec.max_instances) * running;
-            }
-        }
-        whole
+        let Some(service) = self.model.service_at(id) else { return whole };
+        let running = self.services[service].instance_ticks as f64 / ticks;
+        whole / f64::from(self.model.services[service].max_instances) * running
     }
 
     fn busiest_worker(&self, id: crate::model::ids::StationId, ticks: f64) -> Option<(f64, f64)> {

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::kernel::Dense;
-use crate::model::ids::{FaultId, OperationId, ServiceId, StationId};
+use crate::model::ids::{DeployId, FaultId, OperationId, ServiceId, StationId};
 use crate::stats::Histogram;
 use crate::units::{Duration, Time};
 
@@ -40,6 +40,8 @@ pub struct Outcome {
     pub windows: Vec<Window>,
     /// What went wrong by the scenario, in the order of its beginning.
     pub faults: Vec<FaultMark>,
+    /// Deploys that have begun, in the order of the model.
+    pub deploys: Vec<DeployMark>,
     /// Where requests' time goes, by class of latency, fastest first.
     pub classes: Vec<Class>,
     /// Everything that must add up, and whether it does.
@@ -197,6 +199,19 @@ pub struct FaultMark {
     /// Until when; [`None`] if it lasted to the end of the run.
     pub until: Option<Time>,
     /// How many units it struck.
+    pub units: u32,
+}
+
+/// A deploy that has begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeployMark {
+    /// Which.
+    pub deploy: DeployId,
+    /// Since when.
+    pub from: Time,
+    /// Until when users were on the old version too; [`None`] if it was not over by the end.
+    pub until: Option<Time>,
+    /// How many instances it started.
     pub units: u32,
 }
 

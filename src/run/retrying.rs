@@ -77,7 +77,7 @@ impl Senders {
         let users = model.client.processes.min(model.users());
         let calls = model.retries.iter().map(|call| {
             let caller = &model.services[call.caller];
-            needed(&call.rule, caller.max_instances * caller.workers)
+            needed(&call.rule, caller.slots * caller.workers)
         });
         Senders {
             users: model.client.retry.as_ref().map_or(Vec::new(), |rule| needed(rule, users)),

@@ -9,7 +9,7 @@ use crate::component::hpa::{Hpa, Pods};
 use crate::component::step_scaling::StepScaler;
 use crate::kernel::PendingEvents;
 use crate::model::ids::ServiceId;
-use crate::model::{Metric, Model, Rule, Scaling};
+use crate::model::{Metric, Model, Rollout, Rule, Scaling};
 use crate::units::{Duration, Time};
 
 /// An autoscaler at work, whatever its rule.
@@ -124,14 +124,16 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn scale_to(&mut self, service: ServiceId, wanted: u32, start: Duration) {
         let first = self.services[service].first_instance;
-        let most = self.model.services[service].max_instances;
-        while self.services[service].wanted < wanted {
-            let off = (first..first + most)
-                .find(|index| self.instances[*index as usize].phase == Phase::Off);
-            let Some(index) = off else { break };
-            self.instances[index as usize].phase = Phase::Starting;
+        let most = self.model.services[service].slots;
+        if let Some(deploy) = self.services[service].deploying {
+            // The deploy's controller starts and stops; Amazon ECS suspends scaling in meanwhile.
+            let state = &mut self.services[service];
+            let rolls = matches!(self.model.deploys[deploy].rollout, Rollout::Kubernetes(..));
+            state.wanted = if rolls { wanted } else { state.wanted.max(wanted) };
+            return;
+        }
+        while self.services[service].wanted < wanted && self.start_instance(service, start) {
             self.services[service].wanted += 1;
-            self.at(self.now + start, Kind::Boot, index);
         }
         while self.services[service].wanted > wanted {
             let up = (first..first + most)
@@ -145,6 +147,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// An instance begins to start, where there is room for one more.
+    pub(super) fn start_instance(&mut self, service: ServiceId, start: Duration) -> bool {
+        let state = &self.services[service];
+        let (first, version) = (state.first_instance, state.version);
+        let free = |index: &u32| {
+            self.instances[*index as usize].phase == Phase::Off
+                && !state.registered[(*index - first) as usize]
+        };
+        let slots = self.model.services[service].slots;
+        let Some(index) = (first..first + slots).find(free) else { return false };
+        let instance = &mut self.instances[index as usize];
+        (instance.phase, instance.version) = (Phase::Starting, version);
+        self.at(self.now + start, Kind::Boot, index);
+        true
+    }
+
     /// A draining instance that has nothing left, not even a request on its way, stops.
     pub(super) fn stop_if_drained(&mut self, index: u32) {
         let instance = &self.instances[index as usize];
@@ -152,7 +170,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let target = index - state.first_instance;
         let sent = state.nodes.iter().map(|node| node.targets.get(target).outstanding);
         let outstanding: u32 = sent.sum();
-        if instance.phase == Phase::Draining && instance.open == 0 && outstanding == 0 {
+        let is_done = match instance.phase {
+            Phase::Draining => instance.open == 0 && outstanding == 0,
+            Phase::Closing => instance.open == 0,
+            _ => false,
+        };
+        if is_done {
             self.stop_instance(index);
         }
     }
@@ -182,7 +205,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.count_instances(service);
         self.instances[index as usize].phase = Phase::Up;
         self.services[service].running += 1;
-        self.register(index, true, new);
+        if !self.is_held_back(index) {
+            self.register(index, true, new);
+        }
         let meter = &mut self.meters[self.model.services[service].station];
         meter.count(Counter::Opened);
         meter.held.add(self.now, 1);
@@ -197,6 +222,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         meter.count(Counter::Closed);
         meter.held.add(self.now, -1);
         self.close_pools_of(index);
+        for worker in self.workers_of(index) {
+            self.empty_memory(worker);
+        }
     }
 
     /// Brings the sum of running instances over time up to date.

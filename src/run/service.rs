@@ -16,7 +16,7 @@ use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model::UnitKind;
-use crate::model::ids::ServiceId;
+use crate::model::ids::{DeployId, ServiceId};
 use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
@@ -50,6 +50,10 @@ pub struct ServiceState {
     pub busy_then: u128,
     /// Requests that had come by then.
     pub arrived_then: u64,
+    /// The deploy that is under way.
+    pub deploying: Option<DeployId>,
+    /// The version that new instances have.
+    pub version: u32,
 }
 
 /// Whether an instance takes requests.
@@ -63,8 +67,23 @@ pub enum Phase {
     Up,
     /// Finishing what it has; the balancer sends it nothing new.
     Draining,
+    /// Told to go; it still takes what reaches it.
+    Leaving,
+    /// It has closed its listening socket, and finishes what it has.
+    Closing,
     /// It has died and is not back yet.
     Down,
+}
+
+impl Phase {
+    /// Whether its processes run.
+    pub fn runs(self) -> bool {
+        matches!(self, Phase::Up | Phase::Draining | Phase::Leaving | Phase::Closing)
+    }
+    /// Whether somebody takes what reaches it.
+    pub fn listens(self) -> bool {
+        !matches!(self, Phase::Off | Phase::Down | Phase::Closing)
+    }
 }
 
 /// A machine, task or pod.
@@ -85,8 +104,10 @@ pub struct Instance {
     pub armed: Time,
     /// Whether it takes requests.
     pub phase: Phase,
-    /// When its balancer was told to send it nothing more.
+    /// When its balancer was told to send it nothing more, or it was told to go.
     pub draining_since: Time,
+    /// Of which version it is.
+    pub version: u32,
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -94,7 +115,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn build_services(&mut self) {
         for (id, service) in self.model.services.enumerate() {
             let first_instance = self.instances.len() as u32;
-            for index in 0..service.max_instances {
+            for index in 0..service.slots {
                 let phase = if index < service.instances { Phase::Up } else { Phase::Off };
                 let first_worker = self.workers.len() as u32;
                 let host =
@@ -109,6 +130,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     armed: Time::NEVER,
                     phase,
                     draining_since: Time::ZERO,
+                    version: 0,
                 });
                 for _ in 0..service.workers {
                     self.workers.push(Worker {
@@ -134,7 +156,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
             let nodes = self.build_balancer(id, first_instance);
-            let registered = (0..service.max_instances).map(|it| it < service.instances).collect();
+            let registered = (0..service.slots).map(|it| it < service.instances).collect();
             self.services.push(ServiceState {
                 first_instance,
                 nodes,
@@ -151,6 +173,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     .map(|scaling| Scaler::new(&scaling.rule, service.instances)),
                 busy_then: 0,
                 arrived_then: 0,
+                deploying: None,
+                version: 0,
             });
             self.meters[service.station].held.set(Time::ZERO, u64::from(service.instances));
         }
@@ -169,7 +193,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if status != OK {
             return self.fail(task, Failure::ALL[status as usize]); // its connection was closed
         }
-        if matches!(instance.phase, Phase::Off | Phase::Down) {
+        if !instance.phase.listens() {
             return self.nobody_there(task, index);
         }
         let errors = self.condition(UnitKind::Instance, index).errors;

@@ -5,7 +5,7 @@ use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, LinkId, QueueId, ServiceId, SessionId};
+use crate::model::ids::{CacheId, DeployId, LinkId, QueueId, ServiceId, SessionId};
 use crate::model::tape::{Op, Statement};
 use crate::units::Duration;
 
@@ -77,6 +77,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.restart_instance(slot),
+            Kind::Deploy => self.deploy(DeployId(slot)),
+            Kind::Leaving => self.leaving(slot, event.ordinal()),
             Kind::Replay => self.replay(slot),
             Kind::Maintenance => self.maintenance_event(slot, event.ordinal()),
             Kind::NodeTimer => self.node_timer(slot, event.ordinal()),

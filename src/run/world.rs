@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
 use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
-use crate::model::ids::{LinkId, PoolId, QueueId};
+use crate::model::ids::{DeployId, LinkId, PoolId, QueueId};
 use crate::model::ids::{ServiceId, SessionId, StationId};
 use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
@@ -21,6 +21,7 @@ use super::client::ClientState;
 use super::database::DatabaseState;
 use super::database::locks::Locks;
 use super::database::maintenance::MaintenanceState;
+use super::deploy::Deploying;
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
@@ -102,6 +103,8 @@ pub struct World<'m, Q> {
     pub jobs: Slab<JobRecord>,
     /// What goes wrong, if anything does.
     pub faults: Option<Box<FaultState>>,
+    /// Deploys.
+    pub deploys: Dense<DeployId, Deploying>,
     /// What is measured at each component.
     pub meters: Meters,
     /// Where requests' time goes.
@@ -161,6 +164,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             queues: model.queues.iter().map(QueueState::new).collect(),
             jobs: Slab::new(),
             faults: FaultState::new(model, key),
+            deploys: Dense::default(),
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
@@ -177,6 +181,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.start_checks();
         world.start_users();
         world.start_faults();
+        world.start_deploys();
         world.start_observing();
         world
     }

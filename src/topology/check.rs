@@ -14,8 +14,8 @@ use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
-    check_connections, check_edge, check_effect, check_fault, check_flow, check_held, check_limits,
-    merge,
+    check_connections, check_deploy, check_edge, check_effect, check_fault, check_flow, check_held,
+    check_limits, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -56,6 +56,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_connections::too_many_connections,
         single_roles,
         check_fault::faults,
+        check_deploy::deploys,
         routes,
         check_edge::balancers,
         check_edge::arrivals,
@@ -495,6 +496,9 @@ fn never_happens(cx: &Cx<'_>) -> Diagnostics {
         if let Some(at) = fault.spec.at {
             after_end("fault", at, &fault.place);
         }
+    }
+    for deploy in &topology.deploys {
+        after_end("deploy", deploy.spec.at, &deploy.place);
     }
     let written = match &topology.client.retry {
         // Products that repeat timeouts unasked have none to repeat without patience.

@@ -4,6 +4,7 @@ use super::cache::CacheKind;
 use super::check::{Cx, Diagnostics, error, find};
 use super::fault::{Fault, Harm, Target};
 use super::names::{Named, Section};
+use crate::diagnostic::Diagnostic;
 
 /// What can happen to the components of a section.
 fn possible(section: Section) -> &'static [&'static str] {
@@ -37,20 +38,52 @@ pub(crate) fn faults(cx: &Cx<'_>) -> Diagnostics {
     for fault in &cx.topology.faults {
         for target in &fault.spec.target.0 {
             found.extend(strikes(cx, fault, target));
+            found.extend(zone_of(cx, fault, target));
         }
         if fault.spec.count.is_some() && fault.spec.share.is_some() {
             let message = format!("`fault.{}` says both `count` and `share`", fault.name);
             found.push(error("one-of", &fault.place, message).help("keep one of the two"));
         }
         let cut_of_many = matches!(fault.spec.what, Harm::Cut(_))
-            && (fault.spec.count.is_some() || fault.spec.share.is_some() || fault.spec.apart);
+            && (fault.spec.count.is_some()
+                || fault.spec.share.is_some()
+                || fault.spec.zone.is_some()
+                || fault.spec.apart);
         if cut_of_many {
             let message = format!("`fault.{}` cuts off a part of a component", fault.name);
-            let help = "leave out `count`, `share` and `apart`: a network cut isolates the whole";
+            let help =
+                "leave out `count`, `share`, `zone` and `apart`: a network cut isolates the whole";
             found.push(error("bad-fault", &fault.place, message).help(help));
         }
     }
     found
+}
+
+/// A fault of a zone strikes a region that has it.
+fn zone_of(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Option<Diagnostic> {
+    let zone = fault.spec.zone?;
+    let topology = cx.topology;
+    let region = match target.section {
+        Section::Region => Some(target.name.as_str()),
+        Section::Service => named(&find(&topology.services, &target.name).spec.region),
+        Section::Database => named(&find(&topology.databases, &target.name).spec.region),
+        Section::Cache => named(&find(&topology.caches, &target.name).spec.region),
+        section => {
+            let message =
+                format!("`fault.{}` strikes a zone of a {section}, which is in none", fault.name);
+            let help = "leave out `zone`, or strike a region, a service, a database or a cache";
+            return Some(error("bad-fault", &target.place, message).help(help));
+        }
+    };
+    let known = |it: &&Named<super::region::Region>| region.is_none_or(|name| it.name == name);
+    let zones = topology.regions.iter().find(known).map_or(1, |it| it.spec.zones);
+    let message = format!("`fault.{}` strikes zone {zone} of {zones}", fault.name);
+    let help = "let `region.NAME.zones` say how many zones there are";
+    (zone > zones).then(|| error("bad-fault", &fault.place, message).help(help))
+}
+
+fn named(region: &Option<super::names::Ref<super::region::Region>>) -> Option<&str> {
+    region.as_ref().map(|region| region.name.as_str())
 }
 
 fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {

@@ -97,6 +97,9 @@ spec! {
         /// Time from its end to the next one: mean time to failure, as
         /// `every.exponential = "30day"`.
         every: Option<Dist> = "it comes once" from "assumed: a single fault is looked at", positive;
+        /// Which of its region's zones it strikes, counted from 1. What has a standby or a replica in
+        /// another zone fails over; instances are replaced in other zones after `service.replace`.
+        zone: Option<u32> = "all zones" from "assumed: the whole component fails", positive;
         /// How many instances, nodes or processes of each target it strikes: the first that run.
         count: Option<u32> = "all of them" from "assumed: the whole component fails", positive;
         /// What share of them it strikes, to the nearest whole: `"33%"` for the loss of one zone of

@@ -6,6 +6,7 @@ use super::bulkhead::Bulkhead;
 use super::cache::{Cache, Keys};
 use super::cdn::Cdn;
 use super::database::Database;
+use super::deploy::Deploy;
 use super::fault::Fault;
 use super::flow::{Operation, Step, steps};
 use super::guard::Guard;
@@ -136,6 +137,8 @@ spec! {
         operations "operation": Vec<Named<Operation>> = "{}" from "no operation";
         /// What goes wrong.
         faults "fault": Vec<Named<Fault>> = "{}" from "nothing fails";
+        /// New versions of services.
+        deploys "deploy": Vec<Named<Deploy>> = "{}" from "nothing is deployed";
     }
 }
 

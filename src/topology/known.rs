@@ -68,6 +68,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
     ),
     ("[job.NAME]", &[]),
     ("[fault.NAME]", &[]),
+    ("[deploy.NAME]", &[]),
     ("[price.NAME]", &["cost_month", "cost_per_million_ok"]),
     ("[operation.NAME]", &["offered_per_s", "throughput_per_s", "failed_ratio", "latency_p95_s"]),
 ];

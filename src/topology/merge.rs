@@ -255,8 +255,12 @@ fn settable(tree: &Node, over: &Node, kind: &Kind, path: &str) -> Result<(), Dia
             _ => Vec::new(),
         };
         let in_list = matches!(tree.value, Value::Array(_));
-        // A fault is no part of the deployment: a whole one may be added to what happens to it.
-        if path.strip_prefix("fault.") == Some(&key.name) && inner_over.entry("target").is_some() {
+        // What happens to a deployment is no part of it: a whole fault or deploy may be added.
+        let happens = |section: &str, key_of_whole: &str| {
+            path.strip_prefix(section) == Some(&key.name)
+                && inner_over.entry(key_of_whole).is_some()
+        };
+        if happens("fault.", "target") || happens("deploy.", "service") {
             continue;
         }
         if (matches!(kind, Kind::Named(_)) || in_list) && !known.contains(&key.name) {

@@ -29,7 +29,9 @@ mod check_fault;
 mod check_flow;
 mod check_held;
 mod check_limits;
+mod check_deploy;
 mod database;
+mod deploy;
 pub(crate) mod dist;
 mod fault;
 pub(crate) mod file;
@@ -71,6 +73,7 @@ pub use cdn::Cdn;
 pub use database::{
     Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
 };
+pub use deploy::{BlueGreen, Deploy, EcsRollout, KubernetesRollout, OnSigterm, Rollout};
 pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
@@ -120,6 +123,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 pub const SLUGS: &[&str] = &[
     "ambiguous",
     "bad-address",
+    "bad-deploy",
     "bad-fault",
     "bad-name",
     "bad-objective",

@@ -17,6 +17,8 @@ spec! {
             from "assumed: users live where something is said of them";
         /// Round trip of a user to the services of this region.
         rtt: Dist = "\"0ms\"" from "assumed: the document leaves the access network out";
+        /// Availability zones over which what stands here is spread, one after another.
+        zones: u32 = "1" from "assumed: a single zone", positive;
     }
 }
 spec! {

@@ -635,7 +635,12 @@ const EXEMPT: &[(&str, &str)] = &[
 
 /// All rows.
 fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    COVERED.iter().chain(crate::covered_edge::COVERED).chain(crate::covered_redis::COVERED)
+    let others = [
+        crate::covered_edge::COVERED,
+        crate::covered_platform::COVERED,
+        crate::covered_redis::COVERED,
+    ];
+    COVERED.iter().chain(others.into_iter().flatten())
 }
 
 /// The sources of the tests.
@@ -648,6 +653,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("client", include_str!("client.rs")),
     ("database", include_str!("database.rs")),
     ("fault", include_str!("fault.rs")),
+    ("deploy", include_str!("deploy.rs")),
     ("flow", include_str!("flow.rs")),
     ("gate", include_str!("gate.rs")),
     ("job", include_str!("job.rs")),

@@ -11,6 +11,7 @@
 
 mod caches;
 mod closed;
+mod deploys;
 mod gates;
 #[cfg(feature = "cli")]
 mod list;

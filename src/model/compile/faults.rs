@@ -1,6 +1,6 @@
 //! Faults: what they strike, unit by unit.
 
-use super::{Compiler, find, most_instances};
+use super::{Compiler, find, instance_slots};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Extent, Fault, Harm, Side, Unit, UnitKind};
@@ -21,7 +21,11 @@ impl Compiler<'_> {
         let mut all = Dense::default();
         for fault in &topology.faults {
             let compiled = self.fault(fault);
+            let fails_over = self.failover_of(fault, &compiled);
             all.push(compiled);
+            if let Some(failover) = fails_over {
+                all.push(failover);
+            }
         }
         all
     }
@@ -41,7 +45,7 @@ impl Compiler<'_> {
             label: format!("{} {verb}", paths.join(" + ")),
             targets: match harm {
                 Harm::Cut(..) => Vec::new(),
-                _ => spec.target.0.iter().map(|target| self.units(target)).collect(),
+                _ => spec.target.0.iter().map(|target| self.struck(spec, target)).collect(),
             },
             extent: match (spec.count, spec.share) {
                 (Some(count), _) => Extent::Count(count),
@@ -52,8 +56,103 @@ impl Compiler<'_> {
             at,
             every: spec.every.as_ref().map(|every| self.law(every)),
             lasts: self.length(spec),
+            zonal: spec.zone.is_some(),
             apart: spec.apart,
         }
+    }
+
+    /// The units of a target that a fault can strike.
+    fn struck(&self, spec: &topology::Fault, target: &Target) -> Vec<Unit> {
+        let mut units = self.units(target);
+        if let Some(zone) = spec.zone {
+            units.retain(|unit| self.zone(*unit) == zone - 1);
+            if falls(&spec.what) {
+                units.retain(|unit| !self.has_standby(*unit));
+            }
+        }
+        units
+    }
+
+    /// The primaries of a zone that is lost fail over to their standbys in other zones, for as long as
+    /// their product takes.
+    fn failover_of(&mut self, fault: &Named<topology::Fault>, whole: &Fault) -> Option<Fault> {
+        let spec = &fault.spec;
+        let zone = spec.zone.filter(|_| falls(&spec.what))? - 1;
+        let of = |target: &Target| {
+            let mut units = self.units(target);
+            units.retain(|unit| self.zone(*unit) == zone && self.has_standby(*unit));
+            units
+        };
+        let targets: Vec<Vec<Unit>> = spec.target.0.iter().map(of).collect();
+        let any = targets.iter().any(|units| !units.is_empty());
+        any.then(|| Fault {
+            label: format!("primaries of zone {} failover", zone + 1),
+            targets,
+            harm: Harm::Failover,
+            lasts: Some(self.add_law(Law::Constant(DATABASE_FAILOVER.seconds()))),
+            ..whole.clone()
+        })
+    }
+
+    /// In which zone of its region a unit stands: instances, nodes and processes in turn, the replicas
+    /// of a primary in the zones after its own.
+    fn zone(&self, unit: Unit) -> u32 {
+        let topology = self.topology;
+        let zones = |region: &Option<topology::Ref<topology::Region>>| {
+            let region = topology.regions.get(self.region(region).0 as usize);
+            region.map_or(1, |region| region.spec.zones)
+        };
+        let mut first = 0;
+        match unit.kind {
+            UnitKind::Instance => {
+                for service in &topology.services {
+                    let next = first + instance_slots(topology, service);
+                    if unit.number < next {
+                        return (unit.number - first) % zones(&service.spec.region);
+                    }
+                    first = next;
+                }
+            }
+            UnitKind::Node => {
+                for database in &topology.databases {
+                    let each = 1 + database.spec.replicas;
+                    let next = first + database.spec.shards * each;
+                    if unit.number < next {
+                        let (shard, copy) =
+                            ((unit.number - first) / each, (unit.number - first) % each);
+                        return (shard + copy) % zones(&database.spec.region);
+                    }
+                    first = next;
+                }
+            }
+            UnitKind::CacheNode => {
+                for cache in &topology.caches {
+                    let next = first + nodes_of(&cache.spec);
+                    if unit.number < next {
+                        return (unit.number - first) % zones(&cache.spec.region);
+                    }
+                    first = next;
+                }
+            }
+            _ => {}
+        }
+        0
+    }
+
+    /// Whether a database node is a primary that another server can take the place of.
+    fn has_standby(&self, unit: Unit) -> bool {
+        let mut first = 0;
+        for database in &self.topology.databases {
+            let each = 1 + database.spec.replicas;
+            let next = first + database.spec.shards * each;
+            if unit.kind == UnitKind::Node && (first..next).contains(&unit.number) {
+                let is_primary = (unit.number - first).is_multiple_of(each);
+                return is_primary
+                    && (database.spec.replicas > 0 || database.spec.standby.is_some());
+            }
+            first = next;
+        }
+        false
     }
 
     /// How long it lasts.
@@ -134,9 +233,9 @@ impl Compiler<'_> {
         match section {
             Section::Service => {
                 let before = topology.services.iter().take_while(|service| service.name != name);
-                let first = before.map(|service| most_instances(&service.spec)).sum();
+                let first = before.map(|service| instance_slots(topology, service)).sum();
                 let service = super::named(&topology.services, name);
-                range(UnitKind::Instance, first, most_instances(&service.spec))
+                range(UnitKind::Instance, first, instance_slots(topology, service))
             }
             Section::Database => {
                 let before = topology.databases.iter().take_while(|database| database.name != name);
@@ -170,6 +269,11 @@ impl Compiler<'_> {
             }
         }
     }
+}
+
+/// Whether what is struck is down.
+fn falls(harm: &topology::Harm) -> bool {
+    matches!(harm, topology::Harm::Stop | topology::Harm::Restart)
 }
 
 /// Nodes of a cache server; memory of workers is none.

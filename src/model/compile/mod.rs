@@ -5,6 +5,7 @@
 mod arrivals;
 mod caches;
 mod databases;
+mod deploys;
 mod faults;
 mod flow;
 mod gates;
@@ -63,6 +64,7 @@ pub fn compile(topology: &Topology) -> Model {
         queues: compiler.queues(),
         jobs: compiler.jobs(),
         faults: compiler.faults(),
+        deploys: compiler.deploys(),
         operations: Dense::default(),
         mix: AliasTable::new(&[1.0]),
         tape: Vec::new(),
@@ -285,6 +287,12 @@ fn station(path: &str, kind: StationKind, capacity: f64) -> Station {
 /// The most instances that a service can have.
 fn most_instances(spec: &topology::Service) -> u32 {
     spec.autoscale.as_ref().map_or(spec.instances, |scaling| scaling.max.max(spec.instances))
+}
+
+/// How many instances of a service there can be at once: two fleets in the middle of a deploy.
+fn instance_slots(topology: &Topology, service: &Named<topology::Service>) -> u32 {
+    let is_deployed = topology.deploys.iter().any(|it| it.spec.service.name == service.name);
+    most_instances(&service.spec) * if is_deployed { 2 } else { 1 }
 }
 
 /// Whether threads of a service's workers compute beside their loops.

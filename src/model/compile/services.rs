@@ -1,6 +1,8 @@
 //! Services with their balancers and scaling.
 
-use super::{Compiler, computes_in_threads, draw_id, find, most_instances, optional};
+use super::{
+    Compiler, computes_in_threads, draw_id, find, instance_slots, most_instances, optional,
+};
 use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::{Policy, health};
 use crate::component::hpa::HpaPolicy;
@@ -43,6 +45,7 @@ impl Compiler<'_> {
             region: self.region(&spec.region),
             instances: spec.instances,
             max_instances: most_instances(spec),
+            slots: instance_slots(self.topology, service),
             workers: spec.workers,
             to_free_workers: spec.hand_out == topology::HandOut::FreeWorker,
             wake: spec.wake.as_ref().map(|wake| Wake {

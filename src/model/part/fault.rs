@@ -22,6 +22,8 @@ pub struct Fault {
     pub every: Option<LawId>,
     /// How long it lasts; [`None`]: to the end of the run.
     pub lasts: Option<LawId>,
+    /// It strikes one zone: replacements start in others.
+    pub zonal: bool,
     /// Each unit fails at times of its own.
     pub apart: bool,
 }

@@ -5,6 +5,7 @@ mod service;
 mod pool;
 mod database;
 mod cache;
+mod deploy;
 mod fault;
 mod session;
 mod gate;
@@ -12,6 +13,7 @@ mod queue;
 
 pub use cache::{Cache, Keys};
 pub use database::{Database, Maintenance, Relation, Standby, Want};
+pub use deploy::{Deploy, Exit, OnSigterm, Rollout};
 pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use network::{Cdn, Link, Region};

@@ -23,6 +23,8 @@ pub struct Service {
     pub instances: u32,
     /// Instances at most (the autoscaler's limit).
     pub max_instances: u32,
+    /// Instances that there can be at once, those of two versions included.
+    pub slots: u32,
     /// Event loops per instance.
     pub workers: u32,
     /// A request is a new connection, handed to a worker that has taken the one before.

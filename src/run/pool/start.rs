@@ -16,7 +16,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let service = &self.model.services[spec.service];
             let database = &self.model.databases[spec.database];
             let first_node = self.databases[spec.database].first_node();
-            for _worker in 0..service.max_instances * service.workers {
+            for _worker in 0..service.slots * service.workers {
                 for shard in 0..database.shards {
                     let node = first_node + shard * (1 + database.replicas);
                     self.new_sub_pool(kind, &spec.config, node);
@@ -84,8 +84,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Connections that a pool opens for nobody in particular, while its process runs.
     pub(super) fn open_more(&mut self, sub: u32) {
         let worker = self.worker_of(sub);
-        let runs = matches!(self.phase_of(worker), Phase::Up | Phase::Draining);
-        if !runs || self.workers[worker as usize].down {
+        if !self.phase_of(worker).runs() || self.workers[worker as usize].down {
             return;
         }
         while let Some(opening) = self.pools[sub as usize].pool.open_more(self.now) {

@@ -1,0 +1,51 @@
+//! Deploys.
+
+use super::{Compiler, find, named};
+use crate::kernel::Dense;
+use crate::model::ids::*;
+use crate::model::{Deploy, Exit, OnSigterm, Rollout};
+use crate::topology::{self, Named};
+use crate::units::Duration;
+
+impl Compiler<'_> {
+    pub(super) fn deploys(&self) -> Dense<DeployId, Deploy> {
+        self.topology.deploys.iter().map(|deploy| self.deploy(deploy)).collect()
+    }
+
+    fn deploy(&self, deploy: &Named<topology::Deploy>) -> Deploy {
+        let topology = self.topology;
+        let spec = &deploy.spec;
+        let service = named(&topology.services, &spec.service.name);
+        let (rollout, heard_after, told_after) = match &spec.how {
+            topology::Rollout::Ecs(it) => {
+                (Rollout::Ecs(it.min_healthy.0, 1.0 + it.max_extra.0), None, Duration::ZERO)
+            }
+            topology::Rollout::Kubernetes(it) => (
+                Rollout::Kubernetes(it.max_surge.0, it.max_unavailable.0),
+                Some(it.heard_after),
+                it.pre_stop,
+            ),
+            topology::Rollout::BlueGreen(it) => {
+                (Rollout::BlueGreen(it.wait, it.keep), None, Duration::ZERO)
+            }
+        };
+        Deploy {
+            name: deploy.name.clone(),
+            label: format!("service.{} deploy", service.name),
+            service: find(&topology.services, &service.name),
+            at: topology.run.warmup + spec.at,
+            rollout,
+            start: spec.start,
+            exit: Exit {
+                heard_after,
+                told_after,
+                on_sigterm: match spec.sigterm(&service.spec.runtime) {
+                    topology::OnSigterm::Finish => OnSigterm::Finish,
+                    topology::OnSigterm::Exit => OnSigterm::Exit,
+                    topology::OnSigterm::Ignore => OnSigterm::Ignore,
+                },
+                killed_after: spec.grace,
+            },
+        }
+    }
+}

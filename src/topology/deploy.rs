@@ -1,0 +1,95 @@
+//! Deploys: a new version of a service takes the place of the old one.
+
+use super::names::Ref;
+use super::service::{Runtime, Service};
+use super::spec::spec;
+use crate::units::{Duration, Ratio};
+
+spec! {
+    /// A new version of a service: every instance is replaced by a new one, whose memory, caches and
+    /// pools are empty. A part of the scenario.
+    component Deploy {
+        /// The service that is replaced.
+        service: Ref<Service>;
+        /// When it begins, from the start of the measured time.
+        at: Duration = "\"0s\"" from "assumed: a deploy that says no time begins at once";
+        /// How old instances give way to new ones.
+        how: Rollout = "\"ecs\"" from "Amazon ECS (deployment controller ECS: rolling update)";
+        /// Time from the start of a new instance to its first request.
+        start: Duration = "\"60s\""
+            from "assumed: image pull, start and health check of a Fargate task take 30 to 120 s";
+        /// What a process does when it is told to end.
+        on_sigterm: Option<OnSigterm> = "`exit`; uvicorn `finish`"
+            from "Node.js 20 process (SIGTERM without a handler ends the process); uvicorn 0.54.0 (Server.shutdown)";
+        /// Time that a process has to end by itself before it is killed.
+        grace: Duration = "\"30s\""
+            from "Amazon ECS (stopTimeout 30 s); Kubernetes (terminationGracePeriodSeconds 30)", positive;
+    }
+}
+spec! {
+    /// How old instances give way to new ones.
+    choice Rollout {
+        /// Rolling, as Amazon ECS: balancers are told first and old tasks drain for the deregistration
+        /// delay; without one they are told to end at once.
+        Ecs(EcsRollout) = "ecs";
+        /// Rolling, as a Deployment of Kubernetes: a pod is told to end while balancers are still being
+        /// told.
+        Kubernetes(KubernetesRollout) = "kubernetes";
+        /// A second fleet starts beside the first, and all users are moved to it at one instant.
+        BlueGreen(BlueGreen) = "blue-green";
+    }
+}
+spec! {
+    /// A rolling update of Amazon ECS.
+    table EcsRollout {
+        /// Healthy tasks at least, as a share of those wanted, rounded up.
+        min_healthy: Ratio = "\"100%\"" from "Amazon ECS (minimumHealthyPercent 100)";
+        /// Tasks beyond those wanted that start or run at most, as a share, rounded down:
+        /// `maximumPercent` less 100.
+        max_extra: Ratio = "\"100%\"" from "Amazon ECS (maximumPercent 200)";
+    }
+}
+spec! {
+    /// A rolling update of a Kubernetes Deployment.
+    table KubernetesRollout {
+        /// Pods above those wanted at most, as a share, rounded up.
+        max_surge: Ratio = "\"25%\"" from "Kubernetes apps/v1 (maxSurge 25 %)";
+        /// Pods below those wanted at most, as a share, rounded down.
+        max_unavailable: Ratio = "\"25%\"" from "Kubernetes apps/v1 (maxUnavailable 25 %)";
+        /// How long the hook that runs before SIGTERM sleeps, of the time of `grace`.
+        pre_stop: Duration = "\"0s\"" from "Kubernetes core/v1 (lifecycle.preStop unset)";
+        /// Time until balancers have heard that a pod is going.
+        heard_after: Duration = "\"1s\""
+            from "assumed: endpoint slices reach every kube-proxy or ingress within seconds";
+    }
+}
+spec! {
+    /// A blue-green deploy.
+    table BlueGreen {
+        /// Time between the new fleet's being ready and the switch: tests.
+        wait: Duration = "\"0s\"" from "AWS CodeDeploy (reroute traffic immediately)";
+        /// How long the old fleet is kept after the switch, with the connections that it has.
+        keep: Duration = "\"1h\"" from "AWS CodeDeploy console for ECS (original revision termination: 1 hour)";
+    }
+}
+spec! {
+    /// What a process does when it is told to end (SIGTERM).
+    choice OnSigterm {
+        /// It closes its listening socket, ends what it has and exits.
+        Finish = "finish";
+        /// It exits at once, with what it has.
+        Exit = "exit";
+        /// It goes on until it is killed: the first process of a container has no default handler.
+        Ignore = "ignore";
+    }
+}
+
+impl Deploy {
+    /// What a process of this runtime does, as said or as the product does it.
+    pub fn sigterm(&self, runtime: &Runtime) -> OnSigterm {
+        self.on_sigterm.clone().unwrap_or(match runtime {
+            Runtime::Node => OnSigterm::Exit,
+            Runtime::Uvicorn(_) => OnSigterm::Finish,
+        })
+    }
+}

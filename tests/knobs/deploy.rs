@@ -1,0 +1,181 @@
+//! Deploys and zones: who is there while instances are replaced, and what is lost.
+
+use loadbearing::failure::Failure;
+use loadbearing::run::{Counter, DeployMark};
+use loadbearing::units::{Duration, Time};
+
+use crate::support::{Ran, ms, run};
+
+/// Four instances, a request every 100 ms, each on its way for a second.
+const FLEET: &str = r#"
+[arrivals]
+rate = "10/s"
+process = "even"
+users = 1
+[service.web]
+instances = 4
+[operation.page]
+share = 1
+flow = [{ wait = "1s" }]
+"#;
+
+fn deploy(how: &str, more: &str, sets: &[&str]) -> Ran {
+    deploy_of("", how, more, sets)
+}
+
+/// A deploy of a fleet with more around it.
+fn deploy_of(around: &str, how: &str, more: &str, sets: &[&str]) -> Ran {
+    let set = format!("deploy.new={{service='web', at='2s', start='2s', how={how}{more}}}");
+    let sets = [&[set.as_str(), "run.duration=20s", "run.window=1s"], sets].concat();
+    run(&format!("{FLEET}{around}"), &sets)
+}
+
+fn from_to(mark: DeployMark) -> (u64, Option<u64>, u32) {
+    let at = |time: Time| time.since(Time::ZERO).0 / Duration::secs(1).0;
+    (at(mark.from), mark.until.map(at), mark.units)
+}
+
+/// Instances that run in each of the first ten seconds.
+fn running(ran: &Ran) -> Vec<f64> {
+    ran.held("service.web").into_iter().take(10).collect()
+}
+
+#[test]
+fn a_rolling_deploy_stays_within_its_bounds() {
+    // Nobody stays behind: whoever is told to end takes nothing more and has nothing.
+    let idle = ["operation.page.flow=[{cpu='0ms'}]"];
+    let held = |how: &str| {
+        let ran = deploy(how, "", &idle);
+        assert_eq!(ran.count("service.web", Counter::Opened), 4);
+        assert_eq!(ran.count("service.web", Counter::Closed), 4);
+        (running(&ran), ran.station("service.web").held_peak, from_to(ran.outcome.deploys[0]))
+    };
+    let four = vec![4.0; 10];
+    // ECS: four more, then the four old ones go.
+    assert_eq!(held("'ecs'"), (four.clone(), 8, (2, Some(4), 4)));
+    // Half may be missing and half as many be there besides: two go and four come at once, ...
+    let (fewer, _, mark) = held("{ecs={min_healthy='50%', max_extra='50%'}}");
+    assert_eq!((fewer, mark), (vec![4., 4., 2., 2., 4., 4., 4., 4., 4., 4.], (2, Some(4), 4)));
+    // ... or two and two.
+    let (fewer, most, _) = held("{ecs={min_healthy='50%', max_extra='0%'}}");
+    assert_eq!((fewer, most), (vec![4., 4., 2., 2., 2., 2., 4., 4., 4., 4.], 4));
+    // Kubernetes: one more and one fewer than four.
+    let (fewer, _, mark) = held("'kubernetes'");
+    assert_eq!((fewer, mark), (vec![4., 4., 3., 3., 3., 3., 4., 4., 4., 4.], (2, Some(6), 4)));
+    let (fewer, most, _) = held("{kubernetes={max_surge='0%', max_unavailable='100%'}}");
+    assert_eq!((fewer, most), (vec![4., 4., 0., 0., 4., 4., 4., 4., 4., 4.], 4));
+    let later = deploy("'ecs'", "", &["deploy.new.at=3s", "deploy.new.start=4s"]);
+    assert_eq!(from_to(later.outcome.deploys[0]), (3, Some(7), 4));
+    // Another deploy of the same service waits for its turn.
+    let second = "deploy.next_one={service='web', at='3s', start='2s'}";
+    let both = deploy("'ecs'", "", &[idle[0], second]);
+    assert_eq!(from_to(both.outcome.deploys[1]), (4, Some(6), 4));
+}
+
+#[test]
+fn what_a_process_does_when_it_is_told_decides_what_is_lost() {
+    let lost = |how: &str, more: &str| {
+        let ran = deploy(how, more, &[]);
+        let lost = ran.failed(Failure::InstanceLost);
+        assert_eq!(ran.outcome.requests.failed_all(), lost);
+        (lost, ran.held("service.web"))
+    };
+    let at_once = "{kubernetes={heard_after='0s'}}";
+    // Ten requests are under way; each instance has a quarter of them when it goes.
+    let (gone, _) = lost(at_once, ", on_sigterm='exit'");
+    assert!((8..=12).contains(&gone), "{gone}");
+    assert_eq!(lost(at_once, ", on_sigterm='finish'").0, 0);
+    // Who has not heard sends on for a second, and finds the socket closed.
+    let (unheard, _) = lost("'kubernetes'", ", on_sigterm='finish'");
+    assert!((8..=16).contains(&unheard), "{unheard}");
+    // Cure: wait with the end until all have heard.
+    assert_eq!(lost("{kubernetes={pre_stop='2s'}}", ", on_sigterm='finish'").0, 0);
+    // Node itself exits, uvicorn finishes.
+    assert!(lost(at_once, "").0 > 0);
+    let uvicorn = deploy(at_once, "", &["service.web.runtime=uvicorn"]);
+    assert_eq!(uvicorn.failed(Failure::InstanceLost), 0);
+    // Who does not listen is killed in the end.
+    let (gone, held) = lost(at_once, ", on_sigterm='ignore', grace='500ms'");
+    assert!(gone > 0 && held[7] == 4.0, "{gone}");
+    let (gone, held) = lost(at_once, ", on_sigterm='ignore', grace='10s'");
+    assert!(gone == 0 && held[7] == 8.0 && held[17] == 4.0, "{held:?}");
+    let (gone, _) = lost(at_once, ", on_sigterm='finish', grace='500ms'");
+    assert!(gone > 0);
+}
+
+#[test]
+fn an_old_task_drains_for_the_deregistration_delay() {
+    let alb = "[balancer.front]\nservice = 'web'\nkind = 'alb'\nderegistration_delay = '500ms'\n";
+    let cut = deploy_of(alb, "'ecs'", "", &[]);
+    assert!(cut.failed(Failure::InstanceLost) > 0, "a second's work is not done in half of one");
+    let longer = deploy_of(alb, "'ecs'", "", &["balancer.front.deregistration_delay=2s"]);
+    assert_eq!(longer.outcome.requests.failed_all(), 0);
+}
+
+#[test]
+fn a_blue_green_deploy_moves_everybody_at_once_and_keeps_the_old_fleet() {
+    let ran = deploy("{blue-green={wait='1s', keep='2s'}}", "", &[]);
+    assert_eq!(running(&ran), [4., 4., 4., 4., 8., 8., 8., 4., 4., 4.]);
+    assert_eq!(from_to(ran.outcome.deploys[0]), (2, Some(5), 4));
+    assert_eq!(ran.outcome.requests.failed_all(), 0);
+    let kept = deploy("'blue-green'", "", &[]);
+    assert_eq!(kept.held("service.web")[19], 8.0, "for an hour");
+    // The memory of the new fleet is empty: what is in memory was loaded twice by each.
+    let memory =
+        "[cache.memory]\nkind = 'memory'\nservice = 'web'\nmax_entries = 10\n[keys.k]\ncount = 1\n";
+    let misses = |at: &str| {
+        let reads = ["operation.page.flow=[{cache={in='memory', keys='k'}}]", at];
+        deploy_of(memory, "'blue-green'", "", &reads).count("cache.memory", Counter::Misses)
+    };
+    assert_eq!((misses("deploy.new.at=2s"), misses("deploy.new.at=19s")), (8, 4));
+}
+
+#[test]
+fn a_zone_is_lost_with_what_stands_in_it() {
+    const ZONES: &str = r#"
+[region.here]
+zones = 3
+[arrivals]
+rate = "10/s"
+process = "even"
+users = 1
+[service.web]
+region = "here"
+instances = 6
+replace = "3s"
+[pool.pg]
+service = "web"
+database = "main"
+[database.main]
+region = "here"
+replicas = 1
+rtt = "0ms"
+connect = "0ms"
+[operation.page]
+share = 1
+flow = [{ query = { pool = "pg", read = "1ms" } }]
+"#;
+    let lost = |target: &str, zone: u32, more: &str| {
+        let fault =
+            format!("fault.az={{target='{target}', what='stop', at='5s', zone={zone}{more}}}");
+        let more = ["run.duration=200s", "run.window=1s", fault.as_str()];
+        let ran = run(ZONES, &more);
+        let marks = ran.outcome.faults.clone();
+        (ran, marks)
+    };
+    // Two of six instances, and the replica; they start again in other zones after 3 s.
+    let (ran, marks) = lost("region.here", 2, "");
+    assert_eq!((ran.held("service.web")[6], ran.held("service.web")[9]), (4.0, 6.0));
+    assert_eq!((marks.len(), marks[0].units), (1, 2 + 1));
+    assert_eq!(ran.failed(Failure::DatabaseDown), 0);
+    // The primary is in the first zone: it fails over, in 90 s as RDS does.
+    let (ran, marks) = lost("region.here", 1, "");
+    let over = marks[1].until.expect("it ends").since(marks[1].from);
+    assert_eq!((marks[0].units, marks[1].units, over), (2, 1, ms(90_000)));
+    let down = ran.failed(Failure::DatabaseDown) as f64 / 900.0;
+    assert!((0.9..1.1).contains(&down), "{down}");
+    // The third has neither; and a zone that is whole again needs no replacement.
+    assert_eq!(lost("region.here", 3, "").1[0].units, 2);
+    let (ran, _) = lost("service.web", 3, ", for='1s'");
+    assert_eq!((ran.held("service.web")[5], ran.held("service.web")[7]), (4.0, 6.0));
+}
