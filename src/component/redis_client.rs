@@ -40,6 +40,8 @@ pub struct ClientRules {
     pub command_timeout: Option<Duration>,
     /// The most commands that it holds, waiting and on their way.
     pub most: Option<u32>,
+    /// It is ioredis' client of a Redis Cluster: it keeps no queue for a node, and asks again elsewhere.
+    pub redirects: bool,
 }
 
 impl ClientRules {
@@ -131,6 +133,7 @@ mod tests {
             connect_timeout: Duration::secs(10),
             command_timeout: None,
             most: None,
+            redirects: false,
         }
     }
 

@@ -442,7 +442,10 @@ impl<'m> Walk<'m> {
             }
             Op::Limit { limit, .. } => self.visits[model.limits[limit].station] += weight,
             Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
-            Op::CacheLand { .. } => {}
+            Op::CacheLand { .. } | Op::CacheRefreshed => {}
+            Op::CacheLock { cache, .. } | Op::CacheUnlock { cache, .. } => {
+                self.command(cache, weight, service, &held);
+            }
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }
         self.go(next, weight, service, &held);

@@ -103,6 +103,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::CacheGet { cache, .. }
                 | Op::CacheSet { cache, .. }
                 | Op::CacheDelete { cache, .. }
+                | Op::CacheLock { cache, .. }
+                | Op::CacheUnlock { cache, .. }
                 | Op::Command { cache, .. } => Some(model.caches[cache].station),
                 other => unreachable!("{other:?} waits for no cache"),
             },

@@ -2,6 +2,8 @@
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
+use super::policy::{KeyLock, Load};
+use super::standby::Standby;
 use super::task::{NONE, OK, State, flag};
 use super::world::World;
 use crate::component::cache::cluster::{Placement, node_of, slot_of};
@@ -15,16 +17,16 @@ use crate::model::ids::{CacheId, KeysId, StationId};
 use crate::model::tape::{Catch, Command, DrawId, Op, Pc};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A cache while it runs.
 pub struct CacheState {
     /// One entry store per node, or per worker process.
-    stores: Vec<CacheStore>,
+    pub(super) stores: Vec<CacheStore>,
     /// The command loop of each node.
     loops: Vec<CommandLoop>,
     /// Loads that others may join.
-    flights: SingleFlight<u32>,
+    pub(super) flights: SingleFlight<u32>,
     /// Who leads which load, for the leaders that fail.
     leaders: Vec<Leader>,
     /// Random numbers of sampled eviction and expiry.
@@ -35,6 +37,12 @@ pub struct CacheState {
     reads: StreamKey,
     /// Numbers those draws.
     looks: u64,
+    /// What it knows of its replicas.
+    pub(super) standby: Option<Box<Standby>>,
+    /// Loads whose time is taken.
+    pub(super) loads: Vec<Load>,
+    /// Keys that are locked while they are loaded.
+    pub(super) locks: BTreeMap<Key, KeyLock>,
     /// The first of its clients among all.
     pub(super) first_client: u32,
     /// Numbers the draws of clients.
@@ -80,6 +88,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 draws: 0,
                 reads: stream.named("reads"),
                 looks: 0,
+                standby: None,
+                loads: Vec::new(),
+                locks: BTreeMap::new(),
                 first_client: 0,
                 dials: 0,
             };
@@ -89,6 +100,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             if spec.expire_cycle {
                 self.at(Time::ZERO + CacheStore::EXPIRE_CYCLE_INTERVAL, Kind::Expire, id.0);
+            }
+            let standing = spec.failover.is_some() || spec.reads != model::Reads::Primary;
+            if standing {
+                state.standby = Some(Box::new(Standby::new(spec)));
+                let further = spec.nodes * spec.replicas;
+                state.loops.extend((0..further).map(|_| CommandLoop::default()));
             }
             let used: u64 = state.stores.iter().map(CacheStore::used_bytes).sum();
             self.meters[spec.station].held.set(Time::ZERO, used);
@@ -150,7 +167,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Which key of a set this request is about: always the same one for the same draw.
-    fn key_of(&self, task: u32, cache: CacheId, keys: KeysId, draw: DrawId) -> Key {
+    pub(super) fn key_of(&self, task: u32, cache: CacheId, keys: KeysId, draw: DrawId) -> Key {
         let spec = &self.model.caches[cache];
         let keyset = spec.keysets.iter().position(|known| *known == keys);
         let keyset = keyset.expect("the compiler lists the key sets of a cache") as u32;
@@ -172,11 +189,26 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A running callback sends the command that its tape stands at. True: it has failed at once, and
     /// the callback goes on.
     pub fn send_command(&mut self, task: u32, cache: CacheId) -> bool {
+        if self.stores_nothing(task, cache) {
+            return true;
+        }
         if self.model.caches[cache].client.is_some() {
             return self.send_through_client(task, cache);
         }
         self.transmit(task, cache);
         false
+    }
+
+    /// A load has found nothing, and that is not kept: there is no command to be sent.
+    fn stores_nothing(&mut self, task: u32, cache: CacheId) -> bool {
+        let Op::CacheSet { keys, key, policy, .. } = self.op_at(task) else { return false };
+        let set = &self.model.keys[keys];
+        let kept = self.model.policies[usize::from(policy.0)].negative.is_some();
+        if set.absent == 0.0 || kept || !set.is_absent(self.rank_of(task, keys, key)) {
+            return false;
+        }
+        self.load_over(task, cache, keys, key);
+        true
     }
 
     /// A command sets out for its node.
@@ -207,26 +239,31 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.caches[cache].station;
         let condition = self.condition_of_cache(cache, node);
         if self.tasks[task].state == State::InCache {
-            let since = self.tasks[task].since;
+            let (since, at) = (self.tasks[task].since, self.tasks[task].work.0 as u32);
             self.meters[station].busy.add(self.now, -MILLI);
             self.meters[station].count(Counter::Served);
             self.spend(task, station, Part::Service, self.now.since(since));
-            if condition.down {
+            if self.is_out(cache, node, at) {
                 self.unanswered(task, cache, node);
             } else {
                 self.run_command(task, cache, node);
             }
-            return self.next_command(cache, node);
+            return self.next_command(cache, at);
         }
         self.meters[station].count(Counter::Arrivals);
         let given_up = std::mem::replace(&mut self.tasks[task].status, OK) != OK;
-        if given_up || condition.down {
+        let at = self.loop_of(task, cache, node);
+        if given_up || self.is_out(cache, node, at) {
             return self.unanswered(task, cache, node);
+        }
+        if self.caches[cache].standby.as_ref().is_some_and(|it| it.closed) {
+            return if self.redirect(task, cache, 1) { () } else { self.fail_command(task, cache) };
         }
         if self.stumbles(condition.errors) {
             return self.fail_command(task, cache);
         }
-        let queue = &mut self.caches[cache].loops[node as usize];
+        self.tasks[task].work = Duration(u64::from(at));
+        let queue = &mut self.caches[cache].loops[at as usize];
         if queue.running {
             queue.queue.push_back(task);
             let record = &mut self.tasks[task];
@@ -268,6 +305,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (cache, key) = match self.op_at(task) {
             Op::CacheGet { cache, keys, key, .. }
             | Op::CacheSet { cache, keys, key, .. }
+            | Op::CacheLock { cache, keys, key, .. }
+            | Op::CacheUnlock { cache, keys, key }
             | Op::CacheDelete { cache, keys, key } => (cache, self.key_of(task, cache, keys, key)),
             // Sessions spread by user, counters by what they count; a queue's keys have one hash tag.
             Op::Command { cache, command, .. } => {
@@ -295,7 +334,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         // The way back is half of the round trip that the command began; then the tape goes on.
         let passage = self.passage_of_command(task, cache);
         let back = self.cache_rtt(task, cache).half() + passage.late;
-        if matches!(self.op_at(task), Op::Command { .. }) {
+        if self.caches[cache].standby.is_some() {
+            self.tasks[task].pending &= 0xff00; // its redirections are over
+        }
+        let op = self.op_at(task);
+        if matches!(op, Op::CacheLock { .. } | Op::CacheUnlock { .. }) {
+            return self.lock_key(task, cache, back);
+        }
+        if matches!(op, Op::Command { .. }) {
             self.tasks[task].pc.0 += 1;
         } else if !self.use_store(task, cache, node, scope) {
             return;
@@ -344,9 +390,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn use_store(&mut self, task: u32, cache: CacheId, store: u32, scope: u32) -> bool {
         let station = self.model.caches[cache].station;
         match self.op_at(task) {
-            Op::CacheGet { keys, key, hit, single_flight, .. } => {
+            Op::CacheGet { keys, key, hit, single_flight, policy, .. } => {
                 let key = self.key_of(task, cache, keys, key);
-                let found = self.look_up(cache, store, key);
+                let mut found = self.look_up(cache, store, key);
+                if self.caches[cache].standby.is_some() && found == Lookup::Hit {
+                    found = self.seen_by_copy(task, cache, store, key);
+                }
+                if policy.0 != 0 {
+                    found = self.look_by_policy(task, cache, (store, scope), key, found);
+                }
                 if found == Lookup::Hit {
                     self.count(station, Counter::Hits);
                     self.tasks[task].pc = hit;
@@ -359,17 +411,27 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 self.tasks[task].pc.0 += 1;
             }
-            Op::CacheSet { keys, key, ttl, single_flight, .. } => {
-                let key = self.key_of(task, cache, keys, key);
-                self.store_value(cache, store, key, ttl_of(self.model.span(ttl)));
+            Op::CacheSet { keys, key: draw, ttl, single_flight, policy, .. } => {
+                let key = self.key_of(task, cache, keys, draw);
+                let mut ttl = Some(self.model.span(ttl));
+                if policy.0 != 0 || self.model.keys[keys].absent > 0.0 {
+                    let by = (policy, draw);
+                    ttl = self.kept_for(task, keys, key.rank, by, ttl.flatten());
+                }
+                if let Some(ttl) = ttl {
+                    self.store_value(cache, store, key, ttl_of(ttl));
+                    if policy.0 != 0 {
+                        self.note_load(task, cache, store, key);
+                    }
+                }
                 self.tasks[task].pc.0 += 1;
-                if single_flight {
+                if single_flight || self.tasks[task].has(flag::LEADS) {
                     self.land_flight(task, cache, scope, key, OK);
                 }
             }
             Op::CacheDelete { keys, key, .. } => {
                 let key = self.key_of(task, cache, keys, key);
-                self.caches[cache].stores[store as usize].remove(key);
+                self.remove_value(cache, store, key);
                 self.tasks[task].pc.0 += 1;
             }
             other => unreachable!("{other:?} uses no store"),
@@ -386,7 +448,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn store_value(&mut self, cache: CacheId, store: u32, key: Key, ttl: Ttl) {
-        let now = self.now;
+        let (now, place) = (self.now, store);
         let state = &mut self.caches[cache];
         state.draws += 1;
         let mut draws = state.stream.draw(state.draws);
@@ -397,6 +459,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let meter = &mut self.meters[self.model.caches[cache].station];
         meter.add(Counter::Expired, store.counters().expired - expired);
         meter.held.add(now, grown);
+        if let Some(standby) = &mut self.caches[cache].standby {
+            standby.wrote(place, key, now, &self.model.caches[cache]);
+        }
+        let meter = &mut self.meters[self.model.caches[cache].station];
         match stored {
             Stored::Ok { evicted } => {
                 meter.count(Counter::Writes);
@@ -404,6 +470,49 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Stored::OutOfMemory => meter.count(Counter::OutOfMemory),
         }
+    }
+
+    /// A value goes. Whether there was one.
+    pub(super) fn remove_value(&mut self, cache: CacheId, store: u32, key: Key) -> bool {
+        let store = &mut self.caches[cache].stores[store as usize];
+        let used = store.used_bytes();
+        let was_there = store.remove(key);
+        let grown = store.used_bytes() as i64 - used as i64;
+        self.meters[self.model.caches[cache].station].held.add(self.now, grown);
+        was_there
+    }
+
+    /// A value that a replica has not heard of is none to its readers.
+    fn seen_by_copy(&mut self, task: u32, cache: CacheId, node: u32, key: Key) -> Lookup {
+        let spec = &self.model.caches[cache];
+        let standby = self.caches[cache].standby.as_ref().expect("asked before");
+        let from_replica = self.tasks[task].work.0 >= u64::from(spec.nodes);
+        if from_replica && standby.lags(node, key, self.now, spec) {
+            self.count(spec.station, Counter::StaleReads);
+            return Lookup::Miss;
+        }
+        Lookup::Hit
+    }
+
+    /// In which store a task finds a key.
+    pub(super) fn store_of(&self, task: u32, cache: CacheId, key: Key) -> u32 {
+        let spec = &self.model.caches[cache];
+        match spec.service {
+            None if spec.nodes == 1 => 0,
+            None => node_of(slot_of(key, Placement::Spread), spec.nodes),
+            Some(service) => {
+                let first = self.services[service].first_instance as usize;
+                self.tasks[task].worker - self.instances[first].first_worker
+            }
+        }
+    }
+
+    /// A task leads a load that others may join.
+    pub(super) fn lead(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, at: Pc) {
+        let led = self.caches[cache].flights.begin(scope, key, task);
+        debug_assert_eq!(led, Flight::Lead, "nobody else loads it");
+        self.caches[cache].leaders.push(Leader { task, scope, key, at });
+        self.tasks[task].flags |= flag::LEADS;
     }
 
     fn lead_or_join(&mut self, task: u32, cache: CacheId, scope: u32, key: Key) -> bool {
@@ -477,7 +586,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A failing task ends the loads that it leads.
     pub fn abandon_flights(&mut self, task: u32) {
-        let whole = Catch { first: Pc(0), last: Pc(u32::MAX), to: Pc(0), leases: 0 };
+        let whole = Catch { first: Pc(0), last: Pc(u32::MAX), to: Pc(0), leases: 0, stale: None };
         self.abandon_flights_within(task, whole);
     }
 

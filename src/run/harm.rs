@@ -30,9 +30,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             UnitKind::CacheNode if falls => {
                 self.stop_cache_node(number);
-                if *harm == Harm::Restart {
+                if *harm == Harm::Restart && !self.survives_restart(number) {
                     self.empty_cache_node(number);
                 }
+                self.primary_lost(number);
             }
             UnitKind::Process if falls => self.kill_process(number),
             UnitKind::Pool if falls => self.sever_pool(PoolId(number)),
@@ -49,6 +50,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match unit.kind {
             UnitKind::Instance if rises => self.restart_instance(unit.number),
             UnitKind::Process if rises => self.restart_process(unit.number),
+            UnitKind::CacheNode if rises => self.primary_back(unit.number, harm),
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}
         }
@@ -117,7 +119,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::CacheSet { keys, key, single_flight: true, .. } => {
                 self.load_over(task, cache, keys, key);
             }
-            Op::CacheSet { .. } | Op::CacheDelete { .. } => record.pc.0 += 1,
+            // Without its lock a load is made all the same.
+            Op::CacheSet { .. }
+            | Op::CacheDelete { .. }
+            | Op::CacheLock { .. }
+            | Op::CacheUnlock { .. } => record.pc.0 += 1,
             // The limiter behind it is passed by, or refuses.
             Op::Command { command: Command::Count(limit), .. } => {
                 match self.model.limits[limit].fail_open {

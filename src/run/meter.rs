@@ -79,10 +79,14 @@ pub enum Counter {
     Conflicts,
     /// Bytes answered from a cache at the edge.
     HitBytes,
+    /// Values served after their time to live.
+    Stale,
+    /// Values loaded anew before their time to live was over.
+    Early,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 33;
+pub const COUNTERS: usize = 35;
 
 impl Counter {
     /// All of them, in their order.
@@ -120,6 +124,8 @@ impl Counter {
         Counter::Deadlocks,
         Counter::Conflicts,
         Counter::HitBytes,
+        Counter::Stale,
+        Counter::Early,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -156,6 +162,8 @@ impl Counter {
             Counter::LagShown => "lag_shown",
             Counter::Deadlocks => "deadlocks",
             Counter::Conflicts => "conflicts",
+            Counter::Stale => "stale",
+            Counter::Early => "early",
             Counter::HitBytes => "hit_bytes",
         }
     }

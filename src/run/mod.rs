@@ -27,6 +27,7 @@ mod link;
 pub mod meter;
 mod observe;
 pub mod outcome;
+mod policy;
 mod pool;
 mod queue;
 mod recorded;
@@ -36,6 +37,7 @@ mod scaling;
 mod service;
 mod session;
 mod stall;
+mod standby;
 mod step;
 mod task;
 #[cfg(test)]

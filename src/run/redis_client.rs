@@ -101,6 +101,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A running callback gives its client a command. True: it has failed at once.
     pub(super) fn send_through_client(&mut self, task: u32, cache: CacheId) -> bool {
         let rules = self.model.caches[cache].client.expect("asked before");
+        if rules.redirects {
+            let (_, node) = self.node_of_command(task);
+            let number = self.client_of(cache, self.tasks[task].worker, node);
+            self.time_command(task, number);
+            self.transmit(task, cache);
+            return false;
+        }
         let (_, node) = self.node_of_command(task);
         let number = self.client_of(cache, self.tasks[task].worker, node);
         let client = &self.clients[number as usize];
@@ -163,6 +170,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(rules) = rules.filter(|_| worker != NONE) else {
             return self.fail_command(task, cache);
         };
+        if rules.redirects {
+            // On a node that is gone each turn is two errors: MOVED to it, and its closed connection.
+            return match self.redirect(task, cache, 2) {
+                true => {}
+                false => self.fail_command(task, cache),
+            };
+        }
         let number = self.client_of(cache, worker, node);
         let ready = self.clients[number as usize].client.is_ready();
         if !rules.resends() && !ready {
@@ -176,7 +190,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A node has reset its connections: clients learn of it one way later.
     pub(super) fn reset_clients(&mut self, cache: CacheId, node: u32) {
-        if self.model.caches[cache].client.is_none() {
+        if self.model.caches[cache].client.is_none_or(|rules| rules.redirects) {
             return;
         }
         for worker in 0..self.workers.len() as u32 {
@@ -381,9 +395,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A process has died: its clients know nothing any more, and the next process connects anew.
     pub(super) fn forget_clients(&mut self, worker: u32) {
         for cache in self.model.caches.ids() {
-            if self.model.caches[cache].client.is_none() {
-                continue;
-            }
+            let Some(rules) = self.model.caches[cache].client else { continue };
             for node in 0..self.model.caches[cache].nodes {
                 let number = self.client_of(cache, worker, node);
                 let gone = self.server_is_gone(number);
@@ -393,7 +405,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 client.timed.clear();
                 client.armed = Time::NEVER;
                 client.client = Client::connected();
-                if gone {
+                if gone && !rules.redirects {
                     self.client_closed(number);
                 }
             }

@@ -172,6 +172,9 @@ pub const PAUSED: u16 = 1 << 15;
 /// In the number of a journey's reloads: its attempt had to set up a connection.
 pub const DIALLED: u8 = 1 << 7;
 
+/// In the number of a tail's branch: it only loads a value for a cache.
+pub const REFRESHER: u16 = u16::MAX;
+
 /// No failure.
 pub const OK: u8 = u8::MAX;
 

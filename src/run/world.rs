@@ -292,7 +292,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     fn caught(&self, task: u32) -> Option<Catch> {
         let pc = self.tasks[task].pc;
         let around = |catch: &&Catch| catch.first <= pc && pc < catch.last;
-        self.model.catches.iter().find(around).copied()
+        let catches = self.model.catches.iter().filter(around);
+        catches.copied().find(|catch| catch.stale.is_none() || self.has_stale(task, catch))
     }
 
     /// A failure is caught: what the task has begun since is given up, and it goes on.

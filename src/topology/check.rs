@@ -14,8 +14,8 @@ use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
-    check_connections, check_deploy, check_edge, check_effect, check_fault, check_flow, check_held,
-    check_limits, merge,
+    check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
+    check_flow, check_held, check_limits, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -35,6 +35,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         one_of_pairs,
         thresholds,
         memory_caches,
+        check_cache::caches,
         check_flow::foreign_components,
         check_flow::foreign_middleware,
         check_flow::foreign_reads,

@@ -53,6 +53,47 @@ spec! {
     }
 }
 
+spec! {
+    /// Who sees that a node is lost, and lets a replica take over.
+    choice CacheFailover {
+        /// Redis Sentinel.
+        Sentinel(Sentinel) = "sentinel";
+        /// Redis Cluster: its masters agree that one has failed, and vote for one of its replicas.
+        Cluster(RedisCluster) = "cluster";
+    }
+}
+spec! {
+    /// Redis Sentinel: from the loss of a master `down_after` and about a second pass.
+    table Sentinel {
+        /// How long a master gives no answer until a sentinel holds it for down.
+        down_after: Duration = "\"30s\"" from "sentinel.conf (down-after-milliseconds)", positive;
+        /// How many sentinels there are.
+        sentinels: u32 = "3" from "redis.io, Sentinel (at least three)", positive;
+        /// How many of them must hold a master for down.
+        quorum: u32 = "2" from "sentinel.conf (sentinel monitor mymaster ... 2)", positive;
+    }
+}
+spec! {
+    /// Redis Cluster: at least three masters that share 16,384 slots.
+    table RedisCluster {
+        /// How long a node gives no answer until another suspects it.
+        node_timeout: Duration = "\"15s\"" from "redis.conf (cluster-node-timeout)", positive;
+        /// Whether the whole cluster stops answering while a single slot is not covered.
+        full_coverage: bool = "true" from "redis.conf (cluster-require-full-coverage)";
+    }
+}
+spec! {
+    /// Who answers reads.
+    choice CacheReads {
+        /// The primaries.
+        Primary = "primary";
+        /// The replicas, chosen at random; they may not have heard of the last writes.
+        Replicas = "replicas";
+        /// Both.
+        All = "all";
+    }
+}
+
 /// A number of retries, or no end of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MaxRetries(pub Option<u32>);

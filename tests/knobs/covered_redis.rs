@@ -59,8 +59,41 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "node_redis_gives_up_what_it_has_not_written",
         "CacheClient:node-redis NodeRedis.command_timeout NodeRedis.max_queue",
     ),
+    (
+        "redis",
+        "a_replica_takes_over_once_the_loss_is_seen",
+        "Cache.failover CacheFailover:sentinel Sentinel.down_after Sentinel.sentinels \
+         Sentinel.quorum",
+    ),
+    (
+        "redis",
+        "a_cluster_votes_and_may_stop_meanwhile",
+        "CacheFailover:cluster RedisCluster.node_timeout RedisCluster.full_coverage",
+    ),
+    (
+        "redis",
+        "copies_answer_reads_and_are_behind",
+        "Cache.reads Cache.lag CacheReads:primary CacheReads:replicas CacheReads:all",
+    ),
+    ("policies", "times_to_live_are_spread", "CacheLookup.jitter"),
+    ("policies", "that_there_is_nothing_is_kept_or_not", "Keys.absent CacheLookup.negative_ttl"),
+    ("policies", "loads_come_early_as_the_paper_says", "CacheLookup.early"),
+    (
+        "policies",
+        "a_stale_value_is_served_while_it_is_loaded",
+        "CacheLookup.stale_while_revalidate",
+    ),
+    ("policies", "a_stale_value_is_served_if_its_load_fails", "CacheLookup.stale_if_error"),
+    (
+        "policies",
+        "a_lock_lets_one_process_load",
+        "CacheLookup.lock CacheLock.ttl CacheLock.retry CacheLock.wait",
+    ),
 ];
 
 /// The sources of these tests.
-pub const SOURCES: &[(&str, &str)] =
-    &[("cache", include_str!("cache.rs")), ("redis", include_str!("redis.rs"))];
+pub const SOURCES: &[(&str, &str)] = &[
+    ("cache", include_str!("cache.rs")),
+    ("policies", include_str!("policies.rs")),
+    ("redis", include_str!("redis.rs")),
+];

@@ -19,6 +19,7 @@ mod job;
 mod law;
 mod network;
 mod plan;
+mod policies;
 mod pool;
 mod redis;
 mod retries;

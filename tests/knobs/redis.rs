@@ -132,3 +132,112 @@ fn node_redis_gives_up_what_it_has_not_written() {
     let ran = gone(&["cache.c.client={node-redis={max_queue=1}}"]);
     assert_eq!((ran.shortest(), ran.longest()), (ms(0), ms(5_000)));
 }
+
+/// A loss of the first node at 500 ms, 100 reads a second.
+const LOST: &str = r#"
+[arrivals]
+rate = "100/s"
+process = "even"
+[service.web]
+[cache.c]
+rtt = "0ms"
+command = "0ms"
+replicas = 1
+[keys.k]
+count = 3000
+[operation.look]
+share = 1
+flow = [{ cache = { in = "c", keys = "k", write = false } }]
+[fault.loss]
+target = "cache.c"
+what = "stop"
+at = "500ms"
+count = 1
+"#;
+
+/// Commands that have failed.
+fn errors(sets: &[&str]) -> u64 {
+    run(LOST, sets).count("cache.c", Counter::Errors)
+}
+
+#[test]
+fn a_replica_takes_over_once_the_loss_is_seen() {
+    assert!((998..=1_001).contains(&errors(&[])), "nobody takes over");
+    let sentinel = |its: &str| errors(&[&format!("cache.c.failover={{sentinel={{{its}}}}}")]);
+    // The patience of the sentinels, and 0.4 to 1.6 s to agree, to choose and to tell.
+    let takes = sentinel("down_after='2s'");
+    assert!((240..=360).contains(&takes), "{takes}");
+    let longer = sentinel("down_after='5s'");
+    assert_eq!(longer, takes + 300);
+    // Nine of nine are later than the first of nine.
+    let first = sentinel("down_after='2s', sentinels=9, quorum=1");
+    assert!(sentinel("down_after='2s', sentinels=9, quorum=9") > first);
+    assert_ne!(first, sentinel("down_after='2s', sentinels=90, quorum=1"));
+    // Without a replica nobody can.
+    assert_eq!(errors(&["cache.c.replicas=0", "cache.c.failover=sentinel"]), errors(&[]));
+    // A failover lasts as long as its product takes.
+    let failover = ["fault.loss.what=failover", "cache.c.failover={sentinel={down_after='2s'}}"];
+    assert_eq!(errors(&failover), takes);
+}
+
+#[test]
+fn a_cluster_votes_and_may_stop_meanwhile() {
+    let three = "cache.c.nodes=3";
+    let third = errors(&[three]);
+    assert!((280..390).contains(&third), "{third} of 1,000 ask the node that is gone");
+    let cluster = |its: &str| errors(&[three, &format!("cache.c.failover={{cluster={{{its}}}}}")]);
+    // A third of the reads fails until the loss is agreed upon, all of them during the election.
+    let takes = cluster("node_timeout='2s', full_coverage=false");
+    let stops = cluster("node_timeout='2s'");
+    assert!(stops > takes + 20 && stops < takes + 100, "{takes} {stops}");
+    assert!(cluster("node_timeout='4s', full_coverage=false") > takes + 50);
+    // Without a replica a third of the slots is gone, or with them everything.
+    let alone = |its: &str| {
+        let failover = format!("cache.c.failover={{cluster={{node_timeout='2s', {its}}}}}");
+        errors(&[three, "cache.c.replicas=0", &failover])
+    };
+    assert_eq!(alone("full_coverage=false"), third);
+    assert!(alone("full_coverage=true") > 700);
+    // ioredis asks again every 100 ms, and gives up after eight times.
+    let ran = run(
+        LOST,
+        &[three, "cache.c.failover=cluster", "cache.c.client=ioredis-5", "run.duration=5s"],
+    );
+    assert_eq!((ran.longest(), ran.shortest()), (ms(800), ms(0)));
+}
+
+#[test]
+fn copies_answer_reads_and_are_behind() {
+    // Eight reads side by side, 1 ms each.
+    let eight = "[{cache={in='c', keys='k', write=false}}], ".repeat(8);
+    let flow = format!("operation.look.flow=[{{parallel=[{eight}]}}]");
+    let sets =
+        ["fault.loss.what={slow=1}", flow.as_str(), "cache.c.command=1ms", "arrivals.rate=5/s"];
+    let mean = |more: &[&str]| run(LOST, &[&sets[..], more].concat()).mean_s();
+    assert!((mean(&["cache.c.reads=primary"]) - 0.008).abs() < 1e-9);
+    assert!(
+        (mean(&["cache.c.reads=replicas"]) - 0.008).abs() < 1e-9,
+        "the one replica has them all"
+    );
+    assert!(mean(&["cache.c.reads=all"]) < 0.007, "both share them");
+    let wide = mean(&["cache.c.reads=replicas", "cache.c.replicas=8"]);
+    assert!(wide < 0.004, "{wide}");
+    // Written 10 ms ago: a replica that is a second behind has not heard of it.
+    let stale = |lag: &str| {
+        let flow = "operation.look.flow=[{cache={in='c', keys='k'}}]";
+        let lag = format!("cache.c.lag={lag}");
+        let sets =
+            ["fault.loss.what={slow=1}", flow, "keys.k.count=1", "cache.c.reads=replicas", &lag];
+        run(LOST, &sets).count("cache.c", Counter::StaleReads)
+    };
+    assert!(stale("0ms") == 0 && stale("1s") > 900, "{} {}", stale("0ms"), stale("1s"));
+    // What only the lost primary had is lost: the keys that were first written in the last 300 ms.
+    let lost = |lag: &str| {
+        let flow = "operation.look.flow=[{cache={in='c', keys='k'}}]";
+        let lag = format!("cache.c.lag={lag}");
+        let sets = [flow, "cache.c.failover={sentinel={down_after='1s'}}", &lag];
+        run(LOST, &sets).count("cache.c", Counter::Lost)
+    };
+    assert_eq!(lost("0ms"), 0);
+    assert!((28..=30).contains(&lost("300ms")), "{}", lost("300ms"));
+}

@@ -11,7 +11,7 @@ mod session;
 mod gate;
 mod queue;
 
-pub use cache::{Cache, Keys};
+pub use cache::{Cache, Failover, Keys, LoadLock, Policy, Reads};
 pub use database::{Database, Maintenance, Relation, Standby, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Rollout};
 pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
