@@ -1,6 +1,7 @@
 //! Caches: servers with one command loop each, stores within processes, and CDN edges.
 
 use super::event::Kind;
+use super::flights::Leader;
 use super::meter::{Counter, MILLI, Part};
 use super::policy::{KeyLock, Load};
 use super::standby::Standby;
@@ -8,13 +9,13 @@ use super::task::{NONE, OK, State, flag};
 use super::world::World;
 use crate::component::cache::cluster::{Placement, node_of, slot_of};
 use crate::component::cache::{
-    CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Stored, Ttl,
+    CacheStore, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Stored, Ttl,
 };
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model;
-use crate::model::ids::{CacheId, KeysId, StationId};
-use crate::model::tape::{Catch, Command, DrawId, Op, Pc};
+use crate::model::ids::{CacheId, KeysId};
+use crate::model::tape::{Command, DrawId, Op};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use std::collections::{BTreeMap, VecDeque};
@@ -28,7 +29,7 @@ pub struct CacheState {
     /// Loads that others may join.
     pub(super) flights: SingleFlight<u32>,
     /// Who leads which load, for the leaders that fail.
-    leaders: Vec<Leader>,
+    pub(super) leaders: Vec<Leader>,
     /// Random numbers of sampled eviction and expiry.
     pub(super) stream: StreamKey,
     /// Numbers those draws.
@@ -47,17 +48,6 @@ pub struct CacheState {
     pub(super) first_client: u32,
     /// Numbers the draws of clients.
     pub(super) dials: u64,
-}
-
-/// Who leads a load.
-#[derive(Clone, Copy)]
-struct Leader {
-    task: u32,
-    /// Its process.
-    scope: u32,
-    key: Key,
-    /// Where it looked the key up.
-    at: Pc,
 }
 
 /// The single thread of a cache server, which runs commands one after another.
@@ -186,9 +176,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A running callback sends the command that its tape stands at. True: it has failed at once, and
-    /// the callback goes on.
+    /// A running callback uses a store of its process, or sends the command that its tape stands at.
+    /// True: the callback goes on at once, also where a command has failed at once.
     pub fn send_command(&mut self, task: u32, cache: CacheId) -> bool {
+        if self.model.caches[cache].service.is_some() {
+            return self.use_local_cache(task, cache);
+        }
         if self.stores_nothing(task, cache) {
             return true;
         }
@@ -257,7 +250,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.unanswered(task, cache, node);
         }
         if self.caches[cache].standby.as_ref().is_some_and(|it| it.closed) {
-            return if self.redirect(task, cache, 1) { () } else { self.fail_command(task, cache) };
+            if !self.redirect(task, cache, 1) {
+                self.fail_command(task, cache);
+            }
+            return;
         }
         if self.stumbles(condition.errors) {
             return self.fail_command(task, cache);
@@ -378,7 +374,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A running callback uses a store of its own process. True: it goes on at once.
-    pub fn use_local_cache(&mut self, task: u32, cache: CacheId) -> bool {
+    fn use_local_cache(&mut self, task: u32, cache: CacheId) -> bool {
         let worker = self.tasks[task].worker;
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
@@ -504,118 +500,6 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let first = self.services[service].first_instance as usize;
                 self.tasks[task].worker - self.instances[first].first_worker
             }
-        }
-    }
-
-    /// A task leads a load that others may join.
-    pub(super) fn lead(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, at: Pc) {
-        let led = self.caches[cache].flights.begin(scope, key, task);
-        debug_assert_eq!(led, Flight::Lead, "nobody else loads it");
-        self.caches[cache].leaders.push(Leader { task, scope, key, at });
-        self.tasks[task].flags |= flag::LEADS;
-    }
-
-    fn lead_or_join(&mut self, task: u32, cache: CacheId, scope: u32, key: Key) -> bool {
-        let station = self.model.caches[cache].station;
-        match self.caches[cache].flights.begin(scope, key, task) {
-            Flight::Lead => {
-                let at = self.tasks[task].pc;
-                self.caches[cache].leaders.push(Leader { task, scope, key, at });
-                let record = &mut self.tasks[task];
-                record.flags |= flag::LEADS;
-                record.pc.0 += 1;
-                true
-            }
-            Flight::Join => {
-                self.count(station, Counter::Joined);
-                let record = &mut self.tasks[task];
-                (record.state, record.since) = (State::Joined, self.now);
-                record.flags |= flag::JOINED;
-                false
-            }
-        }
-    }
-
-    /// A load that stores nothing is over.
-    pub fn load_over(&mut self, task: u32, cache: CacheId, keys: KeysId, key: DrawId) {
-        let key = self.key_of(task, cache, keys, key);
-        self.land_flight(task, cache, self.tasks[task].worker, key, OK);
-        self.tasks[task].pc.0 += 1;
-    }
-
-    /// A load has ended: those who joined it go on with its value, or fail as it did.
-    fn land_flight(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, status: u8) {
-        let state = &mut self.caches[cache];
-        let led = |leader: &Leader| (leader.task, leader.scope, leader.key) == (task, scope, key);
-        let place = state.leaders.iter().position(led);
-        let Some(place) = place else { return }; // it did not lead: its miss came before the flight
-        state.leaders.swap_remove(place);
-        let mut joined = Vec::new();
-        state.flights.finish(scope, key, |other| joined.push(other));
-        if !self.caches[cache].leaders.iter().any(|leader| leader.task == task) {
-            self.tasks[task].flags &= !flag::LEADS;
-        }
-        for other in joined {
-            self.joined(other, self.model.caches[cache].station);
-            if status == OK {
-                let Op::CacheGet { hit, .. } = self.op_at(other) else {
-                    unreachable!("a task joins a load where it looked the key up")
-                };
-                self.tasks[other].pc = hit;
-            } else {
-                self.tasks[other].status = status;
-            }
-            self.resume(other);
-        }
-    }
-
-    /// A task has waited for somebody else's load: time of its own, not of the server's queue.
-    pub(super) fn joined(&mut self, task: u32, station: StationId) {
-        let length = self.now.since(self.tasks[task].since);
-        self.spend(task, station, Part::Wait, length);
-    }
-
-    /// A task goes on under another number: so does what it leads.
-    pub(super) fn new_leader(&mut self, task: u32, heir: u32) {
-        for cache in self.caches.ids() {
-            for leader in self.caches[cache].leaders.iter_mut().filter(|it| it.task == task) {
-                leader.task = heir;
-            }
-        }
-    }
-
-    /// A failing task ends the loads that it leads.
-    pub fn abandon_flights(&mut self, task: u32) {
-        let whole = Catch { first: Pc(0), last: Pc(u32::MAX), to: Pc(0), leases: 0, stale: None };
-        self.abandon_flights_within(task, whole);
-    }
-
-    /// A task whose failure is caught ends the loads that it has begun within that stretch.
-    pub fn abandon_flights_within(&mut self, task: u32, stretch: Catch) {
-        if !self.tasks[task].has(flag::LEADS) {
-            return;
-        }
-        let status = self.tasks[task].status;
-        let status = if status == OK { Failure::CacheError as u8 } else { status };
-        for cache in self.caches.ids() {
-            let begun = |leader: &&Leader| {
-                leader.task == task && stretch.first <= leader.at && leader.at < stretch.last
-            };
-            while let Some(leader) = self.caches[cache].leaders.iter().find(begun).copied() {
-                self.land_flight(task, cache, leader.scope, leader.key, status);
-            }
-        }
-    }
-
-    /// A process has died: nobody leads its loads any more, and a store of its own is empty.
-    pub fn forget_cache(&mut self, cache: CacheId, worker: u32, own: Option<u32>) {
-        let state = &mut self.caches[cache];
-        while let Some(place) = state.leaders.iter().position(|leader| leader.scope == worker) {
-            let Leader { scope, key, .. } = state.leaders.swap_remove(place);
-            state.flights.finish(scope, key, |_| {}); // those who joined it die too
-        }
-        if let Some(own) = own {
-            self.empty_store(cache, own);
         }
     }
 

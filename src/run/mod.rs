@@ -20,6 +20,7 @@ mod deploy;
 pub mod event;
 mod event_loop;
 mod fault;
+mod flights;
 mod gate;
 mod harm;
 mod lifecycle;

@@ -134,15 +134,6 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::CacheGet { cache, .. }
                 | Op::CacheSet { cache, .. }
                 | Op::CacheDelete { cache, .. }
-                    if self.model.caches[cache].service.is_some() =>
-                {
-                    if !self.use_local_cache(task, cache) {
-                        return false;
-                    }
-                }
-                Op::CacheGet { cache, .. }
-                | Op::CacheSet { cache, .. }
-                | Op::CacheDelete { cache, .. }
                 | Op::CacheLock { cache, .. }
                 | Op::CacheUnlock { cache, .. }
                 | Op::Command { cache, .. } => {
