@@ -363,7 +363,9 @@ impl<'m> Walk<'m> {
                 self.command(cache, weight, service, &held);
                 *self.deletes.entry((cache.0, keys.0)).or_insert(0.0) += weight;
             }
-            Op::Command { cache, .. } => {
+            Op::CacheLock { cache, .. }
+            | Op::CacheUnlock { cache, .. }
+            | Op::Command { cache, .. } => {
                 self.command(cache, weight, service, &held);
             }
             Op::SessionSeek { session, none, .. } => {
@@ -443,9 +445,6 @@ impl<'m> Walk<'m> {
             Op::Limit { limit, .. } => self.visits[model.limits[limit].station] += weight,
             Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
             Op::CacheLand { .. } | Op::CacheRefreshed => {}
-            Op::CacheLock { cache, .. } | Op::CacheUnlock { cache, .. } => {
-                self.command(cache, weight, service, &held);
-            }
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }
         self.go(next, weight, service, &held);
