@@ -12,6 +12,7 @@ mod findings;
 pub mod folder;
 mod layout;
 pub mod manifest;
+mod monitored;
 pub mod page;
 mod ran;
 pub mod sheet;

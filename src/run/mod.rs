@@ -37,9 +37,11 @@ mod retrying;
 mod scaling;
 mod service;
 mod session;
+mod socket;
 mod stall;
 mod standby;
 mod step;
+mod store;
 mod task;
 #[cfg(test)]
 mod testing;
