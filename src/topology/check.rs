@@ -34,7 +34,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_flow::ambiguous_sessions,
         one_of_pairs,
         thresholds,
-        memory_caches,
+        check_cache::memory_caches,
         check_cache::caches,
         check_flow::foreign_components,
         check_flow::foreign_middleware,
@@ -278,19 +278,6 @@ fn thresholds(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
-}
-
-fn memory_caches(cx: &Cx<'_>) -> Diagnostics {
-    cx.topology
-        .caches
-        .iter()
-        .filter(|cache| cache.spec.kind == CacheKind::Memory && cache.spec.service.is_none())
-        .map(|cache| {
-            let message = format!("`cache.{}` is memory, but of which service?", cache.name);
-            error("ambiguous", &cache.place, message)
-                .help(format!("add `service`, one of {}", names(&cx.topology.services)))
-        })
-        .collect()
 }
 
 fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {

@@ -1,7 +1,7 @@
 //! What caches, their copies and their policies need to make sense.
 
 use super::cache::CacheKind;
-use super::check::{Cx, Diagnostics, error, find};
+use super::check::{Cx, Diagnostics, error, find, names};
 use super::flow::Step;
 use super::redis::{CacheFailover, CacheReads};
 
@@ -70,4 +70,18 @@ pub(crate) fn caches(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
+}
+
+/// Memory belongs to the workers of a service.
+pub(crate) fn memory_caches(cx: &Cx<'_>) -> Diagnostics {
+    cx.topology
+        .caches
+        .iter()
+        .filter(|cache| cache.spec.kind == CacheKind::Memory && cache.spec.service.is_none())
+        .map(|cache| {
+            let message = format!("`cache.{}` is memory, but of which service?", cache.name);
+            error("ambiguous", &cache.place, message)
+                .help(format!("add `service`, one of {}", names(&cx.topology.services)))
+        })
+        .collect()
 }

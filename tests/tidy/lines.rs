@@ -39,7 +39,7 @@ const FILE_LINES: usize = 600;
 /// Files that have more, each with how many it may have. None is added without a reason in its
 /// commit, and whoever shortens one strikes it off.
 const LONG_FILES: &[(&str, usize)] =
-    &[("src/topology/check.rs", 615), ("tests/knobs/coverage.rs", 725)];
+    &[("src/topology/check.rs", 603), ("tests/knobs/coverage.rs", 725)];
 
 /// A function has up to so many lines; about 70 is the aim.
 const FUNCTION_LINES: usize = 100;
