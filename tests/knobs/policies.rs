@@ -73,7 +73,8 @@ fn loads_come_early_as_the_paper_says() {
     let (ttl_s, delta_s, keys, rate, time_s) = (20.0_f64, 1.0_f64, 100.0, 200.0, 2_000.0);
     let expected = |beta: f64| {
         let (each, d) = (rate / keys, delta_s * beta);
-        let survives = |t: f64| (-each * d * ((-(ttl_s - t) / d).exp() - (-ttl_s / d).exp())).exp();
+        let left = |r: f64| libm::exp(-r / d);
+        let survives = |t: f64| libm::exp(-each * d * (left(ttl_s - t) - left(ttl_s)));
         let steps = 20_000;
         let step = ttl_s / f64::from(steps);
         let life: f64 = (0..steps).map(|at| survives((f64::from(at) + 0.5) * step) * step).sum();
