@@ -17,6 +17,8 @@ pub mod page;
 mod ran;
 pub mod sheet;
 mod show;
+mod spark;
+pub mod story;
 pub mod stress;
 pub mod sweep;
 pub mod table;

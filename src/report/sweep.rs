@@ -277,7 +277,7 @@ pub fn told(name: &str, prepared: &Prepared<'_>, found: &Findings, style: Style)
 }
 
 /// A metric's name as a heading: without its unit.
-fn heading(column: &Column) -> String {
+pub(super) fn heading(column: &Column) -> String {
     let name = column.name.as_str();
     let endings = ["_per_s", "_ratio", "_s"];
     let short = endings.into_iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
@@ -285,7 +285,7 @@ fn heading(column: &Column) -> String {
 }
 
 /// As many columns as fit, in the order of the experiment.
-fn columns_that_fit(found: &Findings) -> Vec<usize> {
+pub(super) fn columns_that_fit(found: &Findings) -> Vec<usize> {
     let shown = &found.points[..found.points.len().min(SHOWN)];
     let axes: usize = (0..found.axes.len())
         .map(|axis| {
@@ -314,7 +314,7 @@ fn columns_that_fit(found: &Findings) -> Vec<usize> {
     fitting
 }
 
-fn estimates(found: &Findings) -> Grid {
+pub(super) fn estimates(found: &Findings) -> Grid {
     let fitting = columns_that_fit(found);
     let mut names: Vec<String> = found.axes.iter().skip(1).map(|(name, _)| name.clone()).collect();
     names.extend(fitting.iter().map(|index| heading(&found.columns[*index])));
@@ -343,15 +343,15 @@ fn estimates(found: &Findings) -> Grid {
 }
 
 /// How a point is called in a sentence.
-fn called(found: &Findings, index: usize) -> String {
+pub(super) fn called(found: &Findings, index: usize) -> String {
     let labels = &found.points[index].labels;
     let named = found.axes.iter().zip(labels).map(|((name, _), label)| format!("{name} {label}"));
     let named: Vec<String> = named.collect();
     if named.is_empty() { "the topology".into() } else { named.join(", ") }
 }
 
-/// What speaks against taking an estimate at its word.
-fn remarks(prepared: &Prepared<'_>, found: &Findings, style: Style) -> String {
+/// What speaks against taking an estimate at its word, line by line.
+pub(super) fn doubts(prepared: &Prepared<'_>, found: &Findings) -> Vec<String> {
     let mut lines = Vec::new();
     for index in &prepared.unsettled {
         let at = called(found, *index);
@@ -372,6 +372,12 @@ fn remarks(prepared: &Prepared<'_>, found: &Findings, style: Style) -> String {
             ));
         }
     }
+    lines
+}
+
+/// What is said below the table of points.
+fn remarks(prepared: &Prepared<'_>, found: &Findings, style: Style) -> String {
+    let mut lines = doubts(prepared, found);
     let judged = found.points.iter().filter(|point| !point.verdicts.is_empty()).count();
     if judged > 0 {
         let met = (0..found.points.len()).filter(|index| found.is_met(*index)).count();

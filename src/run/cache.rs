@@ -351,6 +351,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.at_task(self.now + back, Kind::Resume, task);
     }
 
+    /// How many commands stand before that of a task in its node's line.
+    pub(super) fn commands_before(&self, task: u32) -> u32 {
+        let (cache, node) = self.node_of_command(task);
+        let line = &self.caches[cache].loops[node as usize].queue;
+        line.iter().position(|other| *other == task).unwrap_or(0) as u32 + 1
+    }
+
+    /// Who loads the value that a task waits for.
+    pub(super) fn leader_before(&self, task: u32) -> Option<u32> {
+        let Op::CacheGet { cache, keys, key, .. } = self.op_at(task) else { return None };
+        let (scope, key) = (self.tasks[task].worker, self.key_of(task, cache, keys, key));
+        let leaders = &self.caches[cache].leaders;
+        let leads = |leader: &&Leader| (leader.scope, leader.key) == (scope, key);
+        leaders.iter().find(leads).map(|leader| leader.task)
+    }
+
     /// The commands that wait for a node that is gone: they wait no longer.
     pub(super) fn waiting_commands(&mut self, cache: CacheId, node: u32) -> Vec<u32> {
         self.caches[cache].loops[node as usize].queue.drain(..).collect()

@@ -194,6 +194,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             if told {
                 let leases = Default::default();
                 let messenger = self.new_task(Task { leases, ..self.tasks[task] });
+                if Q::TELLS {
+                    self.tell_split(task, messenger);
+                }
                 self.reset(messenger, task, Failure::InstanceLost);
             } else if record.row != NONE && record.role != Role::Attempt {
                 self.attribution.close(record.row);

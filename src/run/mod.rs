@@ -42,6 +42,7 @@ mod stall;
 mod standby;
 mod step;
 mod store;
+pub mod story;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -55,6 +56,7 @@ pub use outcome::{
     Attempts, Audit, DeployMark, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome,
     StationWindow, Window,
 };
+pub use task::{Role, State};
 
 use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
 use crate::model::Model;

@@ -100,6 +100,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.tasks[task].state = State::Running;
         loop {
             let pc = self.tasks[task].pc;
+            if Q::TELLS {
+                self.tell_op(task);
+            }
             match self.model.tape[pc.0 as usize] {
                 Op::Cpu { work } => return self.compute(task, work),
                 Op::Acquire { pool, route, write, .. } => {
@@ -282,6 +285,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A user's task sets out for its CDN's edge or its service.
     pub fn set_out(&mut self, task: u32) {
         let record = self.tasks[task];
+        if Q::TELLS {
+            self.tell_op(task);
+        }
         let (way, kind, keeps) = match self.model.tape[record.pc.0 as usize] {
             Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge, Duration::FOREVER),
             Op::Enter { service, .. } => {

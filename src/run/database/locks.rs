@@ -220,6 +220,12 @@ impl Locks {
             }
         }
     }
+    /// Those whom a task waits for directly, in their order.
+    pub fn before(&self, task: u32) -> Vec<u32> {
+        let mut all = Vec::new();
+        self.obstacles(task, &mut all);
+        all
+    }
     /// Whether a task waits, by whatever way round, for itself.
     fn in_deadlock(&self, task: u32) -> bool {
         let mut reached = Vec::new();
