@@ -12,10 +12,10 @@ use crate::model::tape::{Catch, DrawId, Op, Pc};
 /// Who leads a load.
 #[derive(Clone, Copy)]
 pub struct Leader {
-    task: u32,
+    pub(super) task: u32,
     /// Its process.
-    scope: u32,
-    key: Key,
+    pub(super) scope: u32,
+    pub(super) key: Key,
     /// Where it looked the key up.
     at: Pc,
 }
