@@ -353,9 +353,11 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// How many commands stand before that of a task in its node's line.
     pub(super) fn commands_before(&self, task: u32) -> u32 {
-        let (cache, node) = self.node_of_command(task);
-        let line = &self.caches[cache].loops[node as usize].queue;
-        line.iter().position(|other| *other == task).unwrap_or(0) as u32 + 1
+        let (cache, _) = self.node_of_command(task);
+        // Whoever waits there has noted whose loop it is: the node's, or that of one of its replicas.
+        let line = self.caches[cache].loops.get(self.tasks[task].work.0 as usize);
+        let place = line.and_then(|it| it.queue.iter().position(|other| *other == task));
+        place.unwrap_or(0) as u32 + 1
     }
 
     /// Who loads the value that a task waits for.
