@@ -166,6 +166,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.leave_cores(task);
             }
             State::OnLink => self.cut_transfer(task),
+            State::WithClient => self.leave_client(task),
             _ => {}
         }
     }
@@ -344,6 +345,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.forget_bulkheads(worker);
         self.forget_breakers(worker);
         self.forget_calls(worker);
+        self.forget_clients(worker);
         self.empty_memory(worker);
     }
 

@@ -33,6 +33,7 @@ use super::observe::Observer;
 use super::pool::SubPool;
 use super::pooler::PoolerState;
 use super::queue::{JobRecord, QueueState};
+use super::redis_client::CacheClient;
 use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
@@ -89,6 +90,8 @@ pub struct World<'m, Q> {
     pub maintenance: Vec<MaintenanceState>,
     /// Caches.
     pub caches: Dense<CacheId, CacheState>,
+    /// Clients of caches: one for each process and node.
+    pub clients: Vec<CacheClient>,
     /// Content delivery networks.
     pub cdns: Dense<CdnId, CdnState>,
     /// Session stores.
@@ -177,6 +180,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             locks: Locks::new(tables, model.relations.len()),
             maintenance: Vec::new(),
             caches: Dense::default(),
+            clients: Vec::new(),
             cdns: Dense::default(),
             sessions: Dense::default(),
             guards: model.guards.iter().map(|_| GuardState::default()).collect(),
@@ -208,6 +212,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_pools();
         world.fill_poolers();
         world.build_caches();
+        world.build_clients();
         world.build_cdns();
         world.build_maintenance();
         world.build_sessions();
@@ -337,7 +342,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     fn caught(&self, task: u32) -> Option<Catch> {
         let pc = self.tasks[task].pc;
         let around = |catch: &&Catch| catch.first <= pc && pc < catch.last;
-        self.model.catches.iter().find(around).copied()
+        let catches = self.model.catches.iter().filter(around);
+        catches.copied().find(|catch| catch.stale.is_none() || self.has_stale(task, catch))
     }
 
     /// A failure is caught: what the task has begun since is given up, and it goes on.

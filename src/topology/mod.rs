@@ -22,6 +22,7 @@ mod bulkhead;
 mod cache;
 mod cdn;
 mod check;
+mod check_cache;
 mod check_connections;
 mod check_edge;
 mod check_effect;
@@ -52,6 +53,7 @@ mod pool;
 mod pooler;
 mod price;
 mod queue;
+mod redis;
 mod region;
 mod relation;
 mod retry;
@@ -85,8 +87,8 @@ pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
-    Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
-    SessionUse, Shard, Step, Transaction, WhichSession, steps,
+    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat,
+    Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use host::{Host, Others};
@@ -104,6 +106,9 @@ pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
+pub use redis::{
+    CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
+};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use relation::{LockMode, Maintenance, Relation, TableLock};
 pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
@@ -134,6 +139,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 pub const SLUGS: &[&str] = &[
     "ambiguous",
     "bad-address",
+    "bad-cache",
     "bad-deploy",
     "bad-fault",
     "bad-monitor",

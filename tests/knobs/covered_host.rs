@@ -1,18 +1,10 @@
 //! What the tests of shared machines turn: a part of the list in `coverage.rs`.
 
-/// A row: the module, the test, what it turns.
-type Row = (&'static str, &'static str, &'static str);
-
 /// See `coverage.rs`.
-const COVERED: &[(&str, &str, &str)] = &[
+pub const COVERED: &[(&str, &str, &str)] = &[
     ("host", "who_stands_on_one_machine_shares_its_cores", "Host.cores Service.host Database.host"),
     ("host", "a_cache_shares_the_machine_that_it_stands_on", "Cache.host"),
     ("host", "others_on_the_machine_take_their_share", "Host.others Others.rate Others.cpu"),
     ("host", "who_spins_goes_by_the_clock", "Step:spin"),
     ("host", "a_machine_has_its_price", "Host.price"),
 ];
-
-/// These, and those of what came before.
-pub fn more() -> impl Iterator<Item = &'static Row> {
-    crate::covered_platform::COVERED.iter().chain(COVERED)
-}
