@@ -134,7 +134,8 @@ fn runs(found: &Findings) -> Sheet {
     Sheet { name: "runs", columns, rows }
 }
 
-fn summary(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
+/// The estimates of all outputs at all points, and their differences from the baseline.
+pub fn summary(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
     let columns = head(found, SUMMARY);
     let confidence = prepared.experiment.confidence.0;
     let mut rows = Vec::new();
@@ -277,7 +278,7 @@ pub fn told(name: &str, prepared: &Prepared<'_>, found: &Findings, style: Style)
 }
 
 /// A metric's name as a heading: without its unit.
-fn heading(column: &Column) -> String {
+pub(super) fn heading(column: &Column) -> String {
     let name = column.name.as_str();
     let endings = ["_per_s", "_ratio", "_s"];
     let short = endings.into_iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
@@ -285,7 +286,7 @@ fn heading(column: &Column) -> String {
 }
 
 /// As many columns as fit, in the order of the experiment.
-fn columns_that_fit(found: &Findings) -> Vec<usize> {
+pub(super) fn columns_that_fit(found: &Findings) -> Vec<usize> {
     let shown = &found.points[..found.points.len().min(SHOWN)];
     let axes: usize = (0..found.axes.len())
         .map(|axis| {
@@ -343,7 +344,7 @@ fn estimates(found: &Findings) -> Grid {
 }
 
 /// How a point is called in a sentence.
-fn called(found: &Findings, index: usize) -> String {
+pub(super) fn called(found: &Findings, index: usize) -> String {
     let labels = &found.points[index].labels;
     let named = found.axes.iter().zip(labels).map(|((name, _), label)| format!("{name} {label}"));
     let named: Vec<String> = named.collect();
@@ -479,7 +480,7 @@ fn influences(found: &Findings, style: Style) -> String {
     format!("\n{}{}\n", grid.render(style), style.paint(note, Look::Dim))
 }
 
-/// What an experiment has found, as one object; docs/reference/tables.md describes its columns.
+/// What an experiment has found, as one object; [`super::sweep_schema`] describes it.
 pub fn to_json(name: &str, prepared: &Prepared<'_>, found: &Findings) -> Value {
     let experiment = &prepared.experiment;
     let outputs = found.columns.iter().map(|column| {
@@ -527,6 +528,7 @@ pub fn to_json(name: &str, prepared: &Prepared<'_>, found: &Findings) -> Value {
         "baseline": found.baseline,
         "rank": rank,
         "sensitivities": sensitivities.collect::<Vec<Value>>(),
+        "answers": super::sweep_page::answers(prepared, found),
         "runs": found.runs,
         "digest": found.digest,
     })
