@@ -37,7 +37,7 @@ pub struct ProcessorSharing {
     cores: f64,
     sigma: f64,
     kappa: f64,
-    /// When the virtual clock and the busy integral were last brought up to date.
+    /// When the virtual clock was last brought up to date.
     clock: Time,
     /// The virtual clock [2^-32 ticks].
     virtual_now: u128,
@@ -47,8 +47,8 @@ pub struct ProcessorSharing {
     jobs: Vec<Job>,
     /// Arrivals since the station was last empty.
     arrivals: u64,
-    /// Integral of min(n, c) [milli-core ticks].
-    busy: u128,
+    /// Its cores [1/1000].
+    cores_milli: u64,
 }
 
 /// A job in service; compares as (virtual finish, arrival).
@@ -86,7 +86,7 @@ impl ProcessorSharing {
             rate: FULL_RATE,
             jobs: Vec::new(),
             arrivals: 0,
-            busy: 0,
+            cores_milli: (cores * 1000.0) as u64,
         }
     }
 
@@ -168,6 +168,7 @@ impl ProcessorSharing {
         assert!(cores >= 0.0 && cores.is_finite(), "cores are a number, and not negative");
         self.advance_to(now);
         self.cores = cores;
+        self.cores_milli = (cores * 1000.0) as u64;
         self.set_rate();
     }
 
@@ -198,21 +199,15 @@ impl ProcessorSharing {
     pub fn dilation(&self) -> f64 {
         if self.jobs.is_empty() { 1.0 } else { self.jobs.len() as f64 / self.capacity() }
     }
-    /// The integral of busy cores, min(n, c), from the start to `now` [milli-core ticks]: integers,
-    /// so that sums over stations and windows are exact. A core counts to the nearest 1/1000.
-    pub fn busy_integral(&self, now: Time) -> u128 {
-        self.busy + now.since(self.clock).0 as u128 * self.busy_millicores() as u128
-    }
-
+    /// The same in thousandths: integers, so that sums over stations and windows are exact.
     #[inline(always)]
-    fn busy_millicores(&self) -> u64 {
-        ((self.cores * 1000.0 + 0.5) as u64).min(1000 * self.jobs.len() as u64)
+    pub fn busy_milli(&self) -> u64 {
+        self.cores_milli.min(1000 * self.jobs.len() as u64)
     }
 
     #[inline(always)]
     fn advance_to(&mut self, now: Time) {
-        self.busy = self.busy_integral(now);
-        if !self.jobs.is_empty() {
+        if !self.jobs.is_empty() && now != self.clock {
             self.virtual_now += advance(now.since(self.clock).0, self.rate);
         }
         self.clock = now;
@@ -232,7 +227,9 @@ impl ProcessorSharing {
         self.jobs.swap_remove(index);
         if index < self.jobs.len() {
             self.sift_down(index);
-            self.sift_up(index);
+            if index > 0 {
+                self.sift_up(index);
+            }
         }
         if self.jobs.is_empty() {
             self.virtual_now = 0;
@@ -241,31 +238,37 @@ impl ProcessorSharing {
         self.set_rate();
     }
 
+    /// Moves a job towards the root; those that it passes move into its place, one write each.
     fn sift_up(&mut self, mut index: usize) {
+        let jobs = &mut self.jobs[..];
+        let job = jobs[index];
         while index > 0 {
             let parent = (index - 1) / 2;
-            if self.jobs[parent] <= self.jobs[index] {
+            if jobs[parent] <= job {
                 break;
             }
-            self.jobs.swap(parent, index);
+            jobs[index] = jobs[parent];
             index = parent;
         }
+        jobs[index] = job;
     }
 
+    /// Moves a job towards the leaves, as [`ProcessorSharing::sift_up`] does towards the root.
     fn sift_down(&mut self, mut index: usize) {
-        loop {
-            let left = 2 * index + 1;
-            let Some(&left_job) = self.jobs.get(left) else { break };
-            let child = match self.jobs.get(left + 1) {
-                Some(&right_job) if right_job < left_job => left + 1,
-                _ => left,
-            };
-            if self.jobs[index] <= self.jobs[child] {
+        let jobs = &mut self.jobs[..];
+        let job = jobs[index];
+        while let Some(left) = jobs.get(2 * index + 1) {
+            let mut child = 2 * index + 1;
+            if jobs.get(child + 1).is_some_and(|right| right < left) {
+                child += 1;
+            }
+            if job <= jobs[child] {
                 break;
             }
-            self.jobs.swap(index, child);
+            jobs[index] = jobs[child];
             index = child;
         }
+        jobs[index] = job;
     }
 }
 
@@ -418,14 +421,15 @@ mod tests {
     }
 
     #[test]
-    fn busy_cores_integrate_exactly() {
+    fn busy_cores_are_the_lesser_of_jobs_and_cores() {
         let mut station = ProcessorSharing::new(1.5, 0.2, 0.0);
+        assert_eq!((station.busy_cores(), station.busy_milli()), (0.0, 0));
         station.add(at(10), Duration::millis(500), 1);
+        assert_eq!((station.busy_cores(), station.busy_milli()), (1.0, 1000));
         station.add(at(20), Duration::millis(500), 2);
+        assert_eq!((station.busy_cores(), station.busy_milli()), (1.5, 1500));
         station.set_cores(at(50), 0.25);
-        assert_eq!((station.len(), station.busy_cores()), (2, 0.25));
-        // 10 ms of one core, 30 ms of 1.5 cores, 40 ms of a quarter.
-        assert_eq!(station.busy_integral(at(90)), 1_000_000_000 * (10_000 + 45_000 + 10_000));
+        assert_eq!((station.busy_cores(), station.busy_milli()), (0.25, 250));
     }
 
     #[test]

@@ -47,6 +47,11 @@ impl<T: Default> Slab<T> {
         }
         slot
     }
+    /// The slot that the next record will get.
+    #[inline]
+    pub fn next_slot(&self) -> u32 {
+        self.free.last().copied().unwrap_or(self.records.len() as u32)
+    }
     /// Takes the record out and frees its slot.
     ///
     /// # Panics

@@ -42,6 +42,9 @@ pub struct Load {
     zipf_s: Option<f64>,
     /// How it tries again.
     pub retry: Option<Retry>,
+    /// Everything else, which the map must know.
+    #[serde(flatten)]
+    more: BTreeMap<String, serde_json::Value>,
 }
 
 /// Whether the generator waits for answers.
@@ -136,6 +139,12 @@ impl Load {
         let exponent = self.zipf_s.unwrap_or(0.0);
         sums((1..=self.keys().unwrap_or(1)).map(|k| libm::pow(f64::from(k), -exponent)))
     }
+    /// What it does beside what this program reads for itself.
+    pub fn unknown(&self) -> impl Iterator<Item = (&str, String)> {
+        let read = |name: &str| ["mode", "segments", "users", "think_ms"].contains(&name);
+        let unread = self.more.iter().filter(move |(name, _)| !read(name));
+        unread.map(|(name, value)| (name.as_str(), text(value)))
+    }
     /// How many keys there are.
     pub fn keys(&self) -> Option<u32> {
         self.zipf_n
@@ -143,6 +152,12 @@ impl Load {
     /// Zipf's exponent over them.
     pub fn zipf_exponent(&self) -> f64 {
         self.zipf_s.unwrap_or(0.0)
+    }
+    /// When the rate of an open loop falls for the last time (s): a spike ends.
+    pub fn spike_ends_s(&self) -> Option<f64> {
+        let Mode::Open { segments } = &self.mode else { return None };
+        let falls = |pair: &&[(f64, f64)]| pair[1].1 < pair[0].1;
+        segments.windows(2).rfind(falls).map(|pair| pair[1].0)
     }
     /// Requests a second at the end of an open loop.
     pub fn last_rate_per_s(&self) -> Option<f64> {
@@ -194,17 +209,19 @@ impl Server {
     }
     /// Every setting with its value as text.
     pub fn settings(&self) -> impl Iterator<Item = (&str, String)> {
-        self.env.iter().chain(&self.more).map(|(name, value)| {
-            let text = match value {
-                serde_json::Value::String(text) => text.clone(),
-                serde_json::Value::Array(items) => {
-                    let item = |item: &serde_json::Value| item.to_string().replace('"', "");
-                    items.iter().map(item).collect::<Vec<String>>().join(" ")
-                }
-                other => other.to_string(),
-            };
-            (name.as_str(), text)
-        })
+        self.env.iter().chain(&self.more).map(|(name, value)| (name.as_str(), text(value)))
+    }
+}
+
+/// A setting's value as text.
+fn text(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::String(text) => text.clone(),
+        serde_json::Value::Array(items) => {
+            let item = |item: &serde_json::Value| item.to_string().replace('"', "");
+            items.iter().map(item).collect::<Vec<String>>().join(" ")
+        }
+        other => other.to_string(),
     }
 }
 
@@ -227,11 +244,15 @@ pub enum Figure {
     Joined,
     /// Attempts a request.
     Attempts,
+    /// Share of the pools' connections that are lent, over time.
+    PoolUse,
+    /// From the end of a spike to the first request that need not wait for a connection (s).
+    Recovery,
 }
 
 impl Figure {
     /// All of them, in order.
-    pub const ALL: [Figure; 11] = [
+    pub const ALL: [Figure; 13] = [
         Figure::Mean,
         Figure::Quantile(50),
         Figure::Quantile(90),
@@ -243,10 +264,16 @@ impl Figure {
         Figure::Hits,
         Figure::Joined,
         Figure::Attempts,
+        Figure::PoolUse,
+        Figure::Recovery,
     ];
+    /// True for shares of requests, by which a cell is judged.
+    pub fn is_share_of_requests(self) -> bool {
+        matches!(self, Figure::Timeouts | Figure::Rejected | Figure::Hits | Figure::Joined)
+    }
     /// True for shares, which differ by percentage points.
     pub fn is_share(self) -> bool {
-        matches!(self, Figure::Timeouts | Figure::Rejected | Figure::Hits | Figure::Joined)
+        self.is_share_of_requests() || self == Figure::PoolUse
     }
     /// Its name.
     pub fn name(self) -> String {
@@ -259,6 +286,8 @@ impl Figure {
             Figure::Hits => "hits".into(),
             Figure::Joined => "joined".into(),
             Figure::Attempts => "attempts".into(),
+            Figure::PoolUse => "pool_use".into(),
+            Figure::Recovery => "recovery_s".into(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::theory::{
 };
 use crate::units::Duration;
 
-use super::cell::{Cell, Figure, Mode};
+use super::cell::{Cell, Class, Figure, Mode};
 
 /// What a closed form says.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,11 +44,19 @@ impl Times {
         let mut statements = Vec::new();
         let (mut before, mut after, mut held) = (0.0, 0.0, 0.0);
         let mut lent = false;
-        let first = model.operations.iter().map(|it| it.entry.0).min().unwrap_or(0) as usize;
+        let mut trips = 0;
+        // The operation that goes to the database, where there is one that does not.
+        let first = cell.load.classes.iter().map(Class::operation).find(|it| *it != "cpu");
+        let first = model.operations.iter().find(|it| first.is_none_or(|name| it.name == name));
+        let first = first.map_or(0, |it| it.entry.0) as usize;
         for op in model.tape.iter().skip(first) {
             match op {
                 Op::Acquire { .. } => lent = true,
-                Op::Query { work, .. } if lent => statements.push(work.law),
+                Op::Query { work, kind, .. } if lent => {
+                    trips += 1;
+                    statements.extend(kind.works().then_some(work.law));
+                }
+                Op::Wait { length } if lent => held += model.laws[length.law].mean,
                 Op::Cpu { work } if lent => held += model.laws[work.law].mean,
                 Op::Cpu { work } if statements.is_empty() => before += model.laws[work.law].mean,
                 Op::Cpu { work } => after += model.laws[work.law].mean,
@@ -68,7 +76,7 @@ impl Times {
         let way = model.regions.iter().next().map_or(0.0, |it| model.laws[it.access].mean);
         let hop = model.services.iter().next().map_or(0.0, |it| model.laws[it.hop].mean);
         Times {
-            hold: nominal_ms / weights / 1e3 + rounding + held + rtt * statements.len() as f64,
+            hold: nominal_ms / weights / 1e3 + rounding + held + rtt * f64::from(trips),
             rest: way + 2.0 * hop + before + after,
             loop_: [before, after],
         }
@@ -78,7 +86,7 @@ impl Times {
 /// The closed form that comes closest to a cell, if there is one.
 pub fn closed_form(cell: &Cell, model: &Model) -> Option<Form> {
     let times = Times::of(model, cell);
-    let size: u32 = model.pools.iter().map(|pool| pool.config.size).sum();
+    let size = model.pools.iter().map(|pool| pool.config.size + pool.config.overflow).sum();
     let Mode::Open { segments } = &cell.load.mode else {
         return Some(machine_repair(cell, &times, size));
     };
@@ -265,7 +273,10 @@ fn event_loop(cell: &Cell, model: &Model, rate: f64, times: &Times) -> Form {
         let mean = visits * wait + own + database + times.rest;
         (class.name.clone(), Figure::Mean, 1e3 * mean)
     });
-    Form { name: "M/G/1, twice", figures: figures.collect() }
+    let mut figures: Vec<(String, Figure, f64)> = figures.collect();
+    let weighed = cell.load.classes.iter().zip(&figures).map(|(it, figure)| it.weight * figure.2);
+    figures.push(("all".into(), Figure::Mean, weighed.sum::<f64>() / weights));
+    Form { name: "M/G/1, twice", figures }
 }
 
 /// The mean nominal time of all classes (s).

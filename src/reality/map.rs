@@ -46,10 +46,10 @@ struct Choice {
 struct Meaning {
     /// Of which setting.
     name: String,
-    /// Of which value of it; nothing for any.
+    /// Of which value of it; nothing for any. `{name}` in it stands for a word of the value.
     is: Option<String>,
     /// What is set: `{}` stands for the value, `{%}` for it as a percentage, `{other}` for another
-    /// setting's value.
+    /// setting's value or a word of this one, `{word-100}` for a number less another.
     sets: Vec<String>,
 }
 
@@ -96,13 +96,15 @@ impl Map {
         let settings = settings(cell);
         let mut sets = Vec::new();
         for (name, value) in &settings {
-            let meaning = self.set.iter().find(|meaning| {
-                meaning.name == *name && meaning.is.as_ref().is_none_or(|is| is == value)
+            let found = self.set.iter().filter(|meaning| meaning.name == *name).find_map(|it| {
+                let words = it.is.as_ref().map_or(Some(Vec::new()), |is| words(is, value))?;
+                Some((it, words))
             });
-            let meaning = meaning.ok_or_else(|| {
+            let (meaning, words) = found.ok_or_else(|| {
                 format!("{}: the map does not say what `{name}` = `{value}` means", cell.id)
             })?;
-            sets.extend(meaning.sets.iter().map(|set| filled(set, value, &settings)));
+            let known: Vec<(String, String)> = words.into_iter().chain(settings.clone()).collect();
+            sets.extend(meaning.sets.iter().map(|set| filled(set, value, &known)));
         }
         sets.extend(self.always.iter().cloned());
         Ok(sets)
@@ -118,6 +120,9 @@ fn settings(cell: &Cell) -> Vec<(String, String)> {
         if !all.iter().any(|(name, _)| *name == path) {
             all.push((path, class.law.mean_ms().to_string()));
         }
+    }
+    for (name, value) in cell.load.unknown() {
+        all.push((name.into(), value));
     }
     if cell.load.fresh_conn {
         all.push(("fresh_conn".into(), "true".into()));
@@ -138,12 +143,45 @@ fn settings(cell: &Cell) -> Vec<(String, String)> {
     all
 }
 
+/// The words of a value by the names that a pattern gives them; nothing if it does not fit.
+fn words(pattern: &str, value: &str) -> Option<Vec<(String, String)>> {
+    let mut words = Vec::new();
+    let (mut pattern, mut value) = (pattern, value);
+    while let Some((before, name, after)) = named(pattern) {
+        value = value.strip_prefix(before)?;
+        let end = match after.chars().next() {
+            Some(next) => value.find(next)?,
+            None => value.len(),
+        };
+        let (word, rest) = value.split_at(end);
+        if word.is_empty() || word.contains(' ') {
+            return None;
+        }
+        words.push((name.into(), word.into()));
+        (pattern, value) = (after, rest);
+    }
+    (pattern == value).then_some(words)
+}
+
+/// What stands before the first `{name}` of a text, the name, and what stands behind it.
+fn named(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('{')?;
+    let (name, after) = rest.split_once('}')?;
+    Some((before, name, after))
+}
+
 /// A template with its values.
 fn filled(template: &str, value: &str, settings: &[(String, String)]) -> String {
     let share = value.parse().map_or(0.0, |value: f64| 100.0 * value);
     let mut text = template.replace("{}", value).replace("{%}", &format!("{share}%"));
     for (name, other) in settings {
         text = text.replace(&format!("{{{name}}}"), other);
+        let less = format!("{{{name}-");
+        while let Some((before, rest)) = text.split_once(&less) {
+            let Some((number, after)) = rest.split_once('}') else { break };
+            let of = |text: &str| text.parse::<f64>().unwrap_or(f64::NAN);
+            text = format!("{before}{}{after}", of(other) - of(number));
+        }
     }
     text
 }
@@ -196,5 +234,19 @@ mod tests {
         );
         cell.server.env.insert("NEW".into(), 1.into());
         assert!(map.sets(&cell).expect_err("unknown").contains("`NEW` = `1`"));
+    }
+
+    #[test]
+    fn words_of_a_value_can_be_used_and_reckoned_with() {
+        let pattern = "--maxmemory {bytes} --maxmemory-policy {policy}";
+        let value = "--maxmemory 5140000 --maxmemory-policy allkeys-lru";
+        let found = words(pattern, value).expect("it fits");
+        assert_eq!(filled("m={bytes-140000}B", value, &found), "m=5000000B");
+        assert_eq!(filled("p={policy}", value, &found), "p=allkeys-lru");
+        assert_eq!(words(pattern, "--maxmemory 1"), None);
+        assert_eq!(words("least_conn;", "least_conn;"), Some(Vec::new()));
+        assert_eq!(words("least_conn;", "random;"), None);
+        // A word has no spaces: options that the pattern does not name are not swallowed.
+        assert_eq!(words("--save {a}", "--save 60 --appendonly yes"), None);
     }
 }

@@ -147,7 +147,8 @@ impl Comparison {
     /// The figures by which a cell is judged: mean, p95, and shares.
     pub fn judged(&self) -> impl Iterator<Item = &Compared> {
         self.figures.iter().filter(|it| {
-            it.figure.is_share() || matches!(it.figure, Figure::Mean | Figure::Quantile(95))
+            it.figure.is_share_of_requests()
+                || matches!(it.figure, Figure::Mean | Figure::Quantile(95))
         })
     }
     /// Whether the prediction holds: a replay is close, a forecast meets the measurement.
@@ -246,6 +247,9 @@ fn one(
     let measured: Vec<f64> =
         measurements.of(&cell.id, class).filter_map(|run| run.figure(figure)).collect();
     let measured = (!measured.is_empty()).then(|| Level::of(&measured));
+    if figure == Figure::PoolUse && measured.is_none() {
+        return None;
+    }
     // A share that neither has says nothing.
     let nothing = |level: Level| level.mean == 0.0 && level.spread == 0.0;
     if figure.is_share() && nothing(simulated) && measured.is_none_or(nothing) {

@@ -1,9 +1,9 @@
 //! What the engine says of a run whose requests are known, or of runs like it.
 
 use crate::failure::Failure;
-use crate::model::ids::{KeysId, OperationId, PoolId};
+use crate::model::ids::{KeysId, OperationId, PoolId, StationId};
 use crate::model::{Arrival, Model, Recording, Turn, Turns};
-use crate::run::{Fate, Outcome};
+use crate::run::{Fate, Outcome, Window};
 use crate::units::Duration;
 
 use super::cell::{Cell, Figure, Measured};
@@ -11,6 +11,9 @@ use super::schedule::{Planned, Schedule, instant};
 
 /// Requests that come before the end may take so much longer to be answered.
 const DRAIN: Duration = Duration::secs(60);
+
+/// The step of the timeline around a spike.
+const CLOSELY: Duration = Duration::millis(10);
 
 /// A model that plays back a run of a cell, with the numbers by which its requests are told apart.
 pub struct Playback {
@@ -60,6 +63,11 @@ impl Playback {
         model.plan.warmup = instant(cell.warm_s).since(crate::units::Time::ZERO);
         model.plan.duration = Duration::from_secs_f64(cell.end_s - cell.warm_s) + DRAIN;
         model.plan.seed = seed;
+        // One step of the timeline is the window that counts; a spike's end is looked at closely.
+        model.plan.window = match cell.load.spike_ends_s() {
+            Some(_) => CLOSELY,
+            None => instant(cell.end_s).since(instant(cell.warm_s)),
+        };
         model.plan.keep_fates = true;
         model.plan.attribution_every = u32::MAX;
         let classes = schedule.requests().map(|it| it.class).collect();
@@ -71,6 +79,7 @@ impl Playback {
         let window = (instant(cell.warm_s), instant(cell.end_s));
         let all = |_: &Fate| true;
         let mut said = vec![figures(cell, "all", run, &outcome.fates, window, all)];
+        said[0].figures.extend(self.of_pools(cell, outcome));
         if cell.load.keys().is_some() {
             let hit = |it: &Fate| !it.missed;
             let miss = |it: &Fate| it.missed && !it.joined;
@@ -87,6 +96,35 @@ impl Playback {
     }
 }
 
+impl Playback {
+    /// How much of the pools is lent, and how soon after a spike nobody waits for them.
+    fn of_pools(&self, cell: &Cell, outcome: &Outcome) -> Vec<(Figure, f64)> {
+        let stations: Vec<_> = self.model.pools.iter().map(|pool| pool.station).collect();
+        let capacity: f64 = stations.iter().map(|it| self.model.stations[*it].capacity).sum();
+        let (from, to) = (instant(cell.warm_s), instant(cell.end_s));
+        let (mut busy, mut whole) = (0.0, 0.0);
+        for window in outcome.windows.iter().filter(|it| it.start >= from && it.end <= to) {
+            let length = window.end.since(window.start).seconds();
+            let of = |it: &StationId| window.stations[it.0 as usize].busy;
+            busy += length * stations.iter().map(of).sum::<f64>();
+            whole += length;
+        }
+        let mut figures = Vec::new();
+        if capacity > 0.0 && whole > 0.0 {
+            figures.push((Figure::PoolUse, busy / whole / capacity));
+        }
+        if let Some(ends) = cell.load.spike_ends_s().map(instant) {
+            let quiet = |window: &&Window| {
+                let waits = |it: &StationId| window.stations[it.0 as usize].waiting > 0.0;
+                window.start >= ends && window.offered > 0 && !stations.iter().any(waits)
+            };
+            let first = outcome.windows.iter().find(quiet);
+            figures.extend(first.map(|it| (Figure::Recovery, it.start.since(ends).seconds())));
+        }
+        figures
+    }
+}
+
 /// The operation of the topology that each class of requests asks for.
 fn operations(model: &Model, cell: &Cell) -> Result<Vec<OperationId>, String> {
     let find = |word: &str| {
@@ -97,14 +135,14 @@ fn operations(model: &Model, cell: &Cell) -> Result<Vec<OperationId>, String> {
     cell.load.classes.iter().map(|class| find(class.operation())).collect()
 }
 
-type Window = (crate::units::Time, crate::units::Time);
+type Span = (crate::units::Time, crate::units::Time);
 
 fn figures(
     cell: &Cell,
     class: &str,
     run: usize,
     fates: &[Fate],
-    window: Window,
+    window: Span,
     belongs: impl Fn(&Fate) -> bool,
 ) -> Measured {
     let within = |at| at >= window.0 && at < window.1;

@@ -112,6 +112,8 @@ fn outcomes(path: &Path) -> Result<Vec<Measured>, String> {
             Figure::Hits => number("hit_ratio"),
             Figure::Joined => number("joined_frac"),
             Figure::Attempts => number("attempts_mean"),
+            Figure::PoolUse => number("pool_util"),
+            Figure::Recovery => number("recovery_s"),
         };
         let known = |it: Figure| figure(it).filter(|value| value.is_finite()).map(|v| (it, v));
         runs.push(Measured {

@@ -189,6 +189,8 @@ fn name(figure: Figure) -> &'static str {
         Figure::Hits => "hits",
         Figure::Joined => "joined",
         Figure::Attempts => "attempts",
+        Figure::PoolUse => "pool use",
+        Figure::Recovery => "recovery",
     }
 }
 
@@ -198,6 +200,7 @@ fn with(figure: Figure, value: f64, spread: f64) -> String {
         it if it.is_share() => (100.0, " %"),
         Figure::Throughput => (1.0, "/s"),
         Figure::Attempts => (1.0, ""),
+        Figure::Recovery => (1.0, " s"),
         _ => (1.0, " ms"),
     };
     let number = digits(value * factor, 4);

@@ -226,16 +226,17 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A request has left its target, well or badly; `lost` where there was no answer.
     pub(super) fn target_answered(&mut self, task: u32, index: u32, lost: bool) {
         let service = self.instances[index as usize].service;
-        let record = self.tasks[task];
-        let number = self.node_of(service, record.user);
-        let target = index - self.services[service].first_instance;
+        let (user, status) = (self.tasks[task].user, self.tasks[task].status);
+        let number = self.node_of(service, user);
         let spec = &self.model.services[service];
         let now = self.now;
         let latency = match self.services[service].nodes[number].balancer.listens() {
-            true => self.landed_at(&record).map(|at| now.since(at)),
+            true => self.landed_at(&self.tasks[task]).map(|at| now.since(at)),
             false => None,
         };
-        let node = &mut self.services[service].nodes[number];
+        let state = &mut self.services[service];
+        let target = index - state.first_instance;
+        let node = &mut state.nodes[number];
         node.targets.answered(target);
         if let Some(latency) = latency {
             node.balancer.heard(target, latency, now);
@@ -247,10 +248,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         if let Some(station) = spec.balancer_station.filter(|_| lost) {
-            self.count(station, Counter::Errors);
+            self.meters[station].count(Counter::Errors);
         }
-        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
-        let error = record.status != OK && status_of(&record) >= 500;
+        let Some(judge) = &mut node.judge else { return };
+        let error = status != OK && status_of(&self.tasks[task]) >= 500;
         if judge.answered(target, error, lost, now) {
             if let Some(at) = judge.back_at(target) {
                 self.time_target(at, index, number as u32, phase::BACK);

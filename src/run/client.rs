@@ -325,6 +325,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The same, for the record of a task.
     pub fn way_from_home(&self, record: &Task, region: RegionId) -> Duration {
         let home = self.home(record.user);
+        if let Some(way) = self.ways[home.0 as usize * self.model.regions.len() + region.0 as usize]
+        {
+            return way;
+        }
         let access = self.model.draw_law(self.model.regions[home].access, record.stream, 0xacc);
         let route = self.model.draw_law(self.model.route(home, region), record.stream, 0x20e);
         (access + route).half()

@@ -103,6 +103,31 @@ pub struct Node {
     pub incarnation: u32,
 }
 
+/// Where a node belongs, by its number among all nodes of all databases.
+pub struct Home {
+    /// Its database.
+    database: DatabaseId,
+    /// Its number there.
+    place: u32,
+    /// Where it is measured: with the primaries, or with the replicas.
+    station: StationId,
+}
+
+impl Home {
+    /// Of all nodes of all databases, in order.
+    pub fn of_all(model: &model::Model) -> Vec<Home> {
+        let of = |(database, spec): (DatabaseId, &model::Database)| {
+            let of_shard = 1 + spec.replicas;
+            let (primaries, replicas) = (spec.station, spec.replica_station);
+            (0..spec.shards * of_shard).map(move |place| {
+                let station = if place.is_multiple_of(of_shard) { primaries } else { replicas };
+                Home { database, place, station }
+            })
+        };
+        model.databases.enumerate().flat_map(of).collect()
+    }
+}
+
 /// A write on its way to a replica.
 #[derive(Clone, Copy, Debug)]
 pub struct Shipped {
@@ -173,21 +198,16 @@ impl DatabaseState {
 impl<Q: PendingEvents> World<'_, Q> {
     /// The database that a node belongs to.
     pub fn database_of(&self, node: u32) -> DatabaseId {
-        let after = self.databases.iter().take_while(|state| state.first <= node).count();
-        DatabaseId(after as u32 - 1)
+        self.homes[node as usize].database
     }
     /// Where a node is measured: with the primaries, or with the replicas.
     fn station_of_node(&self, node: u32) -> StationId {
-        let database = self.database_of(node);
-        let spec = &self.model.databases[database];
-        let is_primary = (node - spec.first_node).is_multiple_of(1 + spec.replicas);
-        if is_primary { spec.station } else { spec.replica_station }
+        self.homes[node as usize].station
     }
     /// A node by its number among all nodes of all databases.
     pub fn node_mut(&mut self, node: u32) -> &mut Node {
-        let database = self.database_of(node);
-        let state = &mut self.databases[database];
-        &mut state.nodes[(node - state.first) as usize]
+        let home = &self.homes[node as usize];
+        &mut self.databases[home.database].nodes[home.place as usize]
     }
 
     /// A running callback sends the statement that its tape stands at.
@@ -217,6 +237,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn statement_rtt(&self, task: u32) -> Duration {
         let record = &self.tasks[task];
         let sub = &self.pools[record.lease().pool as usize];
+        if let Some(trip) = sub.trip {
+            return trip;
+        }
         let spec = &self.model.pools[sub.kind];
         let database = &self.model.databases[spec.database];
         let here = self.model.services[spec.service].region;

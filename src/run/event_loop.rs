@@ -12,7 +12,7 @@ use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model::UnitKind;
-use crate::model::ids::StationId;
+use crate::model::ids::{ServiceId, StationId};
 use crate::model::tape::{Draw, Op, Pc};
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
@@ -25,6 +25,10 @@ const SWITCH_INTERVAL: Duration = Duration::millis(5);
 pub struct Worker {
     /// Its instance.
     pub instance: u32,
+    /// Its service.
+    pub service: ServiceId,
+    /// Where that is measured.
+    pub station: StationId,
     /// The task whose callback runs; [`NONE`] when the loop polls.
     pub running: u32,
     /// Callbacks that are ready, in order.
@@ -57,7 +61,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.advance_away(task);
         }
         let state = &mut self.workers[worker as usize];
-        let station = self.model.services[self.instances[state.instance as usize].service].station;
+        let station = state.station;
         if state.running == NONE {
             state.running = task;
             self.meters[station].pass();
@@ -73,8 +77,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline]
     fn wake(&mut self, worker: u32, task: u32) {
         let state = &self.workers[worker as usize];
-        let service = self.instances[state.instance as usize].service;
-        let Some(wake) = &self.model.services[service].wake else {
+        let Some(wake) = &self.model.services[state.service].wake else {
             return self.run_loop(worker);
         };
         let work = wake.cost(self.now.since(state.polls_since));
@@ -108,8 +111,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 return;
             };
             state.running = next;
-            let service = self.instances[state.instance as usize].service;
-            self.leave(next, self.model.services[service].station);
+            let station = state.station;
+            self.leave(next, station);
         }
     }
 
@@ -123,7 +126,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         state.ready.insert(self.inserted.min(state.ready.len()), task);
         self.inserted += 1;
-        let station = self.model.services[self.instances[state.instance as usize].service].station;
+        let station = state.station;
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Ready, self.now);
         self.meters[station].enter(self.now);
@@ -134,8 +137,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn compute(&mut self, task: u32, work: Draw) -> bool {
         let worker = self.tasks[task].worker;
         let state = &mut self.workers[worker as usize];
-        let index = state.instance;
-        let station = self.model.services[self.instances[index as usize].service].station;
+        let (index, service, station) = (state.instance, state.service, state.station);
         if state.running != task {
             // In the order in which they came to want it.
             state.ready.insert(self.inserted.min(state.ready.len()), task);
@@ -150,7 +152,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             true => record.work,
             false => self.pace(record.worker, index, self.draw(work, task)),
         };
-        let one_lock = self.model.services[self.instances[index as usize].service].one_lock;
+        let one_lock = self.model.services[service].one_lock;
         if one_lock && work > SWITCH_INTERVAL {
             let record = &mut self.tasks[task];
             record.work = work - SWITCH_INTERVAL;
@@ -170,14 +172,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Computing, self.now);
         let worker = record.worker;
-        let index = self.workers[worker as usize].instance;
-        self.workers[worker as usize].busy_ticks += work.0;
+        let state = &mut self.workers[worker as usize];
+        state.busy_ticks += work.0;
+        let (index, station) = (state.instance, state.station);
         if self.instances[index as usize].host.is_some() {
             self.tasks[task].deadline = self.now + work;
             self.share_cores(index, task, work);
         } else {
-            let service = self.instances[index as usize].service;
-            self.meters[self.model.services[service].station].busy.add(self.now, MILLI);
+            self.meters[station].busy.add(self.now, MILLI);
             self.at_task(self.now + work, Kind::CpuDone, task);
         }
     }
@@ -186,8 +188,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline(always)]
     fn pace(&self, worker: u32, index: u32, work: Duration) -> Duration {
         let work = self.condition(UnitKind::Instance, index).stretch(work);
-        let service = &self.model.services[self.instances[index as usize].service];
-        match (service.warm_up, self.workers[worker as usize].started) {
+        let state = &self.workers[worker as usize];
+        match (self.model.services[state.service].warm_up, state.started) {
             (Some((times, over)), Some(started)) => {
                 let age = self.now.since(started).seconds() / over.seconds();
                 work.scale(1.0 + (times - 1.0) * (1.0 - age).max(0.0))
@@ -203,8 +205,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if worker == NONE {
             return self.bury(task);
         }
-        let index = self.workers[worker as usize].instance;
-        let station = self.model.services[self.instances[index as usize].service].station;
+        let station = self.workers[worker as usize].station;
         self.meters[station].busy.add(self.now, -MILLI);
         self.spend(task, station, Part::Service, self.now.since(since));
         self.offer_lock(task, worker);
@@ -261,10 +262,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = &mut self.instances[index as usize];
         let station = self.model.services[instance.service].station;
         let host = instance.host.as_mut().expect("only core-sharing instances have departures");
-        let before = (host.busy_cores() * MILLI as f64) as i64;
+        let before = host.busy_milli();
         let result = change(host);
-        let after = (host.busy_cores() * MILLI as f64) as i64;
-        self.meters[station].busy.add(self.now, after - before);
+        let after = host.busy_milli();
+        if after != before {
+            self.meters[station].busy.add(self.now, after as i64 - before as i64);
+        }
         result
     }
 
@@ -284,7 +287,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.instances[index as usize].armed = Time::NEVER;
         let now = self.now;
-        while let Some(task) = self.with_host(index, |host| host.depart(now)) {
+        let due = |world: &Self| {
+            let host = &world.instances[index as usize].host;
+            host.as_ref().and_then(ProcessorSharing::next_departure) == Some(now)
+        };
+        while due(self)
+            && let Some(task) = self.with_host(index, |host| host.depart(now))
+        {
             let record = self.tasks[task];
             let service = self.instances[index as usize].service;
             let station = match record.state {
@@ -310,7 +319,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn enter_thread(&mut self, task: u32) {
         let worker = self.tasks[task].worker;
         let state = &mut self.workers[worker as usize];
-        let service = &self.model.services[self.instances[state.instance as usize].service];
+        let service = &self.model.services[state.service];
         let station = service.threads_station;
         if !self.tasks[task].has(flag::THREAD) {
             self.meters[station].count(Counter::Arrivals);
@@ -393,7 +402,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn enter_threads(&mut self, task: u32) {
         let worker = self.tasks[task].worker;
         let state = &mut self.workers[worker as usize];
-        let service = &self.model.services[self.instances[state.instance as usize].service];
+        let service = &self.model.services[state.service];
         let station = service.threads_station;
         self.meters[station].count(Counter::Arrivals);
         if state.threads_busy < service.threads {

@@ -164,7 +164,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
             dropped: world.arrivals.dropped,
             connections: observer.connections,
         },
-        latency: observer.latency,
+        latency: observer.latency(),
         failed_latency: observer.failed_latency,
         attempt_latency: observer.attempt_latency,
         operations: observer.operations,

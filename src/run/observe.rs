@@ -35,9 +35,8 @@ pub struct Observer {
     pub late: u64,
     /// Connections that users had to set up.
     pub connections: u64,
-    /// From the intended start to what the user saw, retries included, of requests that ended well.
-    pub latency: Histogram,
-    /// The same, of requests that failed.
+    /// From the intended start to what the user saw, retries included, of requests that failed; of
+    /// those that ended well it is measured by operation.
     pub failed_latency: Histogram,
     /// From the sending of an attempt to its answer.
     pub attempt_latency: Histogram,
@@ -92,7 +91,6 @@ impl Observer {
             attempts_failed: [0; FAILURES],
             late: 0,
             connections: 0,
-            latency: Histogram::new(),
             failed_latency: Histogram::new(),
             attempt_latency: Histogram::new(),
             operations: model.operations.iter().map(|_| OperationTally::default()).collect(),
@@ -139,7 +137,6 @@ impl Observer {
             tally.ok += 1;
             self.window.latency.record(latency);
             if self.measuring {
-                self.latency.record(latency);
                 tally.latency.record(latency);
             }
         } else {
@@ -150,6 +147,13 @@ impl Observer {
                 self.failed_latency.record(latency);
             }
         }
+    }
+
+    /// From the intended start to what the user saw, retries included, of requests that ended well.
+    pub fn latency(&self) -> Histogram {
+        let mut all = Histogram::new();
+        self.operations.iter().for_each(|tally| all.merge(&tally.latency));
+        all
     }
 
     fn start_measuring(&mut self, now: Time) {

@@ -37,6 +37,8 @@ pub struct SubPool {
     pub kind: PoolId,
     /// The database node that it connects to.
     pub node: u32,
+    /// The round trip of its statements, where that is always the same.
+    pub trip: Option<Duration>,
     /// When its next timer is scheduled.
     pub armed: Time,
     /// The replica that the next read of this process goes to (used in the primary's sub-pool).

@@ -166,16 +166,18 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A draining instance that has nothing left, not even a request on its way, stops.
     pub(super) fn stop_if_drained(&mut self, index: u32) {
         let instance = &self.instances[index as usize];
+        let (leaves, waits) = match instance.phase {
+            Phase::Draining => (true, true),
+            Phase::Closing => (true, false),
+            _ => (false, false),
+        };
+        if !leaves || instance.open > 0 {
+            return;
+        }
         let state = &self.services[instance.service];
         let target = index - state.first_instance;
-        let sent = state.nodes.iter().map(|node| node.targets.get(target).outstanding);
-        let outstanding: u32 = sent.sum();
-        let is_done = match instance.phase {
-            Phase::Draining => instance.open == 0 && outstanding == 0,
-            Phase::Closing => instance.open == 0,
-            _ => false,
-        };
-        if is_done {
+        let on_way = |node: &super::balancing::Node| node.targets.get(target).outstanding > 0;
+        if !(waits && state.nodes.iter().any(on_way)) {
             self.stop_instance(index);
         }
     }

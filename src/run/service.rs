@@ -135,6 +135,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 for _ in 0..service.workers {
                     self.workers.push(Worker {
                         instance: first_instance + index,
+                        service: id,
+                        station: service.station,
                         running: NONE,
                         ready: VecDeque::new(),
                         open: 0,

@@ -309,11 +309,11 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The service that a worker belongs to.
     pub fn service_of_worker(&self, worker: u32) -> ServiceId {
-        self.instances[self.workers[worker as usize].instance as usize].service
+        self.workers[worker as usize].service
     }
 
     /// The station of the service that a worker belongs to.
     pub fn station_of_worker(&self, worker: u32) -> crate::model::ids::StationId {
-        self.model.services[self.service_of_worker(worker)].station
+        self.workers[worker as usize].station
     }
 }

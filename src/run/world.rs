@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
 use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
-use crate::model::ids::{DeployId, LinkId, PoolId, QueueId};
+use crate::model::ids::{DeployId, LinkId, PoolId, QueueId, RegionId};
 use crate::model::ids::{ServiceId, SessionId, StationId};
 use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
@@ -18,9 +18,9 @@ use super::bulkhead::{BulkheadState, Permit};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
-use super::database::DatabaseState;
 use super::database::locks::Locks;
 use super::database::maintenance::MaintenanceState;
+use super::database::{DatabaseState, Home};
 use super::deploy::Deploying;
 use super::event::Kind;
 use super::event_loop::Worker;
@@ -72,6 +72,8 @@ pub struct World<'m, Q> {
     pub pool_base: Dense<PoolId, u32>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
+    /// Where each node of them belongs.
+    pub homes: Vec<Home>,
     /// Locks of tables and rows.
     pub locks: Locks,
     /// What databases do by themselves.
@@ -108,6 +110,8 @@ pub struct World<'m, Q> {
     pub attribution: Attribution,
     /// What is measured overall.
     pub observer: Observer,
+    /// By home and region: one way between users and services, where that is always the same.
+    pub ways: Vec<Option<Duration>>,
     /// Network, as measured.
     pub network: StationId,
     /// Pauses of users between attempts, as measured.
@@ -146,6 +150,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pools: Vec::new(),
             pool_base: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
+            homes: Home::of_all(model),
             locks: Locks::new(tables, model.relations.len()),
             maintenance: Vec::new(),
             caches: Dense::default(),
@@ -164,6 +169,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
+            ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),
         };
@@ -238,10 +244,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     }
     /// A new task with a fresh slot; its epoch tells it from earlier tenants.
     pub fn new_task(&mut self, mut task: Task) -> u32 {
-        let slot = self.tasks.insert(Task::default());
-        task.epoch = self.client.next_epoch(slot);
-        self.tasks[slot] = task;
-        slot
+        task.epoch = self.client.next_epoch(self.tasks.next_slot());
+        self.tasks.insert(task)
     }
     /// The task is over: its slot and its row are free.
     pub fn end_task(&mut self, task: u32) {
@@ -305,4 +309,15 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         record.deadline = Time::NEVER;
         self.go_on_within(task);
     }
+}
+
+/// By home and region: half of the access and route round trips, where both are always the same.
+fn constant_ways(model: &Model) -> Vec<Option<Duration>> {
+    let of = |home: RegionId, region: RegionId| {
+        let access = model.laws[model.regions[home].access].constant?;
+        let route = model.laws[model.route(home, region)].constant?;
+        Some((access + route).half())
+    };
+    let pairs = model.regions.ids().flat_map(|home| model.regions.ids().map(move |it| (home, it)));
+    pairs.map(|(home, region)| of(home, region)).collect()
 }

@@ -76,6 +76,9 @@ impl Level {
     #[inline(always)]
     fn account(&mut self, now: Time) {
         let ticks = now.since(self.accounted).0;
+        if ticks == 0 {
+            return; // most changes of an instant are one of several
+        }
         self.accounted = now;
         self.integral += u128::from(self.value) * u128::from(ticks);
         for (reached, &threshold) in self.reached.iter_mut().zip(&self.thresholds) {

@@ -63,11 +63,13 @@ pub fn constant_patience_loss_ratio(station: Mmc, patience_s: f64) -> f64 {
         below += weight;
     }
     let slack = drain - station.arrival_rate_per_s;
-    let at_patience = libm::exp(-slack * patience_s);
-    let up_to = if slack == 0.0 { patience_s } else { (1.0 - at_patience) / slack };
-    let beyond = at_patience / drain;
     let entered = station.arrival_rate_per_s * weight;
-    entered * beyond / (below + entered * (up_to + beyond))
+    // All by the weight of those who wait for as long as they can: nothing overflows in overload.
+    let others = libm::exp(slack.min(0.0) * patience_s);
+    let at_patience = libm::exp(-slack.max(0.0) * patience_s);
+    let up_to = if slack == 0.0 { patience_s } else { (others - at_patience) / slack };
+    let beyond = at_patience / drain;
+    entered * beyond / (below * others + entered * (up_to + beyond))
 }
 
 /// The quantile level of one branch that is the `p`-quantile of the slowest of `branches` equal,

@@ -335,6 +335,9 @@ impl Balancer {
             return None;
         }
         let Some(pins) = &mut self.pins else {
+            if let [only] = targets.all[..] {
+                return only.available.then_some(0);
+            }
             return Some(self.chooser.choose_slowly(targets, key, now, &mut draw));
         };
         let user = usize::try_from(key).expect("users are small numbers");

@@ -5,7 +5,7 @@ use super::{BACKGROUND, REPLAY, Timer};
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model::ids::DatabaseId;
 use crate::run::event::Kind;
-use crate::run::meter::{Counter, MILLI};
+use crate::run::meter::Counter;
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -31,31 +31,36 @@ impl<Q: PendingEvents> World<'_, Q> {
         node: u32,
         change: impl FnOnce(&mut ProcessorSharing) -> R,
     ) -> R {
-        let now = self.now;
-        let database = self.database_of(node);
-        let state = &mut self.databases[database];
-        let state = &mut state.nodes[(node - state.first) as usize];
+        let state = self.node_mut(node);
         let burstable = state.credits.is_some();
-        let cores = &mut state.cores;
-        let before = (cores.busy_cores() * MILLI as f64) as i64;
+        let before = state.cores.busy_milli();
         if burstable {
-            self.settle_credits(node, before as u64);
+            self.settle_credits(node, before);
         }
         let cores = &mut self.node_mut(node).cores;
         let result = change(cores);
+        let mut after = cores.busy_milli();
         if burstable {
             self.throttle(node);
+            after = self.node_mut(node).cores.busy_milli();
         }
-        let after = (self.node_mut(node).cores.busy_cores() * MILLI as f64) as i64;
-        let station = self.station_of_node(node);
-        self.meters[station].busy.add(now, after - before);
+        if after != before {
+            let station = self.station_of_node(node);
+            self.meters[station].busy.add(self.now, after as i64 - before as i64);
+        }
         result
     }
 
     /// Schedules the next departure from a node's cores.
     pub(super) fn arm_node(&mut self, node: u32) {
+        let next = self.node_mut(node).cores.next_departure();
+        self.arm_node_at(node, next);
+    }
+
+    #[inline]
+    fn arm_node_at(&mut self, node: u32, next: Option<Time>) {
         let state = self.node_mut(node);
-        if let Some(at) = state.cores.next_departure().filter(|at| *at != state.armed) {
+        if let Some(at) = next.filter(|at| *at != state.armed) {
             state.armed = at;
             self.at(at, Kind::DatabaseDepart, node);
         }
@@ -68,15 +73,19 @@ impl<Q: PendingEvents> World<'_, Q> {
             return; // superseded
         }
         self.node_mut(node).armed = Time::NEVER;
-        while let Some(task) = self.change_cores(node, |cores| cores.depart(now)) {
-            match task {
-                REPLAY => self.replayed(node),
-                BACKGROUND => {}
-                job if job >= MAINTENANCE => self.maintenance_computed(job - MAINTENANCE),
-                task => self.statement_computed(task, node),
+        loop {
+            let next = self.node_mut(node).cores.next_departure();
+            if next != Some(now) {
+                return self.arm_node_at(node, next);
+            }
+            match self.change_cores(node, |cores| cores.depart(now)) {
+                None => unreachable!("whose departure is due is there"),
+                Some(REPLAY) => self.replayed(node),
+                Some(BACKGROUND) => {}
+                Some(job) if job >= MAINTENANCE => self.maintenance_computed(job - MAINTENANCE),
+                Some(task) => self.statement_computed(task, node),
             }
         }
-        self.arm_node(node);
     }
 
     /// Maintenance that nobody waits for takes its share of a primary's cores.
@@ -134,7 +143,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let cores = if exhausted { credits.baseline_cores() } else { full };
             state.cores.set_cores(now, cores);
         }
-        let busy = (state.cores.busy_cores() * MILLI as f64) as u64;
+        let busy = state.cores.busy_milli();
         let Some(at) = credits.exhausted_at(busy) else { return };
         if at < state.credits_armed || state.credits_armed <= now {
             state.credits_armed = at;

@@ -55,9 +55,14 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
+        let spec = &self.model.pools[kind];
+        let database = &self.model.databases[spec.database];
+        let route = self.model.route(self.model.services[spec.service].region, database.region);
+        let laws = [database.rtt, route].map(|law| self.model.laws[law].constant);
         self.pools.push(SubPool {
             pool: Pool::new(*config),
             kind,
+            trip: laws[0].zip(laws[1]).map(|(within, far)| within + far),
             node,
             armed: Time::NEVER,
             rotation: 0,
