@@ -143,6 +143,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::ThreadFree => "give the thread back".into(),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length } => format!("wait {}", law(length.law)),
+        Op::Store { usage } => model.store_uses[usage as usize].describe(model),
         Op::Limit { limit, .. } => format!("pass limit.{}", model.limits[limit].name),
         Op::Guard { guard, .. } => format!("pass guard.{}", model.guards[guard].name),
         Op::GuardFresh { guard, known } => {

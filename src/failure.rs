@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 29;
+pub const FAILURES: usize = 30;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -65,6 +65,8 @@ pub enum Failure {
     Throttled,
     /// The connection to the instance was closed while the request was on its way (502).
     Reset,
+    /// An object store answered 503 Slow Down to all attempts.
+    SlowDown,
 }
 
 impl Failure {
@@ -99,6 +101,7 @@ impl Failure {
         Failure::Unreachable,
         Failure::Throttled,
         Failure::Reset,
+        Failure::SlowDown,
     ];
 
     /// Its name in files and results.
@@ -133,6 +136,7 @@ impl Failure {
             Failure::Unreachable => "unreachable",
             Failure::Throttled => "throttled",
             Failure::Reset => "reset",
+            Failure::SlowDown => "slow_down",
         }
     }
 
@@ -144,6 +148,7 @@ impl Failure {
             | Failure::SessionGuarded
             | Failure::NoInstance
             | Failure::Shed
+            | Failure::SlowDown
             | Failure::BreakerOpen => 503,
             Failure::AcquireTimeout
             | Failure::TooManyConnections

@@ -18,6 +18,7 @@
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
 //! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
+//! | [`object_store`] | how many requests a prefix takes | Amazon S3 |
 //! | [`rollout`] | how many new instances a deploy starts, and old ones it stops | Kubernetes deployment controller, Amazon ECS |
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
@@ -40,6 +41,7 @@ pub mod guard;
 pub mod hpa;
 pub mod job_queue;
 pub mod limiter;
+pub mod object_store;
 pub mod pool;
 pub mod retry_budget;
 pub mod rollout;

@@ -333,6 +333,11 @@ impl<'m> Walk<'m> {
             }
             Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } => {}
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
+            Op::Store { usage } => {
+                let usage = model.store_uses[usage as usize];
+                self.visits[model.stores[usage.store].station] += weight;
+                self.elsewhere(usage.mean_s(model), weight, &held);
+            }
             Op::Acquire { pool, .. } => {
                 let station = model.pools[pool].station;
                 self.visits[station] += weight;

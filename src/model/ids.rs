@@ -19,6 +19,10 @@ crate::id! {
     CdnId,
     /// A session store.
     SessionId,
+    /// An object store.
+    StoreId,
+    /// WebSockets of a service.
+    SocketId,
     /// A guard.
     GuardId,
     /// A rate limiter.

@@ -15,9 +15,9 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Fault,
-    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, OnSigterm, Per, Pool, Prune,
-    Queue, Region, Relation, Rollout, Rule, Scaling, Service, Session, Side, Standby, Stays,
-    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, Monitor, OnSigterm, Per,
+    Pool, Prune, Queue, Reading, Region, Relation, Rollout, Rule, Scaling, Service, Session, Shown,
+    Side, Socket, Standby, Stays, Store, StoreUse, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -72,6 +72,12 @@ pub struct Model {
     pub cdns: Dense<CdnId, Cdn>,
     /// Session stores.
     pub sessions: Dense<SessionId, Session>,
+    /// Object stores.
+    pub stores: Dense<StoreId, Store>,
+    /// Uses of object stores, for [`tape::Op::Store`].
+    pub store_uses: Vec<StoreUse>,
+    /// WebSockets.
+    pub sockets: Dense<SocketId, Socket>,
     /// Guards.
     pub guards: Dense<GuardId, Guard>,
     /// Rate limiters.
@@ -86,6 +92,8 @@ pub struct Model {
     pub jobs: Dense<JobId, Job>,
     /// What goes wrong.
     pub faults: Dense<FaultId, Fault>,
+    /// What products' own metrics would show.
+    pub monitors: Vec<Monitor>,
     /// New versions of services.
     pub deploys: Dense<DeployId, Deploy>,
     /// What users do.
@@ -147,6 +155,8 @@ pub struct Plan {
     pub full_pools: bool,
     /// Keep what became of every request.
     pub keep_fates: bool,
+    /// The mean load of a month as a share of the measured one.
+    pub mean_load: f64,
 }
 
 /// Who comes, and when.
@@ -413,6 +423,10 @@ pub enum StationKind {
     Cdn,
     /// A session store.
     Session,
+    /// An object store.
+    Store,
+    /// WebSockets.
+    Socket,
     /// A guard.
     Guard,
     /// A rate limiter.
@@ -452,6 +466,16 @@ pub struct Cost {
     pub per_gigabyte: f64,
     /// Dollars a million requests.
     pub per_million: f64,
+    /// Dollars a million requests that read from a store.
+    pub per_million_reads: f64,
+    /// Dollars a million requests that write to a store.
+    pub per_million_writes: f64,
+    /// Dollars an hour of a capacity unit of an Application Load Balancer.
+    pub per_lcu_hour: f64,
+    /// Units that are committed to, and dollars a month for each.
+    pub committed: (f64, f64),
+    /// Which share of the traffic is charged.
+    pub share: f64,
     /// Dollars an hour of a core above what burst credits were earned for.
     pub per_surplus_hour: f64,
     /// Whose traffic the gigabytes and the requests are.
@@ -482,6 +506,13 @@ impl CompiledLaw {
 }
 
 impl Model {
+    /// How many users a closed population has at first.
+    pub fn population(&self) -> Option<f64> {
+        match &self.workload {
+            Workload::Closed { population, .. } => Some(population.at(self.plan.warmup)),
+            _ => None,
+        }
+    }
     /// The service whose instances a station is part of, if there is one.
     pub fn service_at(&self, station: StationId) -> Option<ServiceId> {
         let is_of = |service: &Service| {

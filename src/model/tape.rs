@@ -98,6 +98,8 @@ pub enum Op {
     ThreadFree,
     /// Be answered 503, if the worker has so many requests.
     Admit { most: u32 },
+    /// Ask an object store.
+    Store { usage: u32 },
     /// Wait for somebody else.
     Wait { length: Draw },
     /// Pass a rate limiter, or be answered.

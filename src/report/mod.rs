@@ -13,6 +13,7 @@ mod findings;
 pub mod folder;
 mod layout;
 pub mod manifest;
+mod monitored;
 pub mod page;
 #[cfg(feature = "parquet")]
 mod parquet;

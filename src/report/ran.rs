@@ -32,6 +32,7 @@ pub fn ran(point: &Point<'_>, written: &Written<'_>, style: Style) -> String {
         attributed(summary, style),
         rendered(&growth(&summary.saturation), style),
         beside(summary, style),
+        super::monitored::text(summary, style),
         costs(summary, style),
         foot(summary, written, style),
     ];

@@ -25,7 +25,8 @@ pub fn bill(model: &Model, outcomes: &[Outcome]) -> Vec<CostLine> {
     let count = outcomes.len().max(1) as f64;
     let line = |cost: &Cost| CostLine {
         of: cost.path.clone(),
-        dollars_month: outcomes.iter().map(|outcome| month_of(cost, outcome)).sum::<f64>() / count,
+        dollars_month: outcomes.iter().map(|outcome| month_of(model, cost, outcome)).sum::<f64>()
+            / count,
         source: cost.source.clone(),
     };
     model.costs.iter().map(line).collect()
@@ -34,32 +35,69 @@ pub fn bill(model: &Model, outcomes: &[Outcome]) -> Vec<CostLine> {
 /// Dollars a month in one replication.
 pub fn cost_month(model: &Model, outcome: &Outcome) -> f64 {
     // Not `sum`: that of nothing is -0.
-    model.costs.iter().fold(0.0, |sum, cost| sum + month_of(cost, outcome))
+    model.costs.iter().fold(0.0, |sum, cost| sum + month_of(model, cost, outcome))
 }
 
-/// Standing costs by running units, usage costs by what passed, scaled to a month.
-fn month_of(cost: &Cost, outcome: &Outcome) -> f64 {
-    let units = cost.service.map_or(cost.units, |service| outcome.instances[service]);
-    let standing = cost.monthly * units;
+/// Standing costs by running units, usage costs by what passed, scaled to a month whose mean load is so
+/// much of the measured one.
+fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
+    let standing = standing_of(model, cost, outcome);
     let seconds = outcome.measured.seconds();
     if seconds == 0.0 {
         return standing;
     }
-    let (bytes, requests) = match cost.station {
-        Some(station) => {
-            let counters = &outcome.stations[station].counters;
-            (counters[Counter::Bytes as usize], counters[Counter::Arrivals as usize])
-        }
-        None => (0, outcome.requests.offered),
+    let count = |counter: Counter| match cost.station {
+        Some(station) => outcome.stations[station].counters[counter as usize] as f64,
+        None => match counter {
+            Counter::Arrivals => outcome.requests.offered as f64,
+            counter => {
+                let at = model.services.iter().map(|service| service.station);
+                at.map(|it| outcome.stations[it].counters[counter as usize] as f64).sum()
+            }
+        },
     };
-    let months = MONTH_S / seconds;
-    let surplus_s = cost.station.map_or(0.0, |station| {
-        let counters = &outcome.stations[station].counters;
-        let taken = counters[Counter::SurplusMillis as usize];
-        taken.saturating_sub(counters[Counter::RepaidMillis as usize]) as f64 / 1e3
-    });
+    let months = MONTH_S / seconds * model.plan.mean_load;
+    let surplus_s = match cost.station {
+        Some(_) => (count(Counter::SurplusMillis) - count(Counter::RepaidMillis)).max(0.0) / 1e3,
+        None => 0.0,
+    };
+    let gigabytes = count(Counter::Bytes) / 1e9;
+    let units_hours = capacity_units(outcome, gigabytes, seconds) * seconds / 3_600.0;
     standing
         + cost.per_surplus_hour * (surplus_s / 3_600.0) * months
-        + cost.per_gigabyte * (bytes as f64 / 1e9) * months
-        + cost.per_million * (requests as f64 / 1e6) * months
+        + cost.per_gigabyte * gigabytes * months * cost.share
+        + cost.per_million * (count(Counter::Arrivals) / 1e6) * months * cost.share
+        + cost.per_million_reads * (count(Counter::Reads) / 1e6) * months
+        + cost.per_million_writes * (count(Counter::Writes) / 1e6) * months
+        + cost.per_lcu_hour * units_hours * months
+}
+
+/// What runs, whatever passes. What is committed to is paid for whether or not it runs.
+fn standing_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
+    let (committed, reserved) = cost.committed;
+    let Some(service) = cost.service else {
+        return committed * reserved + cost.monthly * (cost.units - committed).max(0.0);
+    };
+    let mean = outcome.instances[service];
+    if committed == 0.0 {
+        return cost.monthly * mean;
+    }
+    let station = model.services[service].station.0 as usize;
+    let measured = outcome.windows.iter().filter(|window| window.measured);
+    let (mut beyond, mut length) = (0.0, 0.0);
+    for window in measured {
+        let seconds = window.end.since(window.start).seconds();
+        beyond += (window.stations[station].held - committed).max(0.0) * seconds;
+        length += seconds;
+    }
+    committed * reserved + cost.monthly * if length > 0.0 { beyond / length } else { 0.0 }
+}
+
+/// Capacity units of an Application Load Balancer: the most of 25 new connections a second, 3,000 open
+/// ones (here: requests in flight) and 1 GB an hour.
+fn capacity_units(outcome: &Outcome, gigabytes: f64, seconds: f64) -> f64 {
+    let new = outcome.attempts.connections as f64 / seconds / 25.0;
+    let open = outcome.requests.in_flight_mean / 3_000.0;
+    let carried = gigabytes / (seconds / 3_600.0);
+    new.max(open).max(carried)
 }

@@ -37,6 +37,7 @@ impl Summary {
         object.insert("saturation".into(), json!(self.saturation.order));
         object.insert("faults".into(), json!(self.faults));
         object.insert("closed_forms".into(), json!(self.closed_forms));
+        object.insert("monitors".into(), json!(self.monitors));
         object.insert("costs".into(), json!(self.costs));
         object.insert("objectives".into(), json!(self.verdicts));
         object.insert("objectives_met".into(), json!(self.is_met()));
@@ -130,6 +131,7 @@ pub fn schema() -> Value {
         "closed_forms",
         "cost_month",
         "costs",
+        "monitors",
         "objectives",
         "objectives_met",
         "audit",
@@ -291,6 +293,19 @@ fn fixed_properties() -> Map<String, Value> {
                 "description": "The same; the upper end if it is a bound, null if there is none.",
             },
             "simulated": { "$ref": "#/$defs/estimate" },
+        }))),
+        "monitors": list("What products' own metrics would show.", exact_object("One.", json!({
+            "name": text("Its name."),
+            "what": text("`latency` [s], or `busy` or `open` [ratio]."),
+            "shown_mean": number("The mean of its values."),
+            "shown_most": number("The greatest of them."),
+            "true_mean": number("The true mean, or the true quantile."),
+            "true_most": number("The greatest value of the timeline, or the true quantile."),
+            "alarm": {
+                "type": ["object", "null"],
+                "description": "Episodes above its threshold in all replications, those missed, calls \
+                    for nothing, and the mean time to the call [s].",
+            },
         }))),
         "costs": list("The bill.", exact_object("A line.", json!({
             "of": text("The component's path, or the name of a further cost."),

@@ -109,6 +109,8 @@ impl<'a> Seen<'a> {
                 | StationKind::Cdn
                 | StationKind::Balancer
                 | StationKind::Session
+                | StationKind::Socket
+                | StationKind::Store
         )
     }
     /// Users, the network and other people's systems are not components that fill up.
@@ -260,6 +262,15 @@ pub fn overall() -> Vec<Metric> {
         Unit::Dollars,
         "Cost of a month at this load.",
         |seen, _| Some(cost_month(seen.model, seen.outcome)),
+    ));
+    metrics.push(Metric::new(
+        "cost_per_thousand_users",
+        Unit::Dollars,
+        "Cost of a month for a thousand users of a closed population.",
+        |seen, _| {
+            let users = seen.model.population()?;
+            Some(cost_month(seen.model, seen.outcome) / (users / 1e3))
+        },
     ));
     metrics.push(Metric::new(
         "cost_per_million_ok",
@@ -433,6 +444,8 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Cache => "cache",
         StationKind::Cdn => "cdn",
         StationKind::Session => "session",
+        StationKind::Socket => "socket",
+        StationKind::Store => "store",
         StationKind::Guard => "guard",
         StationKind::Limit => "limit",
         StationKind::Bulkhead => "bulkhead",

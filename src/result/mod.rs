@@ -11,6 +11,7 @@ mod estimate;
 mod fault;
 mod json;
 pub mod metric;
+mod monitor;
 mod saturation;
 mod steadiness;
 mod verdict;
@@ -23,6 +24,7 @@ pub use estimate::{BATCHES, Estimate};
 pub use fault::Fault;
 pub use json::{comparison_to_json, schema};
 pub use metric::{Fold, Metric, Seen, Unit, kind_name};
+pub use monitor::{Alarmed, BUCKETS_S, Monitored};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
 pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning, collapsed, grows, settled};
 pub use verdict::Verdict;
@@ -65,6 +67,8 @@ pub struct Summary {
     pub faults: Vec<Fault>,
     /// What closed forms say beside it.
     pub closed_forms: Vec<ClosedForm>,
+    /// What monitors show.
+    pub monitors: Vec<Monitored>,
     /// The bill.
     pub costs: Vec<CostLine>,
     /// Whether the objectives are met.
@@ -162,6 +166,7 @@ impl Summary {
             closed_forms: Vec::new(),
             attribution,
             saturation,
+            monitors: monitor::monitored(model, outcomes),
             costs: cost::bill(model, outcomes),
             verdicts: Vec::new(),
             checks: outcomes.iter().map(|outcome| u64::from(outcome.audit.checks)).sum(),

@@ -77,6 +77,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Role::Branch | Role::Protected => self.child_over(task),
             Role::Tail => self.end_task(task),
             Role::Probe => self.probe_over(task),
+            Role::Socket => self.socket_done(task),
         }
     }
 

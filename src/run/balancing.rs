@@ -83,6 +83,10 @@ impl Node {
             idle: vec![VecDeque::new(); if spec.health.keep_alive.is_some() { count } else { 0 }],
         }
     }
+    /// Chooses a target for a user.
+    pub(super) fn pick(&mut self, key: u64, now: Time, draw: impl FnMut() -> u64) -> Option<u32> {
+        self.balancer.pick(&mut self.targets, key, now, draw)
+    }
     fn is_healthy(&self, target: u32) -> bool {
         let judged = self.judge.as_ref();
         self.checked[target as usize].up

@@ -260,6 +260,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.leave(task, station);
                     self.fail(task, Failure::InstanceLost);
                 }
+                for worker in self.workers_of(index) {
+                    self.lose_sockets(worker);
+                }
                 self.stop_if_drained(index);
             }
         }

@@ -115,6 +115,8 @@ kinds! {
     Deploy,
     /// Something about an instance that is leaving is due (instance; the ordinal is deploy and purpose).
     Leaving,
+    /// Something about a socket is due (connection, or socket; the ordinal is generation and purpose).
+    Socket,
     /// A replica's replaying process takes its next write (node).
     Replay,
     /// Something that a database does by itself begins, goes on or ends (job; the ordinal says what).

@@ -186,7 +186,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// How long a computation takes at present: longer after a start, and on a slow machine.
     #[inline(always)]
-    fn pace(&self, worker: u32, index: u32, work: Duration) -> Duration {
+    pub(super) fn pace(&self, worker: u32, index: u32, work: Duration) -> Duration {
         let work = self.condition(UnitKind::Instance, index).stretch(work);
         let state = &self.workers[worker as usize];
         match (self.model.services[state.service].warm_up, state.started) {

@@ -52,6 +52,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         } else {
             self.accept_waiting(index);
         }
+        self.lose_sockets(worker);
     }
 
     /// An instance dies at once with all of its workers and its backlog, and stays down until
@@ -121,7 +122,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn dies_with(&self, task: u32, worker: u32) -> bool {
         let record = self.tasks.peek(task);
         let inside = match record.role {
-            Role::Branch | Role::Protected | Role::Tail => true,
+            Role::Branch | Role::Protected | Role::Tail | Role::Socket => true,
             Role::Attempt | Role::Call | Role::Probe => record.has(flag::ADMITTED),
         };
         record.state != State::Free && record.worker == worker && inside
@@ -182,6 +183,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             Role::Attempt => record.owner != NONE,
             Role::Call => self.awaits(record.owner, record.owner_epoch),
             Role::Branch | Role::Protected | Role::Tail | Role::Probe => false,
+            Role::Socket => {
+                self.socket_died(&record);
+                false
+            }
         };
         self.drop_leases(task);
         if haunts {

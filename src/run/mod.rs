@@ -34,8 +34,10 @@ mod retrying;
 mod scaling;
 mod service;
 mod session;
+mod socket;
 mod stall;
 mod step;
+mod store;
 mod task;
 #[cfg(test)]
 mod testing;

@@ -272,7 +272,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whether a worker of the instance could be handed a request now.
-    fn has_worker(&self, index: u32) -> bool {
+    pub(super) fn has_worker(&self, index: u32) -> bool {
         let service = self.instances[index as usize].service;
         !self.model.services[service].to_free_workers || self.free_worker(index).is_some()
     }
@@ -297,7 +297,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The next of an instance's workers in rotation.
-    fn worker_in_turn(&mut self, index: u32) -> u32 {
+    pub(super) fn worker_in_turn(&mut self, index: u32) -> u32 {
         let instance = &mut self.instances[index as usize];
         let workers = self.model.services[instance.service].workers;
         loop {

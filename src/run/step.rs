@@ -78,6 +78,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Restart => self.restart_instance(slot),
             Kind::Deploy => self.deploy(DeployId(slot)),
             Kind::Leaving => self.leaving(slot, event.ordinal()),
+            Kind::Socket => self.socket_event(slot, event.ordinal()),
             Kind::Replay => self.replay(slot),
             Kind::Maintenance => self.maintenance_event(slot, event.ordinal()),
             Kind::NodeTimer => self.node_timer(slot, event.ordinal()),
@@ -213,6 +214,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
+                Op::Store { usage } => return self.ask_store(task, usage),
                 Op::Wait { length } => {
                     let length = self.draw(length, task);
                     self.travel(task, length);

@@ -79,6 +79,8 @@ pub enum Role {
     Tail,
     /// A health check of an instance (the owner), by a node of its balancer (the owner's epoch).
     Probe,
+    /// Something of a socket: the owner is its client or its message, the owner's epoch what it is.
+    Socket,
 }
 
 /// Where a task is, as far as timers and audits must know.

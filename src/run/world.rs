@@ -7,7 +7,7 @@ use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
 use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
 use crate::model::ids::{DeployId, LinkId, PoolId, QueueId, RegionId};
-use crate::model::ids::{ServiceId, SessionId, StationId};
+use crate::model::ids::{ServiceId, SessionId, SocketId, StationId, StoreId};
 use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
 use crate::units::{Duration, Time};
@@ -34,6 +34,8 @@ use super::queue::{JobRecord, QueueState};
 use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
+use super::socket::{Connection, Message, SocketState};
+use super::store::StoreState;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 
 /// All that changes during one replication.
@@ -102,6 +104,16 @@ pub struct World<'m, Q> {
     pub jobs: Slab<JobRecord>,
     /// What goes wrong, if anything does.
     pub faults: Option<Box<FaultState>>,
+    /// Object stores.
+    pub stores: Dense<StoreId, StoreState>,
+    /// WebSockets.
+    pub sockets: Dense<SocketId, SocketState>,
+    /// Their clients.
+    pub connections: Slab<Connection>,
+    /// What is on its way to members of rooms.
+    pub messages: Slab<Message>,
+    /// The last number that a connection was given.
+    pub socket_generation: u32,
     /// Deploys.
     pub deploys: Dense<DeployId, Deploying>,
     /// What is measured at each component.
@@ -165,6 +177,11 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             queues: model.queues.iter().map(QueueState::new).collect(),
             jobs: Slab::new(),
             faults: FaultState::new(model, key),
+            stores: model.stores.iter().map(StoreState::new).collect(),
+            sockets: Dense::default(),
+            connections: Slab::new(),
+            messages: Slab::new(),
+            socket_generation: 0,
             deploys: Dense::default(),
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
@@ -179,6 +196,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_cdns();
         world.build_maintenance();
         world.build_sessions();
+        world.build_sockets();
         world.start_checks();
         world.start_users();
         world.start_faults();

@@ -3,7 +3,7 @@
 use super::dist::Dist;
 use super::flow::Flow;
 use super::names::Ref;
-use super::price::UsagePrice;
+use super::price::BalancerPrice;
 use super::service::Service;
 use super::spec::spec;
 use crate::units::{Duration, Ratio};
@@ -57,7 +57,7 @@ spec! {
         next_upstream: Option<bool> = "as its kind does"
             from "nginx proxy_next_upstream (error timeout); ALB and Envoy answer";
         /// What it costs.
-        price: Option<UsagePrice>;
+        price: Option<BalancerPrice>;
     }
 }
 spec! {

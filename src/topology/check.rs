@@ -15,7 +15,7 @@ use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
     check_connections, check_deploy, check_edge, check_effect, check_fault, check_flow, check_held,
-    check_limits, merge,
+    check_limits, check_monitor, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -57,6 +57,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         single_roles,
         check_fault::faults,
         check_deploy::deploys,
+        check_monitor::monitors,
         routes,
         check_edge::balancers,
         check_edge::arrivals,

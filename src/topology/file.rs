@@ -12,6 +12,7 @@ use super::flow::{Operation, Step, steps};
 use super::guard::Guard;
 use super::kind::Kind;
 use super::limit::Limit;
+use super::monitor::Monitor;
 use super::names::{Named, Placed};
 use super::objective::Objective;
 use super::pool::Pool;
@@ -21,7 +22,9 @@ use super::region::{Link, Region, Routes};
 use super::relation::{Maintenance, Relation};
 use super::service::Service;
 use super::session::Session;
+use super::socket::Socket;
 use super::spec::{Reader, Shape, spec};
+use super::store::Store;
 use super::tree::{Node, Value};
 use super::workload::{Arrivals, Assumption, Client, Run, Users};
 use crate::diagnostic::Diagnostic;
@@ -119,6 +122,10 @@ spec! {
         keys: Vec<Named<Keys>> = "{}" from "no keys";
         /// Session middleware with its store.
         sessions "session": Vec<Named<Session>> = "{}" from "no sessions";
+        /// Object storage.
+        stores "store": Vec<Named<Store>> = "{}" from "no object storage";
+        /// WebSockets.
+        sockets "socket": Vec<Named<Socket>> = "{}" from "no WebSockets";
         /// Guards, which turn requests away while something is nearly exhausted.
         guards "guard": Vec<Named<Guard>> = "{}" from "no guard";
         /// Rate limiters.
@@ -137,6 +144,8 @@ spec! {
         operations "operation": Vec<Named<Operation>> = "{}" from "no operation";
         /// What goes wrong.
         faults "fault": Vec<Named<Fault>> = "{}" from "nothing fails";
+        /// What products' own metrics would show.
+        monitors "monitor": Vec<Named<Monitor>> = "{}" from "nobody looks";
         /// New versions of services.
         deploys "deploy": Vec<Named<Deploy>> = "{}" from "nothing is deployed";
     }

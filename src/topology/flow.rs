@@ -13,6 +13,7 @@ use super::retry::{Retry, Throttle};
 use super::service::Service;
 use super::session::Session;
 use super::spec::spec;
+use super::store::StoreUse;
 use crate::units::{Bytes, Duration, Ratio};
 
 /// Steps in order, each with its place.
@@ -58,6 +59,10 @@ spec! {
         Blocking(Flow) = "blocking";
         /// Time that somebody else takes, costing nothing here.
         Wait(Dist) = "wait";
+        /// Writes an object to a store.
+        Put(StoreUse) = "put";
+        /// Reads an object of a store.
+        Get(StoreUse) = "get";
         /// One statement on a database, on a connection of a pool.
         Query(Query) = "query";
         /// Several statements on one connection, which is held meanwhile.

@@ -58,6 +58,8 @@ pub const METRICS: &[(&str, &[&str])] = &[
     ("[maintenance.NAME]", &["served", "errors"]),
     ("[keys.NAME]", &[]),
     ("[session.NAME]", &["hit_ratio", "held", "created", "expired", "writes"]),
+    ("[store.NAME]", &["reads", "writes", "rejected", "retried", "errors", "carried_bytes"]),
+    ("[socket.NAME]", &["held", "opened", "closed", "lost", "served", "writes", "wasted", "lag_s"]),
     ("[guard.NAME]", &["arrivals", "rejected", "turned_away_ratio", "errors"]),
     ("[limit.NAME]", &["arrivals", "rejected", "turned_away_ratio", "errors"]),
     ("[bulkhead.NAME]", &["utilisation_ratio", "waiting", "wait_p95_s", "rejected", "timed_out"]),
@@ -69,6 +71,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
     ("[job.NAME]", &[]),
     ("[fault.NAME]", &[]),
     ("[deploy.NAME]", &[]),
+    ("[monitor.NAME]", &[]),
     ("[price.NAME]", &["cost_month", "cost_per_million_ok"]),
     ("[operation.NAME]", &["offered_per_s", "throughput_per_s", "failed_ratio", "latency_p95_s"]),
 ];
@@ -303,11 +306,11 @@ pub const TRAPS: &[Trap] = &[
     (
         "T-51",
         "socket.io's broadcasts reach every server; polling needs affinity; reconnects come in storms.",
-        &["[service.NAME]", "[balancer.NAME]"],
+        &["[socket.NAME]", "[balancer.NAME]"],
     ),
     (
         "T-52",
         "The mean of p95 over minutes is not the p95 of the hour; samples of 60 s miss bursts of 60 s.",
-        &["[users]", "[arrivals]"],
+        &["[monitor.NAME]", "[users]", "[arrivals]"],
     ),
 ];

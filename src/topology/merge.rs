@@ -255,12 +255,15 @@ fn settable(tree: &Node, over: &Node, kind: &Kind, path: &str) -> Result<(), Dia
             _ => Vec::new(),
         };
         let in_list = matches!(tree.value, Value::Array(_));
-        // What happens to a deployment is no part of it: a whole fault or deploy may be added.
+        // What happens to a deployment is no part of it: a whole fault, deploy or monitor may be added.
         let happens = |section: &str, key_of_whole: &str| {
             path.strip_prefix(section) == Some(&key.name)
                 && inner_over.entry(key_of_whole).is_some()
         };
-        if happens("fault.", "target") || happens("deploy.", "service") {
+        if happens("fault.", "target")
+            || happens("deploy.", "service")
+            || happens("monitor.", "shows")
+        {
             continue;
         }
         if (matches!(kind, Kind::Named(_)) || in_list) && !known.contains(&key.name) {

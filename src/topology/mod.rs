@@ -29,6 +29,7 @@ mod check_fault;
 mod check_flow;
 mod check_held;
 mod check_limits;
+mod check_monitor;
 mod check_deploy;
 mod database;
 mod deploy;
@@ -41,6 +42,7 @@ pub(crate) mod kind;
 pub mod known;
 mod limit;
 mod merge;
+mod monitor;
 pub(crate) mod names;
 mod objective;
 mod pool;
@@ -53,6 +55,8 @@ mod schema;
 mod service;
 mod session;
 pub(crate) mod shape;
+mod socket;
+mod store;
 pub(crate) mod spec;
 mod trace;
 pub(crate) mod tree;
@@ -88,10 +92,11 @@ pub use limit::{
 pub use merge::ReadText;
 #[cfg(feature = "cli")]
 pub(crate) use merge::beside;
+pub use monitor::{Alarm, Estimation, LatencyShown, Monitor, Reading, Shows};
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
-pub use price::{Expense, Price, UsagePrice};
+pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use relation::{LockMode, Maintenance, Relation, TableLock};
@@ -107,7 +112,9 @@ pub use service::{
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
 };
+pub use socket::{Reconnect, Socket, Transport};
 pub use spec::{DefaultInForce, Reader, Shape};
+pub use store::{Store, StoreUse};
 pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};
 pub use tree::{Key, Node, Value};
 pub use workload::{
@@ -123,6 +130,7 @@ pub const SLUGS: &[&str] = &[
     "bad-address",
     "bad-deploy",
     "bad-fault",
+    "bad-monitor",
     "bad-name",
     "bad-objective",
     "bad-set",

@@ -30,7 +30,7 @@ sections! {
     Database "database", Cache "cache", Keys "keys", Session "session", Guard "guard",
     Limit "limit", Bulkhead "bulkhead", Breaker "breaker", Relation "relation",
     Maintenance "maintenance", Queue "queue", Job "job",
-    Operation "operation", Fault "fault", Deploy "deploy",
+    Operation "operation", Fault "fault", Deploy "deploy", Socket "socket", Store "store", Monitor "monitor",
 }
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,13 +1,18 @@
 //! What things cost.
 
+use super::names::{Address, Scope, Section};
 use super::spec::spec;
-use crate::units::Money;
+use crate::units::{Money, Ratio};
 
 spec! {
     /// A fixed price.
     table Price (short "monthly") {
-        /// Price of one unit a month.
+        /// Price of one unit a month, on demand.
         monthly: Money;
+        /// Price of one unit a month that is committed to, whether or not it runs.
+        reserved: Option<Money>;
+        /// How many units are committed to; those beyond are paid on demand.
+        committed: u32 = "0" from "assumed: everything is on demand";
         /// Where the price is stated.
         source: Option<String>;
     }
@@ -26,11 +31,60 @@ spec! {
     }
 }
 spec! {
-    /// A further cost, for what is not simulated.
+    /// A price by the month, by data, by requests and by capacity units; what is not said is free.
+    table BalancerPrice (short "monthly") {
+        /// Price of it a month, whatever its use.
+        monthly: Option<Money>;
+        /// Price of a gigabyte that it carries.
+        per_gb: Option<Money>;
+        /// Price of a million requests that it serves.
+        per_million: Option<Money>;
+        /// Price of an hour of a capacity unit (LCU): the most of 25 new connections a second, 3,000 open
+        /// ones and 1 GB an hour.
+        per_lcu_hour: Option<Money>;
+        /// Where the price is stated.
+        source: Option<String>;
+    }
+}
+spec! {
+    /// What an object store costs; what is not said is free.
+    table StorePrice (short "monthly") {
+        /// Price of what it keeps, a month.
+        monthly: Option<Money>;
+        /// Price of a gigabyte that is read.
+        per_gb_out: Option<Money>;
+        /// Price of a million requests that write.
+        per_million_puts: Option<Money>;
+        /// Price of a million requests that read.
+        per_million_gets: Option<Money>;
+        /// Where the price is stated.
+        source: Option<String>;
+    }
+}
+
+/// Whose traffic a further cost may be charged by.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metered;
+impl Scope for Metered {
+    const SECTIONS: &'static [Section] = &[Section::Service, Section::Link, Section::Cdn];
+}
+spec! {
+    /// A further cost: what is not simulated, or what traffic costs besides (NAT gateways, traffic
+    /// between zones).
     table Expense {
-        /// Price a month.
-        monthly: Money;
+        /// Price a month, whatever the use.
+        monthly: Option<Money>;
         /// What it is for.
         what: String;
+        /// Price of a gigabyte of answers.
+        per_gb: Option<Money>;
+        /// Price of a million requests.
+        per_million: Option<Money>;
+        /// Whose traffic it is charged by.
+        of: Option<Address<Metered>> = "all services together, and what users ask"
+            from "assumed: all traffic";
+        /// The share of that traffic that is charged: two thirds of what is spread over three zones goes
+        /// to another one.
+        share: Ratio = "\"100%\"" from "assumed: all of it", positive;
     }
 }

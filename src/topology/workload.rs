@@ -45,6 +45,9 @@ spec! {
         max_wall: Duration = "\"1h\"" from "assumed: nobody waits longer unasked", positive;
         /// Every n-th request has its path measured component by component.
         attribution_every: u64 = "1" from "assumed: every request", positive;
+        /// The mean load of a month as a share of the measured one, for what is charged by use: of a peak
+        /// hour perhaps 40 %.
+        mean_load: Ratio = "\"100%\"" from "assumed: the measured time stands for the month", positive;
         /// The state at the start.
         start: Start = "{}" from "assumed";
     }

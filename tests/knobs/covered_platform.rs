@@ -2,6 +2,14 @@
 //! `coverage.rs`.
 
 /// See `coverage.rs`.
+pub const SOURCES: &[(&str, &str)] = &[
+    ("deploy", include_str!("deploy.rs")),
+    ("socket", include_str!("socket.rs")),
+    ("store", include_str!("store.rs")),
+    ("monitor", include_str!("monitor.rs")),
+];
+
+/// See `coverage.rs`.
 pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "deploy",
@@ -22,4 +30,59 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Rollout:blue-green BlueGreen.wait BlueGreen.keep",
     ),
     ("deploy", "a_zone_is_lost_with_what_stands_in_it", "Fault.zone Region.zones"),
+    (
+        "socket",
+        "connections_are_held_and_pinged",
+        "Socket.service Socket.connections Socket.ping_interval Socket.ping_timeout Socket.ping_cpu",
+    ),
+    (
+        "socket",
+        "a_handshake_must_come_to_one_process_in_time",
+        "Socket.opens Socket.lasts Socket.transport Transport:polling Transport:websocket \
+         Socket.connect_cpu Socket.timeout",
+    ),
+    (
+        "socket",
+        "clients_come_back_after_their_pauses",
+        "Socket.reconnect Reconnect.delay Reconnect.most Reconnect.jitter",
+    ),
+    (
+        "socket",
+        "a_broadcast_is_written_to_the_members_wherever_they_are",
+        "Socket.messages Socket.message_cpu Socket.room Socket.write_cpu Socket.adapter \
+         Socket.adapter_cpu",
+    ),
+    (
+        "store",
+        "an_object_takes_its_first_byte_and_its_transfer",
+        "Step:put Step:get StoreUse.in StoreUse.bytes StoreUse.parts StoreUse.line Store.put \
+         Store.get Store.bandwidth",
+    ),
+    (
+        "store",
+        "a_prefix_slows_down_what_is_more_than_its_rate",
+        "Store.put_rate Store.get_rate Store.prefixes Store.split_after Store.attempts",
+    ),
+    (
+        "store",
+        "usage_is_charged_by_what_was_used",
+        "Store.price StorePrice.monthly StorePrice.per_gb_out StorePrice.per_million_puts \
+         StorePrice.per_million_gets StorePrice.source BalancerPrice.monthly BalancerPrice.per_gb \
+         BalancerPrice.per_million BalancerPrice.per_lcu_hour BalancerPrice.source \
+         Expense.per_gb Expense.per_million Expense.of Expense.share Price.reserved \
+         Price.committed Run.mean_load",
+    ),
+    (
+        "monitor",
+        "a_minute_is_shown_as_its_mean_its_end_or_its_most",
+        "Monitor.of Monitor.shows Monitor.every Monitor.reads Monitor.alarm Shows:busy \
+         Reading:average Reading:sample Reading:greatest Alarm.above Alarm.points",
+    ),
+    ("monitor", "what_is_open_is_not_what_is_in_use", "Shows:open"),
+    (
+        "monitor",
+        "a_quantile_is_what_one_makes_of_it",
+        "Shows:latency LatencyShown.quantile LatencyShown.how Estimation:mean-of-windows \
+         Estimation:histogram Estimation:from-sending",
+    ),
 ];

@@ -48,3 +48,37 @@ fn the_zones_that_are_left_carry_the_load() {
     let lost = Runs::set(10, ZONES, &sets);
     check("two zones", &lost.latency_mean_s(), 0.03, mean(4.0));
 }
+
+/// Clients who come at random and stay for a while: Poisson many, whatever the law of their stay.
+#[test]
+fn open_sockets_are_an_infinite_server() {
+    const CHAT: &str = r#"
+version = 1
+[run]
+warmup = "100s"
+duration = "400s"
+[arrivals]
+rate = "1/s"
+[service.web]
+[socket.chat]
+service = "web"
+opens = "10/s"
+lasts.exponential = "10s"
+transport = "websocket"
+connect_cpu = "10us"
+ping_interval = "1s"
+ping_cpu = "1ms"
+[operation.page]
+share = 1
+flow = [{ wait = "1ms" }]
+"#;
+    for lasts in ["{exponential='10s'}", "10s", "{lognormal={mean='10s', cv=1}}"] {
+        let runs = Runs::set(20, CHAT, &[&format!("socket.chat.lasts={lasts}")]);
+        let held = runs.at("socket.chat", |station| station.held_mean);
+        check(&format!("M/G/infinity {lasts}"), &held, 0.05, |stretch| 100.0 * stretch);
+    }
+    // Pings of a connection: one a second, the first after a second.
+    let runs = Runs::set(20, CHAT, &["socket.chat.lasts=10.5s"]);
+    let busy = runs.at("service.web", |station| station.busy_mean);
+    check("pings", &busy, 0.05, |stretch| (10.0 * 10.0 * 1e-3 + 10.0 * 10e-6) * stretch);
+}

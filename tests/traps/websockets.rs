@@ -1,1 +1,87 @@
 //! Long-lived connections.
+
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, run};
+
+/// A thousand clients who say something now and then, each message to a room of ten.
+const CHAT: &str = r#"
+[run]
+duration = "60s"
+window = "1s"
+[arrivals]
+rate = "1/s"
+[service.web]
+instances = 2
+[cache.redis]
+[keys.k]
+count = 1
+[socket.chat]
+service = "web"
+connections = 1_000
+transport = "websocket"
+messages = "500/s"
+room = 10
+adapter = "redis"
+adapter_cpu = "200us"
+[operation.page]
+share = 1
+flow = [{ cpu = "1ms" }, { cache = { in = "redis", keys = "k" } }]
+"#;
+
+fn chat(sets: &[&str]) -> Ran {
+    let text = CHAT.replace("[run]\nduration = \"60s\"\nwindow = \"1s\"\n", "");
+    run(&text, &[&["run.duration=60s", "run.window=1s"], sets].concat())
+}
+
+#[test]
+fn t_51_a_broadcast_reaches_every_server() {
+    let busy = |instances: &str| chat(&[instances]).station("service.web").busy_mean;
+    let (two, eight) = (busy("service.web.instances=2"), busy("service.web.instances=8"));
+    // Each of 500 messages costs each process 200 us: 0.2 cores for two, 0.8 for eight.
+    assert!((eight - two - 0.6).abs() < 0.03, "{two} and {eight} cores");
+    let ran = chat(&["service.web.instances=8"]);
+    let (said, heard) =
+        (ran.count("socket.chat", Counter::Reads), ran.count("socket.chat", Counter::Writes));
+    assert!(heard.abs_diff(8 * said) < 50, "{said} messages, {heard} from the adapter");
+    // Cure: fewer, larger servers hear less.
+    let one = chat(&["service.web.instances=1"]);
+    assert!(one.count("socket.chat", Counter::Writes) < said + said / 10);
+}
+
+#[test]
+fn t_51_long_polling_needs_affinity() {
+    let sets = ["socket.chat.connections=0", "socket.chat.opens=20/s", "socket.chat.messages=1/s"];
+    let connected = |more: &[&str]| {
+        let ran = chat(&[&sets, more].concat());
+        ran.count("socket.chat", Counter::Opened) as f64 / (20.0 * 60.0)
+    };
+    // Requests in turn over two servers: a handshake of four never meets the same one.
+    assert_eq!(connected(&["socket.chat.transport=polling"]), 0.0);
+    // Cures: a balancer that knows its users, or no polling.
+    assert!(connected(&[]) > 0.9);
+    const STICKY: &str = "[balancer.front]\nservice = \"web\"\npolicy = \"sticky\"\n";
+    let text =
+        format!("{CHAT}{STICKY}").replace("[run]\nduration = \"60s\"\nwindow = \"1s\"\n", "");
+    let polling = ["socket.chat.transport=polling", "run.duration=60s", "run.window=1s"];
+    let sticky = run(&text, &[&sets[..], &polling].concat());
+    assert!(sticky.count("socket.chat", Counter::Opened) > 1_000);
+}
+
+#[test]
+fn t_51_reconnects_come_in_a_storm() {
+    // One of two processes goes: its 500 clients come back to the other, whose handshakes take 5 ms.
+    let storm = |more: &[&str]| {
+        let fault = "fault.f={target='service.web', what='stop', count=1, at='20s'}";
+        let sets = ["socket.chat.connect_cpu=5ms", "socket.chat.messages=10/s", fault];
+        let ran = chat(&[&sets, more].concat());
+        assert_eq!(ran.count("socket.chat", Counter::Closed), 500, "all come back");
+        ran.station("service.web").waiting_peak
+    };
+    let together = storm(&["socket.chat.reconnect.jitter=0%"]);
+    assert!(together > 200, "{together} handshakes wait for one loop");
+    // The product's jitter of half spreads them over a second; a longer pause over more.
+    let spread = storm(&[]);
+    let long = storm(&["socket.chat.reconnect={delay='10s', most='20s'}"]);
+    assert!(spread > 50 && long < spread / 3, "{together}, {spread}, {long}");
+}

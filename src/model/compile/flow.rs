@@ -311,6 +311,11 @@ impl<'t> Compiler<'t> {
                 let length = Draw { law: self.law(length), id: place.draw("wait") };
                 self.emit(Op::Wait { length });
             }
+            Step::Put(said) | Step::Get(said) => {
+                let write = matches!(step, Step::Put(_));
+                let usage = self.store_use(said, write, place.draw("store"));
+                self.emit(Op::Store { usage });
+            }
             Step::Query(query) => self.query_step(query, place),
             Step::Transaction(transaction) => {
                 self.transaction(transaction, place, model, sessions, behind);

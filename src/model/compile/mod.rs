@@ -9,6 +9,7 @@ mod deploys;
 mod faults;
 mod flow;
 mod gates;
+mod monitors;
 mod network;
 mod pools;
 mod prices;
@@ -17,7 +18,9 @@ mod relations;
 mod retries;
 mod services;
 mod sessions;
+mod sockets;
 mod statements;
+mod stores;
 mod workload;
 
 use super::ids::*;
@@ -57,6 +60,9 @@ pub fn compile(topology: &Topology) -> Model {
         keys: compiler.keys(),
         cdns: compiler.cdns(),
         sessions: compiler.sessions(),
+        stores: compiler.stores(),
+        store_uses: Vec::new(),
+        sockets: compiler.sockets(),
         guards: compiler.guards(),
         limits: compiler.limits(),
         bulkheads: compiler.bulkheads(),
@@ -65,6 +71,7 @@ pub fn compile(topology: &Topology) -> Model {
         jobs: compiler.jobs(),
         faults: compiler.faults(),
         deploys: compiler.deploys(),
+        monitors: compiler.monitors(),
         operations: Dense::default(),
         mix: AliasTable::new(&[1.0]),
         tape: Vec::new(),
@@ -91,6 +98,7 @@ pub fn compile(topology: &Topology) -> Model {
     model.forks = compiler.forks;
     model.choices = compiler.choices;
     model.wants = compiler.wants;
+    model.store_uses = compiler.store_uses;
     model.stations = compiler.stations;
     demand::settle_caches(&mut model);
     workload::warm_sessions(&mut model);
@@ -108,6 +116,7 @@ pub(super) struct Compiler<'t> {
     forks: Vec<Pc>,
     choices: Vec<super::Choice>,
     wants: Vec<super::Want>,
+    store_uses: Vec<super::StoreUse>,
     stations: Dense<StationId, Station>,
     /// Pools that session stores open for themselves: (session, service).
     own_pools: Vec<(usize, usize)>,
@@ -126,6 +135,7 @@ impl<'t> Compiler<'t> {
             forks: Vec::new(),
             choices: Vec::new(),
             wants: Vec::new(),
+            store_uses: Vec::new(),
             stations: Dense::default(),
             own_pools: own_pools(topology),
         }
@@ -276,6 +286,12 @@ impl<'t> Compiler<'t> {
         }
         for session in &topology.sessions {
             all.push(station(&format!("session.{}", session.name), StationKind::Session, 0.0));
+        }
+        for store in &topology.stores {
+            all.push(station(&format!("store.{}", store.name), StationKind::Store, 0.0));
+        }
+        for socket in &topology.sockets {
+            all.push(station(&format!("socket.{}", socket.name), StationKind::Socket, 0.0));
         }
     }
 }

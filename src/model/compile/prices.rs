@@ -2,8 +2,9 @@
 
 use super::super::Cost;
 use super::super::ids::ServiceId;
-use super::{Compiler, named};
+use super::Compiler;
 use crate::topology;
+use crate::units::Money;
 
 impl Compiler<'_> {
     /// What the deployment costs, as far as the file says.
@@ -12,7 +13,7 @@ impl Compiler<'_> {
         let mut all = Vec::new();
         let mut fixed = |path: String, price: &Option<topology::Price>, units: f64| {
             if let Some(price) = price {
-                all.push(Cost::fixed(path, price.monthly.0, units, price.source.clone()));
+                all.push(Cost::unit(path, price, units));
             }
         };
         for database in &topology.databases {
@@ -34,28 +35,20 @@ impl Compiler<'_> {
             if let Some(price) = &service.spec.price {
                 let units = f64::from(service.spec.instances);
                 let path = format!("service.{}", service.name);
-                let cost = Cost::fixed(path, price.monthly.0, units, price.source.clone());
+                let cost = Cost::unit(path, price, units);
                 all.push(Cost { service: Some(ServiceId(index as u32)), ..cost });
             }
         }
         let links = topology.links.iter().map(|it| ("link", &it.name, &it.spec.price));
         let cdns = topology.cdns.iter().map(|it| ("cdn", &it.name, &it.spec.price));
-        let balancers = topology.balancers.iter().map(|it| ("balancer", &it.name, &it.spec.price));
-        for (section, name, price) in links.chain(cdns).chain(balancers) {
+        for (section, name, price) in links.chain(cdns) {
             let Some(price) = price else { continue };
             let path = format!("{section}.{name}");
-            let monthly = price.monthly.map_or(0.0, |price| price.0);
-            let station = match section {
-                // Through a balancer goes what its service is asked and answers.
-                "balancer" => {
-                    let balancer = named(&topology.balancers, name);
-                    self.station(&format!("service.{}", balancer.spec.service.name))
-                }
-                _ => self.station(&path),
-            };
+            let monthly = dollars(price.monthly);
+            let station = self.station(&path);
             all.push(Cost {
-                per_gigabyte: price.per_gb.map_or(0.0, |price| price.0),
-                per_million: price.per_million.map_or(0.0, |price| price.0),
+                per_gigabyte: dollars(price.per_gb),
+                per_million: dollars(price.per_million),
                 station: Some(station),
                 ..Cost::fixed(path, monthly, 1.0, price.source.clone())
             });
@@ -75,17 +68,71 @@ impl Compiler<'_> {
                 });
             }
         }
+        self.balancer_costs(&mut all);
+        self.store_costs(&mut all);
         for price in &topology.prices {
             let source = Some(price.spec.what.clone());
             let path = format!("price.{}", price.name);
-            all.push(Cost::fixed(path, price.spec.monthly.0, 1.0, source));
+            let of = price.spec.of.as_ref();
+            all.push(Cost {
+                per_gigabyte: dollars(price.spec.per_gb),
+                per_million: dollars(price.spec.per_million),
+                share: price.spec.share.0,
+                station: of.map(|of| self.station(&format!("{}.{}", of.section, of.name))),
+                ..Cost::fixed(path, dollars(price.spec.monthly), 1.0, source)
+            });
         }
         all.sort_by(|a, b| a.path.cmp(&b.path));
         all
     }
 }
 
+impl Compiler<'_> {
+    /// Through a balancer goes what its service is asked and answers.
+    fn balancer_costs(&self, all: &mut Vec<Cost>) {
+        for balancer in &self.topology.balancers {
+            let Some(price) = &balancer.spec.price else { continue };
+            let service = format!("service.{}", balancer.spec.service.name);
+            let path = format!("balancer.{}", balancer.name);
+            all.push(Cost {
+                per_gigabyte: dollars(price.per_gb),
+                per_million: dollars(price.per_million),
+                per_lcu_hour: dollars(price.per_lcu_hour),
+                station: Some(self.station(&service)),
+                ..Cost::fixed(path, dollars(price.monthly), 1.0, price.source.clone())
+            });
+        }
+    }
+
+    fn store_costs(&self, all: &mut Vec<Cost>) {
+        for store in &self.topology.stores {
+            let Some(price) = &store.spec.price else { continue };
+            let path = format!("store.{}", store.name);
+            all.push(Cost {
+                per_gigabyte: dollars(price.per_gb_out),
+                per_million_writes: dollars(price.per_million_puts),
+                per_million_reads: dollars(price.per_million_gets),
+                station: Some(self.station(&path)),
+                ..Cost::fixed(path, dollars(price.monthly), 1.0, price.source.clone())
+            });
+        }
+    }
+}
+
+fn dollars(price: Option<Money>) -> f64 {
+    price.map_or(0.0, |price| price.0)
+}
+
 impl Cost {
+    /// Of so many units, of which some may be committed to.
+    fn unit(path: String, price: &topology::Price, units: f64) -> Cost {
+        let reserved = price.reserved.unwrap_or(price.monthly);
+        Cost {
+            committed: (f64::from(price.committed), reserved.0),
+            ..Cost::fixed(path, price.monthly.0, units, price.source.clone())
+        }
+    }
+
     fn fixed(path: String, monthly: f64, units: f64, source: Option<String>) -> Cost {
         Cost {
             path,
@@ -95,6 +142,11 @@ impl Cost {
             per_gigabyte: 0.0,
             per_million: 0.0,
             per_surplus_hour: 0.0,
+            per_million_reads: 0.0,
+            per_million_writes: 0.0,
+            per_lcu_hour: 0.0,
+            committed: (0.0, 0.0),
+            share: 1.0,
             station: None,
             source,
         }

@@ -22,6 +22,7 @@ pub(super) fn plan(run: &topology::Run) -> Plan {
         warm_sessions: run.start.sessions == topology::Warmth::Warm,
         full_pools: run.start.pools == topology::Fill::Full,
         keep_fates: false,
+        mean_load: run.mean_load.0,
     }
 }
 

@@ -1,0 +1,38 @@
+//! Monitors.
+
+use super::Compiler;
+use crate::model::{Monitor, Reading, Shown};
+use crate::topology::{self, Named};
+
+impl Compiler<'_> {
+    pub(super) fn monitors(&self) -> Vec<Monitor> {
+        self.topology.monitors.iter().map(|monitor| self.monitor(monitor)).collect()
+    }
+
+    fn monitor(&self, monitor: &Named<topology::Monitor>) -> Monitor {
+        let spec = &monitor.spec;
+        let station = || {
+            let of = spec.of.as_ref().expect("the checker has asked for it");
+            self.station(&format!("{}.{}", of.section, of.name))
+        };
+        Monitor {
+            name: monitor.name.clone(),
+            shows: match &spec.shows {
+                topology::Shows::Busy => Shown::Busy(station()),
+                topology::Shows::Open => Shown::Open(station()),
+                topology::Shows::Latency(shown) => match shown.how {
+                    topology::Estimation::MeanOfWindows => Shown::MeanOfWindows,
+                    topology::Estimation::Histogram => Shown::Histogram(shown.quantile.0),
+                    topology::Estimation::FromSending => Shown::FromSending(shown.quantile.0),
+                },
+            },
+            every: spec.every,
+            reads: match spec.reads {
+                topology::Reading::Average => Reading::Average,
+                topology::Reading::Sample => Reading::Sample,
+                topology::Reading::Greatest => Reading::Greatest,
+            },
+            alarm: spec.alarm.as_ref().map(|alarm| (alarm.above.0, alarm.points)),
+        }
+    }
+}

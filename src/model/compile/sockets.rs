@@ -1,0 +1,66 @@
+//! WebSockets: what they do on a loop is a flow of two or three operations.
+
+use super::{Compiler, draw_id, find};
+use crate::component::backoff::Backoff;
+use crate::kernel::Dense;
+use crate::model::Socket;
+use crate::model::ids::*;
+use crate::model::tape::{Command, Draw, Op, Pc};
+use crate::topology::{self, Named};
+
+impl Compiler<'_> {
+    pub(super) fn sockets(&mut self) -> Dense<SocketId, Socket> {
+        let topology = self.topology;
+        topology.sockets.iter().map(|socket| self.socket(socket)).collect()
+    }
+
+    fn socket(&mut self, socket: &Named<topology::Socket>) -> Socket {
+        let spec = &socket.spec;
+        let path = format!("socket.{}", socket.name);
+        let callback = self.callback(&path, None);
+        let adapter = spec.adapter.as_ref().map(|cache| find(&self.topology.caches, &cache.name));
+        let publish = adapter.map(|cache| self.callback(&path, Some(cache)));
+        Socket {
+            name: socket.name.clone(),
+            station: self.station(&path),
+            service: find(&self.topology.services, &spec.service.name),
+            connections: spec.connections,
+            opens: spec.opens.map(|rate| rate.0),
+            lasts: spec.lasts.as_ref().map(|law| self.law(law)),
+            requests: match spec.transport {
+                topology::Transport::Polling => 4,
+                topology::Transport::WebSocket => 1,
+            },
+            connect_cpu: self.law(&spec.connect_cpu),
+            timeout: spec.timeout,
+            ping_interval: spec.ping_interval,
+            silence: spec.ping_interval + spec.ping_timeout,
+            ping_cpu: self.law(&spec.ping_cpu),
+            backoff: Backoff::Growing {
+                base: spec.reconnect.delay,
+                factor: 2.0,
+                randomisation: spec.reconnect.jitter.0,
+            },
+            longest: spec.reconnect.most,
+            messages: spec.messages.map(|rate| rate.0),
+            message_cpu: self.law(&spec.message_cpu),
+            room: spec.room,
+            write_cpu: spec.write_cpu,
+            adapter_cpu: spec.adapter_cpu,
+            callback,
+            publish,
+        }
+    }
+
+    /// A callback that computes for as long as it is told, and perhaps publishes.
+    fn callback(&mut self, path: &str, publishes: Option<CacheId>) -> Pc {
+        let entry = Pc(self.tape.len() as u32);
+        self.tape.push(Op::Cpu { work: Draw { law: LawId(0), id: draw_id(path) } });
+        if let Some(cache) = publishes {
+            let draw = draw_id(&format!("{path}.publish"));
+            self.tape.push(Op::Command { cache, command: Command::Push, draw });
+        }
+        self.tape.push(Op::End);
+        entry
+    }
+}

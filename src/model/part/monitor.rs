@@ -1,0 +1,45 @@
+//! Monitors.
+
+use crate::model::ids::*;
+use crate::units::Duration;
+
+/// A metric as a product shows it.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    /// Its name.
+    pub name: String,
+    /// What it shows of what.
+    pub shows: Shown,
+    /// The period of one value.
+    pub every: Duration,
+    /// What becomes of a period.
+    pub reads: Reading,
+    /// The value that calls somebody when it is passed in so many periods in a row.
+    pub alarm: Option<(f64, u32)>,
+}
+
+/// What a monitor shows.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Shown {
+    /// Busy servers of a component as a share.
+    Busy(StationId),
+    /// What it has open as a share.
+    Open(StationId),
+    /// The mean of the p95 of the timeline's steps.
+    MeanOfWindows,
+    /// A quantile by Prometheus' interpolation.
+    Histogram(f64),
+    /// A quantile of attempts, from their sending.
+    FromSending(f64),
+}
+
+/// What becomes of a period.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// Its mean.
+    Average,
+    /// The value at its end.
+    Sample,
+    /// Its greatest value.
+    Greatest,
+}

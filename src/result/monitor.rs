@@ -1,0 +1,302 @@
+//! What products' own metrics would show, beside what was so.
+//!
+//! A monitor reads the timeline: its periods are made of the timeline's steps, so a sample is the mean of
+//! the last step of its period. Quantiles by Prometheus' rule come from the true counts below its bucket
+//! bounds (prometheus 2.53, promql/quantile.go, `bucketQuantile`).
+
+use serde::Serialize;
+
+use crate::model::ids::StationId;
+use crate::model::{Model, Monitor, Reading, Shown};
+use crate::run::{Outcome, Window};
+use crate::stats::Histogram;
+use crate::units::Duration;
+
+/// Upper bounds of the default buckets of prom-client 15 and client_golang (s).
+pub const BUCKETS_S: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// What a monitor showed; means over replications.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Monitored {
+    /// Its name.
+    pub name: String,
+    /// What it shows: `latency` (s), or `busy` or `open` (a share).
+    pub what: &'static str,
+    /// The mean of its values.
+    pub shown_mean: f64,
+    /// The greatest of them.
+    pub shown_most: f64,
+    /// The true mean over the measured time, or the true quantile.
+    pub true_mean: f64,
+    /// The greatest value of a step of the timeline, or the true quantile.
+    pub true_most: f64,
+    /// What its alarm did, if it has one.
+    pub alarm: Option<Alarmed>,
+}
+
+/// What an alarm did, in all replications.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Alarmed {
+    /// Rows of steps in which the truth was above the threshold.
+    pub episodes: u32,
+    /// Of these, those that never called anybody.
+    pub missed: u32,
+    /// Calls when nothing was above it.
+    pub false_alarms: u32,
+    /// Mean time from the beginning of an episode to the call (s), of those that called.
+    pub delay_mean_s: Option<f64>,
+}
+
+/// What all monitors showed.
+pub fn monitored(model: &Model, outcomes: &[Outcome]) -> Vec<Monitored> {
+    model.monitors.iter().map(|monitor| of(model, monitor, outcomes)).collect()
+}
+
+fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
+    let mean = |figure: &dyn Fn(&Outcome) -> f64| {
+        outcomes.iter().map(figure).sum::<f64>() / outcomes.len().max(1) as f64
+    };
+    let steps = |outcome: &Outcome| truth(model, monitor, outcome);
+    let values = |outcome: &Outcome| readings(monitor, &steps(outcome));
+    let seconds = |value: Option<Duration>| value.map_or(0.0, Duration::seconds);
+    let quantile = match monitor.shows {
+        Shown::Histogram(q) | Shown::FromSending(q) => q,
+        _ => 0.95,
+    };
+    let exact = mean(&|outcome| seconds(outcome.latency.quantile(quantile)));
+    let (shown_mean, shown_most) = match monitor.shows {
+        Shown::Histogram(q) => {
+            let shown = mean(&|outcome| bucket_quantile(&outcome.latency, q));
+            (shown, shown)
+        }
+        Shown::FromSending(q) => {
+            let shown = mean(&|outcome| seconds(outcome.attempt_latency.quantile(q)));
+            (shown, shown)
+        }
+        _ => (
+            mean(&|outcome| average(values(outcome).iter().map(|(_, value)| *value))),
+            mean(&|outcome| greatest(values(outcome).iter().map(|(_, value)| *value))),
+        ),
+    };
+    let is_latency = !matches!(monitor.shows, Shown::Busy(_) | Shown::Open(_));
+    let (true_mean, true_most) = if is_latency {
+        (exact, exact)
+    } else {
+        (
+            mean(&|outcome| average(steps(outcome).iter().map(|(_, value)| *value))),
+            mean(&|outcome| greatest(steps(outcome).iter().map(|(_, value)| *value))),
+        )
+    };
+    Monitored {
+        name: monitor.name.clone(),
+        what: match monitor.shows {
+            Shown::Busy(_) => "busy",
+            Shown::Open(_) => "open",
+            _ => "latency",
+        },
+        shown_mean,
+        shown_most,
+        true_mean,
+        true_most,
+        alarm: monitor.alarm.map(|(above, points)| {
+            let each = outcomes.iter().map(|outcome| {
+                alarmed(&steps(outcome), &values(outcome), above, points, monitor.every)
+            });
+            summed(each.collect())
+        }),
+    }
+}
+
+/// The end (s of the measured time) and the true value of each step of the timeline.
+fn truth(model: &Model, monitor: &Monitor, outcome: &Outcome) -> Vec<(f64, f64)> {
+    let value = |window: &Window| match monitor.shows {
+        Shown::Busy(station) => Some(share(model, station, window, |it| it.0)),
+        Shown::Open(station) => Some(share(model, station, window, |it| it.1)),
+        _ => window.latency_p95_s,
+    };
+    let measured = outcome.windows.iter().filter(|window| window.measured);
+    let start = measured.clone().next().map(|window| window.start).unwrap_or_default();
+    let step = |window: &Window| Some((window.end.since(start).seconds(), value(window)?));
+    measured.filter_map(step).collect()
+}
+
+fn share(
+    model: &Model,
+    station: StationId,
+    window: &Window,
+    of: impl Fn((f64, f64)) -> f64,
+) -> f64 {
+    let at = window.stations[station.0 as usize];
+    // Instances come and go: a product's share is of those that run.
+    let capacity = model.stations[station].capacity;
+    let capacity = match model.services.iter().find(|service| service.station == station) {
+        Some(service) => capacity / f64::from(service.max_instances) * at.held,
+        None => capacity,
+    };
+    if capacity > 0.0 { of((at.busy, at.held)) / capacity } else { 0.0 }
+}
+
+/// The end and the value of each whole period.
+fn readings(monitor: &Monitor, steps: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let every = monitor.every.seconds();
+    let mut all = Vec::new();
+    let mut from = 0;
+    while from < steps.len() {
+        let period = ((steps[from].0 - 1e-9) / every).floor();
+        let end = (period + 1.0) * every;
+        let until = steps[from..].iter().take_while(|step| step.0 <= end + 1e-9).count() + from;
+        let values = || steps[from..until].iter().map(|(_, value)| *value);
+        let value = match monitor.reads {
+            Reading::Average => average(values()),
+            Reading::Sample => steps[until - 1].1,
+            Reading::Greatest => greatest(values()),
+        };
+        if steps[until - 1].0 >= end - 1e-9 {
+            all.push((end, value));
+        }
+        from = until;
+    }
+    all
+}
+
+/// Calls are made when `points` values in a row are above; they belong to the episode that lasts, or
+/// ended within as many periods.
+fn alarmed(
+    steps: &[(f64, f64)],
+    values: &[(f64, f64)],
+    above: f64,
+    points: u32,
+    every: Duration,
+) -> (Alarmed, Vec<f64>) {
+    let mut episodes: Vec<(f64, f64)> = Vec::new();
+    let mut begun = None;
+    let mut before = 0.0;
+    for (end, value) in steps {
+        match (begun, *value > above) {
+            (None, true) => begun = Some(before),
+            (Some(from), false) => {
+                episodes.push((from, before));
+                begun = None;
+            }
+            _ => {}
+        }
+        before = *end;
+    }
+    episodes.extend(begun.map(|from| (from, before)));
+    let mut calls = Vec::new();
+    let mut row = 0;
+    for (end, value) in values {
+        row = if *value > above { row + 1 } else { 0 };
+        if row == points {
+            calls.push(*end);
+        }
+    }
+    let late = every.seconds() * f64::from(points);
+    let meant = |call: f64, episode: &(f64, f64)| episode.0 < call && call <= episode.1 + late;
+    let delays: Vec<f64> = episodes
+        .iter()
+        .filter_map(|episode| {
+            calls.iter().find(|call| meant(**call, episode)).map(|call| call - episode.0)
+        })
+        .collect();
+    let wrong = calls.iter().filter(|call| !episodes.iter().any(|it| meant(**call, it))).count();
+    let alarmed = Alarmed {
+        episodes: episodes.len() as u32,
+        missed: (episodes.len() - delays.len()) as u32,
+        false_alarms: wrong as u32,
+        delay_mean_s: None,
+    };
+    (alarmed, delays)
+}
+
+fn summed(each: Vec<(Alarmed, Vec<f64>)>) -> Alarmed {
+    let mut sum = Alarmed::default();
+    let mut delays = Vec::new();
+    for (one, its) in each {
+        sum.episodes += one.episodes;
+        sum.missed += one.missed;
+        sum.false_alarms += one.false_alarms;
+        delays.extend(its);
+    }
+    sum.delay_mean_s = (!delays.is_empty()).then(|| average(delays.iter().copied()));
+    sum
+}
+
+fn average(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
+    if count == 0 { 0.0 } else { sum / f64::from(count) }
+}
+
+fn greatest(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, f64::max)
+}
+
+/// `histogram_quantile` of Prometheus: the bucket that the rank falls into, and a straight line within
+/// it; beyond the last bound, that bound.
+fn bucket_quantile(latency: &Histogram, q: f64) -> f64 {
+    let total = latency.count() as f64;
+    if total == 0.0 {
+        return 0.0;
+    }
+    let below = |bound: f64| {
+        let shares = latency.cumulative().take_while(|(value, _)| *value <= bound);
+        shares.last().map_or(0.0, |(_, share)| share * total)
+    };
+    let rank = q * total;
+    let mut lower = (0.0, 0.0);
+    for bound in BUCKETS_S {
+        let count = below(bound);
+        if count >= rank && count > lower.1 {
+            return lower.0 + (bound - lower.0) * (rank - lower.1) / (count - lower.1);
+        }
+        lower = (bound, count);
+    }
+    BUCKETS_S[BUCKETS_S.len() - 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prometheus_interpolates_within_a_bucket() {
+        let mut latency = Histogram::new();
+        for ms in 0..100 {
+            latency.record(Duration::from_secs_f64(f64::from(ms) * 1e-3 + 0.5e-3));
+        }
+        // 50 of 100 are at most 50 ms and all at most 100 ms: p95 = 50 + 50 * 45 / 50.
+        assert!((bucket_quantile(&latency, 0.95) - 0.095).abs() < 1e-3);
+        // All alike at 30 ms: the bucket is 25 to 50 ms, whatever is in it.
+        let mut alike = Histogram::new();
+        (0..1000).for_each(|_| alike.record(Duration::millis(30)));
+        assert!((bucket_quantile(&alike, 0.5) - 0.0375).abs() < 1e-9);
+        assert!((bucket_quantile(&alike, 0.99) - 0.04975).abs() < 1e-9);
+        // Beyond the last bound it knows nothing.
+        let mut slow = Histogram::new();
+        slow.record(Duration::secs(60));
+        assert_eq!(bucket_quantile(&slow, 0.95), 10.0);
+    }
+
+    #[test]
+    fn an_alarm_comes_late_or_never_or_for_nothing() {
+        let steps: Vec<(f64, f64)> = (1..=600)
+            .map(|end| {
+                let busy = (60..90).contains(&end) || (240..540).contains(&end);
+                (f64::from(end), if busy { 1.0 } else { 0.2 })
+            })
+            .collect();
+        let monitor = Monitor {
+            name: String::new(),
+            shows: Shown::MeanOfWindows,
+            every: Duration::secs(60),
+            reads: Reading::Average,
+            alarm: None,
+        };
+        let values = readings(&monitor, &steps);
+        assert_eq!(values.len(), 10);
+        let (alarm, delays) = alarmed(&steps, &values, 0.8, 3, monitor.every);
+        // Half a minute is not seen; five minutes are, after the three that it takes.
+        assert_eq!((alarm.episodes, alarm.missed, alarm.false_alarms), (2, 1, 0));
+        assert_eq!(delays, [420.0 - 239.0]);
+    }
+}

@@ -1,0 +1,585 @@
+//! WebSockets: connections that stay, their heartbeats, broadcasts, and clients that come back.
+//!
+//! A connection counts among those that its process has open, so an instance with sockets drains only
+//! when they are closed. Whatever they do is a callback on the loop of the process that holds them:
+//! when it is blocked, pings are late, and a client that hears none for 45 s (engine.io 6: 25 s and
+//! 20 s) closes and comes back. A broadcast is written to the members at its own process and published
+//! once; every process gets it, and looks whether it has members (@socket.io/redis-adapter 8.3.0,
+//! `psubscribe`).
+
+use super::event::Kind;
+use super::meter::Counter;
+use super::task::{NONE, OK, Role, State, Task, flag};
+use super::world::World;
+use crate::kernel::{Event, PendingEvents};
+use crate::model::Model;
+use crate::model::ids::{ServiceId, SocketId};
+use crate::model::tape::Pc;
+use crate::stream::{Draws, StreamKey};
+use crate::units::{Duration, Time};
+
+/// What an event of a connection is for; its ordinal is the connection's generation and this.
+mod purpose {
+    /// The client tries to connect.
+    pub const TRY: u32 = 0;
+    /// It has waited too long to be connected.
+    pub const LATE: u32 = 1;
+    /// The server's next ping is due.
+    pub const PING: u32 = 2;
+    /// The client may have heard nothing for too long.
+    pub const SILENT: u32 = 3;
+    /// The client has had enough.
+    pub const GONE: u32 = 4;
+    /// Of all sockets: another client comes.
+    pub const OPEN: u32 = 5;
+    /// Of all sockets: somebody says something.
+    pub const MESSAGE: u32 = 6;
+    /// How many bits they take.
+    pub const BITS: u32 = 3;
+}
+
+/// What a callback of a socket is for.
+mod callback {
+    pub const CONNECT: u16 = 0;
+    pub const PING: u16 = 1;
+    pub const RECEIVE: u16 = 2;
+    pub const PUBLISH: u16 = 3;
+    pub const DELIVER: u16 = 4;
+}
+
+/// What is drawn for, so that turning one knob moves no other draw.
+mod draw {
+    pub const OPEN: usize = 0;
+    pub const MESSAGE: usize = 1;
+    pub const LASTS: usize = 2;
+    pub const TARGET: usize = 3;
+    pub const PAUSE: usize = 4;
+    pub const WORK: usize = 5;
+    pub const RECEIPT: usize = 6;
+    pub const SENDER: usize = 7;
+    pub const MEMBERS: usize = 8;
+    pub const PHASE: usize = 9;
+    pub const KINDS: usize = 10;
+}
+
+/// Generations that fit into an ordinal.
+const GENERATIONS: u32 = 1 << (31 - purpose::BITS);
+
+/// How a client is connected.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+enum Link {
+    /// It is not.
+    #[default]
+    None,
+    /// It is being connected.
+    Connecting,
+    /// It is.
+    Open,
+}
+
+/// A client with its connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Connection {
+    socket: SocketId,
+    link: Link,
+    /// The process that holds it.
+    worker: u32,
+    /// Tells its present connection from earlier ones, and its slot's tenants from one another.
+    generation: u32,
+    /// Attempts that have failed in a row.
+    failed: u32,
+    /// When it heard a ping last.
+    heard: Time,
+    /// When the client leaves for good.
+    until: Time,
+}
+
+/// A message on its way to the members of a room.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Message {
+    socket: SocketId,
+    sent: Time,
+    /// Callbacks that have yet to write it.
+    left: u32,
+}
+
+/// Sockets while they run.
+pub struct SocketState {
+    /// Its random numbers.
+    stream: StreamKey,
+    /// How many draws there were, by what they are for.
+    draws: [u64; draw::KINDS],
+    /// Connections of each process of its service.
+    held: Vec<u32>,
+    /// All of them.
+    open: u32,
+}
+
+impl SocketState {
+    /// Before the first.
+    pub fn new(model: &Model, id: SocketId, key: StreamKey) -> SocketState {
+        let spec = &model.sockets[id];
+        let service = &model.services[spec.service];
+        SocketState {
+            stream: key.named("socket").named(&spec.name),
+            draws: [0; draw::KINDS],
+            held: vec![0; (service.slots * service.workers) as usize],
+            open: 0,
+        }
+    }
+    fn draw(&mut self, what: usize) -> Draws {
+        self.draws[what] += 1;
+        self.stream.numbered(what as u64).draw(self.draws[what])
+    }
+    /// A stream and a number for a law.
+    fn next(&mut self, what: usize) -> (StreamKey, u32) {
+        self.draws[what] += 1;
+        (self.stream.numbered(what as u64), self.draws[what] as u32)
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Connects those who are there at the start, and schedules what comes.
+    pub fn build_sockets(&mut self) {
+        for (id, spec) in self.model.sockets.enumerate() {
+            self.sockets.push(SocketState::new(self.model, id, self.key));
+            let service = &self.model.services[spec.service];
+            let first = self.services[spec.service].first_instance;
+            for number in 0..spec.connections {
+                let index = first + number % service.instances;
+                let worker = self.instances[index as usize].first_worker
+                    + number / service.instances % service.workers;
+                let generation = self.generation();
+                let slot = self.connections.insert(Connection {
+                    socket: id,
+                    link: Link::Connecting,
+                    worker,
+                    generation,
+                    until: Time::NEVER,
+                    ..Connection::default()
+                });
+                self.hold(worker, 1);
+                let phase = self.sockets[id].draw(draw::PHASE).unit();
+                self.client_connected(slot, spec.ping_interval.scale(phase));
+            }
+            self.meters[spec.station].counters = [0; super::meter::COUNTERS];
+            self.come_again(id, purpose::OPEN, spec.opens);
+            self.come_again(id, purpose::MESSAGE, spec.messages);
+        }
+    }
+
+    fn come_again(&mut self, id: SocketId, purpose: u32, rate: Option<f64>) {
+        let Some(rate) = rate else { return };
+        let what = if purpose == purpose::OPEN { draw::OPEN } else { draw::MESSAGE };
+        let unit = crate::variate::exponential(&mut self.sockets[id].draw(what));
+        let pause = Duration::from_secs_f64(unit / rate);
+        self.events.push(Event::new(self.now + pause, Kind::Socket as u8, purpose, id.0));
+    }
+
+    fn time_connection(&mut self, slot: u32, after: Duration, purpose: u32) {
+        let at = self.now + after;
+        if at < Time::NEVER {
+            let ordinal = self.connections[slot].generation << purpose::BITS | purpose;
+            self.events.push(Event::new(at, Kind::Socket as u8, ordinal, slot));
+        }
+    }
+
+    /// Something about a socket is due.
+    pub fn socket_event(&mut self, slot: u32, ordinal: u32) {
+        let (generation, purpose) =
+            (ordinal >> purpose::BITS, ordinal & ((1 << purpose::BITS) - 1));
+        match purpose {
+            purpose::OPEN => return self.client_comes(SocketId(slot)),
+            purpose::MESSAGE => return self.say(SocketId(slot)),
+            _ => {}
+        }
+        let client = *self.connections.peek(slot);
+        if purpose == purpose::GONE {
+            if client.until == self.now {
+                self.disconnect(slot);
+                self.connections.remove(slot);
+            }
+            return;
+        }
+        if client.generation != generation {
+            return;
+        }
+        let spec = &self.model.sockets[client.socket];
+        match purpose {
+            purpose::TRY => self.try_to_connect(slot),
+            purpose::LATE if client.link == Link::Connecting => {
+                self.count(spec.station, Counter::TimedOut);
+                self.come_back(slot);
+            }
+            purpose::PING => self.do_work(slot, callback::PING, spec.ping_cpu),
+            purpose::SILENT if self.now.since(client.heard) >= spec.silence => {
+                self.count(spec.station, Counter::Lost);
+                self.come_back(slot);
+            }
+            _ => {}
+        }
+    }
+
+    /// One more client.
+    fn client_comes(&mut self, id: SocketId) {
+        let spec = &self.model.sockets[id];
+        self.come_again(id, purpose::OPEN, spec.opens);
+        let (stream, draw) = self.sockets[id].next(draw::LASTS);
+        let stays = spec.lasts.map(|law| self.model.draw_law(law, stream, draw));
+        let until = stays.map_or(Time::NEVER, |stays| self.now + stays);
+        let generation = self.generation();
+        let client = Connection { socket: id, generation, until, ..Connection::default() };
+        let slot = self.connections.insert(client);
+        if let Some(stays) = stays {
+            self.time_connection(slot, stays, purpose::GONE);
+        }
+        self.try_to_connect(slot);
+    }
+
+    /// A number that no connection has had for long.
+    fn generation(&mut self) -> u32 {
+        self.socket_generation = (self.socket_generation + 1) % GENERATIONS;
+        self.socket_generation
+    }
+
+    /// The balancer chooses; all requests of the handshake must come to the same process.
+    fn try_to_connect(&mut self, slot: u32) {
+        let Connection { socket, .. } = self.connections[slot];
+        let spec = &self.model.sockets[socket];
+        self.count(spec.station, Counter::Arrivals);
+        let Some(first) = self.choose(spec.service, slot) else { return self.refused(slot) };
+        for _ in 1..spec.requests {
+            if self.choose(spec.service, slot) != Some(first) {
+                // 400: another process does not know the session.
+                self.count(spec.station, Counter::Errors);
+                return self.refused(slot);
+            }
+        }
+        let index = self.workers[first as usize].instance;
+        let service = &self.model.services[spec.service];
+        let open = self.instances[index as usize].open;
+        if service.max_connections.is_some_and(|most| open >= most) {
+            self.count(spec.station, Counter::Refused);
+            return self.refused(slot);
+        }
+        let client = &mut self.connections[slot];
+        (client.link, client.worker) = (Link::Connecting, first);
+        self.hold(first, 1);
+        self.time_connection(slot, spec.timeout, purpose::LATE);
+        self.do_work(slot, callback::CONNECT, spec.connect_cpu);
+    }
+
+    /// The process that a request of a handshake comes to.
+    fn choose(&mut self, service: ServiceId, slot: u32) -> Option<u32> {
+        let socket = self.connections[slot].socket;
+        let mut draws = self.sockets[socket].draw(draw::TARGET);
+        let now = self.now;
+        let spec = &self.model.services[service];
+        let tries = if spec.health.next_upstream { spec.slots } else { 1 };
+        for _ in 0..tries {
+            let state = &mut self.services[service];
+            let node = &mut state.nodes[0];
+            let target = node.pick(u64::from(slot), now, || draws.next_u64())?;
+            let index = state.first_instance + target;
+            if self.instances[index as usize].phase.listens() && self.has_worker(index) {
+                return Some(self.worker_in_turn(index));
+            }
+        }
+        None
+    }
+
+    /// A connection more or less at a process, and at its balancer.
+    fn hold(&mut self, worker: u32, more: i32) {
+        let index = self.workers[worker as usize].instance;
+        let instance = &mut self.instances[index as usize];
+        let (service, open) = (instance.service, &mut instance.open);
+        *open = open.wrapping_add_signed(more);
+        let open = &mut self.workers[worker as usize].open;
+        *open = open.wrapping_add_signed(more);
+        let state = &mut self.services[service];
+        let targets = &mut state.nodes[0].targets;
+        let target = index - state.first_instance;
+        if more > 0 {
+            targets.sent(target);
+        } else {
+            targets.answered(target);
+        }
+    }
+
+    /// An attempt has found nobody.
+    fn refused(&mut self, slot: u32) {
+        self.connections[slot].generation = self.generation();
+        self.retry_later(slot);
+    }
+
+    /// A client that has lost its connection, or not got one in time, comes back.
+    fn come_back(&mut self, slot: u32) {
+        self.disconnect(slot);
+        self.retry_later(slot);
+    }
+
+    fn retry_later(&mut self, slot: u32) {
+        let Connection { socket, failed, .. } = self.connections[slot];
+        let spec = &self.model.sockets[socket];
+        let unit = self.sockets[socket].draw(draw::PAUSE).unit();
+        let pause = spec.backoff.delay(failed.min(30), Duration::ZERO, unit).min(spec.longest);
+        self.connections[slot].failed += 1;
+        self.time_connection(slot, pause, purpose::TRY);
+    }
+
+    /// The connection of a client ends, whoever ends it.
+    fn disconnect(&mut self, slot: u32) {
+        let Connection { socket, link, worker, .. } = self.connections[slot];
+        let generation = self.generation();
+        let client = &mut self.connections[slot];
+        (client.link, client.generation) = (Link::None, generation);
+        if link == Link::None {
+            return;
+        }
+        if link == Link::Open {
+            let station = self.model.sockets[socket].station;
+            self.count(station, Counter::Closed);
+            self.meters[station].held.add(self.now, -1);
+            self.sockets[socket].open -= 1;
+            let place = self.place_of_worker(worker);
+            self.sockets[socket].held[place] -= 1;
+        }
+        self.hold(worker, -1);
+        let index = self.workers[worker as usize].instance;
+        if self.instances[index as usize].phase.runs() {
+            self.accept_waiting(index);
+            self.stop_if_drained(index);
+        }
+    }
+
+    /// A process's place among those of its service.
+    fn place_of_worker(&self, worker: u32) -> usize {
+        let service = self.service_of_worker(worker);
+        let first = self.services[service].first_instance;
+        (worker - self.instances[first as usize].first_worker) as usize
+    }
+
+    /// A client is connected; the first ping comes after so long.
+    fn client_connected(&mut self, slot: u32, first_ping: Duration) {
+        let now = self.now;
+        let client = &mut self.connections[slot];
+        (client.link, client.failed, client.heard) = (Link::Open, 0, now);
+        let Connection { socket, worker, .. } = *client;
+        let spec = &self.model.sockets[socket];
+        self.count(spec.station, Counter::Opened);
+        self.meters[spec.station].held.add(now, 1);
+        self.sockets[socket].open += 1;
+        let place = self.place_of_worker(worker);
+        self.sockets[socket].held[place] += 1;
+        self.time_connection(slot, first_ping, purpose::PING);
+        self.time_connection(slot, spec.silence, purpose::SILENT);
+    }
+
+    /// A callback for a connection, at the process that holds it.
+    fn do_work(&mut self, slot: u32, what: u16, law: crate::model::ids::LawId) {
+        let Connection { socket, worker, generation, .. } = self.connections[slot];
+        let (stream, draw) = self.sockets[socket].next(draw::WORK);
+        let work = self.model.draw_law(law, stream, draw);
+        let entry = self.model.sockets[socket].callback;
+        let client = Callback { what, owner: slot, ordinal: generation, members: 0 };
+        self.call_back(worker, entry, work, client);
+    }
+
+    fn call_back(&mut self, worker: u32, entry: Pc, work: Duration, what: Callback) {
+        let index = self.workers[worker as usize].instance;
+        let work = self.pace(worker, index, work);
+        let task = self.new_task(Task {
+            since: self.now,
+            deadline: Time::NEVER,
+            work,
+            pc: entry,
+            owner: what.owner,
+            owner_epoch: what.what,
+            ordinal: what.ordinal,
+            user: what.members,
+            worker,
+            row: NONE,
+            role: Role::Socket,
+            state: State::Away,
+            status: OK,
+            parked: OK,
+            // Its computation is given, not drawn.
+            flags: flag::SLICED,
+            ..Task::default()
+        });
+        self.resume(task);
+    }
+
+    /// A callback of a socket has ended.
+    pub(super) fn socket_done(&mut self, task: u32) {
+        let record = self.tasks[task];
+        self.end_task(task);
+        match record.owner_epoch {
+            callback::CONNECT | callback::PING => self.connection_served(&record),
+            callback::RECEIVE => self.received(&record),
+            callback::PUBLISH => self.published(&record),
+            _ => self.written(record.owner, record.user),
+        }
+    }
+
+    fn connection_served(&mut self, record: &Task) {
+        let slot = record.owner;
+        let client = *self.connections.peek(slot);
+        if client.generation != record.ordinal || client.link == Link::None {
+            // The client has gone meanwhile.
+            return;
+        }
+        let spec = &self.model.sockets[client.socket];
+        if record.owner_epoch == callback::CONNECT {
+            return self.client_connected(slot, spec.ping_interval);
+        }
+        self.connections[slot].heard = self.now;
+        self.time_connection(slot, spec.ping_interval, purpose::PING);
+        self.time_connection(slot, spec.silence, purpose::SILENT);
+    }
+
+    /// Somebody who is connected says something.
+    fn say(&mut self, id: SocketId) {
+        let spec = &self.model.sockets[id];
+        self.come_again(id, purpose::MESSAGE, spec.messages);
+        if self.sockets[id].open == 0 {
+            return;
+        }
+        // One of those who are connected, chosen by their places at the processes.
+        let state = &mut self.sockets[id];
+        let mut place = state.draw(draw::SENDER).below(state.open);
+        let at = state.held.iter().position(|held| match place.checked_sub(*held) {
+            Some(rest) => {
+                place = rest;
+                false
+            }
+            None => true,
+        });
+        let at = at.expect("who is connected is held somewhere") as u32;
+        let first = self.services[spec.service].first_instance;
+        let worker = self.instances[first as usize].first_worker + at;
+        let local = self.members_at(id, at as usize);
+        self.count(spec.station, Counter::Reads);
+        let (stream, draw) = self.sockets[id].next(draw::RECEIPT);
+        let receive = self.model.draw_law(spec.message_cpu, stream, draw);
+        let work = receive + spec.write_cpu.scale(f64::from(local));
+        let message = Message { socket: id, sent: self.now, left: 1 };
+        let owner = self.messages.insert(message);
+        let what = Callback { what: callback::RECEIVE, owner, ordinal: 0, members: local };
+        self.call_back(worker, spec.callback, work, what);
+    }
+
+    /// How many members of a room are at a process: its share of them.
+    fn members_at(&mut self, id: SocketId, place: usize) -> u32 {
+        let spec = &self.model.sockets[id];
+        let state = &mut self.sockets[id];
+        let (held, open) = (state.held[place], state.open.max(1));
+        match spec.room {
+            None => held,
+            Some(room) => {
+                let share = f64::from(room.min(open)) * f64::from(held) / f64::from(open);
+                let unit = state.draw(draw::MEMBERS).unit();
+                share as u32 + u32::from(unit < share - f64::from(share as u32))
+            }
+        }
+    }
+
+    /// Members have been written to; the message may be everywhere by now.
+    fn written(&mut self, owner: u32, members: u32) {
+        let message = &mut self.messages[owner];
+        message.left -= 1;
+        let Message { socket, sent, left } = *message;
+        let meter = &mut self.meters[self.model.sockets[socket].station];
+        let late = self.now.since(sent).0 / Duration::micros(1).0;
+        meter.add(Counter::Served, u64::from(members));
+        meter.add(Counter::Replayed, u64::from(members));
+        meter.add(Counter::LagMicros, late * u64::from(members));
+        if left == 0 {
+            self.messages.remove(owner);
+        }
+    }
+
+    /// The process that a message came to has written to its own members, and publishes it.
+    fn received(&mut self, record: &Task) {
+        let Message { socket, .. } = self.messages[record.owner];
+        let spec = &self.model.sockets[socket];
+        match spec.publish {
+            Some(entry) => {
+                self.messages[record.owner].left += 1;
+                self.written(record.owner, record.user);
+                let what = Callback { what: callback::PUBLISH, members: 0, ..of(record) };
+                self.call_back(record.worker, entry, Duration::ZERO, what);
+            }
+            None => {
+                let everybody = spec.room.unwrap_or(u32::MAX).min(self.sockets[socket].open);
+                let missed = everybody.saturating_sub(record.user);
+                self.meters[spec.station].add(Counter::Wasted, u64::from(missed));
+                self.written(record.owner, record.user);
+            }
+        }
+    }
+
+    /// The adapter has it: every process gets it, and looks whether it has members.
+    fn published(&mut self, record: &Task) {
+        let Message { socket, .. } = self.messages[record.owner];
+        let spec = &self.model.sockets[socket];
+        if record.status != OK {
+            return self.written(record.owner, 0);
+        }
+        let service = &self.model.services[spec.service];
+        let first = self.services[spec.service].first_instance;
+        let first = self.instances[first as usize].first_worker;
+        for place in 0..service.slots * service.workers {
+            let worker = first + place;
+            let index = self.workers[worker as usize].instance;
+            let runs = self.instances[index as usize].phase.runs();
+            if !runs || self.workers[worker as usize].down {
+                continue;
+            }
+            // Its own process knows it already, and only throws it away.
+            let members = match worker == record.worker {
+                true => 0,
+                false => self.members_at(socket, place as usize),
+            };
+            self.count(spec.station, Counter::Writes);
+            self.messages[record.owner].left += 1;
+            let work = spec.adapter_cpu + spec.write_cpu.scale(f64::from(members));
+            let what = Callback { what: callback::DELIVER, members, ..of(record) };
+            self.call_back(worker, spec.callback, work, what);
+        }
+        self.written(record.owner, 0);
+    }
+
+    /// A process is gone, or has closed its sockets: its clients come back.
+    pub(super) fn lose_sockets(&mut self, worker: u32) {
+        if self.sockets.is_empty() {
+            return;
+        }
+        for slot in 0..self.connections.capacity() as u32 {
+            let client = *self.connections.peek(slot);
+            if client.link != Link::None && client.worker == worker {
+                self.come_back(slot);
+            }
+        }
+    }
+
+    /// A callback of a socket dies with its process: what it would have written is not.
+    pub(super) fn socket_died(&mut self, record: &Task) {
+        if record.owner_epoch >= callback::RECEIVE {
+            self.written(record.owner, 0);
+        }
+    }
+}
+
+/// What a callback is for.
+#[derive(Clone, Copy)]
+struct Callback {
+    what: u16,
+    owner: u32,
+    ordinal: u32,
+    members: u32,
+}
+
+fn of(record: &Task) -> Callback {
+    Callback { what: 0, owner: record.owner, ordinal: record.ordinal, members: record.user }
+}

@@ -1,0 +1,70 @@
+//! WebSockets: connections that stay open, and what is sent over them.
+
+use super::cache::Cache;
+use super::dist::Dist;
+use super::names::Ref;
+use super::service::Service;
+use super::spec::spec;
+use crate::units::{Duration, Rate, Ratio};
+
+spec! {
+    /// WebSockets of a service, as socket.io has them: connections with their heartbeats, messages
+    /// that are broadcast to rooms, and clients that come back when they have lost theirs.
+    component Socket {
+        /// The service whose processes hold the connections.
+        service: Ref<Service>;
+        /// Clients that are connected at the start, evenly spread, and stay.
+        connections: u32 = "0" from "assumed: nobody is connected at the start";
+        /// Clients that come besides.
+        opens: Option<Rate> = "nobody else comes" from "assumed: a steady crowd", positive;
+        /// How long each of these stays.
+        lasts: Option<Dist> = "to the end of the run" from "assumed: they stay", positive;
+        /// How a connection begins.
+        transport: Transport = "\"polling\"" from "socket.io-client 4.8 (transports: polling, then websocket)";
+        /// CPU time of the handshake: TLS, upgrade, who it is.
+        connect_cpu: Dist = "\"1ms\"" from "assumed: a token is checked";
+        /// How long a client waits to be connected.
+        timeout: Duration = "\"20s\"" from "socket.io-client 4.8 manager (timeout 20,000)", positive;
+        /// Time between pings of the server.
+        ping_interval: Duration = "\"25s\"" from "engine.io 6.6.11 server (pingInterval 25,000)", positive;
+        /// A client that hears no ping for so much longer closes the connection.
+        ping_timeout: Duration = "\"20s\"" from "engine.io 6.6.11 server (pingTimeout 20,000)", positive;
+        /// CPU time of a ping and its pong.
+        ping_cpu: Dist = "\"20us\"" from "assumed: two small frames";
+        /// How clients come back.
+        reconnect: Reconnect = "{}" from "socket.io-client 4.8 manager";
+        /// Messages that clients send, each broadcast to a room.
+        messages: Option<Rate> = "nobody says anything" from "assumed: connections that are only held", positive;
+        /// CPU time to receive a message.
+        message_cpu: Dist = "\"50us\"" from "assumed: parsing and a handler";
+        /// How many clients a room has, spread over all processes as clients are.
+        room: Option<u32> = "everybody who is connected" from "assumed: one room", positive;
+        /// CPU time to write to one member of a room.
+        write_cpu: Duration = "\"10us\"" from "assumed: a small frame and a system call";
+        /// The Redis that every broadcast is published to, and every process gets it from.
+        adapter: Option<Ref<Cache>> = "none: a broadcast reaches the clients of its own process"
+            from "socket.io 4 (in-memory adapter)";
+        /// CPU time to receive a broadcast from the adapter, whether or not a member is here.
+        adapter_cpu: Duration = "\"50us\"" from "assumed: decoding with msgpack, and a look at the room";
+    }
+}
+spec! {
+    /// How a connection begins.
+    choice Transport {
+        /// By long polling, and then an upgrade: four requests, which must all reach the same process.
+        Polling = "polling";
+        /// By an upgrade at once: one request.
+        WebSocket = "websocket";
+    }
+}
+spec! {
+    /// How clients come back that have lost their connection or did not get one.
+    table Reconnect {
+        /// The first pause; it doubles.
+        delay: Duration = "\"1s\"" from "socket.io-client 4.8 manager (reconnectionDelay 1,000)", positive;
+        /// The longest pause.
+        most: Duration = "\"5s\"" from "socket.io-client 4.8 manager (reconnectionDelayMax 5,000)", positive;
+        /// Its spread, as a share: by at most so much more or less.
+        jitter: Ratio = "\"50%\"" from "socket.io-client 4.8 manager (randomizationFactor 0.5)";
+    }
+}

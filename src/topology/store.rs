@@ -1,0 +1,50 @@
+//! Object storage.
+
+use super::dist::Dist;
+use super::names::Ref;
+use super::price::StorePrice;
+use super::spec::spec;
+use crate::units::{Bandwidth, Bytes, Duration, Rate};
+
+spec! {
+    /// Object storage, as Amazon S3: it takes any number of objects, and so many requests a second of
+    /// each prefix.
+    component Store {
+        /// PUT, COPY, POST and DELETE requests of one prefix; more are answered 503 Slow Down.
+        put_rate: Rate = "\"3_500/s\"" from "Amazon S3 performance guidelines (per partitioned prefix)", positive;
+        /// GET and HEAD requests of one prefix.
+        get_rate: Rate = "\"5_500/s\"" from "Amazon S3 performance guidelines (per partitioned prefix)", positive;
+        /// Prefixes over which objects are spread, all alike.
+        prefixes: u32 = "1" from "assumed: all objects share one prefix", positive;
+        /// A prefix that has had to slow clients down for so long is split, and takes twice as much.
+        split_after: Option<Duration> = "not within a run"
+            from "Amazon S3 performance guidelines (it scales gradually; no time is promised)", positive;
+        /// Time to the answer of a PUT, its transfer aside.
+        put: Dist = "\"150ms\"" from "Amazon S3 performance guidelines (small objects: 100 to 200 ms)";
+        /// Time to the first byte of a GET.
+        get: Dist = "\"150ms\"" from "Amazon S3 performance guidelines (small objects: 100 to 200 ms)";
+        /// What one request carries.
+        bandwidth: Bandwidth = "\"680Mbit/s\""
+            from "Amazon S3 performance design patterns (85 to 90 MB/s per concurrent request)", positive;
+        /// Attempts at a request, the first included; between those that were slowed down, the client
+        /// waits for a random part of 0.5 s x 2^n, 20 s at most.
+        attempts: u32 = "3" from "@smithy/core 3.41.0 (standard retry mode: 3 attempts, throttling base 500 ms)", positive;
+        /// What it costs.
+        price: Option<StorePrice>;
+    }
+}
+spec! {
+    /// A request of an object store.
+    table StoreUse {
+        /// The store.
+        store "in": Ref<Store>;
+        /// Size of the object.
+        bytes: Dist<Bytes>;
+        /// Parts that go side by side; more than one are a multipart upload, with two requests around
+        /// them, or ranged reads.
+        parts: u32 = "1" from "@aws-sdk/lib-storage 3 (below 5 MB an object has one part)", positive;
+        /// What the line carries over which it goes, if that is less than what the store does: with a
+        /// presigned URL the user's own.
+        line: Option<Bandwidth> = "as much as the store does" from "assumed: within one region", positive;
+    }
+}

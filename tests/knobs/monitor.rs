@@ -1,0 +1,85 @@
+//! Monitors: what is shown beside what is so.
+
+use loadbearing::result::{Monitored, Summary};
+
+use crate::support::run;
+
+/// Half busy; twice as much for 30 s of the third minute, and for all of the sixth to the tenth.
+const BURSTS: &str = r#"
+[arrivals]
+rate = "10/s"
+process = "even"
+stages = [{ for = "150s", to = "10/s" }, { for = "0s", to = "20/s" }, { for = "30s", to = "20/s" },
+  { for = "0s", to = "10/s" }, { for = "120s", to = "10/s" }, { for = "0s", to = "20/s" },
+  { for = "300s", to = "20/s" }]
+[service.web]
+[pool.pg]
+service = "web"
+database = "main"
+size = 10
+idle_timeout = "1h"
+[database.main]
+cpu_share = "0%"
+[operation.page]
+share = 1
+flow = [{ cpu = "49ms" }, { query = { pool = "pg", read = "100ms" } }]
+"#;
+
+fn shown(monitor: &str, sets: &[&str]) -> Monitored {
+    let monitor = format!("monitor.m={monitor}");
+    let ran = run(BURSTS, &[&["run.duration=600s", "run.window=10s", &monitor], sets].concat());
+    let summary = Summary::new(&ran.model, std::slice::from_ref(&ran.outcome));
+    summary.monitors[0].clone()
+}
+
+fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() < 0.03
+}
+
+#[test]
+fn a_minute_is_shown_as_its_mean_its_end_or_its_most() {
+    let web = |more: &str| shown(&format!("{{of='service.web', shows='busy'{more}}}"), &[]);
+    let minutes = web("");
+    assert_eq!(minutes, web(", reads='average'"));
+    assert!(near(minutes.true_mean, 0.49 * (1.0 + 330.0 / 600.0)), "{minutes:?}");
+    assert!(near(minutes.shown_mean, minutes.true_mean) && near(minutes.true_most, 0.98));
+    // The half minute is at the end of the third.
+    assert!(near(web(", reads='sample', every='90s'").shown_mean, (0.49 * 2.0 + 0.98 * 4.0) / 6.0));
+    let most = |more: &str| web(&format!(", alarm={{above='90%', points=1}}{more}")).alarm.unwrap();
+    let (mean, greatest) = (most(""), most(", reads='greatest'"));
+    assert_eq!((mean.episodes, mean.missed, mean.false_alarms), (2, 1, 0));
+    assert_eq!((greatest.missed, greatest.false_alarms), (0, 0));
+    assert!(near(mean.delay_mean_s.unwrap(), 60.0), "a minute is known when it is over");
+    let late = web(", alarm={above='90%', points=3}").alarm.unwrap();
+    assert!(near(late.delay_mean_s.unwrap(), 180.0), "{late:?}");
+    assert_eq!(web(", alarm={above='20%'}").alarm.unwrap().episodes, 1);
+}
+
+#[test]
+fn what_is_open_is_not_what_is_in_use() {
+    let pool = |what: &str| shown(&format!("{{of='pool.pg', shows='{what}'}}"), &[]).shown_mean;
+    let (open, busy) = (pool("open"), pool("busy"));
+    // Between one and two of ten are in use; as many as ever were at once stay open.
+    assert!(near(busy, 0.155) && open > busy + 0.03, "{open} {busy}");
+}
+
+#[test]
+fn a_quantile_is_what_one_makes_of_it() {
+    let latency = |how: &str| shown(&format!("{{shows={{latency={{how='{how}'}}}}}}"), &[]);
+    let histogram = latency("histogram");
+    // All take 149 ms and more: they fall between 100 and 250 ms, of which it knows no more.
+    assert!((histogram.shown_mean - 0.2425).abs() < 0.02, "{histogram:?}");
+    assert!(histogram.true_mean < 0.2 && histogram.true_mean > 0.148);
+    let median = shown("{shows={latency={quantile='50%', how='histogram'}}}", &[]);
+    assert!((median.shown_mean - 0.175).abs() < 0.02, "{median:?}");
+    // Users who try again wait twice as long as one attempt takes.
+    let twice = [
+        "client.patience=120ms",
+        "client.retry={fixed={on=['timeout'], attempts=10, delay='500ms'}}",
+        "operation.page.flow=[{choose=[{share='50%', flow=[{wait='100ms'}]}, {share='50%', flow=[{wait='150ms'}]}]}]",
+    ];
+    let sent = shown("{shows={latency={how='from-sending', quantile='90%'}}}", &twice);
+    assert!(sent.true_mean > 5.0 * sent.shown_mean, "{sent:?}");
+    let windows = latency("mean-of-windows");
+    assert!(windows.shown_mean > 0.148 && windows.shown_mean < 0.2);
+}

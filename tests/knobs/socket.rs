@@ -1,0 +1,146 @@
+//! WebSockets: who is connected, what heartbeats and broadcasts cost, how clients come back.
+
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, run};
+
+/// Ten clients at two processes; nobody says anything.
+const CHAT: &str = r#"
+[arrivals]
+rate = "1/s"
+process = "even"
+users = 1
+[balancer.front]
+service = "web"
+hop = "0ms"
+[service.web]
+instances = 2
+[cache.redis]
+rtt = "2ms"
+command = "1ms"
+[keys.k]
+count = 1
+[socket.chat]
+service = "web"
+connections = 10
+ping_cpu = "0ms"
+connect_cpu = "0ms"
+message_cpu = "0ms"
+write_cpu = "0ms"
+adapter_cpu = "0ms"
+[operation.page]
+share = 1
+flow = [{ cpu = "0ms" }, { cache = { in = "redis", keys = "k" } }]
+"#;
+
+fn chat(sets: &[&str]) -> Ran {
+    run(CHAT, &[&["run.duration=20s", "run.window=1s"], sets].concat())
+}
+
+fn busy(ran: &Ran) -> f64 {
+    ran.station("service.web").busy_mean
+}
+
+#[test]
+fn connections_are_held_and_pinged() {
+    let quiet = chat(&[]);
+    assert_eq!((quiet.station("socket.chat").held_mean, busy(&quiet)), (10.0, 0.0));
+    // Ten clients, 10 ms each second.
+    let pinged = chat(&["socket.chat.ping_cpu=10ms", "socket.chat.ping_interval=1s"]);
+    assert!((0.095..=0.1).contains(&busy(&pinged)), "{}", busy(&pinged));
+    // A loop that computes for 5 s pings nobody meanwhile.
+    let silent = |timeout: &str| {
+        let block = "operation.page.flow=[{cpu='5s'}]";
+        let timeout = format!("socket.chat.ping_timeout={timeout}");
+        chat(&["arrivals.rate=0.1/s", block, "socket.chat.ping_interval=1s", &timeout])
+            .count("socket.chat", Counter::Lost)
+    };
+    assert_eq!((silent("10s"), silent("2s")), (0, 5), "one of two processes");
+}
+
+#[test]
+fn a_handshake_must_come_to_one_process_in_time() {
+    let come = ["socket.chat.opens=2/s", "socket.chat.connections=0"];
+    let opened = |more: &[&str]| {
+        let ran = chat(&[&come, more].concat());
+        (ran.count("socket.chat", Counter::Opened), ran.count("socket.chat", Counter::Errors))
+    };
+    // Four requests in turn to two processes: never to one.
+    let (never, errors) = opened(&[]);
+    assert!(never == 0 && errors > 100, "{errors}");
+    let (at_once, errors) = opened(&["socket.chat.transport=websocket"]);
+    assert!(at_once > 25 && errors == 0, "{at_once}");
+    assert_eq!(opened(&["balancer.front.policy=sticky"]).1, 0);
+    assert_eq!(opened(&["socket.chat.transport=polling", "service.web.instances=1"]).1, 0);
+    // They stay for as long as they stay.
+    let stay = |lasts: &str| {
+        let lasts = format!("socket.chat.lasts={lasts}");
+        let sets = [&come[..], &["socket.chat.transport=websocket", &lasts]].concat();
+        chat(&sets).station("socket.chat").held_mean
+    };
+    assert!(stay("1s") < 4.0 && stay("10s") > 8.0);
+    // Who computes for 3 s on a handshake connects nobody who waits for 1 s.
+    let slow = |timeout: &str| {
+        let timeout = format!("socket.chat.timeout={timeout}");
+        let slow = ["socket.chat.transport=websocket", "socket.chat.connect_cpu=3s", &timeout];
+        let ran =
+            chat(&[&["socket.chat.opens=0.1/s", "socket.chat.connections=0"], &slow[..]].concat());
+        (
+            ran.count("socket.chat", Counter::Opened) > 0,
+            ran.count("socket.chat", Counter::TimedOut) > 0,
+        )
+    };
+    assert_eq!((slow("1s"), slow("20s").0), ((false, true), true));
+}
+
+#[test]
+fn clients_come_back_after_their_pauses() {
+    let outage = "fault.f={target='service.web', what='stop', at='2500ms', for='1s'}";
+    let back = |reconnect: &str| {
+        let reconnect = format!("socket.chat.reconnect={reconnect}");
+        let ran = chat(&[outage, "socket.chat.transport=websocket", &reconnect]);
+        assert_eq!(ran.count("socket.chat", Counter::Closed), 10);
+        assert_eq!(ran.count("socket.chat", Counter::Opened), 10);
+        let held = ran.held("socket.chat");
+        (held[4], held[5], held[8], ran.count("socket.chat", Counter::Arrivals))
+    };
+    // At 2.6, 2.8, 3.2 and 4.0 s.
+    assert_eq!(back("{delay='100ms', jitter='0%'}"), (10.0, 10.0, 10.0, 40));
+    // Every half second: at 3.0 and 3.5 s.
+    assert_eq!(back("{delay='500ms', most='500ms', jitter='0%'}").3, 20);
+    // At 5.5 s, all at once, or from 4 to 7 s.
+    let (four, five, eight, _) = back("{delay='3s', jitter='0%'}");
+    assert_eq!((four, five, eight), (0.0, 5.0, 10.0));
+    let (_, five, eight, _) = back("{delay='3s', jitter='50%'}");
+    assert!(five > 0.0 && five < 8.0 && eight == 10.0, "{five}");
+}
+
+#[test]
+fn a_broadcast_is_written_to_the_members_wherever_they_are() {
+    let says = ["socket.chat.messages=10/s"];
+    let alone = chat(&says);
+    let said = alone.count("socket.chat", Counter::Reads);
+    assert!((150..250).contains(&said), "{said}");
+    // Five of ten are at the process that it came to; the others hear nothing.
+    assert_eq!(alone.count("socket.chat", Counter::Served), 5 * said);
+    assert_eq!(alone.count("socket.chat", Counter::Wasted), 5 * said);
+    let told = |more: &[&str]| chat(&[&says, &["socket.chat.adapter=redis"], more].concat());
+    let both = told(&[]);
+    let (served, written) =
+        (both.count("socket.chat", Counter::Served), both.count("socket.chat", Counter::Writes));
+    assert!(
+        served.abs_diff(10 * said) <= 10 && written.abs_diff(2 * said) <= 2,
+        "{served} {written}"
+    );
+    assert_eq!(both.count("socket.chat", Counter::Wasted), 0);
+    // The half that is elsewhere has it after a round trip to Redis and its command.
+    let micros = both.count("socket.chat", Counter::LagMicros) as f64;
+    let mean = micros / both.count("socket.chat", Counter::Replayed) as f64;
+    assert!((mean - 1_500.0).abs() < 50.0, "{mean}");
+    let some = told(&["socket.chat.room=4"]).count("socket.chat", Counter::Served);
+    assert!(some.abs_diff(4 * said) < 20, "{some}");
+    // A message costs its receipt, its members, and each process a look.
+    let costs = |key: &str| busy(&told(&[&format!("socket.chat.{key}=1ms")])) * 20.0 / said as f64;
+    let near = |key: &str, ms: f64| (costs(key) * 1e3 - ms).abs() < 0.3;
+    assert!(near("message_cpu", 1.0) && near("write_cpu", 10.0) && near("adapter_cpu", 2.0));
+}

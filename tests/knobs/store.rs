@@ -1,0 +1,146 @@
+//! Object storage, and what usage costs.
+
+use loadbearing::failure::Failure;
+use loadbearing::result::Summary;
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, ms, run};
+
+const UPLOADS: &str = r#"
+[service.web]
+[store.s3]
+put = "100ms"
+get = "50ms"
+bandwidth = "80Mbit/s"
+price = { monthly = "$23", per_gb_out = "$0.09", per_million_puts = "$5", per_million_gets = "$0.4", source = "S3" }
+[operation.up]
+share = 1
+flow = [{ put = { in = "s3", bytes = "1MB" } }]
+"#;
+
+fn with(flow: &str, sets: &[&str]) -> Ran {
+    let flow = format!("operation.up.flow=[{{{flow}}}]");
+    run(UPLOADS, &[&[flow.as_str()], sets].concat())
+}
+
+#[test]
+fn an_object_takes_its_first_byte_and_its_transfer() {
+    let put = |more: &str| with(&format!("put={{in='s3', bytes='1MB'{more}}}"), &[]);
+    assert_eq!(put("").each(), ms(100 + 100));
+    assert_eq!(put(", parts=4").each(), ms(100 + 25));
+    // Begun, four parts, completed.
+    assert_eq!(put(", parts=4").count("store.s3", Counter::Writes), 60);
+    assert_eq!(put(", line='8Mbit/s'").each(), ms(100 + 1_000));
+    assert_eq!(put(", line='8Gbit/s'").each(), ms(100 + 100));
+    let get = "get={in='s3', bytes='2MB'}";
+    let read = with(get, &[]);
+    assert_eq!((read.each(), read.count("store.s3", Counter::Reads)), (ms(50 + 200), 10));
+    assert_eq!(read.count("store.s3", Counter::Bytes), 20_000_000);
+    assert_eq!(with(get, &["store.s3.bandwidth=160Mbit/s"]).each(), ms(50 + 100));
+    let slower = ["store.s3.put=1s", "store.s3.get=2s"];
+    assert_eq!((with(get, &slower).each(), run(UPLOADS, &slower).each()), (ms(2_200), ms(1_100)));
+}
+
+#[test]
+fn a_prefix_slows_down_what_is_more_than_its_rate() {
+    let even = ["arrivals.rate=100/s", "arrivals.process=even", "store.s3.attempts=1"];
+    let slowed = |flow: &str, more: &[&str]| {
+        let ran = with(flow, &[&even[..], more].concat());
+        ran.failed(Failure::SlowDown) as f64 / ran.offered() as f64
+    };
+    let (put, get) = ("put={in='s3', bytes='0B'}", "get={in='s3', bytes='0B'}");
+    // 50 a second of 1,050 in 10.5 s, and a second's worth that had been saved.
+    let half = slowed(put, &["store.s3.put_rate=50/s"]);
+    assert!((half - (1_050.0 - 575.0) / 1_050.0).abs() < 0.01, "{half}");
+    assert_eq!(slowed(get, &["store.s3.put_rate=50/s"]), 0.0);
+    assert!((slowed(get, &["store.s3.get_rate=50/s"]) - half).abs() < 0.01);
+    let spread = slowed(put, &["store.s3.put_rate=50/s", "store.s3.prefixes=4"]);
+    assert!(spread < 0.01, "{spread}");
+    let again = slowed(put, &["store.s3.put_rate=80/s", "store.s3.attempts=6"]);
+    assert!(again < slowed(put, &["store.s3.put_rate=80/s"]) / 2.0, "{again}");
+    let split = slowed(put, &["store.s3.put_rate=50/s", "store.s3.split_after=3s"]);
+    assert!((split - half * 0.35).abs() < 0.1, "{split}: 3 of the 9.5 s");
+}
+
+/// Dollars a month of a line of the bill.
+fn dollars(ran: &Ran, of: &str) -> f64 {
+    let summary = Summary::new(&ran.model, std::slice::from_ref(&ran.outcome));
+    summary.costs.iter().find(|line| line.of == of).expect(of).dollars_month
+}
+
+/// The measured 10.5 s go so often into a month.
+const MONTHS: f64 = 730.0 * 3_600.0 / 10.5;
+
+fn near(a: f64, b: f64) -> bool {
+    (a / b - 1.0).abs() < 1e-9
+}
+
+#[test]
+fn usage_is_charged_by_what_was_used() {
+    let puts = dollars(&run(UPLOADS, &[]), "store.s3");
+    assert!(near(puts, 23.0 + 10e-6 * 5.0 * MONTHS), "{puts}");
+    let gets = dollars(&with("get={in='s3', bytes='1MB'}", &[]), "store.s3");
+    assert!(near(gets, 23.0 + (10e-6 * 0.4 + 0.01 * 0.09) * MONTHS), "{gets}");
+    const PAGES: &str = r#"
+[balancer.lb]
+service = "web"
+hop = "0ms"
+price = { monthly = "$16", per_gb = "$1", per_million = "$2", per_lcu_hour = "$3", source = "ELB" }
+[service.web]
+instances = 4
+price = { monthly = "$100", reserved = "$60", committed = 2 }
+[price.nat]
+what = "NAT gateway"
+per_gb = "$0.045"
+[price.zones]
+what = "between zones"
+monthly = "$1"
+per_gb = "$0.02"
+per_million = "$7"
+of = "service.web"
+share = "67%"
+[operation.page]
+share = 1
+flow = [{ reply = "1MB" }]
+"#;
+    let cost = |of: &str, sets: &[&str]| dollars(&run(PAGES, sets), of);
+    // 10 MB in 10.5 s are 3.4 GB an hour, and as many capacity units.
+    let units = 0.01 / (10.5 / 3_600.0);
+    let lb = 16.0 + (0.01 + 10e-6 * 2.0) * MONTHS + units * 730.0 * 3.0;
+    assert!(near(cost("balancer.lb", &[]), lb), "{} {lb}", cost("balancer.lb", &[]));
+    assert!(near(cost("price.nat", &[]), 0.01 * 0.045 * MONTHS));
+    let zones = 1.0 + 0.67 * (0.01 * 0.02 + 10e-6 * 7.0) * MONTHS;
+    assert!(near(cost("price.zones", &[]), zones));
+    // Two are committed to, two on demand; what is committed to is paid for in any case.
+    assert_eq!(cost("service.web", &[]), 2.0 * 60.0 + 2.0 * 100.0);
+    assert_eq!(cost("service.web", &["service.web.price.committed=6"]), 360.0);
+    assert_eq!(cost("service.web", &["service.web.price.committed=0"]), 400.0);
+    assert_eq!(cost("service.web", &["service.web.price.reserved=$50"]), 300.0);
+    let gone = "fault.f={target='service.web', what='stop', count=1, at='0s'}";
+    assert_eq!(cost("service.web", &[gone]), 2.0 * 60.0 + 100.0);
+    // A month's mean load is less than that of the hour that was measured; machines stay.
+    let quiet = "run.mean_load=40%";
+    assert!(near(cost("price.nat", &[quiet]), 0.4 * 0.01 * 0.045 * MONTHS));
+    assert_eq!(cost("service.web", &[quiet]), 320.0);
+}
+
+#[test]
+fn a_thousand_users_have_their_cost() {
+    const USERS: &str = r#"
+[users]
+population = 500
+think = "5s"
+[service.web]
+price = "$100"
+[operation.page]
+share = 1
+flow = [{ cpu = "1ms" }]
+"#;
+    let each = |sets: &[&str]| {
+        let ran = run(USERS, sets);
+        let summary = Summary::new(&ran.model, std::slice::from_ref(&ran.outcome));
+        summary.estimate("cost_per_thousand_users").estimate
+    };
+    assert_eq!(each(&[]), Some(200.0));
+    assert_eq!(each(&["users.population=1000"]), Some(100.0));
+}
