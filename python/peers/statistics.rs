@@ -23,7 +23,7 @@ fn uniform(name: &str, count: usize) -> Vec<f64> {
 }
 
 fn exponential(name: &str, count: usize) -> Vec<f64> {
-    uniform(name, count).into_iter().map(|it| -it.ln()).collect()
+    uniform(name, count).into_iter().map(|it| -libm::log(it)).collect()
 }
 
 /// A series in which each value is like the one before, with a start that fades away.
@@ -31,7 +31,7 @@ fn correlated(name: &str, count: usize, start: f64) -> Vec<f64> {
     let mut value = 0.0;
     let one = |(step, unit): (usize, f64)| {
         value = 0.8 * value + 0.6 * normal_quantile(unit);
-        10.0 + value + start * (-(step as f64) / 40.0).exp()
+        10.0 + value + start * libm::exp(-(step as f64) / 40.0)
     };
     uniform(name, count).into_iter().enumerate().map(one).collect()
 }
@@ -43,7 +43,7 @@ fn ends(interval: Option<Interval>) -> Value {
 /// Ishigami and Homma's function, of three inputs between 0 and 1.
 fn ishigami(point: &[f64]) -> f64 {
     let [x, y, z] = [0, 1, 2].map(|it| std::f64::consts::PI * (2.0 * point[it] - 1.0));
-    x.sin() + 7.0 * y.sin().powi(2) + 0.1 * z.powi(4) * x.sin()
+    libm::sin(x) * (1.0 + 0.1 * z.powi(4)) + 7.0 * libm::sin(y).powi(2)
 }
 
 fn laws() -> Value {
