@@ -11,6 +11,7 @@ use loadbearing::experiment::findings::{Findings, Influence};
 use loadbearing::experiment::prepare::{Files, Prepared, Problem};
 use loadbearing::experiment::store::{NoNotes, Rows};
 use loadbearing::model::compile;
+use loadbearing::report::sweep_page;
 use loadbearing::result::Summary;
 use loadbearing::run::{Unwatched, replicate};
 use loadbearing::topology::load;
@@ -282,4 +283,59 @@ fn a_remark_keeps_the_digest_of_a_model_and_a_value_does_not() {
     for matters in ["arrivals.rate=41/s", "run.duration=21s", "service.web.backlog=512"] {
         assert_ne!(key(matters), plain, "{matters}");
     }
+}
+
+/// The experiment that is small enough to be run again here.
+const RUN_AGAIN: &str = "shards-under-skew";
+
+/// Pages of results are made by `loadbearing sweep FILE --page experiments/results/NAME.md`. A page
+/// that was made from other files is stale; one is run again, to the byte.
+#[test]
+fn the_results_that_ship_are_those_of_the_files_and_are_gathered() {
+    let mut gathered = String::from(
+        "# What the experiments answer\n\nThe answers of the pages beside this one, as `loadbearing sweep` \
+         prints them. Gathered by `UPDATE=1 cargo test --test\nexperiments`, which also says of each page \
+         whether it is of the files as they are.\n",
+    );
+    let mut count = 0;
+    for name in shipped() {
+        let path = format!("experiments/{name}.toml");
+        let page = disk(&format!("experiments/results/{name}.md"));
+        let page = page.unwrap_or_else(|why| panic!("{path} has no page of results: {why}"));
+        let ready = prepared(&path, &disk(&path).expect("readable"), &[], &disk).expect("sound");
+        let digest = format!("digest of its files {},", sweep_page::files(&ready));
+        assert!(page.contains(&digest), "results/{name}.md is stale: it has no `{digest}`");
+        assert!(disk(&format!("experiments/results/{name}.csv")).is_ok(), "{name} has no table");
+        if name == RUN_AGAIN {
+            let mut rows = Rows::new();
+            ready.complete(&mut rows, None, &Silent).expect("it runs");
+            let found = Findings::new(&path, &ready, &rows).expect("complete");
+            assert_eq!(sweep_page::page(&name, &path, &ready, &found), page, "{name} is stale");
+        }
+        let answer = page.split("## Answer\n\n").nth(1).and_then(|it| it.split("\n\n").next());
+        let title = page.lines().next().unwrap_or_default().trim_start_matches("# ");
+        let question = page.lines().nth(2).unwrap_or_default();
+        gathered.push_str(&format!(
+            "\n## [{title}]({name}.md)\n\n{question}\n\n{}\n",
+            answer.expect("an answer")
+        ));
+        count += 1;
+    }
+    assert!(count >= 8, "{count} experiments");
+    let file = Path::new(ROOT).join("experiments/results/README.md");
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&file, &gathered).expect("writable");
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(kept == gathered, "experiments/results/README.md is out of date: UPDATE=1");
+}
+
+/// The experiments that ship, without their endings, sorted.
+fn shipped() -> Vec<String> {
+    let entries = fs::read_dir(Path::new(ROOT).join("experiments")).expect("readable");
+    let names = entries.map(|it| it.expect("readable").file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> =
+        names.filter_map(|it| it.strip_suffix(".toml").map(String::from)).collect();
+    names.sort();
+    names
 }

@@ -9,13 +9,13 @@ use loadbearing::experiment::capacity::{
     AtLoad, Capacity, Failed, Search, at_load, capacity as seek,
 };
 use loadbearing::model::{Model, compile};
-use loadbearing::report::Written;
 use loadbearing::report::capacity::{
     COLUMNS, LoadOf, TABLE, capacity as told, capacity_to_json, to_csv,
 };
 use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{ColumnRecord, Described, Manifest, Request, input_path};
 use loadbearing::report::page::capacity_page;
+use loadbearing::report::{Written, as_written};
 use loadbearing::topology::{self, DefaultInForce, ReadText};
 
 use super::options::{Outlet, Settings};
@@ -261,7 +261,7 @@ impl Done {
 
     /// The tables.
     pub fn tables(&self) -> Vec<Content> {
-        vec![Content { path: TABLE.into(), bytes: to_csv(&self.found) }]
+        as_written(vec![Content { path: TABLE.into(), bytes: to_csv(&self.found) }])
     }
 
     fn write(&self, folder: &Path, of: LoadOf) -> Result<(), Failure> {

@@ -33,6 +33,9 @@ pub struct Arguments {
     /// Shows no progress
     #[arg(long)]
     quiet: bool,
+    /// Prints one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -64,6 +67,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         (digests, studied.contents())
     };
     let differing = differences(&manifest, folder, &digests, &tables);
+    if arguments.json {
+        let told = serde_json::json!({
+            "identical": differing.is_empty(), "differences": differing,
+            "files": manifest.outputs.iter().map(|it| &it.file).collect::<Vec<_>>(),
+            "digests": manifest.models.iter().map(|it| &it.digest).collect::<Vec<_>>(),
+        });
+        say(&format!("{told:#}\n"))?;
+        return if differing.is_empty() { Ok(()) } else { Err(Failure::Said) };
+    }
     if differing.is_empty() {
         let digests: Vec<&str> = manifest.models.iter().map(|it| it.digest.as_str()).collect();
         let files: Vec<&str> = manifest.outputs.iter().map(|it| it.file.as_str()).collect();

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use loadbearing::report::capacity::capacity_schema;
 use loadbearing::report::stress::stress_schema;
+use loadbearing::report::sweep_schema::sweep_schema;
 use loadbearing::{experiment, result, topology};
 
 use super::{Failure, say};
@@ -31,6 +32,8 @@ enum Of {
     Capacity,
     /// What `stress --json` prints
     Stress,
+    /// What `sweep --json` prints
+    Sweep,
     /// Experiment files
     Experiment,
 }
@@ -41,6 +44,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Of::Result => result::schema(),
         Of::Capacity => capacity_schema(),
         Of::Stress => stress_schema(),
+        Of::Sweep => sweep_schema(),
         Of::Experiment => experiment::file::schema(),
     };
     say(&format!("{schema:#}\n"))

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use loadbearing::experiment::{Plan, Precision, replicate_all};
 use loadbearing::model::{Model, compile};
-use loadbearing::report::Point;
 use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{Described, Manifest, Request, input_path};
 use loadbearing::report::page::{comparison_page, run_page};
 use loadbearing::report::table::TABLES;
+use loadbearing::report::{Point, as_written};
 use loadbearing::result::{Summary, compare};
 use loadbearing::run::Outcome;
 use loadbearing::topology::{self, DefaultInForce, ReadText};
@@ -131,7 +131,7 @@ impl Studied {
             path: it.file.into(),
             bytes: it.to_csv(&points),
         };
-        TABLES.iter().map(table).collect()
+        as_written(TABLES.iter().map(table).collect())
     }
 
     /// The tables, the report and its figures: all that is written but the manifest and its inputs.

@@ -12,7 +12,8 @@ use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{Manifest, Request, input_path};
 use loadbearing::report::page::sweep_page;
 use loadbearing::report::sheet::{Sheet, described};
-use loadbearing::report::sweep::{sheets, to_json, told};
+use loadbearing::report::sweep::{sheets, summary, to_json, told};
+use loadbearing::report::sweep_page::page;
 
 use super::options::{Outlet, Settings};
 use super::progress::Bar;
@@ -44,6 +45,9 @@ pub struct Arguments {
     file: Option<String>,
     #[command(flatten)]
     work: Work,
+    /// Writes a page with the answer in sentences and the points, and its table beside it as CSV
+    #[arg(long, value_name = "FILE.md")]
+    page: Option<PathBuf>,
     /// Who runs it: `local`, or a Dask scheduler, as dask://host:8786
     #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = engine::parse)]
     engine: engine::Engine,
@@ -114,9 +118,30 @@ fn sweep(arguments: &Arguments) -> Result<(), Failure> {
     let bar = Bar::new(outlet.quiet);
     let (prepared, found) = answer(file, &sets, &disk, store.as_ref(), work.threads(), &bar)?;
     bar.clear();
+    if let Some(path) = &arguments.page {
+        write_page(path, file, &prepared, &found)?;
+    }
     let request =
         Request { command: "sweep", files: vec![file.into()], sets, ..Request::default() };
     finish(&request, &prepared, &found, outlet, &output)
+}
+
+/// Writes the answer as a page, and the points as a table beside it.
+fn write_page(
+    path: &Path,
+    file: &str,
+    prepared: &Prepared<'_>,
+    found: &Findings,
+) -> Result<(), Failure> {
+    let name = stem(&path.to_string_lossy());
+    let name = name.strip_suffix(".md").unwrap_or(&name);
+    let write = |path: &Path, bytes: &[u8]| {
+        std::fs::write(path, bytes)
+            .map_err(|error| Failure::Failed(format!("`{}`: {error}", path.display())))
+    };
+    write(path, page(name, file, prepared, found).as_bytes())?;
+    let table = summary(prepared, found).to_csv();
+    write(&path.with_file_name(format!("{name}.csv")), &table.bytes)
 }
 
 /// The store in a folder.

@@ -5,6 +5,7 @@
 
 pub mod capacity;
 pub mod columns;
+pub mod coverage;
 pub mod design;
 pub mod file;
 pub mod findings;

@@ -35,6 +35,15 @@ pub fn on_threads<T: Send>(
     Ok(pool.map_err(NoThreads)?.install(work))
 }
 
+/// How many replications there should be, where so many give an interval that is `ratio` times as wide
+/// as is wanted: widths shrink as the square root of the number.
+pub(super) fn more_replications(count: u32, ratio: f64, most: u32) -> u32 {
+    let ratio = ratio.min(1e3);
+    let enough = (f64::from(count) * ratio * ratio).min(f64::from(most));
+    // A width from few runs is itself uncertain: at most twice as many at a time.
+    (libm::ceil(enough) as u32).clamp(count + 1, count.max(1) * 2).min(most)
+}
+
 impl Prepared<'_> {
     /// What a run of this experiment is, whatever asks for it.
     pub fn run_key(&self, (point, replication): Wanted) -> RunKey {
@@ -70,10 +79,7 @@ impl Prepared<'_> {
             if width <= target.within.0 {
                 return count;
             }
-            let ratio = (width / target.within.0).min(1e3);
-            let enough = (f64::from(count) * ratio * ratio).min(f64::from(most));
-            // A width from few runs is itself uncertain: at most twice as many at a time.
-            count = (libm::ceil(enough) as u32).clamp(count + 1, count.max(1) * 2).min(most);
+            count = more_replications(count, width / target.within.0, most);
         }
         count
     }

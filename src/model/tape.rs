@@ -36,6 +36,8 @@ pub enum Route {
     User,
     /// A shard at random: the data are spread by a key that is not the user.
     Random(DrawId),
+    /// The shard of a key that is drawn by its popularity.
+    Keyed(DrawId),
     /// This shard.
     Shard(u16),
     /// The shard that this branch of a scatter is for.

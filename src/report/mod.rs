@@ -7,6 +7,7 @@ mod believed;
 pub mod capacity;
 mod claimed;
 mod compared;
+mod covered;
 mod drawing;
 mod findings;
 pub mod folder;
@@ -14,6 +15,8 @@ mod layout;
 pub mod manifest;
 mod monitored;
 pub mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod ran;
 pub mod sheet;
 mod show;
@@ -21,6 +24,8 @@ mod spark;
 pub mod story;
 pub mod stress;
 pub mod sweep;
+pub mod sweep_page;
+pub mod sweep_schema;
 pub mod table;
 mod validated;
 mod validation_page;
@@ -28,6 +33,7 @@ mod validation_page;
 pub use believed::believed;
 pub use claimed::claimed;
 pub use compared::compared;
+pub use covered::{coverage_to_json, covered};
 pub use findings::{Findings, findings};
 pub use layout::Style;
 pub use ran::{Written, ran};
@@ -35,3 +41,12 @@ pub use validated::{Validated, block, summary, validated};
 pub use validation_page::{Page, page};
 
 pub use crate::result::Point;
+
+use folder::Content;
+
+/// Tables as they are written: with a twin in Parquet beside each CSV, if the program was built so.
+pub fn as_written(tables: Vec<Content>) -> Vec<Content> {
+    #[cfg(feature = "parquet")]
+    let tables = parquet::with_twins(tables);
+    tables
+}

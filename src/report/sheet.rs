@@ -65,7 +65,7 @@ pub struct Sheet {
 impl Sheet {
     /// The table as files: CSV, and Parquet where the program was built with it.
     pub fn files(&self) -> Vec<Content> {
-        vec![self.to_csv()]
+        super::as_written(vec![self.to_csv()])
     }
 
     /// The table as CSV (RFC 4180, lines ending in LF).

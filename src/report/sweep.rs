@@ -134,7 +134,8 @@ fn runs(found: &Findings) -> Sheet {
     Sheet { name: "runs", columns, rows }
 }
 
-fn summary(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
+/// The estimates of all outputs at all points, and their differences from the baseline.
+pub fn summary(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
     let columns = head(found, SUMMARY);
     let confidence = prepared.experiment.confidence.0;
     let mut rows = Vec::new();
@@ -485,7 +486,7 @@ fn influences(found: &Findings, style: Style) -> String {
     format!("\n{}{}\n", grid.render(style), style.paint(note, Look::Dim))
 }
 
-/// What an experiment has found, as one object; docs/reference/tables.md describes its columns.
+/// What an experiment has found, as one object; [`super::sweep_schema`] describes it.
 pub fn to_json(name: &str, prepared: &Prepared<'_>, found: &Findings) -> Value {
     let experiment = &prepared.experiment;
     let outputs = found.columns.iter().map(|column| {
@@ -533,6 +534,7 @@ pub fn to_json(name: &str, prepared: &Prepared<'_>, found: &Findings) -> Value {
         "baseline": found.baseline,
         "rank": rank,
         "sensitivities": sensitivities.collect::<Vec<Value>>(),
+        "answers": super::sweep_page::answers(prepared, found),
         "runs": found.runs,
         "digest": found.digest,
     })

@@ -131,6 +131,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Route::User if shards == 1 => 0,
             Route::User => shard_of(record.user, shards),
             Route::Random(draw) => record.stream.draw(u64::from(draw.0)).below(shards),
+            Route::Keyed(draw) => {
+                let keys = self.model.databases[spec.database].shard_keys;
+                let sampler = keys.and_then(|keys| self.model.keys[keys].sampler.as_ref());
+                let draw = || record.stream.draw(u64::from(draw.0));
+                shard_of(sampler.map_or(record.user, |keys| keys.draw(&mut draw())), shards)
+            }
             Route::Shard(shard) => u32::from(shard),
             Route::Branch => u32::from(record.branch),
         };
@@ -592,7 +598,7 @@ fn number_of(connection: Connection) -> u32 {
     (connection.generation & 0x1_ffff) << 14 | connection.slot
 }
 
-/// The shard of a user: the hash that spreads them is a bijection, so shards are even.
+/// The shard of a user or a key: the hash that spreads them is a bijection, so shards hold equally many.
 pub fn shard_of(user: u32, shards: u32) -> u32 {
     debug_assert!(user != NONE);
     let mixed = (u64::from(user).wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);

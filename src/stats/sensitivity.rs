@@ -106,7 +106,9 @@ pub fn sobol_design(base: usize, inputs: usize, shift: Option<StreamKey>) -> Poi
 /// the rows of the design, so that intervals can be found by resampling them.
 ///
 /// # Model
-/// First order by Saltelli et al. (2010), table 2 (b); total by Jansen (1999), table 2 (f).
+/// First order by Saltelli et al. (2010), table 2 (b), of outputs from which their mean is taken: the
+/// product of f(B) and a difference is otherwise as uncertain as the mean is large. Total by Jansen
+/// (1999), table 2 (f).
 ///
 /// # Panics
 /// If the outputs do not belong to such a design of `base` rows.
@@ -116,12 +118,12 @@ pub fn sobol_indices(outputs: &[f64], base: usize, inputs: usize, rows: &[usize]
     let (b, mixed) = rest.split_at(base);
     let both: Vec<f64> = rows.iter().flat_map(|row| [a[*row], b[*row]]).collect();
     let variance = squared_deviations(&both) / both.len() as f64;
-    let count = rows.len() as f64;
+    let (centre, count) = (mean(&both), rows.len() as f64);
     (0..inputs)
         .map(|input| {
             let ab = &mixed[input * base..(input + 1) * base];
             let sum = |of: &dyn Fn(usize) -> f64| rows.iter().map(|row| of(*row)).sum::<f64>();
-            let first = sum(&|row| b[row] * (ab[row] - a[row])) / count;
+            let first = sum(&|row| (b[row] - centre) * (ab[row] - a[row])) / count;
             let total = sum(&|row| (a[row] - ab[row]) * (a[row] - ab[row])) / (2.0 * count);
             match variance > 0.0 {
                 true => Index { first: first / variance, total: total / variance },
@@ -163,6 +165,11 @@ mod tests {
             let total = parts[input] * others / whole;
             assert!((index.first - first).abs() < 0.01, "{input}: {} for {first}", index.first);
             assert!((index.total - total).abs() < 0.01, "{input}: {} for {total}", index.total);
+        }
+        // Far from zero, as latencies are that hardly vary: nothing changes.
+        let raised: Vec<f64> = outputs.iter().map(|output| output + 1_000.0).collect();
+        for (here, there) in found.iter().zip(sobol_indices(&raised, base, 4, &rows)) {
+            assert!((here.first - there.first).abs() < 1e-8, "{here:?} {there:?}");
         }
         let constant = vec![1.0; base * 6];
         assert_eq!(sobol_indices(&constant, base, 4, &rows)[0], Index { first: 0.0, total: 0.0 });

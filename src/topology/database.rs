@@ -1,5 +1,6 @@
 //! Database servers.
 
+use super::cache::Keys;
 use super::dist::Dist;
 use super::host::Host;
 use super::names::Ref;
@@ -94,8 +95,10 @@ spec! {
     choice ShardBy {
         /// The user.
         User = "user";
-        /// The key that the operation works on.
+        /// The key that the operation works on, all shards alike.
         Key = "key";
+        /// A key of this set, drawn by its popularity: popular keys make hot shards.
+        Keys(Ref<Keys>) = "keys";
     }
 }
 spec! {

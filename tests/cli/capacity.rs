@@ -91,6 +91,9 @@ fn a_stress_says_whether_it_comes_back_and_can_be_made_again() {
     assert!(text.lines().all(|line| line.chars().count() <= 100 || line.starts_with("again")));
     let rows = home.read("result/recoveries.csv");
     assert_eq!(rows.lines().count(), 1 + 2 * 4, "{rows}");
+    let output = home.run(&["rerun", "result", "--json"]);
+    let again: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((code(&output), &again["identical"]), (0, &Value::Bool(true)), "{again}");
     let output = home.run(&["rerun", "result"]);
     assert!(stdout(&output).starts_with("identical: recoveries.csv, course.csv"), "{output:?}");
 

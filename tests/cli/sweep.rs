@@ -265,6 +265,14 @@ fn a_sweep_is_data_too() {
     let output = home.run(&words);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     let found: Value = serde_json::from_str(&stdout(&output)).expect("JSON");
+    let schema = home.run(&["schema", "sweep"]);
+    let schema: Value = serde_json::from_slice(&schema.stdout).expect("JSON");
+    let faults = validate(&found, &schema, &schema, "sweep");
+    assert!(faults.is_empty(), "{faults:#?}");
+    let answers = found["answers"].as_array().expect("sentences");
+    assert!(
+        answers.iter().any(|it| it.as_str().is_some_and(|it| it.contains("is lowest with rate ")))
+    );
     assert_eq!(found["points"].as_array().map(Vec::len), Some(12));
     assert_eq!(found["points"][0]["levels"]["pool"]["number"], 2.0);
     assert!(found["points"][3]["estimates"]["latency_p95_s"]["high"].is_number());

@@ -71,6 +71,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "users_have_their_shard_and_keys_are_anywhere",
         "Database.shards Database.shard_by ShardBy:user ShardBy:key",
     ),
+    ("database", "popular_keys_make_a_hot_shard", "ShardBy:keys"),
     (
         "database",
         "all_shards_are_read_one_by_one_or_side_by_side",

@@ -250,6 +250,26 @@ fn users_have_their_shard_and_keys_are_anywhere() {
     assert_eq!(ran.station("database.db").capacity, 8.0, "two cores each");
 }
 
+/// Four shards and Zipf's law of exponent 2 over 100 keys: the first key is asked for 1/1.635 of the
+/// time, and its shard with it. Every key alike asks all shards alike.
+#[test]
+fn popular_keys_make_a_hot_shard() {
+    let hottest = |law: &str, shards: &str| {
+        let keys = format!("[keys.tenants]\ncount = 100\npopularity = {law}\n");
+        let by = "database.db.shard_by={ keys = 'tenants' }";
+        // One core each: a shard is busy as long as it computes, and the pool shows how long one waits.
+        let one =
+            ["database.db.cores=1", "arrivals.rate=200/s", "run.duration=60s", "pool.pg.size=50"];
+        let ran = run(&format!("{keys}{ONE_READ}"), &[&one[..], &[by, shards]].concat());
+        ran.outcome.latency.mean_s().expect("some end")
+    };
+    let even = hottest("'uniform'", "database.db.shards=4");
+    let skewed = hottest("{ zipf = { exponent = 2.0 } }", "database.db.shards=4");
+    let one = hottest("{ zipf = { exponent = 2.0 } }", "database.db.shards=1");
+    // 200/s x 10 ms over four is 50 % each; the hot one is asked for more than it can do.
+    assert!(even < 0.03 && skewed > 10.0 * even && one > skewed, "{even} {skewed} {one}");
+}
+
 #[test]
 fn all_shards_are_read_one_by_one_or_side_by_side() {
     let all = "operation.read.flow=[{query={pool='pg', read='10ms', shard='all'}}]";

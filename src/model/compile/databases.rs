@@ -41,6 +41,10 @@ impl Compiler<'_> {
                 lag: self.law(&spec.lag),
                 replay: spec.replay.0,
                 shards: spec.shards,
+                shard_keys: match &spec.shard_by {
+                    topology::ShardBy::Keys(keys) => Some(find(&topology.keys, &keys.name)),
+                    _ => None,
+                },
                 statement_timeout: optional(spec.statement_timeout),
                 lock_timeout: optional(spec.lock_timeout),
                 deadlock_timeout: spec.deadlock_timeout,

@@ -91,9 +91,10 @@ impl<'t> Compiler<'t> {
     /// The shard that a database's `shard_by` chooses.
     fn shard_route(&self, pool: PoolId, place: &Place) -> Route {
         let database = &self.topology.pools[pool.0 as usize].spec.database.name;
-        match named(&self.topology.databases, database).spec.shard_by {
+        match &named(&self.topology.databases, database).spec.shard_by {
             topology::ShardBy::User => Route::User,
             topology::ShardBy::Key => Route::Random(place.draw("shard")),
+            topology::ShardBy::Keys(_) => Route::Keyed(place.draw("shard key")),
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Database {
     pub replay: f64,
     /// Shards.
     pub shards: u32,
+    /// The keys whose popularity decides on the shard, where any do.
+    pub shard_keys: Option<KeysId>,
     /// Statements are cancelled after this.
     pub statement_timeout: Option<Duration>,
     /// Waits for locks are given up after this.
