@@ -195,6 +195,11 @@ fn describe(model: &Model, op: Op) -> String {
         Op::CacheLand { cache, .. } => {
             format!("those who wait for this load of cache.{} go on", model.caches[cache].name)
         }
+        Op::CacheLock { cache, .. } => {
+            format!("lock the key in cache.{}", model.caches[cache].name)
+        }
+        Op::CacheUnlock { cache, .. } => format!("unlock it in cache.{}", model.caches[cache].name),
+        Op::CacheRefreshed => "a load in the background ends".into(),
         Op::CacheDelete { cache, .. } => format!("delete from cache.{}", model.caches[cache].name),
         Op::Command { cache, command, .. } => {
             format!("cache.{}: {command:?}", model.caches[cache].name)

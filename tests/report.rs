@@ -2,6 +2,7 @@
 
 use loadbearing::model::compile;
 use loadbearing::report::page::{Page, REPORT, comparison_page, run_page};
+use loadbearing::report::{Style, Written, ran};
 use loadbearing::result::{Point, Summary, compare};
 use loadbearing::run::{Unwatched, replicate};
 use loadbearing::topology::load;
@@ -106,4 +107,35 @@ fn the_same_result_is_the_same_page() {
         })
     };
     assert_eq!(page(), page());
+}
+
+#[test]
+fn a_terminal_shows_the_course_and_a_pipe_does_not() {
+    let text = |style| {
+        with_page(HOSTILE, |point| ran(point, &Written { folder: None, again: "again" }, style))
+    };
+    let bars = |text: &str| text.chars().filter(|it| ('▁'..='█').contains(it)).count();
+    let (plain, drawn, coloured) = (text(Style::Plain), text(Style::Drawn), text(Style::Coloured));
+    assert_eq!(bars(&plain), 0, "no pictures in pipes");
+    assert!(!plain.contains('\u{1b}') && !drawn.contains('\u{1b}'), "no colours unasked");
+    assert!(coloured.contains("\u{1b}["));
+    for shown in [&drawn, &coloured] {
+        assert!(bars(shown) >= 8 && shown.contains("latency p99"), "{shown}");
+    }
+    assert!(drawn.lines().all(|line| line.chars().count() <= 100), "{drawn}");
+}
+
+#[test]
+fn faults_are_marked_on_timelines() {
+    let text = format!(
+        "{HOSTILE}\n[fault.gone]\ntarget = \"service.web\"\nwhat.slow = 3\nat = \"1s\"\nfor = \"1s\"\n"
+    );
+    let marked = |text: &str| {
+        with_page(text, |point| {
+            let page = run_page(point, "again");
+            let load = page.figures().find(|it| it.name == "timeline-load").expect("it is there");
+            load.spec.to_string().contains("service.web slow")
+        })
+    };
+    assert!(marked(&text) && !marked(HOSTILE));
 }

@@ -14,6 +14,7 @@ use loadbearing::report::capacity::{
 };
 use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{ColumnRecord, Described, Manifest, Request, input_path};
+use loadbearing::report::page::capacity_page;
 use loadbearing::report::{Written, as_written};
 use loadbearing::topology::{self, DefaultInForce, ReadText};
 
@@ -98,7 +99,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         done.look_at(load, of, threads.map(usize::from), outlet.quiet)?;
     }
     if !outlet.no_files {
-        done.write(&folder)?;
+        done.write(&folder, of)?;
     }
     if outlet.json {
         say(&format!("{:#}\n", capacity_to_json(&done.found, of, done.asked.as_ref())))?;
@@ -263,7 +264,7 @@ impl Done {
         as_written(vec![Content { path: TABLE.into(), bytes: to_csv(&self.found) }])
     }
 
-    fn write(&self, folder: &Path) -> Result<(), Failure> {
+    fn write(&self, folder: &Path, of: LoadOf) -> Result<(), Failure> {
         let mut contents = self.tables();
         let at = self.found.at_capacity.as_ref().unwrap_or(&self.found.at_file_load);
         let described = Described {
@@ -279,6 +280,10 @@ impl Done {
             meaning: it.meaning.into(),
         };
         manifest.columns = [(TABLE.to_string(), COLUMNS.iter().map(column).collect())].into();
+        // Drawn from what the manifest proves.
+        let again = self.sought.request.command_line();
+        let page = capacity_page(&self.found, (of, self.asked.as_ref()), &again);
+        contents.extend(page.contents());
         contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
         contents.extend(inputs.into_iter().enumerate().map(|(index, (path, text))| Content {
             path: input_path(index, &path),

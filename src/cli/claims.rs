@@ -9,10 +9,13 @@ use clap::Args;
 use loadbearing::claims::{
     Bench, FUNCTIONS, Inquiry, Judged, Source, Trouble, Verdict, inquire, judge, load, to_json,
 };
+use loadbearing::report::folder::{self, Content};
+use loadbearing::report::page::claims_page;
 use loadbearing::report::{claimed, findings};
 
-use super::options::Settings;
+use super::options::{Outlet, Settings};
 use super::progress::Bar;
+use super::study::{check_folder, default_folder, stem};
 use super::{Failure, diagnose, say, style_of_stdout};
 
 /// Where claims files lie when none are named.
@@ -46,12 +49,8 @@ pub struct Arguments {
     /// Writes a page with all verdicts, contradictions, capacities and figures, as docs/findings.md
     #[arg(long, value_name = "FILE")]
     findings: Option<PathBuf>,
-    /// Prints one JSON object
-    #[arg(long)]
-    json: bool,
-    /// Prints nothing: exit code only
-    #[arg(long, conflicts_with = "json")]
-    quiet: bool,
+    #[command(flatten)]
+    outlet: Outlet,
     /// Lists the functions that formulas may use
     #[arg(long)]
     functions: bool,
@@ -67,9 +66,17 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !sources.iter().any(|it| it.claims.claims.iter().any(|it| wanted(&it.name))) {
         return Err(Failure::Usage(format!("no claim is called `{}`", only.join("`, `"))));
     }
+    let outlet = &arguments.outlet;
+    let output = outlet.output.clone().unwrap_or_else(|| match sources.as_slice() {
+        [only] => default_folder(&format!("{}-claims", stem(&only.path))),
+        _ => default_folder("claims"),
+    });
+    if !outlet.no_files {
+        check_folder(&output)?;
+    }
     let texts = RefCell::new(BTreeMap::new());
     let read = |path: &str| cached(&texts, path);
-    let bar = Bar::new(arguments.quiet);
+    let bar = Bar::new(outlet.quiet);
     let threads = arguments.threads.map(usize::from);
     let mut bench = Bench::new(&read, arguments.settings.sets(), threads, &bar);
     let done = judge(&sources, &wanted, &mut bench).and_then(|judged| {
@@ -85,13 +92,42 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(path) = &arguments.findings {
         write_page(path, &sources, &judged, &inquiries)?;
     }
-    if arguments.json {
+    if !outlet.no_files {
+        write_report(&output, &sources, &judged, &again(arguments))?;
+    }
+    if outlet.json {
         say(&format!("{:#}\n", to_json(&sources, &judged)))?;
-    } else if !arguments.quiet {
-        say(&claimed(&sources, &judged, style_of_stdout()))?;
+    } else if !outlet.quiet {
+        let mut text = claimed(&sources, &judged, style_of_stdout());
+        if !outlet.no_files {
+            text.push_str(&format!("files: {}\n", output.display()));
+        }
+        say(&text)?;
     }
     let refuted = |it: &Judged| it.verdict == Verdict::Refuted;
     if judged.iter().flatten().any(refuted) { Err(Failure::NotMet) } else { Ok(()) }
+}
+
+/// The report and the verdicts as data.
+fn write_report(
+    folder: &Path,
+    sources: &[Source],
+    judged: &[Vec<Judged>],
+    again: &str,
+) -> Result<(), Failure> {
+    let mut contents = claims_page(sources, judged, again).contents();
+    let data = format!("{:#}\n", to_json(sources, judged));
+    contents.push(Content { path: "claims.json".into(), bytes: data.into_bytes() });
+    folder::write(folder, &contents).map_err(|error| Failure::Failed(error.to_string()))
+}
+
+/// What to type for the same verdicts.
+fn again(arguments: &Arguments) -> String {
+    let mut words = vec!["loadbearing claims".to_string()];
+    words.extend(arguments.files.iter().cloned());
+    words.extend(arguments.only.iter().map(|id| format!("--only {id}")));
+    words.extend(arguments.settings.sets().iter().map(|set| format!("--set '{set}'")));
+    words.join(" ")
 }
 
 /// Writes the page of findings, its figures in a folder of its name beside it.

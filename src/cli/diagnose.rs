@@ -27,7 +27,7 @@ pub fn say_diagnostics(loaded: &Loaded) {
 /// Says what is wrong or doubtful in some texts.
 pub fn say(found: &[Diagnostic], sources: &[Source]) {
     match style_of_stderr() {
-        Style::Plain => complain(&render_plain(found, sources)),
+        Style::Plain | Style::Drawn => complain(&render_plain(found, sources)),
         Style::Coloured => found.iter().for_each(|one| complain(&draw(one, sources))),
     }
 }

@@ -19,6 +19,7 @@ mod stress;
 mod study;
 mod sweep;
 mod theory;
+mod trace;
 mod validate;
 
 use std::io::{self, IsTerminal, Write};
@@ -45,6 +46,7 @@ Examples:
   loadbearing run shop.toml                 what it carries, and what gives first
   loadbearing run shop.toml --set users.population=50_000
   loadbearing compare shop.toml bigger.toml the same users and work on both
+  loadbearing trace shop.toml               the story of the slowest request, line by line
   loadbearing capacity shop.toml            the largest load that meets the objectives
   loadbearing stress shop.toml --spike 5x   whether it comes back, with and without retries
   loadbearing sweep pool-size.toml          the answer to an experiment, point by point
@@ -64,6 +66,7 @@ enum Command {
     Capacity(capacity::Arguments),
     Stress(stress::Arguments),
     Sweep(Box<sweep::Arguments>),
+    Trace(trace::Arguments),
     Explain(explain::Arguments),
     Rerun(rerun::Arguments),
     Theory(theory::Arguments),
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Capacity(arguments) => capacity::run(&arguments),
         Command::Stress(arguments) => stress::run(&arguments),
         Command::Sweep(arguments) => sweep::run(&arguments),
+        Command::Trace(arguments) => trace::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Rerun(arguments) => rerun::run(&arguments),
         Command::Theory(arguments) => theory::run(&arguments),
@@ -151,7 +155,11 @@ fn style_of_stderr() -> Style {
 
 fn style(is_terminal: bool) -> Style {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if is_terminal && !unwanted { Style::Coloured } else { Style::Plain }
+    match (is_terminal, unwanted) {
+        (true, false) => Style::Coloured,
+        (true, true) => Style::Drawn,
+        (false, _) => Style::Plain,
+    }
 }
 
 #[cfg(test)]

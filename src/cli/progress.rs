@@ -20,9 +20,12 @@ pub struct Bar {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     expected: f64,
     done: f64,
+    events: u64,
+    simulated_s: f64,
     shown: bool,
 }
 
@@ -38,7 +41,7 @@ impl Bar {
             bar,
             wanted: !quiet && io::stderr().is_terminal(),
             started: Instant::now(),
-            state: Mutex::new(State { expected: 0.0, done: 0.0, shown: false }),
+            state: Mutex::new(State::default()),
         }
     }
 
@@ -59,7 +62,7 @@ impl Bar {
         }
         self.bar.set_length((state.expected * STEPS) as u64);
         self.bar.set_position((state.done * STEPS) as u64);
-        self.bar.set_message(format!("{:.0} replications", state.expected));
+        self.bar.set_message(message(&state, self.started.elapsed().as_secs_f64()));
     }
 }
 
@@ -69,5 +72,39 @@ impl Progress for Bar {
     }
     fn advance(&self, share: f64) {
         self.update(|state| state.done += share);
+    }
+    fn happened(&self, events: u64, simulated_s: f64) {
+        self.update(|state| {
+            state.events += events;
+            state.simulated_s += simulated_s;
+        });
+    }
+}
+
+/// `12 replications, 340 s simulated, 2.4 M events/s`.
+fn message(state: &State, elapsed_s: f64) -> String {
+    let mut text = format!("{:.0} replications", state.expected);
+    if state.events > 0 {
+        let (simulated, unit) = match state.simulated_s {
+            seconds if seconds < 600.0 => (seconds, "s"),
+            seconds if seconds < 36_000.0 => (seconds / 60.0, "min"),
+            seconds => (seconds / 3_600.0, "h"),
+        };
+        let rate = state.events as f64 / elapsed_s.max(1e-3) / 1e6;
+        text.push_str(&format!(", {simulated:.0} {unit} simulated, {rate:.1} M events/s"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_says_how_far_and_how_fast() {
+        let state =
+            State { expected: 5.0, events: 3_000_000, simulated_s: 720.0, ..State::default() };
+        assert_eq!(message(&state, 2.0), "5 replications, 12 min simulated, 1.5 M events/s");
+        assert_eq!(message(&State::default(), 1.0), "0 replications");
     }
 }

@@ -8,6 +8,7 @@ use loadbearing::experiment::stress::{Failed, Stress, Stressed, What};
 use loadbearing::report::Written;
 use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{Described, Manifest, Request, input_path};
+use loadbearing::report::page::stress_page;
 use loadbearing::report::sheet::{Sheet, described};
 use loadbearing::report::stress::{sheets, to_json, told};
 use loadbearing::topology::{self, DefaultInForce, ReadText, Topology};
@@ -273,6 +274,8 @@ impl Done {
             .collect();
         let mut manifest = Manifest::new(&self.request, &models, &self.inputs, &contents);
         manifest.columns = described(&sheets(&self.found));
+        // Drawn from what the manifest proves.
+        contents.extend(stress_page(&self.found, &self.request.command_line()).contents());
         contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
         contents.extend(self.inputs.iter().enumerate().map(|(index, (path, text))| Content {
             path: input_path(index, path),

@@ -10,6 +10,7 @@ use loadbearing::experiment::store::{NoNotes, Rows, Store};
 use loadbearing::experiment::sweep::on_threads;
 use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{Manifest, Request, input_path};
+use loadbearing::report::page::sweep_page;
 use loadbearing::report::sheet::{Sheet, described};
 use loadbearing::report::sweep::{sheets, summary, to_json, told};
 use loadbearing::report::sweep_page::page;
@@ -263,6 +264,9 @@ fn write(
     let mut manifest = Manifest::new(request, &[], &inputs, &contents);
     manifest.of_experiment(prepared, found);
     manifest.columns = described(sheets);
+    // Drawn from what the manifest proves.
+    let page = sweep_page(&stem(&request.files[0]), prepared, found, &request.command_line());
+    contents.extend(page.contents());
     contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
     contents.extend(inputs.iter().enumerate().map(|(index, (path, text))| Content {
         path: input_path(index, path),

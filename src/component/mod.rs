@@ -22,6 +22,8 @@
 //! | [`rollout`] | how many new instances a deploy starts, and old ones it stops | Kubernetes deployment controller, Amazon ECS |
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
+//! | [`redis_client`] | commands while Redis is gone | ioredis 5.11.1 and 6.0.0, node-redis 6.3.1 |
+//! | [`redis_failover`] | how long until a replica takes over | Redis Sentinel and Cluster |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
 //! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
@@ -43,6 +45,8 @@ pub mod job_queue;
 pub mod limiter;
 pub mod object_store;
 pub mod pool;
+pub mod redis_client;
+pub mod redis_failover;
 pub mod retry_budget;
 pub mod rollout;
 pub mod session_table;

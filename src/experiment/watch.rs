@@ -11,6 +11,8 @@ pub trait Progress: Sync {
     fn expect(&self, replications: usize);
     /// A replication has come further by this share of itself.
     fn advance(&self, share: f64);
+    /// So many events have happened, in so much simulated time (s).
+    fn happened(&self, _events: u64, _simulated_s: f64) {}
 }
 
 /// Nobody wants to know.
@@ -29,11 +31,18 @@ pub(super) struct Clocked<'a> {
     limit_s: f64,
     progress: &'a dyn Progress,
     reported: f64,
+    events: u64,
 }
 
 impl Clocked<'_> {
     pub(super) fn new(limit: Duration, progress: &dyn Progress) -> Clocked<'_> {
-        Clocked { started: Instant::now(), limit_s: limit.seconds(), progress, reported: 0.0 }
+        Clocked {
+            started: Instant::now(),
+            limit_s: limit.seconds(),
+            progress,
+            reported: 0.0,
+            events: 0,
+        }
     }
     /// The replication is over, however it ended.
     pub(super) fn finish(&mut self) {
@@ -43,8 +52,11 @@ impl Clocked<'_> {
 }
 
 impl Watcher for Clocked<'_> {
-    fn watch(&mut self, now: Time, horizon: Time, _: u64) -> bool {
+    fn watch(&mut self, now: Time, horizon: Time, events: u64) -> bool {
         let share = now.seconds() / horizon.seconds();
+        let simulated_s = (share - self.reported) * horizon.seconds();
+        self.progress.happened(events - self.events, simulated_s);
+        self.events = events;
         self.progress.advance(share - self.reported);
         self.reported = share;
         self.started.elapsed().as_secs_f64() < self.limit_s

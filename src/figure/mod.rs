@@ -4,18 +4,24 @@
 //! in any tool that reads Vega-Lite. Who draws it sets width, font and colours of light and dark;
 //! nothing here knows files or a page, because a browser draws the same figures.
 
+mod capacity;
+mod course;
 mod data;
 mod diagram;
 mod difference;
 mod latency;
+mod response;
 mod saturation;
 mod time;
 mod timeline;
 
+pub use capacity::{Tried, capacity_curve};
+pub use course::{Shown as CourseShown, course};
 pub use data::Rows;
 pub use diagram::diagram;
 pub use difference::differences;
 pub use latency::latency;
+pub use response::{At, Bar, Cell, Dot, Words, heat_map, intervals, response};
 pub use saturation::saturation;
 pub use time::time;
 pub use timeline::timelines;
@@ -72,8 +78,9 @@ impl Figure {
 
 /// Time on an axis: its title, and numbers as people write them.
 pub(crate) fn seconds_axis(title: &str) -> Value {
-    let label = "datum.value >= 1 ? format(datum.value, ',.3~r') + ' s' : datum.value >= 0.001 ? \
-                 format(datum.value * 1000, '.3~r') + ' ms' : datum.value == 0 ? '0' : \
+    let label = "abs(datum.value) >= 1 ? format(datum.value, ',.3~r') + ' s' : \
+                 abs(datum.value) >= 0.001 ? format(datum.value * 1000, '.3~r') + ' ms' : \
+                 datum.value == 0 ? '0' : \
                  format(datum.value * 1e6, '.3~r') + ' us'";
     json!({ "title": title, "labelExpr": label, "tickCount": 6 })
 }

@@ -10,6 +10,8 @@ use crate::run::{StationWindow, Window};
 
 /// At most so many steps are drawn: neighbours are taken together.
 const MOST_STEPS: usize = 240;
+/// Designs side by side share so many.
+const ALL_STEPS: usize = 480;
 /// At most so many components in a figure: those that have most of it.
 const MOST_COMPONENTS: usize = 7;
 
@@ -19,7 +21,7 @@ pub fn timelines(points: &[Point<'_>]) -> Vec<Figure> {
     let mut figures = vec![load(points), latency(points), failures(points)];
     for point in points {
         for what in [&UTILISATION, &WAITING, &INSTANCES] {
-            let figure = by_component(point, what);
+            let figure = by_component(point, what, points.len());
             figures.push(if points.len() > 1 { figure.of(point.name) } else { figure });
         }
     }
@@ -42,11 +44,12 @@ impl Step<'_> {
 }
 
 /// The windows of all replications, side by side and, where there are many, taken together.
-fn steps<'a>(point: &Point<'a>) -> Vec<Step<'a>> {
+fn steps<'a>(point: &Point<'a>, designs: usize) -> Vec<Step<'a>> {
     let Some(longest) = point.outcomes.iter().map(|outcome| outcome.windows.len()).max() else {
         return Vec::new();
     };
-    let together = longest.div_ceil(MOST_STEPS).max(1);
+    let most = MOST_STEPS.min(ALL_STEPS / designs.max(1)).max(40);
+    let together = longest.div_ceil(most).max(1);
     let step = |number: usize| {
         let range = |outcome: &'a crate::run::Outcome| {
             let end = outcome.windows.len().min((number + 1) * together);
@@ -73,7 +76,7 @@ fn time_axis() -> Value {
 /// Lines over time above the shading of the warm-up.
 fn lines(points: &[Point<'_>], encoding: Value, height: u32) -> Value {
     let end = points.iter().map(|point| point.model.plan.warmup.seconds()).fold(0.0, f64::max);
-    json!({
+    let mut figure = json!({
         "height": height,
         "layer": [
             { "data": { "values": [{ "from": 0, "to": shown(end), "what": "warm-up, not measured" }] },
@@ -83,7 +86,49 @@ fn lines(points: &[Point<'_>], encoding: Value, height: u32) -> Value {
                             "tooltip": { "field": "what" } } },
             { "mark": { "type": "line", "strokeWidth": 1.75, "interpolate": "monotone" }, "encoding": encoding },
         ],
-    })
+    });
+    if let Some(layers) = figure["layer"].as_array_mut() {
+        layers.splice(1..1, marks(points));
+    }
+    figure
+}
+
+/// At most so many faults and deploys are named on a timeline.
+const MOST_NAMED: usize = 6;
+
+/// The faults and deploys of the first replication of each design: shaded, and named where there is
+/// room.
+fn marks(points: &[Point<'_>]) -> Vec<Value> {
+    let mut found: Vec<Value> = Vec::new();
+    for point in points {
+        let Some(first) = point.summary.replications.first() else { continue };
+        let end = point.model.plan.warmup + point.model.plan.duration;
+        for fault in point.summary.faults.iter().filter(|fault| fault.replication == *first) {
+            let until = fault.until_s.unwrap_or(end.seconds());
+            let mark =
+                json!({ "from": shown(fault.from_s), "to": shown(until), "what": fault.what });
+            if !found.contains(&mark) {
+                found.push(mark);
+            }
+        }
+    }
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let named = found.len() <= MOST_NAMED;
+    let from = json!({ "field": "from", "type": "quantitative" });
+    let mut layers = vec![
+        json!({ "data": { "values": found }, "mark": { "type": "rect", "color": "#D55E00", "opacity": 0.13 },
+                "encoding": { "x": from, "x2": { "field": "to" }, "tooltip": { "field": "what" } } }),
+        json!({ "data": { "values": found }, "mark": { "type": "rule", "color": "#D55E00", "strokeDash": [3, 3] },
+                "encoding": { "x": from, "tooltip": { "field": "what" } } }),
+    ];
+    if named {
+        layers.push(json!({ "data": { "values": found },
+            "mark": { "type": "text", "align": "left", "baseline": "top", "dx": 3, "fontSize": 11, "color": "#D55E00" },
+            "encoding": { "x": from, "y": { "value": 3 }, "text": { "field": "what" } } }));
+    }
+    layers
 }
 
 /// A measure of the whole: its name, and its value in a window.
@@ -94,7 +139,7 @@ fn of_whole(points: &[Point<'_>], measures: &[OfWindow]) -> Rows {
     let mut rows = Rows::default();
     let several = points.len() > 1;
     for point in points {
-        for step in steps(point) {
+        for step in steps(point, points.len()) {
             for (measure, of) in measures {
                 let Some(value) = step.mean(of) else { continue };
                 rows.add(row(
@@ -240,9 +285,9 @@ const INSTANCES: ByComponent = ByComponent {
     least: 0.0,
 };
 
-fn by_component(point: &Point<'_>, what: &ByComponent) -> Figure {
+fn by_component(point: &Point<'_>, what: &ByComponent, designs: usize) -> Figure {
     let model: &Model = point.model;
-    let steps = steps(point);
+    let steps = steps(point, designs);
     let mut courses: Vec<(&str, Vec<f64>)> = Vec::new();
     for (number, station) in model.stations.iter().enumerate() {
         let level = |window: &Window| {

@@ -74,6 +74,9 @@ impl Event {
 /// Every implementation gives exactly the same events in the same order, so a run must have the
 /// same digest on either of them. Equal events (all 128 bits) may be in the set more than once.
 pub trait PendingEvents: Default {
+    /// Whether runs on this list can tell the stories of requests. Asked when the program is
+    /// compiled: where the answer is no, listening costs nothing.
+    const TELLS: bool = false;
     /// Adds an event, at any time: also earlier than one that was popped.
     fn push(&mut self, event: Event);
     /// Takes the earliest event out.
@@ -104,6 +107,7 @@ impl ReferenceEventList {
     }
 }
 impl PendingEvents for ReferenceEventList {
+    const TELLS: bool = true;
     #[inline]
     fn push(&mut self, event: Event) {
         self.0.push(Reverse(event));

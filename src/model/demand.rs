@@ -368,7 +368,9 @@ impl<'m> Walk<'m> {
                 self.command(cache, weight, service, &held);
                 *self.deletes.entry((cache.0, keys.0)).or_insert(0.0) += weight;
             }
-            Op::Command { cache, .. } => {
+            Op::CacheLock { cache, .. }
+            | Op::CacheUnlock { cache, .. }
+            | Op::Command { cache, .. } => {
                 self.command(cache, weight, service, &held);
             }
             Op::SessionSeek { session, none, .. } => {
@@ -447,7 +449,7 @@ impl<'m> Walk<'m> {
             }
             Op::Limit { limit, .. } => self.visits[model.limits[limit].station] += weight,
             Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
-            Op::CacheLand { .. } => {}
+            Op::CacheLand { .. } | Op::CacheRefreshed => {}
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }
         self.go(next, weight, service, &held);

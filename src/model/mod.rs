@@ -14,10 +14,11 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Fault,
-    Guard, Harm, Health, Job, Keys, Limit, Link, Maintenance, Metric, Monitor, OnSigterm, Per,
-    Pool, Prune, Queue, Reading, Region, Relation, Rollout, Rule, Scaling, Service, Session, Shown,
-    Side, Socket, Standby, Stays, Store, StoreUse, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Failover,
+    Fault, Guard, Harm, Health, Job, Keys, Limit, Link, LoadLock, Maintenance, Metric, Monitor,
+    OnSigterm, Per, Policy, Pool, Prune, Queue, Reading, Reads, Region, Relation, Rollout, Rule,
+    Scaling, Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, UNIT_KINDS,
+    Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -66,6 +67,8 @@ pub struct Model {
     pub wants: Vec<Want>,
     /// Caches.
     pub caches: Dense<CacheId, Cache>,
+    /// Policies of look-ups; the first is none.
+    pub policies: Vec<Policy>,
     /// Key sets.
     pub keys: Dense<KeysId, Keys>,
     /// Content delivery networks.

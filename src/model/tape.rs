@@ -145,11 +145,31 @@ pub enum Op {
     /// Give the connection acquired last back.
     Release,
     /// Look a key up; a hit jumps, a miss goes on.
-    CacheGet { cache: CacheId, keys: KeysId, key: DrawId, hit: Pc, single_flight: bool },
+    CacheGet {
+        cache: CacheId,
+        keys: KeysId,
+        key: DrawId,
+        hit: Pc,
+        single_flight: bool,
+        policy: PolicyId,
+    },
     /// Store what a miss has loaded.
-    CacheSet { cache: CacheId, keys: KeysId, key: DrawId, ttl: TtlId, single_flight: bool },
+    CacheSet {
+        cache: CacheId,
+        keys: KeysId,
+        key: DrawId,
+        ttl: TtlId,
+        single_flight: bool,
+        policy: PolicyId,
+    },
     /// End a load that stores nothing.
     CacheLand { cache: CacheId, keys: KeysId, key: DrawId },
+    /// Lock a key in the cache before it is loaded, or look it up again.
+    CacheLock { cache: CacheId, keys: KeysId, key: DrawId, policy: PolicyId, get: Pc },
+    /// Release the lock.
+    CacheUnlock { cache: CacheId, keys: KeysId, key: DrawId },
+    /// End a load that was made for the cache alone.
+    CacheRefreshed,
     /// Remove a key.
     CacheDelete { cache: CacheId, keys: KeysId, key: DrawId },
     /// Send a cache server a command that concerns this request's user.
@@ -188,7 +208,14 @@ pub struct Catch {
     pub to: Pc,
     /// Connections that it held before, and goes on to hold.
     pub leases: u8,
+    /// Only where this look-up has a stale value to go on with.
+    pub stale: Option<Pc>,
 }
+
+/// A policy of look-ups, by number in the model's list; 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PolicyId(pub u16);
+
 /// What a statement locks, by number among [`crate::model::Model::wants`]; 0 is nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LocksId(pub u16);
@@ -249,6 +276,8 @@ impl Op {
             Op::CacheGet { key, .. } => key.0 ^ 0x1,
             Op::CacheSet { key, .. } => key.0 ^ 0x2,
             Op::CacheDelete { key, .. } => key.0 ^ 0x3,
+            Op::CacheLock { key, .. } => key.0 ^ 0x4,
+            Op::CacheUnlock { key, .. } => key.0 ^ 0x5,
             Op::Command { draw, .. } => draw.0,
             other => unreachable!("{other:?} goes nowhere"),
         }

@@ -44,13 +44,13 @@ impl LoadOf {
             LoadOf::Visits => rate * at.model.client.visit_chance,
         }
     }
-    fn show(self, load: f64) -> String {
+    pub(super) fn show(self, load: f64) -> String {
         match self {
             LoadOf::Users => show::users(load),
             LoadOf::Rate | LoadOf::Visits => show::value(load, Unit::PerSecond),
         }
     }
-    fn named(self, load: f64) -> String {
+    pub(super) fn named(self, load: f64) -> String {
         let what = match self {
             LoadOf::Users => "users",
             LoadOf::Rate => "requests",
@@ -121,7 +121,7 @@ pub fn to_csv(found: &Capacity) -> Vec<u8> {
     rows.into_bytes()
 }
 
-fn point<'a>(name: &'a str, at: &'a AtLoad) -> Point<'a> {
+pub(super) fn point<'a>(name: &'a str, at: &'a AtLoad) -> Point<'a> {
     Point { name, model: &at.model, outcomes: &at.outcomes, summary: &at.summary }
 }
 
@@ -147,7 +147,7 @@ pub fn capacity(
         for line in bearing_lines(&at.summary.saturation) {
             bearing.push_str(&(wrap(&line, 15) + "\n"));
         }
-        sections.push(objectives(at, style));
+        sections.push(objectives_grid(at).render(style));
         sections.push(format!("{}\n{bearing}", style.paint("At the capacity", Look::Bold)));
         sections.push(growth(&at.summary.saturation).render(style));
         sections.push(warnings(&at.summary, style));
@@ -252,7 +252,7 @@ fn no_load(found: &Capacity, least: f64, replications: usize) -> String {
     )
 }
 
-fn unit_of(metric: &Metric) -> Unit {
+pub(super) fn unit_of(metric: &Metric) -> Unit {
     match metric {
         Metric::Latency(_) => Unit::Seconds,
         Metric::Errors | Metric::Rejected | Metric::Timeouts | Metric::Utilisation(_) => {
@@ -282,7 +282,7 @@ fn equivalents(at: &AtLoad, of: LoadOf) -> String {
 }
 
 /// What the objectives bound at the capacity, over all replications.
-fn objectives(at: &AtLoad, style: Style) -> String {
+pub(super) fn objectives_grid(at: &AtLoad) -> Grid {
     let mut grid = Grid::new("Objectives", &["at the capacity", "interval"]);
     for (verdict, objective) in at.summary.verdicts.iter().zip(&at.model.objectives) {
         let unit = unit_of(&objective.metric);
@@ -292,7 +292,7 @@ fn objectives(at: &AtLoad, style: Style) -> String {
             Cell::new(show::interval(&verdict.value, unit), Look::Dim),
         ]);
     }
-    grid.render(style)
+    grid
 }
 
 /// How the answer was found, and what speaks against it.

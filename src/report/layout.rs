@@ -11,7 +11,9 @@ const FIRST: usize = 20;
 pub enum Style {
     /// For a terminal.
     Coloured,
-    /// For files, pipes and `NO_COLOR`.
+    /// For a terminal whose user wants no colours (`NO_COLOR`): pictures, but plain.
+    Drawn,
+    /// For files and pipes: neither colours nor pictures.
     Plain,
 }
 
@@ -32,7 +34,7 @@ impl Style {
     pub(super) fn paint(self, text: &str, look: Look) -> String {
         let code = match look {
             Look::Usual => return text.into(),
-            _ if self == Style::Plain || text.trim().is_empty() => return text.into(),
+            _ if self != Style::Coloured || text.trim().is_empty() => return text.into(),
             Look::Bold => "1",
             Look::Dim => "2",
             Look::Good => "32",

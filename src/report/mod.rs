@@ -20,6 +20,8 @@ mod parquet;
 mod ran;
 pub mod sheet;
 mod show;
+mod spark;
+pub mod story;
 pub mod stress;
 pub mod sweep;
 pub mod sweep_page;

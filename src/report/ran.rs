@@ -5,6 +5,7 @@ use std::path::Path;
 use super::Point;
 use super::layout::{Cell, Grid, Look, Style, wrap};
 use super::show::{self, NOTHING};
+use super::spark::courses;
 use crate::model::Workload;
 use crate::result::metric::{Fold, Unit};
 use crate::result::{Bearing, ClosedForm, Estimate, Saturation, Subject, Summary, Verdict};
@@ -25,6 +26,7 @@ pub fn ran(point: &Point<'_>, written: &Written<'_>, style: Style) -> String {
         head(point, style),
         verdicts(summary, style),
         warnings(summary, style),
+        over_time(point, style),
         requests(summary).render(style),
         latency(summary).render(style),
         rendered(&operations(summary), style),
@@ -38,6 +40,14 @@ pub fn ran(point: &Point<'_>, written: &Written<'_>, style: Style) -> String {
     ];
     let sections: Vec<String> = sections.into_iter().filter(|text| !text.is_empty()).collect();
     sections.join("\n")
+}
+
+/// The course as rows of little bars; only where somebody looks at a screen.
+fn over_time(point: &Point<'_>, style: Style) -> String {
+    match style {
+        Style::Plain => String::new(),
+        Style::Drawn | Style::Coloured => rendered(&courses(point), style),
+    }
 }
 
 fn rendered(grid: &Grid, style: Style) -> String {

@@ -47,7 +47,7 @@ pub const COURSE: &[(&str, &str)] = &[
 pub const DOCUMENTED: &[(&str, &[(&str, &str)])] =
     &[("recoveries.csv", RECOVERIES), ("course.csv", COURSE)];
 
-fn arm_name(arm: &Arm) -> &'static str {
+pub(super) fn arm_name(arm: &Arm) -> &'static str {
     if arm.retries { "with retries" } else { "without retries" }
 }
 
@@ -144,7 +144,7 @@ pub fn told(name: &str, found: &Stressed, written: &Written<'_>, style: Style) -
 }
 
 /// What happens, in words: `load x5 for 60 s from 30 s`.
-fn event(found: &Stressed) -> String {
+pub(super) fn event(found: &Stressed) -> String {
     let stress = &found.stress;
     let seconds = |time: crate::units::Duration| show::value(time.seconds(), Unit::Seconds);
     let lasts = stress.lasts.map(|it| format!(" for {}", seconds(it))).unwrap_or_default();
@@ -156,7 +156,7 @@ fn event(found: &Stressed) -> String {
     )
 }
 
-fn percent(share: &Interval) -> String {
+pub(super) fn percent(share: &Interval) -> String {
     let show = |value: f64| show::value(value, Unit::Ratio);
     format!("{} ({} … {})", show(share.estimate), show(share.low), show(share.high))
 }
@@ -199,7 +199,7 @@ fn answers(found: &Stressed, style: Style) -> String {
     text
 }
 
-fn table(found: &Stressed) -> Grid {
+pub(super) fn table(found: &Stressed) -> Grid {
     let mut names = vec!["baseline"];
     match found.arms.len() {
         1 => names.push("under stress"),

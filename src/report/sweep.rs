@@ -315,7 +315,7 @@ pub(super) fn columns_that_fit(found: &Findings) -> Vec<usize> {
     fitting
 }
 
-fn estimates(found: &Findings) -> Grid {
+pub(super) fn estimates(found: &Findings) -> Grid {
     let fitting = columns_that_fit(found);
     let mut names: Vec<String> = found.axes.iter().skip(1).map(|(name, _)| name.clone()).collect();
     names.extend(fitting.iter().map(|index| heading(&found.columns[*index])));
@@ -351,8 +351,8 @@ pub(super) fn called(found: &Findings, index: usize) -> String {
     if named.is_empty() { "the topology".into() } else { named.join(", ") }
 }
 
-/// What speaks against taking an estimate at its word.
-fn remarks(prepared: &Prepared<'_>, found: &Findings, style: Style) -> String {
+/// What speaks against taking an estimate at its word, line by line.
+pub(super) fn doubts(prepared: &Prepared<'_>, found: &Findings) -> Vec<String> {
     let mut lines = Vec::new();
     for index in &prepared.unsettled {
         let at = called(found, *index);
@@ -373,6 +373,12 @@ fn remarks(prepared: &Prepared<'_>, found: &Findings, style: Style) -> String {
             ));
         }
     }
+    lines
+}
+
+/// What is said below the table of points.
+fn remarks(prepared: &Prepared<'_>, found: &Findings, style: Style) -> String {
+    let mut lines = doubts(prepared, found);
     let judged = found.points.iter().filter(|point| !point.verdicts.is_empty()).count();
     if judged > 0 {
         let met = (0..found.points.len()).filter(|index| found.is_met(*index)).count();

@@ -41,6 +41,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             worker.flags &= !(flag::ADMITTED | flag::OUTSTANDING);
             worker.permit = 0; // what it held goes back as the answer leaves
             (worker.pc, worker.status, worker.answered) = (next, OK, 0);
+            if Q::TELLS {
+                self.tell_split(task, answer);
+            }
             self.answer(answer, bytes);
             return true;
         }

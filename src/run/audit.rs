@@ -99,10 +99,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 other => unreachable!("{other:?} waits for no lock"),
             },
-            State::CacheQueue => match op() {
+            State::CacheQueue | State::WithClient => match op() {
                 Op::CacheGet { cache, .. }
                 | Op::CacheSet { cache, .. }
                 | Op::CacheDelete { cache, .. }
+                | Op::CacheLock { cache, .. }
+                | Op::CacheUnlock { cache, .. }
                 | Op::Command { cache, .. } => Some(model.caches[cache].station),
                 other => unreachable!("{other:?} waits for no cache"),
             },

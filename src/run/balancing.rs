@@ -502,6 +502,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let messenger = self.new_task(Task { leases: Default::default(), ..record });
+        if Q::TELLS {
+            self.tell_split(task, messenger);
+        }
         self.tasks[messenger].flags &= !flag::LEADS;
         let row = record.row;
         let state = &mut self.tasks[task];

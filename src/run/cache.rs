@@ -1,51 +1,53 @@
 //! Caches: servers with one command loop each, stores within processes, and CDN edges.
 
 use super::event::Kind;
+use super::flights::Leader;
 use super::meter::{Counter, MILLI, Part};
+use super::policy::{KeyLock, Load};
+use super::standby::Standby;
 use super::task::{NONE, OK, State, flag};
 use super::world::World;
 use crate::component::cache::cluster::{Placement, node_of, slot_of};
 use crate::component::cache::{
-    CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Stored, Ttl,
+    CacheStore, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Stored, Ttl,
 };
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model;
-use crate::model::ids::{CacheId, KeysId, StationId};
-use crate::model::tape::{Catch, Command, DrawId, Op, Pc};
+use crate::model::ids::{CacheId, KeysId};
+use crate::model::tape::{Command, DrawId, Op};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A cache while it runs.
 pub struct CacheState {
     /// One entry store per node, or per worker process.
-    stores: Vec<CacheStore>,
+    pub(super) stores: Vec<CacheStore>,
     /// The command loop of each node.
     loops: Vec<CommandLoop>,
     /// Loads that others may join.
-    flights: SingleFlight<u32>,
+    pub(super) flights: SingleFlight<u32>,
     /// Who leads which load, for the leaders that fail.
-    leaders: Vec<Leader>,
+    pub(super) leaders: Vec<Leader>,
     /// Random numbers of sampled eviction and expiry.
-    stream: StreamKey,
+    pub(super) stream: StreamKey,
     /// Numbers those draws.
     draws: u64,
     /// Random numbers of counters of uses.
     reads: StreamKey,
     /// Numbers those draws.
     looks: u64,
-}
-
-/// Who leads a load.
-#[derive(Clone, Copy)]
-struct Leader {
-    task: u32,
-    /// Its process.
-    scope: u32,
-    key: Key,
-    /// Where it looked the key up.
-    at: Pc,
+    /// What it knows of its replicas.
+    pub(super) standby: Option<Box<Standby>>,
+    /// Loads whose time is taken.
+    pub(super) loads: Vec<Load>,
+    /// Keys that are locked while they are loaded.
+    pub(super) locks: BTreeMap<Key, KeyLock>,
+    /// The first of its clients among all.
+    pub(super) first_client: u32,
+    /// Numbers the draws of clients.
+    pub(super) dials: u64,
 }
 
 /// The single thread of a cache server, which runs commands one after another.
@@ -76,6 +78,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 draws: 0,
                 reads: stream.named("reads"),
                 looks: 0,
+                standby: None,
+                loads: Vec::new(),
+                locks: BTreeMap::new(),
+                first_client: 0,
+                dials: 0,
             };
             for copy in 0..copies {
                 let store = self.new_store(spec, copy, copies, stream);
@@ -83,6 +90,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             if spec.expire_cycle {
                 self.at(Time::ZERO + CacheStore::EXPIRE_CYCLE_INTERVAL, Kind::Expire, id.0);
+            }
+            let standing = spec.failover.is_some() || spec.reads != model::Reads::Primary;
+            if standing {
+                state.standby = Some(Box::new(Standby::new(spec)));
+                let further = spec.nodes * spec.replicas;
+                state.loops.extend((0..further).map(|_| CommandLoop::default()));
             }
             let used: u64 = state.stores.iter().map(CacheStore::used_bytes).sum();
             self.meters[spec.station].held.set(Time::ZERO, used);
@@ -144,7 +157,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Which key of a set this request is about: always the same one for the same draw.
-    fn key_of(&self, task: u32, cache: CacheId, keys: KeysId, draw: DrawId) -> Key {
+    pub(super) fn key_of(&self, task: u32, cache: CacheId, keys: KeysId, draw: DrawId) -> Key {
         let spec = &self.model.caches[cache];
         let keyset = spec.keysets.iter().position(|known| *known == keys);
         let keyset = keyset.expect("the compiler lists the key sets of a cache") as u32;
@@ -163,18 +176,46 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A running callback sends the command that its tape stands at. Never goes on by itself.
+    /// A running callback uses a store of its process, or sends the command that its tape stands at.
+    /// True: the callback goes on at once, also where a command has failed at once.
     pub fn send_command(&mut self, task: u32, cache: CacheId) -> bool {
+        if self.model.caches[cache].service.is_some() {
+            return self.use_local_cache(task, cache);
+        }
+        if self.stores_nothing(task, cache) {
+            return true;
+        }
+        if self.model.caches[cache].client.is_some() {
+            return self.send_through_client(task, cache);
+        }
+        self.transmit(task, cache);
+        false
+    }
+
+    /// A load has found nothing, and that is not kept: there is no command to be sent.
+    fn stores_nothing(&mut self, task: u32, cache: CacheId) -> bool {
+        let Op::CacheSet { keys, key, policy, .. } = self.op_at(task) else { return false };
+        let set = &self.model.keys[keys];
+        let kept = self.model.policies[usize::from(policy.0)].negative.is_some();
+        if set.absent == 0.0 || kept || !set.is_absent(self.rank_of(task, keys, key)) {
+            return false;
+        }
+        self.load_over(task, cache, keys, key);
+        true
+    }
+
+    /// A command sets out for its node.
+    pub(super) fn transmit(&mut self, task: u32, cache: CacheId) {
         let passage = self.passage_of_command(task, cache);
         let half = self.cache_rtt(task, cache).half() + passage.late;
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
+        record.work = half;
         if passage.lost {
             record.status = Failure::CacheError as u8;
         }
         self.at_task(self.now + half, Kind::Command, task);
-        false
     }
 
     pub(super) fn cache_rtt(&self, task: u32, cache: CacheId) -> Duration {
@@ -191,23 +232,34 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.model.caches[cache].station;
         let condition = self.condition_of_cache(cache, node);
         if self.tasks[task].state == State::InCache {
-            let since = self.tasks[task].since;
+            let (since, at) = (self.tasks[task].since, self.tasks[task].work.0 as u32);
             self.meters[station].busy.add(self.now, -MILLI);
             self.meters[station].count(Counter::Served);
             self.spend(task, station, Part::Service, self.now.since(since));
-            if condition.down {
-                self.fail_command(task, cache);
+            if self.is_out(cache, node, at) {
+                self.unanswered(task, cache, node);
             } else {
                 self.run_command(task, cache, node);
             }
-            return self.next_command(cache, node);
+            return self.next_command(cache, at);
         }
         self.meters[station].count(Counter::Arrivals);
         let given_up = std::mem::replace(&mut self.tasks[task].status, OK) != OK;
-        if given_up || condition.down || self.stumbles(condition.errors) {
+        let at = self.loop_of(task, cache, node);
+        if given_up || self.is_out(cache, node, at) {
+            return self.unanswered(task, cache, node);
+        }
+        if self.caches[cache].standby.as_ref().is_some_and(|it| it.closed) {
+            if !self.redirect(task, cache, 1) {
+                self.fail_command(task, cache);
+            }
+            return;
+        }
+        if self.stumbles(condition.errors) {
             return self.fail_command(task, cache);
         }
-        let queue = &mut self.caches[cache].loops[node as usize];
+        self.tasks[task].work = Duration(u64::from(at));
+        let queue = &mut self.caches[cache].loops[at as usize];
         if queue.running {
             queue.queue.push_back(task);
             let record = &mut self.tasks[task];
@@ -245,10 +297,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The cache and the node that the command at which the task stands is for.
-    fn node_of_command(&self, task: u32) -> (CacheId, u32) {
+    pub(super) fn node_of_command(&self, task: u32) -> (CacheId, u32) {
         let (cache, key) = match self.op_at(task) {
             Op::CacheGet { cache, keys, key, .. }
             | Op::CacheSet { cache, keys, key, .. }
+            | Op::CacheLock { cache, keys, key, .. }
+            | Op::CacheUnlock { cache, keys, key }
             | Op::CacheDelete { cache, keys, key } => (cache, self.key_of(task, cache, keys, key)),
             // Sessions spread by user, counters by what they count; a queue's keys have one hash tag.
             Op::Command { cache, command, .. } => {
@@ -276,7 +330,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         // The way back is half of the round trip that the command began; then the tape goes on.
         let passage = self.passage_of_command(task, cache);
         let back = self.cache_rtt(task, cache).half() + passage.late;
-        if matches!(self.op_at(task), Op::Command { .. }) {
+        if self.caches[cache].standby.is_some() {
+            self.tasks[task].pending &= 0xff00; // its redirections are over
+        }
+        let op = self.op_at(task);
+        if matches!(op, Op::CacheLock { .. } | Op::CacheUnlock { .. }) {
+            return self.lock_key(task, cache, back);
+        }
+        if matches!(op, Op::Command { .. }) {
             self.tasks[task].pc.0 += 1;
         } else if !self.use_store(task, cache, node, scope) {
             return;
@@ -290,17 +351,27 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.at_task(self.now + back, Kind::Resume, task);
     }
 
+    /// How many commands stand before that of a task in its node's line.
+    pub(super) fn commands_before(&self, task: u32) -> u32 {
+        let (cache, _) = self.node_of_command(task);
+        // Whoever waits there has noted whose loop it is: the node's, or that of one of its replicas.
+        let line = self.caches[cache].loops.get(self.tasks[task].work.0 as usize);
+        let place = line.and_then(|it| it.queue.iter().position(|other| *other == task));
+        place.unwrap_or(0) as u32 + 1
+    }
+
+    /// Who loads the value that a task waits for.
+    pub(super) fn leader_before(&self, task: u32) -> Option<u32> {
+        let Op::CacheGet { cache, keys, key, .. } = self.op_at(task) else { return None };
+        let (scope, key) = (self.tasks[task].worker, self.key_of(task, cache, keys, key));
+        let leaders = &self.caches[cache].leaders;
+        let leads = |leader: &&Leader| (leader.scope, leader.key) == (scope, key);
+        leaders.iter().find(leads).map(|leader| leader.task)
+    }
+
     /// The commands that wait for a node that is gone: they wait no longer.
     pub(super) fn waiting_commands(&mut self, cache: CacheId, node: u32) -> Vec<u32> {
         self.caches[cache].loops[node as usize].queue.drain(..).collect()
-    }
-
-    /// A load has ended whose value could not be stored: those who joined it have it all the same.
-    pub(super) fn value_not_kept(&mut self, task: u32, cache: CacheId, keys: KeysId, key: DrawId) {
-        let back = self.cache_rtt(task, cache).half();
-        self.load_over(task, cache, keys, key);
-        self.travel(task, back);
-        self.at_task(self.now + back, Kind::Resume, task);
     }
 
     /// A store has lost all that it held.
@@ -321,7 +392,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A running callback uses a store of its own process. True: it goes on at once.
-    pub fn use_local_cache(&mut self, task: u32, cache: CacheId) -> bool {
+    fn use_local_cache(&mut self, task: u32, cache: CacheId) -> bool {
         let worker = self.tasks[task].worker;
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
@@ -333,9 +404,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn use_store(&mut self, task: u32, cache: CacheId, store: u32, scope: u32) -> bool {
         let station = self.model.caches[cache].station;
         match self.op_at(task) {
-            Op::CacheGet { keys, key, hit, single_flight, .. } => {
+            Op::CacheGet { keys, key, hit, single_flight, policy, .. } => {
                 let key = self.key_of(task, cache, keys, key);
-                let found = self.look_up(cache, store, key);
+                let mut found = self.look_up(cache, store, key);
+                if self.caches[cache].standby.is_some() && found == Lookup::Hit {
+                    found = self.seen_by_copy(task, cache, store, key);
+                }
+                if policy.0 != 0 {
+                    found = self.look_by_policy(task, cache, (store, scope), key, found);
+                }
                 if found == Lookup::Hit {
                     self.count(station, Counter::Hits);
                     self.tasks[task].pc = hit;
@@ -348,17 +425,27 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 self.tasks[task].pc.0 += 1;
             }
-            Op::CacheSet { keys, key, ttl, single_flight, .. } => {
-                let key = self.key_of(task, cache, keys, key);
-                self.store_value(cache, store, key, ttl_of(self.model.span(ttl)));
+            Op::CacheSet { keys, key: draw, ttl, single_flight, policy, .. } => {
+                let key = self.key_of(task, cache, keys, draw);
+                let mut ttl = Some(self.model.span(ttl));
+                if policy.0 != 0 || self.model.keys[keys].absent > 0.0 {
+                    let by = (policy, draw);
+                    ttl = self.kept_for(task, keys, key.rank, by, ttl.flatten());
+                }
+                if let Some(ttl) = ttl {
+                    self.store_value(cache, store, key, ttl_of(ttl));
+                    if policy.0 != 0 {
+                        self.note_load(task, cache, store, key);
+                    }
+                }
                 self.tasks[task].pc.0 += 1;
-                if single_flight {
+                if single_flight || self.tasks[task].has(flag::LEADS) {
                     self.land_flight(task, cache, scope, key, OK);
                 }
             }
             Op::CacheDelete { keys, key, .. } => {
                 let key = self.key_of(task, cache, keys, key);
-                self.caches[cache].stores[store as usize].remove(key);
+                self.remove_value(cache, store, key);
                 self.tasks[task].pc.0 += 1;
             }
             other => unreachable!("{other:?} uses no store"),
@@ -375,7 +462,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn store_value(&mut self, cache: CacheId, store: u32, key: Key, ttl: Ttl) {
-        let now = self.now;
+        let (now, place) = (self.now, store);
         let state = &mut self.caches[cache];
         state.draws += 1;
         let mut draws = state.stream.draw(state.draws);
@@ -386,6 +473,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let meter = &mut self.meters[self.model.caches[cache].station];
         meter.add(Counter::Expired, store.counters().expired - expired);
         meter.held.add(now, grown);
+        if let Some(standby) = &mut self.caches[cache].standby {
+            standby.wrote(place, key, now, &self.model.caches[cache]);
+        }
+        let meter = &mut self.meters[self.model.caches[cache].station];
         match stored {
             Stored::Ok { evicted } => {
                 meter.count(Counter::Writes);
@@ -395,98 +486,38 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    fn lead_or_join(&mut self, task: u32, cache: CacheId, scope: u32, key: Key) -> bool {
-        let station = self.model.caches[cache].station;
-        match self.caches[cache].flights.begin(scope, key, task) {
-            Flight::Lead => {
-                let at = self.tasks[task].pc;
-                self.caches[cache].leaders.push(Leader { task, scope, key, at });
-                let record = &mut self.tasks[task];
-                record.flags |= flag::LEADS;
-                record.pc.0 += 1;
-                true
+    /// A value goes. Whether there was one.
+    pub(super) fn remove_value(&mut self, cache: CacheId, store: u32, key: Key) -> bool {
+        let store = &mut self.caches[cache].stores[store as usize];
+        let used = store.used_bytes();
+        let was_there = store.remove(key);
+        let grown = store.used_bytes() as i64 - used as i64;
+        self.meters[self.model.caches[cache].station].held.add(self.now, grown);
+        was_there
+    }
+
+    /// A value that a replica has not heard of is none to its readers.
+    fn seen_by_copy(&mut self, task: u32, cache: CacheId, node: u32, key: Key) -> Lookup {
+        let spec = &self.model.caches[cache];
+        let standby = self.caches[cache].standby.as_ref().expect("asked before");
+        let from_replica = self.tasks[task].work.0 >= u64::from(spec.nodes);
+        if from_replica && standby.lags(node, key, self.now, spec) {
+            self.count(spec.station, Counter::StaleReads);
+            return Lookup::Miss;
+        }
+        Lookup::Hit
+    }
+
+    /// In which store a task finds a key.
+    pub(super) fn store_of(&self, task: u32, cache: CacheId, key: Key) -> u32 {
+        let spec = &self.model.caches[cache];
+        match spec.service {
+            None if spec.nodes == 1 => 0,
+            None => node_of(slot_of(key, Placement::Spread), spec.nodes),
+            Some(service) => {
+                let first = self.services[service].first_instance as usize;
+                self.tasks[task].worker - self.instances[first].first_worker
             }
-            Flight::Join => {
-                self.count(station, Counter::Joined);
-                let record = &mut self.tasks[task];
-                (record.state, record.since) = (State::Joined, self.now);
-                record.flags |= flag::JOINED;
-                false
-            }
-        }
-    }
-
-    /// A load that stores nothing is over.
-    pub fn load_over(&mut self, task: u32, cache: CacheId, keys: KeysId, key: DrawId) {
-        let key = self.key_of(task, cache, keys, key);
-        self.land_flight(task, cache, self.tasks[task].worker, key, OK);
-        self.tasks[task].pc.0 += 1;
-    }
-
-    /// A load has ended: those who joined it go on with its value, or fail as it did.
-    fn land_flight(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, status: u8) {
-        let state = &mut self.caches[cache];
-        let led = |leader: &Leader| (leader.task, leader.scope, leader.key) == (task, scope, key);
-        let place = state.leaders.iter().position(led);
-        let Some(place) = place else { return }; // it did not lead: its miss came before the flight
-        state.leaders.swap_remove(place);
-        let mut joined = Vec::new();
-        state.flights.finish(scope, key, |other| joined.push(other));
-        if !self.caches[cache].leaders.iter().any(|leader| leader.task == task) {
-            self.tasks[task].flags &= !flag::LEADS;
-        }
-        for other in joined {
-            self.joined(other, self.model.caches[cache].station);
-            if status == OK {
-                let Op::CacheGet { hit, .. } = self.op_at(other) else {
-                    unreachable!("a task joins a load where it looked the key up")
-                };
-                self.tasks[other].pc = hit;
-            } else {
-                self.tasks[other].status = status;
-            }
-            self.resume(other);
-        }
-    }
-
-    /// A task has waited for somebody else's load: time of its own, not of the server's queue.
-    pub(super) fn joined(&mut self, task: u32, station: StationId) {
-        let length = self.now.since(self.tasks[task].since);
-        self.spend(task, station, Part::Wait, length);
-    }
-
-    /// A failing task ends the loads that it leads.
-    pub fn abandon_flights(&mut self, task: u32) {
-        let whole = Catch { first: Pc(0), last: Pc(u32::MAX), to: Pc(0), leases: 0 };
-        self.abandon_flights_within(task, whole);
-    }
-
-    /// A task whose failure is caught ends the loads that it has begun within that stretch.
-    pub fn abandon_flights_within(&mut self, task: u32, stretch: Catch) {
-        if !self.tasks[task].has(flag::LEADS) {
-            return;
-        }
-        let status = self.tasks[task].status;
-        let status = if status == OK { Failure::CacheError as u8 } else { status };
-        for cache in self.caches.ids() {
-            let begun = |leader: &&Leader| {
-                leader.task == task && stretch.first <= leader.at && leader.at < stretch.last
-            };
-            while let Some(leader) = self.caches[cache].leaders.iter().find(begun).copied() {
-                self.land_flight(task, cache, leader.scope, leader.key, status);
-            }
-        }
-    }
-
-    /// A process has died: nobody leads its loads any more, and a store of its own is empty.
-    pub fn forget_cache(&mut self, cache: CacheId, worker: u32, own: Option<u32>) {
-        let state = &mut self.caches[cache];
-        while let Some(place) = state.leaders.iter().position(|leader| leader.scope == worker) {
-            let Leader { scope, key, .. } = state.leaders.swap_remove(place);
-            state.flights.finish(scope, key, |_| {}); // those who joined it die too
-        }
-        if let Some(own) = own {
-            self.empty_store(cache, own);
         }
     }
 

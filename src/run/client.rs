@@ -267,6 +267,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let now = self.now;
         self.observer.offered(operation, now);
+        if Q::TELLS {
+            self.tell_wish(journey);
+        }
         self.begin_attempt(journey);
     }
 
@@ -302,6 +305,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.asked = Duration::ZERO;
         record.attempt += 1;
         self.observer.attempts += 1;
+        if Q::TELLS {
+            self.tell_sent(task);
+        }
         self.arm_patience(journey, stream);
         self.arm_reload(journey);
         self.set_out(task);
@@ -427,6 +433,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             // The attempt is cut off in the middle of something: its time was for nothing.
             self.attribution.lose(row, self.pauses, self.now.since(intended));
         }
+        if Q::TELLS {
+            self.tell_alone(task);
+        }
         let record = &mut self.tasks[task];
         (record.owner, record.row) = (NONE, NONE);
         // What its refusal would have said is not known yet.
@@ -453,6 +462,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = *record;
         let length = self.now.since(record.started);
         self.observer.attempt_over(status, length);
+        if Q::TELLS {
+            self.tell_over(record.ordinal, status, answered);
+        }
         self.attempt_sent_is_over(record.user, record.attempt > 1, status == OK);
         if status != OK
             && let Some(pause) = self.pause_before_retry(&record, status, answered)
@@ -470,6 +482,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.journeys[journey];
         record.pause = pause;
         let (row, ordinal) = (record.row, record.ordinal);
+        if Q::TELLS {
+            self.tell_pause(ordinal, pause);
+        }
         if row != NONE {
             self.attribution.spend(row, self.pauses, Part::Wait, pause);
         }
@@ -487,6 +502,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let latency = self.now.since(record.intended);
         let now = self.now;
         self.observer.finished(&record, status, latency, now);
+        if Q::TELLS {
+            self.tell_fate(&record, status);
+        }
         if record.row != NONE {
             if status == OK {
                 self.attribution.finish(record.row, latency);

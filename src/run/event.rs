@@ -95,6 +95,10 @@ kinds! {
     Balancer,
     /// A cache runs its expiry cycle (cache).
     Expire,
+    /// A cache node without its primary: marked as failed, or taken over (node; the ordinal says what).
+    CacheNode,
+    /// Something about a process's connection to a cache server (client; the ordinal says what).
+    CacheClient,
     /// A session store prunes (session store).
     Prune,
     /// A queue's worker looks for stalled jobs (queue).

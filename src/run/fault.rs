@@ -294,7 +294,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             None => WELL,
             Some(state) => {
                 let number = state.cache_node(cache, node);
-                state.condition(Unit { kind: UnitKind::CacheNode, number })
+                let condition = state.condition(Unit { kind: UnitKind::CacheNode, number });
+                let standby = self.caches[cache].standby.as_ref();
+                let replaced = condition.down && standby.is_some_and(|it| it.stands_in(node));
+                if replaced { WELL } else { condition }
             }
         }
     }

@@ -30,9 +30,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             UnitKind::CacheNode if falls => {
                 self.stop_cache_node(number);
-                if *harm == Harm::Restart {
+                if *harm == Harm::Restart && !self.survives_restart(number) {
                     self.empty_cache_node(number);
                 }
+                self.primary_lost(number);
             }
             UnitKind::Process if falls => self.kill_process(number),
             UnitKind::Pool if falls => self.sever_pool(PoolId(number)),
@@ -49,6 +50,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match unit.kind {
             UnitKind::Instance if rises => self.restart_instance(unit.number),
             UnitKind::Process if rises => self.restart_process(unit.number),
+            UnitKind::CacheNode if rises => self.primary_back(unit.number, harm),
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}
         }
@@ -77,8 +79,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (cache, node) = state.place_of_cache_node(number);
         for task in self.waiting_commands(cache, node) {
             self.leave(task, self.model.caches[cache].station);
-            self.fail_command(task, cache);
+            self.unanswered(task, cache, node);
         }
+        self.reset_clients(cache, node);
     }
 
     /// A cache server has lost what it held.
@@ -91,24 +94,36 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A command was not run. Cache-aside code takes that for a miss or goes on; what needs the
     /// answer fails.
     pub(super) fn fail_command(&mut self, task: u32, cache: CacheId) {
-        let station = self.model.caches[cache].station;
-        self.count(station, Counter::Errors);
         if self.tasks[task].worker == NONE {
+            self.count(self.model.caches[cache].station, Counter::Errors);
             return self.bury(task);
         }
         let back = self.cache_rtt(task, cache).half();
+        self.tasks[task].state = State::Away;
+        self.command_failed(task, cache);
+        self.travel(task, back);
+        self.at_task(self.now + back, Kind::Resume, task);
+    }
+
+    /// What the failure of a command makes of its task: where it goes on, or how it will fail.
+    pub(super) fn command_failed(&mut self, task: u32, cache: CacheId) {
+        self.count(self.model.caches[cache].station, Counter::Errors);
         let op = self.op_at(task);
         let record = &mut self.tasks[task];
-        record.state = State::Away;
         match op {
             Op::CacheGet { .. } => {
                 record.flags |= flag::MISSED;
                 record.pc.0 += 1;
             }
+            // Those who have joined the load have its value all the same.
             Op::CacheSet { keys, key, single_flight: true, .. } => {
-                return self.value_not_kept(task, cache, keys, key);
+                self.load_over(task, cache, keys, key);
             }
-            Op::CacheSet { .. } | Op::CacheDelete { .. } => record.pc.0 += 1,
+            // Without its lock a load is made all the same.
+            Op::CacheSet { .. }
+            | Op::CacheDelete { .. }
+            | Op::CacheLock { .. }
+            | Op::CacheUnlock { .. } => record.pc.0 += 1,
             // The limiter behind it is passed by, or refuses.
             Op::Command { command: Command::Count(limit), .. } => {
                 match self.model.limits[limit].fail_open {
@@ -122,8 +137,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Command { .. } => record.status = Failure::SessionError as u8,
             other => unreachable!("{other:?} is no command"),
         }
-        self.travel(task, back);
-        self.at_task(self.now + back, Kind::Resume, task);
     }
 
     /// A link is as fast as its condition lets it be.

@@ -160,6 +160,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.leave_cores(task);
             }
             State::OnLink => self.cut_transfer(task),
+            State::WithClient => self.leave_client(task),
             _ => {}
         }
     }
@@ -193,6 +194,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             if told {
                 let leases = Default::default();
                 let messenger = self.new_task(Task { leases, ..self.tasks[task] });
+                if Q::TELLS {
+                    self.tell_split(task, messenger);
+                }
                 self.reset(messenger, task, Failure::InstanceLost);
             } else if record.row != NONE && record.role != Role::Attempt {
                 self.attribution.close(record.row);
@@ -326,6 +330,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.forget_bulkheads(worker);
         self.forget_breakers(worker);
         self.forget_calls(worker);
+        self.forget_clients(worker);
         self.empty_memory(worker);
     }
 

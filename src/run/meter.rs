@@ -79,10 +79,14 @@ pub enum Counter {
     Conflicts,
     /// Bytes answered from a cache at the edge.
     HitBytes,
+    /// Values served after their time to live.
+    Stale,
+    /// Values loaded anew before their time to live was over.
+    Early,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 33;
+pub const COUNTERS: usize = 35;
 
 impl Counter {
     /// All of them, in their order.
@@ -120,6 +124,8 @@ impl Counter {
         Counter::Deadlocks,
         Counter::Conflicts,
         Counter::HitBytes,
+        Counter::Stale,
+        Counter::Early,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -156,6 +162,8 @@ impl Counter {
             Counter::LagShown => "lag_shown",
             Counter::Deadlocks => "deadlocks",
             Counter::Conflicts => "conflicts",
+            Counter::Stale => "stale",
+            Counter::Early => "early",
             Counter::HitBytes => "hit_bytes",
         }
     }
@@ -336,6 +344,11 @@ impl Attribution {
         let start = row as usize * self.columns;
         self.rows[start..start + self.columns].fill(0);
         self.spend(row, at, Part::Wait, so_far);
+    }
+    /// Time that was noted in advance and has not been spent after all.
+    pub fn refund(&mut self, row: u32, at: StationId, part: Part, length: Duration) {
+        let column = at.0 as usize * 2 + usize::from(part == Part::Service);
+        self.rows[row as usize * self.columns + column] -= length.0;
     }
     /// Adds one row to another: what a branch has spent counts for the request that waited for it.
     pub fn fold(&mut self, from: u32, into: u32) {

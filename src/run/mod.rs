@@ -20,6 +20,7 @@ mod deploy;
 pub mod event;
 mod event_loop;
 mod fault;
+mod flights;
 mod gate;
 mod harm;
 mod lifecycle;
@@ -27,17 +28,21 @@ mod link;
 pub mod meter;
 mod observe;
 pub mod outcome;
+mod policy;
 mod pool;
 mod queue;
 mod recorded;
+mod redis_client;
 mod retrying;
 mod scaling;
 mod service;
 mod session;
 mod socket;
 mod stall;
+mod standby;
 mod step;
 mod store;
+pub mod story;
 mod task;
 #[cfg(test)]
 mod testing;
@@ -51,6 +56,7 @@ pub use outcome::{
     Attempts, Audit, DeployMark, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome,
     StationWindow, Window,
 };
+pub use task::{Role, State};
 
 use crate::kernel::{EventList, PendingEvents, ReferenceEventList};
 use crate::model::Model;

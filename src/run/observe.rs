@@ -242,6 +242,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             failed: tally.failed,
             latency_mean_s: tally.latency.mean_s(),
             latency_p95_s: tally.latency.quantile(0.95).map(Duration::seconds),
+            latency_p99_s: tally.latency.quantile(0.99).map(Duration::seconds),
             in_flight: (in_flight - tally.in_flight) as f64 / ticks,
             stations,
         });

@@ -181,6 +181,8 @@ pub struct Window {
     pub latency_mean_s: Option<f64>,
     /// Its 95th percentile (s).
     pub latency_p95_s: Option<f64>,
+    /// Its 99th percentile (s).
+    pub latency_p99_s: Option<f64>,
     /// Requests in flight on average.
     pub in_flight: f64,
     /// By component, by number.

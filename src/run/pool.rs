@@ -183,6 +183,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.tasks[task].since = now;
         self.meters[station].enter(now);
+        if Q::TELLS {
+            self.tell_asked(task, sub);
+        }
         self.arm_pool(sub);
         false
     }

@@ -68,6 +68,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Target => self.target_timer(slot, event.ordinal()),
             Kind::Balancer => self.balancer_timer(ServiceId(slot), event.ordinal()),
             Kind::Expire => self.expire_cycle(CacheId(slot)),
+            Kind::CacheNode => self.cache_node_event(slot, event.ordinal()),
+            Kind::CacheClient => self.client_event(slot, event.ordinal()),
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Stalled => self.check_stalled(QueueId(slot)),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
@@ -98,6 +100,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.tasks[task].state = State::Running;
         loop {
             let pc = self.tasks[task].pc;
+            if Q::TELLS {
+                self.tell_op(task);
+            }
             match self.model.tape[pc.0 as usize] {
                 Op::Cpu { work } => return self.compute(task, work),
                 Op::Acquire { pool, route, write, .. } => {
@@ -133,21 +138,19 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::CacheGet { cache, .. }
                 | Op::CacheSet { cache, .. }
                 | Op::CacheDelete { cache, .. }
-                    if self.model.caches[cache].service.is_some() =>
-                {
-                    if !self.use_local_cache(task, cache) {
-                        return false;
-                    }
-                }
-                Op::CacheGet { cache, .. }
-                | Op::CacheSet { cache, .. }
-                | Op::CacheDelete { cache, .. }
+                | Op::CacheLock { cache, .. }
+                | Op::CacheUnlock { cache, .. }
                 | Op::Command { cache, .. } => {
                     if !self.send_command(task, cache) {
                         return false;
                     }
                 }
                 Op::CacheLand { cache, keys, key } => self.load_over(task, cache, keys, key),
+                Op::CacheRefreshed => {
+                    if !self.load_is_over(task) {
+                        return false;
+                    }
+                }
                 Op::Limit { .. } | Op::Guard { .. } => {
                     if !self.pass_gate(task) {
                         return false;
@@ -282,6 +285,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A user's task sets out for its CDN's edge or its service.
     pub fn set_out(&mut self, task: u32) {
         let record = self.tasks[task];
+        if Q::TELLS {
+            self.tell_op(task);
+        }
         let (way, kind, keeps) = match self.model.tape[record.pc.0 as usize] {
             Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge, Duration::FOREVER),
             Op::Enter { service, .. } => {

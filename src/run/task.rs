@@ -117,6 +117,8 @@ pub enum State {
     Storing,
     /// Its statement is done with the cores: waits for storage, or for the answer to arrive.
     Answering,
+    /// Its command waits in its client for a connection.
+    WithClient,
     /// Its command waits for its cache node.
     CacheQueue,
     /// Its command is being run by a cache node.
@@ -171,6 +173,9 @@ pub mod flag {
 pub const PAUSED: u16 = 1 << 15;
 /// In the number of a journey's reloads: its attempt had to set up a connection.
 pub const DIALLED: u8 = 1 << 7;
+
+/// In the number of a tail's branch: it only loads a value for a cache.
+pub const REFRESHER: u16 = u16::MAX;
 
 /// No failure.
 pub const OK: u8 = u8::MAX;

@@ -31,11 +31,13 @@ use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
 use super::queue::{JobRecord, QueueState};
+use super::redis_client::CacheClient;
 use super::retrying::Senders;
 use super::service::{Instance, ServiceState};
 use super::session::SessionState;
 use super::socket::{Connection, Message, SocketState};
 use super::store::StoreState;
+use super::story::Recorder;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 
 /// All that changes during one replication.
@@ -82,6 +84,8 @@ pub struct World<'m, Q> {
     pub maintenance: Vec<MaintenanceState>,
     /// Caches.
     pub caches: Dense<CacheId, CacheState>,
+    /// Clients of caches: one for each process and node.
+    pub clients: Vec<CacheClient>,
     /// Content delivery networks.
     pub cdns: Dense<CdnId, CdnState>,
     /// Session stores.
@@ -128,6 +132,8 @@ pub struct World<'m, Q> {
     pub network: StationId,
     /// Pauses of users between attempts, as measured.
     pub pauses: StationId,
+    /// Who writes down what becomes of some requests, if somebody does.
+    pub recorder: Option<Box<Recorder>>,
 }
 
 impl<'m, Q: PendingEvents> World<'m, Q> {
@@ -166,6 +172,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             locks: Locks::new(tables, model.relations.len()),
             maintenance: Vec::new(),
             caches: Dense::default(),
+            clients: Vec::new(),
             cdns: Dense::default(),
             sessions: Dense::default(),
             guards: model.guards.iter().map(|_| GuardState::default()).collect(),
@@ -189,10 +196,12 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),
+            recorder: None,
         };
         world.build_services();
         world.build_pools();
         world.build_caches();
+        world.build_clients();
         world.build_cdns();
         world.build_maintenance();
         world.build_sessions();
@@ -233,6 +242,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     /// Time that a task has spent at a component.
     #[inline(always)]
     pub fn spend(&mut self, task: u32, at: StationId, part: Part, length: Duration) {
+        if Q::TELLS {
+            self.tell_time(task, at, part, length);
+        }
         let row = self.tasks[task].row;
         if row != NONE {
             self.attribution.spend(row, at, part, length);
@@ -263,10 +275,17 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     /// A new task with a fresh slot; its epoch tells it from earlier tenants.
     pub fn new_task(&mut self, mut task: Task) -> u32 {
         task.epoch = self.client.next_epoch(self.tasks.next_slot());
-        self.tasks.insert(task)
+        let slot = self.tasks.insert(task);
+        if Q::TELLS {
+            self.tell_task(slot);
+        }
+        slot
     }
     /// The task is over: its slot and its row are free.
     pub fn end_task(&mut self, task: u32) {
+        if Q::TELLS {
+            self.tell_end(task);
+        }
         let record = &self.tasks[task];
         debug_assert!(record.leases[0].pool == NONE, "connections are returned before the end");
         debug_assert!(record.permit == 0, "places are given back before the end");
@@ -277,6 +296,9 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     }
     /// The task's flow ends here, without success.
     pub fn fail(&mut self, task: u32, why: Failure) {
+        if Q::TELLS {
+            self.tell_failure(task, why);
+        }
         if let Some(catch) = self.caught(task) {
             return self.go_on_at(task, why, catch);
         }
@@ -309,7 +331,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
     fn caught(&self, task: u32) -> Option<Catch> {
         let pc = self.tasks[task].pc;
         let around = |catch: &&Catch| catch.first <= pc && pc < catch.last;
-        self.model.catches.iter().find(around).copied()
+        let catches = self.model.catches.iter().filter(around);
+        catches.copied().find(|catch| catch.stale.is_none() || self.has_stale(task, catch))
     }
 
     /// A failure is caught: what the task has begun since is given up, and it goes on.

@@ -3,10 +3,11 @@
 use super::dist::Dist;
 use super::names::Ref;
 use super::price::Price;
+use super::redis::{CacheClient, CacheFailover, CacheReads};
 use super::region::Region;
 use super::service::Service;
 use super::spec::spec;
-use crate::units::Bytes;
+use crate::units::{Bytes, Duration, Ratio};
 
 spec! {
     /// A cache: a server of its own, or memory of each worker.
@@ -30,13 +31,25 @@ spec! {
         samples: u32 = "5" from "redis.conf (maxmemory-samples)", positive;
         /// Nodes over which the keys are spread; each runs one command at a time.
         nodes: u32 = "1" from "assumed: a single node", positive;
-        /// Copies of each node, for price only: reads go to the node itself.
+        /// Copies of each node, which can take over from it and may be read from.
         replicas: u32 = "0" from "assumed: none";
+        /// Who lets a replica take over from a node that is lost.
+        failover: Option<CacheFailover> = "nobody: a node that is lost is gone until it is back"
+            from "redis.conf (neither cluster-enabled nor a sentinel)";
+        /// Which copies answer reads.
+        reads: CacheReads = "\"primary\"" from "ioredis 5.11.1 (scaleReads master)";
+        /// How far replicas are behind: what was written later is lost in a failover, and not yet
+        /// read from them.
+        lag: Duration = "\"1ms\"" from "assumed: asynchronous replication within a zone";
         /// CPU time of one command on its node, or, for memory, on the worker.
         command: Option<Dist> = "20us for redis, 1us for memory"
             from "assumed: a small GET or SET with its system calls; a look into a map";
         /// Round trip between the application and it, within a region; none for memory.
         rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
+        /// The library through which each process uses it, which decides what becomes of commands while
+        /// it is gone.
+        client: Option<CacheClient> = "a command fails as soon as it finds its server gone"
+            from "assumed: no library is named, and an ideal one has no queue";
         /// Whether expired entries are also removed in the background, not only when they are asked
         /// for.
         expire_cycle: bool = "true" from "redis.conf (hz 10)";
@@ -87,6 +100,8 @@ spec! {
         popularity: Popularity = "\"uniform\"" from "assumed: all alike";
         /// Size of the value of each.
         size: Bytes = "\"10KB\"" from "assumed: a page's worth of JSON";
+        /// Share of keys for which there is nothing: a miss finds no value.
+        absent: Ratio = "\"0%\"" from "assumed: whatever is asked for exists";
         /// What decides on the key.
         by: KeyBy = "\"popularity\"" from "assumed: users share the keys";
     }

@@ -14,8 +14,8 @@ use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
-    check_connections, check_deploy, check_edge, check_effect, check_fault, check_flow, check_held,
-    check_limits, check_monitor, merge,
+    check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
+    check_flow, check_held, check_limits, check_monitor, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -34,7 +34,8 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_flow::ambiguous_sessions,
         one_of_pairs,
         thresholds,
-        memory_caches,
+        check_cache::memory_caches,
+        check_cache::caches,
         check_flow::foreign_components,
         check_flow::foreign_middleware,
         check_flow::foreign_reads,
@@ -277,19 +278,6 @@ fn thresholds(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
-}
-
-fn memory_caches(cx: &Cx<'_>) -> Diagnostics {
-    cx.topology
-        .caches
-        .iter()
-        .filter(|cache| cache.spec.kind == CacheKind::Memory && cache.spec.service.is_none())
-        .map(|cache| {
-            let message = format!("`cache.{}` is memory, but of which service?", cache.name);
-            error("ambiguous", &cache.place, message)
-                .help(format!("add `service`, one of {}", names(&cx.topology.services)))
-        })
-        .collect()
 }
 
 fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {

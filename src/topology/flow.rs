@@ -156,6 +156,32 @@ spec! {
         miss: Flow = "[]" from "assumed: a miss does nothing";
         /// Whether the value is put into the cache after a miss.
         write: bool = "true" from "assumed: cache-aside";
+        /// By how much each `ttl` is longer or shorter, at random: values that were stored together
+        /// then do not expire together.
+        jitter: Ratio = "\"0%\"" from "assumed: every value lives equally long";
+        /// How long it is kept that there is nothing (`keys.NAME.absent`).
+        negative_ttl: Option<Duration> = "not at all"
+            from "assumed: only values are cached", positive;
+        /// The beta of probabilistic early expiration: a read loads anew before the value expires,
+        /// the likelier the nearer that is and the longer loads take.
+        early: f64 = "0" from "assumed: a value is good until it expires (XFetch: 1)";
+        /// How long after its `ttl` a value is still served, while a task of its own loads it anew.
+        stale_while_revalidate: Duration = "\"0s\"" from "RFC 5861 (an extension that is asked for)";
+        /// How long after its `ttl` a value is still served when loading it anew has failed.
+        stale_if_error: Duration = "\"0s\"" from "RFC 5861 (an extension that is asked for)";
+        /// A lock in the cache itself, so that one process loads a key and others look again.
+        lock: Option<CacheLock> = "no lock" from "assumed: nothing prevents a stampede";
+    }
+}
+spec! {
+    /// A lock taken with SET NX PX before a load, and released after it.
+    table CacheLock {
+        /// How long it lasts if it is not released, as when the load fails.
+        ttl: Duration = "\"10s\"" from "redlock 5.0.0-beta.2 (using: a duration is asked for; assumed)", positive;
+        /// How long who does not get it waits before looking again.
+        retry: Duration = "\"200ms\"" from "redlock 5.0.0-beta.2 (retryDelay)", positive;
+        /// How long one looks again at most; then one loads all the same.
+        wait: Duration = "\"2s\"" from "redlock 5.0.0-beta.2 (retryCount 10 x retryDelay 200 ms)", positive;
     }
 }
 spec! {

@@ -22,6 +22,7 @@ mod bulkhead;
 mod cache;
 mod cdn;
 mod check;
+mod check_cache;
 mod check_connections;
 mod check_edge;
 mod check_effect;
@@ -48,6 +49,7 @@ mod objective;
 mod pool;
 mod price;
 mod queue;
+mod redis;
 mod region;
 mod relation;
 mod retry;
@@ -81,8 +83,8 @@ pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
-    Branch, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat, Reply, Scatter,
-    SessionUse, Shard, Step, Transaction, WhichSession, steps,
+    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat,
+    Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
@@ -98,6 +100,9 @@ pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
+pub use redis::{
+    CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
+};
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use relation::{LockMode, Maintenance, Relation, TableLock};
 pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
@@ -128,6 +133,7 @@ use crate::diagnostic::{Diagnostic, Severity, Source};
 pub const SLUGS: &[&str] = &[
     "ambiguous",
     "bad-address",
+    "bad-cache",
     "bad-deploy",
     "bad-fault",
     "bad-monitor",

@@ -104,6 +104,15 @@ async function useKeyboard(page, complain) {
   if (await page.locator(".diagram").count() > 0 && ![...reached].some((on) => on.startsWith("g node"))) {
     complain("the keyboard does not reach the nodes of the diagram");
   }
+  const filters = page.locator(".filters button");
+  if (await filters.count() > 1) {
+    const rows = () => page.locator("table[data-filter] tbody tr:visible").count();
+    const before = await rows();
+    await filters.nth(1).focus();
+    await page.keyboard.press("Enter");
+    const after = await rows();
+    if (after === 0 || after >= before) complain(`a filter leaves ${after} of ${before} rows`);
+  }
   const summary = page.locator("summary").first();
   await summary.focus();
   await page.keyboard.press("Enter");

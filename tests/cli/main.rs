@@ -3,8 +3,10 @@
 #![cfg(feature = "cli")]
 
 mod capacity;
+mod reports;
 mod schema;
 mod sweep;
+mod trace;
 
 use std::fs;
 use std::path::{Path, PathBuf};

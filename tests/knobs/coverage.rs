@@ -4,46 +4,6 @@ use loadbearing::topology::{Form, Kind, reference};
 
 /// The keys (`Table.key`) and possibilities (`Choice:name`) that each test turns.
 const COVERED: &[(&str, &str, &str)] = &[
-    (
-        "cache",
-        "a_miss_loads_and_the_next_hit_does_not",
-        "CacheLookup.miss CacheLookup.write CacheLookup.ttl Step:cache",
-    ),
-    (
-        "cache",
-        "steps_use_the_cache_and_the_keys_they_name",
-        "CacheLookup.in CacheLookup.keys Invalidate.in",
-    ),
-    ("cache", "an_invalidated_key_is_missed", "Step:invalidate Invalidate.keys"),
-    ("cache", "a_command_takes_a_round_trip_and_time_on_its_node", "Cache.command Cache.rtt"),
-    ("cache", "a_node_runs_one_command_at_a_time", "Cache.nodes"),
-    (
-        "cache",
-        "memory_belongs_to_each_worker_and_computes_on_it",
-        "Cache.kind Cache.service CacheKind:redis CacheKind:memory",
-    ),
-    (
-        "cache",
-        "a_full_cache_refuses_writes_or_lets_something_go",
-        "Cache.eviction Eviction:noeviction Eviction:allkeys-lru Eviction:volatile-lru \
-         Eviction:allkeys-random Eviction:allkeys-lfu Eviction:volatile-lfu \
-         Eviction:volatile-random Eviction:volatile-ttl Eviction:lru Eviction:fifo",
-    ),
-    (
-        "cache",
-        "entries_take_their_size_and_overhead_or_are_counted",
-        "Cache.memory Cache.overhead Cache.max_entries Keys.size",
-    ),
-    ("cache", "what_is_let_go_decides_on_hits", "Cache.samples"),
-    (
-        "cache",
-        "popularity_and_count_decide_on_hits",
-        "Keys.popularity Keys.count Popularity:uniform Popularity:zipf Zipf.exponent",
-    ),
-    ("cache", "a_key_may_be_the_users_own", "Keys.by KeyBy:popularity KeyBy:user"),
-    ("cache", "a_stampede_or_a_single_flight", "CacheLookup.single_flight"),
-    ("cache", "what_has_expired_is_removed_in_the_background", "Cache.expire_cycle"),
-    ("cache", "caches_start_warm_or_cold", "Run.start Start.caches Warmth:warm Warmth:cold"),
     ("client", "users_give_up_and_the_work_goes_on", "Client.patience"),
     (
         "client",
@@ -636,7 +596,12 @@ const EXEMPT: &[(&str, &str)] = &[
 
 /// All rows.
 fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
-    COVERED.iter().chain(crate::covered_edge::COVERED).chain(crate::covered_platform::COVERED)
+    let others = [
+        crate::covered_edge::COVERED,
+        crate::covered_platform::COVERED,
+        crate::covered_redis::COVERED,
+    ];
+    COVERED.iter().chain(others.into_iter().flatten())
 }
 
 /// The sources of the tests.
@@ -645,7 +610,6 @@ const SOURCES: &[(&str, &str)] = &[
     ("balancer", include_str!("balancer.rs")),
     ("connection", include_str!("connection.rs")),
     ("retries", include_str!("retries.rs")),
-    ("cache", include_str!("cache.rs")),
     ("client", include_str!("client.rs")),
     ("database", include_str!("database.rs")),
     ("fault", include_str!("fault.rs")),
@@ -713,7 +677,8 @@ fn nothing_is_claimed_twice_or_unknown() {
 #[test]
 fn every_claim_names_a_test_that_says_the_key() {
     for (module, test, keys) in covered() {
-        let mut sources = SOURCES.iter().chain(crate::covered_platform::SOURCES);
+        let others = crate::covered_platform::SOURCES.iter().chain(crate::covered_redis::SOURCES);
+        let mut sources = SOURCES.iter().chain(others);
         let source = sources.find(|(name, _)| name == module).expect("a source").1;
         let start = source.find(&format!("#[test]\nfn {test}()"));
         assert!(start.is_some(), "there is no test {module}::{test}");

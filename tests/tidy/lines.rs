@@ -39,16 +39,16 @@ const FILE_LINES: usize = 600;
 /// Files that have more, each with how many it may have. None is added without a reason in its
 /// commit, and whoever shortens one strikes it off.
 const LONG_FILES: &[(&str, usize)] =
-    &[("src/topology/check.rs", 615), ("tests/knobs/coverage.rs", 725)];
+    &[("src/topology/check.rs", 603), ("tests/knobs/coverage.rs", 725)];
 
 /// A function has up to so many lines; about 70 is the aim.
 const FUNCTION_LINES: usize = 100;
 /// Functions that have more, each with how many it may have. Tables in the form of a `match` are read
 /// in one go however long they are.
 const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
-    ("src/model/demand.rs", "visit", 155),
+    ("src/model/demand.rs", "visit", 160),
     ("src/run/step.rs", "advance", 170),
-    ("src/explain.rs", "describe", 110),
+    ("src/explain.rs", "describe", 114),
 ];
 
 /// The code of a line, without its comment.

@@ -11,6 +11,7 @@ mod observability;
 mod pools;
 mod postgres;
 mod queues;
+mod redis;
 mod sessions;
 #[allow(dead_code, reason = "shared with the tests of knobs")]
 #[path = "../knobs/support.rs"]

@@ -92,6 +92,11 @@ impl<Task: Copy> SingleFlight<Task> {
         }
     }
 
+    /// Whether a key is being loaded in a scope.
+    pub fn is_in_flight(&self, scope: u32, key: Key) -> bool {
+        self.flights.contains_key(&(scope, key))
+    }
+
     /// Loads in flight.
     pub fn in_flight(&self) -> usize {
         self.flights.len()

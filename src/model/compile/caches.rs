@@ -1,10 +1,11 @@
 //! Caches and the keys in them.
 
-use super::{Compiler, find};
+use super::{Compiler, find, optional};
 use crate::component::cache::{CacheConfig, Eviction};
+use crate::component::redis_client::{ClientRules, Product};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Cache, Keys};
+use crate::model::{Cache, Failover, Keys, Reads};
 use crate::topology;
 use crate::topology::Named;
 use crate::variate::{KeySampler, Law, Popularity};
@@ -39,6 +40,11 @@ impl Compiler<'_> {
                 keysets: Vec::new(),
                 command: self.cache_command(spec),
                 rtt: self.law(&spec.rtt),
+                replicas: if in_process { 0 } else { spec.replicas },
+                failover: spec.failover.as_ref().map(failover_of),
+                reads: reads_of(&spec.reads),
+                lag: spec.lag,
+                client: spec.client.as_ref().filter(|_| !in_process).map(|it| client_of(it, spec)),
                 expire_cycle: spec.expire_cycle && !in_process,
                 traffic: Vec::new(),
             });
@@ -73,9 +79,65 @@ impl Compiler<'_> {
                     .then(|| KeySampler::new(count, popularity)),
                 given: None,
                 size_bytes: spec.size.0 as u32,
+                absent: spec.absent.0,
             }
         };
         self.topology.keys.iter().map(one).collect()
+    }
+}
+
+/// Servers that run commands: a replica only where it is read from.
+pub(super) fn reading_nodes(spec: &topology::Cache) -> u32 {
+    match spec.reads {
+        topology::CacheReads::Primary => spec.nodes,
+        _ => spec.nodes * (1 + spec.replicas),
+    }
+}
+
+fn failover_of(written: &topology::CacheFailover) -> Failover {
+    match written {
+        topology::CacheFailover::Sentinel(its) => Failover::Sentinel {
+            down_after: its.down_after,
+            sentinels: its.sentinels,
+            quorum: its.quorum,
+        },
+        topology::CacheFailover::Cluster(its) => {
+            Failover::Cluster { node_timeout: its.node_timeout, full_coverage: its.full_coverage }
+        }
+    }
+}
+
+fn reads_of(written: &topology::CacheReads) -> Reads {
+    match written {
+        topology::CacheReads::Primary => Reads::Primary,
+        topology::CacheReads::Replicas => Reads::Replicas,
+        topology::CacheReads::All => Reads::All,
+    }
+}
+
+fn client_of(written: &topology::CacheClient, spec: &topology::Cache) -> ClientRules {
+    let clustered = matches!(spec.failover, Some(topology::CacheFailover::Cluster(_)));
+    let ioredis = |product, its: &topology::Ioredis| ClientRules {
+        product,
+        offline_queue: its.offline_queue,
+        retries: its.max_retries.0,
+        connect_timeout: its.connect_timeout,
+        command_timeout: optional(its.command_timeout),
+        most: None,
+        redirects: clustered,
+    };
+    match written {
+        topology::CacheClient::Ioredis5(its) => ioredis(Product::Ioredis5, its),
+        topology::CacheClient::Ioredis6(its) => ioredis(Product::Ioredis6, its),
+        topology::CacheClient::NodeRedis(its) => ClientRules {
+            product: Product::NodeRedis,
+            offline_queue: its.offline_queue,
+            retries: None,
+            connect_timeout: its.connect_timeout,
+            command_timeout: optional(Some(its.command_timeout)),
+            most: its.max_queue,
+            redirects: false,
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! Faults: what they strike, unit by unit.
 
 use super::{Compiler, find, instance_slots};
+use crate::component::redis_failover;
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Extent, Fault, Harm, Side, Unit, UnitKind};
@@ -162,11 +163,24 @@ impl Compiler<'_> {
         }
         let takes_over = spec.what == topology::Harm::Failover;
         let usual = |target: &Target| match target.section {
-            Section::Cache => CACHE_FAILOVER,
+            Section::Cache => self.cache_failover(&target.name),
             _ => DATABASE_FAILOVER,
         };
         let longest = spec.target.0.iter().map(usual).max().filter(|_| takes_over)?;
         Some(self.add_law(Law::Constant(longest.seconds())))
+    }
+
+    /// How long the primary of a cache is away: longer than it takes a replica to be promoted.
+    fn cache_failover(&self, name: &str) -> Duration {
+        match &super::named(&self.topology.caches, name).spec.failover {
+            None => CACHE_FAILOVER,
+            Some(topology::CacheFailover::Sentinel(its)) => {
+                redis_failover::sentinel_at_most(its.down_after) + Duration::secs(1)
+            }
+            Some(topology::CacheFailover::Cluster(its)) => {
+                redis_failover::cluster_at_most(its.node_timeout) + Duration::secs(1)
+            }
+        }
     }
 
     fn harm(&self, spec: &topology::Fault) -> (Harm, &'static str) {

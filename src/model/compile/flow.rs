@@ -46,6 +46,7 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
             held: Vec::new(),
             begun: false,
             in_thread: false,
+            keyed: None,
         };
         let entry = compiler.here();
         compiler.emit(Op::Enter { service, epilogue: None });
@@ -74,6 +75,8 @@ pub(super) struct Place<'t> {
     pub(super) begun: bool,
     /// Whether the steps run in a thread.
     in_thread: bool,
+    /// The key that a cache in front has missed, and of which set.
+    pub(super) keyed: Option<(&'t str, DrawId)>,
 }
 
 impl Place<'_> {
@@ -116,6 +119,7 @@ impl<'t> Compiler<'t> {
             held: Vec::new(),
             begun: false,
             in_thread: false,
+            keyed: None,
         };
         let edge = operation.spec.cdn.as_ref().map(|cdn| {
             let cdn: CdnId = find(&self.topology.cdns, &cdn.name);

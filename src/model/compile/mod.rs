@@ -57,6 +57,7 @@ pub fn compile(topology: &Topology) -> Model {
         maintenance: compiler.maintenance(),
         wants: Vec::new(),
         caches: compiler.caches(),
+        policies: Vec::new(),
         keys: compiler.keys(),
         cdns: compiler.cdns(),
         sessions: compiler.sessions(),
@@ -92,6 +93,7 @@ pub fn compile(topology: &Topology) -> Model {
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.retries = compiler.retries;
+    model.policies = compiler.policies;
     model.tape = compiler.tape;
     compiler.catches.sort_by_key(|catch| (catch.last.0 - catch.first.0, catch.first));
     model.catches = compiler.catches;
@@ -111,6 +113,7 @@ pub(super) struct Compiler<'t> {
     laws: Vec<CompiledLaw>,
     spans: Spans,
     retries: Vec<super::CallRetry>,
+    policies: Vec<super::Policy>,
     tape: Vec<Op>,
     catches: Vec<Catch>,
     forks: Vec<Pc>,
@@ -130,6 +133,7 @@ impl<'t> Compiler<'t> {
             laws: vec![CompiledLaw::new(Law::Constant(0.0))],
             spans: Spans::default(),
             retries: Vec::new(),
+            policies: vec![super::Policy::default()],
             tape: Vec::new(),
             catches: Vec::new(),
             forks: Vec::new(),
@@ -276,7 +280,7 @@ impl<'t> Compiler<'t> {
         }
         for cache in &topology.caches {
             let nodes = match cache.spec.kind {
-                topology::CacheKind::Redis => f64::from(cache.spec.nodes),
+                topology::CacheKind::Redis => f64::from(caches::reading_nodes(&cache.spec)),
                 topology::CacheKind::Memory => 0.0,
             };
             all.push(station(&format!("cache.{}", cache.name), StationKind::Cache, nodes));

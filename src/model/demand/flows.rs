@@ -32,6 +32,8 @@ impl Walk<'_> {
             Op::CacheGet { cache, .. }
             | Op::CacheSet { cache, .. }
             | Op::CacheDelete { cache, .. }
+            | Op::CacheLock { cache, .. }
+            | Op::CacheUnlock { cache, .. }
             | Op::Command { cache, .. } => Some((own, model.caches[cache].station)),
             Op::Enqueue { job, .. } => Some((own, model.queues[model.jobs[job].queue].station)),
             Op::Reply { .. } | Op::Transfer { .. } => service

@@ -1,6 +1,7 @@
 //! Caches and the keys in them.
 
 use crate::component::cache;
+use crate::component::redis_client::ClientRules;
 use crate::model::ids::*;
 use crate::units::Duration;
 use crate::variate::KeySampler;
@@ -26,10 +27,87 @@ pub struct Cache {
     pub command: LawId,
     /// Round trip of an application in the same region.
     pub rtt: LawId,
+    /// Copies of each node.
+    pub replicas: u32,
+    /// Who lets one of them take over.
+    pub failover: Option<Failover>,
+    /// Which copies answer reads.
+    pub reads: Reads,
+    /// How far copies are behind.
+    pub lag: Duration,
+    /// The client library of each process that uses it.
+    pub client: Option<ClientRules>,
     /// Runs the active expiry cycle.
     pub expire_cycle: bool,
     /// How each of its key sets is read (1/s) and for how long values are kept: for warm starts.
     pub traffic: Vec<(f64, Option<Duration>)>,
+}
+
+/// Who lets a replica take over.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Failover {
+    /// Redis Sentinel.
+    Sentinel {
+        /// How long a master is silent until a sentinel holds it for down.
+        down_after: Duration,
+        /// How many sentinels.
+        sentinels: u32,
+        /// How many must agree.
+        quorum: u32,
+    },
+    /// Redis Cluster.
+    Cluster {
+        /// How long a node is silent until another suspects it.
+        node_timeout: Duration,
+        /// A range of slots that is not covered stops all.
+        full_coverage: bool,
+    },
+}
+
+/// Which copies answer reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reads {
+    /// Primaries.
+    Primary,
+    /// Replicas.
+    Replicas,
+    /// Both.
+    All,
+}
+
+/// What a look-up does to have few loads.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Policy {
+    /// By what share a time to live is longer or shorter.
+    pub spread: f64,
+    /// The beta of early refreshes; 0 for none.
+    pub early: f64,
+    /// How long a stale value is served while it is loaded anew.
+    pub revalidate: Duration,
+    /// How long a stale value is served when loading it has failed.
+    pub if_error: Duration,
+    /// How long it is kept that there is nothing.
+    pub negative: Option<Duration>,
+    /// A lock in the cache.
+    pub lock: Option<LoadLock>,
+}
+
+/// A lock for loads.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LoadLock {
+    /// How long it lasts if nobody releases it.
+    pub ttl: Duration,
+    /// The pause before looking again.
+    pub retry: Duration,
+    /// How often one looks again.
+    pub tries: u16,
+}
+
+impl Policy {
+    /// How long beyond its time to live a value is kept.
+    pub fn grace(&self) -> Duration {
+        self.revalidate.max(self.if_error)
+    }
 }
 
 /// A set of keys with their popularity.
@@ -45,4 +123,18 @@ pub struct Keys {
     pub given: Option<Vec<u32>>,
     /// Size of a value (bytes).
     pub size_bytes: u32,
+    /// The share of keys for which there is nothing.
+    pub absent: f64,
+}
+
+impl Keys {
+    /// Whether there is nothing for a key: which ones have nothing to do with their popularity.
+    #[inline(always)]
+    pub fn is_absent(&self, rank: u32) -> bool {
+        self.absent > 0.0 && {
+            let mixed = u64::from(rank).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+            ((mixed >> 11) as f64) * (1.0 / (1u64 << 53) as f64) < self.absent
+        }
+    }
 }

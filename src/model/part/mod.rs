@@ -14,7 +14,7 @@ mod socket;
 mod store;
 mod queue;
 
-pub use cache::{Cache, Keys};
+pub use cache::{Cache, Failover, Keys, LoadLock, Policy, Reads};
 pub use database::{Database, Maintenance, Relation, Standby, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Rollout};
 pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};

@@ -33,7 +33,7 @@ pub fn shows(block: &Block) -> bool {
         Block::Figure(figure) => figure.has_data(),
         Block::Diagrams(diagrams) => !diagrams.is_empty(),
         Block::Table(grid) => !grid.is_empty(),
-        Block::Words(_, rows) => !rows.is_empty(),
+        Block::Words(_, rows) | Block::Filtered(_, rows, _) => !rows.is_empty(),
         Block::Text(text) | Block::Warning(text) | Block::Code(text) => !text.is_empty(),
     }
 }
@@ -59,7 +59,8 @@ pub fn block(block: &Block, drawn: &mut usize, out: &mut String) {
             out.push_str("</div>\n");
         }
         Block::Table(grid) => table(grid, out),
-        Block::Words(columns, rows) => words(columns, rows, out),
+        Block::Words(columns, rows) => words(columns, rows, None, out),
+        Block::Filtered(columns, rows, by) => words(columns, rows, Some(*by), out),
         Block::Text(text) => out.push_str(&format!("<p>{}</p>\n", escape(text))),
         Block::Warning(text) => {
             out.push_str(&format!("<p class=\"warning\">{}</p>\n", escape(text)));
@@ -137,8 +138,10 @@ fn class_of(look: Look) -> &'static str {
     }
 }
 
-fn words(columns: &[&str], rows: &[Vec<String>], out: &mut String) {
-    out.push_str("<div class=\"scroll\" tabindex=\"0\"><table><thead><tr>");
+fn words(columns: &[&str], rows: &[Vec<String>], filter: Option<usize>, out: &mut String) {
+    // The script puts buttons there; without it every row is shown.
+    let filter = filter.map_or(String::new(), |column| format!(" data-filter=\"{column}\""));
+    out.push_str(&format!("<div class=\"scroll\" tabindex=\"0\"><table{filter}><thead><tr>"));
     for column in columns {
         out.push_str(&format!("<th scope=\"col\" class=\"left\">{}</th>", escape(column)));
     }
@@ -146,7 +149,8 @@ fn words(columns: &[&str], rows: &[Vec<String>], out: &mut String) {
     for row in rows {
         out.push_str("<tr>");
         for cell in row {
-            out.push_str(&format!("<td class=\"words\">{}</td>", escape(cell)));
+            let class = if cell.chars().count() > 24 { "words" } else { "left" };
+            out.push_str(&format!("<td class=\"{class}\">{}</td>", escape(cell)));
         }
         out.push_str("</tr>\n");
     }

@@ -4,13 +4,21 @@
 //! them, all in one file without a request to anywhere. Whatever comes from a file is escaped here,
 //! in one place (`page/html.rs`).
 
+mod capacity;
+mod claims;
 mod comparison;
 mod html;
 mod run;
+mod stress;
+mod sweep;
 
+pub use capacity::capacity_page;
+pub use claims::claims_page;
 pub use comparison::comparison_page;
 pub use html::escape;
 pub use run::run_page;
+pub use stress::stress_page;
+pub use sweep::sweep_page;
 
 use serde_json::{Map, Value, json};
 
@@ -85,6 +93,8 @@ pub enum Block {
     Table(Grid),
     /// A table of words: its columns, and rows that may be long.
     Words(Vec<&'static str>, Vec<Vec<String>>),
+    /// The same, with buttons for the values of one column and a search of all.
+    Filtered(Vec<&'static str>, Vec<Vec<String>>, usize),
     /// A paragraph.
     Text(String),
     /// Something that must be known.

@@ -184,7 +184,7 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Created => "Sessions or entries created",
         Counter::Retried => "Jobs tried again",
         Counter::Wasted => "Work done for nobody",
-        Counter::Lost => "Transfers hit by loss",
+        Counter::Lost => "Transfers hit by loss, or writes lost in a failover",
         Counter::Stalled => "Jobs run again because their lock was lost",
         Counter::ThrottledMicros => "Time at the baseline for lack of burst credits (us)",
         Counter::SurplusMillis => "Core time above what burst credits were earned for (ms)",
@@ -193,6 +193,8 @@ fn counted(counter: Counter) -> &'static str {
         Counter::LagShown => "Replication lags shown, one a minute and replica",
         Counter::Deadlocks => "Statements that failed in a deadlock",
         Counter::Conflicts => "Queries cancelled because replay conflicted with them",
+        Counter::Stale => "Values served after their time to live",
+        Counter::Early => "Values loaded anew before their time to live was over",
         Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }

@@ -122,6 +122,17 @@ impl Locks {
         };
         self.of(task).first = place;
     }
+    /// A task that waits for no lock goes on under another number, with all that it holds.
+    pub(in crate::run) fn rename(&mut self, from: u32, to: u32) {
+        if self.peek(from).is_none_or(|one| one.first == NONE) {
+            return;
+        }
+        self.of(from.max(to));
+        self.transactions.swap(from as usize, to as usize);
+        for lock in self.row_locks.iter_mut().filter(|lock| lock.holder == from) {
+            lock.holder = to;
+        }
+    }
     /// Takes one of the locks that a task holds off its list.
     fn unhold(&mut self, task: u32) -> Option<Lock> {
         let place = self.peek(task)?.first;
@@ -208,6 +219,12 @@ impl Locks {
                 all.extend(holders);
             }
         }
+    }
+    /// Those whom a task waits for directly, in their order.
+    pub fn before(&self, task: u32) -> Vec<u32> {
+        let mut all = Vec::new();
+        self.obstacles(task, &mut all);
+        all
     }
     /// Whether a task waits, by whatever way round, for itself.
     fn in_deadlock(&self, task: u32) -> bool {

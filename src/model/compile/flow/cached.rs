@@ -2,7 +2,8 @@
 
 use super::super::super::Model;
 use super::super::super::ids::*;
-use super::super::super::tape::{Draw, Op, Pc};
+use super::super::super::tape::{Catch, Draw, Op, Pc, PolicyId};
+use super::super::super::{LoadLock, Policy};
 use super::super::{Compiler, find, optional};
 use super::{Behind, Place, Sessions};
 use crate::topology;
@@ -19,20 +20,60 @@ impl<'t> Compiler<'t> {
     ) {
         let cache: CacheId = find(&self.topology.caches, &lookup.cache.name);
         let keys = self.keyset(model, cache, &lookup.keys.name);
-        let key = place.draw("key");
+        // A miss of a tier asks the next one for the same key.
+        let outer = place.keyed.filter(|(name, _)| *name == lookup.keys.name);
+        let key = outer.map_or_else(|| place.draw("key"), |(_, key)| key);
         let single_flight = lookup.single_flight;
+        let policy = self.policy(lookup);
         self.look_into_memory(cache, place, "get");
-        let get = self.emit(Op::CacheGet { cache, keys, key, hit: Pc(0), single_flight });
-        self.flow(&lookup.miss, &place.at("miss"), model, sessions, behind);
+        let get = self.emit(Op::CacheGet { cache, keys, key, hit: Pc(0), single_flight, policy });
+        if lookup.lock.is_some() {
+            self.emit(Op::CacheLock { cache, keys, key, policy, get: Pc(get as u32) });
+        }
+        let inside = Place { keyed: Some((&lookup.keys.name, key)), ..place.at("miss") };
+        self.flow(&lookup.miss, &inside, model, sessions, behind);
+        let loaded = self.here();
         if lookup.write {
             let ttl = self.spans.id(optional(lookup.ttl));
             self.look_into_memory(cache, place, "set");
-            self.emit(Op::CacheSet { cache, keys, key, ttl, single_flight });
+            self.emit(Op::CacheSet { cache, keys, key, ttl, single_flight, policy });
         } else if single_flight {
             self.emit(Op::CacheLand { cache, keys, key });
         }
+        if lookup.lock.is_some() {
+            self.emit(Op::CacheUnlock { cache, keys, key });
+        }
         let hit = self.here();
-        self.tape[get] = Op::CacheGet { cache, keys, key, hit, single_flight };
+        if !lookup.stale_while_revalidate.is_zero() {
+            self.emit(Op::CacheRefreshed);
+        }
+        self.tape[get] = Op::CacheGet { cache, keys, key, hit, single_flight, policy };
+        if !lookup.stale_if_error.is_zero() {
+            let (first, leases) = (Pc(get as u32), place.held.len() as u8);
+            let stale = Some(first);
+            self.catches.push(Catch { first, last: loaded, to: hit, leases, stale });
+        }
+    }
+
+    /// The policy of a look-up.
+    fn policy(&mut self, lookup: &topology::CacheLookup) -> PolicyId {
+        let policy = Policy {
+            spread: lookup.jitter.0.min(1.0),
+            early: lookup.early,
+            revalidate: lookup.stale_while_revalidate,
+            if_error: lookup.stale_if_error,
+            negative: lookup.negative_ttl,
+            lock: lookup.lock.as_ref().map(|lock| LoadLock {
+                ttl: lock.ttl,
+                retry: lock.retry,
+                tries: (lock.wait.0 / lock.retry.0) as u16,
+            }),
+        };
+        let found = self.policies.iter().position(|known| *known == policy);
+        PolicyId(found.unwrap_or_else(|| {
+            self.policies.push(policy);
+            self.policies.len() - 1
+        }) as u16)
     }
 
     /// A command to memory of the worker computes on the worker.

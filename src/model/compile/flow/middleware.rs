@@ -62,7 +62,7 @@ impl Compiler<'_> {
     /// What follows a failure between two places, before the tape goes on.
     fn catch(&mut self, first: Pc, last: Pc, broken: Op) {
         let over = self.emit(Op::Jump { to: Pc(0) });
-        self.catches.push(Catch { first, last, to: self.here(), leases: 0 });
+        self.catches.push(Catch { first, last, to: self.here(), leases: 0, stale: None });
         self.emit(broken);
         self.tape[over] = Op::Jump { to: self.here() };
     }

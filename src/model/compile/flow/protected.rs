@@ -25,7 +25,7 @@ impl<'t> Compiler<'t> {
         let over = self.emit(Op::Jump { to: Pc(0) });
         let to = self.here();
         let leases = place.held.len() as u8;
-        self.catches.push(Catch { first, last: to, to, leases });
+        self.catches.push(Catch { first, last: to, to, leases, stale: None });
         self.flow(fallback, &place.at("fallback"), model, sessions, behind);
         self.tape[over] = Op::Jump { to: self.here() };
     }

@@ -17,7 +17,7 @@ function configOf(isDark) {
     view: { stroke: line },
     axis: { labelColor: ink, titleColor: soft, gridColor: line, domainColor: soft, tickColor: soft,
             labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelOverlap: true },
-    legend: { labelColor: ink, titleColor: soft, orient: "top", labelFontSize: 12, symbolStrokeWidth: 2,
+    legend: { labelColor: ink, titleColor: soft, orient: "top", labelFontSize: 12, symbolStrokeWidth: 2, symbolOpacity: 1,
               labelLimit: 220, columns: document.documentElement.clientWidth < 600 ? 2 : 4 },
     text: { color: ink }, title: { color: ink },
     range: { category: isDark ? DARK : LIGHT },
@@ -124,6 +124,44 @@ document.addEventListener("toggle", (event) => {
   box.appendChild(tableOf(figures[details.dataset.rows].spec.data.values));
   details.appendChild(box);
 }, true);
+
+// A table with buttons for the values of a column, and a search of all of it.
+function addFilter(table) {
+  const column = Number(table.dataset.filter), rows = [...table.tBodies[0].rows];
+  const valueOf = (row) => row.cells[column].textContent;
+  const bar = document.createElement("div"), told = document.createElement("span");
+  const search = document.createElement("input");
+  bar.className = "filters";
+  told.setAttribute("role", "status");
+  Object.assign(search, { type: "search", placeholder: "Search" });
+  search.setAttribute("aria-label", "Search this table");
+  let wanted = null;
+  const buttons = [];
+  const apply = () => {
+    const words = search.value.toLowerCase();
+    let count = 0;
+    for (const row of rows) {
+      const shows = (!wanted || valueOf(row) === wanted) && row.textContent.toLowerCase().includes(words);
+      row.hidden = !shows;
+      count += shows;
+    }
+    for (const [value, button] of buttons) button.setAttribute("aria-pressed", String(value === wanted));
+    told.textContent = `${count} of ${rows.length}`;
+  };
+  for (const value of [null, ...new Set(rows.map(valueOf))]) {
+    const button = document.createElement("button");
+    const count = rows.filter((row) => value === null || valueOf(row) === value).length;
+    Object.assign(button, { type: "button", textContent: `${value ?? "all"} (${count})` });
+    button.addEventListener("click", () => { wanted = value; apply(); });
+    buttons.push([value, button]);
+    bar.append(button);
+  }
+  search.addEventListener("input", apply);
+  bar.append(search, told);
+  table.parentElement.before(bar);
+  apply();
+}
+document.querySelectorAll("table[data-filter]").forEach(addFilter);
 
 let width = document.documentElement.clientWidth, waiting;
 window.addEventListener("resize", () => {

@@ -1,0 +1,93 @@
+//! Does every command write its report?
+
+use super::{SMALL, Scratch, code, stderr};
+
+const SWEEP: &str = r#"
+version = 1
+title = "Pool and load"
+topology = "small.toml"
+replications = 2
+duration = "3s"
+rank = { by = "latency_p95_s" }
+[[axis]]
+name = "pool"
+path = "pool.pg.size"
+values = [1, 2, 5]
+[[axis]]
+name = "rate"
+path = "arrivals.rate"
+values = ["50/s", "100/s"]
+"#;
+
+const CLAIMS: &str = r#"
+version = 1
+title = "A small shop"
+document = "Spring"
+[scenario.today]
+topology = "small.toml"
+set = ["run.duration=3s"]
+[claim.S-1]
+says = "200 requests a second are served"
+section = "1"
+claimed = 200
+unit = "per-second"
+measured = "of(today, throughput_per_s)"
+"#;
+
+/// A report with its figures: whole, offline, small, and each figure also a file.
+fn check(home: &Scratch, folder: &str, figures: &[&str]) {
+    let page = home.read(&format!("{folder}/report.html"));
+    let own = page.find("<script>").expect("what draws");
+    for request in ["src=\"http", "href=\"http", "@import", "url(http"] {
+        assert!(!page[..own].contains(request), "{folder}: {request}");
+    }
+    assert!(page.len() < 1_500_000, "{folder}: {} bytes", page.len());
+    for figure in figures {
+        let file = format!("{folder}/figures/{figure}.vl.json");
+        assert!(home.has(&file), "no {file}");
+        assert!(page.contains(&format!("data-figure=\"{figure}\"")), "{folder}: {figure}");
+        let spec: serde_json::Value = serde_json::from_str(&home.read(&file)).expect("JSON");
+        assert!(spec["data"]["values"].as_array().is_some_and(|it| !it.is_empty()), "{file}");
+    }
+}
+
+#[test]
+fn every_command_writes_its_report() {
+    let home = Scratch::new("reports");
+    home.write("small.toml", SMALL);
+    home.write("sweep.toml", SWEEP);
+    home.write("claims.toml", CLAIMS);
+    let well = |words: &[&str], codes: &[i32]| {
+        let output = home.run(words);
+        assert!(codes.contains(&code(&output)), "{words:?}: {}", stderr(&output));
+    };
+    well(&["sweep", "sweep.toml", "--quiet"], &[0]);
+    let figures = [
+        "response-latency_p95_s-pool",
+        "map-latency_p95_s-pool",
+        "ranking",
+        "difference-latency_mean_s",
+    ];
+    check(&home, "output/sweep", &figures);
+    let capacity = ["capacity", "small.toml", "--slo", "p95<50ms", "--duration", "3s", "--quiet"];
+    well(&capacity, &[0, 99]);
+    check(&home, "output/small-capacity", &["capacity-1", "latency", "timeline-load"]);
+    let stress = [
+        "stress",
+        "small.toml",
+        "--for",
+        "3s",
+        "--at",
+        "3s",
+        "--watch",
+        "20s",
+        "--replications",
+        "2",
+    ];
+    well(&[&stress[..], &["--quiet"]].concat(), &[0, 99]);
+    check(&home, "output/small-stress", &["course-latency", "course-failures", "latency"]);
+    well(&["claims", "claims.toml", "--quiet"], &[0, 99]);
+    check(&home, "output/claims-claims", &["beside-1"]);
+    assert!(home.read("output/claims-claims/claims.json").contains("\"verdict\""));
+    assert!(home.read("output/claims-claims/report.html").contains("data-filter=\"1\""));
+}
