@@ -521,7 +521,6 @@ impl<'m> Walk<'m> {
         let region = model.services[spec.service].region;
         let mut rtt = self.mean(database.rtt) + self.mean(model.route(region, database.region));
         if let Some(pooler) = spec.pooler {
-            // Its connection is lent for the statement at least; for how much longer, the mode says.
             let its = &model.poolers[pooler];
             self.visits[its.station] += weight;
             self.service_s[its.station] += weight * (self.mean(database.rtt) + seconds);

@@ -164,7 +164,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.hosts[number as usize].armed = Time::NEVER;
         let now = self.now;
-        while self.hosts[number as usize].cores.next_departure() == Some(now) {
+        while self.hosts[number as usize].cores.next_departure().is_some_and(|at| at <= now) {
             let job = self.with_host(number, |cores| cores.depart(now));
             let job = job.expect("whose departure is due is there");
             if job == OTHERS {

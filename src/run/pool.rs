@@ -1,6 +1,7 @@
 //! Connection pools in front of databases: the glue between [`component::pool`](crate::component)
 //! and the events. One sub-pool per worker process, shard and database node.
 
+mod shard;
 mod start;
 
 use crate::component::pool::{
@@ -14,11 +15,13 @@ use crate::model::tape::{Op, Pc, Route};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
+pub use shard::shard_of;
+
 use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::pooler::Behind;
-use super::task::{Lease, NONE, OK, State};
+use super::task::{Lease, OK, State};
 use super::world::World;
 
 /// Whether the server has cut a connection before it is closed.
@@ -596,11 +599,4 @@ impl<Q: PendingEvents> World<'_, Q> {
 /// apart by it, and no pool opens 131,072 connections in one slot while one of them is opening.
 fn number_of(connection: Connection) -> u32 {
     (connection.generation & 0x1_ffff) << 14 | connection.slot
-}
-
-/// The shard of a user or a key: the hash that spreads them is a bijection, so shards hold equally many.
-pub fn shard_of(user: u32, shards: u32) -> u32 {
-    debug_assert!(user != NONE);
-    let mixed = (u64::from(user).wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((u128::from(mixed ^ (mixed >> 29)) * u128::from(shards)) >> 64) as u32
 }

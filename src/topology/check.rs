@@ -591,8 +591,8 @@ fn knobs(cx: &Cx<'_>) -> Diagnostics {
                 .unwrap_or_else(|| "write the path of a key, such as `users.think`".into())
         };
         let mut place = assumption.place.clone();
-        let written = (0..)
-            .map(|index| format!("assume.{index}"))
+        let all = (0..).map(|index| format!("assume.{index}"));
+        let written = all
             .take_while(|path| cx.tree.at(path).is_some())
             .find(|path| cx.tree.place_of(path) == assumption.place);
         if let Some(path) = written {

@@ -39,7 +39,7 @@ const FILE_LINES: usize = 600;
 /// Files that have more, each with how many it may have. None is added without a reason in its
 /// commit, and whoever shortens one strikes it off.
 const LONG_FILES: &[(&str, usize)] =
-    &[("src/topology/check.rs", 603), ("tests/knobs/coverage.rs", 725)];
+    &[("src/topology/check.rs", 604), ("src/run/pool.rs", 602), ("tests/knobs/coverage.rs", 725)];
 
 /// A function has up to so many lines; about 70 is the aim.
 const FUNCTION_LINES: usize = 100;
@@ -49,6 +49,7 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("src/model/demand.rs", "visit", 160),
     ("src/run/step.rs", "advance", 170),
     ("src/explain.rs", "describe", 114),
+    ("src/model/compile/flow.rs", "step", 101),
 ];
 
 /// The code of a line, without its comment.

@@ -294,12 +294,12 @@ impl<'t> Compiler<'t> {
     ) {
         match step {
             Step::Cpu(work) => {
-                let work = Draw { law: self.law(work), id: place.draw("cpu") };
-                self.emit(Op::Cpu { work });
+                let (law, id) = (self.law(work), place.draw("cpu"));
+                self.emit(Op::Cpu { work: Draw { law, id } });
             }
             Step::Spin(work) => {
-                let work = Draw { law: self.law(work), id: place.draw("spin") };
-                self.emit(Op::Spin { work });
+                let (law, id) = (self.law(work), place.draw("spin"));
+                self.emit(Op::Spin { work: Draw { law, id } });
             }
             Step::Threads(work) => {
                 let work = Draw { law: self.law(work), id: place.draw("threads") };

@@ -76,7 +76,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.node_mut(node).armed = Time::NEVER;
         loop {
             let next = self.node_mut(node).cores.next_departure();
-            if next != Some(now) {
+            if next.is_none_or(|at| at > now) {
                 return self.arm_node_at(node, next);
             }
             let job = self.change_cores(node, |cores| cores.depart(now));

@@ -139,6 +139,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let lost = record.leases.map(|lease| own(&lease));
             if let Some(node) = own(&innermost(&record)) {
                 self.cut_statement(task, node);
+                self.arm_node(node);
             }
             for (lease, node) in record.leases.iter().zip(lost) {
                 if let Some(node) = node {
