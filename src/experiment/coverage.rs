@@ -2,7 +2,7 @@
 //! over, on a queue whose answer is known.
 //!
 //! # Model
-//! M/M/1 at a utilisation of 0.8 ([`QUEUE`]): values of one run are strongly correlated, and means of
+//! M/M/1 at a utilisation of 0.8 (`QUEUE`): values of one run are strongly correlated, and means of
 //! short runs are skewed, which is what intervals of simulations fail at. One *repetition* is all that
 //! a user does for one interval: replications, or one long run, with or without pilots. The coverage
 //! is the share of repetitions whose interval holds the truth; an honest interval of 95 % covers in 93
