@@ -28,7 +28,10 @@ pub fn say_diagnostics(loaded: &Loaded) {
 pub fn say(found: &[Diagnostic], sources: &[Source]) {
     match style_of_stderr() {
         Style::Plain | Style::Drawn => complain(&render_plain(found, sources)),
-        Style::Coloured => found.iter().for_each(|one| complain(&draw(one, sources))),
+        Style::Coloured => found.iter().for_each(|one| match one.slug {
+            "unreadable" => complain(&render_plain(std::slice::from_ref(one), sources)),
+            _ => complain(&draw(one, sources)),
+        }),
     }
 }
 
