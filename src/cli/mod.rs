@@ -21,6 +21,8 @@ mod sweep;
 mod theory;
 mod trace;
 mod validate;
+#[cfg(test)]
+mod written;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
