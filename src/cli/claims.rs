@@ -44,15 +44,15 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// Threads; the result does not depend on them [default: all cores]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Work")]
     threads: Option<u16>,
     /// Writes a page with all verdicts, contradictions, capacities and figures, as docs/findings.md
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     findings: Option<PathBuf>,
     #[command(flatten)]
     outlet: Outlet,
     /// Lists the functions that formulas may use
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     functions: bool,
 }
 

@@ -8,6 +8,7 @@ mod completions;
 mod diagnose;
 mod engine;
 mod explain;
+mod manual;
 mod new;
 mod options;
 mod progress;
@@ -77,6 +78,7 @@ enum Command {
     New(new::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
+    Manual(manual::Arguments),
 }
 
 /// Why a command does not end with 0.
@@ -122,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Manual(arguments) => manual::run(&arguments),
     };
     let Err(failure) = done else { return ExitCode::SUCCESS };
     if let Failure::Failed(why) | Failure::Usage(why) = &failure {

@@ -30,7 +30,9 @@ fn commands(text: &str) -> Vec<String> {
     for line in text.lines() {
         let line = line.trim().trim_start_matches("$ ");
         let line = line.strip_prefix("cargo run --release -- ").unwrap_or(line);
-        if line.starts_with("loadbearing ") {
+        // The form of a command, as `loadbearing run [OPTIONS] <FILE>`, is none.
+        let is_form = line.contains('<') || line.contains("[O") || line.contains("[F");
+        if line.starts_with("loadbearing ") && !is_form {
             found.push(line.split("   ").next().unwrap_or(line).to_string());
         }
         let code = line.split('`').skip(1).step_by(2);
