@@ -64,7 +64,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let only = &arguments.only;
     let wanted = |id: &str| only.is_empty() || only.iter().any(|it| id.starts_with(it.as_str()));
     if !sources.iter().any(|it| it.claims.claims.iter().any(|it| wanted(&it.name))) {
-        return Err(Failure::Usage(format!("no claim is called `{}`", only.join("`, `"))));
+        return Err(Failure::Usage(match only.is_empty() {
+            true => "there is no claim in these files; a claim is a table `[claim.NAME]`".into(),
+            false => format!("no claim is called `{}`", only.join("`, `")),
+        }));
     }
     let outlet = &arguments.outlet;
     let output = outlet.output.clone().unwrap_or_else(|| match sources.as_slice() {
