@@ -286,8 +286,7 @@ fn equivalents(at: &AtLoad, of: LoadOf) -> String {
 }
 
 /// Why an objective need not be met on average where the capacity is.
-const OWN_CAPACITIES: &str =
-    "  each replication has a capacity of its own: at their mean some meet these, and some do not\n";
+const OWN_CAPACITIES: &str = "  each replication has a capacity of its own: at their mean some meet these, and some do not\n";
 
 /// What the objectives bound at the capacity, over all replications.
 pub(super) fn objectives_grid(at: &AtLoad) -> Grid {
