@@ -22,7 +22,7 @@ impl FileKind {
             FileKind::Topology => {
                 &["users", "arrivals", "service", "operation", "pool", "database", "region"]
             }
-            FileKind::Experiment => &["axis", "design", "replications", "precision", "seeds"],
+            FileKind::Experiment => &["axis", "topology", "design", "replications", "precision", "seeds"],
             FileKind::Claims => &["claim", "scenario", "contradiction", "document"],
         }
     }
