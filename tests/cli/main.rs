@@ -520,22 +520,16 @@ fn tables_are_tidy_and_agree_with_one_another() {
 fn who_names_a_wrong_file_is_told_which_would_be_right() {
     let home = Scratch::new("wrong-file");
     home.write("small.toml", SMALL);
-    home.write("question.toml", "version = 1\ntitle = 'Q'\ntopology = 'small.toml'\n");
     let told = |words: &[&str]| {
         let output = home.run(words);
         assert_eq!(stdout(&output), "", "{words:?}");
         (code(&output), stderr(&output))
     };
-    let (ended, said) = told(&["sweep", "small.toml"]);
-    assert_eq!(ended, 1);
-    assert!(said.starts_with("error[other-kind]: this is a topology, by its `arrivals`"), "{said}");
-    assert!(said.contains("--> small.toml:"), "{said}");
-    assert!(said.contains("topologies are for `loadbearing run`"), "{said}");
-    assert_eq!(said.matches("error").count(), 1, "{said}");
-    let (_, said) = told(&["claims", "small.toml"]);
-    assert!(said.contains("and not a file of claims"), "{said}");
-    let (_, said) = told(&["run", "question.toml"]);
-    assert!(said.contains("experiments are for `loadbearing sweep`"), "{said}");
+    for (command, wanted) in [("sweep", "not an experiment"), ("claims", "not a file of claims")] {
+        let (ended, said) = told(&[command, "small.toml"]);
+        assert!(ended == 1 && said.contains(wanted), "{said}");
+        assert!(said.contains("topologies are for `loadbearing run`"), "{said}");
+    }
     let (ended, said) = told(&["run", "small"]);
     assert_eq!(ended, 1);
     assert!(said.contains("did you mean `small.toml`?"), "{said}");
