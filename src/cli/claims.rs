@@ -9,9 +9,11 @@ use clap::Args;
 use loadbearing::claims::{
     Bench, FUNCTIONS, Inquiry, Judged, Source, Trouble, Verdict, inquire, judge, load, to_json,
 };
-use loadbearing::report::folder::{self, Content};
+use loadbearing::report::folder::{self, Content, MANIFEST};
+use loadbearing::report::manifest::{Manifest, Request, input_path};
 use loadbearing::report::page::claims_page;
 use loadbearing::report::{claimed, findings};
+use loadbearing::topology::ReadText;
 
 use super::options::{Outlet, Settings};
 use super::progress::Bar;
@@ -60,9 +62,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.functions {
         return say(&functions());
     }
-    let sources = read_all(&arguments.files)?;
+    let texts = RefCell::new(BTreeMap::new());
+    let read = |path: &str| cached(&texts, path);
+    let files = if arguments.files.is_empty() { shipped()? } else { arguments.files.clone() };
+    let sources = read_all(&files, &mut |path| read(path))?;
     let only = &arguments.only;
-    let wanted = |id: &str| only.is_empty() || only.iter().any(|it| id.starts_with(it.as_str()));
+    let wanted = |id: &str| is_wanted(only, id);
     if !sources.iter().any(|it| it.claims.claims.iter().any(|it| wanted(&it.name))) {
         return Err(Failure::Usage(match only.is_empty() {
             true => "there is no claim in these files; a claim is a table `[claim.NAME]`".into(),
@@ -77,8 +82,6 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !outlet.no_files {
         check_folder(&output)?;
     }
-    let texts = RefCell::new(BTreeMap::new());
-    let read = |path: &str| cached(&texts, path);
     let bar = Bar::new(outlet.quiet);
     let threads = arguments.threads.map(usize::from);
     let mut bench = Bench::new(&read, arguments.settings.sets(), threads, &bar);
@@ -96,7 +99,15 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         write_page(path, &sources, &judged, &inquiries)?;
     }
     if !outlet.no_files {
-        write_report(&output, &sources, &judged, &again(arguments))?;
+        let request = Request {
+            command: "claims",
+            options: only.iter().flat_map(|id| ["--only".to_string(), id.clone()]).collect(),
+            files,
+            sets: arguments.settings.sets(),
+            precision: None,
+        };
+        let inputs: Vec<(String, String)> = texts.take().into_iter().collect();
+        write_report(&output, &sources, &judged, &request, &inputs)?;
     }
     if outlet.json {
         say(&format!("{:#}\n", to_json(&sources, &judged)))?;
@@ -116,21 +127,51 @@ fn write_report(
     folder: &Path,
     sources: &[Source],
     judged: &[Vec<Judged>],
-    again: &str,
+    request: &Request,
+    inputs: &[(String, String)],
 ) -> Result<(), Failure> {
-    let mut contents = claims_page(sources, judged, again).contents();
-    let data = format!("{:#}\n", to_json(sources, judged));
-    contents.push(Content { path: "claims.json".into(), bytes: data.into_bytes() });
+    let mut contents = vec![verdicts(sources, judged)];
+    let mut manifest = Manifest::new(request, &[], inputs, &contents);
+    manifest.columns.clear();
+    // Drawn from what the manifest proves.
+    contents.extend(claims_page(sources, judged, &request.command_line()).contents());
+    contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
+    contents.extend(inputs.iter().enumerate().map(|(index, (path, text))| Content {
+        path: input_path(index, path),
+        bytes: text.clone().into_bytes(),
+    }));
     folder::write(folder, &contents).map_err(|error| Failure::Failed(error.to_string()))
 }
 
-/// What to type for the same verdicts.
-fn again(arguments: &Arguments) -> String {
-    let mut words = vec!["loadbearing claims".to_string()];
-    words.extend(arguments.files.iter().cloned());
-    words.extend(arguments.only.iter().map(|id| format!("--only {id}")));
-    words.extend(arguments.settings.sets().iter().map(|set| format!("--set '{set}'")));
-    words.join(" ")
+/// The verdicts as data.
+fn verdicts(sources: &[Source], judged: &[Vec<Judged>]) -> Content {
+    let data = format!("{:#}\n", to_json(sources, judged));
+    Content { path: "claims.json".into(), bytes: data.into_bytes() }
+}
+
+/// Judges again what a manifest asks for.
+///
+/// # Errors
+/// When a file of the manifest is wrong, or a run is.
+pub fn again(
+    request: &Request,
+    read: &dyn Fn(&str) -> Result<String, String>,
+    threads: Option<usize>,
+    quiet: bool,
+) -> Result<Vec<Content>, Failure> {
+    let sources = read_all(&request.files, &mut |path| read(path))?;
+    let only: Vec<String> =
+        request.options.iter().filter(|word| *word != "--only").cloned().collect();
+    let bar = Bar::new(quiet);
+    let mut bench = Bench::new(&read, request.sets.clone(), threads, &bar);
+    let judged = judge(&sources, &|id: &str| is_wanted(&only, id), &mut bench);
+    bar.clear();
+    Ok(vec![verdicts(&sources, &judged.map_err(failure)?)])
+}
+
+/// Whether a claim is asked for: all are, unless some are named by their beginnings.
+fn is_wanted(only: &[String], id: &str) -> bool {
+    only.is_empty() || only.iter().any(|it| id.starts_with(it.as_str()))
 }
 
 /// Writes the page of findings, its figures in a folder of its name beside it.
@@ -167,15 +208,14 @@ fn cached(texts: &RefCell<BTreeMap<String, String>>, path: &str) -> Result<Strin
 }
 
 /// Reads claims files; says all that is wrong with them.
-fn read_all(files: &[String]) -> Result<Vec<Source>, Failure> {
-    let files = if files.is_empty() { shipped()? } else { files.to_vec() };
+fn read_all(files: &[String], read: ReadText<'_>) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     let mut sound = true;
     for path in files {
-        let loaded = load(&path, &mut diagnose::read);
+        let loaded = load(path, read);
         diagnose::say(&loaded.diagnostics, &loaded.sources);
         match loaded.claims {
-            Some(claims) => sources.push(Source { path, claims }),
+            Some(claims) => sources.push(Source { path: path.clone(), claims }),
             None => sound = false,
         }
     }

@@ -13,7 +13,7 @@ use loadbearing::result::RESULTS_VERSION;
 use super::capacity::Sought;
 use super::progress::Bar;
 use super::study::Study;
-use super::{Failure, say, stress, sweep};
+use super::{Failure, claims, say, stress, sweep};
 
 /// Makes an earlier result again and says whether it is the same, byte by byte
 ///
@@ -62,6 +62,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     } else if request.command == "capacity" {
         let done = Sought::load(request, read)?.seek(threads, quiet)?;
         (vec![done.digest()], done.tables())
+    } else if request.command == "claims" {
+        let kept = |path: &str| {
+            inputs.get(path).cloned().ok_or_else(|| "the manifest does not hold it".to_string())
+        };
+        (Vec::new(), claims::again(&request, &kept, threads, quiet)?)
     } else if request.command == "stress" {
         let done = stress::again(request, read, threads, quiet)?;
         (done.digests(), done.tables())
@@ -118,7 +123,7 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn request(manifest: &Manifest) -> Result<Request, Failure> {
-    let command = ["run", "compare", "capacity", "stress", "sweep"]
+    let command = ["run", "compare", "capacity", "stress", "sweep", "claims"]
         .into_iter()
         .find(|command| *command == manifest.command);
     let command = command.ok_or_else(|| {

@@ -19,7 +19,7 @@ pub struct Manifest {
     pub results_version: u32,
     /// What to type to make the result again from the same files.
     pub again: String,
-    /// `run`, `compare`, `capacity`, `stress` or `sweep`.
+    /// `run`, `compare`, `capacity`, `stress`, `sweep` or `claims`.
     pub command: String,
     /// What else was asked of the command, word by word.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -32,7 +32,7 @@ pub struct Manifest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub precision: Option<f64>,
     /// One for each topology file, in order.
-    #[serde(rename = "model")]
+    #[serde(rename = "model", default)]
     pub models: Vec<ModelRecord>,
     /// Every file that was read.
     #[serde(rename = "input")]
@@ -136,7 +136,7 @@ pub struct ColumnRecord {
 /// What was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// `run`, `compare`, `capacity`, `stress` or `sweep`.
+    /// `run`, `compare`, `capacity`, `stress`, `sweep` or `claims`.
     pub command: &'static str,
     /// What else is asked of the command, word by word.
     pub options: Vec<String>,

@@ -22,7 +22,9 @@ impl FileKind {
             FileKind::Topology => {
                 &["users", "arrivals", "service", "operation", "pool", "database", "region"]
             }
-            FileKind::Experiment => &["axis", "topology", "design", "replications", "precision", "seeds"],
+            FileKind::Experiment => {
+                &["axis", "topology", "design", "replications", "precision", "seeds"]
+            }
             FileKind::Claims => &["claim", "scenario", "contradiction", "document"],
         }
     }

@@ -88,6 +88,9 @@ fn every_command_writes_its_report() {
     check(&home, "output/small-stress", &["course-latency", "course-failures", "latency"]);
     well(&["claims", "claims.toml", "--quiet"], &[0, 99]);
     check(&home, "output/claims-claims", &["beside-1"]);
+    // A second run takes the place of the first, and the manifest proves it.
+    well(&["claims", "claims.toml", "--quiet"], &[0, 99]);
+    well(&["rerun", "output/claims-claims", "--quiet"], &[0]);
     assert!(home.read("output/claims-claims/claims.json").contains("\"verdict\""));
     assert!(home.read("output/claims-claims/report.html").contains("data-filter=\"1\""));
 }
