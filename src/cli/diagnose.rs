@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind};
 use loadbearing::diagnostic::{Diagnostic, Place, Severity, Source, render_plain};
@@ -13,7 +14,14 @@ use super::{complain, style_of_stderr};
 /// The text of a file, or why there is none.
 pub fn read(path: &str) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::NotFound => {
+            let longer = format!("{path}.toml");
+            match Path::new(&longer).is_file() {
+                true => format!("there is no such file; did you mean `{longer}`?"),
+                false => "there is no such file".into(),
+            }
+        }
+        io::ErrorKind::IsADirectory => "it is a folder".into(),
         io::ErrorKind::InvalidData => "it is not a text in UTF-8".into(),
         _ => error.to_string(),
     })
@@ -28,7 +36,10 @@ pub fn say_diagnostics(loaded: &Loaded) {
 pub fn say(found: &[Diagnostic], sources: &[Source]) {
     match style_of_stderr() {
         Style::Plain | Style::Drawn => complain(&render_plain(found, sources)),
-        Style::Coloured => found.iter().for_each(|one| complain(&draw(one, sources))),
+        Style::Coloured => found.iter().for_each(|one| match one.slug {
+            "unreadable" => complain(&render_plain(std::slice::from_ref(one), sources)),
+            _ => complain(&draw(one, sources)),
+        }),
     }
 }
 

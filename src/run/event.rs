@@ -91,7 +91,8 @@ kinds! {
     /// The next candidate of the arrival stream.
     Candidate,
     // The deployment around it.
-    /// Others compute something on a shared machine (host).
+    /// Others compute something on a shared machine, or its cores are taken away or given back (host;
+    /// the ordinal says what).
     Others,
     /// A target of a balancer: checked, back, or out (instance; the ordinal is node and purpose).
     Target,

@@ -36,6 +36,7 @@ impl Compiler<'_> {
                 station: self.station(&format!("host.{}", host.name)),
                 cores: host.spec.cores,
                 others: host.spec.others.as_ref().map(|it| (it.rate.0, self.law(&it.cpu))),
+                stolen: host.spec.stolen.as_ref().map(|it| (it.share.0, self.law(&it.slice))),
             });
         }
         all

@@ -18,6 +18,8 @@ pub struct Host {
     pub cores: f64,
     /// What else computes on it: how many pieces a second, and the CPU time of each.
     pub others: Option<(f64, LawId)>,
+    /// For which share of the time its cores are taken away, and for how long at a time.
+    pub stolen: Option<(f64, LawId)>,
 }
 
 /// A service: a group of instances, each with workers that are event loops sharing its cores.
