@@ -98,6 +98,9 @@ kinds! {
     Target,
     /// A node of a balancer judges its targets (service; the ordinal is node and purpose).
     Balancer,
+    /// The kubelet probes, or has waited too long (instance; the ordinal says what), or a worker has
+    /// run out of memory or is there again (worker).
+    Probe,
     /// A cache runs its expiry cycle (cache).
     Expire,
     /// A cache node without its primary: marked as failed, or taken over (node; the ordinal says what).

@@ -69,6 +69,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             // The deployment around it.
             Kind::Target => self.target_timer(slot, event.ordinal()),
             Kind::Balancer => self.balancer_timer(ServiceId(slot), event.ordinal()),
+            Kind::Probe => self.probe_event(slot, event.ordinal()),
             Kind::Expire => self.expire_cycle(CacheId(slot)),
             Kind::CacheNode => self.cache_node_event(slot, event.ordinal()),
             Kind::CacheClient => self.client_event(slot, event.ordinal()),

@@ -96,6 +96,7 @@ impl Compiler<'_> {
             link: self.link_of(service),
             warm_up: spec.warm_up.as_ref().map(|warm_up| (warm_up.times, warm_up.over)),
             replace: spec.replace,
+            process: self.process(spec),
             autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec, scaling)),
             pools: self.pools_of(index),
         }

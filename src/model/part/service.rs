@@ -1,5 +1,6 @@
 //! Services and their scaling.
 
+use super::process::Process;
 use crate::component::balancer::{self, health};
 use crate::component::{autoscaler, hpa, step_scaling};
 use crate::model::ids::*;
@@ -88,6 +89,8 @@ pub struct Service {
     pub warm_up: Option<(f64, Duration)>,
     /// From the death of an instance to the first request of the one in its place.
     pub replace: Option<Duration>,
+    /// What may end or hold up its processes; nothing where nothing does.
+    pub process: Option<Box<Process>>,
     /// The autoscaler.
     pub autoscale: Option<Scaling>,
     /// Pools that each worker has.
