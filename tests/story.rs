@@ -73,17 +73,6 @@ fn stories_are_told_as_they_were() {
 }
 
 #[test]
-fn the_page_shows_what_is_told() {
-    let page = fs::read_to_string(Path::new(ROOT).join("docs/trace.md")).expect("readable");
-    let told = fs::read_to_string(Path::new(ROOT).join("tests/stories/hot-row.txt"));
-    let told = told.expect("readable");
-    let block = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
-    let lines = block.expect("a story").lines().filter(|line| *line != "...");
-    let wrong: Vec<&str> = lines.filter(|line| !told.lines().any(|it| it == *line)).collect();
-    assert!(wrong.is_empty(), "docs/trace.md is stale:\n{}", wrong.join("\n"));
-}
-
-#[test]
 fn the_slowest_request_is_the_one_that_the_run_has_measured() {
     for path in ["tests/topologies/pressure.toml", "topologies/components/limiter.toml"] {
         let mut model = model(path);
