@@ -2,7 +2,7 @@
 
 use loadbearing::model::compile;
 use loadbearing::report::page::{Page, REPORT, comparison_page, run_page};
-use loadbearing::report::{Style, Written, ran};
+use loadbearing::report::{Style, Written, compared, ran};
 use loadbearing::result::{Point, Summary, compare};
 use loadbearing::run::{Unwatched, replicate};
 use loadbearing::topology::load;
@@ -123,6 +123,29 @@ fn a_terminal_shows_the_course_and_a_pipe_does_not() {
         assert!(bars(shown) >= 8 && shown.contains("latency p99"), "{shown}");
     }
     assert!(drawn.lines().all(|line| line.chars().count() <= 100), "{drawn}");
+}
+
+#[test]
+fn a_comparison_on_a_terminal_shows_all_courses_on_one_scale() {
+    let text = |style| {
+        with_page(HOSTILE, |point| {
+            let differences = [("b", compare(point.summary, point.summary))];
+            let points = [*point, Point { name: "b", ..*point }];
+            compared(&points, &differences, &Written { folder: None, again: "again" }, style)
+        })
+    };
+    let bars = |text: &str| text.chars().filter(|it| ('▁'..='█').contains(it)).count();
+    let (plain, drawn) = (text(Style::Plain), text(Style::Drawn));
+    assert_eq!(bars(&plain), 0, "no pictures in pipes");
+    assert!(drawn.contains("Over time") && drawn.contains("latency p99"), "{drawn}");
+    assert!(drawn.lines().all(|line| line.chars().count() <= 100), "{drawn}");
+    // Twice the same design has twice the same bars.
+    let courses: Vec<String> = drawn
+        .lines()
+        .filter(|line| bars(line) > 0)
+        .map(|line| line.chars().filter(|it| ('▁'..='█').contains(it)).collect())
+        .collect();
+    assert!(courses.len() >= 6 && courses.chunks(2).all(|pair| pair[0] == pair[1]), "{drawn}");
 }
 
 #[test]

@@ -73,17 +73,6 @@ fn stories_are_told_as_they_were() {
 }
 
 #[test]
-fn the_page_shows_what_is_told() {
-    let page = fs::read_to_string(Path::new(ROOT).join("docs/trace.md")).expect("readable");
-    let told = fs::read_to_string(Path::new(ROOT).join("tests/stories/hot-row.txt"));
-    let told = told.expect("readable");
-    let block = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next());
-    let lines = block.expect("a story").lines().filter(|line| *line != "...");
-    let wrong: Vec<&str> = lines.filter(|line| !told.lines().any(|it| it == *line)).collect();
-    assert!(wrong.is_empty(), "docs/trace.md is stale:\n{}", wrong.join("\n"));
-}
-
-#[test]
 fn the_slowest_request_is_the_one_that_the_run_has_measured() {
     for path in ["tests/topologies/pressure.toml", "topologies/components/limiter.toml"] {
         let mut model = model(path);
@@ -202,6 +191,144 @@ fn otlp_has_valid_ids_and_times() {
     let traces: std::collections::BTreeSet<&str> =
         spans.values().filter_map(|span| span["traceId"].as_str()).collect();
     assert_eq!(traces.len(), 2, "a trace for each request");
+}
+
+/// The fields of a message of opentelemetry-proto 1 in its JSON mapping.
+const OTLP: [(&str, &[&str]); 9] = [
+    ("TracesData", &["resourceSpans"]),
+    ("ResourceSpans", &["resource", "scopeSpans", "schemaUrl"]),
+    ("Resource", &["attributes", "droppedAttributesCount", "entityRefs"]),
+    ("ScopeSpans", &["scope", "spans", "schemaUrl"]),
+    ("InstrumentationScope", &["name", "version", "attributes", "droppedAttributesCount"]),
+    (
+        "Span",
+        &[
+            "traceId",
+            "spanId",
+            "traceState",
+            "parentSpanId",
+            "flags",
+            "name",
+            "kind",
+            "startTimeUnixNano",
+            "endTimeUnixNano",
+            "attributes",
+            "droppedAttributesCount",
+            "events",
+            "droppedEventsCount",
+            "links",
+            "droppedLinksCount",
+            "status",
+        ],
+    ),
+    ("Status", &["message", "code"]),
+    ("KeyValue", &["key", "value"]),
+    (
+        "AnyValue",
+        &[
+            "stringValue",
+            "boolValue",
+            "intValue",
+            "doubleValue",
+            "arrayValue",
+            "kvlistValue",
+            "bytesValue",
+        ],
+    ),
+];
+
+/// Fields of a value that its message has not.
+fn unknown(value: &Value, message: &str) -> Vec<String> {
+    let Some(object) = value.as_object() else { return vec![format!("{message}: {value}")] };
+    let known = OTLP.iter().find(|(name, _)| *name == message).expect("a message").1;
+    let mut found: Vec<String> = object
+        .keys()
+        .filter(|key| !known.contains(&key.as_str()))
+        .map(|key| format!("{message}.{key}"))
+        .collect();
+    let within = [
+        ("resourceSpans", "ResourceSpans"),
+        ("resource", "Resource"),
+        ("scopeSpans", "ScopeSpans"),
+        ("scope", "InstrumentationScope"),
+        ("spans", "Span"),
+        ("attributes", "KeyValue"),
+        ("status", "Status"),
+        ("value", "AnyValue"),
+    ];
+    for (key, message) in within {
+        match object.get(key) {
+            Some(Value::Array(many)) => {
+                found.extend(many.iter().flat_map(|it| unknown(it, message)))
+            }
+            Some(one) => found.extend(unknown(one, message)),
+            None => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn otlp_is_the_json_of_its_messages() {
+    let model = model("tests/topologies/pressure.toml");
+    let stories = [SLOWEST, FAILED].map(|it| tell(&model, 0, it, &mut Unwatched)).concat();
+    let all: Vec<Told<'_>> =
+        stories.iter().map(|story| Told { model: &model, replication: 0, story }).collect();
+    let json = otlp(&all);
+    assert_eq!(unknown(&json, "TracesData"), [""; 0]);
+    let mut planted = json.clone();
+    planted["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["trace_id"] = "00".into();
+    assert_eq!(unknown(&planted, "TracesData"), ["Span.trace_id"], "the mapping has camelCase");
+    let resources = json["resourceSpans"].as_array().expect("resources");
+    let spans = resources.iter().flat_map(|it| it["scopeSpans"][0]["spans"].as_array());
+    let (mut failed, mut seen) = (0, 0);
+    for span in spans.flatten() {
+        // SPAN_KIND_INTERNAL to CONSUMER and STATUS_CODE_UNSET to ERROR, as numbers.
+        assert!(span["kind"].as_u64().is_some_and(|kind| (1..=5).contains(&kind)), "{span}");
+        let code = span["status"]["code"].as_u64().expect("a number");
+        assert!(code <= 2 && span["name"].as_str().is_some_and(|it| !it.is_empty()), "{span}");
+        failed += usize::from(code == 2);
+        seen += 1;
+        let mut keys = Vec::new();
+        for attribute in span["attributes"].as_array().expect("attributes") {
+            assert_eq!(attribute["value"].as_object().map(|it| it.len()), Some(1), "a oneof");
+            keys.push(attribute["key"].as_str().expect("text"));
+        }
+        let count = keys.len();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), count, "keys are unique: {span}");
+    }
+    assert!(failed >= 2 && failed < seen, "{failed} of {seen} spans failed");
+}
+
+#[test]
+fn chrome_events_are_complete() {
+    let model = model("tests/topologies/pressure.toml");
+    let stories = [SLOWEST, FAILED].map(|it| tell(&model, 0, it, &mut Unwatched)).concat();
+    let all: Vec<Told<'_>> =
+        stories.iter().map(|story| Told { model: &model, replication: 0, story }).collect();
+    let json = chrome(&all);
+    let events = json["traceEvents"].as_array().expect("events");
+    let named: Vec<&Value> =
+        events.iter().filter(|it| it["name"] == "thread_name").map(|it| &it["tid"]).collect();
+    let mut complete = 0;
+    for event in events {
+        assert!(event["pid"].is_u64() && event["tid"].is_u64() && event["args"].is_object());
+        match event["ph"].as_str() {
+            // A name of a process or a track.
+            Some("M") => assert!(event["args"]["name"].is_string(), "{event}"),
+            Some("X") => {
+                let at_least_zero = |key: &str| event[key].as_f64().is_some_and(|it| it >= 0.0);
+                assert!(at_least_zero("ts") && at_least_zero("dur"), "{event}");
+                assert!(event["name"].is_string() && event["cat"].is_string(), "{event}");
+                assert!(named.contains(&&event["tid"]), "a track without a name: {event}");
+                complete += 1;
+            }
+            other => panic!("{other:?} is no phase of ours"),
+        }
+    }
+    assert!(complete > 20 && json["displayTimeUnit"] == "ms");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use loadbearing::report::capacity::capacity_schema;
+use loadbearing::report::story::stories_schema;
 use loadbearing::report::stress::stress_schema;
 use loadbearing::report::sweep_schema::sweep_schema;
 use loadbearing::{claims, experiment, result, topology};
@@ -34,6 +35,8 @@ enum Of {
     Stress,
     /// What `sweep --json` prints
     Sweep,
+    /// What `trace --json` prints
+    Trace,
     /// Experiment files
     Experiment,
     /// Claims files
@@ -47,6 +50,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Of::Capacity => capacity_schema(),
         Of::Stress => stress_schema(),
         Of::Sweep => sweep_schema(),
+        Of::Trace => stories_schema(),
         Of::Experiment => experiment::file::schema(),
         Of::Claims => claims::schema(),
     };

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use loadbearing::model::{Model, compile};
-use loadbearing::report::story::{Told, chrome, otlp, told};
+use loadbearing::report::story::{Told, chrome, otlp, stories_to_json, told};
 use loadbearing::run::Watcher;
 use loadbearing::run::story::{Story, Wanted, tell};
 use loadbearing::topology::load;
@@ -26,6 +26,7 @@ Examples:
   loadbearing trace shop.toml --failed             the slowest of those that failed
   loadbearing trace shop.toml --operation buy      the slowest that buys
   loadbearing trace shop.toml --request 1234       that one, as other traces name it
+  loadbearing trace shop.toml --json | jq '.stories[0].lines[]'
   loadbearing trace shop.toml --count 10 --otlp trace.json       opens in Jaeger
   loadbearing trace shop.toml --count 10 --chrome trace.json     opens in ui.perfetto.dev")]
 pub struct Arguments {
@@ -41,6 +42,9 @@ pub struct Arguments {
     /// Writes Chrome's trace events, which Perfetto opens
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     chrome: Option<PathBuf>,
+    /// Prints one JSON object, as `loadbearing schema trace` describes it
+    #[arg(long, help_heading = "Output")]
+    json: bool,
     /// Prints no story and no progress: the files only
     #[arg(long, help_heading = "Output")]
     quiet: bool,
@@ -88,6 +92,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if let Some(path) = &arguments.chrome {
         write(path, &chrome(&all))?;
+    }
+    if arguments.json {
+        return say(&format!("{:#}\n", stories_to_json(&all)));
     }
     if arguments.quiet {
         return Ok(());

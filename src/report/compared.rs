@@ -4,6 +4,7 @@ use super::Point;
 use super::layout::{Cell, Grid, Look, Style, WIDTH};
 use super::ran::{Written, failures, origin, setting, warnings};
 use super::show;
+use super::spark::courses_side_by_side;
 use crate::result::metric::Unit;
 use crate::result::{Difference, Summary};
 
@@ -29,10 +30,20 @@ pub fn compared(
     sections.extend(points.chunks(most).map(|part| block(part).render(style)));
     sections
         .extend(differing(points[0].name, differences, most).iter().map(|grid| grid.render(style)));
+    sections.push(over_time(points, style));
     sections.push(remarks(points, style));
     sections.push(audits(points, style) + &origin(written));
     sections.retain(|text| !text.is_empty());
     sections.join("\n")
+}
+
+/// The courses as rows of little bars; only where somebody looks at a screen.
+fn over_time(points: &[Point<'_>], style: Style) -> String {
+    let grid = match style {
+        Style::Plain => return String::new(),
+        Style::Drawn | Style::Coloured => courses_side_by_side(points),
+    };
+    if grid.is_empty() { String::new() } else { grid.render(style) }
 }
 
 fn widest(text: &str) -> usize {

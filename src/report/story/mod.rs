@@ -1,11 +1,13 @@
 //! The story of one request: line by line for people, as spans for those who look at traces.
 
 mod chrome;
+mod json;
 mod otlp;
 mod spans;
 mod words;
 
 pub use chrome::chrome;
+pub use json::{stories_schema, stories_to_json};
 pub use otlp::otlp;
 pub use spans::{Span, Trip, trip};
 pub use words::told;

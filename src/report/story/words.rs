@@ -12,14 +12,14 @@ use crate::run::{Part, Role, State};
 use crate::units::{Duration, Time};
 
 /// A line of a story.
-struct Line {
-    at: Time,
-    took: Duration,
-    place: String,
-    text: String,
+pub(super) struct Line {
+    pub at: Time,
+    pub took: Duration,
+    pub place: String,
+    pub text: String,
     look: Look,
     /// The user waits for it.
-    counts: bool,
+    pub counts: bool,
 }
 
 /// The story as text of at most 100 columns.
@@ -149,7 +149,7 @@ fn sums(told: &Told<'_>, lines: &[Line], style: Style) -> String {
 }
 
 /// All lines, in order.
-fn lines(told: &Told<'_>) -> Vec<Line> {
+pub(super) fn lines(told: &Told<'_>) -> Vec<Line> {
     let moments = &told.story.moments;
     let mut lines: Vec<Line> = Vec::new();
     let mut used = vec![false; moments.len()];
