@@ -153,6 +153,7 @@ pub fn column_of(metric: &Bounded) -> String {
         Bounded::Timeouts => "timeouts_ratio".into(),
         Bounded::Throughput => "throughput_per_s".into(),
         Bounded::Cost => "cost_month".into(),
+        Bounded::Lag(of) => format!("{}.{}.lag_s", of.section, of.name),
         Bounded::Utilisation(of) => format!("{}.{}.utilisation_ratio", of.section, of.name),
     }
 }

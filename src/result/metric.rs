@@ -455,6 +455,8 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Relation => "relation",
         StationKind::Maintenance => "maintenance",
         StationKind::Queue => "queue",
+        StationKind::Stream => "stream",
+        StationKind::Consumer => "consumer",
         StationKind::Link => "link",
         StationKind::Balancer => "balancer",
         StationKind::Network => "network",

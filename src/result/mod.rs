@@ -12,6 +12,7 @@ mod fault;
 mod json;
 pub mod metric;
 mod monitor;
+mod rate;
 mod saturation;
 mod steadiness;
 mod verdict;

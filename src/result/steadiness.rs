@@ -110,10 +110,15 @@ fn growth_of(outcome: &Outcome, level: impl Fn(&Window) -> f64) -> Option<f64> {
     (found.grows() && gained > DRIFT * mean).then_some(found.per_second)
 }
 
+/// Jobs or messages can pile up in it while nobody waits for them.
+fn is_backlog(kind: StationKind) -> bool {
+    matches!(kind, StationKind::Queue | StationKind::Consumer)
+}
+
 /// Job queues that grow in at least half of the replications: nobody waits for them, so requests in
 /// flight do not show it.
 fn growing_queues(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
-    let queues = model.stations.enumerate().filter(|(_, it)| it.kind == StationKind::Queue);
+    let queues = model.stations.enumerate().filter(|(_, it)| is_backlog(it.kind));
     let one = |(id, station): (StationId, &Station)| {
         let waiting = |window: &Window| window.stations[id.0 as usize].waiting;
         let rates: Vec<f64> =
@@ -121,7 +126,9 @@ fn growing_queues(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
         let grows = !rates.is_empty() && 2 * rates.len() >= outcomes.len();
         grows.then(|| {
             let rate = show_number(rates.iter().sum::<f64>() / rates.len() as f64);
-            let message = format!("not stationary: {} grows by {rate} jobs/s", station.path);
+            let jobs = station.kind == StationKind::Queue;
+            let what = if jobs { "jobs" } else { "messages" };
+            let message = format!("not stationary: {} grows by {rate} {what}/s", station.path);
             Warning::new(QUEUE_GROWS, message)
         })
     };
@@ -134,7 +141,7 @@ pub fn grows(model: &Model, outcome: &Outcome) -> bool {
     if !is_steady(&model.workload) {
         return false;
     }
-    let mut queues = model.stations.enumerate().filter(|(_, it)| it.kind == StationKind::Queue);
+    let mut queues = model.stations.enumerate().filter(|(_, it)| is_backlog(it.kind));
     growth(outcome, true).is_some()
         || queues.any(|(id, _)| {
             growth_of(outcome, |window| window.stations[id.0 as usize].waiting).is_some()

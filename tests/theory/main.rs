@@ -21,6 +21,7 @@ mod pools;
 #[path = "../runs/mod.rs"]
 mod runs;
 mod sharing;
+mod streams;
 mod upkeep;
 
 use std::fs;
