@@ -15,6 +15,7 @@ use loadbearing::report::sheet::{Sheet, described};
 use loadbearing::report::sweep::{sheets, summary, to_json, told};
 use loadbearing::report::sweep_page::page;
 
+use super::diagnose::Purpose;
 use super::options::{Outlet, Settings};
 use super::progress::Bar;
 use super::study::{check_folder, default_folder, stem};
@@ -46,10 +47,10 @@ pub struct Arguments {
     #[command(flatten)]
     work: Work,
     /// Writes a page with the answer in sentences and the points, and its table beside it as CSV
-    #[arg(long, value_name = "FILE.md")]
+    #[arg(long, value_name = "FILE.md", help_heading = "Output")]
     page: Option<PathBuf>,
     /// Who runs it: `local`, or a Dask scheduler, as dask://host:8786
-    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = engine::parse)]
+    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = engine::parse, help_heading = "Work")]
     engine: engine::Engine,
     #[command(flatten)]
     outlet: Outlet,
@@ -70,10 +71,10 @@ pub struct Work {
     #[command(flatten)]
     pub settings: Settings,
     /// Threads; the result does not depend on them [default: all cores]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Work")]
     pub threads: Option<u16>,
     /// The folder for finished runs [default: output/NAME.work]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Work")]
     pub work: Option<PathBuf>,
 }
 
@@ -172,7 +173,7 @@ pub fn prepare<'a>(
     let text = files.text(file);
     let text = text.map_err(|why| Failure::Failed(format!("`{file}` cannot be read: {why}")))?;
     let found = read(file, &text);
-    diagnose::say(&found.diagnostics, &found.sources);
+    diagnose::say_of(Purpose::Experiment, &found.diagnostics, &found.sources);
     let experiment = found.experiment.ok_or(Failure::WrongFile)?;
     let prepared = Prepared::new(file, experiment, sets, files, notes).map_err(failure)?;
     for (doubts, sources) in &prepared.doubts {

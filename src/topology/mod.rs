@@ -40,6 +40,7 @@ mod deploy;
 pub(crate) mod dist;
 mod fault;
 pub(crate) mod file;
+pub(crate) mod file_kind;
 mod flow;
 mod guard;
 mod host;
@@ -99,8 +100,8 @@ pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
 };
 pub use merge::ReadText;
+pub(crate) use merge::{UNREADABLE, beside};
 #[cfg(feature = "cli")]
-pub(crate) use merge::beside;
 pub use monitor::{Alarm, Estimation, LatencyShown, Monitor, RateShown, Reading, Shows};
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Utilised};
@@ -140,6 +141,7 @@ pub use workload::{
 };
 
 use crate::diagnostic::{Diagnostic, Severity, Source};
+use file_kind::FileKind;
 
 /// Every kind of diagnostic that [`load`] makes; `tests/diagnostics/` shows each.
 pub const SLUGS: &[&str] = &[
@@ -173,6 +175,7 @@ pub const SLUGS: &[&str] = &[
     "not-one",
     "nothing-to-do",
     "one-of",
+    "other-kind",
     "out-of-range",
     "region-shares",
     "statement-mode",
@@ -219,7 +222,11 @@ pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
     let merge::Gathered { tree, mut diagnostics, sources } = merge::gather(path, sets, read);
     let mut reader = Reader::default();
     let mut topology = None;
-    if let Some(tree) = &tree {
+    let mistaken = tree.as_ref().and_then(|tree| FileKind::Topology.mistaken(tree));
+    if let Some(found) = mistaken {
+        diagnostics = vec![found];
+    } else if let Some(tree) = &tree {
+        reader.names_of(tree);
         topology = Topology::read(tree, &mut reader);
         let arrivals = topology.as_mut().and_then(|topology| topology.arrivals.as_mut());
         if let Some(trace) = arrivals.and_then(|arrivals| arrivals.trace.as_mut()) {
@@ -237,7 +244,8 @@ pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
         }
     }
     for found in &diagnostics {
-        debug_assert!(SLUGS.contains(&found.slug), "`{}` is a slug", found.slug);
+        let known = SLUGS.contains(&found.slug) || found.slug == merge::UNREADABLE;
+        debug_assert!(known, "`{}` is a slug", found.slug);
     }
     diagnostics.sort_by_key(|found| (found.place.source, found.place.span.start));
     if diagnostics.iter().any(|found| found.severity == Severity::Error) {
