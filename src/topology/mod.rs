@@ -100,8 +100,8 @@ pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
 };
 pub use merge::ReadText;
-pub(crate) use merge::{UNREADABLE, beside};
 #[cfg(feature = "cli")]
+pub(crate) use merge::{UNREADABLE, beside};
 pub use monitor::{Alarm, Estimation, LatencyShown, Monitor, RateShown, Reading, Shows};
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Utilised};
