@@ -14,12 +14,13 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Consumer, Database, Deploy, Exit,
-    Extent, Failover, Fault, Guard, Harm, Health, Host, Job, KafkaRules, Keys, Limit, Link,
-    LoadLock, Maintenance, Metric, Monitor, OnSigterm, PendingRules, Per, Policy, Pool, PoolMode,
-    Pooler, Prune, Queue, Reading, Reads, Region, Relation, Rollout, Rule, Rules, Scaling, Service,
-    Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic,
-    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer,
+    Database, Deploy, Exit, Extent, Failover, Fault, Guard, Harm, Health, Host, Job, KafkaRules,
+    Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm, PendingRules,
+    Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY, Reading, Reads,
+    Region, Relation, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side, Socket,
+    Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic, UNIT_KINDS, Unit, UnitKind,
+    Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

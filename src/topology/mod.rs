@@ -52,6 +52,7 @@ mod monitor;
 pub(crate) mod names;
 mod objective;
 mod pool;
+mod process;
 mod pooler;
 mod price;
 mod queue;
@@ -94,7 +95,7 @@ pub use flow::{
     Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
-pub use host::{Host, Others};
+pub use host::{Host, Others, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
@@ -108,6 +109,7 @@ pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Ut
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
+pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
