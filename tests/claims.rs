@@ -195,36 +195,3 @@ fn what_arithmetic_decides_is_decided_the_same_again() {
     let text = |judged: &[Vec<Judged>]| to_json(&sources, judged).to_string();
     assert_eq!(text(&once), text(&judged(&sources, &is_arithmetic)));
 }
-
-/// The fenced blocks of a page with this word behind the fence.
-fn blocks<'a>(page: &'a str, word: &str) -> Vec<&'a str> {
-    let fence = format!("```{word}\n");
-    let starts = page.match_indices(fence.as_str()).map(|(at, _)| at + fence.len());
-    starts.filter_map(|at| page[at..].split("```").next()).collect()
-}
-
-#[test]
-fn the_page_for_authors_is_worked_to_its_verdicts() {
-    let path = "docs/claims.md";
-    let page = read(path).expect("readable");
-    let folder = std::env::temp_dir().join(format!("loadbearing-claims-{}", std::process::id()));
-    fs::create_dir_all(&folder).expect("a folder for temporary files");
-    fs::write(folder.join("shop.toml"), blocks(&page, "toml")[0]).expect("writable");
-    let claims = blocks(&page, "toml claims").join("\n");
-    fs::write(folder.join("claims.toml"), claims).expect("writable");
-    let commands = blocks(&page, "sh");
-    let words: Vec<&str> = commands[0].split_whitespace().collect();
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_loadbearing"));
-    let output = command.args(&words[1..]).current_dir(&folder).output().expect("it starts");
-    let said = String::from_utf8(output.stdout).expect("UTF-8");
-    let _ = fs::remove_dir_all(&folder);
-    assert_eq!(output.status.code(), Some(99), "a claim is refuted:\n{said}");
-    let shown = blocks(&page, "text")[0];
-    if std::env::var_os("UPDATE").is_some() {
-        let block = |text: &str| format!("```text\n{text}```");
-        let page = page.replacen(&block(shown), &block(&said), 1);
-        fs::write(Path::new(ROOT).join(path), page).expect("writable");
-    } else {
-        assert_eq!(said, shown, "docs/claims.md is out of date: UPDATE=1 cargo test --test claims");
-    }
-}

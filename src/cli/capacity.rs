@@ -54,7 +54,7 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// Threads; the result does not depend on them [default: all cores]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Work")]
     threads: Option<u16>,
     #[command(flatten)]
     outlet: Outlet,

@@ -44,15 +44,15 @@ pub struct Arguments {
     #[command(flatten)]
     settings: Settings,
     /// Threads; the result does not depend on them [default: all cores]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Work")]
     threads: Option<u16>,
     /// Writes a page with all verdicts, contradictions, capacities and figures, as docs/findings.md
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     findings: Option<PathBuf>,
     #[command(flatten)]
     outlet: Outlet,
     /// Lists the functions that formulas may use
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     functions: bool,
 }
 
@@ -64,7 +64,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let only = &arguments.only;
     let wanted = |id: &str| only.is_empty() || only.iter().any(|it| id.starts_with(it.as_str()));
     if !sources.iter().any(|it| it.claims.claims.iter().any(|it| wanted(&it.name))) {
-        return Err(Failure::Usage(format!("no claim is called `{}`", only.join("`, `"))));
+        return Err(Failure::Usage(match only.is_empty() {
+            true => "there is no claim in these files; a claim is a table `[claim.NAME]`".into(),
+            false => format!("no claim is called `{}`", only.join("`, `")),
+        }));
     }
     let outlet = &arguments.outlet;
     let output = outlet.output.clone().unwrap_or_else(|| match sources.as_slice() {

@@ -8,6 +8,7 @@ mod completions;
 mod diagnose;
 mod engine;
 mod explain;
+mod manual;
 mod new;
 mod options;
 mod progress;
@@ -21,6 +22,8 @@ mod sweep;
 mod theory;
 mod trace;
 mod validate;
+#[cfg(test)]
+mod written;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -75,6 +78,7 @@ enum Command {
     New(new::Arguments),
     Schema(schema::Arguments),
     Completions(completions::Arguments),
+    Manual(manual::Arguments),
 }
 
 /// Why a command does not end with 0.
@@ -120,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::New(arguments) => new::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
+        Command::Manual(arguments) => manual::run(&arguments),
     };
     let Err(failure) = done else { return ExitCode::SUCCESS };
     if let Failure::Failed(why) | Failure::Usage(why) = &failure {

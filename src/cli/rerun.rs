@@ -78,8 +78,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     if differing.is_empty() {
         let digests: Vec<&str> = manifest.models.iter().map(|it| it.digest.as_str()).collect();
-        let files: Vec<&str> = manifest.outputs.iter().map(|it| it.file.as_str()).collect();
-        return say(&format!("identical: {}; digest {}\n", files.join(", "), digests.join(", ")));
+        let files = manifest.outputs.iter().map(|it| it.file.as_str());
+        let (figures, mut files): (Vec<&str>, Vec<&str>) =
+            files.partition(|file| file.starts_with("figures/"));
+        let count = format!("{} figures", figures.len());
+        if !figures.is_empty() {
+            files.push(&count);
+        }
+        return say(&format!("identical: {}\ndigest: {}\n", files.join(", "), digests.join(", ")));
     }
     say(&format!("{}\n", differing.join("\n")))?;
     Err(Failure::Said)

@@ -4,11 +4,11 @@ use clap::{Args, ValueEnum};
 use loadbearing::report::capacity::capacity_schema;
 use loadbearing::report::stress::stress_schema;
 use loadbearing::report::sweep_schema::sweep_schema;
-use loadbearing::{experiment, result, topology};
+use loadbearing::{claims, experiment, result, topology};
 
 use super::{Failure, say};
 
-/// Prints the JSON Schema of topology files or of JSON results
+/// Prints the JSON Schema of files (topologies, experiments, claims) or of JSON results
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -36,6 +36,8 @@ enum Of {
     Sweep,
     /// Experiment files
     Experiment,
+    /// Claims files
+    Claims,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -46,6 +48,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         Of::Stress => stress_schema(),
         Of::Sweep => sweep_schema(),
         Of::Experiment => experiment::file::schema(),
+        Of::Claims => claims::schema(),
     };
     say(&format!("{schema:#}\n"))
 }

@@ -46,10 +46,10 @@ pub struct Arguments {
     #[command(flatten)]
     work: Work,
     /// Writes a page with the answer in sentences and the points, and its table beside it as CSV
-    #[arg(long, value_name = "FILE.md")]
+    #[arg(long, value_name = "FILE.md", help_heading = "Output")]
     page: Option<PathBuf>,
     /// Who runs it: `local`, or a Dask scheduler, as dask://host:8786
-    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = engine::parse)]
+    #[arg(long, value_name = "ENGINE", default_value = "local", value_parser = engine::parse, help_heading = "Work")]
     engine: engine::Engine,
     #[command(flatten)]
     outlet: Outlet,
@@ -70,10 +70,10 @@ pub struct Work {
     #[command(flatten)]
     pub settings: Settings,
     /// Threads; the result does not depend on them [default: all cores]
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..), help_heading = "Work")]
     pub threads: Option<u16>,
     /// The folder for finished runs [default: output/NAME.work]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Work")]
     pub work: Option<PathBuf>,
 }
 

@@ -36,13 +36,13 @@ pub struct Arguments {
     #[command(flatten)]
     which: Which,
     /// Writes OpenTelemetry's JSON, which Jaeger opens
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     otlp: Option<PathBuf>,
     /// Writes Chrome's trace events, which Perfetto opens
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
     chrome: Option<PathBuf>,
     /// Prints no story and no progress: the files only
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     quiet: bool,
 }
 

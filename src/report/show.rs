@@ -25,7 +25,8 @@ pub fn estimate(estimate: &Estimate, unit: Unit) -> String {
     let Some(half) = estimate.half_width().filter(|half| *half > 0.0) else {
         return value(centre, unit);
     };
-    let scale = Scale::of(if centre == 0.0 { half } else { centre }, unit);
+    // The larger of both decides: `-0.2 ±1 ms`, and not `-222 ±1,035 us`.
+    let scale = Scale::of(centre.abs().max(half), unit);
     let centre_text = digits(centre / scale.factor, 3);
     let half_text = digits(half / scale.factor, 2);
     scale.write(&format!("{centre_text} ±{half_text}"))
@@ -156,5 +157,7 @@ mod tests {
         assert_eq!(interval(&found, Unit::Seconds), "11.9 … 12.7 ms");
         assert_eq!(difference(&found, Unit::Seconds), "+12.3 ±0.4 ms");
         assert_eq!(estimate(&Estimate::exact(0.5), Unit::Ratio), "50 %");
+        let wide = Estimate { estimate: Some(-222e-6), low: Some(-1.3e-3), high: Some(0.8e-3) };
+        assert_eq!(estimate(&wide, Unit::Seconds), "-0.222 ±1 ms");
     }
 }

@@ -75,6 +75,7 @@ ordinary topology in [topologies/reality](../topologies/README.md), whose times 
 one request at a time, never from a loaded run. This page is made by
 
 ```sh
+# minutes: the tests only parse it
 loadbearing validate reality --page docs/validation.md
 ```
 

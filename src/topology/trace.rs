@@ -10,7 +10,8 @@ spec! {
     /// Arrivals that are read from a file instead of being drawn.
     table Trace {
         /// A CSV, its path seen from this file: `timestamp` (seconds, ascending), and perhaps
-        /// `operation` and `user`, in the order that its first line says.
+        /// `operation` and `user`, in the order that its first line says. Lines that begin with `#` are
+        /// remarks.
         file: TraceFile;
         /// What is taken from it.
         mode: TraceMode = "\"absolute\"" from "assumed: what was recorded is what comes";
@@ -105,7 +106,8 @@ impl TraceFile {
 
 /// The rows of a CSV; or which line is wrong, and why.
 fn rows(text: &str) -> Result<Vec<TraceRow>, (usize, String)> {
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let says = |line: &str| !line.trim().is_empty() && !line.starts_with('#');
+    let mut lines = text.lines().enumerate().filter(|(_, line)| says(line));
     let Some((_, head)) = lines.next() else { return Ok(Vec::new()) };
     let columns: Vec<&str> = head.split(',').map(str::trim).collect();
     let column = |names: &[&str]| columns.iter().position(|column| names.contains(column));

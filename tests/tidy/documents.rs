@@ -42,11 +42,15 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<(usize, Vec<&'a str>)> {
 }
 
 /// What is said about the topologies of a page. One with a `version` stands alone; any other extends
-/// the last of those before it.
+/// the last of those before it. A block that is a file by its first line is tried by `tests/docs`.
 fn wrong_examples(page: &Text) -> Vec<String> {
     let mut whole = String::new();
     let mut found = Vec::new();
     for (first, lines) in blocks(&page.text, "toml") {
+        let is_file = |line: &&str| line.starts_with("# ") && line.contains(".toml");
+        if lines.first().is_some_and(is_file) {
+            continue;
+        }
         let mut text = lines.join("\n");
         if lines.iter().any(|line| line.starts_with("version")) {
             whole.clone_from(&text);

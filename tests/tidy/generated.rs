@@ -14,7 +14,7 @@ use loadbearing::topology::{ChoiceDoc, Entry, FieldDoc, Form, Kind, TableDoc, re
 use crate::root;
 
 /// Compares a page with the one in the repository, or writes it.
-fn fresh(path: &str, page: &str) {
+pub fn fresh(path: &str, page: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE").is_some() {
         fs::create_dir_all(file.parent().expect("a file lies in a folder")).expect("writable");
@@ -200,7 +200,7 @@ fn choice(doc: &ChoiceDoc, entries: &[Entry], page: &mut String) {
     }
 }
 
-fn row(cells: &[&str], page: &mut String) {
+pub fn row(cells: &[&str], page: &mut String) {
     let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
     page.push_str(&format!("| {} |\n", cells.join(" | ")));
 }

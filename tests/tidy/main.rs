@@ -8,6 +8,7 @@ mod generated;
 mod layers;
 mod lines;
 mod packages;
+mod reference;
 
 use std::fs;
 use std::path::Path;
