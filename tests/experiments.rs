@@ -6,7 +6,6 @@ use std::path::Path;
 
 use loadbearing::diagnostic::render_plain;
 use loadbearing::experiment::Silent;
-use loadbearing::experiment::coverage::DIGESTED;
 use loadbearing::experiment::file::{SLUGS, read};
 use loadbearing::experiment::findings::{Findings, Influence};
 use loadbearing::experiment::prepare::{Files, Prepared, Problem};
@@ -289,7 +288,10 @@ fn experiments_are_sound_and_their_results_are_fresh_or_named() {
         assert!(ready.experiment.question.is_some(), "{path} asks nothing");
         let short = name.rsplit('/').next().expect("a name");
         let page = disk(&format!("experiments/results/{short}.md"));
-        let page = page.unwrap_or_else(|why| panic!("{path} has no page of results: {why}"));
+        let Ok(page) = page else {
+            stale.push(format!("- {short}: not run yet; `{}`", again(&path, short)));
+            continue;
+        };
         assert!(disk(&format!("experiments/results/{short}.csv")).is_ok(), "{name} has no table");
         let of_files = format!("digest of its files {},", sweep_page::files(&ready));
         let of_engine = format!("its topologies {},", sweep_page::engine(&ready));
@@ -318,10 +320,10 @@ fn experiments_are_sound_and_their_results_are_fresh_or_named() {
         ));
         count += 1;
     }
-    assert!(count >= 8 + 16, "{count} experiments");
+    assert!(count >= 8, "{count} experiments with results");
     if !stale.is_empty() {
         gathered.push_str(&format!(
-            "\n**Stale**: made before something changed that may change them, and not made again yet.\n\n{}\n",
+            "\n**Stale or missing**: made before something changed that may change them, or not made yet.\n\n{}\n",
             stale.join("\n")
         ));
     }
@@ -354,13 +356,4 @@ fn shipped() -> Vec<String> {
     }
     names.sort();
     names
-}
-
-/// `docs/coverage.md` is what `loadbearing theory --coverage` prints; its digest is of the first
-/// repetition, which is made again here.
-#[test]
-fn the_page_of_coverage_is_of_these_intervals() {
-    let page = disk("docs/coverage.md").expect("readable");
-    let study = loadbearing::experiment::coverage::coverage(DIGESTED, &Silent);
-    assert!(page.contains(&study.digest), "docs/coverage.md has no digest {}", study.digest);
 }
