@@ -89,9 +89,52 @@ pub fn did_you_mean<'a>(
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(word.len()) / 4)
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().max(word.len()) / 5)
         .min()
         .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+}
+
+/// What people call a key that has another name here.
+const OTHER_WORDS: &[(&str, &str)] = &[
+    ("concurrency", "workers"),
+    ("cpus", "cores"),
+    ("delay", "wait"),
+    ("latency", "rtt"),
+    ("max_size", "size"),
+    ("nodes", "instances"),
+    ("pods", "instances"),
+    ("processes", "workers"),
+    ("replicas", "instances"),
+    ("sleep", "wait"),
+    ("sql", "query"),
+    ("statement", "query"),
+    ("tasks", "instances"),
+    ("vcpu", "cores"),
+    ("vcpus", "cores"),
+    ("weight", "share"),
+];
+
+/// "did you mean `x`?" of a key: a slip, another word for it, or a part of its name (`timeout` of
+/// `acquire_timeout`).
+pub fn meant_key(word: &str, keys: &[&str]) -> Option<String> {
+    if let Some((_, name)) = OTHER_WORDS.iter().find(|(other, _)| *other == word)
+        && keys.contains(name)
+    {
+        return Some(format!("it is called `{name}` here"));
+    }
+    if let Some(slip) = did_you_mean(word, keys.iter().copied()) {
+        return Some(slip);
+    }
+    let ends_word = |key: &&&str| word.strip_suffix(**key).is_some_and(|rest| rest.ends_with('_'));
+    if let Some(part) = keys.iter().filter(ends_word).max_by_key(|key| key.len()) {
+        return Some(format!("did you mean `{part}`?"));
+    }
+    let longer: Vec<String> = keys
+        .iter()
+        .filter(|key| key.split('_').any(|part| part == word))
+        .map(|key| format!("`{key}`"))
+        .collect();
+    (!longer.is_empty()).then(|| format!("did you mean {}?", longer.join(" or ")))
 }
 
 /// Diagnostics as plain text, without colours: the place, the line, the reason, the cure.
@@ -105,7 +148,10 @@ fn render_one(found: &Diagnostic, sources: &[Source]) -> String {
         Severity::Warning => "warning",
     };
     let mut text = format!("{severity}[{}]: {}\n", found.slug, found.message);
-    text.push_str(&render_place(&found.place, sources));
+    // A file that is not there has no lines to point at.
+    if found.slug != "unreadable" {
+        text.push_str(&render_place(&found.place, sources));
+    }
     if let Some(help) = &found.help {
         text.push_str(&format!("  help: {help}\n"));
     }

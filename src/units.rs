@@ -169,12 +169,28 @@ pub trait Quantity: Sized {
     const WHAT: &'static str;
     /// Examples, for messages: `"250ms"`, `"30s"`.
     const EXAMPLES: &'static str;
-    /// The unit that a bare number most likely meant.
-    const LIKELY: &'static str;
+    /// The units that a bare number may have meant, the likeliest first.
+    const UNITS: &'static [&'static str];
     /// From a number and its unit; `None` when the unit is not one of this quantity's.
     fn from_parts(number: f64, unit: &str) -> Option<Self>;
     /// For people, in the unit that reads best.
     fn show(&self) -> String;
+
+    /// What to write instead of a bare number: no guess where several units are as likely.
+    fn with_units(number: &str) -> String {
+        let forms: Vec<String> = Self::UNITS
+            .iter()
+            .map(|unit| match *unit {
+                "$" => format!("`\"${number}\"`"),
+                unit => format!("`\"{number}{unit}\"`"),
+            })
+            .collect();
+        match forms.split_last() {
+            Some((only, [])) => format!("did you mean {only}?"),
+            Some((last, others)) => format!("say which: {} or {last}", others.join(", ")),
+            None => String::new(),
+        }
+    }
 
     /// Reads `"250ms"`: a number directly followed by (or one space before) its unit.
     fn parse(text: &str) -> Result<Self, UnitError> {
@@ -208,7 +224,7 @@ pub trait Quantity: Sized {
             if unit.is_empty() {
                 UnitError {
                     message: format!("`{text}` has no unit"),
-                    help: format!("did you mean `\"{number}{}\"`?", Self::LIKELY),
+                    help: Self::with_units(number),
                 }
             } else {
                 UnitError {
@@ -263,7 +279,7 @@ pub fn show_number(value: f64) -> String {
 impl Quantity for Duration {
     const WHAT: &'static str = "a duration";
     const EXAMPLES: &'static str = "`\"250ms\"`, `\"30s\"` or `\"20min\"`";
-    const LIKELY: &'static str = "ms";
+    const UNITS: &'static [&'static str] = &["ms", "s", "min"];
     fn from_parts(number: f64, unit: &str) -> Option<Duration> {
         let seconds = match unit {
             "ps" => 1e-12,
@@ -299,7 +315,7 @@ impl Quantity for Duration {
 impl Quantity for Rate {
     const WHAT: &'static str = "a rate";
     const EXAMPLES: &'static str = "`\"1200/s\"`, `\"100/min\"` or `\"7143/day\"`";
-    const LIKELY: &'static str = "/s";
+    const UNITS: &'static [&'static str] = &["/s", "/min"];
     fn from_parts(number: f64, unit: &str) -> Option<Rate> {
         Some(Rate(number * per_time(unit)?))
     }
@@ -310,7 +326,7 @@ impl Quantity for Rate {
 impl Quantity for Bytes {
     const WHAT: &'static str = "an amount of data";
     const EXAMPLES: &'static str = "`\"10KB\"`, `\"64MiB\"` or `\"1GB\"`";
-    const LIKELY: &'static str = "KB";
+    const UNITS: &'static [&'static str] = &["KB", "MB", "GB"];
     fn from_parts(number: f64, unit: &str) -> Option<Bytes> {
         Some(Bytes(
             number
@@ -342,7 +358,7 @@ impl Quantity for Bytes {
 impl Quantity for Bandwidth {
     const WHAT: &'static str = "a bandwidth";
     const EXAMPLES: &'static str = "`\"100Mbit/s\"` or `\"10Gbit/s\"`";
-    const LIKELY: &'static str = "Mbit/s";
+    const UNITS: &'static [&'static str] = &["Mbit/s", "Gbit/s"];
     fn from_parts(number: f64, unit: &str) -> Option<Bandwidth> {
         Some(Bandwidth(
             number
@@ -369,7 +385,7 @@ impl Quantity for Bandwidth {
 impl Quantity for Ratio {
     const WHAT: &'static str = "a share";
     const EXAMPLES: &'static str = "`\"30%\"` or `\"2.5%\"`";
-    const LIKELY: &'static str = "%";
+    const UNITS: &'static [&'static str] = &["%"];
     fn from_parts(number: f64, unit: &str) -> Option<Ratio> {
         match unit {
             "%" => Some(Ratio(number / 100.0)),
@@ -384,7 +400,7 @@ impl Quantity for Ratio {
 impl Quantity for Money {
     const WHAT: &'static str = "a price a month";
     const EXAMPLES: &'static str = "`\"$20\"` (a month)";
-    const LIKELY: &'static str = "$";
+    const UNITS: &'static [&'static str] = &["$"];
     fn from_parts(number: f64, unit: &str) -> Option<Money> {
         match unit {
             "$" | "$/month" | "USD" | "USD/month" => Some(Money(number)),
@@ -428,7 +444,8 @@ mod tests {
         assert_eq!(Duration::parse("1.5 s"), Ok(Duration::millis(1500)));
         assert_eq!(Duration::parse("7days"), Ok(Duration::secs(604_800)));
         assert_eq!(Duration::parse("1e-3s"), Ok(Duration::millis(1)));
-        assert_eq!(Duration::parse("20").unwrap_err().help, "did you mean `\"20ms\"`?");
+        let help = Duration::parse("20").unwrap_err().help;
+        assert_eq!(help, "say which: `\"20ms\"`, `\"20s\"` or `\"20min\"`");
         assert!(Duration::parse("20KB").unwrap_err().message.contains("not a unit"));
         assert!(Duration::parse("-1s").unwrap_err().message.contains("negative"));
         assert!(Duration::parse("soon").is_err());

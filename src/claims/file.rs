@@ -7,7 +7,7 @@ use crate::topology::{Kind, Named, Node, Reader, Shape, Value, Version};
 spec! {
     /// What a document claims about deployments, and how each claim is measured.
     table Claims {
-        /// Version of this language: 1.
+        /// The version of the language that the file is written in.
         version: Version;
         /// What the claims are about, in a few words.
         title: String;

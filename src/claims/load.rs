@@ -3,8 +3,9 @@
 use super::expression::{Call, Formula, Needs, Word};
 use super::file::{Claims, Figure, Paths};
 use crate::diagnostic::{Diagnostic, Place, Severity, Source, SourceId, did_you_mean};
+use crate::topology::file_kind::FileKind;
 use crate::topology::tree::parse;
-use crate::topology::{Entry, Named, ReadText, Reader, Shape, reference_of, schema_of};
+use crate::topology::{Entry, Named, ReadText, Reader, Shape, UNREADABLE, reference_of, schema_of};
 
 /// Every kind of diagnostic that [`load`] adds to those of topologies; `tests/claims/` shows each.
 pub const SLUGS: &[&str] = &["bad-formula", "no-reason", "unknown-name", "unknown-scenario"];
@@ -39,15 +40,18 @@ pub fn load(path: &str, read: ReadText<'_>) -> LoadedClaims {
         Err(why) => {
             let place = Place { source: SourceId(0), span: 0..0 };
             let message = format!("`{path}` cannot be read: {why}");
-            let found = Diagnostic::error("extends-missing", place, message)
+            let found = Diagnostic::error(UNREADABLE, place, message)
                 .help("paths on the command line start from the folder that you are in");
             (String::new(), vec![found])
         }
     };
     let unread = !diagnostics.is_empty();
     let (node, faults) = parse(&text, SourceId(0));
-    let broken = unread || !faults.is_empty();
     diagnostics.extend(faults);
+    if let Some(found) = FileKind::Claims.mistaken(&node) {
+        diagnostics = vec![found];
+    }
+    let broken = unread || !diagnostics.is_empty();
     let mut claims = None;
     if !broken {
         let mut reader = Reader::default();

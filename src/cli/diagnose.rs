@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use ariadne::{CharSet, Color, Config, IndexType, Label, Report, ReportKind};
 use loadbearing::diagnostic::{Diagnostic, Place, Severity, Source, render_plain};
@@ -13,22 +14,87 @@ use super::{complain, style_of_stderr};
 /// The text of a file, or why there is none.
 pub fn read(path: &str) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => "there is no such file".into(),
+        io::ErrorKind::NotFound => {
+            let longer = format!("{path}.toml");
+            match Path::new(&longer).is_file() {
+                true => format!("there is no such file; did you mean `{longer}`?"),
+                false => "there is no such file".into(),
+            }
+        }
+        io::ErrorKind::IsADirectory => "it is a folder".into(),
         io::ErrorKind::InvalidData => "it is not a text in UTF-8".into(),
         _ => error.to_string(),
     })
 }
 
+/// What a file is for.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Purpose {
+    /// It describes a deployment.
+    Topology,
+    /// It asks a question of deployments.
+    Experiment,
+    /// It says what a document claims.
+    Claims,
+}
+
+/// What a file is for, as far as its keys show.
+fn purpose(text: &str) -> Option<Purpose> {
+    let table: toml::Table = text.parse().ok()?;
+    let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
+    if has(&["operation", "users", "arrivals", "service"]) {
+        Some(Purpose::Topology)
+    } else if has(&["claim", "scenario"]) {
+        Some(Purpose::Claims)
+    } else if has(&["axis", "topology"]) {
+        Some(Purpose::Experiment)
+    } else {
+        None
+    }
+}
+
 /// Says all that is wrong or doubtful on stderr: drawn on a terminal, plain elsewhere.
 pub fn say_diagnostics(loaded: &Loaded) {
-    say(&loaded.diagnostics, &loaded.sources);
+    say_of(Purpose::Topology, &loaded.diagnostics, &loaded.sources);
+}
+
+/// The same of a file that should serve a purpose. One that serves another is told that, and not all
+/// that is wrong with it for this one.
+pub fn say_of(wanted: Purpose, found: &[Diagnostic], sources: &[Source]) {
+    let wrong = found.iter().any(|it| it.severity == Severity::Error);
+    let file = sources.first().filter(|_| wrong);
+    match file.and_then(|file| Some((file, purpose(&file.text)?))) {
+        Some((file, is)) if is != wanted => complain(&other_purpose(&file.name, is, wanted)),
+        _ => say(found, sources),
+    }
+}
+
+fn other_purpose(name: &str, is: Purpose, wanted: Purpose) -> String {
+    let what = |purpose| match purpose {
+        Purpose::Topology => "a topology",
+        Purpose::Experiment => "an experiment file",
+        Purpose::Claims => "a claims file",
+    };
+    let command = match is {
+        Purpose::Topology => "run",
+        Purpose::Experiment => "sweep",
+        Purpose::Claims => "claims",
+    };
+    format!(
+        "error: `{name}` is {}, and this command takes {}\n  help: `loadbearing {command} {name}` takes it\n",
+        what(is),
+        what(wanted)
+    )
 }
 
 /// Says what is wrong or doubtful in some texts.
 pub fn say(found: &[Diagnostic], sources: &[Source]) {
     match style_of_stderr() {
         Style::Plain | Style::Drawn => complain(&render_plain(found, sources)),
-        Style::Coloured => found.iter().for_each(|one| complain(&draw(one, sources))),
+        Style::Coloured => found.iter().for_each(|one| match one.slug {
+            "unreadable" => complain(&render_plain(std::slice::from_ref(one), sources)),
+            _ => complain(&draw(one, sources)),
+        }),
     }
 }
 

@@ -34,6 +34,9 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
             io::ErrorKind::AlreadyExists => {
                 format!("`{path}` is there already and stays as it is; take another name")
             }
+            io::ErrorKind::NotFound => {
+                format!("cannot write `{path}`: the folder that it should lie in is not there")
+            }
             _ => format!("cannot write `{path}`: {error}"),
         })
     })?;

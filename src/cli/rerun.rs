@@ -43,6 +43,10 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         true => arguments.manifest.join(MANIFEST),
         false => arguments.manifest.clone(),
     };
+    if !path.exists() {
+        let why = format!("there is no `{}`; name the folder of a result", path.display());
+        return Err(Failure::Failed(format!("{why}, such as `output/shop`")));
+    }
     let text = read(&path)?;
     let manifest = Manifest::parse(&text)
         .map_err(|why| Failure::Failed(format!("`{}` is no manifest: {why}", path.display())))?;

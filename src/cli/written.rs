@@ -16,7 +16,7 @@ fn words(line: &str) -> Vec<String> {
             (None, ' ') => {
                 words.extend(Some(std::mem::take(&mut word)).filter(|it| !it.is_empty()))
             }
-            (None, '|' | '>' | ';' | '#' | '…') => break,
+            (None, '|' | '>' | ';' | '&' | '#' | '…') => break,
             _ => word.push(letter),
         }
     }

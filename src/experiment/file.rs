@@ -5,6 +5,7 @@
 
 use super::level::Level;
 use crate::diagnostic::{Diagnostic, Severity, Source, SourceId};
+use crate::topology::file_kind::FileKind;
 use crate::topology::kind::Kind;
 use crate::topology::names::Placed;
 use crate::topology::shape::Item;
@@ -112,7 +113,7 @@ spec! {
     /// A question put to one deployment or several: what is varied, how often it is run, what is
     /// asked of the results.
     table Experiment {
-        /// Version of this language: 1.
+        /// The version of the language that the file is written in.
         version: Version;
         /// The question, in a few words.
         title: Option<String>;
@@ -328,6 +329,9 @@ pub fn read(path: &str, text: &str) -> Read {
     let (node, mut diagnostics) = parse(text, SourceId(0));
     let sources = vec![Source { name: path.into(), text: text.into() }];
     let mut experiment = None;
+    if let Some(found) = FileKind::Experiment.mistaken(&node) {
+        diagnostics = vec![found];
+    }
     if diagnostics.is_empty() {
         let mut reader = Reader::default();
         experiment = Experiment::read(&node, &mut reader);

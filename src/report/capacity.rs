@@ -147,7 +147,11 @@ pub fn capacity(
         for line in bearing_lines(&at.summary.saturation) {
             bearing.push_str(&(wrap(&line, 15) + "\n"));
         }
-        sections.push(objectives_grid(at).render(style));
+        let mut objectives = objectives_grid(at).render(style);
+        if at.summary.verdicts.iter().any(|verdict| !verdict.met) {
+            objectives.push_str(OWN_CAPACITIES);
+        }
+        sections.push(objectives);
         sections.push(format!("{}\n{bearing}", style.paint("At the capacity", Look::Bold)));
         sections.push(growth(&at.summary.saturation).render(style));
         sections.push(warnings(&at.summary, style));
@@ -280,6 +284,9 @@ fn equivalents(at: &AtLoad, of: LoadOf) -> String {
     words.push(format!("{} in flight", value("in_flight", Unit::Count)));
     wrap(&format!("that is {}", words.join(", ")), 2)
 }
+
+/// Why an objective need not be met on average where the capacity is.
+const OWN_CAPACITIES: &str = "  each replication has a capacity of its own: at their mean some meet these, and some do not\n";
 
 /// What the objectives bound at the capacity, over all replications.
 pub(super) fn objectives_grid(at: &AtLoad) -> Grid {

@@ -30,6 +30,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         region_shares,
         ambiguous_regions,
         ambiguous_services,
+        check_flow::shares,
         check_flow::ambiguous_sessions,
         one_of_pairs,
         thresholds,
@@ -137,19 +138,12 @@ fn something_to_do(cx: &Cx<'_>) -> Diagnostics {
         let (what, add) = if services.is_empty() {
             ("no service", "`[service.web]`")
         } else {
-            ("no operation", "`[operation.browse]` with `share` and `flow`")
+            ("no operation", "`[operation.browse]` with a `flow`")
         };
         let message = format!("there is {what}, so nothing can happen");
         return vec![error("nothing-to-do", &cx.tree.place, message).help(format!("add {add}"))];
     }
-    if operations.iter().any(|operation| operation.spec.share > 0.0) {
-        return Vec::new();
-    }
-    let place = cx.tree.place_of(&format!("operation.{}.share", operations[0].name));
-    vec![
-        error("no-shares", &place, "the shares of all operations are 0".into())
-            .help("shares are proportions: give at least one operation a share above 0"),
-    ]
+    Vec::new()
 }
 
 fn region_shares(cx: &Cx<'_>) -> Diagnostics {

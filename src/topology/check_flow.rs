@@ -11,6 +11,34 @@ use super::session::SessionStore;
 use crate::diagnostic::Place;
 use crate::units::Ratio;
 
+/// Some operation must have a share. Only one that is alone need not say its share: beside shares of 60 and 40, 1 would be
+/// a surprise.
+pub(crate) fn shares(cx: &Cx<'_>) -> Diagnostics {
+    let operations = &cx.topology.operations;
+    if let Some(first) = operations.first()
+        && operations.iter().all(|operation| operation.spec.share == 0.0)
+    {
+        let place = cx.tree.place_of(&format!("operation.{}.share", first.name));
+        let message = "the shares of all operations are 0".into();
+        let help = "shares are proportions: give at least one operation a share above 0";
+        return vec![error("no-shares", &place, message).help(help)];
+    }
+    if operations.len() == 1 {
+        return Vec::new();
+    }
+    let unsaid = |name: &str| cx.tree.at(&format!("operation.{name}.share")).is_none();
+    operations
+        .iter()
+        .filter(|operation| unsaid(&operation.name))
+        .map(|operation| {
+            let message = format!("`operation.{}` does not say its `share`", operation.name);
+            error("missing-key", &operation.place, message).help(
+                "add `share = 10`: how often it is done, in proportion to the other operations' shares",
+            )
+        })
+        .collect()
+}
+
 pub(crate) fn ambiguous_sessions(cx: &Cx<'_>) -> Diagnostics {
     let sessions = &cx.topology.sessions;
     let mut found = Vec::new();

@@ -73,7 +73,7 @@ impl Shape for Version {
 spec! {
     /// A deployment, what its users do, and how many they are.
     table Topology {
-        /// Version of this language: 1.
+        /// The version of the language that the file is written in.
         version: Version;
         /// What the file describes, in a few words.
         title: Option<String>;

@@ -22,8 +22,9 @@ pub type Flow = Vec<Placed<Step>>;
 spec! {
     /// What a user does: one request, from click to last byte.
     component Operation {
-        /// How often it is done, in proportion to the other operations' shares.
-        share: f64;
+        /// How often it is done, in proportion to the other operations' shares. Only an operation that
+        /// is alone need not say it.
+        share: f64 = "1.0" from "there is no other operation";
         /// The service that answers it.
         service: Option<Ref<Service>> = "the only service" from "assumed: there is no choice";
         /// The content delivery network in front of it.

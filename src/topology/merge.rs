@@ -14,6 +14,9 @@ use crate::diagnostic::{Diagnostic, Place, Source, SourceId, did_you_mean};
 /// How a file asks for the text of another: by path, giving the text or why there is none.
 pub type ReadText<'a> = &'a mut dyn FnMut(&str) -> Result<String, String>;
 
+/// The slug of a file on the command line that is not there: no text, so no place in it.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
 /// One tree made of several texts.
 pub(crate) struct Gathered {
     pub(crate) tree: Option<Node>,
@@ -33,7 +36,7 @@ pub(crate) fn gather(path: &str, sets: &[String], read: ReadText<'_>) -> Gathere
             (tree, _) => tree,
         };
     }
-    let broken = ["syntax", "duplicate", "extends-missing", "extends-cycle"];
+    let broken = ["syntax", "duplicate", "extends-missing", UNREADABLE, "extends-cycle"];
     if gatherer.diagnostics.iter().any(|diagnostic| broken.contains(&diagnostic.slug)) {
         // What was understood of a broken text would only give false alarms.
         tree = None;
@@ -82,8 +85,8 @@ impl Gatherer<'_> {
                     }
                     None => "paths on the command line start from the folder that you are in",
                 };
-                self.diagnostics
-                    .push(Diagnostic::error("extends-missing", place, message).help(help));
+                let slug = if wanted_at.is_some() { "extends-missing" } else { UNREADABLE };
+                self.diagnostics.push(Diagnostic::error(slug, place, message).help(help));
                 return None;
             }
         };

@@ -39,6 +39,7 @@ mod deploy;
 pub(crate) mod dist;
 mod fault;
 pub(crate) mod file;
+pub(crate) mod file_kind;
 mod flow;
 mod guard;
 mod host;
@@ -98,7 +99,7 @@ pub use limit::{
 };
 pub use merge::ReadText;
 #[cfg(feature = "cli")]
-pub(crate) use merge::beside;
+pub(crate) use merge::{UNREADABLE, beside};
 pub use monitor::{Alarm, Estimation, LatencyShown, Monitor, Reading, Shows};
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
@@ -134,6 +135,7 @@ pub use workload::{
 };
 
 use crate::diagnostic::{Diagnostic, Severity, Source};
+use file_kind::FileKind;
 
 /// Every kind of diagnostic that [`load`] makes; `tests/diagnostics/` shows each.
 pub const SLUGS: &[&str] = &[
@@ -167,6 +169,7 @@ pub const SLUGS: &[&str] = &[
     "not-one",
     "nothing-to-do",
     "one-of",
+    "other-kind",
     "out-of-range",
     "region-shares",
     "statement-mode",
@@ -213,7 +216,11 @@ pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
     let merge::Gathered { tree, mut diagnostics, sources } = merge::gather(path, sets, read);
     let mut reader = Reader::default();
     let mut topology = None;
-    if let Some(tree) = &tree {
+    let mistaken = tree.as_ref().and_then(|tree| FileKind::Topology.mistaken(tree));
+    if let Some(found) = mistaken {
+        diagnostics = vec![found];
+    } else if let Some(tree) = &tree {
+        reader.names_of(tree);
         topology = Topology::read(tree, &mut reader);
         let arrivals = topology.as_mut().and_then(|topology| topology.arrivals.as_mut());
         if let Some(trace) = arrivals.and_then(|arrivals| arrivals.trace.as_mut()) {
@@ -231,7 +238,8 @@ pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
         }
     }
     for found in &diagnostics {
-        debug_assert!(SLUGS.contains(&found.slug), "`{}` is a slug", found.slug);
+        let known = SLUGS.contains(&found.slug) || found.slug == merge::UNREADABLE;
+        debug_assert!(known, "`{}` is a slug", found.slug);
     }
     diagnostics.sort_by_key(|found| (found.place.source, found.place.span.start));
     if diagnostics.iter().any(|found| found.severity == Severity::Error) {

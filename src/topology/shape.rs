@@ -120,14 +120,9 @@ pub(crate) fn read_quantity<Q: Quantity>(
         _ => None,
     };
     if let Some(number) = bare {
-        let likely = match Q::LIKELY {
-            "$" => format!("${number}"),
-            unit => format!("{number}{unit}"),
-        };
         let message = format!("`{}` is {}, and {number} has no unit", reader.path(), Q::WHAT);
         return reader.wrong(
-            Diagnostic::error("bad-unit", node.place.clone(), message)
-                .help(format!("did you mean `\"{likely}\"`?")),
+            Diagnostic::error("bad-unit", node.place.clone(), message).help(Q::with_units(&number)),
         );
     }
     let Some(text) = node.text() else {

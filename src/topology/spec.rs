@@ -6,9 +6,9 @@
 //! [`Node`], saying all that is wrong, and can describe itself as a [`Kind`].
 
 use super::kind::{ChoiceDoc, FieldDoc, Kind, TableDoc};
-use super::names::Reference;
+use super::names::{Reference, Section};
 use super::tree::{Key, Node, Value, parse};
-use crate::diagnostic::{Diagnostic, Place, did_you_mean};
+use crate::diagnostic::{Diagnostic, Place, did_you_mean, meant_key};
 
 /// What can stand as a value in a topology file.
 pub trait Shape: Sized {
@@ -48,6 +48,8 @@ pub struct Reader {
     pub defaults: Vec<DefaultInForce>,
     /// Every name that must exist.
     pub references: Vec<Reference>,
+    /// The components that the file has, for what is said about names that it lacks.
+    names: Vec<(Section, String)>,
     path: Vec<String>,
 }
 
@@ -55,6 +57,13 @@ impl Reader {
     /// The path to the value being read.
     pub fn path(&self) -> String {
         self.path.join(".")
+    }
+    /// Notes which components a file has.
+    pub(crate) fn names_of(&mut self, root: &Node) {
+        for section in Section::ALL {
+            let entries = root.entry(section.key()).and_then(Node::entries).unwrap_or_default();
+            self.names.extend(entries.iter().map(|(key, _)| (*section, key.name.clone())));
+        }
     }
     /// Reads under one more name of the path.
     pub fn within<R>(&mut self, name: &str, read: impl FnOnce(&mut Reader) -> R) -> R {
@@ -72,10 +81,15 @@ impl Reader {
     pub fn wrong_type<T>(&mut self, node: &Node, kind: &Kind) -> Option<T> {
         let mut message = format!("`{}` is {}", self.path(), node.what());
         message.push_str(&format!("; it must be {}", kind.what()));
-        self.wrong(
-            Diagnostic::error("wrong-type", node.place.clone(), message)
-                .help(format!("for example `{}`", self.example(kind))),
-        )
+        let bare = match (kind, node.text()) {
+            (Kind::Number, Some(text)) => text.parse::<f64>().ok().map(|_| text),
+            _ => None,
+        };
+        let help = match bare {
+            Some(number) => format!("write it bare: `{number}`"),
+            None => format!("for example `{}`", self.example(kind)),
+        };
+        self.wrong(Diagnostic::error("wrong-type", node.place.clone(), message).help(help))
     }
     fn example(&self, kind: &Kind) -> String {
         match self.path.last() {
@@ -123,8 +137,8 @@ impl Reader {
         } else {
             format!("`{}`", self.path())
         };
-        let help = did_you_mean(&key.name, keys.iter().copied())
-            .unwrap_or_else(|| format!("it has: {}", keys.join(", ")));
+        let help =
+            meant_key(&key.name, &keys).unwrap_or_else(|| format!("it has: {}", keys.join(", ")));
         self.diagnostics.push(
             Diagnostic::error(
                 "unknown-key",
@@ -187,17 +201,27 @@ impl Reader {
             Some((_, [])) | None => "the file".to_string(),
             Some((_, around)) => format!("`{}`", around.join(".")),
         };
+        let mut help =
+            format!("add `{}`: {}", self.example(&field.kind), first_sentence(&field.doc));
+        if let Kind::Name(section) = field.kind {
+            let names: Vec<&str> =
+                self.names.iter().filter(|(of, _)| *of == section).map(|(_, it)| &**it).collect();
+            match names[..] {
+                [] => help.push_str(&format!(", which you describe under `[{section}.NAME]`")),
+                [only] => help = help.replacen("NAME", only, 1),
+                [first, ..] => {
+                    help = help.replacen("NAME", first, 1);
+                    help.push_str(&format!(" (there are: {})", names.join(", ")));
+                }
+            }
+        }
         self.wrong(
             Diagnostic::error(
                 "missing-key",
                 table.clone(),
                 format!("{around} does not say its `{}`", field.key),
             )
-            .help(format!(
-                "add `{}`: {}",
-                self.example(&field.kind),
-                first_sentence(&field.doc)
-            )),
+            .help(help),
         )
     }
 
