@@ -197,6 +197,25 @@ fn closed_forms_stand_beside_what_was_simulated() {
     assert!((formula / memoryless - 0.5).abs() < 0.03, "{formula} beside {memoryless}");
 }
 
+/// Transactions keep a pooler's connections as long as their statements take: twenty servers, 90 % busy.
+#[test]
+fn a_pooler_has_erlangs_formula() {
+    let text = include_str!("../topologies/theory/pooler.toml");
+    let beside_pooler = |mode: &str| {
+        let sets = ["run.replications=4", "run.duration=30s", mode].map(String::from);
+        let loaded = load("pooler.toml", &sets, &mut |_| Ok(text.into()));
+        let model = compile(&loaded.topology.expect("sound"));
+        let summary = Summary::new(&model, &outcomes(&model));
+        summary.closed_forms.iter().find(|it| it.component == "pooler.bouncer").cloned()
+    };
+    let form = beside_pooler("pooler.bouncer.mode=transaction").expect("it has one");
+    assert_eq!((form.model.as_str(), form.metric), ("M/M/20", "wait_s.mean"));
+    let simulated = form.simulated.estimate.expect("measured");
+    assert!((simulated / form.low - 1.0).abs() < 0.2, "{simulated} for {}", form.low);
+    // In session mode a client keeps its connection: no formula of transactions holds.
+    assert_eq!(beside_pooler("pooler.bouncer.mode=session"), None);
+}
+
 #[test]
 fn a_pool_has_erlangs_formula_and_a_population_its_bounds() {
     let text = TANDEM

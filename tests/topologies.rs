@@ -40,6 +40,7 @@ fn all() -> Vec<PathBuf> {
         "tutoring",
         "capsule",
         "reality",
+        "gallery",
     ];
     folders.map(files).concat()
 }

@@ -13,7 +13,6 @@ use loadbearing::report::folder::{self, Content};
 use loadbearing::report::page::claims_page;
 use loadbearing::report::{claimed, findings};
 
-use super::diagnose::Purpose;
 use super::options::{Outlet, Settings};
 use super::progress::Bar;
 use super::study::{check_folder, default_folder, stem};
@@ -174,7 +173,7 @@ fn read_all(files: &[String]) -> Result<Vec<Source>, Failure> {
     let mut sound = true;
     for path in files {
         let loaded = load(&path, &mut diagnose::read);
-        diagnose::say_of(Purpose::Claims, &loaded.diagnostics, &loaded.sources);
+        diagnose::say(&loaded.diagnostics, &loaded.sources);
         match loaded.claims {
             Some(claims) => sources.push(Source { path, claims }),
             None => sound = false,

@@ -8,6 +8,7 @@ use loadbearing::report::{Written, compared};
 use loadbearing::result::{Difference, compare, comparison_to_json};
 
 use super::options::{Effort, Outlet, Settings};
+use super::picture::Drawing;
 use super::study::{Study, check_folder, default_folder};
 use super::{Failure, diagnose, say, style_of_stdout};
 
@@ -20,7 +21,8 @@ use super::{Failure, diagnose, say, style_of_stdout};
 Examples:
   loadbearing compare phase-0.toml phase-1.toml phase-2.toml
   loadbearing compare old.toml new.toml --replications 20
-  loadbearing compare old.toml new.toml --precision 5% --json")]
+  loadbearing compare old.toml new.toml --precision 5% --json
+  loadbearing compare old.toml new.toml --picture both.svg --panel latency_p95 --panel pool.pg.waiting")]
 pub struct Arguments {
     /// The topology files; the first is what the others are compared with
     #[arg(required = true, num_args = 2..)]
@@ -31,10 +33,12 @@ pub struct Arguments {
     effort: Effort,
     #[command(flatten)]
     outlet: Outlet,
+    #[command(flatten)]
+    drawing: Drawing,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { files, settings, effort, outlet } = arguments;
+    let Arguments { files, settings, effort, outlet, drawing } = arguments;
     let request = Request {
         command: "compare",
         files: files.clone(),
@@ -52,6 +56,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         studied.write(&folder)?;
     }
     let points = studied.points();
+    drawing.draw(&points)?;
     let first = points[0].summary;
     let differences: Vec<(&str, Vec<Difference>)> =
         points[1..].iter().map(|point| (point.name, compare(first, point.summary))).collect();

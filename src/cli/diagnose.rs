@@ -27,64 +27,9 @@ pub fn read(path: &str) -> Result<String, String> {
     })
 }
 
-/// What a file is for.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Purpose {
-    /// It describes a deployment.
-    Topology,
-    /// It asks a question of deployments.
-    Experiment,
-    /// It says what a document claims.
-    Claims,
-}
-
-/// What a file is for, as far as its keys show.
-fn purpose(text: &str) -> Option<Purpose> {
-    let table: toml::Table = text.parse().ok()?;
-    let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
-    if has(&["operation", "users", "arrivals", "service"]) {
-        Some(Purpose::Topology)
-    } else if has(&["claim", "scenario"]) {
-        Some(Purpose::Claims)
-    } else if has(&["axis", "topology"]) {
-        Some(Purpose::Experiment)
-    } else {
-        None
-    }
-}
-
 /// Says all that is wrong or doubtful on stderr: drawn on a terminal, plain elsewhere.
 pub fn say_diagnostics(loaded: &Loaded) {
-    say_of(Purpose::Topology, &loaded.diagnostics, &loaded.sources);
-}
-
-/// The same of a file that should serve a purpose. One that serves another is told that, and not all
-/// that is wrong with it for this one.
-pub fn say_of(wanted: Purpose, found: &[Diagnostic], sources: &[Source]) {
-    let wrong = found.iter().any(|it| it.severity == Severity::Error);
-    let file = sources.first().filter(|_| wrong);
-    match file.and_then(|file| Some((file, purpose(&file.text)?))) {
-        Some((file, is)) if is != wanted => complain(&other_purpose(&file.name, is, wanted)),
-        _ => say(found, sources),
-    }
-}
-
-fn other_purpose(name: &str, is: Purpose, wanted: Purpose) -> String {
-    let what = |purpose| match purpose {
-        Purpose::Topology => "a topology",
-        Purpose::Experiment => "an experiment file",
-        Purpose::Claims => "a claims file",
-    };
-    let command = match is {
-        Purpose::Topology => "run",
-        Purpose::Experiment => "sweep",
-        Purpose::Claims => "claims",
-    };
-    format!(
-        "error: `{name}` is {}, and this command takes {}\n  help: `loadbearing {command} {name}` takes it\n",
-        what(is),
-        what(wanted)
-    )
+    say(&loaded.diagnostics, &loaded.sources);
 }
 
 /// Says what is wrong or doubtful in some texts.

@@ -11,6 +11,7 @@ mod explain;
 mod manual;
 mod new;
 mod options;
+mod picture;
 mod progress;
 mod rerun;
 mod run;

@@ -5,6 +5,7 @@ use loadbearing::report::manifest::Request;
 use loadbearing::report::{Written, ran};
 
 use super::options::{Effort, Outlet, Settings};
+use super::picture::Drawing;
 use super::study::{Study, check_folder, default_folder, stem};
 use super::{Failure, diagnose, say, style_of_stdout};
 
@@ -31,10 +32,12 @@ pub struct Arguments {
     effort: Effort,
     #[command(flatten)]
     outlet: Outlet,
+    #[command(flatten)]
+    drawing: Drawing,
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { file, settings, effort, outlet } = arguments;
+    let Arguments { file, settings, effort, outlet, drawing } = arguments;
     let request = Request {
         command: "run",
         files: vec![file.clone()],
@@ -52,6 +55,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         studied.write(&folder)?;
     }
     let points = studied.points();
+    drawing.draw(&points)?;
     let point = &points[0];
     if outlet.json {
         say(&format!("{:#}\n", point.summary.to_json()))?;

@@ -15,7 +15,6 @@ use loadbearing::report::sheet::{Sheet, described};
 use loadbearing::report::sweep::{sheets, summary, to_json, told};
 use loadbearing::report::sweep_page::page;
 
-use super::diagnose::Purpose;
 use super::options::{Outlet, Settings};
 use super::progress::Bar;
 use super::study::{check_folder, default_folder, stem};
@@ -173,7 +172,7 @@ pub fn prepare<'a>(
     let text = files.text(file);
     let text = text.map_err(|why| Failure::Failed(format!("`{file}` cannot be read: {why}")))?;
     let found = read(file, &text);
-    diagnose::say_of(Purpose::Experiment, &found.diagnostics, &found.sources);
+    diagnose::say(&found.diagnostics, &found.sources);
     let experiment = found.experiment.ok_or(Failure::WrongFile)?;
     let prepared = Prepared::new(file, experiment, sets, files, notes).map_err(failure)?;
     for (doubts, sources) in &prepared.doubts {

@@ -29,6 +29,8 @@
 //! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
 //! | [`volume`] | how many storage operations are granted | AWS EBS gp2, gp3 |
 //! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
+//! | [`crash_loop`] | how long before a container is started again | Kubernetes kubelet |
+//! | [`garbage`] | when a heap of two generations is collected | V8 (Node.js 20) |
 //! | [`backoff`] | how long a client waits to retry | AWS Architecture Blog, axios-retry 4.5.0 |
 //! | [`retry_budget`] | what keeps a client from retrying too much | AWS SDK, Envoy, Google SRE |
 
@@ -39,6 +41,8 @@ pub mod breaker;
 pub mod burst_credits;
 pub mod cache;
 pub mod concurrency;
+pub mod crash_loop;
+pub mod garbage;
 pub mod guard;
 pub mod hpa;
 pub mod job_queue;

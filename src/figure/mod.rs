@@ -4,23 +4,27 @@
 //! in any tool that reads Vega-Lite. Who draws it sets width, font and colours of light and dark;
 //! nothing here knows files or a page, because a browser draws the same figures.
 
+mod board;
 mod capacity;
 mod course;
 mod data;
 mod diagram;
 mod difference;
 mod latency;
+mod panel;
 mod response;
 mod saturation;
 mod time;
 mod timeline;
 
+pub use board::{Board, Mark, Strip};
 pub use capacity::{Tried, capacity_curve};
 pub use course::{Shown as CourseShown, course};
 pub use data::Rows;
 pub use diagram::diagram;
 pub use difference::differences;
 pub use latency::latency;
+pub use panel::{Level, Panel, Statistic};
 pub use response::{At, Bar, Cell, Dot, Words, heat_map, intervals, response};
 pub use saturation::saturation;
 pub use time::time;

@@ -30,21 +30,21 @@ pub fn timelines(points: &[Point<'_>]) -> Vec<Figure> {
 }
 
 /// A step of the drawn timeline: windows that stand together, of all replications.
-struct Step<'a> {
-    start_s: f64,
-    end_s: f64,
-    windows: Vec<&'a Window>,
+pub(super) struct Step<'a> {
+    pub start_s: f64,
+    pub end_s: f64,
+    pub windows: Vec<&'a Window>,
 }
 
 impl Step<'_> {
-    fn mean(&self, of: impl Fn(&Window) -> Option<f64>) -> Option<f64> {
+    pub fn mean(&self, of: impl Fn(&Window) -> Option<f64>) -> Option<f64> {
         let values: Vec<f64> = self.windows.iter().filter_map(|window| of(window)).collect();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
 }
 
 /// The windows of all replications, side by side and, where there are many, taken together.
-fn steps<'a>(point: &Point<'a>, designs: usize) -> Vec<Step<'a>> {
+pub(super) fn steps<'a>(point: &Point<'a>, designs: usize) -> Vec<Step<'a>> {
     let Some(longest) = point.outcomes.iter().map(|outcome| outcome.windows.len()).max() else {
         return Vec::new();
     };
@@ -63,7 +63,7 @@ fn steps<'a>(point: &Point<'a>, designs: usize) -> Vec<Step<'a>> {
     (0..longest.div_ceil(together)).filter_map(step).collect()
 }
 
-fn seconds(window: &Window) -> f64 {
+pub(super) fn seconds(window: &Window) -> f64 {
     window.end.since(window.start).seconds()
 }
 

@@ -14,11 +14,12 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Database, Deploy, Exit, Extent, Failover,
-    Fault, Guard, Harm, Health, Host, Job, Keys, Limit, Link, LoadLock, Maintenance, Metric,
-    Monitor, OnSigterm, Per, Policy, Pool, PoolMode, Pooler, Prune, Queue, Reading, Reads, Region,
-    Relation, Rollout, Rule, Scaling, Service, Session, Shown, Side, Socket, Standby, Stays, Store,
-    StoreUse, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    ALIVE, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Database, Deploy,
+    Exit, Extent, Failover, Fault, Guard, Harm, Health, Host, Job, Keys, Limit, Link, LoadLock,
+    Maintenance, Memory, Metric, Monitor, OnSigterm, Per, Policy, Pool, PoolMode, Pooler, Probe,
+    Process, Prune, Queue, READY, Reading, Reads, Region, Relation, Rollout, Rule, Scaling,
+    Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, UNIT_KINDS, Unit,
+    UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::claims::{Counted, Picture, show};
 
-const WIDTH: f64 = 720.0;
+pub(super) const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 340.0;
 /// Room at the left, at the top, at the right and at the bottom of what is drawn.
 const ROOM: (f64, f64, f64, f64) = (92.0, 44.0, 20.0, 56.0);
@@ -30,7 +30,7 @@ pub fn svg(picture: &Picture) -> String {
     out
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
@@ -56,18 +56,18 @@ fn finite(picture: &Picture) -> impl Iterator<Item = (f64, f64)> + '_ {
 }
 
 /// Values upwards: the greatest of the axis, and where a value stands.
-struct Scale {
-    most: f64,
-    step: f64,
+pub(super) struct Scale {
+    pub most: f64,
+    pub step: f64,
 }
 
 impl Scale {
-    fn of(greatest: f64) -> Scale {
+    pub fn of(greatest: f64) -> Scale {
         let greatest = if greatest > 0.0 { greatest } else { 1.0 };
         let step = step(greatest);
         Scale { most: (greatest / step).ceil() * step, step }
     }
-    fn ticks(&self) -> impl Iterator<Item = f64> + '_ {
+    pub fn ticks(&self) -> impl Iterator<Item = f64> + '_ {
         (0..=(self.most / self.step).round() as u32).map(|it| f64::from(it) * self.step)
     }
 }

@@ -4,6 +4,7 @@
 //! writes whole or not at all; the rest is words for the terminal.
 
 mod believed;
+mod board;
 pub mod capacity;
 mod claimed;
 mod compared;
@@ -19,7 +20,7 @@ pub mod page;
 mod parquet;
 mod ran;
 pub mod sheet;
-mod show;
+pub mod show;
 mod spark;
 pub mod story;
 pub mod stress;
@@ -31,6 +32,7 @@ mod validated;
 mod validation_page;
 
 pub use believed::believed;
+pub use board::picture;
 pub use claimed::claimed;
 pub use compared::compared;
 pub use covered::{coverage_to_json, covered};

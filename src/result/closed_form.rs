@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Estimate, Summary};
 use crate::model::demand::{Demand, demand};
 use crate::model::ids::StationId;
-use crate::model::{Model, StationKind, Workload};
+use crate::model::{Model, PoolMode, StationKind, Workload};
 use crate::run::{Counter, Outcome};
 use crate::theory::{Mg1, Mmc};
 
@@ -45,7 +45,7 @@ impl ClosedForm {
 /// # Model
 /// Every station is taken by itself, as if Poisson arrivals came to it at the measured rate and its
 /// service took as long as measured: Pollaczek and Khinchine for a loop or a cache server, Erlang's
-/// formula with the correction of Allen and Cunneen for a pool, processor sharing for the cores of a
+/// formula with the correction of Allen and Cunneen for a pool or a pooler, processor sharing for the cores of a
 /// database and for links. Variation is that of the laws in the file. Closed populations have the
 /// asymptotic bounds of Denning and Buzen. What a formula leaves out (bursts, waits inside of
 /// holds, limits, timeouts) is the difference between the two columns.
@@ -147,6 +147,22 @@ impl Seen {
     }
 }
 
+/// The squared coefficient of variation of a component's service times, if the file says it.
+fn variation(asked: &Demand, id: StationId) -> Option<f64> {
+    let (visits, mean_s) = (asked.visits[id], asked.service_s[id]);
+    let square_s2 = asked.squares_s2[id]?;
+    Some(square_s2 / visits / (mean_s / visits * (mean_s / visits)) - 1.0)
+}
+
+/// Connections that are lent: Erlang's formula, corrected for laws that are not nearly exponential.
+fn pooled(station: Mmc, scv: Option<f64>) -> (String, f64) {
+    let (name, scv) = match scv {
+        Some(scv) if (scv - 1.0).abs() > NEARLY_EXPONENTIAL => ("M/G/", scv),
+        _ => ("M/M/", 1.0),
+    };
+    (format!("{name}{}", station.servers), station.wait_mean_with_variation_s(1.0, scv))
+}
+
 /// The model of a component and its mean wait (s), where a closed form is known.
 fn wait(
     model: &Model,
@@ -176,16 +192,17 @@ fn wait(
             }
             let size = pool.config.size + pool.config.overflow;
             let station = seen.each(seen.capacity / f64::from(size), size);
-            let (mean_s, square_s2) = (asked.service_s[id], asked.squares_s2[id]);
-            let scv = square_s2.map(|square| {
-                let visits = asked.visits[id];
-                square / visits / (mean_s / visits * (mean_s / visits)) - 1.0
-            });
-            let (name, scv) = match scv {
-                Some(scv) if (scv - 1.0).abs() > NEARLY_EXPONENTIAL => ("M/G/", scv),
-                _ => ("M/M/", 1.0),
-            };
-            Some((format!("{name}{size}"), station.wait_mean_with_variation_s(1.0, scv)))
+            Some(pooled(station, variation(asked, id)))
+        }
+        StationKind::Pooler => {
+            let (pooler, its) = model.poolers.enumerate().find(|(_, it)| it.station == id)?;
+            // A transaction keeps a server connection for as long as it keeps the pool's.
+            let mut behind = model.pools.iter().filter(|pool| pool.pooler == Some(pooler));
+            let law = behind.next().and_then(|pool| variation(asked, pool.station));
+            let law = law.filter(|_| behind.next().is_none());
+            let size = its.config.size;
+            let station = seen.each(seen.capacity / f64::from(size), size);
+            (its.mode == PoolMode::Transaction).then(|| pooled(station, law))
         }
         StationKind::Database => {
             let database = model.databases.iter().find(|it| it.station == id)?;

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use super::event::Kind;
 use super::meter::{Counter, Part};
+use super::probing::KUBELET;
 use super::service::Phase;
 use super::task::{NONE, OK, Role, State, Task, flag};
 use super::world::World;
@@ -432,7 +433,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks[task];
         self.depart_instance(task);
         self.end_task(task);
-        if record.owner != NONE {
+        if record.owner_epoch >= KUBELET {
+            self.probe_answered(task, &record);
+        } else if record.owner != NONE {
             self.check_over(record.owner, usize::from(record.owner_epoch), record.status == OK);
         }
     }
@@ -446,6 +449,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         node.asked[target as usize] = (NONE, 0);
         if node.checked[target as usize].told(&checks, ok) {
             self.look_at_targets(service, number);
+            let stops = spec.process.as_ref().is_some_and(|it| it.stops_unhealthy);
+            if stops && !ok {
+                self.stop_unhealthy(index);
+            }
         }
     }
 

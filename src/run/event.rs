@@ -91,12 +91,16 @@ kinds! {
     /// The next candidate of the arrival stream.
     Candidate,
     // The deployment around it.
-    /// Others compute something on a shared machine (host).
+    /// Others compute something on a shared machine, or its cores are taken away or given back (host;
+    /// the ordinal says what).
     Others,
     /// A target of a balancer: checked, back, or out (instance; the ordinal is node and purpose).
     Target,
     /// A node of a balancer judges its targets (service; the ordinal is node and purpose).
     Balancer,
+    /// The kubelet probes, or has waited too long (instance; the ordinal says what), or a worker has
+    /// run out of memory or is there again (worker).
+    Probe,
     /// A cache runs its expiry cycle (cache).
     Expire,
     /// A cache node without its primary: marked as failed, or taken over (node; the ordinal says what).

@@ -9,6 +9,7 @@ use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::task::{NONE, State, flag};
 use super::world::World;
+use crate::component::garbage::Heap;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::UnitKind;
@@ -50,6 +51,10 @@ pub struct Worker {
     pub handed: u32,
     /// When it became free, in the order of all of its instance.
     pub free_since: u32,
+    /// What its flow has allocated since the last collections.
+    pub heap: Heap,
+    /// Collections that the loop stands still for at its next computation.
+    pub pause: Duration,
     /// It has died and is not back yet.
     pub down: bool,
     /// When it was started; nothing if it has run for longer than the run.
@@ -155,6 +160,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             true => record.work,
             false => self.pace(record.worker, index, self.draw(work, task)),
         };
+        let pause = std::mem::take(&mut self.workers[worker as usize].pause);
+        work = work + pause;
         let one_lock = self.model.services[service].one_lock;
         if one_lock && work > SWITCH_INTERVAL {
             let record = &mut self.tasks[task];

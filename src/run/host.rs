@@ -9,7 +9,7 @@ use super::event_loop::FOREVER;
 use super::meter::{MILLI, Part};
 use super::task::{NONE, State};
 use super::world::World;
-use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::kernel::{Event, PendingEvents, ProcessorSharing};
 use crate::model::ids::{HostId, ServiceId, StationId};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
@@ -35,6 +35,18 @@ pub struct HostState {
     databases: Vec<(u32, u32)>,
     /// What comes from others.
     others: Option<Others>,
+    /// How often its cores have been taken away.
+    thefts: u64,
+}
+
+/// What events beside requests mean, by their ordinals.
+mod beside {
+    /// Others compute something.
+    pub const COMPUTES: u32 = 0;
+    /// A machine's cores are taken away.
+    pub const STOLEN: u32 = 1;
+    /// They are given back.
+    pub const RETURNED: u32 = 2;
 }
 
 struct Others {
@@ -53,6 +65,7 @@ impl HostState {
             shared: false,
             databases: Vec::new(),
             others: None,
+            thefts: 0,
         }
     }
 }
@@ -68,7 +81,48 @@ impl<Q: PendingEvents> World<'_, Q> {
                 .map(|_| Others { stream: self.key.named("host").named(&spec.name), count: 0 });
             self.hosts.push(host);
             self.next_of_others(id);
+            self.next_theft(id);
         }
+    }
+
+    /// Something happens beside requests.
+    pub fn others(&mut self, slot: u32, what: u32) {
+        match what {
+            beside::COMPUTES => self.others_compute(HostId(slot)),
+            beside::STOLEN => self.lose_cores(HostId(slot)),
+            _ => self.regain_cores(HostId(slot)),
+        }
+    }
+
+    /// The machine's cores will be taken away: the time between thefts is memoryless, so that they are
+    /// away for the share that is said.
+    fn next_theft(&mut self, id: HostId) {
+        let Some((share, slice)) = self.model.hosts[id].stolen else { return };
+        let there_s = self.model.laws[slice].mean * (1.0 - share) / share;
+        let host = &mut self.hosts[id.0 as usize];
+        let stream = self.key.named("stolen").named(&self.model.hosts[id].name);
+        let gap_s = exponential(&mut stream.numbered(host.thefts).draw(0)) * there_s;
+        let at = self.now + Duration::from_secs_f64(gap_s);
+        self.events.push(Event::new(at, Kind::Others as u8, beside::STOLEN, id.0));
+    }
+
+    /// The cores are gone for a slice: whoever computes stands still, as far as it got.
+    fn lose_cores(&mut self, id: HostId) {
+        let (_, slice) = self.model.hosts[id].stolen.expect("it was scheduled");
+        let stream = self.key.named("stolen").named(&self.model.hosts[id].name);
+        let theft = self.hosts[id.0 as usize].thefts;
+        let length = self.model.draw_law(slice, stream.numbered(theft), 1);
+        let now = self.now;
+        self.hosts[id.0 as usize].thefts += 1;
+        self.with_host(id.0, |cores| cores.set_cores(now, 0.0));
+        self.events.push(Event::new(now + length, Kind::Others as u8, beside::RETURNED, id.0));
+    }
+
+    fn regain_cores(&mut self, id: HostId) {
+        let (now, all) = (self.now, self.model.hosts[id].cores);
+        self.with_host(id.0, |cores| cores.set_cores(now, all));
+        self.arm_host(id.0);
+        self.next_theft(id);
     }
 
     /// Others will compute something.
@@ -82,7 +136,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Others compute something.
-    pub fn others_compute(&mut self, id: HostId) {
+    fn others_compute(&mut self, id: HostId) {
         let (_, cpu) = self.model.hosts[id].others.expect("it was scheduled");
         let others = self.hosts[id.0 as usize].others.as_ref().expect("the model has them");
         let work = self.model.draw_law(cpu, others.stream.numbered(others.count), 1);

@@ -18,7 +18,7 @@ use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::tape::{Op, Pc};
-use crate::units::Time;
+use crate::units::{Duration, Time};
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// A worker process dies at once, and stays down until [`World::restart_worker`]. Its instance goes
@@ -71,9 +71,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         (state.down, state.started) = (false, Some(self.now));
+        (state.heap, state.pause) = (state.heap.emptied(), Duration::ZERO);
         let index = state.instance;
         if self.instances[index as usize].phase == Phase::Down {
-            self.instance_up(index, false);
+            let service = &self.model.services[self.instances[index as usize].service];
+            let new = service.process.as_ref().is_some_and(|it| it.stops_unhealthy);
+            self.instance_up(index, new);
         }
         self.start_pools(worker);
         self.accept_waiting(index);
@@ -109,8 +112,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let goes = self.instances[index as usize].phase != Phase::Up;
         self.instances[index as usize].phase = if goes { Phase::Off } else { Phase::Down };
         let replace = self.model.services[service].replace;
+        let held_off = self.holds_off(index);
         if let Some(start) = replace.filter(|_| !goes) {
-            self.at(self.now + start, Kind::Restart, index);
+            self.at(self.now + held_off + start, Kind::Restart, index);
         }
         for task in waiting {
             self.leave(task, station);

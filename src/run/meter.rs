@@ -83,10 +83,16 @@ pub enum Counter {
     Stale,
     /// Values loaded anew before their time to live was over.
     Early,
+    /// Processes killed because they did not answer, or found no memory.
+    Killed,
+    /// Collections of garbage.
+    Collections,
+    /// Time that loops stood still for them (us).
+    PausedMicros,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 35;
+pub const COUNTERS: usize = 38;
 
 impl Counter {
     /// All of them, in their order.
@@ -126,6 +132,9 @@ impl Counter {
         Counter::HitBytes,
         Counter::Stale,
         Counter::Early,
+        Counter::Killed,
+        Counter::Collections,
+        Counter::PausedMicros,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -164,6 +173,9 @@ impl Counter {
             Counter::Conflicts => "conflicts",
             Counter::Stale => "stale",
             Counter::Early => "early",
+            Counter::Killed => "killed",
+            Counter::Collections => "collections",
+            Counter::PausedMicros => "paused_us",
             Counter::HitBytes => "hit_bytes",
         }
     }

@@ -32,6 +32,7 @@ pub mod outcome;
 mod policy;
 mod pool;
 mod pooler;
+mod probing;
 mod queue;
 mod recorded;
 mod redis_client;

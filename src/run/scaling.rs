@@ -207,7 +207,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.count_instances(service);
         self.instances[index as usize].phase = Phase::Up;
         self.services[service].running += 1;
-        if !self.is_held_back(index) {
+        self.begin_probes(index);
+        if !self.is_held_back(index) && self.is_ready(index) {
             self.register(index, true, new);
         }
         let meter = &mut self.meters[self.model.services[service].station];

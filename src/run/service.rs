@@ -14,6 +14,7 @@ use super::meter::Counter;
 use super::scaling::Scaler;
 use super::task::{NONE, OK, Role, State, flag};
 use super::world::World;
+use crate::component::garbage::Heap;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::UnitKind;
@@ -150,6 +151,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                         busy_ticks: 0,
                         polls_since: Time::ZERO,
                         handed: NONE,
+                        heap: Heap::default(),
+                        pause: Duration::ZERO,
                         free_since: 0,
                         down: false,
                         started: None,
@@ -335,6 +338,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.worker = worker;
         record.pc = Pc(record.pc.0 + 1);
         self.workers[worker as usize].open += 1;
+        if let Some(process) = &self.model.services[self.workers[worker as usize].service].process {
+            self.take_memory(worker, process);
+        }
         self.resume(task);
     }
 

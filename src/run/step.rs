@@ -5,7 +5,7 @@ use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, DeployId, HostId, LinkId, QueueId, ServiceId, SessionId};
+use crate::model::ids::{CacheId, DeployId, LinkId, QueueId, ServiceId, SessionId};
 use crate::model::tape::{Op, Statement};
 use crate::units::Duration;
 
@@ -18,7 +18,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match Kind::from_number(event.kind()) {
             // Work ends.
             Kind::CpuDone => self.cpu_done(slot),
-            Kind::Others => self.others_compute(HostId(slot)),
+            Kind::Others => self.others(slot, event.ordinal()),
             Kind::HostDepart => self.host_depart(slot),
             Kind::ThreadDone => self.thread_done(slot),
             Kind::DatabaseDepart => self.database_depart(slot),
@@ -69,6 +69,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             // The deployment around it.
             Kind::Target => self.target_timer(slot, event.ordinal()),
             Kind::Balancer => self.balancer_timer(ServiceId(slot), event.ordinal()),
+            Kind::Probe => self.probe_event(slot, event.ordinal()),
             Kind::Expire => self.expire_cycle(CacheId(slot)),
             Kind::CacheNode => self.cache_node_event(slot, event.ordinal()),
             Kind::CacheClient => self.client_event(slot, event.ordinal()),

@@ -32,6 +32,7 @@ use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
 use super::pooler::PoolerState;
+use super::probing::Watched;
 use super::queue::{JobRecord, QueueState};
 use super::redis_client::CacheClient;
 use super::retrying::Senders;
@@ -74,6 +75,8 @@ pub struct World<'m, Q> {
     pub instances: Vec<Instance>,
     /// Their event loops.
     pub workers: Vec<Worker>,
+    /// What the kubelet knows of each instance, where something is probed or started again later.
+    pub kubelet: Vec<Watched>,
     /// Connection pools: one per worker, shard and database node.
     pub pools: Vec<SubPool>,
     /// Where each kind of pool begins among them.
@@ -172,6 +175,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             services: Dense::default(),
             instances: Vec::new(),
             workers: Vec::new(),
+            kubelet: Vec::new(),
             pools: Vec::new(),
             pool_base: Dense::default(),
             poolers: Vec::new(),
@@ -218,6 +222,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_sessions();
         world.build_sockets();
         world.start_checks();
+        world.start_probes();
         world.start_users();
         world.start_faults();
         world.start_deploys();

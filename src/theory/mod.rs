@@ -7,6 +7,7 @@
 mod birth_death;
 mod caches;
 mod networks;
+mod overflow;
 mod overload;
 mod stations;
 
@@ -15,6 +16,7 @@ pub use networks::{
     Bounds, ClosedNetwork, ClosedSolution, MachineRepair, OpenStation, Resource,
     jackson_response_mean_s,
 };
+pub use overflow::OverflowPool;
 pub use overload::{
     ContentionLaw, constant_patience_loss_ratio, fluid_loss_ratio, quantile_level_of_max,
     retry_amplification, supermarket_response,

@@ -1,7 +1,10 @@
 //! What a deploy can do.
 
+use super::balancer::BalancerKind;
 use super::check::{Cx, Diagnostics, error};
 use super::deploy::Rollout;
+use super::process::{Liveness, Probe};
+use super::service::Runtime;
 use crate::component::rollout::Bounds;
 
 /// A deploy must be able to go on: one instance more, or one fewer, at the least.
@@ -26,6 +29,73 @@ pub(crate) fn deploys(cx: &Cx<'_>) -> Diagnostics {
                 error("bad-deploy", &deploy.place, message)
                     .help("raise `max_extra` by at least one instance, or lower `min_healthy`"),
             );
+        }
+    }
+    found.extend(probes(cx));
+    found.extend(memory(cx));
+    found
+}
+
+/// Whoever kills also starts again, probes end before the next begins, and target groups exist.
+fn probes(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for service in &cx.topology.services {
+        let (spec, path) = (&service.spec, format!("service.{}", service.name));
+        let place = |key: &str| cx.tree.place_of(&format!("{path}.{key}"));
+        let late = |probe: &&Probe| probe.timeout > probe.interval;
+        let live = match &spec.liveness {
+            Some(Liveness::Kubelet(probe)) => Some(probe),
+            _ => None,
+        };
+        for probe in live.into_iter().chain(&spec.readiness).filter(late) {
+            let message = format!(
+                "a probe may take {} and the next begins after {}",
+                probe.timeout, probe.interval
+            );
+            let found_it = error("out-of-range", &probe.place, message);
+            found.push(found_it.help("let `timeout` ≤ `interval`"));
+        }
+        if spec.liveness.is_some() && spec.replace.is_none() {
+            let message =
+                format!("`{path}` is killed when it does not answer, and never started again");
+            found.push(
+                error("missing-key", &place("liveness"), message)
+                    .help(format!("say how long a start takes: `{path}.replace = \"10s\"`")),
+            );
+        }
+        let checked = cx.topology.balancers.iter().any(|balancer| {
+            balancer.spec.service.name == service.name
+                && (balancer.spec.checks.is_some() || balancer.spec.kind == BalancerKind::Alb)
+        });
+        if spec.liveness == Some(Liveness::TargetGroup) && !checked {
+            let message = format!("no balancer checks the instances of `{path}`");
+            found.push(
+                error("missing-key", &place("liveness"), message)
+                    .help("write `checks` for its balancer, or give it `kind = \"alb\"`"),
+            );
+        }
+    }
+    found
+}
+
+/// Without requests a worker lives.
+fn memory(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for service in &cx.topology.services {
+        let Some(memory) = &service.spec.memory else { continue };
+        let heap = match &service.spec.runtime {
+            Runtime::Node(node) => node.heap_limit(memory.machine).0,
+            Runtime::Uvicorn(_) => f64::INFINITY,
+        };
+        let (base, workers) = (memory.base.0, f64::from(service.spec.workers));
+        if base + memory.per_request.0 > heap
+            || base * workers + memory.per_request.0 > memory.machine.0
+        {
+            let message =
+                format!("`service.{}` has not the memory for a single request", service.name);
+            found.push(error("out-of-range", &memory.place, message).help(
+                "let `base` of all workers and one `per_request` fit into `machine` and the heap",
+            ));
         }
     }
     found

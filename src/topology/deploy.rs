@@ -88,7 +88,7 @@ impl Deploy {
     /// What a process of this runtime does, as said or as the product does it.
     pub fn sigterm(&self, runtime: &Runtime) -> OnSigterm {
         self.on_sigterm.clone().unwrap_or(match runtime {
-            Runtime::Node => OnSigterm::Exit,
+            Runtime::Node(_) => OnSigterm::Exit,
             Runtime::Uvicorn(_) => OnSigterm::Finish,
         })
     }

@@ -19,6 +19,7 @@ use super::objective::Objective;
 use super::pool::Pool;
 use super::pooler::Pooler;
 use super::price::Expense;
+use super::process::Liveness;
 use super::queue::{Job, Queue};
 use super::region::{Link, Region, Routes};
 use super::relation::{Maintenance, Relation};
@@ -178,6 +179,14 @@ impl Topology {
             let flow = balancer.spec.checks.as_ref().map(|checks| &checks.flow);
             flow.map_or(Vec::new(), |flow| steps(flow, Some(&balancer.spec.service.name)))
         });
-        of_operations.chain(of_checks).collect()
+        let of_probes = self.services.iter().flat_map(|service| {
+            let live = match &service.spec.liveness {
+                Some(Liveness::Kubelet(probe)) => Some(probe),
+                _ => None,
+            };
+            let all = live.into_iter().chain(&service.spec.readiness);
+            all.flat_map(|probe| steps(&probe.flow, Some(&service.name)))
+        });
+        of_operations.chain(of_checks).chain(of_probes).collect()
     }
 }

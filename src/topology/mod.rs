@@ -51,6 +51,7 @@ mod monitor;
 pub(crate) mod names;
 mod objective;
 mod pool;
+mod process;
 mod pooler;
 mod price;
 mod queue;
@@ -92,7 +93,7 @@ pub use flow::{
     Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
-pub use host::{Host, Others};
+pub use host::{Host, Others, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
@@ -106,6 +107,7 @@ pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
+pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,

@@ -4,6 +4,7 @@ use super::dist::Dist;
 use super::host::Host;
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
+use super::process::{Liveness, Memory, Node, Probe};
 use super::queue::Queue;
 use super::region::Region;
 use super::spec::spec;
@@ -71,6 +72,16 @@ spec! {
         /// place.
         replace: Option<Duration> = "nobody starts another"
             from "assumed: the document names no orchestrator", positive;
+        /// The memory of each instance.
+        memory: Option<Memory> = "there is always enough" from "assumed: memory does not run out";
+        /// Who kills an instance that does not answer.
+        liveness: Option<Liveness> = "nobody" from "Kubernetes core/v1 (livenessProbe unset)";
+        /// Probes of the kubelet that an instance must pass to be sent requests.
+        readiness: Option<Probe> = "an instance that has started is sent requests"
+            from "Kubernetes core/v1 (readinessProbe unset)";
+        /// Whether starting again waits longer each time: not at all, then 10 s, 20 s, ... 300 s.
+        crash_back_off: Option<bool> = "false; with `liveness` of the kubelet true"
+            from "Kubernetes kubelet (CrashLoopBackOff)";
         /// How the number of instances follows the load.
         autoscale: Option<Autoscale> = "instances are fixed"
             from "assumed: the document names no autoscaling";
@@ -92,7 +103,7 @@ spec! {
     /// What a service runs on.
     choice Runtime {
         /// Node.js: each worker is one event loop that runs callbacks to completion.
-        Node = "node";
+        Node(Node) = "node";
         /// uvicorn: each worker is one asyncio loop that runs callbacks to completion, for `async def`
         /// endpoints; `def` endpoints are `blocking` steps on the threads of anyio, under the worker's
         /// one interpreter lock.
@@ -112,14 +123,14 @@ impl Service {
     /// Threads of each worker's pool, as said or as the runtime has them.
     pub fn thread_count(&self) -> u32 {
         self.threads.unwrap_or(match self.runtime {
-            Runtime::Node => 4,
+            Runtime::Node(_) => 4,
             Runtime::Uvicorn(_) => 40,
         })
     }
     /// Places of the accept backlog, as said or as the runtime has them.
     pub fn backlog_places(&self) -> u32 {
         self.backlog.unwrap_or(match self.runtime {
-            Runtime::Node => 511,
+            Runtime::Node(_) => 511,
             Runtime::Uvicorn(_) => 2048,
         })
     }

@@ -4,20 +4,24 @@ use super::{Case, Row};
 use crate::result::Unit;
 use crate::run::Counter;
 use crate::theory::{
-    ClosedNetwork, ClosedSolution, MachineRepair, Mg1, Mm1, Mmc, Mmck, OpenStation, Resource,
-    cobham_waits_s, constant_patience_loss_ratio, erlang_b, fifo_hits, fork_join_pair_mean_s,
-    gim1_response_mean_s, jackson_response_mean_s, lru_hits, quantile_level_of_max,
-    retry_amplification, supermarket_response, ttl_hit_ratio,
+    ClosedNetwork, ClosedSolution, MachineRepair, Mg1, Mm1, Mmc, Mmck, OpenStation, OverflowPool,
+    Resource, cobham_waits_s, constant_patience_loss_ratio, erlang_b, fifo_hits,
+    fork_join_pair_mean_s, gim1_response_mean_s, jackson_response_mean_s, lru_hits,
+    quantile_level_of_max, retry_amplification, supermarket_response, ttl_hit_ratio,
 };
 
 /// A case with the file of that name.
 macro_rules! case {
     ($model:literal, $file:literal, $sets:expr, $rows:expr) => {
+        case!($model, $file, $sets, $rows, within 0.0)
+    };
+    ($model:literal, $file:literal, $sets:expr, $rows:expr, within $share:literal) => {
         Case {
             model: $model,
             path: concat!("topologies/theory/", $file),
             text: include_str!(concat!("../../topologies/theory/", $file)),
             sets: $sets,
+            within: $share,
             rows: $rows,
         }
     };
@@ -71,6 +75,26 @@ pub const CASES: &[Case] = &[
         ],
         TIMEOUT
     ),
+    case!(
+        "M/G/15, approximately: the same, lognormal with coefficient of variation 2",
+        "pool.toml",
+        &[
+            "operation.ask.flow=[{ query = { pool = \"pg\", \
+                read.lognormal = { mean = \"100ms\", cv = 2 } } }]",
+        ],
+        &[allen_cunneen(|s| mmc(15, 140.0, 0.1 * s).wait_mean_with_variation_s(1.0, 4.0))],
+        within 0.1
+    ),
+    case!(
+        "D/M/15, approximately: evenly spaced arrivals",
+        "pool.toml",
+        &["arrivals.process=even"],
+        &[allen_cunneen(|s| mmc(15, 140.0, 0.1 * s).wait_mean_with_variation_s(0.0, 1.0))],
+        within 0.2
+    ),
+    case!("M/M/20: a pooler's connections to the server, 90 % busy", "pooler.toml", &[], POOLER),
+    case!("A pool of 5 kept connections and 10 of overflow", "overflow.toml", &[], OVERFLOW),
+    case!("M/G/infinity: a delay, lognormal", "delay.toml", &[], DELAY),
     case!("M/M/4/10: a bounded service at 125 % of what it carries", "bounded.toml", &[], BOUNDED),
     case!("M/G/17/17: a guard on the busy connections of a pool", "guard.toml", &[], GUARD),
     case!("M/M/4: libuv's threads, 80 % busy", "threads.toml", &[], THREADS),
@@ -186,6 +210,43 @@ const POOL: &[Row] = &[
         teeth: 0.03,
     },
 ];
+
+const POOLER: &[Row] = &[Row {
+    figure: "mean wait",
+    formula: "C S / (c (1 - rho))",
+    source: "Erlang 1917",
+    unit: Unit::Seconds,
+    observe: |it| it.wait_mean_s("pooler.bouncer"),
+    theory: |s| mmc(20, 900.0, 0.02 * s).wait_mean_s(),
+    teeth: 0.03,
+}];
+
+const OVERFLOW: &[Row] = &[Row {
+    figure: "opened",
+    formula: "lambda P(none idle, some unlent)",
+    source: "Grassmann, Taksar and Heyman 1985",
+    unit: Unit::PerSecond,
+    observe: |it| {
+        let opened = it.at("pool.pg").counters[Counter::Opened as usize];
+        opened as f64 / it.outcome.measured.seconds()
+    },
+    theory: |s| {
+        let pool =
+            OverflowPool { arrival_rate_per_s: 50.0, hold_s: 0.1 * s, kept: 5, overflow: 10 };
+        pool.openings_per_s()
+    },
+    teeth: 0.06,
+}];
+
+const DELAY: &[Row] = &[Row {
+    figure: "in flight",
+    formula: "lambda S, whatever the law",
+    source: "Khinchine 1955; Mirasol 1963",
+    unit: Unit::Count,
+    observe: |it| it.outcome.requests.in_flight_mean,
+    theory: |s| 100.0 * 0.2 * s,
+    teeth: 0.03,
+}];
 
 const TIMEOUT: &[Row] = &[Row {
     figure: "timed out",
@@ -439,6 +500,18 @@ const fn pollaczek_khinchine(theory: fn(f64) -> f64) -> Row {
         observe: |it| it.wait_mean_s("service.web"),
         theory,
         teeth: 0.05,
+    }
+}
+
+const fn allen_cunneen(theory: fn(f64) -> f64) -> Row {
+    Row {
+        figure: "mean wait",
+        formula: "~ M/M/c (ca2 + cs2) / 2",
+        source: "Kingman 1961; Allen and Cunneen 1978",
+        unit: Unit::Seconds,
+        observe: |it| it.wait_mean_s("pool.pg"),
+        theory,
+        teeth: 0.03,
     }
 }
 

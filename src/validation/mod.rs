@@ -33,6 +33,8 @@ pub struct Case {
     pub text: &'static str,
     /// What is set over the file, as `--set` has it.
     pub sets: &'static [&'static str],
+    /// By which share its closed forms may be off; zero unless they are approximations.
+    pub within: f64,
     /// Its figures.
     pub rows: &'static [Row],
 }
@@ -102,24 +104,32 @@ impl Case {
                 row,
                 estimate: Estimate::fold(&known, Fold::Mean, CONFIDENCE, &[]),
                 theory,
-                t: deviation(&observations, theory),
+                t: self.deviation(&observations, theory),
                 bound: bound(observations.len()),
                 observations,
             }
         };
         self.rows.iter().map(judge).collect()
     }
+
+    /// Student's t of the observations' mean about the nearest value that the theory allows.
+    fn deviation(&self, observations: &[f64], theory: f64) -> f64 {
+        let mean = observations.iter().sum::<f64>() / observations.len() as f64;
+        let off = self.within * theory.abs();
+        deviation(observations, mean.clamp(theory - off, theory + off))
+    }
 }
 
 impl Finding {
-    /// The simulation could have the theory as its mean.
+    /// The simulation could have the theory as its mean, or one that is as near to it as its
+    /// approximation should be.
     pub fn agrees(&self) -> bool {
         self.t.abs() < self.bound
     }
     /// The simulation rejects the theory of a model whose parameter is the row's share larger.
     pub fn has_teeth(&self) -> bool {
         let wrong = (self.row.theory)(1.0 + self.row.teeth);
-        deviation(&self.observations, wrong).abs() >= self.bound
+        self.case.deviation(&self.observations, wrong).abs() >= self.bound
     }
 }
 
@@ -133,6 +143,7 @@ pub fn to_json(findings: &[Finding]) -> Value {
             "figure": it.row.figure,
             "formula": it.row.formula,
             "source": it.row.source,
+            "approximate_within": it.case.within,
             "unit": it.row.unit.symbol(),
             "theory": it.theory,
             "simulated": it.estimate,

@@ -585,6 +585,7 @@ fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'sta
     let others = [
         crate::covered_edge::COVERED,
         crate::covered_host::COVERED,
+        crate::covered_process::COVERED,
         crate::covered_platform::COVERED,
         crate::covered_pool::COVERED,
         crate::covered_redis::COVERED,
@@ -610,6 +611,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("plan", include_str!("plan.rs")),
     ("pool", include_str!("pool.rs")),
     ("pooler", include_str!("pooler.rs")),
+    ("process", include_str!("process.rs")),
     ("service", include_str!("service.rs")),
     ("session", include_str!("session.rs")),
     ("shed", include_str!("shed.rs")),

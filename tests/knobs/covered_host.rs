@@ -5,6 +5,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("host", "who_stands_on_one_machine_shares_its_cores", "Host.cores Service.host Database.host"),
     ("host", "a_cache_shares_the_machine_that_it_stands_on", "Cache.host"),
     ("host", "others_on_the_machine_take_their_share", "Host.others Others.rate Others.cpu"),
+    ("host", "stolen_cores_stop_who_computes", "Host.stolen Stolen.share Stolen.slice"),
     ("host", "who_spins_goes_by_the_clock", "Step:spin"),
     ("host", "a_machine_has_its_price", "Host.price"),
 ];

@@ -78,6 +78,26 @@ fn others_on_the_machine_take_their_share() {
 }
 
 #[test]
+fn stolen_cores_stop_who_computes() {
+    let alone = "operation.work.flow=[{cpu='10ms'}]";
+    let mean_s = |stolen: &str| {
+        let length = "run.duration=400s";
+        with(&[alone, "service.web.host=vm", length, stolen]).mean_s()
+    };
+    // The cores are there for half of the time: 10 ms take 20 ms, and who comes while they are away waits
+    // for half a slice on average besides, every second time.
+    let short = mean_s("host.vm.stolen={share='50%', slice='1ms'}");
+    assert!((short - 0.02025).abs() < 0.0006, "{short}");
+    // For seldom but long slices: a hundredth of the work more, and one in a hundred waits for 50 ms.
+    let long = mean_s("host.vm.stolen={share='1%', slice='100ms'}");
+    assert!((0.0101..0.0115).contains(&long), "{long}");
+    // Unsaid, a slice is 4 ms on average, memoryless: its rest is as long.
+    let unsaid = mean_s("host.vm.stolen={share='20%'}");
+    assert!((unsaid - 0.0133).abs() < 0.0006, "{unsaid}");
+    assert!((mean_s("host.vm.stolen={share='1%', slice='1us'}") - 0.0101).abs() < 0.0001);
+}
+
+#[test]
 fn who_spins_goes_by_the_clock() {
     let flow =
         "operation.work.flow=[{parallel=[[{query={pool='pg', read='10ms'}}], [{spin='10ms'}]]}]";

@@ -19,7 +19,9 @@ whole engine, each figure beside its closed form. Every model is an ordinary fil
 [topologies/theory](../topologies/README.md); the command below its name runs it alone.
 S is a mean service time, rho a utilisation, lambda a rate of arrivals, c a number of servers, N users
 who think for Z, X a throughput, W0 the mean wait for the server, s1 to s3 the utilisation by the first
-one to three classes. `--json` says who found each closed form, and when.
+one to three classes, ca2 and cs2 the squared variation of arrivals and service. A formula that begins with ~
+is an approximation, held to within a tenth (M/G/c) or a fifth (D/M/c). `--json` says who found each closed
+form, and when.
 
 A test asserts every row, and that the same figures reject a theory whose parameter is a few per cent
 off. `tests/theory/` has many more such checks. This page is made by

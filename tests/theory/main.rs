@@ -7,7 +7,26 @@
 //! Every check has teeth: the same figures must reject a theory perturbed by a few per cent.
 //!
 //! The rows that the command `theory` shows are checked in `list`; the other files go beyond them,
-//! often with the same topologies.
+//! often with the same topologies:
+//!
+//! | Closed form | Test |
+//! |---|---|
+//! | M/M/1, M/D/1, M/G/1; D/M/1 | `list`, `loops::mm1`, `mg1`, `rare_blocking_operation`; `even_arrivals_are_d_m_1` |
+//! | E_n/M/1 (each n-th of a Poisson stream) | `list`, `loops::round_robin_is_en_m_1`, `cluster_is_en_m_1` |
+//! | M/G/1-PS, M/G/c-PS | `list`, `sharing::one_core_is_insensitive`, `several_cores_hold_what_mmc_holds`, `slowdown_is_the_same_for_all_sizes` |
+//! | M/M/c at published points; a pooler | `list`, `pools::mmc` |
+//! | M/M/c/K, Erlang B | `list`, `pools::mmck`, `gates::guard_on_busy_is_erlang_b`, `a_bulkhead_is_erlang_b` |
+//! | M/M/c + M (Erlang A), M/M/c + D | `pools::impatient_users_who_leave_the_queue_are_erlang_a`, `acquire_timeout_is_constant_patience` |
+//! | G/G/c (Kingman, Allen and Cunneen), within a tenth | `list` |
+//! | M/G/infinity | `list`, `deploys::open_sockets_are_an_infinite_server` |
+//! | machine repair, closed networks | `list`, `closed::machine_repair`, `mean_value_analysis` |
+//! | priorities (Cobham) | `list`, `pools::job_priorities_are_cobham` |
+//! | fork and join, the slowest of n | `list`, `pools::scatter_waits_for_the_slowest_shard` |
+//! | Jackson networks, visits to one loop | `list`, `loops::visits_to_the_same_loop` |
+//! | the first passage of a pool's total | `gates::guard_on_total_latches_at_the_first_passage`, `guard_on_total_of_an_idle_pool` |
+//! | openings of a pool with overflow | `list`, and the published points in `src/theory/overflow.rs` |
+//! | Che, random, sampled LRU, times to live | `list`, `caches` |
+//! | the supermarket model | `list`, `networks::two_choices_are_the_supermarket_model` |
 
 mod caches;
 mod closed;

@@ -1,6 +1,7 @@
 //! Event loops, thread pools, processes.
 
 use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
 
 use crate::support::{Ran, ms, run};
 
@@ -53,6 +54,27 @@ fn t_08_a_timeout_fires_after_a_block_though_the_connection_was_there() {
     assert_eq!((lost(&patient), patient.each()), (0, ms(112)));
     let threaded = ran("{ threads = '100ms' }", &[]);
     assert_eq!((lost(&threaded), threaded.each()), (0, ms(102)));
+}
+
+#[test]
+fn t_09_a_liveness_probe_kills_a_process_that_is_only_busy() {
+    // A tenth more than one loop can serve, for a minute; then half of what it can.
+    let spike = [
+        "arrivals.stages=[{for='60s', to='110/s'}, {for='0s', to='50/s'}, {for='3min', to='50/s'}]",
+        "arrivals.rate=110/s",
+        "run.duration=4min",
+        "service.web.replace=10s",
+    ];
+    let ran = |sets: &[&str]| {
+        let ran = web(&[&spike[..], sets].concat());
+        (ran.count("service.web", Counter::Killed), ran.failed(Failure::InstanceLost))
+    };
+    assert_eq!(ran(&[]), (0, 0), "left alone it works its queue off");
+    let (killed, lost) = ran(&["service.web.liveness=kubelet"]);
+    assert!(killed >= 1 && lost > 500, "killed {killed} times, {lost} requests lost");
+    // A probe that waits for as long as users do, or one that only turns new requests away.
+    assert_eq!(ran(&["service.web.liveness.kubelet.timeout=10s"]), (0, 0));
+    assert_eq!(ran(&["service.web.readiness={}"]), (0, 0));
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod sessions;
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, Route, Statement};
 use super::super::{Choice, Model, Operation};
-use super::{Compiler, draw_id, find, named, optional, services};
+use super::{Compiler, draw_id, find, named, optional, processes, services};
 use crate::topology::{self, Flow, Named, Section, Step};
 use crate::variate::{AliasTable, Law};
 
@@ -33,31 +33,55 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
     model.mix = AliasTable::new(&shares);
 }
 
-/// Compiles the health checks of balancers: they pass no middleware, and keep no session.
+/// Compiles health checks and probes: they pass no middleware, and keep no session.
 pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
     let topology = compiler.topology;
     for balancer in &topology.balancers {
         let Some(checks) = services::checks(&balancer.spec) else { continue };
         let service: ServiceId = find(&topology.services, &balancer.spec.service.name);
-        let place = Place {
-            operation: "",
-            service: service.0 as usize,
-            path: format!("balancer.{}.checks", balancer.name),
-            held: Vec::new(),
-            begun: false,
-            in_thread: false,
-            keyed: None,
-        };
-        let entry = compiler.here();
-        compiler.emit(Op::Enter { service, epilogue: None });
-        let mut behind = Vec::new();
-        if let Some(said) = &balancer.spec.checks {
-            compiler.flow(&said.flow, &place, model, &Sessions::new(), &mut behind);
-        }
-        compiler.emit(Op::End);
-        compiler.rest(behind, model);
+        let flow = balancer.spec.checks.as_ref().map(|said| &said.flow);
+        let path = format!("balancer.{}.checks", balancer.name);
+        let entry = check(compiler, model, service, path, flow);
         model.services[service].health.checks = Some((checks, entry));
     }
+    for (index, service) in topology.services.iter().enumerate() {
+        let id = ServiceId(index as u32);
+        for (place, (what, said)) in processes::probes(&service.spec).into_iter().enumerate() {
+            let Some(said) = said else { continue };
+            let path = format!("service.{}.{what}", service.name);
+            let entry = check(compiler, model, id, path, Some(&said.flow));
+            let process = model.services[id].process.as_mut().expect("it is probed");
+            process.probes[place] = Some(processes::probe(said, entry));
+        }
+    }
+}
+
+/// Compiles what a service does to answer a check; says where that begins.
+fn check<'t>(
+    compiler: &mut Compiler<'t>,
+    model: &mut Model,
+    service: ServiceId,
+    path: String,
+    flow: Option<&'t topology::Flow>,
+) -> Pc {
+    let place = Place {
+        operation: "",
+        service: service.0 as usize,
+        path,
+        held: Vec::new(),
+        begun: false,
+        in_thread: false,
+        keyed: None,
+    };
+    let entry = compiler.here();
+    compiler.emit(Op::Enter { service, epilogue: None });
+    let mut behind = Vec::new();
+    if let Some(flow) = flow {
+        compiler.flow(flow, &place, model, &Sessions::new(), &mut behind);
+    }
+    compiler.emit(Op::End);
+    compiler.rest(behind, model);
+    entry
 }
 
 /// Where in a flow the compiler stands.

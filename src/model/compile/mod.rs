@@ -12,6 +12,7 @@ mod gates;
 mod monitors;
 mod network;
 mod pools;
+mod processes;
 mod prices;
 mod queues;
 mod relations;

@@ -36,6 +36,7 @@ impl Compiler<'_> {
                 station: self.station(&format!("host.{}", host.name)),
                 cores: host.spec.cores,
                 others: host.spec.others.as_ref().map(|it| (it.rate.0, self.law(&it.cpu))),
+                stolen: host.spec.stolen.as_ref().map(|it| (it.share.0, self.law(&it.slice))),
             });
         }
         all
@@ -95,6 +96,7 @@ impl Compiler<'_> {
             link: self.link_of(service),
             warm_up: spec.warm_up.as_ref().map(|warm_up| (warm_up.times, warm_up.over)),
             replace: spec.replace,
+            process: self.process(spec),
             autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec, scaling)),
             pools: self.pools_of(index),
         }

@@ -3,6 +3,7 @@
 mod network;
 mod service;
 mod pool;
+mod process;
 mod database;
 mod cache;
 mod deploy;
@@ -22,6 +23,7 @@ pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Cdn, Link, Region};
 pub use pool::{Pool, PoolMode, Pooler};
+pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY};
 pub use queue::{Job, Queue};
 pub use service::{
     Affinity, Appointment, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,

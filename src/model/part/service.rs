@@ -1,5 +1,6 @@
 //! Services and their scaling.
 
+use super::process::Process;
 use crate::component::balancer::{self, health};
 use crate::component::{autoscaler, hpa, step_scaling};
 use crate::model::ids::*;
@@ -17,6 +18,8 @@ pub struct Host {
     pub cores: f64,
     /// What else computes on it: how many pieces a second, and the CPU time of each.
     pub others: Option<(f64, LawId)>,
+    /// For which share of the time its cores are taken away, and for how long at a time.
+    pub stolen: Option<(f64, LawId)>,
 }
 
 /// A service: a group of instances, each with workers that are event loops sharing its cores.
@@ -86,6 +89,8 @@ pub struct Service {
     pub warm_up: Option<(f64, Duration)>,
     /// From the death of an instance to the first request of the one in its place.
     pub replace: Option<Duration>,
+    /// What may end or hold up its processes; nothing where nothing does.
+    pub process: Option<Box<Process>>,
     /// The autoscaler.
     pub autoscale: Option<Scaling>,
     /// Pools that each worker has.

@@ -173,7 +173,7 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Joined => "Misses that waited for somebody else's load",
         Counter::Evicted => "Entries evicted for lack of room",
         Counter::Expired => "Entries, rows or sessions that expired",
-        Counter::OutOfMemory => "Writes that found no memory",
+        Counter::OutOfMemory => "Writes, or processes, that found no memory",
         Counter::Reads => "Reads",
         Counter::Writes => "Writes",
         Counter::StaleReads => "Reads that may have missed the reader's own last write",
@@ -195,6 +195,9 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Conflicts => "Queries cancelled because replay conflicted with them",
         Counter::Stale => "Values served after their time to live",
         Counter::Early => "Values loaded anew before their time to live was over",
+        Counter::Killed => "Processes killed because they did not answer, or found no memory",
+        Counter::Collections => "Collections of garbage",
+        Counter::PausedMicros => "Time that event loops stood still for collections (us)",
         Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }

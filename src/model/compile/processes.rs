@@ -1,0 +1,62 @@
+//! Processes with their memory and their probes.
+
+use super::Compiler;
+use crate::component::garbage::Generations;
+use crate::model::tape::Pc;
+use crate::model::{Collecting, Memory, Probe, Process};
+use crate::topology::{self, Liveness, Runtime};
+
+impl Compiler<'_> {
+    /// What may end or hold up the processes of a service; nothing where nothing is said. The probes
+    /// are compiled with the flows.
+    pub(super) fn process(&mut self, spec: &topology::Service) -> Option<Box<Process>> {
+        let node = match &spec.runtime {
+            Runtime::Node(node) => Some(node),
+            Runtime::Uvicorn(_) => None,
+        };
+        let kubelet = matches!(spec.liveness, Some(Liveness::Kubelet(_)));
+        let process = Process {
+            memory: spec.memory.as_ref().map(|memory| Memory {
+                machine: memory.machine.0,
+                heap: node.map_or(f64::INFINITY, |node| node.heap_limit(memory.machine).0),
+                base: memory.base.0,
+                per_request: memory.per_request.0,
+            }),
+            gc: node.and_then(|node| node.gc.as_ref()).map(|gc| Collecting {
+                allocates: gc.allocates.0,
+                rule: Generations { young: gc.young.0, survives: gc.survives.0, old: gc.old.0 },
+                minor: self.law(&gc.minor),
+                major: self.law(&gc.major),
+            }),
+            probes: [None, None],
+            stops_unhealthy: spec.liveness == Some(Liveness::TargetGroup),
+            backs_off: spec.crash_back_off.unwrap_or(kubelet),
+        };
+        let said = process.memory.is_some()
+            || process.gc.is_some()
+            || spec.liveness.is_some()
+            || spec.readiness.is_some()
+            || process.backs_off;
+        said.then(|| Box::new(process))
+    }
+}
+
+/// By what they decide, the probes of a service.
+pub(super) fn probes(spec: &topology::Service) -> [(&'static str, Option<&topology::Probe>); 2] {
+    let alive = match &spec.liveness {
+        Some(Liveness::Kubelet(probe)) => Some(probe),
+        _ => None,
+    };
+    [("liveness", alive), ("readiness", spec.readiness.as_ref())]
+}
+
+/// A probe whose flow begins there.
+pub(super) fn probe(said: &topology::Probe, entry: Pc) -> Probe {
+    Probe {
+        interval: said.interval,
+        timeout: said.timeout,
+        failures: said.failures,
+        delay: said.delay,
+        entry,
+    }
+}

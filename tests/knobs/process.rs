@@ -1,0 +1,154 @@
+//! Processes: garbage, memory, probes.
+
+use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, run};
+
+/// A request a second, from the first second to the tenth.
+fn web(flow: &str, sets: &[&str]) -> Ran {
+    run(&format!("[service.web]\n[operation.work]\nshare = 1\nflow = {flow}\n"), sets)
+}
+
+const GC: [(&str, &str); 6] = [
+    ("allocates", "'1MiB'"),
+    ("young", "'2MiB'"),
+    ("minor", "'3ms'"),
+    ("survives", "'50%'"),
+    ("old", "'2MiB'"),
+    ("major", "'20ms'"),
+];
+
+/// Collections, and how long they have held the loop up, with one of the settings turned.
+fn collected(turned: &[(&str, &str)]) -> (u64, u64) {
+    let keys = GC.map(|(key, value)| {
+        let value = turned.iter().find(|it| it.0 == key).map_or(value, |it| it.1);
+        format!("{key} = {value}")
+    });
+    let gc = format!("service.web.runtime={{ node = {{ gc = {{ {} }} }} }}", keys.join(", "));
+    let ran = web("[{ cpu = '10ms' }]", &[&gc]);
+    let paused = ran.count("service.web", Counter::PausedMicros) / 1_000;
+    assert!(
+        (ran.mean_s() - (0.010 + paused as f64 / 1e4)).abs() < 1e-9,
+        "requests bear the pauses"
+    );
+    (ran.count("service.web", Counter::Collections), paused)
+}
+
+#[test]
+fn what_requests_allocate_is_collected_while_the_loop_stands_still() {
+    // Every second request fills the young generation, every fourth the old one.
+    assert_eq!(collected(&[]), (5 + 2, 5 * 3 + 2 * 20));
+    assert_eq!(collected(&[("allocates", "'2MiB'")]), (10 + 5, 10 * 3 + 5 * 20));
+    assert_eq!(collected(&[("young", "'4MiB'")]), (2 + 2, 2 * 3 + 2 * 20));
+    assert_eq!(collected(&[("minor", "'4ms'")]), (5 + 2, 5 * 4 + 2 * 20));
+    assert_eq!(collected(&[("survives", "'0%'")]), (5, 5 * 3));
+    assert_eq!(collected(&[("old", "'1MiB'")]), (5 + 5, 5 * 3 + 5 * 20));
+    assert_eq!(collected(&[("major", "'30ms'")]), (5 + 2, 5 * 3 + 2 * 30));
+}
+
+#[test]
+fn a_process_without_memory_dies_with_all_that_it_has() {
+    let ran = |memory: &str, sets: &[&str]| {
+        let memory = format!("service.web.memory={{ {memory} }}");
+        let all = [&[memory.as_str(), "run.duration=20s"], sets].concat();
+        let ran = web("[{ wait = '8500ms' }]", &all);
+        let out = ran.count("service.web", Counter::OutOfMemory);
+        assert_eq!(ran.count("service.web", Counter::Killed), out);
+        (out, ran.failed(Failure::InstanceLost), ran.ok())
+    };
+    // At most nine at once. V8 takes half of the machine: four fit, and the fifth ends the process.
+    let small = "machine = '1GiB', base = '100MiB', per_request = '100MiB'";
+    let (out, lost, ok) = ran(small, &[]);
+    assert_eq!((out, ok), (1, 0));
+    assert_eq!(lost, 20, "and nobody starts another");
+    let (out, lost, ok) = ran(small, &["service.web.replace=100ms"]);
+    assert_eq!((out, lost, ok), (4, 20, 0), "every five seconds");
+    // With the whole machine for its heap nine fit.
+    let (out, lost, ok) = ran(small, &["service.web.runtime={node={heap='1GiB'}}"]);
+    assert_eq!((out, lost, ok), (0, 0, 11));
+    let (out, ..) = ran("machine = '4GiB', base = '100MiB', per_request = '100MiB'", &[]);
+    assert_eq!(out, 0);
+    let (out, ..) = ran("machine = '1GiB', base = '100MiB', per_request = '40MiB'", &[]);
+    assert_eq!(out, 0);
+    let larger = "machine = '1GiB', base = '400MiB', per_request = '100MiB'";
+    assert_eq!(ran(larger, &["service.web.replace=100ms"]).0, 10, "every two seconds");
+    // Of two workers the kernel kills the larger one; the other goes on.
+    let two = [
+        "service.web.workers=2",
+        "service.web.cores=2",
+        "service.web.replace=100ms",
+        "service.web.runtime={node={heap='1GB'}}",
+    ];
+    let (out, lost, ok) = ran("machine = '1000MB', base = '100MB', per_request = '100MB'", &two);
+    assert!(out > 0 && lost > 0 && ok > 0, "{out} died, {lost} lost, {ok} served");
+}
+
+/// How often an instance is killed, and what it has served, with requests that compute for so long.
+fn killed(cpu: &str, sets: &[&str]) -> (u64, u64) {
+    let flow = format!("[{{ cpu = '{cpu}' }}]");
+    let ran = web(&flow, &[&["service.web.replace=100ms", "run.duration=30s"], sets].concat());
+    (ran.count("service.web", Counter::Killed), ran.ok())
+}
+
+fn kubelet(keys: &str) -> String {
+    let probe = "interval = '1s', timeout = '500ms', failures = 2";
+    let mut all: Vec<&str> = probe.split(", ").collect();
+    for key in keys.split(", ").filter(|key| !key.is_empty()) {
+        let name = key.split(" = ").next();
+        all.retain(|known| known.split(" = ").next() != name);
+        all.push(key);
+    }
+    format!("service.web.liveness={{ kubelet = {{ {} }} }}", all.join(", "))
+}
+
+#[test]
+fn a_kubelet_kills_whoever_does_not_answer_its_probes() {
+    let with = |cpu: &str, keys: &str| killed(cpu, &[&kubelet(keys)]).0;
+    assert_eq!(killed("3s", &[]).0, 0);
+    assert_eq!(with("10ms", ""), 0);
+    let busy = with("3s", "");
+    assert!(busy >= 3, "{busy}");
+    assert_eq!(with("3s", "failures = 40"), 0);
+    assert!(with("3s", "interval = '5s'") < busy);
+    assert!(with("3s", "delay = '8s'") < busy);
+    // A loop that is busy for 400 ms of every second answers within half of one.
+    assert_eq!(with("400ms", "interval = '700ms'"), 0);
+    assert!(with("400ms", "interval = '700ms', timeout = '50ms', failures = 1") > 0);
+    assert!(with("10ms", "flow = [{ cpu = '600ms' }]") > 0, "an answer may itself take too long");
+}
+
+#[test]
+fn starting_again_waits_longer_each_time_or_not() {
+    let held_off = killed("3s", &[&kubelet("")]).0;
+    let at_once = killed("3s", &[&kubelet(""), "service.web.crash_back_off=false"]).0;
+    assert!(held_off < at_once, "{held_off} times with a back-off, {at_once} without");
+}
+
+#[test]
+fn who_is_not_ready_is_sent_nothing() {
+    let ran = |sets: &[&str]| web("[{ cpu = '3s' }]", &[&["run.duration=30s"], sets].concat());
+    let unprobed = ran(&[]);
+    assert_eq!(unprobed.outcome.requests.failed.iter().sum::<u64>(), 0);
+    let probe = "service.web.readiness={ interval = '1s', timeout = '500ms', failures = 2 }";
+    let probed = ran(&[probe]);
+    assert!(probed.outcome.requests.failed.iter().sum::<u64>() > 5);
+    assert_eq!(probed.count("service.web", Counter::Killed), 0);
+    assert!(probed.longest() < unprobed.longest(), "its queue is shorter");
+    assert!(probed.ok() > 2, "it comes back when it has worked its queue off");
+}
+
+#[test]
+fn a_task_that_its_target_group_finds_unhealthy_is_replaced() {
+    let text = "[service.web]\n[operation.work]\nshare = 1\nflow = [{ cpu = '3s' }]\n\
+                [balancer.lb]\nservice = 'web'\n\
+                checks = { interval = '1s', timeout = '500ms', healthy = 1, unhealthy = 2 }\n";
+    let ran = |sets: &[&str]| {
+        run(text, &[&["service.web.replace=1s", "run.duration=30s"], sets].concat())
+    };
+    assert_eq!(ran(&[]).count("service.web", Counter::Killed), 0);
+    let replaced = ran(&["service.web.liveness=target-group"]);
+    assert!(replaced.count("service.web", Counter::Killed) >= 3);
+    assert!(replaced.failed(Failure::InstanceLost) > 0);
+    assert_eq!(ran(&[]).failed(Failure::InstanceLost), 0);
+}
