@@ -24,7 +24,7 @@ pub use cost::{CostLine, MONTH_S, cost_month};
 pub use estimate::{BATCHES, Estimate};
 pub use fault::Fault;
 pub use json::{comparison_to_json, schema};
-pub use metric::{Fold, Metric, Seen, Unit, kind_name};
+pub use metric::{Fold, Metric, Seen, Unit, kind_name, latency_over_time};
 pub use monitor::{Alarmed, BUCKETS_S, Monitored};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
 pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning, collapsed, grows, settled};

@@ -5,8 +5,11 @@ use serde::Serialize;
 use crate::model::ids::StationId;
 use crate::model::{Curve, Model, Station, StationKind, Workload};
 use crate::run::{Ended, Outcome, Window};
-use crate::stats::{mser5, proportion_interval, trend};
+use crate::stats::{FALSE_ALARM, Weighed, independence, mser5, proportion_interval, trend};
 use crate::units::{Duration, Quantity, Time, show_number};
+
+use super::estimate::BATCHES;
+use super::metric::latency_over_time;
 
 /// Something that a reader of the result must know.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,12 +53,33 @@ pub fn warnings(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
         found.extend(growing_queues(model, outcomes));
     }
     found.extend(collapse(model, outcomes, &growth));
-    if outcomes.len() < 2 {
-        let message = "one replication: means have intervals by batch means, quantiles have none";
-        found.push(Warning::new("one-replication", message.into()));
+    if let [only] = outcomes {
+        found.extend(one_replication(only, !growing.is_empty()));
     }
     if steady {
         found.extend(short_warm_up(model, outcomes));
+    }
+    found
+}
+
+/// What one replication can say of its own error, and whether its batches are long enough for that.
+fn one_replication(outcome: &Outcome, grows: bool) -> Vec<Warning> {
+    let measured = outcome.windows.iter().filter(|window| window.measured);
+    let series: Vec<Weighed> = measured.map(latency_over_time).collect();
+    let message = match series.len() {
+        few if few < BATCHES => {
+            format!("one replication of {few} steps: nothing has an interval, {BATCHES} would do")
+        }
+        _ => "one replication: means have intervals by batch means, quantiles have none".into(),
+    };
+    let mut found = vec![Warning::new("one-replication", message)];
+    let chance = independence(&series, BATCHES);
+    if !grows && chance.is_some_and(|chance| chance < FALSE_ALARM) {
+        let message = format!(
+            "one replication is too short: {BATCHES} parts of it still follow one another (von \
+             Neumann's ratio), so its intervals are too narrow; run longer, or several"
+        );
+        found.push(Warning::new("short-run", message));
     }
     found
 }
