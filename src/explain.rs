@@ -235,6 +235,7 @@ fn describe(model: &Model, op: Op) -> String {
             model.jobs[job].name,
             if wait { " and wait for it" } else { "" }
         ),
+        Op::Publish { stream, .. } => format!("publish to stream.{}", model.streams[stream].name),
         Op::Transfer { bytes } => format!("upload {}", Bytes(model.laws[bytes.law].mean).show()),
         Op::Reply { bytes, status } => {
             format!("reply {} with {status}", Bytes(model.laws[bytes.law].mean).show())

@@ -113,25 +113,6 @@ fn every_slug_of_experiments_has_its_wrong_file_and_its_words() {
 }
 
 #[test]
-fn every_experiment_that_ships_is_sound_and_asks_a_question() {
-    let mut count = 0;
-    for entry in fs::read_dir(Path::new(ROOT).join("experiments")).expect("readable") {
-        let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
-        if !name.ends_with(".toml") {
-            continue;
-        }
-        let path = format!("experiments/{name}");
-        let text = disk(&path).expect("readable");
-        assert!(text.starts_with("# "), "{path} does not say what it shows");
-        let ready = prepared(&path, &text, &[], &disk);
-        let ready = ready.unwrap_or_else(|said| panic!("{path}:\n{said}"));
-        assert!(ready.experiment.question.is_some(), "{path} asks nothing");
-        count += 1;
-    }
-    assert!(count >= 8, "{count} experiments");
-}
-
-#[test]
 fn a_point_is_what_run_would_say_with_the_same_settings() {
     let (ready, found) = answered(
         "version = 1\ntopology = \"queue.toml\"\nseed = 5\n\
@@ -286,56 +267,93 @@ fn a_remark_keeps_the_digest_of_a_model_and_a_value_does_not() {
 }
 
 /// The experiment that is small enough to be run again here.
-const RUN_AGAIN: &str = "shards-under-skew";
+const RUN_AGAIN: &str = "experiments/shards-under-skew";
 
-/// Pages of results are made by `loadbearing sweep FILE --page experiments/results/NAME.md`. A page
-/// that was made from other files is stale; one is run again, to the byte.
+/// Pages of results are made by `loadbearing sweep FILE --page experiments/results/NAME.md`. A page that was made from
+/// other files, or from an engine that gave other results for its topologies, is stale, and the map of the pages names
+/// it until it is made again; so does `UPDATE=1`. One that is not is run again, to the byte.
 #[test]
-fn the_results_that_ship_are_those_of_the_files_and_are_gathered() {
+fn experiments_are_sound_and_their_results_are_fresh_or_named() {
     let mut gathered = String::from(
         "# What the experiments answer\n\nThe answers of the pages beside this one, as `loadbearing sweep` \
-         prints them. Gathered by `UPDATE=1 cargo test --test\nexperiments`, which also says of each page \
-         whether it is of the files as they are.\n",
+         prints them. Gathered by `UPDATE=1 cargo test --test\nexperiments`.\n",
     );
-    let mut count = 0;
+    let (mut answers, mut stale, mut count) = (String::new(), Vec::new(), 0);
     for name in shipped() {
-        let path = format!("experiments/{name}.toml");
-        let page = disk(&format!("experiments/results/{name}.md"));
-        let page = page.unwrap_or_else(|why| panic!("{path} has no page of results: {why}"));
-        let ready = prepared(&path, &disk(&path).expect("readable"), &[], &disk).expect("sound");
-        let digest = format!("digest of its files {},", sweep_page::files(&ready));
-        assert!(page.contains(&digest), "results/{name}.md is stale: it has no `{digest}`");
-        assert!(disk(&format!("experiments/results/{name}.csv")).is_ok(), "{name} has no table");
-        if name == RUN_AGAIN {
+        let path = format!("{name}.toml");
+        let text = disk(&path).expect("readable");
+        assert!(text.starts_with("# "), "{path} does not say what it shows");
+        let ready = prepared(&path, &text, &[], &disk);
+        let ready = ready.unwrap_or_else(|said| panic!("{path}:\n{said}"));
+        assert!(ready.experiment.question.is_some(), "{path} asks nothing");
+        let short = name.rsplit('/').next().expect("a name");
+        let page = disk(&format!("experiments/results/{short}.md"));
+        let Ok(page) = page else {
+            stale.push(format!("- {short}: not run yet; `{}`", again(&path, short)));
+            continue;
+        };
+        assert!(disk(&format!("experiments/results/{short}.csv")).is_ok(), "{name} has no table");
+        let of_files = format!("digest of its files {},", sweep_page::files(&ready));
+        let of_engine = format!("its topologies {},", sweep_page::engine(&ready));
+        if !page.contains(&of_files) {
+            stale.push(format!(
+                "- [{short}]({short}.md): of other files; `{}`",
+                again(&path, short)
+            ));
+        } else if !page.contains(&of_engine) {
+            stale.push(format!(
+                "- [{short}]({short}.md): of another engine; `{}`",
+                again(&path, short)
+            ));
+        } else if name == RUN_AGAIN {
             let mut rows = Rows::new();
             ready.complete(&mut rows, None, &Silent).expect("it runs");
             let found = Findings::new(&path, &ready, &rows).expect("complete");
-            assert_eq!(sweep_page::page(&name, &path, &ready, &found), page, "{name} is stale");
+            assert_eq!(sweep_page::page(short, &path, &ready, &found), page, "{name} is stale");
         }
         let answer = page.split("## Answer\n\n").nth(1).and_then(|it| it.split("\n\n").next());
         let title = page.lines().next().unwrap_or_default().trim_start_matches("# ");
         let question = page.lines().nth(2).unwrap_or_default();
-        gathered.push_str(&format!(
-            "\n## [{title}]({name}.md)\n\n{question}\n\n{}\n",
+        answers.push_str(&format!(
+            "\n## [{title}]({short}.md)\n\n{question}\n\n{}\n",
             answer.expect("an answer")
         ));
         count += 1;
     }
-    assert!(count >= 8, "{count} experiments");
+    assert!(count >= 8, "{count} experiments with results");
+    if !stale.is_empty() {
+        gathered.push_str(&format!(
+            "\n**Stale or missing**: made before something changed that may change them, or not made yet.\n\n{}\n",
+            stale.join("\n")
+        ));
+    }
+    gathered.push_str(&answers);
     let file = Path::new(ROOT).join("experiments/results/README.md");
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&file, &gathered).expect("writable");
     }
     let kept = fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == gathered, "experiments/results/README.md is out of date: UPDATE=1");
+    assert!(
+        kept == gathered,
+        "experiments/results/README.md is out of date (UPDATE=1); stale are:\n{}",
+        stale.join("\n")
+    );
 }
 
-/// The experiments that ship, without their endings, sorted.
+/// What makes a page again.
+fn again(path: &str, short: &str) -> String {
+    format!("loadbearing sweep {path} --page experiments/results/{short}.md")
+}
+
+/// The experiments and scenarios that ship, from the root, without their endings, sorted.
 fn shipped() -> Vec<String> {
-    let entries = fs::read_dir(Path::new(ROOT).join("experiments")).expect("readable");
-    let names = entries.map(|it| it.expect("readable").file_name().to_string_lossy().into_owned());
-    let mut names: Vec<String> =
-        names.filter_map(|it| it.strip_suffix(".toml").map(String::from)).collect();
+    let mut names = Vec::new();
+    for folder in ["experiments", "experiments/scenarios"] {
+        for entry in fs::read_dir(Path::new(ROOT).join(folder)).expect("readable") {
+            let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
+            names.extend(name.strip_suffix(".toml").map(|name| format!("{folder}/{name}")));
+        }
+    }
     names.sort();
     names
 }

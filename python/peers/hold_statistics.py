@@ -20,6 +20,7 @@ from scipy import special, stats
 from scipy.stats import qmc
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.stattools import durbin_watson
 
 checks = []
 
@@ -62,22 +63,19 @@ def order_statistics(values: list[float], p: float, confidence: float) -> list[f
     return [ordered[int(np.ceil(p * n * (1 - 1e-12))) - 1], ordered[low - 1], ordered[high - 1]]
 
 
-def expanded_bca(values: np.ndarray, confidence: float, seed: int) -> list[float]:
-    """Efron's BCa for the mean, at levels widened after Hesterberg (2015), by SciPy's parts."""
-    n = len(values)
-    done = stats.bootstrap((values,), np.mean, n_resamples=200_000, method="percentile",
-                           rng=np.random.default_rng(seed), batch=20_000)
-    resampled = done.bootstrap_distribution
-    mean = values.mean()
-    bias = stats.norm.ppf(np.mean(resampled < mean) + np.mean(resampled == mean) / 2)
-    left_out = (values.sum() - values) / (n - 1)
-    deviations = left_out.mean() - left_out
-    acceleration = (deviations**3).sum() / (6 * ((deviations**2).sum()) ** 1.5)
-    ends = []
-    for level in ((1 - confidence) / 2, (1 + confidence) / 2):
-        z = bias + sqrt(n / (n - 1)) * stats.t.ppf(level, n - 1)
-        ends.append(np.quantile(resampled, stats.norm.cdf(bias + z / (1 - acceleration * z))))
-    return [mean, *ends]
+def bootstrap_t(values: np.ndarray, confidence: float, seed: int) -> list[float]:
+    """The mean's bootstrap-t, its pivot resampled by SciPy."""
+    mean, error = values.mean(), stats.sem(values)
+
+    def away(sample: np.ndarray, axis: int) -> np.ndarray:
+        spread = stats.sem(sample, axis=axis)
+        off = sample.mean(axis=axis) - mean
+        return np.divide(off, spread, out=np.zeros_like(off), where=spread > 0)
+
+    done = stats.bootstrap((values,), away, n_resamples=200_000, confidence_level=confidence,
+                           method="percentile", rng=np.random.default_rng(seed), batch=20_000)
+    low, high = done.confidence_interval
+    return [mean, mean - high * error, mean - low * error]
 
 
 def intervals(said: dict) -> None:
@@ -104,7 +102,7 @@ def intervals(said: dict) -> None:
         theirs = proportion_confint(count, of, alpha=0.05, method="beta")
         agree(f"Clopper-Pearson {count} of {of}", ends, [count / of, *theirs], 1e-8)
     for name, part, confidence in (("bootstrap", 60, 0.9), ("bootstrap_of_ten", 10, 0.95)):
-        theirs = expanded_bca(np.array(said["long"][:part]), confidence, 5)
+        theirs = bootstrap_t(np.array(said["long"][:part]), confidence, 5)
         # 20,000 resamples of ours leave the ends uncertain by about a hundredth of the width.
         agree(name, said[name], theirs, 0, 0.03 * (theirs[2] - theirs[1]))
 
@@ -118,6 +116,18 @@ def series(said: dict) -> None:
         variance = length * squares / ((n - length + 1) * (n - length))
         theirs = [steady.mean(), sqrt(variance), 1.5 * (n / length - 1)]
         agree(f"overlapping batch means of {length}", [estimate, error, degrees], theirs)
+    weights = np.array(said["weights"])
+    ratio = (weights * steady).sum() / weights.sum()
+    rests = weights * (steady - ratio) / weights.mean()
+    for length, estimate, error, degrees in said["weighed"]:
+        windows = np.lib.stride_tricks.sliding_window_view(rests, length).mean(axis=1)
+        variance = length * (windows**2).sum() / ((n - length + 1) * (n - length))
+        theirs = [ratio, sqrt(variance), 1.5 * (n / length - 1)]
+        agree(f"overlapping batch ratio of {length}", [estimate, error, degrees], theirs)
+    for count, chance in said["independence"]:
+        means = rests.reshape(count, -1).mean(axis=1)
+        score = (1 - durbin_watson(means - means.mean()) / 2) / sqrt((count - 2) / (count**2 - 1))
+        agree(f"independence of {count} batches", chance, stats.norm.sf(score), 1e-7)
     batches = steady.reshape(20, -1).mean(axis=1)
     own = stats.t.interval(0.95, 19, batches.mean(), stats.sem(batches))
     agree("batch means", said["batches"], [batches.mean(), *own])

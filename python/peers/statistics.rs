@@ -3,11 +3,12 @@
 
 use loadbearing::stats::{BatchMeans, Effect, Index, Interval};
 use loadbearing::stats::{
-    batch_means_interval, binomial_probability_at_most, bootstrap_interval, holm, incomplete_beta,
-    latin_hypercube, mean_interval, morris, morris_points, mser5, normal_probability,
-    normal_quantile, overlapping_batch_means, paired_difference, possibly_smallest,
-    proportion_interval, quantile_interval, ratio, sobol_design, sobol_indices, sobol_points,
-    student_t_probability, student_t_quantile, trend,
+    Weighed, batch_means_interval, binomial_probability_at_most, bootstrap_interval, holm,
+    incomplete_beta, independence, latin_hypercube, mean_and_error, mean_interval, morris,
+    morris_points, mser5, normal_probability, normal_quantile, overlapping_batch_means,
+    overlapping_batch_ratio, paired_difference, possibly_smallest, proportion_interval,
+    quantile_interval, ratio, sobol_design, sobol_indices, sobol_points, student_t_probability,
+    student_t_quantile, trend,
 };
 use loadbearing::stream::{Seed, StreamKey};
 use loadbearing::units::Duration;
@@ -69,15 +70,14 @@ fn intervals() -> Value {
     let values = exponential("values", 25);
     let (before, after) = (exponential("before", 12), exponential("after", 12));
     let long = exponential("long", 60);
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let quantiles = [(0.5, 25), (0.5, 8), (0.9, 60), (0.25, 60), (0.9, 12)].map(|(p, count)| {
         json!({ "p": p, "values": long[..count], "ends": ends(quantile_interval(&long[..count], p, 0.95)) })
     });
     let counts = [(0, 20), (1, 20), (7, 20), (20, 20), (3, 1_000)];
     let counts =
         counts.map(|(count, of)| json!([count, of, ends(proportion_interval(count, of, 0.95))]));
-    let resampled = bootstrap_interval(&long, mean, 20_000, 0.9, stream("bootstrap"));
-    let few = bootstrap_interval(&long[..10], mean, 20_000, 0.95, stream("few"));
+    let resampled = bootstrap_interval(&long, mean_and_error, 20_000, 0.9, stream("bootstrap"));
+    let few = bootstrap_interval(&long[..10], mean_and_error, 20_000, 0.95, stream("few"));
     json!({
         "values": values, "mean": ends(mean_interval(&values, 0.95)),
         "before": before, "after": after,
@@ -96,12 +96,22 @@ fn series() -> Value {
             overlapping_batch_means(&steady, length).expect("long enough");
         json!([length, estimate, error, degrees])
     };
+    let weights = exponential("weights", steady.len());
+    let steps: Vec<Weighed> = steady.iter().copied().zip(weights.iter().copied()).collect();
+    let weighed = |length: usize| {
+        let BatchMeans { estimate, error, degrees } =
+            overlapping_batch_ratio(&steps, length).expect("long enough");
+        json!([length, estimate, error, degrees])
+    };
+    let independent = |batches: usize| json!([batches, independence(&steps, batches)]);
     let cut = mser5(&settling);
     let growing: Vec<f64> =
         steady.iter().enumerate().map(|(step, value)| value + 0.01 * step as f64).collect();
     let rising = trend(&growing, Duration::secs(2));
     json!({
-        "steady": steady, "overlapping": [batches(1), batches(5), batches(20), batches(50)],
+        "steady": steady, "weights": weights, "weighed": [weighed(1), weighed(5), weighed(20)],
+        "independence": [independent(8), independent(20), independent(80)],
+        "overlapping": [batches(1), batches(5), batches(20), batches(50)],
         "batches": ends(batch_means_interval(&steady, 20, 0.95)),
         "settling": settling, "mser5": { "index": cut.index, "statistic": cut.statistic },
         "growing": growing, "slope_per_s": rising.per_second,

@@ -16,6 +16,8 @@
 //! | [`waiting_room`] | who gets the next place, and who is given up | CoDel, adaptive LIFO |
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
+//! | [`consumer_group`] | members of a group and their rebalances | Apache Kafka 3.9, kafkajs 2.2.4 |
+//! | [`output_buffer`] | subscribers that do not read | Redis 7 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
 //! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
 //! | [`object_store`] | how many requests a prefix takes | Amazon S3 |
@@ -41,6 +43,7 @@ pub mod breaker;
 pub mod burst_credits;
 pub mod cache;
 pub mod concurrency;
+pub mod consumer_group;
 pub mod crash_loop;
 pub mod garbage;
 pub mod guard;
@@ -48,6 +51,7 @@ pub mod hpa;
 pub mod job_queue;
 pub mod limiter;
 pub mod object_store;
+pub mod output_buffer;
 pub mod pool;
 pub mod pooler;
 pub mod redis_client;

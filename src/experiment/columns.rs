@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::result::metric::{self, Seen};
 use crate::result::{BATCHES, Metric, collapsed, grows};
 use crate::run::{Ended, Outcome};
-use crate::stats::{BatchMeans, overlapping_batch_means};
+use crate::stats::{BatchMeans, overlapping_batch_ratio};
 use crate::topology::{LatencyStatistic, Metric as Bounded, Objective};
 
 /// Whose metric a column has.
@@ -153,6 +153,7 @@ pub fn column_of(metric: &Bounded) -> String {
         Bounded::Timeouts => "timeouts_ratio".into(),
         Bounded::Throughput => "throughput_per_s".into(),
         Bounded::Cost => "cost_month".into(),
+        Bounded::Lag(of) => format!("{}.{}.lag_s", of.section, of.name),
         Bounded::Utilisation(of) => format!("{}.{}.utilisation_ratio", of.section, of.name),
     }
 }
@@ -231,9 +232,9 @@ pub struct Row {
     pub digest: u64,
     /// The value of each column, where there is one.
     pub values: Vec<Option<f64>>,
-    /// How far each value may be off, by overlapping batch means over its course, where it has one:
-    /// for a point of one long run.
-    pub errors: Vec<Option<(f64, f64)>>,
+    /// How far values may be off, by overlapping batch means over their course: the column, the
+    /// standard error and its degrees of freedom, for a point of one long run.
+    pub errors: Vec<(u32, f64, f64)>,
 }
 
 impl Row {
@@ -243,14 +244,14 @@ impl Row {
             let subject = subject(model, &column.whose)?;
             column.metric.value(Seen { model, outcome, subject })
         };
-        let error = |column: &Column| {
+        let error = |(index, column): (usize, &Column)| {
             if !column.metric.has_series() || column.whose != Whose::All {
                 return None;
             }
             let series = column.metric.series(outcome);
             let BatchMeans { error, degrees, .. } =
-                overlapping_batch_means(&series, series.len() / BATCHES)?;
-            Some((error, degrees))
+                overlapping_batch_ratio(&series, series.len() / BATCHES)?;
+            Some((index as u32, error, degrees))
         };
         Row {
             ended: outcome.ended,
@@ -261,8 +262,14 @@ impl Row {
             broken: outcome.audit.broken.len() as u32,
             digest: outcome.digest,
             values: columns.iter().map(value).collect(),
-            errors: columns.iter().map(error).collect(),
+            errors: columns.iter().enumerate().filter_map(error).collect(),
         }
+    }
+
+    /// The standard error of a column over the course of this one run, with its degrees of freedom.
+    pub fn error(&self, column: usize) -> Option<(f64, f64)> {
+        let found = self.errors.iter().find(|(index, ..)| *index as usize == column);
+        found.map(|(_, error, degrees)| (*error, *degrees))
     }
 }
 

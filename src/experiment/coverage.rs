@@ -10,13 +10,14 @@
 
 use rayon::prelude::*;
 
-use super::sweep::more_replications;
+use super::precision::{FEWEST, enough};
 use super::{Progress, run_one};
 use crate::model::{Model, compile};
-use crate::result::{BATCHES, Estimate, Fold, settled};
+use crate::result::{BATCHES, Estimate, Fold, latency_over_time, settled};
 use crate::run::Outcome;
 use crate::stats::{
-    Interval, bootstrap_interval, mean_interval, proportion_interval, quantile_interval,
+    Interval, Weighed, bootstrap_interval, mean_and_error, mean_interval, proportion_interval,
+    quantile_interval,
 };
 use crate::stream::Seed;
 use crate::topology::load;
@@ -31,12 +32,16 @@ const REPLICATIONS: u32 = 20;
 /// Pilots that find the warm-up, and the replications after them.
 const PILOTS: u32 = 3;
 const AFTER_PILOTS: u32 = 10;
-/// The wanted half-width of the interval that decides itself how many replications it needs.
-const WITHIN: f64 = 0.1;
+/// How far off the truth an estimate may be that decides itself how many replications it needs, and
+/// how many it gets at most: those of the other rows, then others.
+const WITHIN: f64 = 0.05;
+const MOST: u32 = 60;
+/// The first of those others.
+const OTHERS: u32 = 1 << 24;
 /// Of the intervals.
 const CONFIDENCE: f64 = 0.95;
-/// Repetitions whose intervals the digest is of.
-pub const DIGESTED: usize = 4;
+/// Repetitions whose intervals the digest is of: so few that a test makes them again.
+pub const DIGESTED: usize = 1;
 
 /// A kind of interval with how often it covers the truth.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,8 +81,8 @@ pub struct Study {
 const ROWS: [(&str, &str, bool); 9] = [
     ("Student's t, 20 replications", "mean latency", false),
     ("Student's t, 20 replications", "p95 of latency", false),
-    ("Student's t, until within 10 %", "mean latency", false),
-    ("bootstrap (BCa), 20 replications", "mean latency", false),
+    ("Student's t, until within 5 %", "mean latency", false),
+    ("bootstrap-t, 20 replications", "mean latency", false),
     ("order statistics, 20 replications", "median of means", false),
     ("Clopper-Pearson, 20 replications", "share above 55 ms", false),
     ("overlapping batch means, one run", "mean latency", false),
@@ -146,39 +151,59 @@ fn repetition(
     let means: Vec<f64> = outcomes.iter().filter_map(|it| it.latency.mean_s()).collect();
     let p95 = |it: &Outcome| it.latency.quantile(0.95).map(Duration::seconds);
     let tails: Vec<f64> = outcomes.iter().filter_map(p95).collect();
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let stream = Seed(1).replication(number).named("coverage");
     let above = means.iter().filter(|mean| **mean > ABOVE_S).count() as u64;
     let intervals = vec![
         mean_interval(&means, CONFIDENCE),
         mean_interval(&tails, CONFIDENCE),
-        until_precise(&means),
-        bootstrap_interval(&means, mean, 2_000, CONFIDENCE, stream),
+        until_precise(number, short, &means, progress),
+        bootstrap_interval(&means, mean_and_error, 2_000, CONFIDENCE, stream),
         quantile_interval(&means, 0.5, CONFIDENCE),
         proportion_interval(above, means.len() as u64, CONFIDENCE),
         of_one(&run(long, number)),
         after_pilots(number, cold, progress),
-        mean_interval(&steps(&outcomes[0]), CONFIDENCE),
+        mean_interval(&unweighed(&outcomes[0]), CONFIDENCE),
     ];
     Repetition { intervals, means }
 }
 
 /// The mean latency of each measured step of the timeline.
-fn steps(outcome: &Outcome) -> Vec<f64> {
-    let measured = outcome.windows.iter().filter(|window| window.measured);
-    measured.filter_map(|window| window.latency_mean_s).collect()
+fn steps(outcome: &Outcome) -> Vec<Weighed> {
+    outcome.windows.iter().filter(|window| window.measured).map(latency_over_time).collect()
 }
 
-/// Five replications, and more until the interval is as narrow as is wanted.
-fn until_precise(means: &[f64]) -> Option<Interval> {
-    let mut count = 5;
+/// The same of those in which anybody was served, whoever many they were.
+fn unweighed(outcome: &Outcome) -> Vec<f64> {
+    let served = steps(outcome).into_iter().filter(|(_, weight)| *weight > 0.0);
+    served.map(|(latency, _)| latency).collect()
+}
+
+/// The fewest replications that are believed, and more until the interval is as narrow as is wanted,
+/// as a sweep does it.
+fn until_precise(
+    number: u32,
+    model: &Model,
+    all: &[f64],
+    progress: &dyn Progress,
+) -> Option<Interval> {
+    let mut means = all[..FEWEST as usize].to_vec();
     loop {
-        let found = mean_interval(&means[..count as usize], CONFIDENCE)?;
-        let width = found.relative_half_width();
-        if width <= WITHIN || count == REPLICATIONS {
-            return Some(found);
+        let known = means.len() as u32;
+        let width = |count: u32| {
+            mean_interval(&means[..count as usize], CONFIDENCE).map(|it| it.relative_half_width())
+        };
+        let count = enough(FEWEST, MOST, WITHIN, known, width);
+        if count <= known {
+            return mean_interval(&means[..count as usize], CONFIDENCE);
         }
-        count = more_replications(count, width / WITHIN, REPLICATIONS);
+        for next in known..count {
+            let other = || run_one(model, OTHERS + number * MOST + next, progress);
+            let mean = match all.get(next as usize) {
+                Some(mean) => *mean,
+                None => other().latency.mean_s()?,
+            };
+            means.push(mean);
+        }
     }
 }
 

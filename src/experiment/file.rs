@@ -250,7 +250,10 @@ spec! {
     table Target {
         /// The metric, one of the outputs.
         of: String = "\"latency_mean_s\"" from "assumed: the mean latency";
-        /// Half the width of its interval over its estimate, at most.
+        /// How far its estimate may be off, as a share w of the truth: half the width of its interval
+        /// is brought down to w / (1 + w) of the estimate, from ten replications on (Law, *Simulation
+        /// Modeling and Analysis*, section 9.4.1), and stays there for five more (Hoad, Robinson and
+        /// Davies 2010).
         within: Ratio, positive;
         /// Replications of a point at most.
         most: u32 = "200" from "assumed: beyond, a longer run is the better cure", positive;
@@ -261,7 +264,8 @@ spec! {
     choice Intervals {
         /// Their mean, with Student's t.
         Student = "student";
-        /// Their mean, with the bias-corrected and accelerated bootstrap (Efron 1987).
+        /// Their mean, with the bootstrap-t (Hall 1988), which leans to the side of their skewness; with
+        /// Student's t where they are fewer than eight, or hardly any differ.
         Bootstrap = "bootstrap";
         /// Their median, with the interval of order statistics; no law is assumed.
         Median = "median";

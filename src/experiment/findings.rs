@@ -1,5 +1,7 @@
 //! What the runs of an experiment say together: estimates, differences, ranks and sensitivities.
 
+use std::sync::Arc;
+
 use super::columns::{Column, Row, column_of};
 use super::design::unit_points;
 use super::file::{Design, Experiment, Intervals, Prefer};
@@ -8,9 +10,9 @@ use super::store::Rows;
 use crate::diagnostic::{Diagnostic, Source};
 use crate::result::{Estimate, Fold};
 use crate::stats::{
-    BatchMeans, Effect, Index, Interval, bootstrap_interval, holm, mean_interval, morris,
-    paired_difference, possibly_smallest, proportion_interval, quantile_interval, sobol_indices,
-    student_t_probability,
+    BatchMeans, Effect, Index, Interval, bootstrap_interval, holm, mean_and_error, mean_interval,
+    morris, paired_difference, possibly_smallest, proportion_interval, quantile_interval,
+    sobol_indices, student_t_probability,
 };
 use crate::stream::Seed;
 
@@ -46,7 +48,7 @@ pub struct Finding {
     /// The number in it, if there is one.
     pub numbers: Vec<Option<f64>>,
     /// One for each replication, in order.
-    pub rows: Vec<Row>,
+    pub rows: Vec<Arc<Row>>,
     /// The seed and the number of each.
     pub keys: Vec<super::store::RunKey>,
     /// One for each column.
@@ -131,11 +133,12 @@ impl Findings {
         for (index, point) in prepared.points.iter().enumerate() {
             let count = prepared.replications(index, rows);
             let keys: Vec<_> = (0..count).map(|it| prepared.run_key((index, it))).collect();
-            let found: Option<Vec<&Row>> = keys.iter().map(|key| rows.get(key)).collect();
+            let found: Option<Vec<Arc<Row>>> =
+                keys.iter().map(|key| rows.get(key).cloned()).collect();
             let found = found.ok_or_else(|| {
                 Problem::Failed(format!("point {index} is not complete: some runs are missing"))
             })?;
-            let mut finding = finding(prepared, &found);
+            let mut finding = finding(prepared, found);
             finding.labels = point.chosen.iter().map(|it| it.text.clone()).collect();
             finding.numbers = point.chosen.iter().map(|it| it.number).collect();
             finding.keys = keys;
@@ -187,7 +190,7 @@ pub(super) fn estimate_of(
     if column.metric.fold != Fold::Mean || known.is_empty() {
         return student();
     }
-    if let ([only], Some((error, degrees))) = (rows, rows[0].errors[index]) {
+    if let ([only], Some((error, degrees))) = (rows, rows[0].error(index)) {
         let estimate = only.values[index].unwrap_or(0.0);
         return of(BatchMeans { estimate, error, degrees }.interval(confidence), &known);
     }
@@ -195,8 +198,10 @@ pub(super) fn estimate_of(
         Intervals::Student => return student(),
         Intervals::Bootstrap => {
             let stream = Seed(1).replication(0).named("bootstrap").named(&column.name);
-            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-            bootstrap_interval(&known, mean, RESAMPLES, confidence, stream)
+            let found = bootstrap_interval(&known, mean_and_error, RESAMPLES, confidence, stream);
+            // With few values, or hardly any that differ, Student's is the better one.
+            let Some(found) = found else { return student() };
+            Some(found)
         }
         Intervals::Median => quantile_interval(&known, 0.5, confidence),
     };
@@ -216,11 +221,12 @@ fn of(interval: Interval, values: &[f64]) -> Estimate {
     }
 }
 
-fn finding(prepared: &Prepared<'_>, rows: &[&Row]) -> Finding {
+fn finding(prepared: &Prepared<'_>, shared: Vec<Arc<Row>>) -> Finding {
+    let rows: Vec<&Row> = shared.iter().map(|row| &**row).collect();
     let experiment = &prepared.experiment;
     let columns = prepared.columns.iter().enumerate();
     let estimates: Vec<Estimate> =
-        columns.map(|(index, column)| estimate_of(experiment, column, rows, index)).collect();
+        columns.map(|(index, column)| estimate_of(experiment, column, &rows, index)).collect();
     let grows = rows.iter().filter(|row| row.grows).count();
     let collapsed = rows.iter().filter(|row| row.collapsed).count();
     let judge = |objective: &crate::topology::Objective| {
@@ -243,12 +249,12 @@ fn finding(prepared: &Prepared<'_>, rows: &[&Row]) -> Finding {
         labels: Vec::new(),
         numbers: Vec::new(),
         keys: Vec::new(),
-        rows: rows.iter().map(|row| (*row).clone()).collect(),
         differences: vec![None; estimates.len()],
         grows,
         collapse: proportion_interval(collapsed as u64, rows.len() as u64, experiment.confidence.0),
         verdicts: prepared.objectives.iter().map(judge).collect(),
         estimates,
+        rows: shared,
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -221,7 +222,7 @@ pub fn open<'a>(folder: &Path, plan: Plan, files: Files<'a>) -> Result<Planned<'
         return Err(damaged(POINTS));
     }
     for (point, record) in prepared.points.iter_mut().zip(points) {
-        let read = || -> Option<(String, u64, u32)> {
+        let read = || -> Option<(Arc<str>, u64, u32)> {
             let number = |index: usize| record.get(index)?.parse::<u64>().ok();
             Some((record.get(1)?.into(), number(2)?, number(3)? as u32))
         };

@@ -1,7 +1,7 @@
 //! From an experiment to points that can be run: what is set at each, and the digest of its model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
@@ -80,7 +80,7 @@ pub struct Point {
     /// What is merged over it, in order.
     pub overlays: Vec<String>,
     /// The digest of the model: whatever could change what a run measures, but its seed.
-    pub key: String,
+    pub key: Arc<str>,
     /// The root of its random numbers.
     pub seed: u64,
     /// How many replications it has at first.
@@ -165,7 +165,7 @@ impl<'a> Prepared<'a> {
                 false => seed_of(seen.seed, &seen.key),
             };
             let point = &mut prepared.points[index];
-            point.key = seen.key;
+            point.key = seen.key.into();
             point.seed = seed;
             point.replications =
                 prepared.seeds.as_ref().map_or(seen.replications, |seeds| seeds.len() as u32);
@@ -212,7 +212,7 @@ impl<'a> Prepared<'a> {
                 overlays: overlays
                     .chain(chosen.iter().filter_map(|it| it.overlay.clone()))
                     .collect(),
-                key: String::new(),
+                key: "".into(),
                 seed: 0,
                 replications: 0,
                 chosen,
@@ -273,7 +273,7 @@ impl<'a> Prepared<'a> {
         }
         let point = &self.points[index];
         let (loaded, key) = self.sound(point)?;
-        if key != point.key {
+        if *key != *point.key {
             return Err(Problem::Failed(format!(
                 "point {index} is not what was planned: its files or the engine have changed"
             )));

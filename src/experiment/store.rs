@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::columns::{Column, Row};
@@ -20,15 +21,15 @@ use crate::run::Ended;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunKey {
     /// The digest of its model.
-    pub model: String,
+    pub model: Arc<str>,
     /// The root of its random numbers.
     pub seed: u64,
     /// The number of its replication.
     pub replication: u32,
 }
 
-/// Finished runs by what they are.
-pub type Rows = BTreeMap<RunKey, Row>;
+/// Finished runs by what they are. What is folded shares them: a sweep may have millions.
+pub type Rows = BTreeMap<RunKey, Arc<Row>>;
 
 /// A folder of chunks.
 pub struct Store {
@@ -139,7 +140,7 @@ impl Store {
             match whole(&text).and_then(|body| parse(body, columns)) {
                 Some(rows) => {
                     held.chunks += 1;
-                    held.rows.extend(rows);
+                    held.rows.extend(rows.into_iter().map(|(key, row)| (key, Arc::new(row))));
                 }
                 None => held.damaged.push(path),
             }
@@ -207,7 +208,7 @@ fn chunk(columns: &[Column], runs: &[(RunKey, Row)]) -> String {
     writer.write_record(&head).expect("memory takes everything");
     for (key, row) in runs {
         let mut cells = vec![
-            key.model.clone(),
+            key.model.to_string(),
             key.seed.to_string(),
             key.replication.to_string(),
             ended_word(row.ended).to_string(),
@@ -219,8 +220,9 @@ fn chunk(columns: &[Column], runs: &[(RunKey, Row)]) -> String {
             format!("{:016x}", row.digest),
         ];
         cells.extend(row.values.iter().map(|value| optional(*value)));
-        for (column, error) in columns.iter().zip(&row.errors) {
+        for (index, column) in columns.iter().enumerate() {
             if has_error(&column) {
+                let error = row.error(index);
                 cells.push(optional(error.map(|(error, _)| error)));
                 cells.push(optional(error.map(|(_, degrees)| degrees)));
             }
@@ -256,7 +258,7 @@ fn parse(body: &str, columns: &[Column]) -> Option<Vec<(RunKey, Row)>> {
             place(&format!("{}!error", column.name)).zip(place(&format!("{}!degrees", column.name)))
         })
         .collect();
-    let mut rows = Vec::new();
+    let mut rows: Vec<(RunKey, Row)> = Vec::new();
     for record in reader.records() {
         let record = record.ok()?;
         let text = |index: usize| record.get(fixed[index]);
@@ -266,12 +268,20 @@ fn parse(body: &str, columns: &[Column]) -> Option<Vec<(RunKey, Row)>> {
                 text => text.parse().ok().map(Some),
             }
         };
+        // Runs of one model stand together, and share its name.
+        let last = rows.last().map(|(key, _)| &key.model);
         let key = RunKey {
-            model: text(0)?.into(),
+            model: match last {
+                Some(last) if &**last == text(0)? => last.clone(),
+                _ => text(0)?.into(),
+            },
             seed: text(1)?.parse().ok()?,
             replication: text(2)?.parse().ok()?,
         };
-        let error = |at: &Option<(usize, usize)>| at.and_then(|(e, d)| number(e)?.zip(number(d)?));
+        let error = |(column, at): (usize, &Option<(usize, usize)>)| {
+            let (error, degrees) = at.and_then(|(e, d)| number(e)?.zip(number(d)?))?;
+            Some((column as u32, error, degrees))
+        };
         let row = Row {
             ended: ended(text(3)?)?,
             measured_s: text(4)?.parse().ok()?,
@@ -281,7 +291,7 @@ fn parse(body: &str, columns: &[Column]) -> Option<Vec<(RunKey, Row)>> {
             broken: text(8)?.parse().ok()?,
             digest: u64::from_str_radix(text(9)?, 16).ok()?,
             values: wanted.iter().map(|index| number(*index)).collect::<Option<_>>()?,
-            errors: errors.iter().map(error).collect(),
+            errors: errors.iter().enumerate().filter_map(error).collect(),
         };
         rows.push((key, row));
     }

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::columns::{Column, Row};
 use super::findings::estimate_of;
+use super::precision::enough;
 use super::prepare::{Prepared, Problem};
 use super::store::{Rows, RunKey, Store};
 use super::{NoThreads, Progress, run_one};
@@ -58,30 +59,24 @@ impl Prepared<'_> {
     /// more as long as it is not precise enough. The same runs give the same answer, in whatever
     /// order and on however many machines they were made.
     pub fn replications(&self, point: usize, rows: &Rows) -> u32 {
-        let mut count = self.points[point].replications;
-        let Some(target) = &self.experiment.precision else { return count };
+        let first = self.points[point].replications;
+        let Some(target) = &self.experiment.precision else { return first };
         let Some(column) = self.columns.iter().position(|it| it.name == target.of) else {
-            return count;
+            return first;
         };
         let most = self.seeds.as_ref().map_or(target.most, |seeds| seeds.len() as u32);
-        while count < most {
-            let known = (0..count).map(|number| rows.get(&self.run_key((point, number))));
-            let Some(known) = known.collect::<Option<Vec<&Row>>>() else { return count };
+        let row = |number| rows.get(&self.run_key((point, number))).map(|row| &**row);
+        let known: Vec<&Row> = (0..most).map_while(row).collect();
+        enough(first, most, target.within.0, known.len() as u32, |count| {
+            let known = &known[..count as usize];
             // What is cut short, or has no value, does not become more precise by more of the same.
-            let is_whole = |row: &&&Row| row.ended == Ended::Completed;
-            let values: Vec<f64> =
-                known.iter().filter(is_whole).filter_map(|row| row.values[column]).collect();
-            if values.len() < known.len() {
-                return count;
+            let is_whole = |row: &&Row| row.ended == Ended::Completed;
+            if !known.iter().all(|row| is_whole(row) && row.values[column].is_some()) {
+                return None;
             }
-            let width = estimate_of(&self.experiment, &self.columns[column], &known, column)
-                .relative_half_width();
-            if width <= target.within.0 {
-                return count;
-            }
-            count = more_replications(count, width / target.within.0, most);
-        }
-        count
+            let found = estimate_of(&self.experiment, &self.columns[column], known, column);
+            Some(found.relative_half_width())
+        })
     }
 
     /// Every run that is wanted, in order.
@@ -115,7 +110,8 @@ impl Prepared<'_> {
             if missing.is_empty() {
                 return Ok(());
             }
-            rows.extend(self.run(&missing, store, progress)?);
+            let made = self.run(&missing, store, progress)?;
+            rows.extend(made.into_iter().map(|(key, row)| (key, Arc::new(row))));
         }
     }
 

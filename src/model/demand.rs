@@ -420,9 +420,8 @@ impl<'m> Walk<'m> {
                     self.elsewhere(seconds, weight, &held);
                 }
             }
-            Op::Transfer { bytes } => {
-                self.link(service, self.mean(bytes.law), weight, &held);
-            }
+            Op::Publish { stream, .. } => self.publish(stream, weight, &held),
+            Op::Transfer { bytes } => self.link(service, self.mean(bytes.law), weight, &held),
             Op::Reply { bytes, .. } => {
                 self.bytes += weight * self.mean(bytes.law);
                 self.link(service, self.mean(bytes.law), weight, &held);

@@ -45,6 +45,10 @@ crate::id! {
     QueueId,
     /// A kind of job.
     JobId,
+    /// A stream or channel of messages.
+    StreamId,
+    /// A group that consumes one.
+    ConsumerId,
     /// An operation that users do.
     OperationId,
     /// A distribution.

@@ -14,12 +14,13 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    ALIVE, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Database, Deploy,
-    Exit, Extent, Failover, Fault, Guard, Harm, Health, Host, Job, Keys, Limit, Link, LoadLock,
-    Maintenance, Memory, Metric, Monitor, OnSigterm, Per, Policy, Pool, PoolMode, Pooler, Probe,
-    Process, Prune, Queue, READY, Reading, Reads, Region, Relation, Rollout, Rule, Scaling,
-    Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, UNIT_KINDS, Unit,
-    UnitKind, Wake, Want, Watch,
+    ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer,
+    Database, Deploy, Exit, Extent, Failover, Fault, Guard, Harm, Health, Host, Job, KafkaRules,
+    Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm, PendingRules,
+    Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY, Reading, Reads,
+    Region, Relation, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side, Socket,
+    Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic, UNIT_KINDS, Unit, UnitKind,
+    Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -94,6 +95,10 @@ pub struct Model {
     pub bulkheads: Dense<BulkheadId, Bulkhead>,
     /// Circuit breakers.
     pub breakers: Dense<BreakerId, Breaker>,
+    /// Streams of messages.
+    pub streams: Dense<StreamId, Stream>,
+    /// Groups that consume them.
+    pub consumers: Dense<ConsumerId, Consumer>,
     /// Job queues.
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.
@@ -453,6 +458,10 @@ pub enum StationKind {
     Maintenance,
     /// A job queue.
     Queue,
+    /// A stream of messages.
+    Stream,
+    /// Consumers of one.
+    Consumer,
     /// A link.
     Link,
     /// A load balancer.

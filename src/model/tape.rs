@@ -8,7 +8,7 @@
 use crate::failure::Failure;
 use crate::model::ids::{
     BreakerId, BulkheadId, CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId,
-    ServiceId, SessionId,
+    ServiceId, SessionId, StreamId,
 };
 use crate::units::Duration;
 
@@ -189,6 +189,8 @@ pub enum Op {
     Jump { to: Pc },
     /// Put a job on a queue, and perhaps wait for its end.
     Enqueue { job: JobId, draw: DrawId, wait: bool },
+    /// Publish a message, and perhaps wait until it is acknowledged.
+    Publish { stream: StreamId, draw: DrawId },
     /// Bring a body up to the service through its link.
     Transfer { bytes: Draw },
     /// Answer.

@@ -258,7 +258,7 @@ fn no_load(found: &Capacity, least: f64, replications: usize) -> String {
 
 pub(super) fn unit_of(metric: &Metric) -> Unit {
     match metric {
-        Metric::Latency(_) => Unit::Seconds,
+        Metric::Latency(_) | Metric::Lag(_) => Unit::Seconds,
         Metric::Errors | Metric::Rejected | Metric::Timeouts | Metric::Utilisation(_) => {
             Unit::Ratio
         }

@@ -36,5 +36,9 @@ pub(super) fn text(summary: &Summary, style: Style) -> String {
 }
 
 fn unit(monitor: &Monitored) -> Unit {
-    if monitor.what == "latency" { Unit::Seconds } else { Unit::Ratio }
+    match monitor.what {
+        "latency" => Unit::Seconds,
+        "rate" => Unit::PerSecond,
+        _ => Unit::Ratio,
+    }
 }

@@ -182,7 +182,7 @@ fn points(prepared: &Prepared<'_>, found: &Findings) -> Sheet {
         cells.extend([
             Typed::Text(of.file.clone()),
             Typed::Text(of.sets.join("; ")),
-            Typed::Text(of.key.clone()),
+            Typed::Text(of.key.to_string()),
             Typed::Count(count as u64),
             Typed::Number(point.grows as f64 / count.max(1) as f64),
             Typed::optional(point.collapse.map(|it| it.estimate)),
@@ -571,7 +571,7 @@ fn point_to_json(prepared: &Prepared<'_>, found: &Findings, index: usize) -> Val
         "levels": levels,
         "topology": of.file,
         "settings": of.sets,
-        "model": of.key,
+        "model": &*of.key,
         "replications": point.rows.len(),
         "grows": point.grows,
         "collapse_ratio": collapse,

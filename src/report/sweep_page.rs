@@ -21,7 +21,10 @@ pub fn answers(prepared: &Prepared<'_>, found: &Findings) -> Vec<String> {
         let groups = groups(found);
         let columns = columns(found);
         // The chance of any false alarm among all comparisons of the page is held to 1 - confidence.
-        let comparisons: usize = groups.iter().map(|group| group.len() - 1).sum();
+        // Which point the others are held against is seen in the data only, so all pairs of a group
+        // count, and not just those that are told.
+        let comparisons: usize =
+            groups.iter().map(|group| group.len() * (group.len() - 1) / 2).sum();
         let comparisons = (comparisons * columns.len()).max(1) as f64;
         let confidence = 1.0 - (1.0 - prepared.experiment.confidence.0) / comparisons;
         for column in columns {
@@ -213,6 +216,23 @@ pub fn files(prepared: &Prepared<'_>) -> String {
     hash.finalize().to_hex()[..16].to_string()
 }
 
+/// What the engine gives for the topologies of an experiment: a digest of their lines among the runs
+/// that it is tested to give. Where it changes, so may what the experiment has found.
+pub fn engine(prepared: &Prepared<'_>) -> String {
+    let golden = include_str!("../../tests/golden.txt");
+    let inputs = prepared.inputs();
+    let is_of_one = |line: &&str| {
+        let of = line.split(' ').next().unwrap_or_default();
+        inputs.iter().any(|(path, _)| path == of || path.ends_with(&format!("/{of}")))
+    };
+    let mut hash = blake3::Hasher::new();
+    for line in golden.lines().filter(is_of_one) {
+        hash.update(line.as_bytes());
+        hash.update(b"\n");
+    }
+    hash.finalize().to_hex()[..16].to_string()
+}
+
 /// The experiment with its answer as a page of Markdown.
 pub fn page(name: &str, file: &str, prepared: &Prepared<'_>, found: &Findings) -> String {
     let experiment = &prepared.experiment;
@@ -229,8 +249,10 @@ pub fn page(name: &str, file: &str, prepared: &Prepared<'_>, found: &Findings) -
     ));
     text.push_str(told(name, prepared, found, Style::Plain).trim_end());
     text.push_str(&format!(
-        "\n```\n\nMade by `loadbearing sweep {file} --page ...`; digest of its files {}, of all runs {}.\n",
+        "\n```\n\nMade by `loadbearing sweep {file} --page ...`; digest of its files {}, of the tested runs of\nits \
+         topologies {}, of all runs {}.\n",
         files(prepared),
+        engine(prepared),
         found.digest
     ));
     text

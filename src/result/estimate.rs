@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::stats::{mean_interval, overlapping_batch_means_interval};
+use crate::stats::{Weighed, mean_interval, overlapping_batch_ratio};
 
 use super::metric::Fold;
 
@@ -31,8 +31,13 @@ impl Estimate {
     /// # Model
     /// Student's t over replications, which are independent whatever happens within each. A single
     /// replication has an interval only where its course over time (`series`) gives one, by
-    /// overlapping batch means.
-    pub fn fold(values: &[Option<f64>], fold: Fold, confidence: f64, series: &[f64]) -> Estimate {
+    /// overlapping batch means, each step weighed by what it holds.
+    pub fn fold(
+        values: &[Option<f64>],
+        fold: Fold,
+        confidence: f64,
+        series: &[Weighed],
+    ) -> Estimate {
         let known: Vec<f64> = values.iter().copied().flatten().collect();
         if known.is_empty() {
             return Estimate::default();
@@ -44,12 +49,12 @@ impl Estimate {
             Fold::Mean => {
                 let mean = sum / known.len() as f64;
                 let spread = match known.len() {
-                    1 => {
-                        overlapping_batch_means_interval(series, series.len() / BATCHES, confidence)
-                    }
+                    1 => overlapping_batch_ratio(series, series.len() / BATCHES)
+                        .map(|found| found.interval(confidence)),
                     _ => mean_interval(&known, confidence),
                 };
-                // Batches weigh windows alike, the mean weighs requests: only the width is taken.
+                // A request counts where it begins or where it ends, so the means of steps may be a
+                // hair off the mean of the run: only the width is taken.
                 let half = spread.map(|interval| (interval.high - interval.low) / 2.0);
                 // Where no value is negative, neither is what they estimate.
                 let least = if known.iter().all(|value| *value >= 0.0) { 0.0 } else { f64::MIN };
@@ -98,7 +103,7 @@ mod tests {
         let bare = Estimate::fold(&[Some(2.0)], Fold::Mean, 0.95, &[]);
         assert_eq!(bare, Estimate::exact(2.0));
         assert_eq!(bare.relative_half_width(), f64::INFINITY);
-        let series: Vec<f64> = (0..40).map(|step| f64::from(step % 3)).collect();
+        let series: Vec<Weighed> = (0..40).map(|step| (f64::from(step % 3), 1.0)).collect();
         let timed = Estimate::fold(&[Some(2.0)], Fold::Mean, 0.95, &series);
         assert_eq!(timed.estimate, Some(2.0));
         assert!(timed.low.unwrap() < 2.0 && timed.high.unwrap() > 2.0);

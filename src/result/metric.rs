@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::model::ids::{OperationId, StationId};
 use crate::model::{Model, StationKind};
 use crate::run::{Counter, Outcome, StationOutcome, Window};
-use crate::stats::Histogram;
+use crate::stats::{Histogram, Weighed};
 use crate::units::Duration;
 
 use super::cost::cost_month;
@@ -134,8 +134,9 @@ pub struct Metric {
     pub sparse: bool,
     index: usize,
     of: fn(Seen<'_>, usize) -> Option<f64>,
-    /// The same over time, which gives an interval when there is only one replication.
-    over_time: Option<fn(&Window) -> Option<f64>>,
+    /// The same in a step of the timeline and how much that step weighs in the whole, which gives an
+    /// interval when there is only one replication.
+    over_time: Option<fn(&Window) -> Weighed>,
 }
 
 impl Metric {
@@ -168,7 +169,7 @@ impl Metric {
         self.sparse = true;
         self
     }
-    fn over_time(mut self, of: fn(&Window) -> Option<f64>) -> Metric {
+    fn over_time(mut self, of: fn(&Window) -> Weighed) -> Metric {
         self.over_time = Some(of);
         self
     }
@@ -178,10 +179,11 @@ impl Metric {
         (self.of)(seen, self.index).filter(|value| value.is_finite())
     }
 
-    /// Its value in each measured window of a replication, where it has one.
-    pub fn series(&self, outcome: &Outcome) -> Vec<f64> {
+    /// Its value in each measured step of a replication, and what that weighs: empty where it has no
+    /// course over time.
+    pub fn series(&self, outcome: &Outcome) -> Vec<Weighed> {
         let Some(of) = self.over_time else { return Vec::new() };
-        outcome.windows.iter().filter(|window| window.measured).filter_map(of).collect()
+        outcome.windows.iter().filter(|window| window.measured).map(of).collect()
     }
 
     /// It has a course over time, which gives an interval when there is only one replication.
@@ -196,6 +198,20 @@ impl Metric {
         let stem = head.strip_suffix(suffix.unwrap_or("")).unwrap_or(head);
         format!("{stem}_{}{}", rest.replace('.', "_"), suffix.unwrap_or(""))
     }
+}
+
+/// The mean latency (s) of the requests that ended well in a step, which weighs as many as they are.
+pub fn latency_over_time(window: &Window) -> Weighed {
+    (window.latency_mean_s.unwrap_or(0.0), window.ok as f64)
+}
+
+/// So many in a step (1/s), which weighs as long as it is.
+fn rate_over_time(count: u64, window: &Window) -> Weighed {
+    (count as f64 / length_s(window), length_s(window))
+}
+
+fn length_s(window: &Window) -> f64 {
+    window.end.since(window.start).seconds()
 }
 
 /// Quantiles that are reported, by their names.
@@ -245,7 +261,7 @@ pub fn overall() -> Vec<Metric> {
         "latencies of requests that ended well, from the intended start, retries included",
         Seen::latency
     );
-    latency[0].over_time = Some(|window| window.latency_mean_s);
+    latency[0].over_time = Some(latency_over_time);
     metrics.extend(latency);
     metrics.extend(of_histogram!(
         "failed_latency_s",
@@ -320,15 +336,15 @@ fn rates() -> Vec<Metric> {
         rate("offered_per_s", "Requests that users wanted.", |seen, _| {
             seen.per_second(seen.outcome.requests.offered)
         })
-        .over_time(|window| Some(window.offered as f64 / window.end.since(window.start).seconds())),
+        .over_time(|window| rate_over_time(window.offered, window)),
         rate("throughput_per_s", "Requests that ended well.", |seen, _| {
             seen.per_second(seen.outcome.requests.ok)
         })
-        .over_time(|window| Some(window.ok as f64 / window.end.since(window.start).seconds())),
+        .over_time(|window| rate_over_time(window.ok, window)),
         rate("failed_per_s", "Requests that failed.", |seen, _| {
             seen.per_second(seen.outcome.requests.failed_all())
         })
-        .over_time(|window| Some(window.failed as f64 / window.end.since(window.start).seconds())),
+        .over_time(|window| rate_over_time(window.failed, window)),
         rate("attempts_per_s", "Attempts sent, retries included.", |seen, _| {
             seen.per_second(seen.outcome.attempts.sent)
         }),
@@ -364,7 +380,7 @@ fn rates() -> Vec<Metric> {
         Metric::new("in_flight", Unit::Count, "Requests in flight on average.", |seen, _| {
             Some(seen.outcome.requests.in_flight_mean)
         })
-        .over_time(|window| Some(window.in_flight)),
+        .over_time(|window| (window.in_flight, length_s(window))),
     ];
     for failure in Failure::ALL {
         let metric = Metric::new(
@@ -455,6 +471,8 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Relation => "relation",
         StationKind::Maintenance => "maintenance",
         StationKind::Queue => "queue",
+        StationKind::Stream => "stream",
+        StationKind::Consumer => "consumer",
         StationKind::Link => "link",
         StationKind::Balancer => "balancer",
         StationKind::Network => "network",

@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use super::rate::rates;
 use crate::model::ids::StationId;
 use crate::model::{Model, Monitor, Reading, Shown};
 use crate::run::{Outcome, Window};
@@ -20,7 +21,7 @@ pub const BUCKETS_S: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 pub struct Monitored {
     /// Its name.
     pub name: String,
-    /// What it shows: `latency` (s), or `busy` or `open` (a share).
+    /// What it shows: `latency` (s), `rate` (1/s), or `busy` or `open` (a share).
     pub what: &'static str,
     /// The mean of its values.
     pub shown_mean: f64,
@@ -57,7 +58,10 @@ fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
         outcomes.iter().map(figure).sum::<f64>() / outcomes.len().max(1) as f64
     };
     let steps = |outcome: &Outcome| truth(model, monitor, outcome);
-    let values = |outcome: &Outcome| readings(monitor, &steps(outcome));
+    let values = |outcome: &Outcome| match monitor.shows {
+        Shown::Rate(range, scrape) => rates(&steps(outcome), range, scrape, monitor.every),
+        _ => readings(monitor, &steps(outcome)),
+    };
     let seconds = |value: Option<Duration>| value.map_or(0.0, Duration::seconds);
     let quantile = match monitor.shows {
         Shown::Histogram(q) | Shown::FromSending(q) => q,
@@ -78,7 +82,7 @@ fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
             mean(&|outcome| greatest(values(outcome).iter().map(|(_, value)| *value))),
         ),
     };
-    let is_latency = !matches!(monitor.shows, Shown::Busy(_) | Shown::Open(_));
+    let is_latency = !matches!(monitor.shows, Shown::Busy(_) | Shown::Open(_) | Shown::Rate(..));
     let (true_mean, true_most) = if is_latency {
         (exact, exact)
     } else {
@@ -92,6 +96,7 @@ fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
         what: match monitor.shows {
             Shown::Busy(_) => "busy",
             Shown::Open(_) => "open",
+            Shown::Rate(..) => "rate",
             _ => "latency",
         },
         shown_mean,
@@ -112,6 +117,9 @@ fn truth(model: &Model, monitor: &Monitor, outcome: &Outcome) -> Vec<(f64, f64)>
     let value = |window: &Window| match monitor.shows {
         Shown::Busy(station) => Some(share(model, station, window, |it| it.0)),
         Shown::Open(station) => Some(share(model, station, window, |it| it.1)),
+        Shown::Rate(..) => {
+            Some((window.ok + window.failed) as f64 / window.end.since(window.start).seconds())
+        }
         _ => window.latency_p95_s,
     };
     let measured = outcome.windows.iter().filter(|window| window.measured);

@@ -5,8 +5,11 @@ use serde::Serialize;
 use crate::model::ids::StationId;
 use crate::model::{Curve, Model, Station, StationKind, Workload};
 use crate::run::{Ended, Outcome, Window};
-use crate::stats::{mser5, proportion_interval, trend};
+use crate::stats::{FALSE_ALARM, Weighed, independence, mser5, proportion_interval, trend};
 use crate::units::{Duration, Quantity, Time, show_number};
+
+use super::estimate::BATCHES;
+use super::metric::latency_over_time;
 
 /// Something that a reader of the result must know.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -50,12 +53,33 @@ pub fn warnings(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
         found.extend(growing_queues(model, outcomes));
     }
     found.extend(collapse(model, outcomes, &growth));
-    if outcomes.len() < 2 {
-        let message = "one replication: means have intervals by batch means, quantiles have none";
-        found.push(Warning::new("one-replication", message.into()));
+    if let [only] = outcomes {
+        found.extend(one_replication(only, !growing.is_empty()));
     }
     if steady {
         found.extend(short_warm_up(model, outcomes));
+    }
+    found
+}
+
+/// What one replication can say of its own error, and whether its batches are long enough for that.
+fn one_replication(outcome: &Outcome, grows: bool) -> Vec<Warning> {
+    let measured = outcome.windows.iter().filter(|window| window.measured);
+    let series: Vec<Weighed> = measured.map(latency_over_time).collect();
+    let message = match series.len() {
+        few if few < BATCHES => {
+            format!("one replication of {few} steps: nothing has an interval, {BATCHES} would do")
+        }
+        _ => "one replication: means have intervals by batch means, quantiles have none".into(),
+    };
+    let mut found = vec![Warning::new("one-replication", message)];
+    let chance = independence(&series, BATCHES);
+    if !grows && chance.is_some_and(|chance| chance < FALSE_ALARM) {
+        let message = format!(
+            "one replication is too short: {BATCHES} parts of it still follow one another (von \
+             Neumann's ratio), so its intervals are too narrow; run longer, or several"
+        );
+        found.push(Warning::new("short-run", message));
     }
     found
 }
@@ -110,10 +134,15 @@ fn growth_of(outcome: &Outcome, level: impl Fn(&Window) -> f64) -> Option<f64> {
     (found.grows() && gained > DRIFT * mean).then_some(found.per_second)
 }
 
+/// Jobs or messages can pile up in it while nobody waits for them.
+fn is_backlog(kind: StationKind) -> bool {
+    matches!(kind, StationKind::Queue | StationKind::Consumer)
+}
+
 /// Job queues that grow in at least half of the replications: nobody waits for them, so requests in
 /// flight do not show it.
 fn growing_queues(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
-    let queues = model.stations.enumerate().filter(|(_, it)| it.kind == StationKind::Queue);
+    let queues = model.stations.enumerate().filter(|(_, it)| is_backlog(it.kind));
     let one = |(id, station): (StationId, &Station)| {
         let waiting = |window: &Window| window.stations[id.0 as usize].waiting;
         let rates: Vec<f64> =
@@ -121,7 +150,9 @@ fn growing_queues(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
         let grows = !rates.is_empty() && 2 * rates.len() >= outcomes.len();
         grows.then(|| {
             let rate = show_number(rates.iter().sum::<f64>() / rates.len() as f64);
-            let message = format!("not stationary: {} grows by {rate} jobs/s", station.path);
+            let jobs = station.kind == StationKind::Queue;
+            let what = if jobs { "jobs" } else { "messages" };
+            let message = format!("not stationary: {} grows by {rate} {what}/s", station.path);
             Warning::new(QUEUE_GROWS, message)
         })
     };
@@ -134,7 +165,7 @@ pub fn grows(model: &Model, outcome: &Outcome) -> bool {
     if !is_steady(&model.workload) {
         return false;
     }
-    let mut queues = model.stations.enumerate().filter(|(_, it)| it.kind == StationKind::Queue);
+    let mut queues = model.stations.enumerate().filter(|(_, it)| is_backlog(it.kind));
     growth(outcome, true).is_some()
         || queues.any(|(id, _)| {
             growth_of(outcome, |window| window.stations[id.0 as usize].waiting).is_some()

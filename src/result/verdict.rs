@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::topology::{LatencyStatistic, Metric, Objective};
+use crate::topology::{LatencyStatistic, Metric, Objective, Section};
 
 use super::{Estimate, Summary};
 
@@ -44,16 +44,15 @@ fn judge_one(summary: &Summary, objective: &Objective) -> Verdict {
         Metric::Timeouts => whole("timeouts_ratio"),
         Metric::Throughput => whole("throughput_per_s"),
         Metric::Cost => whole("cost_month"),
-        Metric::Utilisation(of) => {
-            let path = format!("{}.{}", of.section, of.name);
-            let measure = summary.component(&path).and_then(|it| it.measure("utilisation_ratio"));
-            measure.map(|measure| (format!("{path}.utilisation_ratio"), measure.estimate))
-        }
+        Metric::Utilisation(of) => of_component(summary, of.section, &of.name, "utilisation_ratio"),
+        Metric::Lag(of) => of_component(summary, of.section, &of.name, "lag_s"),
     };
     let (metric, value) = found.unwrap_or_default();
     let holds = |value: f64| objective.comparison.holds(value, objective.bound);
-    let about_ends =
-        !matches!(objective.metric, Metric::Throughput | Metric::Cost | Metric::Utilisation(_));
+    let about_ends = !matches!(
+        objective.metric,
+        Metric::Throughput | Metric::Cost | Metric::Utilisation(_) | Metric::Lag(_)
+    );
     let growing = about_ends && summary.is_growing();
     let met = value.estimate.is_some_and(holds) && !growing;
     let ends = [value.low, value.high].into_iter().flatten();
@@ -66,6 +65,17 @@ fn judge_one(summary: &Summary, objective: &Objective) -> Verdict {
         growing,
         certain: value.low.is_some() && ends.map(holds).all(|held| held == met),
     }
+}
+
+fn of_component(
+    summary: &Summary,
+    section: Section,
+    name: &str,
+    metric: &str,
+) -> Option<(String, Estimate)> {
+    let path = format!("{section}.{name}");
+    let measure = summary.component(&path).and_then(|it| it.measure(metric))?;
+    Some((format!("{path}.{metric}"), measure.estimate))
 }
 
 fn statistic_name(statistic: LatencyStatistic) -> String {

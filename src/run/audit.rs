@@ -61,6 +61,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 still[station].add(since);
             }
         }
+        self.streams_wait(&mut still);
         for (id, meter) in self.meters.enumerate() {
             let path = &self.model.stations[id].path;
             audit.check(meter.waiting.value() == still[id].count, || {

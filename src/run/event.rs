@@ -129,6 +129,8 @@ kinds! {
     Leaving,
     /// Something about a socket is due (connection, or socket; the ordinal is generation and purpose).
     Socket,
+    /// Something about a stream or its consumers is due (the ordinal is a number and the purpose).
+    Stream,
     /// A replica's replaying process takes its next write (node).
     Replay,
     /// Something that a database does by itself begins, goes on or ends (job; the ordinal says what).

@@ -36,6 +36,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.primary_lost(number);
             }
             UnitKind::Process if falls => self.kill_process(number),
+            UnitKind::Member if falls => self.kill_member(number),
             UnitKind::Pool if falls => self.sever_pool(PoolId(number)),
             UnitKind::Cdn if *harm == Harm::Restart => self.purge_cdn(CdnId(number)),
             UnitKind::Link => self.retune_link(LinkId(number)),
@@ -50,6 +51,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match unit.kind {
             UnitKind::Instance if rises => self.restart_instance(unit.number),
             UnitKind::Process if rises => self.restart_process(unit.number),
+            UnitKind::Member if rises => self.restart_member(unit.number),
             UnitKind::CacheNode if rises => self.primary_back(unit.number, harm),
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}

@@ -41,6 +41,8 @@ mod scaling;
 mod service;
 mod session;
 mod socket;
+mod consumer;
+mod stream;
 mod stall;
 mod standby;
 mod step;

@@ -7,6 +7,8 @@
 //! once; every process gets it, and looks whether it has members (@socket.io/redis-adapter 8.3.0,
 //! `psubscribe`).
 
+mod idle;
+
 use super::event::Kind;
 use super::meter::Counter;
 use super::task::{NONE, OK, Role, State, Task, flag};
@@ -34,6 +36,8 @@ mod purpose {
     pub const OPEN: u32 = 5;
     /// Of all sockets: somebody says something.
     pub const MESSAGE: u32 = 6;
+    /// The balancer may have seen nothing on the connection for too long.
+    pub const IDLE: u32 = 7;
     /// How many bits they take.
     pub const BITS: u32 = 3;
 }
@@ -113,6 +117,8 @@ pub struct SocketState {
     held: Vec<u32>,
     /// All of them.
     open: u32,
+    /// When everybody was last written to.
+    broadcast: Time,
 }
 
 impl SocketState {
@@ -125,6 +131,7 @@ impl SocketState {
             draws: [0; draw::KINDS],
             held: vec![0; (service.slots * service.workers) as usize],
             open: 0,
+            broadcast: Time::ZERO,
         }
     }
     fn draw(&mut self, what: usize) -> Draws {
@@ -212,6 +219,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.come_back(slot);
             }
             purpose::PING => self.do_work(slot, callback::PING, spec.ping_cpu),
+            purpose::IDLE if client.link == Link::Open => self.look_for_traffic(slot),
             purpose::SILENT if self.now.since(client.heard) >= spec.silence => {
                 self.count(spec.station, Counter::Lost);
                 self.come_back(slot);
@@ -373,6 +381,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.sockets[socket].held[place] += 1;
         self.time_connection(slot, first_ping, purpose::PING);
         self.time_connection(slot, spec.silence, purpose::SILENT);
+        if let Some(idle) = spec.idle {
+            self.time_connection(slot, idle, purpose::IDLE);
+        }
     }
 
     /// A callback for a connection, at the process that holds it.
@@ -491,6 +502,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Message { socket, sent, left } = *message;
         let meter = &mut self.meters[self.model.sockets[socket].station];
         let late = self.now.since(sent).0 / Duration::micros(1).0;
+        if members > 0 && self.model.sockets[socket].room.is_none() {
+            self.sockets[socket].broadcast = self.now;
+        }
         meter.add(Counter::Served, u64::from(members));
         meter.add(Counter::Replayed, u64::from(members));
         meter.add(Counter::LagMicros, late * u64::from(members));

@@ -84,6 +84,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::Deploy => self.deploy(DeployId(slot)),
             Kind::Leaving => self.leaving(slot, event.ordinal()),
             Kind::Socket => self.socket_event(slot, event.ordinal()),
+            Kind::Stream => self.stream_event(slot, event.ordinal()),
             Kind::Replay => self.replay(slot),
             Kind::Maintenance => self.maintenance_event(slot, event.ordinal()),
             Kind::NodeTimer => self.node_timer(slot, event.ordinal()),
@@ -245,6 +246,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 Op::Enqueue { job, draw, wait } => {
                     if !self.enqueue(task, job, draw, wait) {
+                        return false;
+                    }
+                }
+                Op::Publish { stream, draw } => {
+                    if !self.publish(task, stream, draw) {
                         return false;
                     }
                 }

@@ -41,6 +41,7 @@ use super::session::SessionState;
 use super::socket::{Connection, Message, SocketState};
 use super::store::StoreState;
 use super::story::Recorder;
+use super::stream::Streams;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 
 /// All that changes during one replication.
@@ -127,6 +128,8 @@ pub struct World<'m, Q> {
     pub messages: Slab<Message>,
     /// The last number that a connection was given.
     pub socket_generation: u32,
+    /// Streams of messages and who consumes them.
+    pub streams: Streams,
     /// Deploys.
     pub deploys: Dense<DeployId, Deploying>,
     /// What is measured at each component.
@@ -201,6 +204,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             connections: Slab::new(),
             messages: Slab::new(),
             socket_generation: 0,
+            streams: Streams::default(),
             deploys: Dense::default(),
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
@@ -221,6 +225,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_maintenance();
         world.build_sessions();
         world.build_sockets();
+        world.streams = Streams::new(model, world.workers.len());
+        world.build_consumers();
         world.start_checks();
         world.start_probes();
         world.start_users();

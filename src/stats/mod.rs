@@ -18,9 +18,10 @@ mod stationarity;
 mod warmup;
 
 pub use batch::{
-    BatchMeans, batch_means_interval, overlapping_batch_means, overlapping_batch_means_interval,
+    BatchMeans, Weighed, batch_means_interval, independence, overlapping_batch_means,
+    overlapping_batch_means_interval, overlapping_batch_ratio,
 };
-pub use bootstrap::bootstrap_interval;
+pub use bootstrap::{FEWEST_RESAMPLED, bootstrap_interval, mean_and_error};
 pub use design::{Points, SOBOL_DIMENSIONS, latin_hypercube, sobol_points};
 pub use distribution::{
     binomial_probability_at_most, incomplete_beta, normal_probability, normal_quantile,

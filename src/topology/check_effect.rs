@@ -2,6 +2,7 @@
 
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics};
+use super::check_stream;
 use super::session::SessionStore;
 use super::workload::Process;
 use crate::diagnostic::Diagnostic;
@@ -64,5 +65,6 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(format!("session.{}", session.name), "ttl", why);
         }
     }
+    found.extend(check_stream::streams(cx));
     found
 }

@@ -16,6 +16,7 @@ fn possible(section: Section) -> &'static [&'static str] {
         Section::Region => &["stop", "restart", "slow", "flaky", "cut"],
         Section::Cdn | Section::Pool => &["stop", "restart", "slow", "flaky"],
         Section::Link | Section::Balancer => &["stop", "slow", "flaky"],
+        Section::Consumer => &["stop", "restart", "slow"],
         Section::Queue => &["stop", "restart", "slow", "flaky"],
         _ => &[],
     }

@@ -15,6 +15,7 @@ pub(crate) const FALLIBLE: &[Section] = &[
     Section::Database,
     Section::Cache,
     Section::Queue,
+    Section::Consumer,
     Section::Region,
     Section::Link,
     Section::Cdn,

@@ -28,6 +28,7 @@ use super::session::Session;
 use super::socket::Socket;
 use super::spec::{Reader, Shape, spec};
 use super::store::Store;
+use super::stream::{Consumer, Stream};
 use super::tree::{Node, Value};
 use super::workload::{Arrivals, Assumption, Client, Run, Users};
 use crate::diagnostic::Diagnostic;
@@ -145,6 +146,10 @@ spec! {
         queues "queue": Vec<Named<Queue>> = "{}" from "no queue";
         /// Kinds of jobs.
         jobs "job": Vec<Named<Job>> = "{}" from "no job";
+        /// Streams and channels of messages.
+        streams "stream": Vec<Named<Stream>> = "{}" from "no stream";
+        /// Groups that consume them.
+        consumers "consumer": Vec<Named<Consumer>> = "{}" from "nobody consumes";
         /// Costs of what is not simulated.
         prices "price": Vec<Named<Expense>> = "{}" from "no further costs";
         /// What users do.

@@ -14,6 +14,7 @@ use super::service::Service;
 use super::session::Session;
 use super::spec::spec;
 use super::store::StoreUse;
+use super::stream::Stream;
 use crate::units::{Bytes, Duration, Ratio};
 
 /// Steps in order, each with its place.
@@ -81,6 +82,8 @@ spec! {
         Call(Call) = "call";
         /// Adds a job to its queue: `{ enqueue = "email" }`.
         Enqueue(Enqueue) = "enqueue";
+        /// Publishes a message: `{ publish = "orders" }`; goes on when it is acknowledged.
+        Publish(Ref<Stream>) = "publish";
         /// Several flows at once; goes on when all are done: `{ parallel = [[…], […]] }`.
         Parallel(Vec<Flow>) = "parallel";
         /// One read on every shard; goes on when the slowest is done.

@@ -31,6 +31,7 @@ mod check_flow;
 mod check_held;
 mod check_host;
 mod check_pooler;
+mod check_stream;
 mod check_limits;
 mod check_monitor;
 mod check_deploy;
@@ -65,6 +66,7 @@ mod session;
 pub(crate) mod shape;
 mod socket;
 mod store;
+mod stream;
 pub(crate) mod spec;
 mod trace;
 pub(crate) mod tree;
@@ -101,9 +103,9 @@ pub use limit::{
 pub use merge::ReadText;
 #[cfg(feature = "cli")]
 pub(crate) use merge::{UNREADABLE, beside};
-pub use monitor::{Alarm, Estimation, LatencyShown, Monitor, Reading, Shows};
+pub use monitor::{Alarm, Estimation, LatencyShown, Monitor, RateShown, Reading, Shows};
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
-pub use objective::{Comparison, LatencyStatistic, Metric, Objective, Utilised};
+pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
@@ -129,6 +131,10 @@ pub use session::{
 pub use socket::{Reconnect, Socket, Transport};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use store::{Store, StoreUse};
+pub use stream::{
+    Acks, Consumer, Kafka, KafkaClient, KafkaGroup, Pending, RedisPubSub, RedisStream, Stream,
+    StreamKind,
+};
 pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};
 pub use tree::{Key, Node, Value};
 pub use workload::{

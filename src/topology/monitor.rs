@@ -34,8 +34,20 @@ spec! {
         /// What is open as a share of the most that may be: of node-postgres totalCount / max, idle and
         /// connecting ones included.
         Open = "open";
+        /// Answers a second, as `rate()` of Prometheus has them from a counter.
+        Rate(RateShown) = "rate";
         /// A quantile of the latency that users see.
         Latency(LatencyShown) = "latency";
+    }
+}
+spec! {
+    /// A rate as Prometheus comes by it: from the first and the last sample within a range, drawn out
+    /// to its ends.
+    table RateShown (short "range") {
+        /// The range: `rate(http_requests_total[5m])`.
+        range: Duration = "\"5min\"" from "Prometheus 2.53 (querying examples: [5m])", positive;
+        /// Time between samples.
+        scrape: Duration = "\"1min\"" from "Prometheus 2.53 (scrape_interval)", positive;
     }
 }
 spec! {

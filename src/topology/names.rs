@@ -31,6 +31,7 @@ sections! {
     Limit "limit", Bulkhead "bulkhead", Breaker "breaker", Relation "relation",
     Maintenance "maintenance", Queue "queue", Job "job",
     Operation "operation", Fault "fault", Deploy "deploy", Socket "socket", Store "store", Monitor "monitor",
+    Stream "stream", Consumer "consumer",
 }
 impl fmt::Display for Section {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -40,6 +40,8 @@ pub enum Metric {
     Throughput,
     /// Busy time over capacity of a component.
     Utilisation(Address<Utilised>),
+    /// Mean time from a message's publishing until a group has handled it (s).
+    Lag(Address<Lagging>),
     /// Cost (dollars a month).
     Cost,
 }
@@ -68,6 +70,13 @@ pub enum Comparison {
     AtLeast,
 }
 
+/// What can lag behind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lagging;
+impl Scope for Lagging {
+    const SECTIONS: &'static [Section] = &[Section::Consumer, Section::Database, Section::Socket];
+}
+
 /// What has a utilisation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Utilised;
@@ -79,6 +88,8 @@ impl Scope for Utilised {
         Section::Cache,
         Section::Link,
         Section::Queue,
+        Section::Stream,
+        Section::Consumer,
     ];
 }
 
@@ -188,12 +199,20 @@ fn read_metric(name: &str, node: &Node, reader: &mut Reader) -> Option<Metric> {
     if let Some((_, metric)) = known.find(|(known, _)| *known == name) {
         return Some(metric.clone());
     }
+    if let Some(of) = name.strip_prefix("lag(").and_then(|rest| rest.strip_suffix(')')) {
+        let inner =
+            Node { value: super::tree::Value::String(of.trim().into()), place: node.place.clone() };
+        return Address::read(&inner, reader).map(Metric::Lag);
+    }
     if let Some(of) = name.strip_prefix("utilisation(").and_then(|rest| rest.strip_suffix(')')) {
         let inner =
             Node { value: super::tree::Value::String(of.trim().into()), place: node.place.clone() };
         return Address::read(&inner, reader).map(Metric::Utilisation);
     }
-    let names = METRICS.iter().map(|(known, _)| *known).chain(["utilisation(pool.NAME)"]);
+    let names = METRICS
+        .iter()
+        .map(|(known, _)| *known)
+        .chain(["utilisation(pool.NAME)", "lag(consumer.NAME)"]);
     let help = did_you_mean(name, names.clone())
         .unwrap_or_else(|| format!("metrics are {}", names.collect::<Vec<_>>().join(", ")));
     reader.wrong(
@@ -210,7 +229,7 @@ impl Metric {
     /// Reads a bound in the unit of the metric; in SI units.
     fn parse_bound(&self, text: &str) -> Result<f64, UnitError> {
         match self {
-            Metric::Latency(_) => Duration::parse(text).map(Duration::seconds),
+            Metric::Latency(_) | Metric::Lag(_) => Duration::parse(text).map(Duration::seconds),
             Metric::Errors | Metric::Rejected | Metric::Timeouts | Metric::Utilisation(_) => {
                 Ratio::parse(text).map(|ratio| ratio.0)
             }

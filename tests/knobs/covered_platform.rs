@@ -7,6 +7,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("socket", include_str!("socket.rs")),
     ("store", include_str!("store.rs")),
     ("monitor", include_str!("monitor.rs")),
+    ("stream", include_str!("stream.rs")),
 ];
 
 /// See `coverage.rs`.
@@ -85,4 +86,56 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Shows:latency LatencyShown.quantile LatencyShown.how Estimation:mean-of-windows \
          Estimation:histogram Estimation:from-sending",
     ),
+    (
+        "monitor",
+        "a_rate_is_drawn_out_of_two_samples",
+        "Shows:rate RateShown.range RateShown.scrape",
+    ),
+    (
+        "stream",
+        "a_producer_waits_for_whom_its_acks_say",
+        "Kafka.acks Acks:all Acks:leader Acks:none Kafka.replicas Kafka.append Kafka.rtt \
+         Kafka.replicate",
+    ),
+    ("stream", "a_leader_appends_one_request_after_another", "Kafka.partitions Kafka.keys"),
+    (
+        "stream",
+        "a_producer_lingers_until_its_batch_is_full",
+        "Kafka.linger Kafka.batch Stream.message",
+    ),
+    (
+        "stream",
+        "a_group_handles_as_many_at_once_as_it_has_partitions",
+        "Consumer.members Consumer.concurrency Consumer.work Consumer.stream Stream.kind \
+         StreamKind:kafka",
+    ),
+    (
+        "stream",
+        "a_dead_member_keeps_its_partition_until_its_session_ends",
+        "KafkaGroup.session KafkaGroup.client KafkaGroup.heartbeat KafkaClient:java \
+         Consumer.kafka",
+    ),
+    ("stream", "what_was_not_committed_is_handled_again", "KafkaGroup.fetch"),
+    (
+        "stream",
+        "who_does_not_poll_in_time_is_out",
+        "KafkaGroup.poll KafkaGroup.rebalance KafkaClient:kafkajs",
+    ),
+    (
+        "stream",
+        "a_stream_of_redis_is_handed_out_to_who_asks",
+        "Step:publish StreamKind:redis-stream RedisStream.cache",
+    ),
+    (
+        "stream",
+        "what_is_pending_for_too_long_is_claimed_or_put_aside",
+        "Consumer.pending Pending.claim_after Pending.claim_every Pending.deliveries",
+    ),
+    (
+        "stream",
+        "a_subscriber_that_does_not_read_is_cut_off",
+        "StreamKind:redis-pubsub RedisPubSub.cache RedisPubSub.socket_buffer RedisPubSub.hard \
+         RedisPubSub.soft RedisPubSub.soft_for RedisPubSub.reconnect",
+    ),
+    ("stream", "members_cost_their_price", "Consumer.price"),
 ];

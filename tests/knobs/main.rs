@@ -35,6 +35,7 @@ mod session;
 mod shed;
 mod socket;
 mod store;
+mod stream;
 mod support;
 mod upkeep;
 mod workload;

@@ -83,3 +83,20 @@ fn a_quantile_is_what_one_makes_of_it() {
     let windows = latency("mean-of-windows");
     assert!(windows.shown_mean > 0.148 && windows.shown_mean < 0.2);
 }
+
+#[test]
+fn a_rate_is_drawn_out_of_two_samples() {
+    let rate = |more: &str| shown(&format!("{{shows={{rate={{{more}}}}}}}"), &[]);
+    let usual = rate("range='5min', scrape='1min'");
+    assert_eq!(usual, rate(""));
+    // The true mean is 15.5/s; a step of the timeline shows 20/s.
+    assert!(
+        (usual.true_mean - 15.5).abs() < 0.3 && (usual.true_most - 20.0).abs() < 0.2,
+        "{usual:?}"
+    );
+    let (long, short) = (rate("range='10min'"), rate("range='2min'"));
+    assert!(short.shown_most > long.shown_most + 1.0, "{short:?} {long:?}");
+    let often = rate("range='60s', scrape='10s'");
+    assert!((often.shown_mean - often.true_mean).abs() < 0.3, "{often:?}");
+    assert_eq!(rate("range='60s'").shown_most, 0.0, "one sample in the range: an empty panel");
+}

@@ -40,6 +40,7 @@ mod pools;
 #[path = "../runs/mod.rs"]
 mod runs;
 mod sharing;
+mod streams;
 mod upkeep;
 
 use std::fs;

@@ -110,3 +110,55 @@ fn t_50_attempts_are_a_total() {
     assert_eq!(worked("3"), (ms(3000), 2), "\"3 attempts\" are two retries");
     assert_eq!(worked("4"), (ms(4000), 3), "three retries are four attempts");
 }
+
+/// A message every second to a topic of two partitions, whose two members each need 0.2 s for one.
+const ORDERS: &str = r#"
+[arrivals]
+rate = "2/s"
+process = "even"
+[service.web]
+[stream.orders]
+kind.kafka = { partitions = 2 }
+[consumer.billing]
+stream = "orders"
+members = 2
+work = "200ms"
+[operation.ask]
+share = 1
+flow = [{ publish = "orders" }]
+"#;
+
+#[test]
+fn a_handler_longer_than_the_session_is_put_out_and_its_message_handled_for_ever() {
+    // kafkajs sends heartbeats between messages only: one that takes 40 s costs the membership, and
+    // whoever gets the partition has it before them again.
+    let long = ["consumer.billing.work=40s", "run.duration=600s", "arrivals.rate=0.1/s"];
+    let served = |ran: &Ran| ran.count("consumer.billing", Counter::Served);
+    let ran = run(ORDERS, &long);
+    assert!(ran.count("consumer.billing", Counter::TimedOut) >= 10);
+    assert!(ran.count("consumer.billing", Counter::Wasted) >= 10);
+    assert_eq!(served(&ran), 0, "nothing is ever committed");
+    // Cures: a longer session, or a client whose heartbeats have a thread of their own and whose batch
+    // takes less than its five minutes between polls.
+    let java = "consumer.billing.kafka={client='java', fetch=1}";
+    for cure in ["consumer.billing.kafka.session=2min", java] {
+        let ran = run(ORDERS, &[&long[..], &[cure]].concat());
+        assert!(served(&ran) > 20, "{cure}: {}", served(&ran));
+        assert_eq!(ran.count("consumer.billing", Counter::TimedOut), 0, "{cure}");
+    }
+}
+
+#[test]
+fn one_key_makes_members_idle() {
+    // All of it is one customer's: one partition, one member, however many there are.
+    let text = format!("{ORDERS}\n[keys.customer]\ncount = 1\n");
+    let sets = ["stream.orders.kind.kafka.partitions=8", "consumer.billing.members=8"];
+    let hot = ["consumer.billing.work=600ms", "run.duration=100s"];
+    let lag = |more: &[&str]| {
+        let ran = run(&text, &[&sets[..], &hot, more].concat());
+        ran.station("consumer.billing").waiting_peak
+    };
+    let skewed = lag(&["stream.orders.kind.kafka.keys=customer"]);
+    assert!(skewed > 10, "{skewed} messages behind");
+    assert!(lag(&[]) <= 1, "spread evenly, nobody waits");
+}

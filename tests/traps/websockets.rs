@@ -85,3 +85,30 @@ fn t_51_reconnects_come_in_a_storm() {
     let long = storm(&["socket.chat.reconnect={delay='10s', most='20s'}"]);
     assert!(spread > 50 && long < spread / 3, "{together}, {spread}, {long}");
 }
+
+#[test]
+fn a_balancer_closes_what_is_quiet_for_longer_than_its_idle_timeout() {
+    // Pings every 90 s through an ALB that waits 60 s: each connection is lost every minute.
+    let text = r#"
+[service.web]
+[balancer.front]
+service = "web"
+kind = "alb"
+[socket.feed]
+service = "web"
+connections = 100
+ping_interval = "90s"
+ping_timeout = "20s"
+[operation.page]
+share = 1
+flow = [{ cpu = "1ms" }]
+"#;
+    let lost = |more: &[&str]| {
+        run(text, &[&["run.duration=600s"], more].concat()).count("socket.feed", Counter::Lost)
+    };
+    assert!(lost(&[]) >= 700, "{} connections", lost(&[]));
+    // Cures: the usual ping of 25 s, a longer idle timeout, or something to say.
+    assert_eq!(lost(&["socket.feed.ping_interval=25s"]), 0);
+    assert_eq!(lost(&["balancer.front.idle_timeout=5min"]), 0);
+    assert_eq!(lost(&["socket.feed.messages=1/s"]), 0);
+}

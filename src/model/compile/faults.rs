@@ -274,6 +274,12 @@ impl Compiler<'_> {
                 let spec = &super::named(&topology.queues, name).spec;
                 range(UnitKind::Process, first, spec.processes)
             }
+            Section::Consumer => {
+                let before = topology.consumers.iter().take_while(|it| it.name != name);
+                let first = before.map(|it| it.spec.members).sum();
+                let spec = &super::named(&topology.consumers, name).spec;
+                range(UnitKind::Member, first, spec.members)
+            }
             Section::Pool => range(UnitKind::Pool, position(&topology.pools, name), 1),
             Section::Link => range(UnitKind::Link, position(&topology.links, name), 1),
             Section::Cdn => range(UnitKind::Cdn, position(&topology.cdns, name), 1),

@@ -376,6 +376,7 @@ impl<'t> Compiler<'t> {
                 behind.push(Behind::Call { at, call, place });
             }
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place),
+            Step::Publish(stream) => self.publish(&stream.name, place),
             Step::Parallel(flows) => {
                 let first = self.forks.len();
                 self.forks.extend(flows.iter().map(|_| Pc(0)));

@@ -22,6 +22,7 @@ mod sessions;
 mod sockets;
 mod statements;
 mod stores;
+mod streams;
 mod workload;
 
 use super::ids::*;
@@ -71,6 +72,8 @@ pub fn compile(topology: &Topology) -> Model {
         limits: compiler.limits(),
         bulkheads: compiler.bulkheads(),
         breakers: compiler.breakers(),
+        streams: compiler.streams(),
+        consumers: compiler.consumers(),
         queues: compiler.queues(),
         jobs: compiler.jobs(),
         faults: compiler.faults(),
@@ -222,6 +225,7 @@ impl<'t> Compiler<'t> {
             let slots = f64::from(queue.spec.processes * queue.spec.concurrency);
             all.push(station(&format!("queue.{}", queue.name), StationKind::Queue, slots));
         }
+        self.stream_stations(all);
         for guard in &topology.guards {
             all.push(station(&format!("guard.{}", guard.name), StationKind::Guard, 0.0));
         }

@@ -20,6 +20,7 @@ impl Compiler<'_> {
             shows: match &spec.shows {
                 topology::Shows::Busy => Shown::Busy(station()),
                 topology::Shows::Open => Shown::Open(station()),
+                topology::Shows::Rate(shown) => Shown::Rate(shown.range, shown.scrape),
                 topology::Shows::Latency(shown) => match shown.how {
                     topology::Estimation::MeanOfWindows => Shown::MeanOfWindows,
                     topology::Estimation::Histogram => Shown::Histogram(shown.quantile.0),

@@ -34,6 +34,10 @@ impl Compiler<'_> {
             let processes = f64::from(queue.spec.processes);
             fixed(format!("queue.{}", queue.name), &queue.spec.price, processes);
         }
+        for consumer in &topology.consumers {
+            let members = f64::from(consumer.spec.members);
+            fixed(format!("consumer.{}", consumer.name), &consumer.spec.price, members);
+        }
         for (index, service) in topology.services.iter().enumerate() {
             if let Some(price) = &service.spec.price {
                 let units = f64::from(service.spec.instances);

@@ -185,7 +185,7 @@ fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Stays) {
 }
 
 /// What a balancer does about the health of its targets: what is said, and otherwise what its kind does.
-fn health(spec: &topology::Balancer) -> Health {
+pub(super) fn health(spec: &topology::Balancer) -> Health {
     let (secs, minute) = (Duration::secs, Duration::secs(60));
     let nginx = health::Ejection::MaxFails { fails: 1, timeout: secs(10) };
     let of_kind = match spec.kind {

@@ -1,12 +1,13 @@
 //! WebSockets: what they do on a loop is a flow of two or three operations.
 
-use super::{Compiler, draw_id, find};
+use super::{Compiler, draw_id, find, services};
 use crate::component::backoff::Backoff;
 use crate::kernel::Dense;
 use crate::model::Socket;
 use crate::model::ids::*;
 use crate::model::tape::{Command, Draw, Op, Pc};
 use crate::topology::{self, Named};
+use crate::units::Duration;
 
 impl Compiler<'_> {
     pub(super) fn sockets(&mut self) -> Dense<SocketId, Socket> {
@@ -35,6 +36,7 @@ impl Compiler<'_> {
             timeout: spec.timeout,
             ping_interval: spec.ping_interval,
             silence: spec.ping_interval + spec.ping_timeout,
+            idle: self.idle_timeout(&spec.service.name).filter(|idle| *idle < spec.ping_interval),
             ping_cpu: self.law(&spec.ping_cpu),
             backoff: Backoff::Growing {
                 base: spec.reconnect.delay,
@@ -49,6 +51,17 @@ impl Compiler<'_> {
             adapter_cpu: spec.adapter_cpu,
             callback,
             publish,
+        }
+    }
+
+    /// After how long without traffic the balancer in front of a service closes an upgraded connection.
+    fn idle_timeout(&self, service: &str) -> Option<Duration> {
+        let mut all = self.topology.balancers.iter();
+        let spec = &all.find(|balancer| balancer.spec.service.name == service)?.spec;
+        match (&spec.kind, spec.idle_timeout) {
+            // Its route's timeout ends with an upgrade; the stream's own idle timeout does not.
+            (topology::BalancerKind::Envoy, None) => Some(Duration::secs(300)),
+            _ => services::health(spec).idle_timeout,
         }
     }
 

@@ -1,7 +1,8 @@
 //! Who sends work to whom: the edges of the deployment's picture.
 
 use super::Walk;
-use crate::model::ids::{ServiceId, StationId};
+use crate::model::Acks;
+use crate::model::ids::{PoolId, ServiceId, StationId, StreamId};
 use crate::model::tape::{Op, Pc};
 
 /// Where a flow comes from: users, or a component.
@@ -35,6 +36,7 @@ impl Walk<'_> {
             | Op::CacheLock { cache, .. }
             | Op::CacheUnlock { cache, .. }
             | Op::Command { cache, .. } => Some((own, model.caches[cache].station)),
+            Op::Publish { stream, .. } => Some((own, model.streams[stream].station)),
             Op::Enqueue { job, .. } => Some((own, model.queues[model.jobs[job].queue].station)),
             Op::Reply { .. } | Op::Transfer { .. } => service
                 .and_then(|id| model.services[id].link)
@@ -45,6 +47,35 @@ impl Walk<'_> {
             && from != Some(to)
         {
             *self.flows.entry((from, to)).or_insert(0.0) += weight;
+        }
+    }
+
+    /// A message: its leader's time, and the time of everybody who consumes it.
+    pub(super) fn publish(&mut self, id: StreamId, weight: f64, held: &[PoolId]) {
+        let model = self.model;
+        let stream = &model.streams[id];
+        self.visits[stream.station] += weight;
+        if let Some(topic) = &stream.topic {
+            let append = self.mean(topic.append);
+            self.service_s[stream.station] += weight * append;
+            let copies = if topic.followers > 0 { self.mean(topic.replicate) } else { 0.0 };
+            let waits = topic.linger.seconds() + self.mean(topic.rtt) + append;
+            match topic.acks {
+                Acks::None => {}
+                Acks::Leader => self.elsewhere(waits, weight, held),
+                Acks::All => self.elsewhere(waits + copies, weight, held),
+            }
+        }
+        for consumer in &stream.consumers {
+            let spec = &model.consumers[*consumer];
+            let times = match spec.rules {
+                crate::model::Rules::RedisPubSub(_) => f64::from(spec.members),
+                _ => 1.0,
+            };
+            self.service_s[spec.station] += weight * times * self.mean(spec.work);
+            self.visits[spec.station] += weight * times;
+            let between = (Some(stream.station), spec.station);
+            *self.flows.entry(between).or_insert(0.0) += weight * times;
         }
     }
 

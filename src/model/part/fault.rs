@@ -93,6 +93,8 @@ pub enum UnitKind {
     CacheNode,
     /// A process of a queue.
     Process,
+    /// A member of a group of consumers.
+    Member,
     /// A link.
     Link,
     /// A content delivery network.
@@ -100,4 +102,4 @@ pub enum UnitKind {
 }
 
 /// How many kinds there are.
-pub const UNIT_KINDS: usize = 8;
+pub const UNIT_KINDS: usize = 9;

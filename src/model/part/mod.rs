@@ -13,6 +13,7 @@ mod gate;
 mod monitor;
 mod socket;
 mod store;
+mod stream;
 mod queue;
 
 pub use cache::{Cache, Failover, Keys, LoadLock, Policy, Reads};
@@ -31,3 +32,4 @@ pub use service::{
 pub use session::{Prune, Session};
 pub use socket::Socket;
 pub use store::{Store, StoreUse};
+pub use stream::{Acks, Consumer, KafkaRules, PendingRules, Rules, Stream, SubscriberRules, Topic};

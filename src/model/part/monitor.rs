@@ -25,6 +25,8 @@ pub enum Shown {
     Busy(StationId),
     /// What it has open as a share.
     Open(StationId),
+    /// Answers a second by `rate()` over a range, of samples that far apart.
+    Rate(Duration, Duration),
     /// The mean of the p95 of the timeline's steps.
     MeanOfWindows,
     /// A quantile by Prometheus' interpolation.

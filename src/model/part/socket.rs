@@ -30,6 +30,8 @@ pub struct Socket {
     pub ping_interval: Duration,
     /// A client closes that hears no ping for so long.
     pub silence: Duration,
+    /// A balancer closes a connection that carries nothing for so long, where pings are rarer.
+    pub idle: Option<Duration>,
     /// CPU time of a ping and its pong.
     pub ping_cpu: LawId,
     /// How clients come back.

@@ -58,6 +58,7 @@ impl Told<'_> {
             | Op::CacheLand { cache, .. }
             | Op::CacheDelete { cache, .. }
             | Op::Command { cache, .. } => model.caches[cache].station,
+            Op::Publish { stream, .. } => model.streams[stream].station,
             Op::Enqueue { job, .. } => model.queues[model.jobs[job].queue].station,
             Op::Call { entry, .. } => match model.tape[entry.0 as usize] {
                 Op::Enter { service, .. } => model.services[service].station,

@@ -284,6 +284,7 @@ impl Spent<'_> {
             StationKind::Breaker => "calls through the breaker, for too long".into(),
             StationKind::Queue if only_waits => self.waits_for("its job"),
             StationKind::Queue => "its job is worked off".into(),
+            StationKind::Stream => "its message is written, and copied".into(),
             StationKind::Link => format!("its body is on the link{}", self.shared()),
             _ if only_waits => self.waits_for("its turn"),
             _ => "is served".into(),
@@ -546,6 +547,7 @@ fn does(op: &Op, moment: &Moment, next: Option<&Moment>) -> Option<(Time, String
         Op::Scatter { .. } => (now, "starts a branch for each shard".into()),
         Op::Call { .. } => (now, "is called".into()),
         Op::Protect { .. } => (now, "is asked for a call".into()),
+        Op::Publish { .. } => (now, "publishes a message".into()),
         Op::Enqueue { wait, .. } => {
             let wait = if *wait { ", and waits for it" } else { "" };
             (now, format!("leaves a job there{wait}"))

@@ -1,0 +1,135 @@
+//! The members of a group of Kafka and their rebalances, as the broker's coordinator has them for the
+//! eager protocol (Apache Kafka 3.9 `GroupMetadata`, `prepareRebalance`, `onCompleteJoin`).
+//!
+//! A rebalance begins when a member joins or is gone. It is complete when every member has joined
+//! again, or when it has waited long enough: who has not joined by then is out. The leader then deals
+//! the partitions out in turn (kafkajs 2.2.4 `roundRobinAssigner`).
+
+/// A member as the coordinator knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Standing {
+    /// It is not of the group.
+    Out,
+    /// It is, and has not yet joined the rebalance under way.
+    In,
+    /// It has joined it, and waits for the others.
+    Joined,
+}
+
+/// A group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    members: Vec<Standing>,
+    rebalancing: bool,
+    round: u32,
+}
+
+impl Group {
+    /// All of so many members are in, and nothing is under way.
+    pub fn settled(members: u32) -> Group {
+        Group { members: vec![Standing::In; members as usize], rebalancing: false, round: 0 }
+    }
+    /// Whether a rebalance is under way.
+    pub fn is_rebalancing(&self) -> bool {
+        self.rebalancing
+    }
+    /// Which rebalance it is, the last or the one under way.
+    pub fn round(&self) -> u32 {
+        self.round
+    }
+    /// Whether a member is of the group.
+    pub fn has(&self, member: u32) -> bool {
+        self.members[member as usize] != Standing::Out
+    }
+    /// Whether a member has joined the rebalance under way, and so consumes nothing.
+    pub fn has_joined(&self, member: u32) -> bool {
+        self.members[member as usize] == Standing::Joined
+    }
+    /// A member is gone. True: a rebalance begins with that.
+    pub fn leave(&mut self, member: u32) -> bool {
+        self.members[member as usize] = Standing::Out;
+        self.begin()
+    }
+    /// Somebody new asks to join. True: a rebalance begins with that.
+    pub fn ask(&mut self, member: u32) -> bool {
+        let begins = self.begin();
+        self.members[member as usize] = Standing::Joined;
+        begins
+    }
+    /// A rebalance begins, unless one is under way.
+    pub fn begin(&mut self) -> bool {
+        if self.rebalancing {
+            return false;
+        }
+        (self.rebalancing, self.round) = (true, self.round + 1);
+        true
+    }
+    /// A member joins the rebalance under way.
+    pub fn join(&mut self, member: u32) {
+        self.members[member as usize] = Standing::Joined;
+    }
+    /// The coordinator has waited long enough: who has not joined is out.
+    pub fn give_up(&mut self) -> Vec<u32> {
+        let late = |member: &u32| self.members[*member as usize] == Standing::In;
+        let out: Vec<u32> = (0..self.members.len() as u32).filter(late).collect();
+        out.iter().for_each(|member| self.members[*member as usize] = Standing::Out);
+        out
+    }
+    /// Ends the rebalance under way if everybody has joined; says who gets which of so many
+    /// partitions.
+    pub fn complete(&mut self, partitions: u32) -> Option<Vec<Option<u32>>> {
+        if !self.rebalancing || self.members.contains(&Standing::In) {
+            return None;
+        }
+        let all = 0..self.members.len() as u32;
+        let joined: Vec<u32> = all.filter(|member| self.has_joined(*member)).collect();
+        self.rebalancing = false;
+        for member in &joined {
+            self.members[*member as usize] = Standing::In;
+        }
+        Some(dealt(&joined, partitions))
+    }
+}
+
+/// Partitions dealt out in turn; beyond as many members as partitions, members get none.
+pub fn dealt(members: &[u32], partitions: u32) -> Vec<Option<u32>> {
+    let of =
+        |partition: u32| (!members.is_empty()).then(|| members[partition as usize % members.len()]);
+    (0..partitions).map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rebalance_waits_for_the_slowest_member() {
+        let mut group = Group::settled(3);
+        assert!(group.leave(1), "a member is gone");
+        group.join(0);
+        assert_eq!(group.complete(4), None, "member 2 works at its message still");
+        assert!(group.has_joined(0) && !group.has_joined(2));
+        group.join(2);
+        assert_eq!(group.complete(4), Some(vec![Some(0), Some(2), Some(0), Some(2)]));
+        assert!(!group.is_rebalancing() && group.complete(4).is_none());
+    }
+
+    #[test]
+    fn who_comes_too_late_is_out_and_may_ask_again() {
+        let mut group = Group::settled(2);
+        assert!(group.begin() && !group.begin());
+        group.join(0);
+        assert_eq!(group.give_up(), [1]);
+        assert_eq!(group.complete(2), Some(vec![Some(0), Some(0)]));
+        assert!(group.ask(1), "its coming begins the next");
+        group.join(0);
+        assert_eq!(group.complete(2), Some(vec![Some(0), Some(1)]));
+        assert_eq!(group.round(), 2);
+    }
+
+    #[test]
+    fn more_members_than_partitions_are_idle() {
+        assert_eq!(dealt(&[4, 7, 9], 2), [Some(4), Some(7)]);
+        assert_eq!(dealt(&[], 2), [None, None]);
+    }
+}

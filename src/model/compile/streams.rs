@@ -1,0 +1,168 @@
+//! Streams and their consumers.
+
+use super::{Compiler, draw_id, find, named};
+use crate::component::output_buffer::Limits;
+use crate::kernel::Dense;
+use crate::model::ids::*;
+use crate::model::tape::{Command, Op};
+use crate::model::{
+    Acks, Consumer, KafkaRules, PendingRules, Rules, Station, StationKind, Stream, SubscriberRules,
+    Topic,
+};
+use crate::topology::{self, Named, StreamKind};
+use crate::units::Duration;
+
+use super::flow::Place;
+
+impl Compiler<'_> {
+    pub(super) fn stream_stations(&self, all: &mut Vec<Station>) {
+        let topology = self.topology;
+        for stream in &topology.streams {
+            let leaders = match &stream.spec.kind {
+                StreamKind::Kafka(topic) => f64::from(topic.partitions),
+                _ => 0.0,
+            };
+            let path = format!("stream.{}", stream.name);
+            all.push(Station { path, kind: StationKind::Stream, capacity: leaders });
+        }
+        for consumer in &topology.consumers {
+            let spec = &consumer.spec;
+            // Members beyond the partitions of a topic have nothing to do.
+            let at_once = match &named(&topology.streams, &spec.stream.name).spec.kind {
+                StreamKind::Kafka(topic) => topic.partitions.min(spec.members * spec.concurrency),
+                StreamKind::RedisStream(_) => spec.members * spec.concurrency,
+                StreamKind::RedisPubSub(_) => spec.members,
+            };
+            let path = format!("consumer.{}", consumer.name);
+            let capacity = f64::from(at_once);
+            all.push(Station { path, kind: StationKind::Consumer, capacity });
+        }
+    }
+
+    pub(super) fn streams(&mut self) -> Dense<StreamId, Stream> {
+        let topology = self.topology;
+        let mut first_partition = 0;
+        let mut all = Dense::default();
+        for stream in &topology.streams {
+            let consumers = topology.consumers.iter().enumerate();
+            let its = consumers.filter(|(_, it)| it.spec.stream.name == stream.name);
+            let topic = match &stream.spec.kind {
+                StreamKind::Kafka(topic) => Some(self.topic(topic, first_partition, stream)),
+                _ => None,
+            };
+            first_partition += topic.as_ref().map_or(0, |topic| topic.partitions);
+            all.push(Stream {
+                name: stream.name.clone(),
+                station: self.station(&format!("stream.{}", stream.name)),
+                message: stream.spec.message.0 as u64,
+                topic,
+                consumers: its.map(|(number, _)| ConsumerId(number as u32)).collect(),
+            });
+        }
+        all
+    }
+
+    fn topic(
+        &mut self,
+        spec: &topology::Kafka,
+        first_partition: u32,
+        stream: &Named<topology::Stream>,
+    ) -> Topic {
+        Topic {
+            partitions: spec.partitions,
+            first_partition,
+            keys: spec.keys.as_ref().map(|keys| find(&self.topology.keys, &keys.name)),
+            append: self.law(&spec.append),
+            rtt: self.law(&spec.rtt),
+            followers: spec.replicas.saturating_sub(1),
+            replicate: self.law(&spec.replicate),
+            acks: match spec.acks {
+                topology::Acks::None => Acks::None,
+                topology::Acks::Leader => Acks::Leader,
+                topology::Acks::All => Acks::All,
+            },
+            linger: spec.linger,
+            batch: ((spec.batch.0 / stream.spec.message.0) as u64).max(1),
+        }
+    }
+
+    pub(super) fn consumers(&mut self) -> Dense<ConsumerId, Consumer> {
+        let topology = self.topology;
+        let mut first_member = 0;
+        let mut all = Dense::default();
+        for consumer in &topology.consumers {
+            let spec = &consumer.spec;
+            let stream = named(&topology.streams, &spec.stream.name);
+            let path = format!("consumer.{}", consumer.name);
+            all.push(Consumer {
+                name: consumer.name.clone(),
+                station: self.station(&path),
+                stream: find(&topology.streams, &spec.stream.name),
+                members: spec.members,
+                first_member,
+                concurrency: spec.concurrency,
+                work: self.law(&spec.work),
+                draw: draw_id(&path).0,
+                rules: rules(spec, &stream.spec),
+            });
+            first_member += spec.members;
+        }
+        all
+    }
+
+    /// A step that publishes: to Redis by a command.
+    pub(super) fn publish(&mut self, name: &str, place: &Place<'_>) {
+        let cache = match &named(&self.topology.streams, name).spec.kind {
+            StreamKind::Kafka(_) => None,
+            StreamKind::RedisStream(its) => Some(&its.cache.name),
+            StreamKind::RedisPubSub(its) => Some(&its.cache.name),
+        };
+        if let Some(cache) = cache {
+            let cache = find(&self.topology.caches, cache);
+            self.emit(Op::Command { cache, command: Command::Push, draw: place.draw("push") });
+        }
+        let stream = find(&self.topology.streams, name);
+        self.emit(Op::Publish { stream, draw: place.draw("publish") });
+    }
+}
+
+fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {
+    match &stream.kind {
+        StreamKind::Kafka(_) => {
+            let its = &spec.kafka;
+            let own_thread = its.client == topology::KafkaClient::Java;
+            let usual = |js, java| Duration::secs(if own_thread { java } else { js });
+            let session = its.session.unwrap_or(usual(30, 45));
+            let poll = its.poll.or(own_thread.then(|| Duration::secs(300)));
+            // Without a thread for heartbeats, a member that is at work for longer than its session
+            // is not heard of.
+            let patience = match (own_thread, poll) {
+                (true, poll) => poll.unwrap_or(Duration::FOREVER),
+                (false, poll) => poll.map_or(session, |poll| poll.min(session)),
+            };
+            let usual = if own_thread { patience } else { Duration::secs(60) };
+            Rules::Kafka(KafkaRules {
+                own_thread,
+                fetch: its.fetch,
+                heartbeat: its.heartbeat,
+                session,
+                patience,
+                rebalance: its.rebalance.unwrap_or(usual),
+            })
+        }
+        StreamKind::RedisStream(_) => Rules::RedisStream(PendingRules {
+            claim_after: spec.pending.claim_after,
+            claim_every: spec.pending.claim_every,
+            deliveries: spec.pending.deliveries,
+        }),
+        StreamKind::RedisPubSub(its) => Rules::RedisPubSub(SubscriberRules {
+            in_socket: (its.socket_buffer.0 / stream.message.0) as usize,
+            limits: Limits {
+                hard: its.hard.0 as u64,
+                soft: its.soft.0 as u64,
+                soft_for: its.soft_for,
+            },
+            reconnect: its.reconnect,
+        }),
+    }
+}

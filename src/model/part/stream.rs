@@ -1,0 +1,129 @@
+//! Streams of messages and who consumes them.
+
+use crate::component::output_buffer::Limits;
+use crate::model::ids::*;
+use crate::units::Duration;
+
+/// Where messages are published.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// Size of a message (bytes).
+    pub message: u64,
+    /// The topic, if it is one of Kafka.
+    pub topic: Option<Topic>,
+    /// Who consumes it.
+    pub consumers: Vec<ConsumerId>,
+}
+
+/// A topic of Kafka.
+#[derive(Clone, Debug)]
+pub struct Topic {
+    /// Partitions.
+    pub partitions: u32,
+    /// Number of its first partition among those of all topics.
+    pub first_partition: u32,
+    /// What a message's partition follows from.
+    pub keys: Option<KeysId>,
+    /// Time of a produce request at its leader.
+    pub append: LawId,
+    /// Round trip to the leader.
+    pub rtt: LawId,
+    /// Followers of each partition.
+    pub followers: u32,
+    /// Time until a follower has it.
+    pub replicate: LawId,
+    /// What a producer waits for.
+    pub acks: Acks,
+    /// How long a producer collects.
+    pub linger: Duration,
+    /// The most messages that it collects.
+    pub batch: u64,
+}
+
+/// What a producer waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Acks {
+    /// Nothing.
+    None,
+    /// The leader.
+    Leader,
+    /// All in-sync copies.
+    All,
+}
+
+/// Processes that consume a stream.
+#[derive(Clone, Debug)]
+pub struct Consumer {
+    /// Its name.
+    pub name: String,
+    /// As measured.
+    pub station: StationId,
+    /// What they consume.
+    pub stream: StreamId,
+    /// How many.
+    pub members: u32,
+    /// Number of the first among all members of all groups.
+    pub first_member: u32,
+    /// What one works on at once.
+    pub concurrency: u32,
+    /// Time to handle a message.
+    pub work: LawId,
+    /// Which numbers that time is drawn from.
+    pub draw: u32,
+    /// By whose rules.
+    pub rules: Rules,
+}
+
+/// The rules of a product's consumers.
+#[derive(Clone, Debug)]
+pub enum Rules {
+    /// A group of Kafka.
+    Kafka(KafkaRules),
+    /// A group of a stream of Redis.
+    RedisStream(PendingRules),
+    /// Subscribers of a channel of Redis.
+    RedisPubSub(SubscriberRules),
+}
+
+/// How members of a group of Kafka behave.
+#[derive(Clone, Copy, Debug)]
+pub struct KafkaRules {
+    /// Heartbeats come from a thread of their own, and a rebalance is joined between batches.
+    pub own_thread: bool,
+    /// Messages of a batch.
+    pub fetch: u32,
+    /// Time between heartbeats.
+    pub heartbeat: Duration,
+    /// Who was not heard of for so long is out.
+    pub session: Duration,
+    /// Who was at work for so long without a word is out.
+    pub patience: Duration,
+    /// How long a rebalance waits.
+    pub rebalance: Duration,
+}
+
+/// What becomes of pending messages.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingRules {
+    /// After how long they are claimed.
+    pub claim_after: Option<Duration>,
+    /// How often that is looked for.
+    pub claim_every: Duration,
+    /// Deliveries at most.
+    pub deliveries: Option<u32>,
+}
+
+/// What becomes of slow subscribers.
+#[derive(Clone, Copy, Debug)]
+pub struct SubscriberRules {
+    /// Messages that the sockets hold.
+    pub in_socket: usize,
+    /// Limits of what waits in Redis.
+    pub limits: Limits,
+    /// Time to come back.
+    pub reconnect: Duration,
+}

@@ -1,0 +1,52 @@
+//! What must hold between streams, the servers that hold them and those who consume them.
+
+use super::cache::CacheKind;
+use super::check::{Cx, Diagnostics, error, find};
+use super::stream::StreamKind;
+use crate::diagnostic::Diagnostic;
+
+/// A stream of Redis is held by a Redis.
+pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for stream in &cx.topology.streams {
+        let cache = match &stream.spec.kind {
+            StreamKind::Kafka(_) => continue,
+            StreamKind::RedisStream(its) => &its.cache,
+            StreamKind::RedisPubSub(its) => &its.cache,
+        };
+        if find(&cx.topology.caches, &cache.name).spec.kind == CacheKind::Memory {
+            let message =
+                format!("`cache.{}` is memory of workers and holds no stream", cache.name);
+            let help = "name a cache whose `kind` is `redis`";
+            found.push(error("bad-cache", &cache.place, message).help(help));
+        }
+    }
+    found.extend(idle_keys(cx));
+    found
+}
+
+/// Keys of a consumer that its kind of stream does not look at.
+fn idle_keys(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for consumer in &cx.topology.consumers {
+        let stream = find(&cx.topology.streams, &consumer.spec.stream.name);
+        let (idle, what): (&[&str], &str) = match stream.spec.kind {
+            StreamKind::Kafka(_) => (&["pending"], "a group of Kafka commits offsets"),
+            StreamKind::RedisStream(_) => (&["kafka"], "it consumes a stream of Redis"),
+            StreamKind::RedisPubSub(_) => (
+                &["kafka", "pending", "concurrency"],
+                "a subscriber of a channel reads one message after another, and keeps none",
+            ),
+        };
+        for key in idle {
+            let path = format!("consumer.{}.{key}", consumer.name);
+            if cx.tree.at(&path).is_some() {
+                let message = format!("`{path}` has no effect: {what}");
+                let place = cx.tree.place_of(&path);
+                let warning = Diagnostic::warning("no-effect", place, message);
+                found.push(warning.help("leave it out"));
+            }
+        }
+    }
+    found
+}

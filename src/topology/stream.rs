@@ -1,0 +1,152 @@
+//! Streams and channels of messages, and the groups that consume them.
+
+use super::cache::{Cache, Keys};
+use super::dist::Dist;
+use super::names::Ref;
+use super::price::Price;
+use super::spec::spec;
+use crate::units::{Bytes, Duration};
+
+spec! {
+    /// Where messages are published: a topic of Kafka, a stream or a channel of Redis.
+    component Stream {
+        /// The product that it is.
+        kind: StreamKind;
+        /// Size of a message.
+        message: Bytes = "\"1KB\"" from "assumed: a small event as JSON", positive;
+    }
+}
+spec! {
+    /// A product that messages are published to.
+    choice StreamKind {
+        /// A topic of Apache Kafka: ordered within each partition, kept, read by groups at their own
+        /// pace.
+        Kafka(Kafka) = "kafka";
+        /// A stream of Redis: whoever of a group asks first gets the next message, which stays pending
+        /// until it is acknowledged.
+        RedisStream(RedisStream) = "redis-stream";
+        /// A channel of Redis: every subscriber gets every message, at most once; nothing is kept.
+        RedisPubSub(RedisPubSub) = "redis-pubsub";
+    }
+}
+spec! {
+    /// A topic of Kafka.
+    table Kafka {
+        /// Partitions; within a group each has one consumer at a time.
+        partitions: u32 = "1" from "Apache Kafka 3.9 broker (num.partitions)", positive;
+        /// What a message's partition follows from.
+        keys: Option<Ref<Keys>> = "none: each producer takes the partitions in turn"
+            from "kafkajs 2.2.4 (default partitioner, no key)";
+        /// Time of a produce request at the leader of its partition, which takes one after another.
+        append: Dist = "\"100us\"" from "assumed: a small batch into the page cache";
+        /// Round trip between a producer and the leader.
+        rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
+        /// Copies of each partition, the leader's included.
+        replicas: u32 = "3" from "Amazon MSK (default.replication.factor, three zones)", positive;
+        /// Time until a follower has fetched what was appended; consumers see what all in-sync copies
+        /// have.
+        replicate: Dist = "\"2ms\"" from "assumed: a follower's fetch from another zone";
+        /// What a producer waits for.
+        acks: Acks = "\"all\"" from "kafkajs 2.2.4 (acks -1), Apache Kafka 3.9 producer (acks all)";
+        /// How long a producer collects messages of a partition before it sends them as one request.
+        linger: Duration = "\"0s\"" from "kafkajs 2.2.4 (send goes at once), Apache Kafka 3.9 producer (linger.ms 0; 5 from 4.0 on)";
+        /// The most bytes that it collects.
+        batch: Bytes = "\"16KiB\"" from "Apache Kafka 3.9 producer (batch.size)", positive;
+    }
+}
+spec! {
+    /// What a producer waits for.
+    choice Acks {
+        /// Nothing: it goes on as soon as it has sent.
+        None = "none";
+        /// That the leader has appended it.
+        Leader = "leader";
+        /// That all in-sync copies have it.
+        All = "all";
+    }
+}
+spec! {
+    /// A stream of Redis.
+    table RedisStream {
+        /// The server; XADD is one command.
+        cache: Ref<Cache>;
+    }
+}
+spec! {
+    /// A channel of Redis.
+    table RedisPubSub {
+        /// The server; PUBLISH is one command.
+        cache: Ref<Cache>;
+        /// What the sockets between it and a subscriber hold; the rest waits in Redis.
+        socket_buffer: Bytes = "\"2500KB\"" from "assumed: Linux tcp_wmem at its largest, with what the receiver has announced";
+        /// A subscriber for whom more than this waits in Redis is cut off at once.
+        hard: Bytes = "\"32MiB\"" from "Redis 7 redis.conf (client-output-buffer-limit pubsub 32mb 8mb 60)", positive;
+        /// So is one for whom more than this waits, for longer than `soft_for`.
+        soft: Bytes = "\"8MiB\"" from "Redis 7 redis.conf (client-output-buffer-limit pubsub 32mb 8mb 60)", positive;
+        /// For how long.
+        soft_for: Duration = "\"60s\"" from "Redis 7 redis.conf (client-output-buffer-limit pubsub 32mb 8mb 60)";
+        /// How long a subscriber that was cut off takes to come back.
+        reconnect: Duration = "\"50ms\"" from "ioredis 5.11.1 (retryStrategy: first delay)";
+    }
+}
+spec! {
+    /// Processes that consume a stream: a consumer group, or the subscribers of a channel.
+    component Consumer {
+        /// What they consume.
+        stream: Ref<Stream>;
+        /// How many processes.
+        members: u32 = "1" from "assumed: one process", positive;
+        /// What one of them works on at once: partitions of Kafka, messages of a stream of Redis.
+        concurrency: u32 = "1" from "kafkajs 2.2.4 (partitionsConsumedConcurrently)", positive;
+        /// Time to handle a message; a subscriber of a channel reads nothing meanwhile.
+        work: Dist;
+        /// How it takes part in a group of Kafka.
+        kafka: KafkaGroup = "{}" from "kafkajs 2.2.4";
+        /// What becomes of messages of a stream of Redis that were not acknowledged.
+        pending: Pending = "{}" from "assumed";
+        /// Price of one process.
+        price: Option<Price>;
+    }
+}
+spec! {
+    /// A group of Kafka. Its rebalances are eager: all members stop until the slowest has joined.
+    table KafkaGroup {
+        /// The client library: when it sends heartbeats, and when it commits.
+        client: KafkaClient = "\"kafkajs\"" from "assumed: the usual client of Node applications";
+        /// Messages of a partition in one fetch; a batch is committed at its end.
+        fetch: u32 = "500" from "Apache Kafka 3.9 consumer (max.poll.records)", positive;
+        /// Time between heartbeats, by which members learn of a rebalance.
+        heartbeat: Duration = "\"3s\"" from "kafkajs 2.2.4 (heartbeatInterval), Apache Kafka 3.9 consumer (heartbeat.interval.ms)", positive;
+        /// A member that was not heard of for so long is out.
+        session: Option<Duration> = "30s for kafkajs, 45s for java"
+            from "kafkajs 2.2.4 (sessionTimeout), Apache Kafka 3.9 consumer (session.timeout.ms)", positive;
+        /// So is one that did not ask for messages for so long.
+        poll: Option<Duration> = "none for kafkajs, 5min for java"
+            from "kafkajs 2.2.4, Apache Kafka 3.9 consumer (max.poll.interval.ms)", positive;
+        /// How long a rebalance waits for members.
+        rebalance: Option<Duration> = "60s for kafkajs, as long as `poll` for java"
+            from "kafkajs 2.2.4 (rebalanceTimeout), Apache Kafka 3.9 consumer", positive;
+    }
+}
+spec! {
+    /// A client library of Kafka.
+    choice KafkaClient {
+        /// kafkajs 2: heartbeats between messages, on the same loop; it joins a rebalance after the
+        /// message at hand.
+        KafkaJs = "kafkajs";
+        /// The Java client: heartbeats from a thread of its own; it joins a rebalance when it polls
+        /// next, after the batch at hand.
+        Java = "java";
+    }
+}
+spec! {
+    /// Messages of a stream of Redis that are pending.
+    table Pending {
+        /// A message that has been with a consumer for so long is claimed by another.
+        claim_after: Option<Duration> = "never" from "Redis 7 (XAUTOCLAIM is the application's to call)", positive;
+        /// How often that is looked for.
+        claim_every: Duration = "\"30s\"" from "assumed: a timer of the application", positive;
+        /// How often a message is delivered before it is put aside.
+        deliveries: Option<u32> = "again and again" from "Redis 7 (no dead letters of its own)", positive;
+    }
+}
