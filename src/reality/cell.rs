@@ -321,6 +321,10 @@ pub struct Measured {
     /// What the machine was busy with meanwhile, as it was recorded: runs that have the same were
     /// measured at the same time.
     pub meanwhile: Option<String>,
+    /// Share of the machine that was busy, with whatever it was.
+    pub busy: Option<f64>,
+    /// Share of the machine that its hypervisor had elsewhere though it was wanted.
+    pub stolen: Option<f64>,
     /// Every figure that was measured.
     pub figures: Vec<(Figure, f64)>,
 }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::cell::{Cell, Mode};
+use super::store::Around;
 
 /// The map from the settings of measured servers to topologies.
 #[derive(Clone, Debug, Deserialize)]
@@ -25,12 +26,24 @@ pub struct Map {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Beside {
+    /// Cores of the machine.
+    cores: f64,
     /// CPU time for each request of the cell itself (ms).
     own_ms: f64,
-    /// CPU time for each request of a deployment beside it (ms).
+    /// CPU time for each request of a deployment beside it (ms), where its loops never rest.
     neighbour_ms: f64,
+    /// What it takes more where a process has 100 requests a second (ms); it falls with the root of
+    /// their rate.
+    #[serde(default)]
+    resting_ms: f64,
     /// What is set: `{rate}` stands for pieces a second, `{cpu}` for the length of each in us.
     sets: Vec<String>,
+    /// What is set where the hypervisor took cores: `{stolen}` stands for the share in per cent.
+    #[serde(default)]
+    stolen: Vec<String>,
+    /// The share that was stolen while the topologies' times were measured, and is contained in them.
+    #[serde(default)]
+    contained: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -52,6 +65,11 @@ struct Choice {
     needs: Vec<String>,
     /// The kind of server that a cell must have for it.
     kind: String,
+    /// CPU time for each request where it is the neighbour of another cell (ms), if it differs.
+    neighbour_ms: Option<f64>,
+    /// What computes for each of its requests beside its service and that of every cell (ms).
+    #[serde(default)]
+    more_ms: f64,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -80,14 +98,38 @@ impl Map {
     /// # Errors
     /// In words, if none does.
     pub fn file(&self, cell: &Cell) -> Result<&str, String> {
+        let found = self.choice(cell).map(|choice| choice.file.as_str());
+        found.ok_or_else(|| format!("{}: the map has no topology for it", cell.id))
+    }
+
+    fn choice(&self, cell: &Cell) -> Option<&Choice> {
         let settings = settings(cell);
         let kind = settings.iter().find(|(name, _)| name == "kind");
         let has = |need: &String| settings.iter().any(|(name, _)| name == need);
         let fits = |choice: &&Choice| {
             choice.needs.iter().all(has) && kind.is_some_and(|(_, kind)| *kind == choice.kind)
         };
-        let found = self.topology.iter().find(fits).map(|choice| choice.file.as_str());
-        found.ok_or_else(|| format!("{}: the map has no topology for it", cell.id))
+        self.topology.iter().find(fits)
+    }
+
+    /// CPU time that a request of a cell takes where it is another's neighbour (s).
+    pub fn neighbour_s(&self, cell: &Cell) -> f64 {
+        let Some(beside) = &self.beside else { return 0.0 };
+        let choice = self.choice(cell);
+        let own = choice.and_then(|choice| choice.neighbour_ms);
+        let more = choice.map_or(0.0, |choice| choice.more_ms);
+        let count = |name: &str| cell.server.number(name).unwrap_or(1.0).max(1.0);
+        let each_per_s = cell.load.mean_rate_per_s(cell.end_s) / count("procs") / count("workers");
+        let rests = beside.resting_ms * libm::sqrt(100.0 / each_per_s.max(1.0));
+        1e-3 * own.unwrap_or(beside.neighbour_ms + rests + more)
+    }
+
+    /// Cores that can have been busy with neighbours, where the machine was so busy in all during a run
+    /// of a cell.
+    pub fn room(&self, busy: f64, cell: &Cell) -> f64 {
+        let Some(beside) = &self.beside else { return 0.0 };
+        let own_per_s = cell.load.mean_rate_per_s(cell.end_s);
+        (busy * beside.cores - own_per_s * self.neighbour_s(cell)).max(0.0)
     }
 
     /// From now on this is set in every topology, after what its cell says.
@@ -95,16 +137,21 @@ impl Map {
         self.always.push(set.into());
     }
 
-    /// What is set for what computes beside the servers of a cell.
-    pub fn beside(&self, own_per_s: f64, neighbours_per_s: f64) -> Vec<String> {
+    /// What is set for what there is beside the servers of a cell.
+    pub fn beside(&self, cell: &Cell, around: Around) -> Vec<String> {
         let Some(beside) = &self.beside else { return Vec::new() };
-        let rate = own_per_s + neighbours_per_s;
-        let busy = own_per_s * beside.own_ms + neighbours_per_s * beside.neighbour_ms;
+        let own_per_s = cell.load.mean_rate_per_s(cell.end_s);
+        let own_ms = beside.own_ms + self.choice(cell).map_or(0.0, |choice| choice.more_ms);
+        let rate = own_per_s + around.per_s;
+        let busy = 1e-3 * own_per_s * own_ms + around.busy;
+        let stolen = (around.stolen - beside.contained).max(0.0);
         let known = [
             ("rate".to_string(), format!("{rate:.3}")),
-            ("cpu".to_string(), format!("{:.3}", 1e3 * busy / rate)),
+            ("cpu".to_string(), format!("{:.3}", 1e6 * busy / rate)),
+            ("stolen".to_string(), format!("{:.4}", 100.0 * stolen)),
         ];
-        beside.sets.iter().map(|set| filled(set, "", &known)).collect()
+        let stolen = beside.stolen.iter().filter(|_| stolen > 0.0);
+        beside.sets.iter().chain(stolen).map(|set| filled(set, "", &known)).collect()
     }
 
     /// What is known of why a cell is missed.

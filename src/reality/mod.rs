@@ -15,7 +15,7 @@ pub use cell::{Cell, Class, Figure, Law, Load, Measured, Mode, Retry, Server};
 pub use forms::{Form, closed_form};
 pub use map::Map;
 pub use predict::{Playback, quantile};
-pub use store::Measurements;
+pub use store::{Around, Measurements};
 
 use std::path::Path;
 
@@ -182,8 +182,7 @@ pub fn compare(
     progress: &dyn Progress,
 ) -> Result<Vec<Comparison>, String> {
     let mut model = |run: Option<usize>| {
-        let neighbours = measurements.neighbours_per_s(&cell.id, run);
-        model_beside(measurements, cell, neighbours, &mut *read)
+        model_beside(measurements, cell, measurements.around(cell, run), &mut *read)
     };
     let (seeds, replications): (Vec<u64>, u32) = match way {
         Way::Replay(times) => (cell.seeds.clone(), times),
@@ -274,19 +273,18 @@ pub fn model_of(
     cell: &Cell,
     read: ReadText<'_>,
 ) -> Result<Model, String> {
-    model_beside(measurements, cell, 0.0, read)
+    model_beside(measurements, cell, Around::default(), read)
 }
 
-/// The same with deployments beside it that serve so many requests a second.
+/// The same with what there was beside it.
 fn model_beside(
     measurements: &Measurements,
     cell: &Cell,
-    neighbours_per_s: f64,
+    around: Around,
     read: ReadText<'_>,
 ) -> Result<Model, String> {
     let path = measurements.map_folder.join(measurements.map.file(cell)?);
-    let own_per_s = cell.load.mean_rate_per_s(cell.end_s);
-    let mut sets = measurements.map.beside(own_per_s, neighbours_per_s);
+    let mut sets = measurements.map.beside(cell, around);
     sets.extend(measurements.map.sets(cell)?);
     let path = plain(&path);
     let loaded = load(&path, &sets, read);

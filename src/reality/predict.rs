@@ -183,6 +183,8 @@ fn figures(
         }
     }
     Measured {
+        busy: None,
+        stolen: None,
         cell: cell.id.clone(),
         run,
         class: class.into(),

@@ -19,6 +19,30 @@ pub struct Measurements {
     pub map_folder: PathBuf,
 }
 
+/// What there was on the machine of a cell beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Around {
+    /// Requests a second of other deployments.
+    pub per_s: f64,
+    /// Cores that were busy with them.
+    pub busy: f64,
+    /// For which share of the time in which cores were wanted the hypervisor had them elsewhere.
+    pub stolen: f64,
+}
+
+impl Around {
+    fn mean(all: impl Iterator<Item = Around>) -> Around {
+        let all: Vec<Around> = all.collect();
+        let mean =
+            |of: fn(&Around) -> f64| all.iter().map(of).sum::<f64>() / (all.len() as f64).max(1.0);
+        Around {
+            per_s: mean(|it| it.per_s),
+            busy: mean(|it| it.busy),
+            stolen: mean(|it| it.stolen),
+        }
+    }
+}
+
 impl Measurements {
     /// Reads a folder; where it has no `map.toml`, that of `other` serves.
     ///
@@ -52,23 +76,47 @@ impl Measurements {
         self.runs.iter().filter(move |run| run.cell == cell && run.class == class)
     }
 
-    /// Requests a second of other deployments on the machine during a run of a cell; on average over
-    /// its runs where none is named.
-    pub fn neighbours_per_s(&self, cell: &str, run: Option<usize>) -> f64 {
-        let all = || self.runs.iter().filter(|it| it.class == "all");
-        let mine = |it: &&Measured| it.cell == cell && run.is_none_or(|run| it.run == run);
-        let window = |it: &Measured| {
-            let found = self.cells.iter().find(|known| known.id == it.cell);
-            found.map_or(f64::INFINITY, |cell| cell.end_s - cell.warm_s)
+    /// What else there was on the machine during a run of a cell; on average over its runs where none
+    /// is named.
+    pub fn around(&self, cell: &Cell, run: Option<usize>) -> Around {
+        let runs: Vec<&Measured> = self.of(&cell.id, "all").collect();
+        let recorded: Vec<Around> = runs.iter().map(|it| self.recorded(it)).collect();
+        // Where nothing was recorded beside a run, what was beside the cell's others serves: as far as
+        // the machine can have been busy with it.
+        let known = recorded.iter().filter(|it| it.per_s > 0.0);
+        let usual = Around::mean(known.copied());
+        let completed = recorded.iter().zip(&runs).map(|(it, run)| {
+            let room = run.busy.map_or(0.0, |busy| self.map.room(busy, cell));
+            match it.per_s > 0.0 || usual.busy <= 0.0 {
+                true => *it,
+                false => {
+                    let fits = (room / usual.busy).clamp(0.0, 1.0);
+                    let (per_s, busy) = (fits * usual.per_s, fits * usual.busy);
+                    Around { per_s, busy, stolen: it.stolen }
+                }
+            }
+        });
+        let wanted = |(_, it): &(Around, &&Measured)| run.is_none_or(|run| it.run == run);
+        Around::mean(completed.zip(&runs).filter(wanted).map(|(it, _)| it))
+    }
+
+    /// What is known to have been measured at the same time as a run.
+    fn recorded(&self, of: &Measured) -> Around {
+        let stolen = match (of.busy, of.stolen) {
+            (Some(busy), Some(stolen)) if busy > 0.0 => stolen / busy,
+            _ => 0.0,
         };
-        let beside = |of: &Measured| -> f64 {
-            let Some(meanwhile) = &of.meanwhile else { return 0.0 };
-            let other = |it: &&Measured| (&it.cell, it.run) != (&of.cell, of.run);
-            let then = all().filter(|it| it.meanwhile.as_ref() == Some(meanwhile)).filter(other);
-            then.map(|it| it.offered as f64 / window(it)).sum()
-        };
-        let runs: Vec<f64> = all().filter(mine).map(beside).collect();
-        runs.iter().sum::<f64>() / (runs.len() as f64).max(1.0)
+        let mut around = Around { stolen, ..Around::default() };
+        let then = |it: &&Measured| it.meanwhile.is_some() && it.meanwhile == of.meanwhile;
+        let other = |it: &&Measured| (&it.cell, it.run) != (&of.cell, of.run);
+        let all = self.runs.iter().filter(|it| it.class == "all");
+        for run in all.filter(then).filter(other) {
+            let Some(cell) = self.cells.iter().find(|known| known.id == run.cell) else { continue };
+            let per_s = run.offered as f64 / (cell.end_s - cell.warm_s);
+            around.per_s += per_s;
+            around.busy += per_s * self.map.neighbour_s(cell);
+        }
+        around
     }
 
     /// The classes of a cell that were measured, `all` first.
@@ -146,6 +194,8 @@ fn outcomes(path: &Path) -> Result<Vec<Measured>, String> {
             run: number("rep").unwrap_or(1.0) as usize,
             class: word("class")?,
             offered: offered as u64,
+            busy: number("machine_busy").filter(|it| it.is_finite()),
+            stolen: number("machine_steal").filter(|it| it.is_finite()),
             meanwhile: meanwhile(cell("machine_busy"), cell("machine_steal")),
             figures: Figure::ALL.into_iter().filter_map(known).collect(),
         });
