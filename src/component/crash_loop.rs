@@ -37,9 +37,9 @@ mod tests {
     fn waits_double_up_to_five_minutes_and_are_forgotten_after_ten() {
         let (mut container, mut now) = (CrashLoop::default(), Time::ZERO);
         let mut die_after = |secs: u64| {
-            now += Duration::secs(secs);
+            now = now + Duration::secs(secs);
             let wait = container.ended(now);
-            now += wait;
+            now = now + wait;
             wait.seconds()
         };
         let waits = [5, 5, 5, 5, 5, 5, 5, 5].map(&mut die_after);

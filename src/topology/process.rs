@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn v8_takes_half_of_a_small_machine() {
-        let limit = |gib: f64| Node::default().heap_limit(Bytes(gib * GIB)).0 / GIB;
+        let node = Node { gc: None, heap: None, place: Default::default() };
+        let limit = |gib: f64| node.heap_limit(Bytes(gib * GIB)).0 / GIB;
         assert_eq!([0.5, 2.0, 4.0, 8.0, 14.9].map(limit), [0.25, 1.0, 2.0, 2.0, 2.0]);
         // As v8.getHeapStatistics() says of Node.js 20.20.2 on 23.5 GiB, less three semi-spaces.
         assert_eq!(limit(23.5), 4144.0 / 1024.0 - 48.0 / 1024.0);
