@@ -161,7 +161,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             false => self.pace(record.worker, index, self.draw(work, task)),
         };
         let pause = std::mem::take(&mut self.workers[worker as usize].pause);
-        work = work + pause;
+        work += pause;
         let one_lock = self.model.services[service].one_lock;
         if one_lock && work > SWITCH_INTERVAL {
             let record = &mut self.tasks[task];

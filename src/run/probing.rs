@@ -251,15 +251,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             let stream = self.key.named("gc").named(name).numbered(u64::from(worker));
             let mut pause = Duration::ZERO;
             for number in 0..due.minor {
-                pause = pause + self.model.draw_law(gc.minor, stream, before + number);
+                pause += self.model.draw_law(gc.minor, stream, before + number);
             }
             for number in 0..due.major {
                 let stream = stream.named("major");
-                pause = pause + self.model.draw_law(gc.major, stream, before + number);
+                pause += self.model.draw_law(gc.major, stream, before + number);
             }
             if due.minor > 0 {
                 let state = &mut self.workers[worker as usize];
-                state.pause = state.pause + pause;
+                state.pause += pause;
                 let meter = &mut self.meters[state.station];
                 meter.add(Counter::Collections, u64::from(due.minor + due.major));
                 meter.add(Counter::PausedMicros, pause.0 / Duration::micros(1).0);
