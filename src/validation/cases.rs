@@ -79,8 +79,8 @@ pub const CASES: &[Case] = &[
         "M/G/15, approximately: the same, lognormal with coefficient of variation 2",
         "pool.toml",
         &[
-            "operation.ask.flow=[{ query = { pool = \"pg\", \
-                read.lognormal = { mean = \"100ms\", cv = 2 } } }]",
+            "operation.ask.flow=[{query = {pool = \"pg\", \
+                read.lognormal = {mean = \"100ms\", cv = 2}}}]",
         ],
         &[allen_cunneen(|s| mmc(15, 140.0, 0.1 * s).wait_mean_with_variation_s(1.0, 4.0))],
         within 0.1

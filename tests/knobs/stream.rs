@@ -157,10 +157,10 @@ fn who_does_not_poll_in_time_is_out() {
         "heartbeats have a thread of their own"
     );
     assert!(out(&[java, "consumer.c.kafka.poll=2s"]) > 0);
-    // When a member dies, the rebalance waits for the other's message of 29 s, or does not; the usual
+    // When a member dies, the rebalance waits for the other's message of 26 s, or does not; the usual
     // client is kafkajs, with a minute.
     let out = |sets: &[&str]| {
-        let long = ["consumer.c.work=29s", "consumer.c.kafka.client=kafkajs"];
+        let long = ["consumer.c.work=26s", "consumer.c.kafka.client=kafkajs"];
         of(&dies(&[&long[..], sets].concat()), Counter::TimedOut)
     };
     assert_eq!(out(&[]), 1);
