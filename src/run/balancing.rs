@@ -17,8 +17,9 @@ use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::ServiceId;
-use crate::model::tape::Op;
+use crate::model::tape::{Op, Pc};
 use crate::model::{Affinity, Service, Stays, UnitKind};
+use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
 /// One node of a balancer while it runs.
@@ -405,27 +406,38 @@ impl<Q: PendingEvents> World<'_, Q> {
         let name = &self.model.services[service].name;
         let stream = self.key.named("check").named(name).numbered(number as u64);
         let stream = stream.numbered(u64::from(index)).numbered(self.now.0);
-        let task = self.new_task(Task {
-            stream,
-            since: self.now,
-            deadline: Time::NEVER,
-            pc: entry,
-            owner: index,
-            owner_epoch: number as u16,
-            worker: self.instances[index as usize].first_worker,
-            row: NONE,
-            role: Role::Probe,
-            state: State::Away,
-            status: OK,
-            parked: OK,
-            ..Task::default()
-        });
+        let task = self.new_probe(stream, entry, index, number as u16);
         let epoch = self.tasks[task].epoch;
         let node = &mut self.services[service].nodes[number];
         node.asked[target as usize] = (task, epoch);
         node.begun[target as usize] = self.now;
         self.time_target(self.now + checks.timeout, index, number as u32, phase::LATE);
         self.place(task);
+    }
+
+    /// A request of whoever asks an instance whether it is well: a node of a balancer, or the kubelet.
+    pub(super) fn new_probe(
+        &mut self,
+        stream: StreamKey,
+        entry: Pc,
+        instance: u32,
+        asker: u16,
+    ) -> u32 {
+        self.new_task(Task {
+            stream,
+            since: self.now,
+            deadline: Time::NEVER,
+            pc: entry,
+            owner: instance,
+            owner_epoch: asker,
+            worker: self.instances[instance as usize].first_worker,
+            row: NONE,
+            role: Role::Probe,
+            state: State::Away,
+            status: OK,
+            parked: OK,
+            ..Task::default()
+        })
     }
 
     /// The answer to a check.

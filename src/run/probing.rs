@@ -8,14 +8,13 @@
 
 use crate::component::crash_loop::CrashLoop;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::tape::Pc;
 use crate::model::{ALIVE, Memory, Probe, Process, READY};
 use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::Counter;
 use super::service::Phase;
-use super::task::{NONE, OK, Role, State, Task};
+use super::task::{NONE, OK, Task};
 use super::world::World;
 
 /// The owner's epoch of a probe of the kubelet, to which is added what it decides; nodes of balancers
@@ -149,22 +148,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let name = &self.model.services[self.instances[index as usize].service].name;
         let stream = self.key.named("probe").named(name).numbered(what as u64);
         let stream = stream.numbered(u64::from(index)).numbered(self.now.0);
-        let task = self.new_task(Task {
-            stream,
-            since: self.now,
-            deadline: Time::NEVER,
-            pc: probe.entry,
-            owner: index,
-            owner_epoch: KUBELET + what as u16,
-            worker: self.instances[index as usize].first_worker,
-            row: NONE,
-            role: Role::Probe,
-            state: State::Away,
-            status: OK,
-            parked: OK,
-            epilogue: Pc(0),
-            ..Task::default()
-        });
+        let task = self.new_probe(stream, probe.entry, index, KUBELET + what as u16);
         let epoch = self.tasks[task].epoch;
         let asked = &mut self.kubelet[index as usize].asked[what];
         (asked.task, asked.epoch, asked.begun) = (task, epoch, self.now);

@@ -52,14 +52,14 @@ fn probes(cx: &Cx<'_>) -> Diagnostics {
                 "a probe may take {} and the next begins after {}",
                 probe.timeout, probe.interval
             );
-            let found_it = error("out-of-range", &probe.place, message);
+            let found_it = error("bad-process", &probe.place, message);
             found.push(found_it.help("let `timeout` ≤ `interval`"));
         }
         if spec.liveness.is_some() && spec.replace.is_none() {
             let message =
                 format!("`{path}` is killed when it does not answer, and never started again");
             found.push(
-                error("missing-key", &place("liveness"), message)
+                error("bad-process", &place("liveness"), message)
                     .help(format!("say how long a start takes: `{path}.replace = \"10s\"`")),
             );
         }
@@ -70,7 +70,7 @@ fn probes(cx: &Cx<'_>) -> Diagnostics {
         if spec.liveness == Some(Liveness::TargetGroup) && !checked {
             let message = format!("no balancer checks the instances of `{path}`");
             found.push(
-                error("missing-key", &place("liveness"), message)
+                error("bad-process", &place("liveness"), message)
                     .help("write `checks` for its balancer, or give it `kind = \"alb\"`"),
             );
         }
@@ -93,7 +93,7 @@ fn memory(cx: &Cx<'_>) -> Diagnostics {
         {
             let message =
                 format!("`service.{}` has not the memory for a single request", service.name);
-            found.push(error("out-of-range", &memory.place, message).help(
+            found.push(error("bad-process", &memory.place, message).help(
                 "let `base` of all workers and one `per_request` fit into `machine` and the heap",
             ));
         }

@@ -23,12 +23,14 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
                 let message = format!("`monitor.{name}` shows a rate of a component");
                 wrong(message, "leave out `of`: answers are counted at the edge");
             }
-            (Shows::Rate(shown), None) if shown.scrape < window || spec.alarm.is_some() => {
-                let message = format!(
-                    "`monitor.{name}` samples more often than the timeline has steps, or has an \
-                     alarm, which bounds a share"
-                );
-                wrong(message, "let `scrape` be at least `run.window`, and leave out `alarm`");
+            (Shows::Rate(shown), None) if shown.scrape < window => {
+                let message =
+                    format!("`monitor.{name}` samples more often than the timeline has steps");
+                wrong(message, "let `scrape` be at least `run.window`");
+            }
+            (Shows::Rate(_), None) if spec.alarm.is_some() => {
+                let message = format!("the alarm of `monitor.{name}` bounds a share, not a rate");
+                wrong(message, "leave out `alarm`");
             }
             (Shows::Busy | Shows::Open, None) => {
                 let message = format!("`monitor.{name}` does not say what it looks at");

@@ -2,7 +2,9 @@
 
 use super::cache::CacheKind;
 use super::check::{Cx, Diagnostics, error, find};
-use super::stream::StreamKind;
+use super::flow::Step;
+use super::names::Named;
+use super::stream::{Stream, StreamKind};
 use crate::diagnostic::Diagnostic;
 
 /// A stream of Redis is held by a Redis.
@@ -21,8 +23,24 @@ pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
             found.push(error("bad-cache", &cache.place, message).help(help));
         }
     }
+    found.extend(unpublished(cx));
     found.extend(idle_keys(cx));
     found
+}
+
+/// Consumers wait for ever for what nobody publishes.
+fn unpublished(cx: &Cx<'_>) -> Diagnostics {
+    let published = |name: &str| {
+        let steps = cx.topology.steps();
+        steps.iter().any(|(_, step)| matches!(&step.value, Step::Publish(stream) if stream.name == name))
+    };
+    let silent = cx.topology.streams.iter().filter(|stream| !published(&stream.name));
+    let warning = |stream: &Named<Stream>| {
+        let message = format!("nothing is published to `stream.{}`", stream.name);
+        Diagnostic::warning("unused-component", stream.place.clone(), message)
+            .help("name it in a `publish` step, or remove it and its consumers")
+    };
+    silent.map(warning).collect()
 }
 
 /// Keys of a consumer that its kind of stream does not look at.

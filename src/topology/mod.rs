@@ -155,6 +155,7 @@ pub const SLUGS: &[&str] = &[
     "bad-monitor",
     "bad-name",
     "bad-objective",
+    "bad-process",
     "bad-set",
     "bad-threshold",
     "bad-trace",
