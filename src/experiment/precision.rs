@@ -140,8 +140,9 @@ impl Precision {
 
 type Queue = PriorityQueue<usize, (u64, Reverse<usize>)>;
 
-/// The relative half-width of the mean latency, the widest since [`LOOK_AHEAD`] replications. A model whose replications are cut short, or in
-/// which nothing ends well, does not become more precise by more of the same.
+/// The relative half-width of the mean latency, the widest since [`LOOK_AHEAD`] replications. A model
+/// whose replications are cut short, or in which nothing ends well, does not become more precise by
+/// more of the same.
 fn relative_width(outcomes: &[Outcome], confidence: f64) -> f64 {
     if outcomes.iter().any(|outcome| outcome.ended != Ended::Completed) {
         return 0.0;

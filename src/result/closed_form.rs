@@ -45,8 +45,8 @@ impl ClosedForm {
 /// # Model
 /// Every station is taken by itself, as if Poisson arrivals came to it at the measured rate and its
 /// service took as long as measured: Pollaczek and Khinchine for a loop or a cache server, Erlang's
-/// formula with the correction of Allen and Cunneen for a pool or a pooler, processor sharing for the cores of a
-/// database and for links. Variation is that of the laws in the file. Closed populations have the
+/// formula with the correction of Allen and Cunneen for a pool or a pooler, processor sharing for the
+/// cores of a database and for links. Variation is that of the laws in the file. Closed populations have the
 /// asymptotic bounds of Denning and Buzen. What a formula leaves out (bursts, waits inside of
 /// holds, limits, timeouts) is the difference between the two columns.
 pub fn closed_forms(model: &Model, outcomes: &[Outcome], summary: &Summary) -> Vec<ClosedForm> {

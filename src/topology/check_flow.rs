@@ -11,8 +11,8 @@ use super::session::SessionStore;
 use crate::diagnostic::Place;
 use crate::units::Ratio;
 
-/// Some operation must have a share. Only one that is alone need not say its share: beside shares of 60 and 40, 1 would be
-/// a surprise.
+/// Some operation must have a share. Only one that is alone need not say it: beside shares of 60 and
+/// 40, 1 would be a surprise.
 pub(crate) fn shares(cx: &Cx<'_>) -> Diagnostics {
     let operations = &cx.topology.operations;
     if let Some(first) = operations.first()

@@ -32,7 +32,9 @@ pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
 fn unpublished(cx: &Cx<'_>) -> Diagnostics {
     let published = |name: &str| {
         let steps = cx.topology.steps();
-        steps.iter().any(|(_, step)| matches!(&step.value, Step::Publish(stream) if stream.name == name))
+        steps
+            .iter()
+            .any(|(_, step)| matches!(&step.value, Step::Publish(stream) if stream.name == name))
     };
     let silent = cx.topology.streams.iter().filter(|stream| !published(&stream.name));
     let warning = |stream: &Named<Stream>| {
