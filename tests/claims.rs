@@ -70,7 +70,7 @@ fn shipped_claims_are_sound_and_unique() {
     let mut ids = Vec::new();
     for source in shipped() {
         for scenario in &source.claims.scenarios {
-            let Point { file, sets } = Point::of(&source.path, scenario);
+            let Point { file, sets, .. } = Point::of(&source.path, scenario);
             let loaded = loadbearing::topology::load(&file, &sets, &mut |path| read(path));
             let said = render_plain(&loaded.diagnostics, &loaded.sources);
             assert!(loaded.topology.is_some(), "{}, {}:\n{said}", source.path, scenario.name);
@@ -81,6 +81,18 @@ fn shipped_claims_are_sound_and_unique() {
     ids.sort();
     ids.dedup();
     assert_eq!(ids.len(), all, "an id is used twice");
+}
+
+/// Wherever a verdict is not the one that was expected, the page says which of them is wrong: an assumption flips it, or
+/// a sentence of ours in the claims file, never only what was measured.
+#[test]
+fn the_findings_settle_every_verdict_that_was_not_expected() {
+    let page = read("docs/findings.md").expect("it is committed");
+    let of_claims = |line: &&str| line.starts_with("- **") && line.contains(" was expected");
+    assert!(page.lines().filter(of_claims).count() > 20);
+    let open: Vec<&str> =
+        page.lines().filter(of_claims).filter(|line| line.contains("What was found:")).collect();
+    assert!(open.is_empty(), "to be read again:\n{}", open.join("\n"));
 }
 
 /// A loop of 10 ms under an open stream: everything about it is known.

@@ -17,6 +17,8 @@ pub struct Point {
     pub file: String,
     /// The settings over it.
     pub sets: Vec<String>,
+    /// It is one of so many alike.
+    pub stands_for: u32,
 }
 
 impl Point {
@@ -25,12 +27,13 @@ impl Point {
         Point {
             file: beside(claims_path, &scenario.spec.topology),
             sets: scenario.spec.set.clone(),
+            stands_for: scenario.spec.stands_for,
         }
     }
     /// The same with more settings.
     pub fn with(&self, sets: &[String]) -> Point {
         let sets = [self.sets.as_slice(), sets].concat();
-        Point { file: self.file.clone(), sets }
+        Point { file: self.file.clone(), sets, stands_for: self.stands_for }
     }
 }
 

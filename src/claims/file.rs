@@ -37,6 +37,8 @@ spec! {
         set: Vec<String> = "[]" from "as the file has it";
         /// What it is, in a few words.
         what: Option<String>;
+        /// It is one of so many alike, a hundredth of a deployment say: loads are told of all of them.
+        stands_for: u32 = "1" from "itself", positive;
     }
 }
 

@@ -120,9 +120,10 @@ pub fn why(formula: &Formula, setting: &Setting<'_>, bench: &Bench<'_>) -> Strin
         else {
             continue;
         };
+        let alike = point.stands_for;
         let sentence = match call.function.needs {
-            Needs::Capacity => bench.sought(point).map(of_capacity),
-            Needs::Run => bench.ran(point).map(of_run),
+            Needs::Capacity => bench.sought(point).map(|it| of_capacity(it, alike)),
+            Needs::Run => bench.ran(point).map(|it| of_run(it, alike)),
             _ => None,
         };
         if let Some(sentence) = sentence.filter(|it| !it.is_empty()) {
@@ -132,8 +133,8 @@ pub fn why(formula: &Formula, setting: &Setting<'_>, bench: &Bench<'_>) -> Strin
     worked(formula, setting, bench)
 }
 
-/// What limits a capacity.
-pub fn of_capacity(sought: &Sought) -> String {
+/// What limits a capacity, of so many alike.
+pub fn of_capacity(sought: &Sought, alike: u32) -> String {
     let mut parts = Vec::new();
     match sought.limits.first() {
         _ if !sought.bounded && sought.loads.iter().all(|load| *load > 0.0) => {
@@ -150,16 +151,16 @@ pub fn of_capacity(sought: &Sought) -> String {
     if !sought.bounded && sought.loads.contains(&0.0) {
         parts.push("some replications meet the objectives at no load".into());
     }
-    parts.extend(first_to_give(&sought.at));
+    parts.extend(first_to_give(&sought.at, alike));
     parts.extend(slowest(&sought.at));
     parts.join("; ")
 }
 
-/// What a run shows.
-pub fn of_run(ran: &Ran) -> String {
+/// What a run shows, of one of so many alike.
+pub fn of_run(ran: &Ran, alike: u32) -> String {
     let mut parts = Vec::new();
     parts.extend(failures(&ran.summary));
-    parts.extend(first_to_give(&ran.summary));
+    parts.extend(first_to_give(&ran.summary, alike));
     parts.extend(slowest(&ran.summary));
     parts.join("; ")
 }
@@ -185,12 +186,12 @@ pub fn levels(summary: &Summary) -> impl Iterator<Item = &Bearing> {
     summary.saturation.order.iter().filter(|it| it.has_level()).filter(passed)
 }
 
-/// What is full first, and at which load.
-fn first_to_give(summary: &Summary) -> Option<String> {
+/// What is full first, and at which load of all that are alike.
+fn first_to_give(summary: &Summary, alike: u32) -> Option<String> {
     let first = levels(summary).next()?;
     let load = match first.users {
-        Some(users) => format!("{} users", show_number(round(users.at_100))),
-        None => format!("{}/s", show_number(round(first.rate_per_s.at_100))),
+        Some(users) => format!("{} users", show_number(round(users.at_100 * f64::from(alike)))),
+        None => format!("{}/s", show_number(round(first.rate_per_s.at_100 * f64::from(alike)))),
     };
     let now = if first.saturated_now { "is at its limit now" } else { "gives first" };
     Some(format!("{} {now}, full from {load} on", first.component))

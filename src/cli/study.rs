@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use loadbearing::experiment::{Plan, Precision, replicate_all};
+use loadbearing::experiment::{Plan, Precision, first_look, replicate_all};
 use loadbearing::model::{Model, compile};
 use loadbearing::report::folder::{self, Content, MANIFEST};
 use loadbearing::report::manifest::{Described, Manifest, Request, input_path};
@@ -80,7 +80,11 @@ impl Study {
             .iter()
             .zip(outcomes)
             .map(|(model, outcomes)| {
-                let summary = Summary::new(model, &outcomes);
+                let first = match precision {
+                    Some(_) => first_look(model.plan.replications),
+                    None => u32::MAX,
+                };
+                let summary = Summary::stopped(model, &outcomes, first);
                 (outcomes, summary)
             })
             .collect();

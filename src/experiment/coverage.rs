@@ -17,7 +17,7 @@ use crate::result::{BATCHES, Estimate, Fold, latency_over_time, settled};
 use crate::run::Outcome;
 use crate::stats::{
     Interval, Weighed, bootstrap_interval, mean_and_error, mean_interval, proportion_interval,
-    quantile_interval,
+    quantile_interval, stopped_mean_interval,
 };
 use crate::stream::Seed;
 use crate::topology::load;
@@ -190,11 +190,13 @@ fn until_precise(
     loop {
         let known = means.len() as u32;
         let width = |count: u32| {
-            mean_interval(&means[..count as usize], CONFIDENCE).map(|it| it.relative_half_width())
+            let found =
+                stopped_mean_interval(&means[..count as usize], FEWEST as usize, CONFIDENCE);
+            found.map(|it| it.relative_half_width())
         };
         let count = enough(FEWEST, MOST, WITHIN, known, width);
         if count <= known {
-            return mean_interval(&means[..count as usize], CONFIDENCE);
+            return stopped_mean_interval(&means[..count as usize], FEWEST as usize, CONFIDENCE);
         }
         for next in known..count {
             let other = || run_one(model, OTHERS + number * MOST + next, progress);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::columns::{Column, Row, column_of};
 use super::design::unit_points;
 use super::file::{Design, Experiment, Intervals, Prefer};
+use super::precision::first_look;
 use super::prepare::{Prepared, Problem};
 use super::store::Rows;
 use crate::diagnostic::{Diagnostic, Source};
@@ -138,7 +139,7 @@ impl Findings {
             let found = found.ok_or_else(|| {
                 Problem::Failed(format!("point {index} is not complete: some runs are missing"))
             })?;
-            let mut finding = finding(prepared, found);
+            let mut finding = finding(prepared, found, point.replications);
             finding.labels = point.chosen.iter().map(|it| it.text.clone()).collect();
             finding.numbers = point.chosen.iter().map(|it| it.number).collect();
             finding.keys = keys;
@@ -176,17 +177,20 @@ impl Findings {
     }
 }
 
-/// The estimate of a column over some runs, as the experiment wants it.
+/// The estimate of a column over some runs, as the experiment wants it, of a point that began with so many
+/// replications.
 pub(super) fn estimate_of(
     experiment: &Experiment,
     column: &Column,
     rows: &[&Row],
     index: usize,
+    begun: u32,
 ) -> Estimate {
     let values: Vec<Option<f64>> = rows.iter().map(|row| row.values[index]).collect();
     let known: Vec<f64> = values.iter().copied().flatten().collect();
     let confidence = experiment.confidence.0;
-    let student = || Estimate::fold(&values, column.metric.fold, confidence, &[]);
+    let first = if experiment.precision.is_some() { first_look(begun) } else { u32::MAX };
+    let student = || Estimate::stopped(&values, column.metric.fold, confidence, &[], first);
     if column.metric.fold != Fold::Mean || known.is_empty() {
         return student();
     }
@@ -221,12 +225,13 @@ fn of(interval: Interval, values: &[f64]) -> Estimate {
     }
 }
 
-fn finding(prepared: &Prepared<'_>, shared: Vec<Arc<Row>>) -> Finding {
+fn finding(prepared: &Prepared<'_>, shared: Vec<Arc<Row>>, begun: u32) -> Finding {
     let rows: Vec<&Row> = shared.iter().map(|row| &**row).collect();
     let experiment = &prepared.experiment;
     let columns = prepared.columns.iter().enumerate();
-    let estimates: Vec<Estimate> =
-        columns.map(|(index, column)| estimate_of(experiment, column, &rows, index)).collect();
+    let estimate =
+        |(index, column): (usize, &Column)| estimate_of(experiment, column, &rows, index, begun);
+    let estimates: Vec<Estimate> = columns.map(estimate).collect();
     let grows = rows.iter().filter(|row| row.grows).count();
     let collapsed = rows.iter().filter(|row| row.collapsed).count();
     let judge = |objective: &crate::topology::Objective| {

@@ -21,7 +21,7 @@ pub mod sweep;
 mod watch;
 
 pub use level::Level;
-pub use precision::Precision;
+pub use precision::{Precision, first_look};
 pub use scaling::Scaling;
 pub use watch::{Progress, Silent};
 

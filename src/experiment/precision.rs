@@ -18,6 +18,12 @@ use crate::run::{Ended, Outcome};
 /// *Simulation Modeling and Analysis*, section 9.4.1, and `docs/coverage.md`).
 pub const FEWEST: u32 = 10;
 
+/// How many replications were there when a precision was judged for the first time, of those that a plan
+/// begins with. The freedom of every interval of such a plan is theirs, however many followed.
+pub fn first_look(replications: u32) -> u32 {
+    replications.max(FEWEST)
+}
+
 /// Replications more for which a precision must hold once it is reached, all of which count.
 ///
 /// # Model
@@ -42,7 +48,7 @@ pub(super) fn enough(
     width: impl Fn(u32) -> Option<f64>,
 ) -> u32 {
     let target = allowed(relative);
-    let mut count = from.max(FEWEST).min(most);
+    let mut count = first_look(from).min(most);
     while count < most && count <= known {
         let Some(here) = width(count) else { return count };
         if here > target {
@@ -95,7 +101,7 @@ impl Precision {
         let widths: Vec<f64> = models
             .iter()
             .zip(outcomes)
-            .map(|(model, outcomes)| relative_width(outcomes, model.plan.confidence))
+            .map(|(model, outcomes)| relative_width(model, outcomes))
             .collect();
         let counts: Vec<u32> = outcomes.iter().map(|outcomes| outcomes.len() as u32).collect();
         let jobs = self.allot(&widths, &counts);
@@ -143,7 +149,7 @@ type Queue = PriorityQueue<usize, (u64, Reverse<usize>)>;
 /// The relative half-width of the mean latency, the widest since [`LOOK_AHEAD`] replications. A model
 /// whose replications are cut short, or in which nothing ends well, does not become more precise by
 /// more of the same.
-fn relative_width(outcomes: &[Outcome], confidence: f64) -> f64 {
+fn relative_width(model: &Model, outcomes: &[Outcome]) -> f64 {
     if outcomes.iter().any(|outcome| outcome.ended != Ended::Completed) {
         return 0.0;
     }
@@ -151,10 +157,12 @@ fn relative_width(outcomes: &[Outcome], confidence: f64) -> f64 {
     if means.iter().all(Option::is_none) {
         return 0.0;
     }
+    let (first, confidence) = (first_look(model.plan.replications), model.plan.confidence);
     let width = |count: usize| {
-        Estimate::fold(&means[..count], Fold::Mean, confidence, &[]).relative_half_width()
+        let found = Estimate::stopped(&means[..count], Fold::Mean, confidence, &[], first);
+        found.relative_half_width()
     };
-    let first = means.len().saturating_sub(LOOK_AHEAD as usize).max(FEWEST as usize);
+    let first = means.len().saturating_sub(LOOK_AHEAD as usize).max(first as usize);
     (first.min(means.len())..=means.len()).map(width).fold(0.0, f64::max)
 }
 

@@ -74,7 +74,7 @@ impl Prepared<'_> {
             if !known.iter().all(|row| is_whole(row) && row.values[column].is_some()) {
                 return None;
             }
-            let found = estimate_of(&self.experiment, &self.columns[column], known, column);
+            let found = estimate_of(&self.experiment, &self.columns[column], known, column, first);
             Some(found.relative_half_width())
         })
     }

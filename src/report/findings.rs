@@ -211,15 +211,15 @@ fn unexpected(judged: &[Judged], text: &mut String) {
         let Some(prior) = &it.claim.spec.prior else { continue };
         let why = prior.why.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
         let settled = it.claim.spec.settled.as_deref();
-        let settled = settled.map(|it| format!(" {it}")).unwrap_or_else(|| match &it.decides {
+        let settled = settled.map(|it| it.to_string()).unwrap_or_else(|| match &it.decides {
             Some(decides) => {
-                format!(" As assumed it is {}; what flips it is {decides}.", it.as_assumed.word())
+                format!("As assumed it is {}; what flips it is {decides}.", it.as_assumed.word())
             }
-            None => format!(" What was found: {}.", it.why),
+            None => format!("What was found: {}.", it.why),
         });
         let _ = writeln!(
             text,
-            "- **{}**: {} was expected{why}, and it is {}.{}",
+            "- **{}**: {} was expected{why}, and it is {}. {}",
             it.claim.name,
             prior.verdict.word(),
             it.verdict.word(),

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::stats::{Weighed, mean_interval, overlapping_batch_ratio};
+use crate::stats::{Weighed, overlapping_batch_ratio, stopped_mean_interval};
 
 use super::metric::Fold;
 
@@ -38,6 +38,18 @@ impl Estimate {
         confidence: f64,
         series: &[Weighed],
     ) -> Estimate {
+        Estimate::stopped(values, fold, confidence, series, u32::MAX)
+    }
+
+    /// The same of replications that went on until an interval was narrow enough, of which there were at
+    /// least `first`: see [`stopped_mean_interval`].
+    pub fn stopped(
+        values: &[Option<f64>],
+        fold: Fold,
+        confidence: f64,
+        series: &[Weighed],
+        first: u32,
+    ) -> Estimate {
         let known: Vec<f64> = values.iter().copied().flatten().collect();
         if known.is_empty() {
             return Estimate::default();
@@ -51,7 +63,7 @@ impl Estimate {
                 let spread = match known.len() {
                     1 => overlapping_batch_ratio(series, series.len() / BATCHES)
                         .map(|found| found.interval(confidence)),
-                    _ => mean_interval(&known, confidence),
+                    _ => stopped_mean_interval(&known, first as usize, confidence),
                 };
                 // A request counts where it begins or where it ends, so the means of steps may be a
                 // hair off the mean of the run: only the width is taken.

@@ -133,8 +133,14 @@ impl Subject {
 impl Summary {
     /// Folds the outcomes of a model's replications, in their order, and judges the model's objectives.
     pub fn new(model: &Model, outcomes: &[Outcome]) -> Summary {
+        Summary::stopped(model, outcomes, u32::MAX)
+    }
+
+    /// The same of replications that went on until they were precise enough, of which there were at least
+    /// `first`: their intervals make up for that.
+    pub fn stopped(model: &Model, outcomes: &[Outcome], first: u32) -> Summary {
         let subject = |path: &str, kind, metrics: &[Metric], number: u32| {
-            let measures = measure_all(model, outcomes, metrics, number);
+            let measures = measure_all(model, outcomes, metrics, number, first);
             Subject { path: path.into(), kind, measures }
         };
         let of_operation = metric::operation();
@@ -212,6 +218,7 @@ fn measure_all(
     outcomes: &[Outcome],
     metrics: &[Metric],
     subject: u32,
+    first: u32,
 ) -> Vec<Measure> {
     let mut measures = Vec::with_capacity(metrics.len());
     for metric in metrics {
@@ -228,7 +235,8 @@ fn measure_all(
             [only] => metric.series(only),
             _ => Vec::new(),
         };
-        let estimate = Estimate::fold(&values, metric.fold, model.plan.confidence, &series);
+        let estimate =
+            Estimate::stopped(&values, metric.fold, model.plan.confidence, &series, first);
         measures.push(Measure { metric: metric.clone(), values, estimate });
     }
     measures

@@ -28,7 +28,9 @@ pub use distribution::{
     student_t_probability, student_t_quantile,
 };
 pub use histogram::{Histogram, RELATIVE_ERROR};
-pub use interval::{Interval, mean_interval, paired_difference, quantile_interval, ratio};
+pub use interval::{
+    Interval, mean_interval, paired_difference, quantile_interval, ratio, stopped_mean_interval,
+};
 pub use level::{Level, NO_THRESHOLDS, thresholds_of_capacity};
 pub use proportion::proportion_interval;
 pub use ranking::{holm, possibly_smallest};

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use loadbearing::experiment::coverage::{DIGESTED, coverage};
 use loadbearing::experiment::{Plan, Silent, replicate_all};
 use loadbearing::model::Model;
 use loadbearing::report::{Style, believed};
@@ -64,4 +65,16 @@ fn every_row_of_the_list_agrees_and_is_on_its_page() {
     }
     let kept = fs::read_to_string(&file).unwrap_or_default();
     assert!(kept == page, "docs/theory.md is out of date: UPDATE=1 cargo test --test theory list");
+}
+
+/// The study itself takes minutes; its page is stale as soon as the first repetition gives other intervals.
+#[test]
+fn the_page_of_coverage_is_of_the_intervals_that_are_made_now() {
+    let digest = coverage(DIGESTED, &Silent).digest;
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/coverage.md");
+    let page = fs::read_to_string(path).expect("it is committed");
+    assert!(
+        page.contains(&format!("digest of the first {DIGESTED}: {digest}\n")),
+        "{digest}: `loadbearing theory --coverage` has another table than docs/coverage.md"
+    );
 }
