@@ -68,6 +68,8 @@ impl Estimate {
                 // A request counts where it begins or where it ends, so the means of steps may be a
                 // hair off the mean of the run: only the width is taken.
                 let half = spread.map(|interval| (interval.high - interval.low) / 2.0);
+                // What never happens in some replications, and is infinite there, has no spread.
+                let half = half.filter(|half| half.is_finite());
                 // Where no value is negative, neither is what they estimate.
                 let least = if known.iter().all(|value| *value >= 0.0) { 0.0 } else { f64::MIN };
                 Estimate {
@@ -108,6 +110,8 @@ mod tests {
         assert_eq!(Estimate::fold(&values, Fold::Greatest, 0.95, &[]), Estimate::exact(5.0));
         assert_eq!(Estimate::fold(&values, Fold::Total, 0.95, &[]), Estimate::exact(15.0));
         assert_eq!(Estimate::fold(&[None], Fold::Mean, 0.95, &[]), Estimate::default());
+        let never = Estimate::fold(&[Some(f64::INFINITY); 3], Fold::Mean, 0.95, &[]);
+        assert_eq!(never, Estimate::exact(f64::INFINITY));
     }
 
     #[test]
