@@ -145,13 +145,13 @@ fn chosen(paths: &[String], level: &Level) -> Chosen {
     }
 }
 
-/// The stem of a file, with its folder where several have one stem.
+/// The stem of a file, with its folder where others have the same stem.
 fn name_of(file: &str, all: &[String]) -> String {
     let whole = |file: &str| file.strip_suffix(".toml").unwrap_or(file).to_string();
     let stem = |file: &str| whole(file).rsplit('/').next().unwrap_or_default().to_string();
-    match all.iter().filter(|other| stem(other) == stem(file)).count() {
-        1 => stem(file),
-        _ => whole(file),
+    match all.iter().any(|other| other != file && stem(other) == stem(file)) {
+        false => stem(file),
+        true => whole(file),
     }
 }
 
