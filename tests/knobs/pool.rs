@@ -111,3 +111,31 @@ fn idle_connections_are_lent_in_turn_or_the_hot_one_always() {
     assert_eq!(opened(&sqlalchemy("use_lifo = false", &sets)), 4);
     assert_eq!(opened(&sqlalchemy("use_lifo = true", &sets)), 2);
 }
+
+#[test]
+fn prisma_counts_the_cores_of_its_machine_and_gives_up_after_ten_seconds() {
+    // Twenty at once, each for 6 s: three connections of one core serve two turns in ten seconds.
+    let text = "[service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\ndriver = 'prisma'\n\
+                [database.db]\ncores = 64\nrtt = '0ms'\nconnect = '0ms'\n\
+                [operation.ask]\nshare = 1\nflow = [{ query = { pool = 'pg', read = '6s' } }]\n";
+    let ran = |sets: &[&str]| {
+        let burst = [
+            "arrivals.rate=1000/s",
+            "arrivals.stages=[{for='20500us', to='1000/s'}, {for='0s', to='0/s'}]",
+            "run.duration=60s",
+        ];
+        let ran = run(text, &[&burst[..], sets].concat());
+        (ran.ok(), ran.failed(Failure::AcquireTimeout), ran.count("pool.pg", Counter::Opened))
+    };
+    assert_eq!(ran(&[]), (6, 14, 3));
+    assert_eq!(ran(&["pool.pg.driver={prisma={cores=4}}"]), (18, 2, 9));
+    assert_eq!(ran(&["pool.pg.acquire_timeout=15s"]), (9, 11, 3));
+    assert_eq!(ran(&["pool.pg.size=20"]), (20, 0, 20));
+    // A statement that fails leaves its connection as it is; that of node-postgres is closed.
+    let closed = |driver: &str| {
+        let sets = ["operation.ask.flow=[{query={pool='pg', read='1ms', fail='100%'}}]", driver];
+        run(text, &sets).count("pool.pg", Counter::Closed)
+    };
+    assert_eq!(closed("pool.pg.driver=prisma"), 0);
+    assert!(closed("pool.pg.driver=node-postgres") >= 9);
+}

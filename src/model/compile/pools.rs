@@ -38,9 +38,9 @@ impl Compiler<'_> {
                     size: spec.replica_size.unwrap_or(config.size),
                     ..config
                 }),
-                destroy_on_error: match (&spec.on_error, config.driver) {
+                destroy_on_error: match (&spec.on_error, &spec.driver) {
                     (Some(said), _) => *said == OnError::Destroy,
-                    (None, Driver::NodePostgres) => true,
+                    (None, PoolDriver::NodePostgres | PoolDriver::Neon) => true,
                     (None, _) => false,
                 },
                 awaits_close: matches!(&spec.driver, PoolDriver::Sqlalchemy(its) if its.asyncio),
@@ -111,6 +111,12 @@ impl Compiler<'_> {
 fn config(spec: &topology::Pool) -> PoolConfig {
     let usual = match &spec.driver {
         PoolDriver::NodePostgres | PoolDriver::Neon => node_postgres(),
+        // One queue for turns (mobc 0.8.5, a fair semaphore), the hot connection first.
+        PoolDriver::Prisma(_) => PoolConfig {
+            acquire_timeout: Some(Duration::secs(10)),
+            idle_timeout: Some(Duration::secs(300)),
+            ..node_postgres()
+        },
         PoolDriver::Asyncpg => PoolConfig {
             driver: Driver::Asyncpg,
             min: 10,
