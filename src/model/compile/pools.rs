@@ -111,7 +111,7 @@ impl Compiler<'_> {
 fn config(spec: &topology::Pool) -> PoolConfig {
     let usual = match &spec.driver {
         PoolDriver::NodePostgres | PoolDriver::Neon => node_postgres(),
-        // One queue for turns (mobc 0.8.5, a fair semaphore), the hot connection first.
+        // One queue for turns, the hot connection first (mobc 0.8.5, a fair semaphore and a stack).
         PoolDriver::Prisma(_) => PoolConfig {
             acquire_timeout: Some(Duration::secs(10)),
             idle_timeout: Some(Duration::secs(300)),
