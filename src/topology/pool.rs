@@ -49,6 +49,14 @@ spec! {
         on_error: Option<OnError> = "destroy; keep elsewhere"
             from "pg-pool 3.14.0 (pool.query releases with the error); SQLAlchemy 2.1.9, asyncpg \
             0.32.0 and psycopg_pool 3.3.3 close only what is disconnected";
+        /// How long the driver waits for the answer to a statement. The request fails then and its
+        /// connection is closed, but the statement goes on at the server, and keeps its place there.
+        query_timeout: Option<Duration> = "none" from "pg 8.16.3 client.js (query_timeout false)",
+            positive;
+        /// A statement that takes longer is cancelled by the server, which is told so at the start of
+        /// each connection.
+        statement_timeout: Option<Duration> = "that of the database"
+            from "pg 8.16.3 client.js (statement_timeout false)", positive;
         /// Where reads outside transactions go.
         reads: Reads = "\"primary\"" from "assumed: the application knows no replicas";
         /// The most connections to each replica, per worker.

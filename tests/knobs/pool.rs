@@ -3,7 +3,7 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
-use crate::support::{Ran, ms, run};
+use crate::support::{Ran, ms, run, us};
 
 const ONE_READ: &str = r#"
 [service.web]
@@ -138,4 +138,29 @@ fn prisma_counts_the_cores_of_its_machine_and_gives_up_after_ten_seconds() {
     };
     assert_eq!(closed("pool.pg.driver=prisma"), 0);
     assert!(closed("pool.pg.driver=node-postgres") >= 9);
+}
+
+#[test]
+fn a_driver_gives_up_on_a_statement_and_the_server_does_not() {
+    let ran = read(&["pool.pg.query_timeout=4ms"]);
+    assert_eq!((ran.each_failed(), ran.failed(Failure::QueryTimeout)), (ms(4), 10));
+    // All the same every statement was run, each over a connection that was closed then.
+    assert_eq!(ran.count("database.db", Counter::Served), 10);
+    assert_eq!((ran.count("database.db", Counter::Wasted), opened(&ran)), (10, 10));
+    assert_eq!(read(&["pool.pg.query_timeout=13ms"]).each(), ms(12));
+    // The answer is on its way when the driver gives up: nothing more is done for nobody.
+    let late = read(&["pool.pg.query_timeout=11500us"]);
+    assert_eq!((late.each_failed(), late.count("database.db", Counter::Wasted)), (us(11_500), 0));
+    // Its connection counts until the statement ends: every other request finds no place.
+    let flow = "operation.read.flow=[{query={pool='pg', read='1900ms'}}]";
+    let sets = ["database.db.max_connections=4", flow];
+    let given_up = read(&[&sets[..], &["pool.pg.query_timeout=100ms"]].concat());
+    let full = given_up.failed(Failure::TooManyConnections);
+    assert_eq!((given_up.failed(Failure::QueryTimeout), full), (5, 5));
+    // The server cancels what it knows to be too long.
+    let cancelled = read(&[&sets[..], &["pool.pg.statement_timeout=100ms"]].concat());
+    assert_eq!(cancelled.failed(Failure::StatementTimeout), 10);
+    assert_eq!(cancelled.each_failed(), ms(102));
+    let own = ["pool.pg.statement_timeout=50ms", "database.db.statement_timeout=100ms"];
+    assert_eq!(read(&[&sets[..], &own].concat()).each_failed(), ms(52));
 }

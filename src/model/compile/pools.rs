@@ -38,6 +38,8 @@ impl Compiler<'_> {
                     size: spec.replica_size.unwrap_or(config.size),
                     ..config
                 }),
+                query_timeout: optional(spec.query_timeout),
+                statement_timeout: optional(spec.statement_timeout),
                 destroy_on_error: match (&spec.on_error, &spec.driver) {
                     (Some(said), _) => *said == OnError::Destroy,
                     (None, PoolDriver::NodePostgres | PoolDriver::Neon) => true,
@@ -62,6 +64,8 @@ impl Compiler<'_> {
                     ..node_postgres()
                 },
                 replica_config: None,
+                query_timeout: None,
+                statement_timeout: None,
                 destroy_on_error: true,
                 awaits_close: false,
             });
