@@ -18,6 +18,7 @@ use super::bulkhead::{BulkheadState, Permit};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
+use super::database::impatience::Asked;
 use super::database::locks::Locks;
 use super::database::maintenance::MaintenanceState;
 use super::database::{DatabaseState, Home};
@@ -144,6 +145,8 @@ pub struct World<'m, Q> {
     pub network: StationId,
     /// Pauses of users between attempts, as measured.
     pub pauses: StationId,
+    /// Until when drivers wait for answers, where any does not wait for ever.
+    pub asked: Option<Box<Asked>>,
     /// Who writes down what becomes of some requests, if somebody does.
     pub recorder: Option<Box<Recorder>>,
 }
@@ -212,6 +215,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),
+            asked: Asked::new(model),
             recorder: None,
         };
         world.build_hosts();

@@ -30,6 +30,7 @@ mod check_fault;
 mod check_flow;
 mod check_held;
 mod check_host;
+mod check_pool;
 mod check_pooler;
 mod check_stream;
 mod check_limits;
@@ -155,6 +156,7 @@ pub const SLUGS: &[&str] = &[
     "bad-monitor",
     "bad-name",
     "bad-objective",
+    "bad-pool",
     "bad-process",
     "bad-set",
     "bad-threshold",
