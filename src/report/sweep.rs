@@ -285,8 +285,23 @@ pub(super) fn heading(column: &Column) -> String {
     short.replace('_', " ")
 }
 
-/// As many columns as fit, in the order of the experiment.
+/// As many columns as fit, in the order of the experiment; those that are the same at all points only where
+/// no other is there.
 pub(super) fn columns_that_fit(found: &Findings) -> Vec<usize> {
+    let shown = &found.points[..found.points.len().min(SHOWN)];
+    let varies = |index: &usize| {
+        let mut values = shown.iter().map(|point| point.estimates[*index].estimate);
+        let first = values.next();
+        shown.len() == 1 || values.any(|value| Some(value) != first)
+    };
+    let known = |index: &usize| shown.iter().any(|it| it.estimates[*index].estimate.is_some());
+    let known: Vec<usize> = (0..found.columns.len()).filter(known).collect();
+    let varying: Vec<usize> = known.iter().copied().filter(varies).collect();
+    fitting(found, if varying.is_empty() { known } else { varying })
+}
+
+/// As many of these columns as fit.
+fn fitting(found: &Findings, columns: Vec<usize>) -> Vec<usize> {
     let shown = &found.points[..found.points.len().min(SHOWN)];
     let axes: usize = (0..found.axes.len())
         .map(|axis| {
@@ -296,18 +311,13 @@ pub(super) fn columns_that_fit(found: &Findings) -> Vec<usize> {
         .sum();
     let mut left = WIDTH.saturating_sub(axes.max(22));
     let mut fitting = Vec::new();
-    for (index, column) in found.columns.iter().enumerate() {
-        let known = shown.iter().any(|point| point.estimates[index].estimate.is_some());
-        let varies = {
-            let mut values = shown.iter().map(|point| point.estimates[index].estimate);
-            let first = values.next();
-            shown.len() == 1 || values.any(|value| Some(value) != first)
-        };
+    for index in columns {
+        let column = &found.columns[index];
         let cells =
             shown.iter().map(|point| show::estimate(&point.estimates[index], column.metric.unit));
         let width = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
         let width = width.max(heading(column).chars().count()) + 2;
-        if known && varies && width <= left {
+        if width <= left {
             left -= width;
             fitting.push(index);
         }
