@@ -8,11 +8,12 @@
 mod flows;
 mod hits;
 mod pieces;
+mod stops;
 
 use std::collections::BTreeMap;
 
 use super::ids::*;
-use super::tape::{Op, Pc, Statement};
+use super::tape::{Op, Pc};
 use super::{Model, Workload};
 use crate::kernel::Dense;
 use crate::units::Duration;
@@ -165,6 +166,8 @@ struct Walk<'m> {
     awaited: f64,
     /// See [`Visit::strand`], of that operation.
     strand: usize,
+    /// Executions of the function that it is part of.
+    within: Option<StationId>,
 }
 
 /// Where to go on.
@@ -215,6 +218,7 @@ impl<'m> Walk<'m> {
             weight: 0.0,
             awaited: 0.0,
             strand: 0,
+            within: None,
         };
         for (id, one) in model.operations.enumerate() {
             let weight = match operation {
@@ -229,6 +233,10 @@ impl<'m> Walk<'m> {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
                 walk.strand = visit.strand;
+                walk.within = visit.service.and_then(|service| {
+                    let function = model.services[service].function.as_ref();
+                    function.map(|function| function.executions)
+                });
                 walk.visit(pc, visit.weight, visit.service, visit.held);
             }
         }
@@ -284,6 +292,9 @@ impl<'m> Walk<'m> {
             let station = self.model.pools[*pool].station;
             self.service_s[station] += weight * seconds;
         }
+        if let Some(executions) = self.within {
+            self.service_s[executions] += weight * seconds;
+        }
     }
 
     fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[PoolId]) {
@@ -311,6 +322,9 @@ impl<'m> Walk<'m> {
                 };
                 self.elsewhere(way + 2.0 * self.mean(spec.hop), weight, &held);
                 self.visits[spec.station] += weight;
+                if let Some(function) = &spec.function {
+                    self.visits[function.executions] += weight;
+                }
                 return self.go(next, weight, Some(to), &held);
             }
             Op::Cpu { work } | Op::Spin { work } => {
@@ -459,7 +473,7 @@ impl<'m> Walk<'m> {
         let Some(kept) = self.model.guards[guard].cache else { return 1.0 };
         let workers = service.map_or(1, |service| {
             let service = &self.model.services[service];
-            service.instances * service.workers
+            (service.instances * service.workers).max(1)
         });
         let per_worker = self.model.nominal_rate().0 * weight / f64::from(workers);
         1.0 / (1.0 + per_worker * kept.seconds())
@@ -504,67 +518,6 @@ impl<'m> Walk<'m> {
     fn slowdown(&self, session: SessionId) -> f64 {
         let spec = &self.model.sessions[session];
         spec.growth.map_or(1.0, |law| law.multiplier(spec.warm))
-    }
-
-    fn statement(
-        &mut self,
-        pool: PoolId,
-        seconds: f64,
-        kind: Statement,
-        weight: f64,
-        held: &[PoolId],
-    ) {
-        let model = self.model;
-        let spec = &model.pools[pool];
-        let database = &model.databases[spec.database];
-        let region = model.services[spec.service].region;
-        let mut rtt = self.mean(database.rtt) + self.mean(model.route(region, database.region));
-        if let Some(pooler) = spec.pooler {
-            let its = &model.poolers[pooler];
-            self.visits[its.station] += weight;
-            self.service_s[its.station] += weight * (self.mean(database.rtt) + seconds);
-            rtt += self.mean(its.rtt);
-        }
-        self.elsewhere(rtt + seconds * (1.0 - database.cpu_share), weight, held);
-        let cpu = seconds * database.cpu_share;
-        self.on_host(database.host, weight * cpu);
-        let to_replica = kind == Statement::Read && spec.replica_config.is_some();
-        let station = if to_replica { database.replica_station } else { database.station };
-        self.note_statement(spec.station, station, weight);
-        self.serve(station, cpu, weight, held);
-        if kind == Statement::Write && database.replicas > 0 {
-            let replayed = cpu * database.replay * f64::from(database.replicas);
-            self.service_s[database.replica_station] += weight * replayed;
-        }
-    }
-
-    fn command(
-        &mut self,
-        cache: CacheId,
-        weight: f64,
-        service: Option<ServiceId>,
-        held: &[PoolId],
-    ) {
-        let model = self.model;
-        let spec = &model.caches[cache];
-        if spec.service.is_some() {
-            self.visits[spec.station] += weight;
-            return;
-        }
-        let far = service.map_or(0.0, |service| {
-            self.mean(model.route(model.services[service].region, spec.region))
-        });
-        self.elsewhere(self.mean(spec.rtt) + far, weight, held);
-        self.on_host(spec.host, weight * self.mean(spec.command));
-        self.serve(spec.station, self.mean(spec.command), weight, held);
-    }
-
-    fn link(&mut self, service: Option<ServiceId>, bytes: f64, weight: f64, held: &[PoolId]) {
-        let Some(link) = service.and_then(|service| self.model.services[service].link) else {
-            return;
-        };
-        let spec = &self.model.links[link];
-        self.serve(spec.station, bytes * 8.0 / spec.bandwidth.0, weight, held);
     }
 }
 

@@ -22,6 +22,7 @@ pub mod event;
 mod event_loop;
 mod fault;
 mod flights;
+mod function;
 mod gate;
 mod harm;
 mod host;

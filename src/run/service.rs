@@ -9,6 +9,7 @@
 use super::balancing::Node;
 use super::event::Kind;
 use super::event_loop::Worker;
+use super::function::FunctionState;
 use super::host::HostState;
 use super::meter::Counter;
 use super::scaling::Scaler;
@@ -56,6 +57,8 @@ pub struct ServiceState {
     pub deploying: Option<DeployId>,
     /// The version that new instances have.
     pub version: u32,
+    /// Its environments, if it is a function.
+    pub function: Option<Box<FunctionState>>,
 }
 
 /// Whether an instance takes requests.
@@ -185,6 +188,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 arrived_then: 0,
                 deploying: None,
                 version: 0,
+                function: FunctionState::new(self.model, id),
             });
             self.meters[service.station].held.set(Time::ZERO, u64::from(service.instances));
         }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::component::function_fleet::Account;
 use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
@@ -25,6 +26,7 @@ use super::deploy::Deploying;
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
+use super::function::accounts;
 use super::gate::{GuardState, LimitState};
 use super::host::HostState;
 use super::link::LinkState;
@@ -72,6 +74,8 @@ pub struct World<'m, Q> {
     pub hosts: Vec<HostState>,
     /// Services.
     pub services: Dense<ServiceId, ServiceState>,
+    /// Executions that functions may have at once, by region, and then for each that has its own.
+    pub accounts: Vec<Account>,
     /// Their instances.
     pub instances: Vec<Instance>,
     /// Their event loops.
@@ -176,6 +180,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             senders: Senders::new(model),
             hosts: Vec::new(),
             services: Dense::default(),
+            accounts: accounts(model),
             instances: Vec::new(),
             workers: Vec::new(),
             kubelet: Vec::new(),

@@ -63,10 +63,22 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
                 continue;
             }
             let service = find(&cx.topology.services, &pool.spec.service.name);
-            primary.add(service, &format!("`pool.{}`", pool.name), pool.spec.most(), &pool.place);
+            primary.add(
+                cx.topology,
+                service,
+                &format!("`pool.{}`", pool.name),
+                pool.spec.most(),
+                &pool.place,
+            );
             if pool.spec.reads == Reads::Replicas {
                 let size = pool.spec.most_to_replica();
-                replica.add(service, &format!("`pool.{}`", pool.name), size, &pool.place);
+                replica.add(
+                    cx.topology,
+                    service,
+                    &format!("`pool.{}`", pool.name),
+                    size,
+                    &pool.place,
+                );
             }
         }
         for pooler in &cx.topology.poolers {
@@ -79,7 +91,7 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
         for (session, size) in own_pools(cx.topology, database) {
             for service in services_before(cx.topology, session) {
                 let name = format!("`session.{}`", session.name);
-                primary.add(service, &name, size, &session.place);
+                primary.add(cx.topology, service, &name, size, &session.place);
             }
         }
         let available = database.spec.max_connections.saturating_sub(database.spec.reserved);
@@ -129,16 +141,26 @@ struct Demand {
 }
 
 impl Demand {
-    fn add(&mut self, service: &Named<Service>, who: &str, size: u32, place: &Place) {
-        let Service { instances, workers, autoscale, .. } = &service.spec;
-        let instances = autoscale.as_ref().map_or(*instances, |scale| scale.max);
+    fn add(
+        &mut self,
+        topology: &Topology,
+        service: &Named<Service>,
+        who: &str,
+        size: u32,
+        place: &Place,
+    ) {
+        let Service { instances, workers, autoscale, function, .. } = &service.spec;
+        let instances = match function {
+            Some(function) => topology.environments(&service.spec, function),
+            None => autoscale.as_ref().map_or(*instances, |scale| scale.max),
+        };
         let term = u64::from(instances) * u64::from(*workers) * u64::from(size);
         self.total += term;
         let word =
             |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         self.terms.push(format!(
             "{} × {} × {size} of {who} = {term}",
-            word(instances, "instance"),
+            word(instances, if function.is_some() { "environment" } else { "instance" }),
             word(*workers, "worker"),
         ));
         self.places.push((place.clone(), format!("up to {term} connections")));
