@@ -273,7 +273,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// When the request of a task reached its balancer, as long as somebody waits for it.
-    fn landed_at(&self, record: &Task) -> Option<Time> {
+    pub(super) fn landed_at(&self, record: &Task) -> Option<Time> {
         match record.role {
             Role::Attempt if record.owner != NONE => {
                 let service = self.service_of_worker(record.worker);

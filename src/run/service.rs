@@ -149,6 +149,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                         running: NONE,
                         ready: VecDeque::new(),
                         open: 0,
+                        sockets: 0,
+                        socket_bytes: 0,
                         threads_busy: 0,
                         thread_queue: VecDeque::new(),
                         busy_ticks: 0,
@@ -376,6 +378,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let index = self.workers[worker as usize].instance;
         let service = self.instances[index as usize].service;
+        if !self.by_instance.is_empty() && flags & flag::ADMITTED != 0 {
+            self.note_latency(task, index);
+        }
         if flags & flag::OUTSTANDING != 0 {
             let why = self.tasks[task].status;
             let lost = why == Failure::InstanceLost as u8 || why == Failure::Reset as u8;

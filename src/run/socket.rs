@@ -165,7 +165,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     until: Time::NEVER,
                     ..Connection::default()
                 });
-                self.hold(worker, 1);
+                self.hold(worker, 1, spec.memory);
                 let phase = self.sockets[id].draw(draw::PHASE).unit();
                 self.client_connected(slot, spec.ping_interval.scale(phase));
             }
@@ -272,7 +272,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let client = &mut self.connections[slot];
         (client.link, client.worker) = (Link::Connecting, first);
-        self.hold(first, 1);
+        self.hold(first, 1, spec.memory);
         self.time_connection(slot, spec.timeout, purpose::LATE);
         self.do_work(slot, callback::CONNECT, spec.connect_cpu);
     }
@@ -297,20 +297,24 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A connection more or less at a process, and at its balancer.
-    fn hold(&mut self, worker: u32, more: i32) {
+    fn hold(&mut self, worker: u32, more: i32, bytes: u64) {
         let index = self.workers[worker as usize].instance;
         let instance = &mut self.instances[index as usize];
         let (service, open) = (instance.service, &mut instance.open);
         *open = open.wrapping_add_signed(more);
-        let open = &mut self.workers[worker as usize].open;
-        *open = open.wrapping_add_signed(more);
+        let its = &mut self.workers[worker as usize];
+        its.open = its.open.wrapping_add_signed(more);
+        its.sockets = its.sockets.wrapping_add_signed(more);
+        its.socket_bytes = its.socket_bytes.wrapping_add_signed(bytes as i64 * i64::from(more));
         let state = &mut self.services[service];
         let targets = &mut state.nodes[0].targets;
         let target = index - state.first_instance;
-        if more > 0 {
-            targets.sent(target);
-        } else {
-            targets.answered(target);
+        if more < 0 {
+            return targets.answered(target);
+        }
+        targets.sent(target);
+        if let Some(process) = &self.model.services[service].process {
+            self.look_at_memory(worker, process);
         }
     }
 
@@ -352,7 +356,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             let place = self.place_of_worker(worker);
             self.sockets[socket].held[place] -= 1;
         }
-        self.hold(worker, -1);
+        let bytes = self.model.sockets[socket].memory;
+        self.hold(worker, -1, bytes);
         let index = self.workers[worker as usize].instance;
         if self.instances[index as usize].phase.runs() {
             self.accept_waiting(index);

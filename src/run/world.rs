@@ -16,6 +16,7 @@ use crate::units::{Duration, Time};
 use super::arrivals::ArrivalState;
 use super::breaker::BreakerState;
 use super::bulkhead::{BulkheadState, Permit};
+use super::by_instance::{ByInstance, watched};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
@@ -142,6 +143,8 @@ pub struct World<'m, Q> {
     pub attribution: Attribution,
     /// What is measured overall.
     pub observer: Observer,
+    /// Latency as instances measure it, where a monitor averages over them.
+    pub by_instance: Vec<ByInstance>,
     /// By home and region: one way between users and services, where that is always the same.
     pub ways: Vec<Option<Duration>>,
     /// Network, as measured.
@@ -214,6 +217,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
+            by_instance: watched(model),
             ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),
