@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 30;
+pub const FAILURES: usize = 31;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -67,6 +67,8 @@ pub enum Failure {
     Reset,
     /// An object store answered 503 Slow Down to all attempts.
     SlowDown,
+    /// The driver waited no longer for a statement, which goes on at the server.
+    QueryTimeout,
 }
 
 impl Failure {
@@ -102,6 +104,7 @@ impl Failure {
         Failure::Throttled,
         Failure::Reset,
         Failure::SlowDown,
+        Failure::QueryTimeout,
     ];
 
     /// Its name in files and results.
@@ -137,6 +140,7 @@ impl Failure {
             Failure::Throttled => "throttled",
             Failure::Reset => "reset",
             Failure::SlowDown => "slow_down",
+            Failure::QueryTimeout => "query_timeout",
         }
     }
 
@@ -153,6 +157,7 @@ impl Failure {
             Failure::AcquireTimeout
             | Failure::TooManyConnections
             | Failure::StatementTimeout
+            | Failure::QueryTimeout
             | Failure::QueryError
             | Failure::GuardError
             | Failure::SessionError

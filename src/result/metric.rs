@@ -403,9 +403,10 @@ const REJECTIONS: [Failure; 5] = [
     Failure::BreakerOpen,
 ];
 /// Failures in which somebody waited too long.
-const TIMEOUTS: [Failure; 5] = [
+const TIMEOUTS: [Failure; 6] = [
     Failure::AcquireTimeout,
     Failure::StatementTimeout,
+    Failure::QueryTimeout,
     Failure::UpstreamTimeout,
     Failure::BreakerTimeout,
     Failure::GaveUp,

@@ -42,10 +42,11 @@ pub struct Permit {
 }
 
 /// Failures that say that somebody further on had no room or no time.
-const DROPS: [Failure; 9] = [
+const DROPS: [Failure; 10] = [
     Failure::AcquireTimeout,
     Failure::TooManyConnections,
     Failure::StatementTimeout,
+    Failure::QueryTimeout,
     Failure::Refused,
     Failure::UpstreamTimeout,
     Failure::UpstreamError,

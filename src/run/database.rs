@@ -8,6 +8,7 @@
 
 mod cores;
 mod failover;
+pub mod impatience;
 pub mod locks;
 pub mod maintenance;
 mod replication;
@@ -215,6 +216,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A running callback sends the statement that its tape stands at.
     pub fn send_statement(&mut self, task: u32) {
+        if self.asked.is_some() {
+            self.await_answer(task);
+        }
         let passage = self.passage_of_statement(task);
         let half = self.statement_rtt(task).half() + passage.late;
         self.travel(task, half);
@@ -296,7 +300,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if statement == Statement::Read && spec.replicas > 0 {
             self.note_staleness(task, node, database);
         }
-        let deadline = spec.statement_timeout.map_or(Time::NEVER, |timeout| self.now + timeout);
+        let limit = self.model.pools[kind].statement_timeout.or(spec.statement_timeout);
+        let deadline = limit.map_or(Time::NEVER, |timeout| self.now + timeout);
         let record = &mut self.tasks[task];
         (record.work, record.deadline) = (work, deadline);
         if spec.locks && !self.lock_on(task, node) {

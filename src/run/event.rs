@@ -71,6 +71,8 @@ kinds! {
     StatementTimeout,
     /// A statement may have waited too long for a lock, or a transaction been idle (task).
     LockTimer,
+    /// A driver may have waited too long for the answer to a statement (task).
+    QueryTimeout,
     /// A call may have taken too long (task).
     CallTimeout,
     /// A task may have waited too long for a place in a bulkhead (task).

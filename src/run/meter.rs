@@ -361,6 +361,20 @@ impl Attribution {
         self.rows[start..start + self.columns].fill(0);
         self.spend(row, at, Part::Wait, so_far);
     }
+    /// Keeps what a row says now at that place of a list.
+    pub fn keep(&self, row: u32, place: usize, kept: &mut Vec<u64>) {
+        let end = (place + 1) * self.columns;
+        if kept.len() < end {
+            kept.resize(end, 0);
+        }
+        let start = row as usize * self.columns;
+        kept[end - self.columns..end].copy_from_slice(&self.rows[start..start + self.columns]);
+    }
+    /// A row says again what was kept of it there.
+    pub fn put_back(&mut self, row: u32, place: usize, kept: &[u64]) {
+        let (start, from) = (row as usize * self.columns, place * self.columns);
+        self.rows[start..start + self.columns].copy_from_slice(&kept[from..from + self.columns]);
+    }
     /// Time that was noted in advance and has not been spent after all.
     pub fn refund(&mut self, row: u32, at: StationId, part: Part, length: Duration) {
         let column = at.0 as usize * 2 + usize::from(part == Part::Service);

@@ -348,6 +348,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             why,
             Failure::QueryError
                 | Failure::StatementTimeout
+                | Failure::QueryTimeout
                 | Failure::LockTimeout
                 | Failure::Deadlock
                 | Failure::ReplayConflict

@@ -48,6 +48,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
             Kind::LockTimer => self.lock_timer(slot, event.ordinal()),
+            Kind::QueryTimeout => self.query_timeout(slot, event.ordinal()),
             Kind::CallTimeout => {
                 if self.is_current(slot, event.ordinal(), event.at()) {
                     self.call_timeout(slot);

@@ -20,6 +20,7 @@ use super::by_instance::{ByInstance, watched};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
+use super::database::impatience::Asked;
 use super::database::locks::Locks;
 use super::database::maintenance::MaintenanceState;
 use super::database::{DatabaseState, Home};
@@ -151,6 +152,8 @@ pub struct World<'m, Q> {
     pub network: StationId,
     /// Pauses of users between attempts, as measured.
     pub pauses: StationId,
+    /// Until when drivers wait for answers, where any does not wait for ever.
+    pub asked: Option<Box<Asked>>,
     /// Who writes down what becomes of some requests, if somebody does.
     pub recorder: Option<Box<Recorder>>,
 }
@@ -221,6 +224,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),
+            asked: Asked::new(model),
             recorder: None,
         };
         world.build_hosts();

@@ -1,6 +1,7 @@
 //! What must hold between pools, poolers and databases.
 
 use super::check::{Cx, Diagnostics, error, find};
+use super::check_pool;
 use super::flow::Step;
 use super::pooler::{PoolMode, Pooler};
 use crate::diagnostic::Diagnostic;
@@ -49,6 +50,7 @@ pub(crate) fn poolers(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found.extend(too_many_clients(cx));
+    found.extend(check_pool::timeouts(cx));
     found
 }
 

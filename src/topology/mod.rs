@@ -31,6 +31,7 @@ mod check_flow;
 mod check_function;
 mod check_held;
 mod check_host;
+mod check_pool;
 mod check_pooler;
 mod check_stream;
 mod check_limits;
@@ -158,6 +159,7 @@ pub const SLUGS: &[&str] = &[
     "bad-monitor",
     "bad-name",
     "bad-objective",
+    "bad-pool",
     "bad-process",
     "bad-set",
     "bad-threshold",

@@ -19,21 +19,24 @@ spec! {
         /// The pooler that its connections end at, on their way to the database.
         through: Option<Ref<Pooler>> = "straight to the database" from "assumed: no pooler";
         /// The most connections, per worker; SQLAlchemy lends `max_overflow` more.
-        size: Option<u32> = "10; sqlalchemy 5, psycopg 4"
+        size: Option<u32> = "10; sqlalchemy 5, psycopg 4, prisma two for each core and one"
             from "pg-pool 3.14.0 (max), SQLAlchemy 2.1.9 (pool_size), asyncpg 0.32.0 (max_size), \
-            psycopg_pool 3.3.3 (max_size, as min_size)", positive;
+            psycopg_pool 3.3.3 (max_size, as min_size), prisma-engines quaint pooled.rs \
+            (connection_limit)", positive;
         /// Connections that are not closed for being idle. node-postgres opens none in advance; asyncpg
         /// and psycopg open so many at the start.
         min: Option<u32> = "0; asyncpg 10, psycopg 4"
             from "pg-pool 3.14.0 (min), asyncpg 0.32.0 (min_size), psycopg_pool 3.3.3 (min_size)";
         /// How long a request waits for a connection before it fails.
-        acquire_timeout: Option<Duration> = "waits for ever; sqlalchemy and psycopg 30s"
+        acquire_timeout: Option<Duration> = "waits for ever; sqlalchemy and psycopg 30s, prisma 10s"
             from "pg-pool 3.14.0 (connectionTimeoutMillis 0), SQLAlchemy 2.1.9 (timeout), \
-            asyncpg 0.32.0 (acquire without timeout), psycopg_pool 3.3.3 (timeout)", positive;
+            asyncpg 0.32.0 (acquire without timeout), psycopg_pool 3.3.3 (timeout), Prisma docs \
+            (pool_timeout)", positive;
         /// An idle connection is closed after this time; 0 is never.
-        idle_timeout: Option<Duration> = "10s; sqlalchemy never, asyncpg 300s, psycopg 600s"
+        idle_timeout: Option<Duration> = "10s; sqlalchemy never, asyncpg and prisma 300s, psycopg 600s"
             from "pg-pool 3.14.0 (idleTimeoutMillis), SQLAlchemy 2.1.9 (no such option), asyncpg \
-            0.32.0 (max_inactive_connection_lifetime), psycopg_pool 3.3.3 (max_idle)";
+            0.32.0 (max_inactive_connection_lifetime), psycopg_pool 3.3.3 (max_idle), \
+            prisma-engines quaint pooled.rs (max_idle_lifetime)";
         /// A connection is closed when it comes back after so many uses.
         max_uses: Option<u32> = "never; asyncpg 50_000"
             from "pg-pool 3.14.0 (maxUses Infinity), asyncpg 0.32.0 (max_queries)", positive;
@@ -46,6 +49,14 @@ spec! {
         on_error: Option<OnError> = "destroy; keep elsewhere"
             from "pg-pool 3.14.0 (pool.query releases with the error); SQLAlchemy 2.1.9, asyncpg \
             0.32.0 and psycopg_pool 3.3.3 close only what is disconnected";
+        /// How long the driver waits for the answer to a statement. The request fails then and its
+        /// connection is closed, but the statement goes on at the server, and keeps its place there.
+        query_timeout: Option<Duration> = "none" from "pg 8.16.3 client.js (query_timeout false)",
+            positive;
+        /// A statement that takes longer is cancelled by the server, which is told so at the start of
+        /// each connection.
+        statement_timeout: Option<Duration> = "that of the database"
+            from "pg 8.16.3 client.js (statement_timeout false)", positive;
         /// Where reads outside transactions go.
         reads: Reads = "\"primary\"" from "assumed: the application knows no replicas";
         /// The most connections to each replica, per worker.
@@ -64,6 +75,10 @@ spec! {
         Sqlalchemy(Sqlalchemy) = "sqlalchemy";
         /// The pool of Neon's serverless driver: node-postgres' own class over a WebSocket.
         Neon = "neon";
+        /// Prisma up to version 6, whose engine pools by itself (mobc): waiters first come, first served,
+        /// whoever has a turn lends the hot connection or opens one; the wait ends with P2024. Version 7
+        /// uses the pool of its driver: write that.
+        Prisma(Prisma) = "prisma";
         /// asyncpg's own pool: woken waiters queue again at the tail if somebody was faster; the hot
         /// connection is lent first. Giving back takes a round trip, which resets the connection.
         Asyncpg = "asyncpg";
@@ -89,6 +104,14 @@ spec! {
         /// With asyncio and asyncpg, who gives an overflow connection back waits until it is closed;
         /// without, with psycopg, not.
         asyncio: bool = "true" from "assumed: create_async_engine (FastAPI)";
+    }
+}
+spec! {
+    /// What is particular to Prisma.
+    table Prisma {
+        /// Physical cores of the machine that a worker is on, those of a container's host included: the
+        /// size of the pool follows from them.
+        cores: u32 = "1" from "assumed: a machine of one core (num_cpus::get_physical)", positive;
     }
 }
 spec! {
@@ -120,8 +143,9 @@ spec! {
 impl Pool {
     /// The most connections that it keeps, as said or as the driver has it.
     pub fn kept(&self) -> u32 {
-        self.size.unwrap_or(match self.driver {
+        self.size.unwrap_or(match &self.driver {
             PoolDriver::NodePostgres | PoolDriver::Neon | PoolDriver::Asyncpg => 10,
+            PoolDriver::Prisma(its) => its.cores.saturating_mul(2).saturating_add(1),
             PoolDriver::Sqlalchemy(_) => 5,
             PoolDriver::Psycopg(_) => self.min.unwrap_or(4).max(1),
         })

@@ -17,7 +17,7 @@ use std::path::Path;
 
 use loadbearing::diagnostic::{Severity, render_plain};
 use loadbearing::model::compile;
-use loadbearing::result::Summary;
+use loadbearing::result::{Summary, metric};
 use loadbearing::run::{Ended, Unwatched, replicate};
 
 use crate::{FOLDER, files, load_with};
@@ -73,12 +73,16 @@ fn measured(summary: &Summary, name: &str) -> Option<f64> {
         }
         other => other.to_string(),
     };
-    let (subject, metric) = match name.rsplit_once('.') {
-        Some((path, metric)) => (summary.subjects().find(|it| it.path == path)?, metric),
+    let (subject, name) = match name.rsplit_once('.') {
+        Some((path, name)) => (summary.subjects().find(|it| it.path == path)?, name),
         None => (&summary.overall, name.as_str()),
     };
     // What is left out of a summary is zero: such metrics are counted only where there is something.
-    let found = subject.measures.iter().find(|it| it.metric.name() == metric);
+    let known = [metric::overall(), metric::operation(), metric::component()].concat();
+    if !known.iter().any(|it| it.name() == name) {
+        return None;
+    }
+    let found = subject.measures.iter().find(|it| it.metric.name() == name);
     Some(found.and_then(|it| it.estimate.estimate).unwrap_or(0.0))
 }
 
@@ -89,7 +93,7 @@ fn refuted(summary: &Summary, claim: &str) -> Option<String> {
         return Some(format!("`{claim}` is not a metric, a comparison and a bound"));
     };
     let Some(value) = measured(summary, name) else {
-        return Some(format!("`{name}`: there is no such component"));
+        return Some(format!("`{name}`: there is no such component or metric"));
     };
     let limit = bound(limit);
     let holds = match comparison {
@@ -165,7 +169,13 @@ fn a_claim_that_is_not_so_is_refuted() {
     let summary = run(&Path::new(FOLDER).join("examples/hello.toml"), &[]);
     assert_eq!(refuted(&summary, "errors < 1%"), None);
     assert_eq!(refuted(&summary, "pool.pg.utilisation_ratio < 50%"), None);
-    for claim in ["errors > 1%", "latency_p95 > 10s", "pool.pg.utilisation_ratio > 0.9", "errors"] {
+    for claim in [
+        "errors > 1%",
+        "latency_p95 > 10s",
+        "pool.pg.utilisation < 50%",
+        "pool.pg.utilisation_ratio > 0.9",
+        "errors",
+    ] {
         assert!(refuted(&summary, claim).is_some(), "{claim}");
     }
     let shown =

@@ -12,6 +12,16 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "the_pools_of_python_open_a_floor_and_grow_in_their_own_way",
         "PoolDriver:neon PoolDriver:asyncpg PoolDriver:psycopg Psycopg.autocommit",
     ),
+    (
+        "pool",
+        "prisma_counts_the_cores_of_its_machine_and_gives_up_after_ten_seconds",
+        "PoolDriver:prisma Prisma.cores",
+    ),
+    (
+        "pool",
+        "a_driver_gives_up_on_a_statement_and_the_server_does_not",
+        "Pool.query_timeout Pool.statement_timeout",
+    ),
     ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
     ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),
     ("pool", "a_used_connection_is_tried_out", "Sqlalchemy.pre_ping Sqlalchemy.autocommit"),

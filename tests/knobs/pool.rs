@@ -3,7 +3,7 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
-use crate::support::{Ran, ms, run};
+use crate::support::{Ran, ms, run, us};
 
 const ONE_READ: &str = r#"
 [service.web]
@@ -110,4 +110,57 @@ fn idle_connections_are_lent_in_turn_or_the_hot_one_always() {
     let sets = ["pool.pg.size=2", "pool.pg.max_lifetime=3500ms", "run.start.pools=full"];
     assert_eq!(opened(&sqlalchemy("use_lifo = false", &sets)), 4);
     assert_eq!(opened(&sqlalchemy("use_lifo = true", &sets)), 2);
+}
+
+#[test]
+fn prisma_counts_the_cores_of_its_machine_and_gives_up_after_ten_seconds() {
+    // Twenty at once, each for 6 s: three connections of one core serve two turns in ten seconds.
+    let text = "[service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\ndriver = 'prisma'\n\
+                [database.db]\ncores = 64\nrtt = '0ms'\nconnect = '0ms'\n\
+                [operation.ask]\nshare = 1\nflow = [{ query = { pool = 'pg', read = '6s' } }]\n";
+    let ran = |sets: &[&str]| {
+        let burst = [
+            "arrivals.rate=1000/s",
+            "arrivals.stages=[{for='20500us', to='1000/s'}, {for='0s', to='0/s'}]",
+            "run.duration=60s",
+        ];
+        let ran = run(text, &[&burst[..], sets].concat());
+        (ran.ok(), ran.failed(Failure::AcquireTimeout), ran.count("pool.pg", Counter::Opened))
+    };
+    assert_eq!(ran(&[]), (6, 14, 3));
+    assert_eq!(ran(&["pool.pg.driver={prisma={cores=4}}"]), (18, 2, 9));
+    assert_eq!(ran(&["pool.pg.acquire_timeout=15s"]), (9, 11, 3));
+    assert_eq!(ran(&["pool.pg.size=20"]), (20, 0, 20));
+    // A statement that fails leaves its connection as it is; that of node-postgres is closed.
+    let closed = |driver: &str| {
+        let sets = ["operation.ask.flow=[{query={pool='pg', read='1ms', fail='100%'}}]", driver];
+        run(text, &sets).count("pool.pg", Counter::Closed)
+    };
+    assert_eq!(closed("pool.pg.driver=prisma"), 0);
+    assert!(closed("pool.pg.driver=node-postgres") >= 9);
+}
+
+#[test]
+fn a_driver_gives_up_on_a_statement_and_the_server_does_not() {
+    let ran = read(&["pool.pg.query_timeout=4ms"]);
+    assert_eq!((ran.each_failed(), ran.failed(Failure::QueryTimeout)), (ms(4), 10));
+    // All the same every statement was run, each over a connection that was closed then.
+    assert_eq!(ran.count("database.db", Counter::Served), 10);
+    assert_eq!((ran.count("database.db", Counter::Wasted), opened(&ran)), (10, 10));
+    assert_eq!(read(&["pool.pg.query_timeout=13ms"]).each(), ms(12));
+    // The answer is on its way when the driver gives up: nothing more is done for nobody.
+    let late = read(&["pool.pg.query_timeout=11500us"]);
+    assert_eq!((late.each_failed(), late.count("database.db", Counter::Wasted)), (us(11_500), 0));
+    // Its connection counts until the statement ends: every other request finds no place.
+    let flow = "operation.read.flow=[{query={pool='pg', read='1900ms'}}]";
+    let sets = ["database.db.max_connections=4", flow];
+    let given_up = read(&[&sets[..], &["pool.pg.query_timeout=100ms"]].concat());
+    let full = given_up.failed(Failure::TooManyConnections);
+    assert_eq!((given_up.failed(Failure::QueryTimeout), full), (5, 5));
+    // The server cancels what it knows to be too long.
+    let cancelled = read(&[&sets[..], &["pool.pg.statement_timeout=100ms"]].concat());
+    assert_eq!(cancelled.failed(Failure::StatementTimeout), 10);
+    assert_eq!(cancelled.each_failed(), ms(102));
+    let own = ["pool.pg.statement_timeout=50ms", "database.db.statement_timeout=100ms"];
+    assert_eq!(read(&[&sets[..], &own].concat()).each_failed(), ms(52));
 }

@@ -38,9 +38,11 @@ impl Compiler<'_> {
                     size: spec.replica_size.unwrap_or(config.size),
                     ..config
                 }),
-                destroy_on_error: match (&spec.on_error, config.driver) {
+                query_timeout: optional(spec.query_timeout),
+                statement_timeout: optional(spec.statement_timeout),
+                destroy_on_error: match (&spec.on_error, &spec.driver) {
                     (Some(said), _) => *said == OnError::Destroy,
-                    (None, Driver::NodePostgres) => true,
+                    (None, PoolDriver::NodePostgres | PoolDriver::Neon) => true,
                     (None, _) => false,
                 },
                 awaits_close: matches!(&spec.driver, PoolDriver::Sqlalchemy(its) if its.asyncio),
@@ -62,6 +64,8 @@ impl Compiler<'_> {
                     ..node_postgres()
                 },
                 replica_config: None,
+                query_timeout: None,
+                statement_timeout: None,
                 destroy_on_error: true,
                 awaits_close: false,
             });
@@ -111,6 +115,12 @@ impl Compiler<'_> {
 fn config(spec: &topology::Pool) -> PoolConfig {
     let usual = match &spec.driver {
         PoolDriver::NodePostgres | PoolDriver::Neon => node_postgres(),
+        // One queue for turns, the hot connection first (mobc 0.8.5, a fair semaphore and a stack).
+        PoolDriver::Prisma(_) => PoolConfig {
+            acquire_timeout: Some(Duration::secs(10)),
+            idle_timeout: Some(Duration::secs(300)),
+            ..node_postgres()
+        },
         PoolDriver::Asyncpg => PoolConfig {
             driver: Driver::Asyncpg,
             min: 10,

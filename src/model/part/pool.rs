@@ -3,6 +3,7 @@
 use crate::component::pool;
 use crate::component::pooler::PoolerConfig;
 use crate::model::ids::*;
+use crate::units::Duration;
 
 /// A kind of connection pool: one per worker process, shard and database node.
 #[derive(Clone, Debug)]
@@ -21,6 +22,10 @@ pub struct Pool {
     pub config: pool::PoolConfig,
     /// The pools to the replicas, one per replica, where reads go to replicas.
     pub replica_config: Option<pool::PoolConfig>,
+    /// How long the driver waits for the answer to a statement.
+    pub query_timeout: Option<Duration>,
+    /// Statements are cancelled after this; the database's own limit where there is none.
+    pub statement_timeout: Option<Duration>,
     /// A failed statement destroys its connection.
     pub destroy_on_error: bool,
     /// Who gives back a connection that is closed waits for the end of that.

@@ -360,8 +360,23 @@ mod tests {
     }
 
     #[test]
+    fn everything_adds_up_when_drivers_give_up() {
+        let flow = "flow = [{ query = { pool = \"pg\", read.exponential = \"20ms\" } }, \
+                    { transaction = { pool = \"pg\", flow = [{ wait.exponential = \"9ms\" }, \
+                    { query = { pool = \"pg\", write.exponential = \"9ms\", fail = \"5%\" } }] } }]";
+        let text = SHOP
+            .replace("acquire_timeout", "query_timeout = \"15ms\"\nacquire_timeout")
+            .replace("flow = [{ query = { pool = \"pg\", read = \"1ms\" } }]", flow)
+            .replace("rtt = \"0ms\"", "rtt.exponential = \"1ms\"\ncpu_share = \"50%\"");
+        assert!(text.contains("15ms") && text.contains("9ms") && text.contains("50%"));
+        torment(&text);
+    }
+
+    #[test]
     fn everything_adds_up_behind_poolers() {
-        for mode in ["session", "transaction"] {
+        for (mode, gives_up) in
+            [("session", ""), ("transaction", ""), ("transaction", "query_timeout = \"12ms\"\n")]
+        {
             let pooler = format!(
                 "through = \"b\"\n[pooler.b]\ndatabase = \"db\"\nmode = \"{mode}\"\nsize = 3\n\
                  min = 1\nreserve = 1\nreserve_after = \"50ms\"\nwait_timeout = \"300ms\"\n\
@@ -371,7 +386,10 @@ mod tests {
                         { transaction = { pool = \"pg\", flow = [{ wait.exponential = \"9ms\" }, \
                         { query = { pool = \"pg\", write.exponential = \"9ms\", fail = \"5%\" } }] } }]";
             let text = SHOP
-                .replace("acquire_timeout = \"2s\"\n", &format!("idle_timeout = \"2s\"\n{pooler}"))
+                .replace(
+                    "acquire_timeout = \"2s\"\n",
+                    &format!("idle_timeout = \"2s\"\n{gives_up}{pooler}"),
+                )
                 .replace("flow = [{ query = { pool = \"pg\", read = \"1ms\" } }]", flow)
                 .replace("rtt = \"0ms\"", "rtt.exponential = \"1ms\"");
             assert!(text.contains("pooler.b") && text.contains("9ms"));

@@ -1,0 +1,146 @@
+//! Drivers that wait no longer for the answer to a statement (pg 8.16.3 `client.js`, `query_timeout`).
+//!
+//! The timer begins as the statement is sent. When it ends the promise is rejected, and `pool.query`
+//! releases the connection with the error: the pool closes it, and as it has a statement under way its
+//! socket is destroyed. The server does not notice before it has something to say: it goes on with the
+//! statement for nobody, its locks held and its connection counted, until it ends.
+
+use super::failover::Presence;
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::Model;
+use crate::model::tape::Pc;
+use crate::run::event::Kind;
+use crate::run::meter::{Counter, Part};
+use crate::run::task::{NONE, OK, Role, State, Task, flag};
+use crate::run::world::World;
+use crate::units::{Duration, Time};
+
+/// Statements whose answers are not waited for for ever, by their task.
+pub struct Asked {
+    /// Until when, and where on the tape the statement stands.
+    until: Vec<(Time, Pc)>,
+    /// What the row of the task said when it asked: a row for each task, one after the other.
+    before: Vec<u64>,
+}
+
+impl Asked {
+    /// Nothing has been asked yet; [`None`] where every driver is patient.
+    pub fn new(model: &Model) -> Option<Box<Asked>> {
+        let impatient = model.pools.iter().any(|pool| pool.query_timeout.is_some());
+        impatient.then(|| Box::new(Asked { until: Vec::new(), before: Vec::new() }))
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A statement is sent: its driver may not wait for ever.
+    pub(super) fn await_answer(&mut self, task: u32) {
+        let record = self.tasks[task];
+        let kind = self.pools[record.lease().pool as usize].kind;
+        let until = self.model.pools[kind].query_timeout.map(|timeout| self.now + timeout);
+        let asked = self.asked.as_mut().expect("somebody is impatient");
+        let place = task as usize;
+        if asked.until.len() <= place {
+            asked.until.resize(place + 1, (Time::NEVER, Pc(0)));
+        }
+        asked.until[place] = (until.unwrap_or(Time::NEVER), record.pc);
+        let Some(until) = until else { return };
+        if record.row != NONE {
+            self.attribution.keep(record.row, place, &mut asked.before);
+        }
+        self.at_task(until, Kind::QueryTimeout, task);
+    }
+
+    /// Whether the statement that a task has sent then is still under way.
+    fn is_asking(&self, record: &Task, at: Pc) -> bool {
+        match record.state {
+            State::Away
+            | State::PoolerQueue
+            | State::LockQueue
+            | State::InDatabase
+            | State::Storing => record.pc == at,
+            // The tape stands behind a statement that has succeeded.
+            State::Answering => record.pc == at || record.pc.0 == at.0 + 1,
+            _ => false,
+        }
+    }
+
+    /// A driver has waited for long enough, unless the answer is there.
+    pub fn query_timeout(&mut self, task: u32, ordinal: u32) {
+        let record = *self.tasks.peek(task);
+        let asked = self.asked.as_ref().expect("somebody is impatient");
+        let (until, at) = asked.until[task as usize];
+        let current = record.state != State::Free
+            && record.ordinal == ordinal
+            && record.leases[0].pool != NONE
+            && until == self.now
+            && !record.has(flag::GHOST)
+            && self.is_asking(&record, at);
+        if !current {
+            return;
+        }
+        let lease = record.lease();
+        let sub = &self.pools[lease.pool as usize];
+        let (node, kind) = (sub.node, sub.kind);
+        let heir = if record.state == State::PoolerQueue {
+            self.leave_pooler_queue(task);
+            task
+        } else {
+            self.disown_statement(task)
+        };
+        let sub = &mut self.pools[lease.pool as usize];
+        if heir != task && sub.is_cut(lease.connection).is_none() {
+            sub.cut.push((lease.connection, Failure::QueryTimeout));
+        }
+        let timeout = self.model.pools[kind].query_timeout.expect("its timer has ended");
+        self.charge(heir, task, node, timeout);
+        self.tasks[heir].status = OK;
+        self.resume_failed(heir, Failure::QueryTimeout);
+    }
+
+    /// Whatever has been noted since the statement was sent, its sender has waited for the server.
+    fn charge(&mut self, heir: u32, asked_as: u32, node: u32, timeout: Duration) {
+        let row = self.tasks[heir].row;
+        let station = self.station_of_node(node);
+        if row != NONE {
+            let asked = self.asked.as_ref().expect("somebody is impatient");
+            self.attribution.put_back(row, asked_as as usize, &asked.before);
+            self.attribution.spend(row, station, Part::Wait, timeout);
+        }
+    }
+
+    /// What is under way for a statement goes on as a ghost with the server's end of the connection.
+    /// The number under which its task goes on.
+    fn disown_statement(&mut self, task: u32) -> u32 {
+        let record = self.tasks[task];
+        let lease = record.lease();
+        let heir = self.new_task(record);
+        if Q::TELLS {
+            self.tell_split(task, heir);
+        }
+        self.tasks[heir].deadline = Time::NEVER;
+        if record.role == Role::Attempt && record.owner != NONE {
+            self.journeys[record.owner].task = heir;
+        }
+        self.new_leader(task, heir);
+        let sub = &self.pools[lease.pool as usize];
+        let node = sub.node;
+        let there = match &sub.behind {
+            Some(_) => self.orphan_server(lease),
+            None => sub.is_cut(lease.connection).is_none(),
+        };
+        let ghost = &mut self.tasks[task];
+        *ghost = Task { leases: Default::default(), ..record };
+        (ghost.role, ghost.owner, ghost.row, ghost.permit) = (Role::Tail, NONE, NONE, 0);
+        (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, Pc(0), flag::GHOST);
+        if !there || self.node_mut(node).presence != Presence::Up {
+            self.release_locks(task);
+            return heir;
+        }
+        self.tasks[task].push_lease(lease);
+        if record.state != State::Answering {
+            self.count(self.station_of_node(node), Counter::Wasted);
+        }
+        heir
+    }
+}

@@ -1,0 +1,53 @@
+//! What a pool's driver can do.
+
+use super::check::{Cx, Diagnostics, error, find};
+use super::names::Named;
+use super::pool::{OnError, Pool, PoolDriver};
+use super::pooler::PoolerKind;
+use crate::diagnostic::Diagnostic;
+
+/// Time-outs that a driver has, and that what it goes through lets pass.
+pub(crate) fn timeouts(cx: &Cx<'_>) -> Diagnostics {
+    let pools = cx.topology.pools.iter();
+    pools.flat_map(|pool| query_timeout(cx, pool).into_iter().chain(at_start(cx, pool))).collect()
+}
+
+fn query_timeout(cx: &Cx<'_>, pool: &Named<Pool>) -> Option<Diagnostic> {
+    pool.spec.query_timeout?;
+    let place = cx.tree.place_of(&format!("pool.{}.query_timeout", pool.name));
+    let pgs = matches!(pool.spec.driver, PoolDriver::NodePostgres | PoolDriver::Neon);
+    if !pgs {
+        let message = format!("the driver of `pool.{}` has no `query_timeout`", pool.name);
+        let help = "only `node-postgres` and `neon` have it; `statement_timeout` lets the server \
+                    cancel what takes too long";
+        return Some(error("bad-pool", &place, message).help(help));
+    }
+    (pool.spec.on_error == Some(OnError::Keep)).then(|| {
+        let message = format!(
+            "`pool.{}` would lend a connection whose last statement is still under way",
+            pool.name
+        );
+        let help = "leave out `on_error` or `query_timeout`: a connection that is given up on is \
+                    closed";
+        error("bad-pool", &place, message).help(help)
+    })
+}
+
+/// PgBouncer refuses who brings a parameter that it does not know (`client.c`, "unsupported startup
+/// parameter"), unless `ignore_startup_parameters` names it, which then has no effect.
+fn at_start(cx: &Cx<'_>, pool: &Named<Pool>) -> Option<Diagnostic> {
+    let through = pool.spec.through.as_ref()?;
+    pool.spec.statement_timeout?;
+    let pooler = find(&cx.topology.poolers, &through.name);
+    (pooler.spec.kind == PoolerKind::Pgbouncer).then(|| {
+        let place = cx.tree.place_of(&format!("pool.{}.statement_timeout", pool.name));
+        let message = format!(
+            "PgBouncer would refuse the connections of `pool.{}`: `statement_timeout` is a startup \
+             parameter that it does not take",
+            pool.name
+        );
+        error("bad-pool", &place, message)
+            .help("write it in the database, where `ALTER ROLE ... SET` puts it")
+            .related(pooler.place.clone(), "the pooler")
+    })
+}
