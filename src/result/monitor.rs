@@ -70,9 +70,8 @@ pub struct MonitorCourse {
 
 /// The courses of all monitors that have values over time.
 pub fn monitor_courses(model: &Model, outcome: &Outcome) -> Vec<MonitorCourse> {
-    let over_time = |monitor: &Monitor| {
-        !matches!(monitor.shows, Shown::Histogram(_) | Shown::FromSending(_))
-    };
+    let over_time =
+        |monitor: &Monitor| !matches!(monitor.shows, Shown::Histogram(_) | Shown::FromSending(_));
     let numbers = (0..model.monitors.len()).filter(|number| over_time(&model.monitors[*number]));
     let course = |number: usize| {
         let monitor = &model.monitors[number];
@@ -128,7 +127,9 @@ fn of(model: &Model, number: usize, outcomes: &[Outcome]) -> Monitored {
         _ => 0.95,
     };
     let exact = mean(&|outcome| match monitor.shows {
-        Shown::MeanOfInstances(..) => seconds(by_instance(outcome, number).whole.quantile(quantile)),
+        Shown::MeanOfInstances(..) => {
+            seconds(by_instance(outcome, number).whole.quantile(quantile))
+        }
         _ => seconds(outcome.latency.quantile(quantile)),
     });
     let (shown_mean, shown_most) = match monitor.shows {

@@ -7,6 +7,7 @@
 //! once; every process gets it, and looks whether it has members (@socket.io/redis-adapter 8.3.0,
 //! `psubscribe`).
 
+mod held;
 mod idle;
 
 use super::event::Kind;
@@ -296,28 +297,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         None
     }
 
-    /// A connection more or less at a process, and at its balancer.
-    fn hold(&mut self, worker: u32, more: i32, bytes: u64) {
-        let index = self.workers[worker as usize].instance;
-        let instance = &mut self.instances[index as usize];
-        let (service, open) = (instance.service, &mut instance.open);
-        *open = open.wrapping_add_signed(more);
-        let its = &mut self.workers[worker as usize];
-        its.open = its.open.wrapping_add_signed(more);
-        its.sockets = its.sockets.wrapping_add_signed(more);
-        its.socket_bytes = its.socket_bytes.wrapping_add_signed(bytes as i64 * i64::from(more));
-        let state = &mut self.services[service];
-        let targets = &mut state.nodes[0].targets;
-        let target = index - state.first_instance;
-        if more < 0 {
-            return targets.answered(target);
-        }
-        targets.sent(target);
-        if let Some(process) = &self.model.services[service].process {
-            self.look_at_memory(worker, process);
-        }
-    }
-
     /// An attempt has found nobody.
     fn refused(&mut self, slot: u32) {
         self.connections[slot].generation = self.generation();
@@ -363,13 +342,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.accept_waiting(index);
             self.stop_if_drained(index);
         }
-    }
-
-    /// A process's place among those of its service.
-    fn place_of_worker(&self, worker: u32) -> usize {
-        let service = self.service_of_worker(worker);
-        let first = self.services[service].first_instance;
-        (worker - self.instances[first as usize].first_worker) as usize
     }
 
     /// A client is connected; the first ping comes after so long.

@@ -18,7 +18,8 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
             (Shows::Latency(LatencyShown { how: Estimation::MeanOfInstances, .. }), of) => {
                 let service = of.as_ref().is_some_and(|of| of.section == Section::Service);
                 if !service {
-                    let message = format!("`monitor.{name}` does not say whose instances it averages");
+                    let message =
+                        format!("`monitor.{name}` does not say whose instances it averages");
                     wrong(message, "say `of`, such as `of = \"service.web\"`");
                 }
             }

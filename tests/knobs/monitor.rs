@@ -116,7 +116,8 @@ fn of_instances(monitor: &str, sets: &[&str]) -> Monitored {
 #[test]
 fn a_mean_over_instances_of_a_quantile_is_no_quantile() {
     let shown = |quantile: &str| {
-        let how = format!("shows.latency = {{ how = 'mean-of-instances', quantile = '{quantile}' }}");
+        let how =
+            format!("shows.latency = {{ how = 'mean-of-instances', quantile = '{quantile}' }}");
         of_instances(&format!("{how}\nevery = '6s'"), &[])
     };
     let same = |value: f64, ms: f64| (value * 1e3 - ms).abs() < 0.02 * ms;

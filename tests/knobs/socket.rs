@@ -102,7 +102,8 @@ fn connections_take_memory_until_there_is_none() {
         let sets = [&[memory, heap, "service.web.replace=30s"], sets].concat();
         chat(&sets).count("service.web", Counter::OutOfMemory)
     };
-    let three = ["socket.chat.connections=6", "socket.chat.opens=1/s", "socket.chat.transport=websocket"];
+    let three =
+        ["socket.chat.connections=6", "socket.chat.opens=1/s", "socket.chat.transport=websocket"];
     let with = |memory: &str| out(&[&three[..], &[memory]].concat());
     // What it was measured to be is nothing here; of 20 MB each three fit.
     assert_eq!(out(&[]), 0);
