@@ -52,6 +52,7 @@ mod merge;
 mod monitor;
 pub(crate) mod names;
 mod objective;
+mod plan;
 mod pool;
 mod process;
 mod pooler;
@@ -148,6 +149,7 @@ use file_kind::FileKind;
 
 /// Every kind of diagnostic that [`load`] makes; `tests/diagnostics/` shows each.
 pub const SLUGS: &[&str] = &[
+    "above-plan",
     "ambiguous",
     "bad-address",
     "bad-cache",
@@ -170,6 +172,7 @@ pub const SLUGS: &[&str] = &[
     "extends-missing",
     "foreign-component",
     "misplaced-reply",
+    "kept-sessions",
     "missing-key",
     "never-happens",
     "no-effect",
