@@ -135,6 +135,33 @@ fn a_start_from_empty_that_lasts_beyond_the_warm_up_is_found() {
 }
 
 #[test]
+fn a_run_that_is_too_short_to_judge_its_warm_up_says_so() {
+    let seconds = loadbearing::units::Duration::secs;
+    let mut model = model("100/s", "1ms", "");
+    let mut told = |warmup: u64, duration: u64| {
+        (model.plan.warmup, model.plan.duration) = (seconds(warmup), seconds(duration));
+        let summary = Summary::new(&model, &outcomes(&model));
+        let found = summary.warnings.iter().find(|it| it.slug == "warm-up-unknown");
+        found.map(|it| it.message.clone())
+    };
+    let message = told(9, 50).expect("59 steps are too few");
+    assert!(message.contains("needs 60 steps of the timeline, there are 59"), "{message}");
+    assert_eq!(told(10, 50), None, "60 steps are enough");
+    // A latency that falls to the end, as while a cache fills.
+    (model.plan.warmup, model.plan.duration) = (seconds(10), seconds(90));
+    let mut falling = outcomes(&model);
+    for outcome in &mut falling {
+        for (step, window) in outcome.windows.iter_mut().enumerate() {
+            let noise = f64::from(u8::from(step.is_multiple_of(2))) / 10.0;
+            window.latency_mean_s = Some(2.0 - step as f64 / 100.0 + noise);
+        }
+    }
+    let summary = Summary::new(&model, &falling);
+    let found = summary.warnings.iter().find(|it| it.slug == "warm-up-unknown");
+    assert!(found.is_some_and(|it| it.message.contains("still changes")), "{:?}", summary.warnings);
+}
+
+#[test]
 fn money_follows_units_and_traffic() {
     let model = model("100/s", "1ms", "");
     let outcomes = outcomes(&model);

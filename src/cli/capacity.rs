@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap::{Args, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use loadbearing::experiment::Scaling;
 use loadbearing::experiment::capacity::{
     AtLoad, Capacity, Failed, Search, at_load, capacity as seek,
@@ -45,12 +45,8 @@ pub struct Arguments {
     /// What must hold, as 'errors<1%' or 'p95<500ms', instead of the file's objectives; can be said many times
     #[arg(long, value_name = "OBJECTIVE")]
     slo: Vec<String>,
-    /// In what the load is said [default: users of a population, else rate]
-    #[arg(long, value_enum)]
-    of: Option<Of>,
-    /// Says how much room there is at this load, as 2000/s, or 2000 for users
-    #[arg(long, value_name = "LOAD")]
-    at: Option<String>,
+    #[command(flatten)]
+    how: How,
     #[command(flatten)]
     settings: Settings,
     /// Threads; the result does not depend on them [default: all cores]
@@ -58,6 +54,17 @@ pub struct Arguments {
     threads: Option<u16>,
     #[command(flatten)]
     outlet: Outlet,
+}
+
+/// What is said about loads.
+#[derive(Args, Clone)]
+struct How {
+    /// In what the load is said [default: users of a population, else rate]
+    #[arg(long, value_enum)]
+    of: Option<Of>,
+    /// Says how much room there is at this load, as 2000/s, or 2000 for users
+    #[arg(long, value_name = "LOAD")]
+    at: Option<String>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -71,22 +78,16 @@ enum Of {
 }
 
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { file, slo, of, at, settings, threads, outlet } = arguments;
+    let Arguments { file, slo, how, settings, threads, outlet } = arguments;
     let mut sets = settings.sets();
     if !slo.is_empty() {
         let objectives = toml::Value::from(slo.clone());
         sets.push(format!("objectives={objectives}"));
     }
-    let mut options = Vec::new();
-    if let Some(of) = of.and_then(|of| of.to_possible_value()) {
-        options.extend(["--of".to_string(), of.get_name().to_string()]);
-    }
-    options.extend(at.iter().flat_map(|at| ["--at".to_string(), at.clone()]));
     let files = vec![file.clone()];
+    let options = how.words();
     let request = Request { command: "capacity", options, files, sets, ..Request::default() };
-    let sought = Sought::load(request, &mut diagnose::read)?;
-    let of = sought.load_of(*of)?;
-    let at = at.as_deref().map(|text| load(text, of)).transpose()?;
+    let sought = Sought::load(request, how, &mut diagnose::read)?;
     let folder = outlet
         .output
         .clone()
@@ -94,30 +95,59 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     if !outlet.no_files {
         check_folder(&folder)?;
     }
-    let mut done = sought.seek(threads.map(usize::from), outlet.quiet)?;
-    if let Some(load) = at {
-        done.look_at(load, of, threads.map(usize::from), outlet.quiet)?;
-    }
+    let done = sought.seek(threads.map(usize::from), outlet.quiet)?;
     if !outlet.no_files {
-        done.write(&folder, of)?;
+        done.write(&folder)?;
     }
+    let asked = (done.sought.of, done.asked.as_ref());
     if outlet.json {
-        say(&format!("{:#}\n", capacity_to_json(&done.found, of, done.asked.as_ref())))?;
+        say(&format!("{:#}\n", capacity_to_json(&done.found, asked.0, asked.1)))?;
     } else if !outlet.quiet {
         let again = done.sought.request.command_line();
         let written =
             Written { folder: (!outlet.no_files).then_some(folder.as_path()), again: &again };
-        let asked = (of, done.asked.as_ref());
         say(&told(&stem(file), &done.found, asked, &written, style_of_stdout()))?;
     }
     done.verdict()
+}
+
+/// A capacity again, from its manifest.
+pub fn again(
+    request: Request,
+    read: ReadText<'_>,
+    threads: Option<usize>,
+    quiet: bool,
+) -> Result<Done, Failure> {
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        how: How,
+    }
+    let words = std::iter::once("capacity".to_string()).chain(request.options.iter().cloned());
+    let alone = Alone::try_parse_from(words)
+        .map_err(|error| Failure::Failed(format!("the manifest's options: {error}")))?;
+    Sought::load(request, &alone.how, read)?.seek(threads, quiet)
+}
+
+impl How {
+    /// The same again, word by word.
+    fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if let Some(of) = self.of.and_then(|of| of.to_possible_value()) {
+            words.extend(["--of".to_string(), of.get_name().to_string()]);
+        }
+        words.extend(self.at.iter().flat_map(|at| ["--at".to_string(), at.clone()]));
+        words
+    }
 }
 
 /// A topology whose capacity is asked for.
 pub struct Sought {
     request: Request,
     scaling: Scaling,
-    visits: bool,
+    of: LoadOf,
+    /// The load that is asked about.
+    at: Option<f64>,
     defaults: Vec<DefaultInForce>,
     /// Every file that was read, with its text.
     texts: BTreeMap<String, String>,
@@ -153,9 +183,28 @@ fn load(text: &str, of: LoadOf) -> Result<f64, Failure> {
     }
 }
 
+/// In what the load is said, which must be something that the file has.
+fn load_of(wanted: Option<Of>, closed: bool, visits: bool) -> Result<LoadOf, Failure> {
+    let wrong = |why: &str| Err(Failure::Usage(why.into()));
+    match wanted {
+        None if closed => Ok(LoadOf::Users),
+        None | Some(Of::Rate) => Ok(LoadOf::Rate),
+        Some(Of::Users) if closed => Ok(LoadOf::Users),
+        Some(Of::Users) => wrong(
+            "an open stream has no population\n  help: write `--of rate`, or describe [users] \
+             instead of [arrivals]",
+        ),
+        Some(Of::Visits) if visits => Ok(LoadOf::Visits),
+        Some(Of::Visits) => wrong(
+            "the file does not say how long a visit is, so none ever begins\n  help: give \
+             [users] or [arrivals] a `visit`, as `visit = \"10min\"`",
+        ),
+    }
+}
+
 impl Sought {
     /// Reads the file of a request; says all that is wrong with it.
-    pub fn load(request: Request, read: ReadText<'_>) -> Result<Sought, Failure> {
+    fn load(request: Request, how: &How, read: ReadText<'_>) -> Result<Sought, Failure> {
         let file = request.files.first().ok_or(Failure::WrongFile)?;
         let mut texts = BTreeMap::new();
         let loaded = topology::load(file, &request.sets, &mut |path| {
@@ -177,35 +226,24 @@ impl Sought {
             Failure::Usage(format!("nobody ever comes to `{file}`: give it a population or a rate"))
         })?;
         let visits = compile(topology).client.visit_chance > 0.0;
-        Ok(Sought { scaling, visits, defaults: loaded.defaults, request, texts })
+        let of = load_of(how.of, scaling.closed, visits)?;
+        let at = how.at.as_deref().map(|text| load(text, of)).transpose()?;
+        Ok(Sought { scaling, of, at, defaults: loaded.defaults, request, texts })
     }
 
-    /// In what the load is said, which must be something that the file has.
-    fn load_of(&self, wanted: Option<Of>) -> Result<LoadOf, Failure> {
-        let wrong = |why: &str| Err(Failure::Usage(why.into()));
-        match wanted {
-            None if self.scaling.closed => Ok(LoadOf::Users),
-            None | Some(Of::Rate) => Ok(LoadOf::Rate),
-            Some(Of::Users) if self.scaling.closed => Ok(LoadOf::Users),
-            Some(Of::Users) => wrong(
-                "an open stream has no population\n  help: write `--of rate`, or describe [users] \
-                 instead of [arrivals]",
-            ),
-            Some(Of::Visits) if self.visits => Ok(LoadOf::Visits),
-            Some(Of::Visits) => wrong(
-                "the file does not say how long a visit is, so none ever begins\n  help: give \
-                 [users] or [arrivals] a `visit`, as `visit = \"10min\"`",
-            ),
-        }
-    }
-
-    /// Finds the capacity.
-    pub fn seek(self, threads: Option<usize>, quiet: bool) -> Result<Done, Failure> {
+    /// Finds the capacity, and runs the load that is asked about.
+    fn seek(self, threads: Option<usize>, quiet: bool) -> Result<Done, Failure> {
         let bar = Bar::new(quiet);
         let search = Search { threads, progress: &bar };
         let found = seek(self.scaling.clone(), &search, &mut |load| self.model_at(load));
+        let found = found.map_err(failure)?;
+        let asked = self.at.map(|load| {
+            let at = found.at_capacity.as_ref().unwrap_or(&found.at_file_load);
+            let load = self.scaling.round(load / self.of.per_load(at, found.scaling.closed));
+            at_load(load, &search, &mut |load| self.model_at(load)).map_err(failure)
+        });
         bar.clear();
-        Ok(Done { found: found.map_err(failure)?, sought: self, asked: None })
+        Ok(Done { found, asked: asked.transpose()?, sought: self })
     }
 
     /// The model at a load.
@@ -233,39 +271,24 @@ fn failure(failed: Failed) -> Failure {
 }
 
 impl Done {
-    /// Runs the load that is asked about.
-    fn look_at(
-        &mut self,
-        load: f64,
-        of: LoadOf,
-        threads: Option<usize>,
-        quiet: bool,
-    ) -> Result<(), Failure> {
-        let at = self.found.at_capacity.as_ref().unwrap_or(&self.found.at_file_load);
-        let load = load / of.per_load(at, self.found.scaling.closed);
-        let bar = Bar::new(quiet);
-        let search = Search { threads, progress: &bar };
-        let sought = &self.sought;
-        let load = sought.scaling.round(load);
-        let asked = at_load(load, &search, &mut |load| sought.model_at(load));
-        bar.clear();
-        self.asked = Some(asked.map_err(failure)?);
-        Ok(())
-    }
-
     /// The digest of all replications at the capacity, or at the file's load if there is none.
     pub fn digest(&self) -> String {
         let at = self.found.at_capacity.as_ref().unwrap_or(&self.found.at_file_load);
         at.summary.digest_text()
     }
 
-    /// The tables.
-    pub fn tables(&self) -> Vec<Content> {
-        as_written(vec![Content { path: TABLE.into(), bytes: to_csv(&self.found) }])
+    /// The table, the report and its figures.
+    pub fn contents(&self) -> Vec<Content> {
+        let mut contents =
+            as_written(vec![Content { path: TABLE.into(), bytes: to_csv(&self.found) }]);
+        let again = self.sought.request.command_line();
+        let page = capacity_page(&self.found, (self.sought.of, self.asked.as_ref()), &again);
+        contents.extend(page.contents());
+        contents
     }
 
-    fn write(&self, folder: &Path, of: LoadOf) -> Result<(), Failure> {
-        let mut contents = self.tables();
+    fn write(&self, folder: &Path) -> Result<(), Failure> {
+        let mut contents = self.contents();
         let at = self.found.at_capacity.as_ref().unwrap_or(&self.found.at_file_load);
         let described = Described {
             name: &stem(&self.sought.request.files[0]),
@@ -280,10 +303,6 @@ impl Done {
             meaning: it.meaning.into(),
         };
         manifest.columns = [(TABLE.to_string(), COLUMNS.iter().map(column).collect())].into();
-        // Drawn from what the manifest proves.
-        let again = self.sought.request.command_line();
-        let page = capacity_page(&self.found, (of, self.asked.as_ref()), &again);
-        contents.extend(page.contents());
         contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
         contents.extend(inputs.into_iter().enumerate().map(|(index, (path, text))| Content {
             path: input_path(index, &path),

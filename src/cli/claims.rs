@@ -130,11 +130,9 @@ fn write_report(
     request: &Request,
     inputs: &[(String, String)],
 ) -> Result<(), Failure> {
-    let mut contents = vec![verdicts(sources, judged)];
+    let mut contents = self::contents(sources, judged, request);
     let mut manifest = Manifest::new(request, &[], inputs, &contents);
     manifest.columns.clear();
-    // Drawn from what the manifest proves.
-    contents.extend(claims_page(sources, judged, &request.command_line()).contents());
     contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
     contents.extend(inputs.iter().enumerate().map(|(index, (path, text))| Content {
         path: input_path(index, path),
@@ -143,10 +141,12 @@ fn write_report(
     folder::write(folder, &contents).map_err(|error| Failure::Failed(error.to_string()))
 }
 
-/// The verdicts as data.
-fn verdicts(sources: &[Source], judged: &[Vec<Judged>]) -> Content {
+/// The verdicts as data, the report and its figures.
+fn contents(sources: &[Source], judged: &[Vec<Judged>], request: &Request) -> Vec<Content> {
     let data = format!("{:#}\n", to_json(sources, judged));
-    Content { path: "claims.json".into(), bytes: data.into_bytes() }
+    let mut contents = vec![Content { path: "claims.json".into(), bytes: data.into_bytes() }];
+    contents.extend(claims_page(sources, judged, &request.command_line()).contents());
+    contents
 }
 
 /// Judges again what a manifest asks for.
@@ -166,7 +166,7 @@ pub fn again(
     let mut bench = Bench::new(&read, request.sets.clone(), threads, &bar);
     let judged = judge(&sources, &|id: &str| is_wanted(&only, id), &mut bench);
     bar.clear();
-    Ok(vec![verdicts(&sources, &judged.map_err(failure)?)])
+    Ok(contents(&sources, &judged.map_err(failure)?, request))
 }
 
 /// Whether a claim is asked for: all are, unless some are named by their beginnings.

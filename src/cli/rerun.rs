@@ -10,10 +10,9 @@ use loadbearing::report::manifest::{Manifest, Request, digest};
 use loadbearing::report::sweep::sheets;
 use loadbearing::result::RESULTS_VERSION;
 
-use super::capacity::Sought;
 use super::progress::Bar;
 use super::study::Study;
-use super::{Failure, claims, say, stress, sweep};
+use super::{Failure, capacity, claims, say, stress, sweep};
 
 /// Makes an earlier result again and says whether it is the same, byte by byte
 ///
@@ -57,11 +56,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let request = request(&manifest)?;
     let (threads, quiet) = (arguments.threads.map(usize::from), arguments.quiet);
-    let (digests, tables) = if request.command == "sweep" {
+    let (digests, contents) = if request.command == "sweep" {
         swept(&request, &inputs, threads, quiet)?
     } else if request.command == "capacity" {
-        let done = Sought::load(request, read)?.seek(threads, quiet)?;
-        (vec![done.digest()], done.tables())
+        let done = capacity::again(request, read, threads, quiet)?;
+        (vec![done.digest()], done.contents())
     } else if request.command == "claims" {
         let kept = |path: &str| {
             inputs.get(path).cloned().ok_or_else(|| "the manifest does not hold it".to_string())
@@ -69,13 +68,13 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         (Vec::new(), claims::again(&request, &kept, threads, quiet)?)
     } else if request.command == "stress" {
         let done = stress::again(request, read, threads, quiet)?;
-        (done.digests(), done.tables())
+        (done.digests(), done.contents())
     } else {
         let studied = Study::load(request, read)?.run(threads, quiet)?;
         let digests = studied.points().iter().map(|it| it.summary.digest_text()).collect();
         (digests, studied.contents())
     };
-    let differing = differences(&manifest, folder, &digests, &tables);
+    let differing = differences(&manifest, folder, &digests, &contents);
     if arguments.json {
         let told = serde_json::json!({
             "identical": differing.is_empty(), "differences": differing,
@@ -114,7 +113,8 @@ fn swept(
     let (prepared, found) =
         sweep::answer(&request.files[0], &request.sets, &kept, None, threads, &bar)?;
     bar.clear();
-    Ok((vec![found.digest.clone()], sweep::contents(&sheets(&prepared, &found))))
+    let contents = sweep::contents(request, &prepared, &found, &sheets(&prepared, &found));
+    Ok((vec![found.digest.clone()], contents))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -158,7 +158,7 @@ fn differences(
     manifest: &Manifest,
     folder: &Path,
     digests: &[String],
-    tables: &[Content],
+    contents: &[Content],
 ) -> Vec<String> {
     let mut found = Vec::new();
     for (record, now) in manifest.models.iter().zip(digests) {
@@ -168,8 +168,8 @@ fn differences(
         }
     }
     for record in &manifest.outputs {
-        let again = tables.iter().find(|table| table.path == record.file);
-        if again.is_none_or(|table| digest(&table.bytes) != record.blake3) {
+        let again = contents.iter().find(|it| it.path == record.file);
+        if again.is_none_or(|it| digest(&it.bytes) != record.blake3) {
             found.push(first_difference(&record.file, folder, again));
         }
         let there = fs::read(folder.join(&record.file));
@@ -184,7 +184,7 @@ fn differences(
     found
 }
 
-/// Where a table first differs from the one on disk.
+/// Where a file first differs from the one on disk.
 fn first_difference(file: &str, folder: &Path, again: Option<&Content>) -> String {
     let Some(again) = again else { return format!("{file} is not written any more") };
     let now = String::from_utf8_lossy(&again.bytes);

@@ -253,13 +253,16 @@ impl Done {
         twins.map(|twin| twin.summary.digest_text()).collect()
     }
 
-    /// The tables.
-    pub fn tables(&self) -> Vec<Content> {
-        sheets(&self.found).iter().flat_map(Sheet::files).collect()
+    /// The tables, the report and its figures.
+    pub fn contents(&self) -> Vec<Content> {
+        let mut contents: Vec<Content> =
+            sheets(&self.found).iter().flat_map(Sheet::files).collect();
+        contents.extend(stress_page(&self.found, &self.request.command_line()).contents());
+        contents
     }
 
     fn write(&self, folder: &Path) -> Result<(), Failure> {
-        let mut contents = self.tables();
+        let mut contents = self.contents();
         let names = ["calm", "stressed", "calm-without-retries", "stressed-without-retries"];
         let twins = self.found.arms.iter().flat_map(|arm| [&arm.calm, &arm.stressed]);
         let models: Vec<Described<'_>> = names
@@ -274,8 +277,6 @@ impl Done {
             .collect();
         let mut manifest = Manifest::new(&self.request, &models, &self.inputs, &contents);
         manifest.columns = described(&sheets(&self.found));
-        // Drawn from what the manifest proves.
-        contents.extend(stress_page(&self.found, &self.request.command_line()).contents());
         contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
         contents.extend(self.inputs.iter().enumerate().map(|(index, (path, text))| Content {
             path: input_path(index, path),

@@ -247,9 +247,17 @@ pub fn finish(
     Ok(())
 }
 
-/// The tables as files.
-pub fn contents(sheets: &[Sheet]) -> Vec<Content> {
-    sheets.iter().flat_map(Sheet::files).collect()
+/// The tables, the report and its figures.
+pub fn contents(
+    request: &Request,
+    prepared: &Prepared<'_>,
+    found: &Findings,
+    sheets: &[Sheet],
+) -> Vec<Content> {
+    let mut contents: Vec<Content> = sheets.iter().flat_map(Sheet::files).collect();
+    let page = sweep_page(&stem(&request.files[0]), prepared, found, &request.command_line());
+    contents.extend(page.contents());
+    contents
 }
 
 fn write(
@@ -259,14 +267,11 @@ fn write(
     sheets: &[Sheet],
     output: &Path,
 ) -> Result<(), Failure> {
-    let mut contents = contents(sheets);
+    let mut contents = contents(request, prepared, found, sheets);
     let inputs = prepared.inputs();
     let mut manifest = Manifest::new(request, &[], &inputs, &contents);
     manifest.of_experiment(prepared, found);
     manifest.columns = described(sheets);
-    // Drawn from what the manifest proves.
-    let page = sweep_page(&stem(&request.files[0]), prepared, found, &request.command_line());
-    contents.extend(page.contents());
     contents.push(Content { path: MANIFEST.into(), bytes: manifest.to_toml().into_bytes() });
     contents.extend(inputs.iter().enumerate().map(|(index, (path, text))| Content {
         path: input_path(index, path),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::columns::{Column, Row, column_of};
 use super::design::unit_points;
 use super::file::{Design, Experiment, Intervals, Prefer};
+use super::level::for_people;
 use super::prepare::{Prepared, Problem};
 use super::store::Rows;
 use crate::diagnostic::{Diagnostic, Source};
@@ -45,6 +46,8 @@ pub struct Findings {
 pub struct Finding {
     /// The value of each axis, as tables show it.
     pub labels: Vec<String>,
+    /// The same for people, without digits that say nothing.
+    pub shown: Vec<String>,
     /// The number in it, if there is one.
     pub numbers: Vec<Option<f64>>,
     /// One for each replication, in order.
@@ -143,6 +146,11 @@ impl Findings {
             finding.numbers = point.chosen.iter().map(|it| it.number).collect();
             finding.keys = keys;
             points.push(finding);
+        }
+        for axis in 0..prepared.axes.len() {
+            let labels: Vec<&str> = points.iter().map(|it| it.labels[axis].as_str()).collect();
+            let shown = for_people(&labels);
+            points.iter_mut().zip(shown).for_each(|(point, label)| point.shown.push(label));
         }
         let baseline = baseline(path, prepared)?;
         compare(prepared, &mut points, baseline);
@@ -247,6 +255,7 @@ fn finding(prepared: &Prepared<'_>, shared: Vec<Arc<Row>>) -> Finding {
     };
     Finding {
         labels: Vec::new(),
+        shown: Vec::new(),
         numbers: Vec::new(),
         keys: Vec::new(),
         differences: vec![None; estimates.len()],

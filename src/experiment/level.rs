@@ -1,5 +1,6 @@
 //! One value of an axis: any value that a setting can have.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::topology::kind::Kind;
@@ -105,9 +106,50 @@ fn split(text: &str) -> Option<(&str, f64, &str)> {
     number.is_finite().then_some((before, number, after))
 }
 
+/// Digits that an author may have written: as many are shown as they are.
+const WRITTEN: usize = 5;
+
+/// The values of an axis for people: what was computed between two ends is rounded to four digits,
+/// or to as many as tell its values apart. Tables for programs keep them all.
+pub fn for_people(labels: &[&str]) -> Vec<String> {
+    let different = |labels: &[String]| labels.iter().collect::<BTreeSet<_>>().len();
+    let all: Vec<String> = labels.iter().map(|label| label.to_string()).collect();
+    let rounded = (4..12).map(|digits| labels.iter().map(|label| round(label, digits)).collect());
+    let mut telling = rounded.filter(|some: &Vec<String>| different(some) == different(&all));
+    telling.next().unwrap_or(all)
+}
+
+/// A quantity with so many digits, if it has more than anybody writes.
+fn round(label: &str, digits: i32) -> String {
+    let Some((before, number, after)) = split(label) else { return label.into() };
+    let text = &label[before.len()..label.len() - after.len()];
+    let significant = text.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit);
+    if !text.contains('.') || significant.count() <= WRITTEN {
+        return label.into();
+    }
+    // Whole parts stay whole.
+    let magnitude = libm::floor(libm::log10(number.max(f64::MIN_POSITIVE))) as i32;
+    let places = (digits - 1 - magnitude).max(0) as usize;
+    let short: f64 = format!("{number:.places$}").parse().expect("a number was just written");
+    format!("{before}{short}{after}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn people_are_shown_no_more_digits_than_tell_values_apart() {
+        let shown = for_people(&["1ms", "1.48333333333ms", "1.96666666667ms", "$3.5/month"]);
+        assert_eq!(shown, ["1ms", "1.483ms", "1.967ms", "$3.5/month"]);
+        // What an author writes stays, and so does what only later digits tell apart.
+        assert_eq!(
+            for_people(&["0.99995", "allkeys-lru", "true"]),
+            ["0.99995", "allkeys-lru", "true"]
+        );
+        assert_eq!(for_people(&["1.00001234", "1.00001299"]), ["1.0000123", "1.000013"]);
+        assert_eq!(for_people(&["123456.789/s", "0.000123456789"]), ["123457/s", "0.0001235"]);
+    }
 
     #[test]
     fn a_quantity_keeps_its_unit_and_a_count_stays_whole() {

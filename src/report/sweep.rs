@@ -290,7 +290,7 @@ pub(super) fn columns_that_fit(found: &Findings) -> Vec<usize> {
     let shown = &found.points[..found.points.len().min(SHOWN)];
     let axes: usize = (0..found.axes.len())
         .map(|axis| {
-            let widths = shown.iter().map(|point| point.labels[axis].chars().count());
+            let widths = shown.iter().map(|point| point.shown[axis].chars().count());
             widths.max().unwrap_or(0).max(found.axes[axis].0.chars().count()) + 2
         })
         .sum();
@@ -325,7 +325,7 @@ pub(super) fn estimates(found: &Findings) -> Grid {
     let mut grid = Grid::new(first, &names);
     for (index, point) in found.points.iter().take(SHOWN).enumerate() {
         let mut cells: Vec<Cell> =
-            point.labels.iter().map(|label| Cell::from(label.as_str())).collect();
+            point.shown.iter().map(|label| Cell::from(label.as_str())).collect();
         if cells.is_empty() {
             cells.push(Cell::from("the topology"));
         }
@@ -345,7 +345,7 @@ pub(super) fn estimates(found: &Findings) -> Grid {
 
 /// How a point is called in a sentence.
 pub(super) fn called(found: &Findings, index: usize) -> String {
-    let labels = &found.points[index].labels;
+    let labels = &found.points[index].shown;
     let named = found.axes.iter().zip(labels).map(|((name, _), label)| format!("{name} {label}"));
     let named: Vec<String> = named.collect();
     if named.is_empty() { "the topology".into() } else { named.join(", ") }

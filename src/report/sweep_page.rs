@@ -83,7 +83,7 @@ fn along(found: &Findings, group: &[usize], column: usize, confidence: f64) -> O
     };
     let best = *known.iter().min_by(|a, b| better(a).total_cmp(&better(b)))?;
     let axis = found.axes.last().map_or("", |(name, _)| name.as_str());
-    let label = |index: usize| found.points[index].labels.last().map_or("", String::as_str);
+    let label = |index: usize| found.points[index].shown.last().map_or("", String::as_str);
     let (mut alike, mut worse) = (Vec::new(), Vec::new());
     for index in known.iter().copied().filter(|index| *index != best) {
         let pairs = values(best).zip(values(index));
@@ -102,7 +102,7 @@ fn along(found: &Findings, group: &[usize], column: usize, confidence: f64) -> O
             _ => alike.push(label(index)),
         }
     }
-    let lead = found.points[best].labels.split_last().map_or(&[][..], |(_, lead)| lead);
+    let lead = found.points[best].shown.split_last().map_or(&[][..], |(_, lead)| lead);
     let lead: Vec<String> =
         found.axes.iter().zip(lead).map(|((name, _), label)| format!("{name} {label}")).collect();
     let lead = if lead.is_empty() { String::new() } else { format!("{}: ", lead.join(", ")) };

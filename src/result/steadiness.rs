@@ -5,7 +5,9 @@ use serde::Serialize;
 use crate::model::ids::StationId;
 use crate::model::{Curve, Model, Station, StationKind, Workload};
 use crate::run::{Ended, Outcome, Window};
-use crate::stats::{FALSE_ALARM, Weighed, independence, mser5, proportion_interval, trend};
+use crate::stats::{
+    FALSE_ALARM, MSER5_LEAST, Weighed, independence, mser5, proportion_interval, trend,
+};
 use crate::units::{Duration, Quantity, Time, show_number};
 
 use super::estimate::BATCHES;
@@ -57,7 +59,7 @@ pub fn warnings(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
         found.extend(one_replication(only, !growing.is_empty()));
     }
     if steady {
-        found.extend(short_warm_up(model, outcomes));
+        found.extend(short_warm_up(model, outcomes, !growing.is_empty()));
     }
     found
 }
@@ -238,8 +240,9 @@ fn course(outcomes: &[Outcome], of: fn(&Window) -> Option<f64>) -> Vec<(usize, f
     (0..windows).filter_map(mean).collect()
 }
 
-/// MSER-5 on the mean latency per window, averaged over replications (Welch 1983).
-fn short_warm_up(model: &Model, outcomes: &[Outcome]) -> Option<Warning> {
+/// MSER-5 on the mean latency per window, averaged over replications (Welch 1983); where it cannot
+/// tell, that is said.
+fn short_warm_up(model: &Model, outcomes: &[Outcome], grows: bool) -> Option<Warning> {
     let windows = &outcomes.first()?.windows;
     let course: Vec<(Time, f64)> = course(outcomes, |window| window.latency_mean_s)
         .into_iter()
@@ -247,7 +250,10 @@ fn short_warm_up(model: &Model, outcomes: &[Outcome]) -> Option<Warning> {
         .collect();
     let values: Vec<f64> = course.iter().map(|(_, value)| *value).collect();
     let cut = mser5(&values);
-    if !cut.sufficient || cut.index == 0 || cut.index >= values.len() {
+    if !cut.sufficient {
+        return unknown_warm_up(model, &values, grows);
+    }
+    if cut.index == 0 || cut.index >= values.len() {
         return None;
     }
     let settled = Duration(course[cut.index - 1].0.0);
@@ -271,4 +277,24 @@ fn short_warm_up(model: &Model, outcomes: &[Outcome]) -> Option<Warning> {
         warmup.show()
     );
     Some(Warning::new("short-warm-up", message))
+}
+
+/// What can be said of the warm-up of a run that is too short for MSER-5.
+fn unknown_warm_up(model: &Model, values: &[f64], grows: bool) -> Option<Warning> {
+    let unknown = |message: String| Some(Warning::new("warm-up-unknown", message));
+    if values.len() < MSER5_LEAST {
+        return unknown(format!(
+            "whether the warm-up of {} is long enough is not known: MSER-5 needs {MSER5_LEAST} steps \
+             of the timeline, there are {}; run longer, or let `run.window` be shorter",
+            model.plan.warmup.show(),
+            values.len(),
+        ));
+    }
+    // A cut in the second half is often chance; a latency that goes on to fall is none, nor is one
+    // that rises without anything growing.
+    (!grows && trend(values, model.plan.window).significant).then(|| {
+        let message = "latency still changes in the second half of the run (MSER-5): it is too short \
+                       to say how long a warm-up must be";
+        Warning::new("warm-up-unknown", message.into())
+    })
 }

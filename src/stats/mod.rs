@@ -34,7 +34,7 @@ pub use proportion::proportion_interval;
 pub use ranking::{holm, possibly_smallest};
 pub use sensitivity::{Effect, Index, morris, morris_points, sobol_design, sobol_indices};
 pub use stationarity::{FALSE_ALARM, Trend, trend};
-pub use warmup::{Truncation, mser5};
+pub use warmup::{MSER5_LEAST, Truncation, mser5};
 
 /// The arithmetic mean; of nothing, not a number.
 fn mean(values: &[f64]) -> f64 {

@@ -20,6 +20,8 @@ const BATCH: usize = 5;
 const LAST: usize = 5;
 /// The fewest batches whose second half still holds a permitted cut.
 const FEWEST: usize = 12;
+/// The shortest series that MSER-5 can say anything about.
+pub const MSER5_LEAST: usize = FEWEST * BATCH;
 
 /// The marginal standard error rule on batches of five, MSER-5.
 ///

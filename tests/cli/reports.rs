@@ -1,6 +1,6 @@
 //! Does every command write its report?
 
-use super::{SMALL, Scratch, code, stderr};
+use super::{SMALL, Scratch, code, stderr, stdout};
 
 const SWEEP: &str = r#"
 version = 1
@@ -51,6 +51,27 @@ fn check(home: &Scratch, folder: &str, figures: &[&str]) {
     }
 }
 
+/// The report and each figure are made again byte by byte, and a page that is not so is named.
+fn is_proven(home: &Scratch, folder: &str) {
+    let output = home.run(&["rerun", folder, "--quiet"]);
+    let text = stdout(&output);
+    assert_eq!(code(&output), 0, "{folder}: {text}{}", stderr(&output));
+    assert!(text.contains("report.html") && text.contains(" figures"), "{folder}: {text}");
+    // As if an earlier version had drawn another page.
+    let (page, manifest) = (format!("{folder}/report.html"), format!("{folder}/manifest.toml"));
+    let (mine, other) = (home.read(&page), home.read(&page).replacen("<h1", "<h2", 1));
+    let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
+    home.write(&page, &other);
+    let honest = home.read(&manifest);
+    home.write(&manifest, &honest.replace(&digest(&mine), &digest(&other)));
+    let output = home.run(&["rerun", folder, "--quiet"]);
+    let text = stdout(&output);
+    assert_eq!(code(&output), 3, "{folder}: {text}");
+    assert!(text.contains("report.html differs, first in line"), "{folder}: {text}");
+    home.write(&page, &mine);
+    home.write(&manifest, &honest);
+}
+
 #[test]
 fn every_command_writes_its_report() {
     let home = Scratch::new("reports");
@@ -69,9 +90,11 @@ fn every_command_writes_its_report() {
         "difference-latency_mean_s",
     ];
     check(&home, "output/sweep", &figures);
-    let capacity = ["capacity", "small.toml", "--slo", "p95<50ms", "--duration", "3s", "--quiet"];
-    well(&capacity, &[0, 99]);
+    is_proven(&home, "output/sweep");
+    let capacity = ["capacity", "small.toml", "--slo", "p95<50ms", "--duration", "3s"];
+    well(&[&capacity[..], &["--of", "rate", "--at", "120/s", "--quiet"]].concat(), &[0, 99]);
     check(&home, "output/small-capacity", &["capacity-1", "latency", "timeline-load"]);
+    is_proven(&home, "output/small-capacity");
     let stress = [
         "stress",
         "small.toml",
@@ -86,11 +109,12 @@ fn every_command_writes_its_report() {
     ];
     well(&[&stress[..], &["--quiet"]].concat(), &[0, 99]);
     check(&home, "output/small-stress", &["course-latency", "course-failures", "latency"]);
+    is_proven(&home, "output/small-stress");
     well(&["claims", "claims.toml", "--quiet"], &[0, 99]);
     check(&home, "output/claims-claims", &["beside-1"]);
     // A second run takes the place of the first, and the manifest proves it.
     well(&["claims", "claims.toml", "--quiet"], &[0, 99]);
-    well(&["rerun", "output/claims-claims", "--quiet"], &[0]);
+    is_proven(&home, "output/claims-claims");
     assert!(home.read("output/claims-claims/claims.json").contains("\"verdict\""));
     assert!(home.read("output/claims-claims/report.html").contains("data-filter=\"1\""));
 }

@@ -129,7 +129,7 @@ fn words(found: &Findings, column: usize, axis: usize, kind: &str) -> Words {
 fn levels(found: &Findings, axis: usize) -> Vec<&str> {
     let mut seen = Vec::new();
     for point in &found.points {
-        let label = point.labels[axis].as_str();
+        let label = point.shown[axis].as_str();
         if !seen.contains(&label) {
             seen.push(label);
         }
@@ -147,7 +147,7 @@ fn at(found: &Findings, point: usize, axis: usize) -> At {
     let all = found.points.iter().all(|it| it.numbers[axis].is_some());
     match found.points[point].numbers[axis] {
         Some(number) if all => At::Number(number),
-        _ => At::Label(found.points[point].labels[axis].clone()),
+        _ => At::Label(found.points[point].shown[axis].clone()),
     }
 }
 
@@ -167,7 +167,7 @@ fn responses(found: &Findings, measures: &[usize]) -> Vec<Figure> {
         _ => (0..found.axes.len()).collect(),
     };
     let others = |axis: usize, point: usize| {
-        let labels = found.points[point].labels.iter().enumerate();
+        let labels = found.points[point].shown.iter().enumerate();
         let others = labels.filter(|(other, _)| grid && *other != axis);
         let named = others.map(|(other, label)| format!("{} {label}", found.axes[other].0));
         named.collect::<Vec<_>>().join(", ")
@@ -202,7 +202,7 @@ fn maps(found: &Findings, measures: &[usize]) -> Vec<Figure> {
             .iter()
             .filter_map(|point| {
                 let value = point.estimates[*column].estimate?;
-                Some(Cell { x: point.labels[0].clone(), y: point.labels[1].clone(), value })
+                Some(Cell { x: point.shown[0].clone(), y: point.shown[1].clone(), value })
             })
             .collect();
         let mut words = words(found, *column, 0, "map");

@@ -8,16 +8,20 @@ use super::Told;
 use super::spans::{Trip, trip};
 use crate::units::Time;
 
+/// The track of the first request. A track with the number of its process would be taken for the
+/// main thread of a program.
+const FIRST: usize = 2;
+
 /// All stories as one file.
 pub fn chrome(stories: &[Told<'_>]) -> Value {
     let mut events = Vec::new();
     let title = stories.first().map_or("", |told| told.model.title.as_str());
-    events.push(meta("process_name", 0, &format!("loadbearing: {title}")));
-    let mut track = 0;
+    events.push(meta("process_name", 1, &format!("loadbearing: {title}")));
+    let mut track = FIRST;
     for told in stories {
         let Trip { spans, lanes } = trip(told);
         for (lane, name) in lanes.iter().enumerate() {
-            events.push(meta("thread_name", track + lane + 1, name));
+            events.push(meta("thread_name", track + lane, name));
         }
         for span in &spans {
             let mut notes = serde_json::Map::new();
@@ -27,7 +31,7 @@ pub fn chrome(stories: &[Told<'_>]) -> Value {
             events.push(json!({
                 "ph": "X",
                 "pid": 1,
-                "tid": track + span.lane + 1,
+                "tid": track + span.lane,
                 "name": format!("{} {}", span.component, span.name),
                 "cat": if span.failed { "failed" } else { "ok" },
                 "ts": microseconds(from),

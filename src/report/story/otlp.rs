@@ -54,6 +54,9 @@ fn encode(span: &Span, number: usize, trace: [u64; 2]) -> Value {
         "attributes": notes,
         "status": { "code": if span.failed { 2 } else { 0 } },
     });
+    if let (true, Some((_, why))) = (span.failed, span.notes.iter().find(|it| it.0 == "failure")) {
+        value["status"]["message"] = json!(why);
+    }
     if let Some(parent) = span.parent {
         value["parentSpanId"] = json!(id(parent));
     }

@@ -1,8 +1,11 @@
 //! A story as spans: each within its parent, and those of a lane beside or within one another.
 
 use super::Told;
+use super::words::{Stay, stays};
+use crate::model::StationKind;
+use crate::model::ids::StationId;
+use crate::run::Role;
 use crate::run::story::{Thread, What};
-use crate::run::{Part, Role};
 use crate::units::Time;
 
 /// A length of time with a name.
@@ -60,8 +63,8 @@ pub fn trip(told: &Told<'_>) -> Trip {
         notes,
     };
     let lanes = vec![format!("request {} ({})", story.number, told.operation())];
-    let mut weaver =
-        Weaver { told, last, trip: Trip { spans: vec![root], lanes }, pieces: Vec::new() };
+    let trip = Trip { spans: vec![root], lanes };
+    let mut weaver = Weaver { told, last, trip, stays: stays(told), pieces: Vec::new() };
     weaver.pauses(end);
     for thread in 0..story.threads.len() {
         weaver.thread(thread, end);
@@ -80,6 +83,7 @@ struct Weaver<'a> {
     told: &'a Told<'a>,
     last: Time,
     trip: Trip,
+    stays: Vec<Stay>,
     /// By thread.
     pieces: Vec<Pieces>,
 }
@@ -192,46 +196,57 @@ impl Weaver<'_> {
             None => (from, to),
         };
         let lane = self.lane(parent, from, to, &name);
-        let component = "users".to_string();
+        let component = self.home(thread).to_string();
         let notes = Vec::new();
         Span { name, component, from, to, parent, lane, failed: false, notes }
     }
 
+    /// Where a thread is at home: an attempt with the users, what it begins in the service that
+    /// executes it.
+    fn home(&self, thread: &Thread) -> &str {
+        if thread.role == Role::Attempt {
+            return "users";
+        }
+        let story = self.told.story;
+        let mut at = story.threads.iter().position(|other| other == thread);
+        while let Some(number) = at {
+            let service = self.stays.iter().find(|stay| {
+                let kind = self.told.model.stations[stay.at].kind;
+                stay.thread == Some(number) && kind == StationKind::Service
+            });
+            if let Some(stay) = service {
+                return self.told.path(stay.at);
+            }
+            at = story.threads[number].parent;
+        }
+        "users"
+    }
+
     /// What a thread held and spent during one of its pieces.
     fn fill(&mut self, number: usize, piece: usize) {
-        let (low, high, lane) = {
-            let span = &self.trip.spans[piece];
-            (span.from, span.to, span.lane)
-        };
+        let (low, high) = (self.trip.spans[piece].from, self.trip.spans[piece].to);
         let told = self.told;
-        let moments = told.story.moments.iter().filter(|it| it.thread == Some(number));
         let mut parts: Vec<Span> = Vec::new();
-        for moment in moments {
-            let (from, to) = (moment.at.max(low), (moment.at + moment.took).min(high));
-            let (name, at, notes) = match moment.what {
+        for moment in told.story.moments.iter().filter(|it| it.thread == Some(number)) {
+            match moment.what {
                 What::Fails(why) if low <= moment.at && moment.at <= high => {
                     let span = &mut self.trip.spans[piece];
                     span.failed = true;
                     span.notes.push(("failure", why.slug().into()));
-                    continue;
                 }
-                What::Held { pool } => ("holds a connection".to_string(), pool, Vec::new()),
-                What::Spent { at, part, op } => {
-                    let verb = op.map_or("", |op| told.verb(&op));
-                    let name = match part {
-                        Part::Wait => "wait".to_string(),
-                        Part::Service if verb == "request" => "service".into(),
-                        Part::Service => format!("{verb} served"),
-                    };
-                    (name.trim().to_string(), at, Vec::new())
+                What::Held { pool } => {
+                    let (from, to) = (moment.at, moment.at + moment.took);
+                    parts.extend(self.part(piece, pool, from, to, "holds a connection"));
                 }
-                _ => continue,
-            };
-            if from < to {
-                let component = told.path(at).to_string();
-                let parent = Some(piece);
-                parts.push(Span { name, component, from, to, parent, lane, failed: false, notes });
+                _ => {}
             }
+        }
+        for stay in self.stays.iter().filter(|it| it.thread == Some(number)) {
+            let mut part = self.part(piece, stay.at, stay.from, stay.to, &stay.name);
+            if let (Some(part), Some(story)) = (&mut part, &stay.story) {
+                part.notes.push(("story", story.clone()));
+            }
+            parts.extend(part);
         }
         // Longer ones first: they hold the others.
         parts.sort_by_key(|part| (part.from, std::cmp::Reverse(part.to)));
@@ -247,5 +262,21 @@ impl Weaver<'_> {
                 around.push(self.add(part));
             }
         }
+    }
+
+    /// What of a stay lies within a piece.
+    fn part(&self, piece: usize, at: StationId, from: Time, to: Time, name: &str) -> Option<Span> {
+        let around = &self.trip.spans[piece];
+        let (from, to) = (from.max(around.from), to.min(around.to));
+        (from < to).then(|| Span {
+            name: name.to_string(),
+            component: self.told.path(at).to_string(),
+            from,
+            to,
+            parent: Some(piece),
+            lane: around.lane,
+            failed: false,
+            notes: Vec::new(),
+        })
     }
 }

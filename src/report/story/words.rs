@@ -151,7 +151,49 @@ fn sums(told: &Told<'_>, lines: &[Line], style: Style) -> String {
 /// All lines, in order.
 pub(super) fn lines(told: &Told<'_>) -> Vec<Line> {
     let moments = &told.story.moments;
-    let mut lines: Vec<Line> = Vec::new();
+    let (spent, used) = all_spent(told);
+    let mut lines: Vec<Line> = spent.iter().map(|it| it.line(&moments[it.place])).collect();
+    for (place, moment) in moments.iter().enumerate() {
+        if !used[place] && !matches!(moment.what, What::Spent { .. }) {
+            lines.extend(instant(told, moments, place));
+        }
+    }
+    // At one instant first what takes no time, in the order in which it happened.
+    lines.sort_by_key(|line| (line.at, !line.took.is_zero()));
+    lines
+}
+
+/// A stay at a component, told in one piece.
+pub(super) struct Stay {
+    pub thread: Option<usize>,
+    pub at: StationId,
+    pub from: Time,
+    pub to: Time,
+    /// What happens there, the same words for every request.
+    pub name: String,
+    /// All that is known of this one, if it is more.
+    pub story: Option<String>,
+}
+
+/// All stays, in the order in which they began.
+pub(super) fn stays(told: &Told<'_>) -> Vec<Stay> {
+    let stay = |spent: Spent<'_>| {
+        let moment = &told.story.moments[spent.place];
+        let (thread, at, from) = (moment.thread, spent.at, moment.at);
+        let to = from + spent.took;
+        let all = spent.text(moment);
+        let waited = if spent.waited == spent.took { spent.took } else { Duration::ZERO };
+        let name = Spent { waited, met: None, ..spent }.text(moment);
+        let story = (all != name).then_some(all);
+        Stay { thread, at, from, to, name, story }
+    };
+    all_spent(told).0.into_iter().map(stay).collect()
+}
+
+/// All time that was spent somewhere, and which moments that tells.
+fn all_spent<'a>(told: &'a Told<'a>) -> (Vec<Spent<'a>>, Vec<bool>) {
+    let moments = &told.story.moments;
+    let mut all = Vec::new();
     let mut used = vec![false; moments.len()];
     for (place, moment) in moments.iter().enumerate() {
         let What::Spent { at, op, .. } = moment.what else { continue };
@@ -159,16 +201,8 @@ pub(super) fn lines(told: &Told<'_>) -> Vec<Line> {
             continue;
         }
         let met = behind(moments, &mut used, place);
-        let mut spent = Spent {
-            told,
-            moments,
-            place,
-            at,
-            op,
-            took: Duration::ZERO,
-            waited: Duration::ZERO,
-            met,
-        };
+        let (took, waited) = (Duration::ZERO, Duration::ZERO);
+        let mut spent = Spent { told, moments, place, at, op, took, waited, met };
         let mut part = Some(place);
         while let Some(one) = part {
             used[one] = true;
@@ -178,16 +212,9 @@ pub(super) fn lines(told: &Told<'_>) -> Vec<Line> {
             }
             part = spent.goes_on(one).filter(|next| !used[*next]);
         }
-        lines.push(spent.line(moment));
+        all.push(spent);
     }
-    for (place, moment) in moments.iter().enumerate() {
-        if !used[place] && !matches!(moment.what, What::Spent { .. }) {
-            lines.extend(instant(told, moments, place));
-        }
-    }
-    // At one instant first what takes no time, in the order in which it happened.
-    lines.sort_by_key(|line| (line.at, !line.took.is_zero()));
-    lines
+    (all, used)
 }
 
 /// What was met when this wait began.
