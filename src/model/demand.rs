@@ -8,6 +8,7 @@
 mod flows;
 mod hits;
 mod pieces;
+mod statements;
 mod stops;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use crate::kernel::Dense;
 use crate::units::Duration;
 
 pub use flows::Sender;
+use statements::Held;
 
 /// The expected use of every component by one request.
 #[derive(Clone, Debug)]
@@ -179,8 +181,8 @@ struct Visit {
     /// In which strand.
     strand: usize,
     service: Option<ServiceId>,
-    /// The pools whose connections are held.
-    held: Vec<PoolId>,
+    /// The connections that are held.
+    held: Vec<Held>,
 }
 
 /// A strand parts into several, and goes on when the last of these has ended.
@@ -261,7 +263,7 @@ impl<'m> Walk<'m> {
         alike: f64,
         weight: f64,
         service: Option<ServiceId>,
-        held: &[PoolId],
+        held: &[Held],
     ) {
         let (from, first) = (self.strand, self.strands_s.len());
         self.strands_s.resize(first + entries.len(), 0.0);
@@ -273,7 +275,7 @@ impl<'m> Walk<'m> {
         self.partings.push(Parting { from, into: first..first + entries.len(), alike });
     }
 
-    fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[PoolId]) {
+    fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
         let strand = self.strand;
         let fresh = || Visit { weight: 0.0, awaited: 0.0, strand, service, held: held.to_vec() };
         let entry = self.front.entry(pc).or_insert_with(fresh);
@@ -286,29 +288,32 @@ impl<'m> Walk<'m> {
     }
 
     /// Time passes for a request that holds these pools.
-    fn pass(&mut self, seconds: f64, weight: f64, held: &[PoolId]) {
+    fn pass(&mut self, seconds: f64, weight: f64, held: &[Held]) {
         self.strands_s[self.strand] += self.awaited * seconds;
-        for pool in held {
-            let station = self.model.pools[*pool].station;
-            self.service_s[station] += weight * seconds;
+        for Held { pool, lent } in held {
+            let pool = &self.model.pools[*pool];
+            self.service_s[pool.station] += weight * seconds;
+            if let Some(pooler) = pool.pooler.filter(|_| *lent) {
+                self.service_s[self.model.poolers[pooler].station] += weight * seconds;
+            }
         }
         if let Some(executions) = self.within {
             self.service_s[executions] += weight * seconds;
         }
     }
 
-    fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[PoolId]) {
+    fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[Held]) {
         self.service_s[station] += weight * seconds;
         self.visits[station] += weight;
         self.pass(seconds, weight, held);
     }
 
-    fn elsewhere(&mut self, seconds: f64, weight: f64, held: &[PoolId]) {
+    fn elsewhere(&mut self, seconds: f64, weight: f64, held: &[Held]) {
         self.elsewhere_s += weight * seconds;
         self.pass(seconds, weight, held);
     }
 
-    fn visit(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, mut held: Vec<PoolId>) {
+    fn visit(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, mut held: Vec<Held>) {
         let model = self.model;
         self.note_flow(pc, weight, service);
         let next = Pc(pc.0 + 1);
@@ -356,12 +361,12 @@ impl<'m> Walk<'m> {
                 let station = model.pools[pool].station;
                 self.visits[station] += weight;
                 self.square(station, weight, self.hold(pool, next));
-                held.push(pool);
+                held.push(self.holding(pool));
             }
-            Op::Query { work, kind, slowed_by, .. } => {
-                let pool = *held.last().expect("a statement runs on a connection");
+            Op::Query { work, kind, slowed_by, open, .. } => {
                 let slowed = slowed_by.map_or(1.0, |session| self.slowdown(session));
-                self.statement(pool, self.mean(work.law) * slowed, kind, weight, &held);
+                let seconds = self.mean(work.law) * slowed;
+                self.statement(seconds, (kind, open), weight, &mut held);
             }
             Op::Release => {
                 held.pop();

@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
 use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
-use crate::model::ids::{DeployId, LinkId, PoolId, QueueId, RegionId};
+use crate::model::ids::{DeployId, LinkId, PoolId, PoolerId, QueueId, RegionId};
 use crate::model::ids::{ServiceId, SessionId, SocketId, StationId, StoreId};
 use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
@@ -35,7 +35,7 @@ use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
-use super::pooler::PoolerState;
+use super::pooler::{PoolerState, Process};
 use super::probing::Watched;
 use super::queue::{JobRecord, QueueState};
 use super::redis_client::CacheClient;
@@ -90,6 +90,8 @@ pub struct World<'m, Q> {
     pub pool_base: Dense<PoolId, u32>,
     /// Poolers' connections: one set per pooler and server of its database.
     pub poolers: Vec<PoolerState>,
+    /// The processes that they are pools of.
+    pub processes: Dense<PoolerId, Process>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
     /// Where each node of them belongs.
@@ -193,6 +195,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             pools: Vec::new(),
             pool_base: Dense::default(),
             poolers: Vec::new(),
+            processes: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
             homes: Home::of_all(model),
             locks: Locks::new(tables, model.relations.len()),

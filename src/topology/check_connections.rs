@@ -1,6 +1,7 @@
 //! What must hold between pools and the databases they connect to.
 
 use super::check::{Cx, Diagnostics, error, find};
+use super::check_pooler;
 use super::database::Database;
 use super::file::Topology;
 use super::names::{Named, Section};
@@ -38,9 +39,9 @@ pub(crate) fn connection_bounds(cx: &Cx<'_>) -> Diagnostics {
     cx.topology
         .databases
         .iter()
-        .filter(|database| database.spec.reserved >= database.spec.max_connections)
+        .filter(|database| database.spec.available() == 0)
         .map(|database| {
-            let Database { reserved, max_connections, .. } = &database.spec;
+            let (reserved, max_connections) = (database.spec.keeps_back(), database.spec.accepts());
             let place = cx.tree.place_of(&format!("database.{}.max_connections", database.name));
             let message = format!(
                 "`database.{}` keeps back {reserved} of its {max_connections} connections: \
@@ -49,7 +50,24 @@ pub(crate) fn connection_bounds(cx: &Cx<'_>) -> Diagnostics {
             );
             error("out-of-range", &place, message).help("raise `max_connections` above `reserved`")
         })
+        .chain(cx.topology.databases.iter().filter_map(|database| above_plan(cx, database)))
         .collect()
+}
+
+/// A plan whose customers cannot raise its limit, and a higher one that is said.
+fn above_plan(cx: &Cx<'_>, database: &Named<Database>) -> Option<Diagnostic> {
+    let plan = database.spec.plan.as_ref().filter(|plan| plan.is_fixed())?;
+    let (said, most) = (database.spec.max_connections?, plan.connections());
+    (said > most).then(|| {
+        let place = cx.tree.place_of(&format!("database.{}.max_connections", database.name));
+        let message = format!(
+            "`database.{}` is to accept {said} connections, but its `plan` has {most}, which \
+             nobody can raise",
+            database.name
+        );
+        Diagnostic::warning("above-plan", place, message)
+            .help("leave out `max_connections`, or name a larger plan")
+    })
 }
 
 /// The arithmetic of pools: instances x workers x size against what the server accepts.
@@ -81,12 +99,9 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
                 );
             }
         }
-        for pooler in &cx.topology.poolers {
-            if pooler.spec.database.name == database.name {
-                let size = pooler.spec.size(&database.spec) + pooler.spec.reserve;
-                primary.add_pooler(pooler, size);
-                replica.add_pooler(pooler, if database.spec.replicas > 0 { size } else { 0 });
-            }
+        for (pooler, size) in check_pooler::server_connections(cx, database) {
+            primary.add_pooler(pooler, size);
+            replica.add_pooler(pooler, if database.spec.replicas > 0 { size } else { 0 });
         }
         for (session, size) in own_pools(cx.topology, database) {
             for service in services_before(cx.topology, session) {
@@ -94,7 +109,7 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
                 primary.add(cx.topology, service, &name, size, &session.place);
             }
         }
-        let available = database.spec.max_connections.saturating_sub(database.spec.reserved);
+        let available = database.spec.available();
         found.extend(primary.exceeds(available, database, ""));
         found.extend(replica.exceeds(available, database, " to each replica"));
     }
@@ -178,7 +193,7 @@ impl Demand {
         if self.total <= u64::from(available) {
             return None;
         }
-        let Database { max_connections, reserved, .. } = &database.spec;
+        let (reserved, max_connections) = (database.spec.keeps_back(), database.spec.accepts());
         let message = format!(
             "up to {} connections{to} ({}), but `database.{}` accepts {available} \
              ({max_connections} less {reserved} reserved)",

@@ -54,6 +54,7 @@ mod merge;
 mod monitor;
 pub(crate) mod names;
 mod objective;
+mod plan;
 mod pool;
 mod process;
 mod pooler;
@@ -151,6 +152,7 @@ use file_kind::FileKind;
 
 /// Every kind of diagnostic that [`load`] makes; `tests/diagnostics/` shows each.
 pub const SLUGS: &[&str] = &[
+    "above-plan",
     "ambiguous",
     "bad-address",
     "bad-cache",
@@ -174,6 +176,7 @@ pub const SLUGS: &[&str] = &[
     "foreign-component",
     "function-concurrency",
     "misplaced-reply",
+    "kept-sessions",
     "missing-key",
     "never-happens",
     "no-effect",

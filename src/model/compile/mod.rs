@@ -283,6 +283,9 @@ impl<'t> Compiler<'t> {
             let each = pooler.spec.size(database) + pooler.spec.reserve;
             let path = format!("pooler.{}", pooler.name);
             all.push(station(&path, StationKind::Pooler, f64::from(servers * each)));
+            if pooler.spec.cpu.is_some() {
+                all.push(station(&format!("{path}.core"), StationKind::Pooler, 1.0));
+            }
         }
         for database in &topology.databases {
             let spec = &database.spec;
