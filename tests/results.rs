@@ -244,6 +244,77 @@ fn a_pooler_has_erlangs_formula() {
     assert_eq!(beside_pooler("pooler.bouncer.mode=session"), None);
 }
 
+/// A transaction with the application's own time in it, through a pooler.
+const THROUGH: &str = r#"
+version = 1
+[run]
+warmup = "10s"
+duration = "200s"
+replications = 1
+[arrivals]
+rate = "100/s"
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+through = "b"
+size = 60
+[pooler.b]
+database = "db"
+mode = "transaction"
+size = 60
+rtt = "2ms"
+cpu = "200us"
+[database.db]
+rtt = "1ms"
+cores = 64
+[operation.buy]
+share = 1
+flow = [{ transaction = { pool = "pg", flow = [
+  { query = { pool = "pg", read.exponential = "10ms" } },
+  { wait.exponential = "15ms" },
+  { query = { pool = "pg", write.exponential = "5ms" } },
+] } }, { query = { pool = "pg", read.exponential = "10ms" } }]
+"#;
+
+/// What is said before a run of the connections that a pooler lends is what a run measures.
+#[test]
+fn explain_foresees_how_busy_a_pooler_is() {
+    let beside = |path: &str, sets: &[&str]| {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        let loaded = load("through.toml", &sets, &mut |_| Ok(THROUGH.into()));
+        let model = compile(&loaded.topology.expect("sound"));
+        let found = model.stations.enumerate().find(|(_, it)| it.path == path).expect("there");
+        let outcome = &outcomes(&model)[0];
+        let foreseen = loadbearing::model::demand::demand(&model, None).service_s[found.0];
+        let served = outcome.requests.ok as f64 / 200.0;
+        (foreseen * served, outcome.stations[found.0].busy_mean)
+    };
+    let near = |(foreseen, measured): (f64, f64)| {
+        assert!(
+            (foreseen / measured - 1.0).abs() < 0.02,
+            "{foreseen} foreseen, {measured} measured"
+        );
+        measured
+    };
+    let transactions = near(beside("pooler.b", &[]));
+    // Its statements alone, as many answers and round trips behind it as there are: too few by far.
+    let statements = 100.0 * (0.025 + 5.0 * 0.001 + 5.0 * 0.0001);
+    assert!(statements / transactions < 0.6, "{statements} of {transactions}");
+    near(beside("pooler.b.core", &[]));
+    // A statement at a time keeps it for as long as the server has it.
+    let plain = "operation.buy.flow=[{query={pool='pg', read.exponential='10ms'}}]";
+    near(beside("pooler.b", &[plain]));
+    near(beside("pooler.b", &[plain, "pool.pg.driver=psycopg"]));
+    // In session mode the requests that find a connection to the server keep it, their own gaps
+    // included: so many pass at most.
+    let alone = "operation.buy.flow=[{transaction={pool='pg', flow=[\
+                 {query={pool='pg', read='10ms'}}, {wait='15ms'}, {query={pool='pg', write='5ms'}}]}}]";
+    let crowd = ["pooler.b.mode=session", "pool.pg.size=3", "arrivals.rate=200/s", alone];
+    let (foreseen, _) = beside("pooler.b", &crowd);
+    assert!((foreseen / 3.0 - 1.0).abs() < 0.02, "{foreseen} of 3 connections");
+}
+
 #[test]
 fn a_pool_has_erlangs_formula_and_a_population_its_bounds() {
     let text = TANDEM

@@ -12,6 +12,8 @@
 //! - Waits that take too long and connections idle or old for too long are looked for three times a
 //!   second (`full_maint_period`); at the end of its patience the pooler *disconnects* the client.
 //! - Old connections are closed as they come back, one per `lifetime / size` (`life_over`).
+//! - At `max_db_connections` the pools of a process close for one another what has been idle for
+//!   longest (`evict_connection`), but only for somebody who waits; the owner counts.
 //!
 //! Who waits is known by the number of its task. Nothing is opened or closed here: the answers say what
 //! the owner must start.
@@ -157,6 +159,13 @@ impl Pooler {
 
     /// Whether a connection is to be opened now; to be asked, and begun, until it is not.
     pub fn opens(&mut self, now: Time, clients: u32) -> bool {
+        let opens = self.wants(now, clients);
+        self.opening += u32::from(opens);
+        opens
+    }
+
+    /// Whether it would have a connection opened now.
+    pub fn wants(&self, now: Time, clients: u32) -> bool {
         let wants = match self.waiters.front() {
             Some(first) => {
                 let reserve = now >= first.since + self.config.reserve_after;
@@ -170,9 +179,17 @@ impl Pooler {
                     && self.total() < self.config.min.min(self.config.size)
             }
         };
-        let opens = wants && self.failed.is_none_or(|at| now >= at + self.config.login_retry);
-        self.opening += u32::from(opens);
-        opens
+        wants && self.failed.is_none_or(|at| now >= at + self.config.login_retry)
+    }
+
+    /// Since when the connection has been idle that has been so for longest.
+    pub fn oldest_idle(&self) -> Option<Time> {
+        self.idle.first().map(|idle| idle.since)
+    }
+
+    /// That connection is to be closed, to make room for one of another pool.
+    pub fn evict(&mut self) -> Option<Server> {
+        (!self.idle.is_empty()).then(|| self.idle.remove(0).server)
     }
 
     /// A connection has opened.
@@ -342,6 +359,22 @@ mod tests {
         assert!(!pooler.opens(at(15_000), 1) && pooler.opens(at(15_001), 1));
         assert_eq!(pooler.opened(at(15_100)).1, Returned::Passed { task: 0 });
         assert_eq!(pooler.ask(at(15_200), 2), Asked::Wait, "it has been reached since");
+    }
+
+    #[test]
+    fn what_was_idle_for_longest_makes_room() {
+        let mut pooler = pgbouncer();
+        assert_eq!((pooler.oldest_idle(), pooler.evict()), (None, None));
+        for task in 0..2 {
+            assert_eq!(pooler.ask(at(0), task), Asked::Wait);
+            assert!(pooler.wants(at(0), 2) && pooler.opens(at(0), 2) && !pooler.wants(at(0), 2));
+            pooler.opened(at(u64::from(task)));
+        }
+        let (first, second) = (Server { opened: at(0) }, Server { opened: at(1) });
+        assert_eq!(pooler.give_back(at(10), second), Returned::Idle);
+        assert_eq!(pooler.give_back(at(20), first), Returned::Idle);
+        assert_eq!((pooler.oldest_idle(), pooler.evict()), (Some(at(10)), Some(second)));
+        assert_eq!(pooler.total(), 1);
     }
 
     #[test]

@@ -8,16 +8,19 @@
 mod flows;
 mod hits;
 mod pieces;
+mod statements;
+mod stops;
 
 use std::collections::BTreeMap;
 
 use super::ids::*;
-use super::tape::{Op, Pc, Statement};
+use super::tape::{Op, Pc};
 use super::{Model, Workload};
 use crate::kernel::Dense;
 use crate::units::Duration;
 
 pub use flows::Sender;
+use statements::Held;
 
 /// The expected use of every component by one request.
 #[derive(Clone, Debug)]
@@ -165,6 +168,8 @@ struct Walk<'m> {
     awaited: f64,
     /// See [`Visit::strand`], of that operation.
     strand: usize,
+    /// Executions of the function that it is part of.
+    within: Option<StationId>,
 }
 
 /// Where to go on.
@@ -176,8 +181,8 @@ struct Visit {
     /// In which strand.
     strand: usize,
     service: Option<ServiceId>,
-    /// The pools whose connections are held.
-    held: Vec<PoolId>,
+    /// The connections that are held.
+    held: Vec<Held>,
 }
 
 /// A strand parts into several, and goes on when the last of these has ended.
@@ -215,6 +220,7 @@ impl<'m> Walk<'m> {
             weight: 0.0,
             awaited: 0.0,
             strand: 0,
+            within: None,
         };
         for (id, one) in model.operations.enumerate() {
             let weight = match operation {
@@ -229,6 +235,10 @@ impl<'m> Walk<'m> {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
                 walk.strand = visit.strand;
+                walk.within = visit.service.and_then(|service| {
+                    let function = model.services[service].function.as_ref();
+                    function.map(|function| function.executions)
+                });
                 walk.visit(pc, visit.weight, visit.service, visit.held);
             }
         }
@@ -253,7 +263,7 @@ impl<'m> Walk<'m> {
         alike: f64,
         weight: f64,
         service: Option<ServiceId>,
-        held: &[PoolId],
+        held: &[Held],
     ) {
         let (from, first) = (self.strand, self.strands_s.len());
         self.strands_s.resize(first + entries.len(), 0.0);
@@ -265,7 +275,7 @@ impl<'m> Walk<'m> {
         self.partings.push(Parting { from, into: first..first + entries.len(), alike });
     }
 
-    fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[PoolId]) {
+    fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
         let strand = self.strand;
         let fresh = || Visit { weight: 0.0, awaited: 0.0, strand, service, held: held.to_vec() };
         let entry = self.front.entry(pc).or_insert_with(fresh);
@@ -278,26 +288,32 @@ impl<'m> Walk<'m> {
     }
 
     /// Time passes for a request that holds these pools.
-    fn pass(&mut self, seconds: f64, weight: f64, held: &[PoolId]) {
+    fn pass(&mut self, seconds: f64, weight: f64, held: &[Held]) {
         self.strands_s[self.strand] += self.awaited * seconds;
-        for pool in held {
-            let station = self.model.pools[*pool].station;
-            self.service_s[station] += weight * seconds;
+        for Held { pool, lent } in held {
+            let pool = &self.model.pools[*pool];
+            self.service_s[pool.station] += weight * seconds;
+            if let Some(pooler) = pool.pooler.filter(|_| *lent) {
+                self.service_s[self.model.poolers[pooler].station] += weight * seconds;
+            }
+        }
+        if let Some(executions) = self.within {
+            self.service_s[executions] += weight * seconds;
         }
     }
 
-    fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[PoolId]) {
+    fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[Held]) {
         self.service_s[station] += weight * seconds;
         self.visits[station] += weight;
         self.pass(seconds, weight, held);
     }
 
-    fn elsewhere(&mut self, seconds: f64, weight: f64, held: &[PoolId]) {
+    fn elsewhere(&mut self, seconds: f64, weight: f64, held: &[Held]) {
         self.elsewhere_s += weight * seconds;
         self.pass(seconds, weight, held);
     }
 
-    fn visit(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, mut held: Vec<PoolId>) {
+    fn visit(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, mut held: Vec<Held>) {
         let model = self.model;
         self.note_flow(pc, weight, service);
         let next = Pc(pc.0 + 1);
@@ -311,6 +327,9 @@ impl<'m> Walk<'m> {
                 };
                 self.elsewhere(way + 2.0 * self.mean(spec.hop), weight, &held);
                 self.visits[spec.station] += weight;
+                if let Some(function) = &spec.function {
+                    self.visits[function.executions] += weight;
+                }
                 return self.go(next, weight, Some(to), &held);
             }
             Op::Cpu { work } | Op::Spin { work } => {
@@ -342,12 +361,12 @@ impl<'m> Walk<'m> {
                 let station = model.pools[pool].station;
                 self.visits[station] += weight;
                 self.square(station, weight, self.hold(pool, next));
-                held.push(pool);
+                held.push(self.holding(pool));
             }
-            Op::Query { work, kind, slowed_by, .. } => {
-                let pool = *held.last().expect("a statement runs on a connection");
+            Op::Query { work, kind, slowed_by, open, .. } => {
                 let slowed = slowed_by.map_or(1.0, |session| self.slowdown(session));
-                self.statement(pool, self.mean(work.law) * slowed, kind, weight, &held);
+                let seconds = self.mean(work.law) * slowed;
+                self.statement(seconds, (kind, open), weight, &mut held);
             }
             Op::Release => {
                 held.pop();
@@ -459,7 +478,7 @@ impl<'m> Walk<'m> {
         let Some(kept) = self.model.guards[guard].cache else { return 1.0 };
         let workers = service.map_or(1, |service| {
             let service = &self.model.services[service];
-            service.instances * service.workers
+            (service.instances * service.workers).max(1)
         });
         let per_worker = self.model.nominal_rate().0 * weight / f64::from(workers);
         1.0 / (1.0 + per_worker * kept.seconds())
@@ -504,67 +523,6 @@ impl<'m> Walk<'m> {
     fn slowdown(&self, session: SessionId) -> f64 {
         let spec = &self.model.sessions[session];
         spec.growth.map_or(1.0, |law| law.multiplier(spec.warm))
-    }
-
-    fn statement(
-        &mut self,
-        pool: PoolId,
-        seconds: f64,
-        kind: Statement,
-        weight: f64,
-        held: &[PoolId],
-    ) {
-        let model = self.model;
-        let spec = &model.pools[pool];
-        let database = &model.databases[spec.database];
-        let region = model.services[spec.service].region;
-        let mut rtt = self.mean(database.rtt) + self.mean(model.route(region, database.region));
-        if let Some(pooler) = spec.pooler {
-            let its = &model.poolers[pooler];
-            self.visits[its.station] += weight;
-            self.service_s[its.station] += weight * (self.mean(database.rtt) + seconds);
-            rtt += self.mean(its.rtt);
-        }
-        self.elsewhere(rtt + seconds * (1.0 - database.cpu_share), weight, held);
-        let cpu = seconds * database.cpu_share;
-        self.on_host(database.host, weight * cpu);
-        let to_replica = kind == Statement::Read && spec.replica_config.is_some();
-        let station = if to_replica { database.replica_station } else { database.station };
-        self.note_statement(spec.station, station, weight);
-        self.serve(station, cpu, weight, held);
-        if kind == Statement::Write && database.replicas > 0 {
-            let replayed = cpu * database.replay * f64::from(database.replicas);
-            self.service_s[database.replica_station] += weight * replayed;
-        }
-    }
-
-    fn command(
-        &mut self,
-        cache: CacheId,
-        weight: f64,
-        service: Option<ServiceId>,
-        held: &[PoolId],
-    ) {
-        let model = self.model;
-        let spec = &model.caches[cache];
-        if spec.service.is_some() {
-            self.visits[spec.station] += weight;
-            return;
-        }
-        let far = service.map_or(0.0, |service| {
-            self.mean(model.route(model.services[service].region, spec.region))
-        });
-        self.elsewhere(self.mean(spec.rtt) + far, weight, held);
-        self.on_host(spec.host, weight * self.mean(spec.command));
-        self.serve(spec.station, self.mean(spec.command), weight, held);
-    }
-
-    fn link(&mut self, service: Option<ServiceId>, bytes: f64, weight: f64, held: &[PoolId]) {
-        let Some(link) = service.and_then(|service| self.model.services[service].link) else {
-            return;
-        };
-        let spec = &self.model.links[link];
-        self.serve(spec.station, bytes * 8.0 / spec.bandwidth.0, weight, held);
     }
 }
 

@@ -36,6 +36,8 @@ kinds! {
     JobDone,
     /// A link has a transfer finished (link).
     LinkDepart,
+    /// The core of a pooler is done with a statement or an answer (pooler).
+    PoolerDone,
     /// A statement's storage waits are over (task).
     Stored,
     /// What a task waited for outside is done: its callback becomes ready (task).

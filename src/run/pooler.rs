@@ -6,6 +6,8 @@
 //! statement, the transaction, or the client's own connection, by the mode. A client that goes away in
 //! the middle costs its server connection, which is closed, though what runs on it goes on.
 
+mod process;
+
 use std::collections::VecDeque;
 
 use super::database::Presence;
@@ -23,6 +25,8 @@ use crate::model::tape::Op;
 use crate::model::{PoolMode, UnitKind};
 use crate::units::{Duration, Time};
 
+pub use process::Process;
+
 /// A pooler's connections to one server.
 pub struct PoolerState {
     /// Which pooler.
@@ -39,8 +43,6 @@ pub struct PoolerState {
     opened: u32,
     /// Connections whose client is gone, and until when they are being reset.
     resetting: VecDeque<(Time, Server)>,
-    /// Clients connected, over all servers of the pooler counted at its first.
-    clients: u32,
 }
 
 /// A connection that is being opened.
@@ -84,6 +86,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// One set of connections per pooler and server of its database.
     pub fn build_poolers(&mut self) {
         for (kind, spec) in self.model.poolers.enumerate() {
+            self.processes.push(Process::default());
             let state = &self.databases[spec.database];
             for node in 0..state.nodes.len() as u32 {
                 self.poolers.push(PoolerState {
@@ -94,7 +97,6 @@ impl<Q: PendingEvents> World<'_, Q> {
                     opening: Vec::new(),
                     opened: 0,
                     resetting: VecDeque::new(),
-                    clients: 0,
                 });
             }
         }
@@ -112,6 +114,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn fill_pooler(&mut self, number: u32) {
         let state = &self.poolers[number as usize];
         let (node, size) = (state.node, state.pool.config().size);
+        let size = size.min(self.room(number));
         let granted = (0..size).take_while(|_| self.node_mut(node).take_slot()).count() as u32;
         let station = self.station_of_pooler(number);
         self.meters[station].held.add(self.now, i64::from(granted));
@@ -135,11 +138,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         sub.behind.as_ref().expect("only what goes through a pooler comes here").pooler
     }
 
-    /// Its connections to all servers: where its clients are counted.
+    /// The clients of its process.
     fn clients_mut(&mut self, number: u32) -> &mut u32 {
-        let kind = self.poolers[number as usize].kind;
-        let first = self.poolers.iter().position(|state| state.kind == kind);
-        &mut self.poolers[first.expect("it is one of them")].clients
+        let process = self.model.poolers[self.poolers[number as usize].kind].process;
+        &mut self.processes[process].clients
     }
 
     /// A client connects. Says whether it may.
@@ -213,8 +215,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A statement reaches a pooler on its way to the server, or its answer on its way back.
-    pub fn at_pooler(&mut self, task: u32) {
+    /// A pooler has looked at a statement or at an answer.
+    pub(super) fn in_pooler(&mut self, task: u32) {
         let record = &self.tasks[task];
         if record.has(flag::GHOST) {
             return self.bury(task);
@@ -441,10 +443,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.station_of_pooler(behind.pooler)
     }
 
-    /// Opens what is wanted, and schedules the next timer.
+    /// Opens what is wanted, and schedules the next timer; the same for pools that share its room.
     fn tend_pooler(&mut self, number: u32) {
+        self.tend_alone(number);
+        self.tend_beside(number);
+    }
+
+    fn tend_alone(&mut self, number: u32) {
         let clients = *self.clients_mut(number);
-        while self.poolers[number as usize].pool.opens(self.now, clients) {
+        while self.poolers[number as usize].pool.wants(self.now, clients)
+            && self.makes_room(number)
+            && self.poolers[number as usize].pool.opens(self.now, clients)
+        {
             self.open_server(number);
         }
         self.arm_pooler(number);

@@ -5,7 +5,7 @@ use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, DeployId, LinkId, QueueId, ServiceId, SessionId};
+use crate::model::ids::{CacheId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId};
 use crate::model::tape::{Op, Statement};
 use crate::units::Duration;
 
@@ -25,6 +25,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::ProcessDepart => self.process_depart(slot),
             Kind::JobDone => self.job_done(slot, event.ordinal()),
             Kind::LinkDepart => self.link_depart(LinkId(slot)),
+            Kind::PoolerDone => self.pooler_done(PoolerId(slot)),
             Kind::Stored => self.stored(slot),
             Kind::Resume => self.resume(slot),
             // Connections change.

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
+use crate::component::function_fleet::Account;
 use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
 use crate::model::ids::{BreakerId, BulkheadId, CacheId, CdnId, DatabaseId, GuardId, LimitId};
-use crate::model::ids::{DeployId, LinkId, PoolId, QueueId, RegionId};
+use crate::model::ids::{DeployId, LinkId, PoolId, PoolerId, QueueId, RegionId};
 use crate::model::ids::{ServiceId, SessionId, SocketId, StationId, StoreId};
 use crate::model::tape::{Catch, Draw, Pc};
 use crate::stream::{Seed, StreamKey};
@@ -15,6 +16,7 @@ use crate::units::{Duration, Time};
 use super::arrivals::ArrivalState;
 use super::breaker::BreakerState;
 use super::bulkhead::{BulkheadState, Permit};
+use super::by_instance::{ByInstance, watched};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
@@ -26,13 +28,14 @@ use super::deploy::Deploying;
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
+use super::function::accounts;
 use super::gate::{GuardState, LimitState};
 use super::host::HostState;
 use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::pool::SubPool;
-use super::pooler::PoolerState;
+use super::pooler::{PoolerState, Process};
 use super::probing::Watched;
 use super::queue::{JobRecord, QueueState};
 use super::redis_client::CacheClient;
@@ -73,6 +76,8 @@ pub struct World<'m, Q> {
     pub hosts: Vec<HostState>,
     /// Services.
     pub services: Dense<ServiceId, ServiceState>,
+    /// Executions that functions may have at once, by region, and then for each that has its own.
+    pub accounts: Vec<Account>,
     /// Their instances.
     pub instances: Vec<Instance>,
     /// Their event loops.
@@ -85,6 +90,8 @@ pub struct World<'m, Q> {
     pub pool_base: Dense<PoolId, u32>,
     /// Poolers' connections: one set per pooler and server of its database.
     pub poolers: Vec<PoolerState>,
+    /// The processes that they are pools of.
+    pub processes: Dense<PoolerId, Process>,
     /// Databases and their nodes.
     pub databases: Dense<DatabaseId, DatabaseState>,
     /// Where each node of them belongs.
@@ -139,6 +146,8 @@ pub struct World<'m, Q> {
     pub attribution: Attribution,
     /// What is measured overall.
     pub observer: Observer,
+    /// Latency as instances measure it, where a monitor averages over them.
+    pub by_instance: Vec<ByInstance>,
     /// By home and region: one way between users and services, where that is always the same.
     pub ways: Vec<Option<Duration>>,
     /// Network, as measured.
@@ -179,12 +188,14 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             senders: Senders::new(model),
             hosts: Vec::new(),
             services: Dense::default(),
+            accounts: accounts(model),
             instances: Vec::new(),
             workers: Vec::new(),
             kubelet: Vec::new(),
             pools: Vec::new(),
             pool_base: Dense::default(),
             poolers: Vec::new(),
+            processes: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
             homes: Home::of_all(model),
             locks: Locks::new(tables, model.relations.len()),
@@ -212,6 +223,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
+            by_instance: watched(model),
             ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),

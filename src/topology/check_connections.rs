@@ -1,6 +1,7 @@
 //! What must hold between pools and the databases they connect to.
 
 use super::check::{Cx, Diagnostics, error, find};
+use super::check_pooler;
 use super::database::Database;
 use super::file::Topology;
 use super::names::{Named, Section};
@@ -38,9 +39,9 @@ pub(crate) fn connection_bounds(cx: &Cx<'_>) -> Diagnostics {
     cx.topology
         .databases
         .iter()
-        .filter(|database| database.spec.reserved >= database.spec.max_connections)
+        .filter(|database| database.spec.available() == 0)
         .map(|database| {
-            let Database { reserved, max_connections, .. } = &database.spec;
+            let (reserved, max_connections) = (database.spec.keeps_back(), database.spec.accepts());
             let place = cx.tree.place_of(&format!("database.{}.max_connections", database.name));
             let message = format!(
                 "`database.{}` keeps back {reserved} of its {max_connections} connections: \
@@ -49,7 +50,24 @@ pub(crate) fn connection_bounds(cx: &Cx<'_>) -> Diagnostics {
             );
             error("out-of-range", &place, message).help("raise `max_connections` above `reserved`")
         })
+        .chain(cx.topology.databases.iter().filter_map(|database| above_plan(cx, database)))
         .collect()
+}
+
+/// A plan whose customers cannot raise its limit, and a higher one that is said.
+fn above_plan(cx: &Cx<'_>, database: &Named<Database>) -> Option<Diagnostic> {
+    let plan = database.spec.plan.as_ref().filter(|plan| plan.is_fixed())?;
+    let (said, most) = (database.spec.max_connections?, plan.connections());
+    (said > most).then(|| {
+        let place = cx.tree.place_of(&format!("database.{}.max_connections", database.name));
+        let message = format!(
+            "`database.{}` is to accept {said} connections, but its `plan` has {most}, which \
+             nobody can raise",
+            database.name
+        );
+        Diagnostic::warning("above-plan", place, message)
+            .help("leave out `max_connections`, or name a larger plan")
+    })
 }
 
 /// The arithmetic of pools: instances x workers x size against what the server accepts.
@@ -63,26 +81,35 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
                 continue;
             }
             let service = find(&cx.topology.services, &pool.spec.service.name);
-            primary.add(service, &format!("`pool.{}`", pool.name), pool.spec.most(), &pool.place);
+            primary.add(
+                cx.topology,
+                service,
+                &format!("`pool.{}`", pool.name),
+                pool.spec.most(),
+                &pool.place,
+            );
             if pool.spec.reads == Reads::Replicas {
                 let size = pool.spec.most_to_replica();
-                replica.add(service, &format!("`pool.{}`", pool.name), size, &pool.place);
+                replica.add(
+                    cx.topology,
+                    service,
+                    &format!("`pool.{}`", pool.name),
+                    size,
+                    &pool.place,
+                );
             }
         }
-        for pooler in &cx.topology.poolers {
-            if pooler.spec.database.name == database.name {
-                let size = pooler.spec.size(&database.spec) + pooler.spec.reserve;
-                primary.add_pooler(pooler, size);
-                replica.add_pooler(pooler, if database.spec.replicas > 0 { size } else { 0 });
-            }
+        for (pooler, size) in check_pooler::server_connections(cx, database) {
+            primary.add_pooler(pooler, size);
+            replica.add_pooler(pooler, if database.spec.replicas > 0 { size } else { 0 });
         }
         for (session, size) in own_pools(cx.topology, database) {
             for service in services_before(cx.topology, session) {
                 let name = format!("`session.{}`", session.name);
-                primary.add(service, &name, size, &session.place);
+                primary.add(cx.topology, service, &name, size, &session.place);
             }
         }
-        let available = database.spec.max_connections.saturating_sub(database.spec.reserved);
+        let available = database.spec.available();
         found.extend(primary.exceeds(available, database, ""));
         found.extend(replica.exceeds(available, database, " to each replica"));
     }
@@ -129,16 +156,26 @@ struct Demand {
 }
 
 impl Demand {
-    fn add(&mut self, service: &Named<Service>, who: &str, size: u32, place: &Place) {
-        let Service { instances, workers, autoscale, .. } = &service.spec;
-        let instances = autoscale.as_ref().map_or(*instances, |scale| scale.max);
+    fn add(
+        &mut self,
+        topology: &Topology,
+        service: &Named<Service>,
+        who: &str,
+        size: u32,
+        place: &Place,
+    ) {
+        let Service { instances, workers, autoscale, function, .. } = &service.spec;
+        let instances = match function {
+            Some(function) => topology.environments(&service.spec, function),
+            None => autoscale.as_ref().map_or(*instances, |scale| scale.max),
+        };
         let term = u64::from(instances) * u64::from(*workers) * u64::from(size);
         self.total += term;
         let word =
             |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         self.terms.push(format!(
             "{} × {} × {size} of {who} = {term}",
-            word(instances, "instance"),
+            word(instances, if function.is_some() { "environment" } else { "instance" }),
             word(*workers, "worker"),
         ));
         self.places.push((place.clone(), format!("up to {term} connections")));
@@ -156,7 +193,7 @@ impl Demand {
         if self.total <= u64::from(available) {
             return None;
         }
-        let Database { max_connections, reserved, .. } = &database.spec;
+        let (reserved, max_connections) = (database.spec.keeps_back(), database.spec.accepts());
         let message = format!(
             "up to {} connections{to} ({}), but `database.{}` accepts {available} \
              ({max_connections} less {reserved} reserved)",

@@ -2,6 +2,7 @@
 
 use super::check::{Cx, Diagnostics, error, find};
 use super::check_pool;
+use super::database::Database;
 use super::flow::Step;
 use super::pooler::{PoolMode, Pooler};
 use crate::diagnostic::Diagnostic;
@@ -49,6 +50,7 @@ pub(crate) fn poolers(cx: &Cx<'_>) -> Diagnostics {
             );
         }
     }
+    found.extend(processes(cx));
     found.extend(too_many_clients(cx));
     found.extend(check_pool::timeouts(cx));
     found
@@ -80,11 +82,13 @@ fn transactions(cx: &Cx<'_>, pool: &Named<Pool>, pooler: &Named<Pooler>) -> Diag
 fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     for pooler in &cx.topology.poolers {
-        let Some(most) = pooler.spec.most_clients() else { continue };
+        if pooler.spec.process.is_some() {
+            continue; // counted with its process
+        }
         let database = find(&cx.topology.databases, &pooler.spec.database.name);
         let mut total = 0u64;
         let mut terms = Vec::new();
-        for (pool, _) in pooled(cx).filter(|(_, of)| of.name == pooler.name) {
+        for (pool, _) in pooled(cx).filter(|(_, of)| process_of(of) == pooler.name) {
             let service = &find(&cx.topology.services, &pool.spec.service.name).spec;
             let instances = service.autoscale.as_ref().map_or(service.instances, |it| it.max);
             let to_replicas = match pool.spec.reads {
@@ -98,6 +102,8 @@ fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
             total += term;
             terms.push(format!("{workers} workers × {each} of `pool.{}` = {term}", pool.name));
         }
+        found.extend(kept_sessions(cx, pooler, total, &terms));
+        let Some(most) = pooler.spec.most_clients(&database.spec) else { continue };
         if total > u64::from(most) {
             let message = format!(
                 "up to {total} clients ({}), but `pooler.{}` accepts {most}",
@@ -111,4 +117,94 @@ fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
+}
+
+/// The name of the pooler in whose process one is.
+fn process_of(pooler: &Named<Pooler>) -> &str {
+    pooler.spec.process.as_ref().map_or(&pooler.name, |process| &process.name)
+}
+
+/// In session mode a client keeps its connection to the server for as long as it is connected.
+fn kept_sessions(
+    cx: &Cx<'_>,
+    pooler: &Named<Pooler>,
+    clients: u64,
+    terms: &[String],
+) -> Option<Diagnostic> {
+    let database = find(&cx.topology.databases, &pooler.spec.database.name);
+    let nodes = database.spec.shards * (1 + database.spec.replicas);
+    let servers = u64::from(nodes * (pooler.spec.size(&database.spec) + pooler.spec.reserve));
+    let alone = !cx.topology.poolers.iter().any(|it| it.spec.process.is_some());
+    (pooler.spec.mode() == PoolMode::Session && alone && clients > servers).then(|| {
+        let message = format!(
+            "up to {clients} clients ({}), but `pooler.{}` has {servers} connections to the server, \
+             and in session mode a client keeps its own for as long as it is connected",
+            terms.join("; "),
+            pooler.name
+        );
+        Diagnostic::warning("kept-sessions", pooler.place.clone(), message)
+            .help("write `mode = \"transaction\"`, or make pools smaller: the surplus waits until it \
+                   is disconnected")
+    })
+}
+
+/// What poolers in the process of another may say, and who may limit the connections of all.
+fn processes(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for pooler in &cx.topology.poolers {
+        let path = |key: &str| format!("pooler.{}.{key}", pooler.name);
+        let mut wrong = |key: &str, message: String, help: &str| {
+            let place = cx.tree.place_of(&path(key));
+            found.push(error("wrong-pooler", &place, message).help(help));
+        };
+        if pooler.spec.max_db_connections.is_some() && !pooler.spec.is_pgbouncer() {
+            let message = format!("`pooler.{}` is no PgBouncer", pooler.name);
+            wrong("max_db_connections", message, "leave it out, or write `size`");
+        }
+        let Some(process) = &pooler.spec.process else { continue };
+        let other = find(&cx.topology.poolers, &process.name);
+        if other.spec.process.is_some() || other.name == pooler.name {
+            let message = format!("`pooler.{}` has no process of its own", other.name);
+            wrong("process", message, "name the pooler whose process it is");
+        }
+        if !(pooler.spec.is_pgbouncer() && other.spec.is_pgbouncer()) {
+            let message = "only PgBouncer has pools for several users in one process".to_string();
+            wrong("process", message, "leave it out");
+        }
+        for key in ["clients", "cpu", "max_db_connections"] {
+            if cx.tree.at(&path(key)).is_some() {
+                let message = format!(
+                    "`pooler.{}` shares the `{key}` of `pooler.{}`",
+                    pooler.name, other.name
+                );
+                wrong(key, message, "say it there");
+            }
+        }
+    }
+    found
+}
+
+/// Poolers before a database, each with the most connections to one server of those of its process that
+/// have not been counted before.
+pub(crate) fn server_connections<'a>(
+    cx: &Cx<'a>,
+    database: &Named<Database>,
+) -> Vec<(&'a Named<Pooler>, u32)> {
+    let mut left: Vec<(&str, u32)> = Vec::new();
+    let before = cx.topology.poolers.iter().filter(|it| it.spec.database.name == database.name);
+    before
+        .map(|pooler| {
+            let process = find(&cx.topology.poolers, process_of(pooler));
+            let size = pooler.spec.size(&database.spec) + pooler.spec.reserve;
+            let Some(most) = process.spec.max_db_connections else { return (pooler, size) };
+            if !left.iter().any(|(name, _)| *name == process.name) {
+                left.push((&process.name, most));
+            }
+            let known = left.iter_mut().find(|(name, _)| *name == process.name);
+            let room = &mut known.expect("it was just added").1;
+            let size = size.min(*room);
+            *room -= size;
+            (pooler, size)
+        })
+        .collect()
 }

@@ -4,6 +4,7 @@ use super::cache::Keys;
 use super::dist::Dist;
 use super::host::Host;
 use super::names::Ref;
+use super::plan::Plan;
 use super::price::Price;
 use super::region::Region;
 use super::spec::spec;
@@ -33,11 +34,13 @@ spec! {
         /// Time to open a connection, round trips included.
         connect: Dist = "\"50ms\""
             from "assumed: TCP, TLS, authentication and the start of a backend process";
+        /// The vendor's plan, which says how many connections each server accepts.
+        plan: Option<Plan> = "none" from "assumed: a server of one's own";
         /// Connections that each server accepts; further ones are refused.
-        max_connections: u32 = "100"
+        max_connections: Option<u32> = "100, or those of the `plan`"
             from "PostgreSQL 15 postgresql.conf.sample (max_connections)", positive;
         /// Of these, kept back for administrators.
-        reserved: u32 = "3"
+        reserved: Option<u32> = "3, or those of the `plan`"
             from "PostgreSQL 15 postgresql.conf.sample (superuser_reserved_connections)";
         /// A statement that takes longer is cancelled by the server.
         statement_timeout: Option<Duration> = "none"
@@ -160,5 +163,20 @@ spec! {
         quorum: u32 = "1" from "PostgreSQL 15 (synchronous_standby_names, ANY 1)", positive;
         /// Time until a copy has it and says so.
         rtt: Dist = "\"1ms\"" from "assumed: another zone of the region, flush included";
+    }
+}
+
+impl Database {
+    /// Connections that each server accepts, those kept back included.
+    pub fn accepts(&self) -> u32 {
+        self.max_connections.or(self.plan.as_ref().map(Plan::connections)).unwrap_or(100)
+    }
+    /// Connections kept back for administrators.
+    pub fn keeps_back(&self) -> u32 {
+        self.reserved.or(self.plan.as_ref().map(Plan::reserved)).unwrap_or(3)
+    }
+    /// Connections that are left for everybody else.
+    pub fn available(&self) -> u32 {
+        self.accepts().saturating_sub(self.keeps_back())
     }
 }

@@ -28,6 +28,7 @@ mod check_edge;
 mod check_effect;
 mod check_fault;
 mod check_flow;
+mod check_function;
 mod check_held;
 mod check_host;
 mod check_pool;
@@ -43,6 +44,7 @@ mod fault;
 pub(crate) mod file;
 pub(crate) mod file_kind;
 mod flow;
+mod function;
 mod guard;
 mod host;
 pub(crate) mod kind;
@@ -52,6 +54,7 @@ mod merge;
 mod monitor;
 pub(crate) mod names;
 mod objective;
+mod plan;
 mod pool;
 mod process;
 mod pooler;
@@ -95,6 +98,7 @@ pub use flow::{
     Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat,
     Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
+pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use host::{Host, Others, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
@@ -148,6 +152,7 @@ use file_kind::FileKind;
 
 /// Every kind of diagnostic that [`load`] makes; `tests/diagnostics/` shows each.
 pub const SLUGS: &[&str] = &[
+    "above-plan",
     "ambiguous",
     "bad-address",
     "bad-cache",
@@ -169,7 +174,9 @@ pub const SLUGS: &[&str] = &[
     "extends-cycle",
     "extends-missing",
     "foreign-component",
+    "function-concurrency",
     "misplaced-reply",
+    "kept-sessions",
     "missing-key",
     "never-happens",
     "no-effect",
@@ -177,6 +184,7 @@ pub const SLUGS: &[&str] = &[
     "no-route",
     "no-shares",
     "no-workload",
+    "not-for-functions",
     "not-one",
     "nothing-to-do",
     "one-of",

@@ -3,6 +3,7 @@
 use super::database::Database;
 use super::dist::Dist;
 use super::names::Ref;
+use super::plan::Plan;
 use super::spec::spec;
 use crate::units::Duration;
 
@@ -15,13 +16,14 @@ spec! {
         /// The database behind it; it stands in that region.
         database: Ref<Database>;
         /// For how long a client keeps a connection to the server.
-        mode: Option<PoolMode> = "session; supavisor and rds-proxy transaction"
+        mode: Option<PoolMode> = "session; all others transaction"
             from "PgBouncer doc/config.md (pool_mode); Supabase docs (port 6543); RDS Proxy \
-            (multiplexing after each transaction)";
+            (multiplexing after each transaction); Neon docs (connection pooling)";
         /// Connections to each server.
-        size: Option<u32> = "20; supavisor 15, rds-proxy all that the server has"
+        size: Option<u32> = "20; supavisor 15, rds-proxy all that the server has, neon 90 %"
             from "PgBouncer doc/config.md (default_pool_size); Supavisor tenants/tenant.ex \
-            (default_pool_size); RDS user guide (MaxConnectionsPercent 100)", positive;
+            (default_pool_size); RDS user guide (MaxConnectionsPercent 100); Neon docs (connection \
+            pooling)", positive;
         /// Connections that stay open, and are opened as soon as there is a client.
         min: u32 = "0" from "PgBouncer doc/config.md (min_pool_size)";
         /// Further connections, when the first of the line has waited for `reserve_after`.
@@ -29,9 +31,21 @@ spec! {
         /// See `reserve`.
         reserve_after: Duration = "\"5s\"" from "PgBouncer doc/config.md (reserve_pool_timeout)";
         /// Connections of clients; further ones are refused.
-        clients: Option<u32> = "100; supavisor 1_000, rds-proxy without limit"
+        clients: Option<u32> = "100; supavisor 1_000 or those of the database's `plan`, neon 10_000, \
+            rds-proxy without limit"
             from "PgBouncer doc/config.md (max_client_conn); Supavisor tenants/tenant.ex \
-            (default_max_clients)", positive;
+            (default_max_clients); Neon docs (connection pooling)", positive;
+        /// The pooler in whose process this is one more pool, for a further user or database: they share
+        /// its `cpu`, its `clients` and its `max_db_connections`.
+        process: Option<Ref<Pooler>> = "a process of its own" from "assumed: one user";
+        /// Connections to each server that all pools of the process have together. One more is opened
+        /// only in the place of one that lies idle in any of them.
+        max_db_connections: Option<u32> = "no limit"
+            from "PgBouncer doc/config.md (max_db_connections 0)", positive;
+        /// Time on its one core for each statement, half of it for the answer.
+        cpu: Option<Duration> = "none: its core never fills up"
+            from "assumed; about 30us: PgBouncer 1.25.1 does 33_000 statements/s over TLS in one \
+            process (proxysql.com, PgBouncer to ProxySQL, part 3, 2026)", positive;
         /// How long a client waits for a connection to the server before it is disconnected.
         wait_timeout: Option<Duration> = "120s; supavisor 60s"
             from "PgBouncer doc/config.md (query_wait_timeout); RDS user guide \
@@ -58,6 +72,8 @@ spec! {
         Supavisor = "supavisor";
         /// Amazon RDS Proxy.
         RdsProxy = "rds-proxy";
+        /// The pooled endpoint of Neon: a PgBouncer.
+        Neon = "neon";
     }
 }
 spec! {
@@ -77,30 +93,39 @@ impl Pooler {
     pub fn mode(&self) -> PoolMode {
         self.mode.clone().unwrap_or(match self.kind {
             PoolerKind::Pgbouncer => PoolMode::Session,
-            PoolerKind::Supavisor | PoolerKind::RdsProxy => PoolMode::Transaction,
+            PoolerKind::Supavisor | PoolerKind::RdsProxy | PoolerKind::Neon => {
+                PoolMode::Transaction
+            }
         })
     }
     /// Connections to each server of a database, as said or as the product has it.
     pub fn size(&self, database: &Database) -> u32 {
-        let all = database.max_connections.saturating_sub(database.reserved).max(1);
+        let all = database.available().max(1);
         self.size.unwrap_or(match self.kind {
             PoolerKind::Pgbouncer => 20,
             PoolerKind::Supavisor => 15,
             PoolerKind::RdsProxy => all,
+            PoolerKind::Neon => (database.accepts() * 9 / 10).max(1),
         })
     }
     /// Connections of clients, as said or as the product has it; `None` without limit.
-    pub fn most_clients(&self) -> Option<u32> {
+    pub fn most_clients(&self, database: &Database) -> Option<u32> {
+        let plan = database.plan.as_ref().and_then(Plan::pooler_clients);
         self.clients.or(match self.kind {
             PoolerKind::Pgbouncer => Some(100),
-            PoolerKind::Supavisor => Some(1_000),
+            PoolerKind::Supavisor => Some(plan.unwrap_or(1_000)),
+            PoolerKind::Neon => Some(10_000),
             PoolerKind::RdsProxy => None,
         })
+    }
+    /// Whether it is a PgBouncer, whoever runs it.
+    pub fn is_pgbouncer(&self) -> bool {
+        matches!(self.kind, PoolerKind::Pgbouncer | PoolerKind::Neon)
     }
     /// How long a client waits.
     pub fn patience(&self) -> Duration {
         self.wait_timeout.unwrap_or(match self.kind {
-            PoolerKind::Pgbouncer | PoolerKind::RdsProxy => Duration::secs(120),
+            PoolerKind::Pgbouncer | PoolerKind::RdsProxy | PoolerKind::Neon => Duration::secs(120),
             PoolerKind::Supavisor => Duration::secs(60),
         })
     }

@@ -49,6 +49,22 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "pooler",
         "products_have_their_own_defaults",
-        "Pooler.kind PoolerKind:pgbouncer PoolerKind:supavisor PoolerKind:rds-proxy",
+        "Pooler.kind PoolerKind:pgbouncer PoolerKind:supavisor PoolerKind:rds-proxy PoolerKind:neon",
+    ),
+    ("pooler", "statements_and_answers_pass_one_core_after_another", "Pooler.cpu"),
+    (
+        "pooler",
+        "pools_of_one_process_share_its_core_its_clients_and_its_room",
+        "Pooler.process Pooler.max_db_connections",
+    ),
+    (
+        "pool",
+        "a_plan_says_how_many_connections_its_server_accepts",
+        "Database.plan Plan:rds Plan:neon Plan:supabase Plan:heroku Plan:digitalocean \
+         Plan:cloud-sql SupabasePlan:nano SupabasePlan:micro SupabasePlan:small \
+         SupabasePlan:medium SupabasePlan:large SupabasePlan:xl SupabasePlan:2xl \
+         SupabasePlan:4xl SupabasePlan:8xl SupabasePlan:12xl SupabasePlan:16xl \
+         HerokuPlan:essential-0 HerokuPlan:essential-1 HerokuPlan:essential-2 \
+         HerokuPlan:standard-0 HerokuPlan:standard-2 HerokuPlan:standard-3",
     ),
 ];

@@ -3,7 +3,7 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
-use crate::support::{Ran, ms, run, us};
+use crate::support::{Ran, model, ms, run, us};
 
 const ONE_READ: &str = r#"
 [service.web]
@@ -163,4 +163,32 @@ fn a_driver_gives_up_on_a_statement_and_the_server_does_not() {
     assert_eq!(cancelled.each_failed(), ms(102));
     let own = ["pool.pg.statement_timeout=50ms", "database.db.statement_timeout=100ms"];
     assert_eq!(read(&[&sets[..], &own].concat()).each_failed(), ms(52));
+}
+
+#[test]
+fn a_plan_says_how_many_connections_its_server_accepts() {
+    let left = |plan: &str| {
+        let model = model(ONE_READ, &[&format!("database.db.plan={plan}")]);
+        model.databases.iter().next().expect("one").slots
+    };
+    assert_eq!(left("{rds='8GiB'}"), 901 - 3);
+    assert_eq!(left("{neon=0.25}"), 104 - 7);
+    assert_eq!(left("{digitalocean='1GiB'}"), 22);
+    assert_eq!(left("{cloud-sql='3.75GiB'}"), 100 - 3);
+    let sizes = ["nano", "micro", "small", "medium", "large", "xl"]
+        .map(|size| left(&format!("{{supabase='{size}'}}")));
+    assert_eq!(sizes, [57, 57, 87, 117, 157, 237]);
+    let larger =
+        ["2xl", "4xl", "8xl", "12xl", "16xl"].map(|size| left(&format!("{{supabase='{size}'}}")));
+    assert_eq!(larger, [377, 477, 487, 497, 497]);
+    let heroku = ["essential-0", "essential-1", "essential-2"]
+        .map(|plan| left(&format!("{{heroku='{plan}'}}")));
+    assert_eq!(heroku, [20, 20, 40]);
+    let standard = ["standard-0", "standard-2", "standard-3"]
+        .map(|plan| left(&format!("{{heroku='{plan}'}}")));
+    assert_eq!(standard, [120, 400, 500]);
+    // What is said counts, and the rest is the plan's.
+    let said = ["database.db.plan={heroku='essential-0'}", "database.db.max_connections=30"];
+    let model = model(ONE_READ, &said);
+    assert_eq!(model.databases.iter().next().expect("one").slots, 30);
 }

@@ -120,7 +120,8 @@ fn products_have_their_own_defaults() {
         let ran = pooled(&[&format!("pooler.b.kind={kind}")]);
         ran.station("pooler.b").capacity
     };
-    assert_eq!(["pgbouncer", "supavisor", "rds-proxy"].map(capacity), [20.0, 15.0, 97.0]);
+    let all = ["pgbouncer", "supavisor", "rds-proxy", "neon"];
+    assert_eq!(all.map(capacity), [20.0, 15.0, 97.0, 90.0]);
     let text = POOLED.replace("mode = \"transaction\"\n", "");
     let mode = |kind: &str| {
         let model = model(&text, &[&format!("pooler.b.kind={kind}")]);
@@ -130,4 +131,73 @@ fn products_have_their_own_defaults() {
     assert_eq!(mode("pgbouncer"), (Session, 100));
     assert_eq!(mode("supavisor"), (Transaction, 1_000));
     assert_eq!(mode("rds-proxy"), (Transaction, u32::MAX));
+    assert_eq!(mode("neon"), (Transaction, 10_000));
+}
+
+#[test]
+fn statements_and_answers_pass_one_core_after_another() {
+    let core = |sets: &[&str]| pooled(&[&["pooler.b.cpu=2ms"], sets].concat());
+    let one = core(&[]);
+    assert_eq!((one.shortest(), one.station("pooler.b.core").capacity), (ms(18), 1.0));
+    // The second statement of two waits for the first, and so does its answer.
+    assert_eq!(core(&[TWO]).shortest(), ms(19));
+    // More than it can do in a second: half as many statements pass as come.
+    let flood = ["arrivals.rate=1000/s", "pool.pg.size=100", "database.db.cores=64"];
+    let flooded = core(&[&flood[..], &["pooler.b.clients=1000", "pooler.b.size=90"]].concat());
+    let ratio = flooded.ok() as f64 / flooded.offered() as f64;
+    assert!((0.45..0.52).contains(&ratio), "{ratio}");
+    assert!(flooded.station("pooler.b.core").busy_mean > 0.99);
+}
+
+/// One statement for each of two users of the same PgBouncer.
+const USERS: &str = r#"
+[service.web]
+[pool.one]
+service = "web"
+database = "db"
+through = "b"
+[pool.two]
+service = "web"
+database = "db"
+through = "c"
+[pooler.b]
+database = "db"
+mode = "transaction"
+rtt = "4ms"
+connect = "10ms"
+[pooler.c]
+database = "db"
+mode = "transaction"
+rtt = "4ms"
+connect = "10ms"
+process = "b"
+[database.db]
+rtt = "2ms"
+connect = "20ms"
+[operation.read]
+share = 1
+flow = [{ query = { pool = "one", read = "10ms" } }, { query = { pool = "two", read = "10ms" } }]
+"#;
+
+#[test]
+fn pools_of_one_process_share_its_core_its_clients_and_its_room() {
+    let users = |sets: &[&str]| run(USERS, sets);
+    let opened = |ran: &Ran| ["pooler.b", "pooler.c"].map(|it| ran.count(it, Counter::Opened));
+    let free = users(&[]);
+    assert_eq!((free.shortest(), opened(&free)), (ms(32), [1, 1]));
+    // Each closes the idle connection of the other, and opens its own anew, every time.
+    let narrow = users(&["pooler.b.max_db_connections=1"]);
+    assert_eq!((narrow.shortest(), opened(&narrow)), (ms(72), [10, 10]));
+    assert_eq!(narrow.count("pooler.b", Counter::Closed), 10);
+    assert_eq!(opened(&users(&["pooler.b.max_db_connections=2"])), [1, 1]);
+    // One that is in use is not closed: who waits has it when it is idle.
+    let side = "operation.read.flow = [{ parallel = [[{ query = { pool = 'one', read = '10ms' } }], \
+                [{ query = { pool = 'two', read = '10ms' } }]] }]";
+    let beside = users(&["pooler.b.max_db_connections=1", side]);
+    // To it 2 ms, opening 20, 1 + 10 + 1 at the server; twice; and back.
+    assert_eq!((beside.shortest(), beside.ok()), (ms(48), 10));
+    assert!(opened(&beside).iter().sum::<u64>() >= 18, "{:?}", opened(&beside));
+    let refused = users(&["pooler.b.clients=1"]);
+    assert_eq!(refused.failed(Failure::TooManyConnections), 10);
+    assert_eq!(users(&["pooler.b.cpu=2ms"]).shortest(), ms(36));
 }

@@ -36,7 +36,7 @@ impl Compiler<'_> {
                 contention: (spec.contention.sigma, spec.contention.kappa),
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
-                slots: spec.max_connections.saturating_sub(spec.reserved),
+                slots: spec.available(),
                 replicas: spec.replicas,
                 lag: self.law(&spec.lag),
                 replay: spec.replay.0,

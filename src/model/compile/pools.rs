@@ -6,7 +6,7 @@ use crate::component::pooler::PoolerConfig;
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Pool, PoolMode, Pooler};
-use crate::topology::{self, OnError, PoolDriver, PoolerKind};
+use crate::topology::{self, OnError, PoolDriver};
 use crate::units::Duration;
 
 impl Compiler<'_> {
@@ -80,6 +80,8 @@ impl Compiler<'_> {
         let one = |pooler: &topology::Named<topology::Pooler>| {
             let spec = &pooler.spec;
             let database = &named(&topology.databases, &spec.database.name).spec;
+            let process =
+                spec.process.as_ref().map_or(pooler, |it| named(&topology.poolers, &it.name));
             let size = spec.size(database);
             let some = |length: Duration| Some(length).filter(|length| !length.is_zero());
             Pooler {
@@ -91,7 +93,7 @@ impl Compiler<'_> {
                     min: spec.min,
                     reserve: spec.reserve,
                     reserve_after: spec.reserve_after,
-                    openings: if spec.kind == PoolerKind::Pgbouncer { 1 } else { size },
+                    openings: if spec.is_pgbouncer() { 1 } else { size },
                     wait_timeout: optional(Some(spec.patience())),
                     idle_timeout: some(spec.idle_timeout),
                     max_lifetime: some(spec.max_lifetime),
@@ -102,7 +104,12 @@ impl Compiler<'_> {
                     topology::PoolMode::Transaction => PoolMode::Transaction,
                     topology::PoolMode::Statement => PoolMode::Statement,
                 },
-                clients: spec.most_clients().unwrap_or(u32::MAX),
+                process: find(&topology.poolers, &process.name),
+                clients: process.spec.most_clients(database).unwrap_or(u32::MAX),
+                at_most: process.spec.max_db_connections.unwrap_or(u32::MAX),
+                core: process.spec.cpu.map(|cpu| {
+                    (cpu.half(), self.station(&format!("pooler.{}.core", process.name)))
+                }),
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
             }

@@ -1,8 +1,8 @@
 //! Who sends work to whom: the edges of the deployment's picture.
 
-use super::Walk;
+use super::{Held, Walk};
 use crate::model::Acks;
-use crate::model::ids::{PoolId, ServiceId, StationId, StreamId};
+use crate::model::ids::{ServiceId, StationId, StreamId};
 use crate::model::tape::{Op, Pc};
 
 /// Where a flow comes from: users, or a component.
@@ -51,7 +51,7 @@ impl Walk<'_> {
     }
 
     /// A message: its leader's time, and the time of everybody who consumes it.
-    pub(super) fn publish(&mut self, id: StreamId, weight: f64, held: &[PoolId]) {
+    pub(super) fn publish(&mut self, id: StreamId, weight: f64, held: &[Held]) {
         let model = self.model;
         let stream = &model.streams[id];
         self.visits[stream.station] += weight;

@@ -45,8 +45,14 @@ pub struct Pooler {
     pub config: PoolerConfig,
     /// For how long a client keeps one.
     pub mode: PoolMode,
-    /// Connections of clients at most.
+    /// In whose process it is: its own, or that of another.
+    pub process: PoolerId,
+    /// Connections of clients to its process at most.
     pub clients: u32,
+    /// Connections of its process to each server at most.
+    pub at_most: u32,
+    /// Time on the core of its process for a statement, or for an answer; and where that is measured.
+    pub core: Option<(Duration, StationId)>,
     /// Round trip between services and it, within a region.
     pub rtt: LawId,
     /// Time to open a connection to it.

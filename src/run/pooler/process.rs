@@ -1,0 +1,112 @@
+//! The process that poolers are pools of: one core, its clients, and all its connections to a server.
+//!
+//! PgBouncer is single-threaded (git 13a344f, `main.c`): statements and answers of all its pools pass
+//! one core one after another. At `max_db_connections` it closes for somebody who waits what has been
+//! idle for longest in any of its pools (`objects.c`, `launch_new_connection`, `evict_connection`), and
+//! as its loop looks at all pools in every turn, a pool that waits learns at once of such a connection.
+
+use std::collections::VecDeque;
+
+use crate::kernel::PendingEvents;
+use crate::model::ids::PoolerId;
+use crate::run::event::Kind;
+use crate::run::meter::{MILLI, Part};
+use crate::run::task::flag;
+use crate::run::world::World;
+use crate::units::Time;
+
+/// A process of poolers while it runs; those that have none of their own leave theirs unused.
+#[derive(Default)]
+pub struct Process {
+    /// Clients connected, over all servers and pools.
+    pub(super) clients: u32,
+    /// What its core is at work on, and what waits for it: tasks, with the time of their coming.
+    queue: VecDeque<(u32, Time)>,
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A statement reaches a pooler on its way to the server, or its answer on its way back.
+    pub fn at_pooler(&mut self, task: u32) {
+        let record = &self.tasks[task];
+        if !record.has(flag::GHOST) {
+            let kind = self.poolers[self.pooler_of(task) as usize].kind;
+            if let Some((cpu, station)) = self.model.poolers[kind].core {
+                let process = self.model.poolers[kind].process;
+                let queue = &mut self.processes[process].queue;
+                queue.push_back((task, self.now));
+                if queue.len() == 1 {
+                    self.meters[station].busy.add(self.now, MILLI);
+                    self.at(self.now + cpu, Kind::PoolerDone, process.0);
+                }
+                return;
+            }
+        }
+        self.in_pooler(task);
+    }
+
+    /// The core of a process is done with a statement or an answer.
+    pub fn pooler_done(&mut self, process: PoolerId) {
+        let (cpu, station) = self.model.poolers[process].core.expect("it has been at work");
+        let queue = &mut self.processes[process].queue;
+        let (task, came) = queue.pop_front().expect("it has been at work on something");
+        if queue.is_empty() {
+            self.meters[station].busy.add(self.now, -MILLI);
+        } else {
+            self.at(self.now + cpu, Kind::PoolerDone, process.0);
+        }
+        let waited = self.now.since(came) - cpu;
+        self.meters[station].shared(waited);
+        self.spend(task, station, Part::Wait, waited);
+        self.spend(task, station, Part::Service, cpu);
+        self.in_pooler(task);
+    }
+
+    /// The pools of a pooler's process to the same server.
+    fn pools_beside(&self, number: u32) -> impl Iterator<Item = u32> + use<'_, Q> {
+        let state = &self.poolers[number as usize];
+        let (process, node) = (self.model.poolers[state.kind].process, state.node);
+        (0..self.poolers.len() as u32).filter(move |other| {
+            let other = &self.poolers[*other as usize];
+            other.node == node && self.model.poolers[other.kind].process == process
+        })
+    }
+
+    /// Connections that the process may still open to a pooler's server.
+    pub(super) fn room(&self, number: u32) -> u32 {
+        let at_most = self.model.poolers[self.poolers[number as usize].kind].at_most;
+        if at_most == u32::MAX {
+            return at_most;
+        }
+        let open = self.pools_beside(number).map(|it| self.poolers[it as usize].pool.total());
+        at_most.saturating_sub(open.sum())
+    }
+
+    /// Whether a pooler may open a connection: another makes room for somebody who waits.
+    pub(super) fn makes_room(&mut self, number: u32) -> bool {
+        while self.room(number) == 0 {
+            if self.poolers[number as usize].pool.waiting() == 0 {
+                return false;
+            }
+            let idle_at = |it: u32| Some((self.poolers[it as usize].pool.oldest_idle()?, it));
+            let Some((_, other)) = self.pools_beside(number).filter_map(idle_at).min() else {
+                return false;
+            };
+            self.poolers[other as usize].pool.evict().expect("it has an idle one");
+            self.close_server(other);
+        }
+        true
+    }
+
+    /// Pools of the same process that wait look whether there is room for them now.
+    pub(super) fn tend_beside(&mut self, number: u32) {
+        let kind = self.poolers[number as usize].kind;
+        if self.model.poolers[kind].at_most == u32::MAX {
+            return;
+        }
+        let waits = |it: &u32| *it != number && self.poolers[*it as usize].pool.waiting() > 0;
+        let others: Vec<u32> = self.pools_beside(number).filter(waits).collect();
+        for other in others {
+            self.tend_alone(other);
+        }
+    }
+}
