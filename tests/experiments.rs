@@ -141,16 +141,16 @@ fn common_random_numbers_can_be_switched_off() {
     let text = |common: bool| {
         format!(
             "version = 1\ntopology = \"queue.toml\"\ncommon_random_numbers = {common}\n\
-             outputs = [\"offered_per_s\"]\n\
+             outputs = [\"latency_mean_s\"]\n\
              [[axis]]\npath = \"service.web.backlog\"\nvalues = [511, 512]\n"
         )
     };
-    let offered = |found: &Findings| [0, 1].map(|point| found.points[point].rows[0].values[0]);
+    let latency = |found: &Findings| [0, 1].map(|point| found.points[point].rows[0].values[0]);
     let (_, common) = answered(&text(true));
-    let [a, b] = offered(&common);
+    let [a, b] = latency(&common);
     assert_eq!(a, b, "the same users come to both");
     let (ready, apart) = answered(&text(false));
-    let [a, b] = offered(&apart);
+    let [a, b] = latency(&apart);
     assert_ne!(a, b, "others come to each");
     assert_ne!(ready.points[0].seed, ready.points[1].seed);
 }

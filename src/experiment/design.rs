@@ -145,14 +145,19 @@ fn chosen(paths: &[String], level: &Level) -> Chosen {
     }
 }
 
-/// The stem of a file, with its folder where others have the same stem.
+/// The stem of a file, with as many of its folders as tell it from the others.
 fn name_of(file: &str, all: &[String]) -> String {
     let whole = |file: &str| file.strip_suffix(".toml").unwrap_or(file).to_string();
-    let stem = |file: &str| whole(file).rsplit('/').next().unwrap_or_default().to_string();
-    match all.iter().any(|other| other != file && stem(other) == stem(file)) {
-        false => stem(file),
-        true => whole(file),
-    }
+    let end = |file: &str, parts: usize| {
+        let whole = whole(file);
+        let from = whole.rmatch_indices('/').nth(parts - 1).map_or(0, |(at, _)| at + 1);
+        whole[from..].to_string()
+    };
+    let parts = file.split('/').count();
+    let is_alone = |parts: &usize| {
+        !all.iter().any(|other| other != file && end(other, *parts) == end(file, *parts))
+    };
+    end(file, (1..parts).find(is_alone).unwrap_or(parts))
 }
 
 /// The values of all axes at all points, in their order.
