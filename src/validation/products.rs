@@ -7,7 +7,7 @@ use crate::theory::{Mg1, erlang_b, fixed_window_loss_ratio};
 /// A limiter that counts each key in windows of its own.
 pub(super) const LIMITER: &[Row] = &[Row {
     figure: "turned away",
-    formula: "1 - (1 + E min(N, 24)) / (1 + E N)",
+    formula: "(E N - E min(N, 24)) / (1 + E N)",
     source: "renewal theory; windows begin with a request",
     unit: Unit::Ratio,
     observe: |it| it.failed_ratio(),
