@@ -196,7 +196,16 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn stores_nothing(&mut self, task: u32, cache: CacheId) -> bool {
         let Op::CacheSet { keys, key, policy, .. } = self.op_at(task) else { return false };
         let set = &self.model.keys[keys];
-        let kept = self.model.policies[usize::from(policy.0)].negative.is_some();
+        let rules = &self.model.policies[usize::from(policy.0)];
+        if rules.lock.is_some() {
+            let locked = self.key_of(task, cache, keys, key);
+            if !self.may_store(task, cache, locked, rules) {
+                self.count(self.model.caches[cache].station, Counter::Wasted);
+                self.load_over(task, cache, keys, key);
+                return true;
+            }
+        }
+        let kept = rules.negative.is_some();
         if set.absent == 0.0 || kept || !set.is_absent(self.rank_of(task, keys, key)) {
             return false;
         }

@@ -7,6 +7,7 @@
 //! and keeps it pending until it is acknowledged; a channel's subscribers each get every message, or
 //! never.
 
+mod failing;
 mod kafka;
 mod redis;
 
@@ -79,6 +80,11 @@ struct Member {
     epoch: u32,
     /// The log that it looked at last.
     turn: u32,
+    /// Errors since it joined or restarted, and its next pause after one.
+    failed: u32,
+    pause: Duration,
+    /// It takes no messages before.
+    resumes: Time,
     buffer: OutputBuffer,
 }
 
@@ -238,8 +244,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let its = &mut self.streams.groups[id].members[member as usize];
         its.at_work -= 1;
         let stale = handler.state == HandlerState::Stale || handler.epoch != its.epoch;
-        if stale || handler.entry.done {
+        let wasted = stale || handler.entry.done;
+        if wasted {
             self.count(station, Counter::Wasted);
+        } else if self.fails(id, &handler.entry) {
+            self.count(station, Counter::Errors);
+            return self.handler_failed(&handler);
         } else {
             self.count(station, Counter::Served);
             let late = self.now.since(handler.entry.published).0 / Duration::micros(1).0;
@@ -280,6 +290,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let group = &mut self.streams.groups[id];
         let who = &mut group.members[member as usize];
         (who.down, who.at_work, who.joins, who.returns) = (true, 0, false, false);
+        (who.failed, who.resumes) = (0, Time::ZERO);
         let (epoch, cut) = (who.epoch % purpose::NUMBERS, who.cut);
         match &spec.rules {
             Rules::Kafka(rules) => {

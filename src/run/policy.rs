@@ -29,6 +29,7 @@ pub struct Load {
 /// A lock in a cache.
 #[derive(Clone, Copy)]
 pub struct KeyLock {
+    since: Time,
     until: Time,
     task: u32,
     epoch: u16,
@@ -219,10 +220,17 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if held && tries < lock.tries {
                     record.pending |= (tries + 1) << 8;
                     record.pc = get;
-                    pause = lock.retry;
+                    let draw = u64::from(self.op_at(task).numbers()) << 16 | u64::from(tries);
+                    let unit = 2.0 * self.tasks[task].stream.draw(draw).unit() - 1.0;
+                    let more = lock.jitter.scale(unit.abs());
+                    pause = match unit < 0.0 {
+                        true => Duration(lock.retry.0.saturating_sub(more.0)),
+                        false => lock.retry + more,
+                    };
                 } else {
                     if !held {
-                        let mine = KeyLock { until: now + lock.ttl, task, epoch: record.epoch };
+                        let epoch = record.epoch;
+                        let mine = KeyLock { since: now, until: now + lock.ttl, task, epoch };
                         self.caches[cache].locks.insert(key, mine);
                     }
                     self.tasks[task].pc.0 += 1;
@@ -246,6 +254,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.travel(task, back);
         self.tasks[task].state = State::Away;
         self.at_task(now + back + pause, Kind::Resume, task);
+    }
+
+    /// Whether a task may store what it has loaded: it needs no lock, or has it for certain.
+    pub(super) fn may_store(&self, task: u32, cache: CacheId, key: Key, rules: &Policy) -> bool {
+        let Some(valid) = rules.lock.and_then(|lock| lock.valid) else { return true };
+        let epoch = self.tasks[task].epoch;
+        self.caches[cache]
+            .locks
+            .get(&key)
+            .is_some_and(|it| (it.task, it.epoch) == (task, epoch) && self.now <= it.since + valid)
     }
 
     /// A load is over. True: the task goes on; false: it was only made for the cache.

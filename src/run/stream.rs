@@ -39,7 +39,7 @@ pub(super) mod purpose {
     pub const GIVE_UP: u32 = 7;
     /// A group looks for messages that are pending for too long (group).
     pub const CLAIM: u32 = 8;
-    /// A subscriber is connected again (member).
+    /// A subscriber is connected again, or a member's pause after an error is over (member).
     pub const BACK: u32 = 9;
     /// How many bits they take.
     pub const BITS: u32 = 4;
@@ -155,7 +155,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             purpose::BEAT => self.hears_of_rebalance(slot, number),
             purpose::GIVE_UP => self.rebalance_gives_up(ConsumerId(slot), number),
             purpose::CLAIM => self.claim(ConsumerId(slot)),
-            _ => self.subscriber_is_back(slot, number),
+            _ => {
+                self.subscriber_is_back(slot, number);
+                self.member_goes_on(slot);
+            }
         }
     }
 

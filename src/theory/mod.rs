@@ -6,12 +6,14 @@
 
 mod birth_death;
 mod caches;
+mod limits;
 mod networks;
 mod overflow;
 mod overload;
 mod stations;
 
 pub use caches::{CacheHits, fifo_hits, lru_hits, ttl_hit_ratio, ttl_hit_ratio_renewed_at_hits};
+pub use limits::fixed_window_loss_ratio;
 pub use networks::{
     Bounds, ClosedNetwork, ClosedSolution, MachineRepair, OpenStation, Resource,
     jackson_response_mean_s,

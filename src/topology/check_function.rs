@@ -71,7 +71,7 @@ fn idle_keys(cx: &Cx<'_>, service: &Named<Service>) -> Diagnostics {
 fn bounds(cx: &Cx<'_>, service: &Named<Service>) -> Diagnostics {
     let function = service.spec.function.as_ref().expect("asked for functions only");
     let place = |key: &str| cx.tree.place_of(&format!("service.{}.function.{key}", service.name));
-    let mib = function.memory.0 as f64 / 1_048_576.0;
+    let mib = function.memory.0 / 1_048_576.0;
     let mut found = Vec::new();
     if !(128.0..=10_240.0).contains(&mib) {
         let message = format!("a function has 128 MiB to 10,240 MiB of memory, not {mib} MiB");

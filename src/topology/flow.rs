@@ -189,6 +189,12 @@ spec! {
         retry: Duration = "\"200ms\"" from "redlock 5.0.0-beta.2 (retryDelay)", positive;
         /// How long one looks again at most; then one loads all the same.
         wait: Duration = "\"2s\"" from "redlock 5.0.0-beta.2 (retryCount 10 x retryDelay 200 ms)", positive;
+        /// By how much each pause is longer or shorter at most.
+        jitter: Duration = "\"100ms\"" from "redlock 5.0.0-beta.2 (retryJitter)";
+        /// Whether who finds at the end of a load that the lock may be another's by then stores nothing.
+        fenced: bool = "false" from "redlock 5.0.0-beta.2 (acquire: its `expiration` is the application's to look at)";
+        /// By how much clocks may differ: a lock is taken as over by so much of `ttl`, and 2 ms, too soon.
+        drift: Ratio = "\"1%\"" from "redlock 5.0.0-beta.2 (driftFactor)";
     }
 }
 spec! {

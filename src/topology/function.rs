@@ -60,11 +60,11 @@ spec! {
 impl Function {
     /// Cores of an environment.
     pub fn cores(&self) -> f64 {
-        (self.memory.0 as f64 / (1_769.0 * 1_048_576.0)).min(6.0)
+        (self.memory.0 / (1_769.0 * 1_048_576.0)).min(6.0)
     }
     /// Its memory, as it is charged (GB).
     pub fn gigabytes(&self) -> f64 {
-        self.memory.0 as f64 / 1_073_741_824.0
+        self.memory.0 / 1_073_741_824.0
     }
 }
 

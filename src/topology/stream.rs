@@ -5,7 +5,7 @@ use super::dist::Dist;
 use super::names::Ref;
 use super::price::Price;
 use super::spec::spec;
-use crate::units::{Bytes, Duration};
+use crate::units::{Bytes, Duration, Ratio};
 
 spec! {
     /// Where messages are published: a topic of Kafka, a stream or a channel of Redis.
@@ -100,6 +100,11 @@ spec! {
         concurrency: u32 = "1" from "kafkajs 2.2.4 (partitionsConsumedConcurrently)", positive;
         /// Time to handle a message; a subscriber of a channel reads nothing meanwhile.
         work: Dist;
+        /// The share of handlings that end with an error, each time anew; an error takes as long as
+        /// success.
+        fail: Ratio = "\"0%\"" from "assumed: handlers do not throw";
+        /// The share of messages whose handling ends with an error every time.
+        poison: Ratio = "\"0%\"" from "assumed: every message can be handled";
         /// How it takes part in a group of Kafka.
         kafka: KafkaGroup = "{}" from "kafkajs 2.2.4";
         /// What becomes of messages of a stream of Redis that were not acknowledged.
@@ -126,6 +131,15 @@ spec! {
         /// How long a rebalance waits for members.
         rebalance: Option<Duration> = "60s for kafkajs, as long as `poll` for java"
             from "kafkajs 2.2.4 (rebalanceTimeout), Apache Kafka 3.9 consumer", positive;
+        /// How often a member goes on after an error before it restarts (kafkajs, whichever messages
+        /// failed, and however many did not in between), or a message is handled again before it is
+        /// put aside (java).
+        retries: Option<u32> = "5 for kafkajs, 9 for java"
+            from "kafkajs 2.2.4 retry/defaults.js (retries), Spring for Apache Kafka 3 (DefaultErrorHandler, 10 attempts)";
+        /// How long a member takes no messages after an error; with kafkajs the next pause is twice as
+        /// long, up to 30 s, each by at most a fifth more or less.
+        retry_delay: Option<Duration> = "300ms for kafkajs, none for java"
+            from "kafkajs 2.2.4 retry/defaults.js (initialRetryTime), Spring for Apache Kafka 3 (FixedBackOff 0)";
     }
 }
 spec! {

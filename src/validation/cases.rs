@@ -1,5 +1,6 @@
 //! The list.
 
+use super::products::{BULKHEAD, COMMANDS, FUNCTION, LIMITER};
 use super::{Case, Row};
 use crate::result::Unit;
 use crate::run::Counter;
@@ -97,6 +98,10 @@ pub const CASES: &[Case] = &[
     case!("M/G/infinity: a delay, lognormal", "delay.toml", &[], DELAY),
     case!("M/M/4/10: a bounded service at 125 % of what it carries", "bounded.toml", &[], BOUNDED),
     case!("M/G/17/17: a guard on the busy connections of a pool", "guard.toml", &[], GUARD),
+    case!("M/G/17/17: a bulkhead of 17 places", "bulkhead.toml", &[], BULKHEAD),
+    case!("M/G/20/20: a function at its reserved concurrency", "function.toml", &[], FUNCTION),
+    case!("Windows of a limiter: 25 in 10 s, 25 asked for", "limiter.toml", &[], LIMITER),
+    case!("M/D/1: commands at a Redis server, 60 % busy", "commands.toml", &[], COMMANDS),
     case!("M/M/4: libuv's threads, 80 % busy", "threads.toml", &[], THREADS),
     case!("M/M/1 with three priorities: jobs on one handler", "priorities.toml", &[], PRIORITIES),
     case!("Fork and join: two statements side by side", "fork.toml", &[], FORK),

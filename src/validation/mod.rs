@@ -6,6 +6,7 @@
 
 mod cases;
 mod observed;
+mod products;
 
 pub use cases::CASES;
 pub use observed::Observed;

@@ -144,4 +144,14 @@ pub const COVERED: &[(&str, &str, &str)] = &[
          RedisPubSub.soft RedisPubSub.soft_for RedisPubSub.reconnect",
     ),
     ("stream", "members_cost_their_price", "Consumer.price"),
+    (
+        "stream",
+        "an_error_of_kafkajs_pauses_the_member_and_the_sixth_restarts_it",
+        "Consumer.fail Consumer.poison",
+    ),
+    (
+        "stream",
+        "an_error_of_the_java_client_is_tried_ten_times_and_put_aside",
+        "KafkaGroup.retries KafkaGroup.retry_delay",
+    ),
 ];

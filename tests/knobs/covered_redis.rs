@@ -89,6 +89,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_lock_lets_one_process_load",
         "CacheLookup.lock CacheLock.ttl CacheLock.retry CacheLock.wait",
     ),
+    ("policies", "who_finds_a_key_locked_looks_again_at_times_of_its_own", "CacheLock.jitter"),
+    ("policies", "who_may_have_lost_its_lock_stores_nothing", "CacheLock.fenced CacheLock.drift"),
 ];
 
 /// The sources of these tests.

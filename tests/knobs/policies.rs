@@ -148,14 +148,43 @@ fn a_lock_lets_one_process_load() {
         (count(&ran, Counter::Writes), ran.longest())
     };
     assert!((10..=11).contains(&looks("").0), "a load for each that comes meanwhile");
-    let (writes, longest) = looks("lock={},");
+    let (writes, longest) = looks("lock={jitter='0ms'},");
     assert_eq!(writes, 1);
     // 200 ms later they look again: the second of all, at 0.2 s, at 0.4, ..., 1.2 s.
     assert_eq!(longest, ms(1_000));
-    assert_eq!(looks("lock={retry='700ms'},").1, ms(1_400), "the third look is after the load");
-    let (writes, longest) = looks("lock={wait='400ms'},");
+    assert_eq!(
+        looks("lock={retry='700ms', jitter='0ms'},").1,
+        ms(1_400),
+        "the third look is after the load"
+    );
+    let (writes, longest) = looks("lock={wait='400ms', jitter='0ms'},");
     assert!(writes > 4 && longest == ms(1_400), "{writes} {longest:?}");
     assert!(looks("lock={ttl='300ms'},").0 > 1, "the lock ends before the load");
+}
+
+#[test]
+fn who_finds_a_key_locked_looks_again_at_times_of_its_own() {
+    let sets = ["arrivals.rate=10/s", "service.web.workers=4", "run.duration=3s"];
+    let longest = |lock: &str| look(&format!("{lock} miss=[{{wait='1s'}}]"), &sets).longest();
+    let steady = longest("lock={retry='700ms', jitter='0ms'},");
+    let spread = longest("lock={retry='700ms', jitter='300ms'},");
+    assert!(steady == ms(1_400) && spread != steady && spread < ms(2_000), "{spread:?}");
+    assert_ne!(longest("lock={retry='700ms'},"), steady, "redlock spreads by 100 ms");
+}
+
+#[test]
+fn who_may_have_lost_its_lock_stores_nothing() {
+    let stored = |lock: &str| {
+        let sets = ["arrivals.rate=1/s", "run.duration=3500ms"];
+        let ran = look(&format!("lock={{{lock}}}, miss=[{{wait='1s'}}]"), &sets);
+        (count(&ran, Counter::Writes) > 0, count(&ran, Counter::Wasted) > 0)
+    };
+    assert_eq!(stored("ttl='300ms'"), (true, false), "it looks at nothing");
+    assert_eq!(stored("ttl='300ms', fenced=true"), (false, true));
+    assert_eq!(stored("ttl='1100ms', fenced=true"), (true, false));
+    // Of 1,100 ms a tenth and 2 ms are not to be relied upon.
+    assert_eq!(stored("ttl='1100ms', fenced=true, drift='10%'"), (false, true));
+    assert_eq!(stored("ttl='1001ms', fenced=true, drift='0%'"), (false, true), "2 ms");
 }
 
 #[test]

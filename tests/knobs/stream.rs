@@ -277,3 +277,63 @@ fn members_cost_their_price() {
     let its = costs.iter().find(|cost| cost.path == "consumer.d").expect("a cost");
     assert_eq!((its.monthly, its.units), (7.0, 3.0));
 }
+
+#[test]
+fn an_error_of_kafkajs_pauses_the_member_and_the_sixth_restarts_it() {
+    let poison =
+        |sets: &[&str]| topic(&[&["consumer.c.poison=100%", "run.duration=100s"], sets].concat());
+    let ran = poison(&[]);
+    assert_eq!(of(&ran, Counter::Served), 0, "the first message holds up all others");
+    // 0.3, 0.6, 1.2, 2.4 and 4.8 s, each by at most a fifth more or less, and a restart 9.6 s later.
+    let (errors, restarts) = (of(&ran, Counter::Errors), of(&ran, Counter::Closed));
+    assert!((24..=44).contains(&errors) && (4..=7).contains(&restarts), "{errors} {restarts}");
+    assert_eq!((of(&ran, Counter::Retried), of(&ran, Counter::TimedOut)), (errors, 0));
+    let nervous = poison(&["consumer.c.kafka.retries=0"]);
+    let (errors, restarts) = (of(&nervous, Counter::Errors), of(&nervous, Counter::Closed));
+    assert!(errors > 100 && restarts == errors, "every error restarts it: {errors} {restarts}");
+    let slow = poison(&["consumer.c.kafka.retry_delay=20s"]);
+    assert!(
+        (4..=6).contains(&of(&slow, Counter::Errors)),
+        "at most 30 s: {}",
+        of(&slow, Counter::Errors)
+    );
+    // What fails now and then is handled in the end, and nothing before it twice.
+    let some = topic(&["consumer.c.fail=30%", "consumer.c.work=10ms", "run.duration=300s"]);
+    let (errors, served) = (of(&some, Counter::Errors), of(&some, Counter::Served));
+    assert!(errors > 60 && served > 180 && of(&some, Counter::Wasted) == 0, "{errors} {served}");
+    assert_eq!(of(&topic(&["consumer.c.fail=0%"]), Counter::Errors), 0);
+}
+
+#[test]
+fn an_error_of_the_java_client_is_tried_ten_times_and_put_aside() {
+    let java = ["consumer.c.kafka.client=java", "consumer.c.poison=100%", "consumer.c.work=10ms"];
+    let ran = topic(&java);
+    assert_eq!((of(&ran, Counter::Errors), of(&ran, Counter::Rejected)), (100, 10));
+    let twice = topic(&[&java[..], &["consumer.c.kafka.retries=1"]].concat());
+    assert_eq!((of(&twice, Counter::Errors), of(&twice, Counter::Rejected)), (20, 10));
+    let pauses = ["consumer.c.kafka.retries=1", "consumer.c.kafka.retry_delay=3s"];
+    let slow = topic(&[&java[..], &pauses].concat());
+    // At 1 s, 4 s, then a pause again: the next message at 7 s and 10 s.
+    assert_eq!((of(&slow, Counter::Errors), of(&slow, Counter::Rejected)), (4, 2));
+}
+
+#[test]
+fn an_error_leaves_a_message_pending_or_lost() {
+    let of_kind = |kind: &str, sets: &[&str]| {
+        let text =
+            TOPIC.replace("kind.kafka = { rtt = '4ms', append = '1ms', replicate = '2ms' }", kind);
+        let text = text
+            .replace("kind.kafka = { rtt = \"4ms\", append = \"1ms\", replicate = \"2ms\" }", kind);
+        run(&format!("{text}[cache.redis]\n"), &[&["consumer.c.poison=100%"], sets].concat())
+    };
+    let stream = |sets: &[&str]| of_kind("kind.redis-stream = { cache = 'redis' }", sets);
+    let left = stream(&[]);
+    assert_eq!((of(&left, Counter::Errors), of(&left, Counter::Retried)), (10, 0));
+    let claims =
+        ["consumer.c.pending={ claim_after = '900ms', claim_every = '1s', deliveries = 2 }"];
+    let claimed = stream(&claims);
+    let (errors, aside) = (of(&claimed, Counter::Errors), of(&claimed, Counter::Rejected));
+    assert!((16..20).contains(&errors) && (6..=9).contains(&aside), "{errors} {aside}");
+    let channel = of_kind("kind.redis-pubsub = { cache = 'redis' }", &[]);
+    assert_eq!((of(&channel, Counter::Errors), of(&channel, Counter::Served)), (10, 0));
+}

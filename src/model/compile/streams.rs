@@ -103,6 +103,7 @@ impl Compiler<'_> {
                 concurrency: spec.concurrency,
                 work: self.law(&spec.work),
                 draw: draw_id(&path).0,
+                fails: (spec.fail.0, spec.poison.0),
                 rules: rules(spec, &stream.spec),
             });
             first_member += spec.members;
@@ -148,6 +149,11 @@ fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {
                 session,
                 patience,
                 rebalance: its.rebalance.unwrap_or(usual),
+                retries: its.retries.unwrap_or(if own_thread { 9 } else { 5 }),
+                retry_delay: its.retry_delay.unwrap_or(match own_thread {
+                    true => Duration::ZERO,
+                    false => Duration::millis(300),
+                }),
             })
         }
         StreamKind::RedisStream(_) => Rules::RedisStream(PendingRules {

@@ -101,8 +101,12 @@ pub struct LoadLock {
     pub ttl: Duration,
     /// The pause before looking again.
     pub retry: Duration,
+    /// By how much that is longer or shorter at most.
+    pub jitter: Duration,
     /// How often one looks again.
     pub tries: u16,
+    /// How long its holder may store what it has loaded; [`None`] is for ever.
+    pub valid: Option<Duration>,
 }
 
 impl Policy {

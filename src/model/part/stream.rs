@@ -74,6 +74,8 @@ pub struct Consumer {
     pub work: LawId,
     /// Which numbers that time is drawn from.
     pub draw: u32,
+    /// The share of handlings that fail, and that of messages whose handling always does.
+    pub fails: (f64, f64),
     /// By whose rules.
     pub rules: Rules,
 }
@@ -104,6 +106,10 @@ pub struct KafkaRules {
     pub patience: Duration,
     /// How long a rebalance waits.
     pub rebalance: Duration,
+    /// Errors after which a member goes on, or a message is handled again.
+    pub retries: u32,
+    /// The first pause after an error.
+    pub retry_delay: Duration,
 }
 
 /// What becomes of pending messages.

@@ -31,7 +31,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let group = &self.streams.groups[id];
         let its = &group.members[member as usize];
         let here = group.coordinator.has(member) && !group.coordinator.has_joined(member);
-        here && !its.down && !its.joins && !its.returns
+        here && !its.down && !its.joins && !its.returns && self.now >= its.resumes
     }
 
     /// The owner of a partition handles its next message, if it can.
@@ -141,7 +141,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let same = group.coordinator.round() % purpose::NUMBERS == round;
         let waits = group.coordinator.is_rebalancing() && !group.coordinator.has_joined(member);
         let who = &mut group.members[member as usize];
-        if same && waits && who.at_work == 0 && !who.down && !who.returns {
+        let idle = who.at_work == 0 && self.now >= who.resumes;
+        if same && waits && idle && !who.down && !who.returns {
             who.joins = true;
             self.join_when_idle(id, member);
         }
@@ -176,7 +177,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             log.owner = owner.unwrap_or(NONE);
         }
         for who in &mut group.members {
-            who.heard = self.now;
+            (who.heard, who.failed) = (self.now, 0);
         }
         let station = self.model.consumers[id].station;
         self.meters[station].held.add(self.now, joined as i64);
@@ -229,8 +230,13 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A member is out: what it has not committed is handled again by others.
     pub(super) fn member_out(&mut self, id: ConsumerId, member: u32) {
+        self.count(self.model.consumers[id].station, Counter::TimedOut);
+        self.lose_membership(id, member);
+    }
+
+    /// A member is not of the group any more, whoever wants it so.
+    pub(super) fn lose_membership(&mut self, id: ConsumerId, member: u32) {
         let station = self.model.consumers[id].station;
-        self.count(station, Counter::TimedOut);
         self.meters[station].held.add(self.now, -1);
         let now = self.now;
         let mut again = 0;
@@ -254,7 +260,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn evicted_is_done(&mut self, id: ConsumerId, member: u32) {
         let group = &self.streams.groups[id];
         let who = &group.members[member as usize];
-        if who.at_work == 0 && !who.down && !group.coordinator.has(member) {
+        let free = who.at_work == 0 && self.now >= who.resumes;
+        if free && !who.down && !group.coordinator.has(member) {
             let begins = self.streams.groups[id].coordinator.ask(member);
             match begins {
                 true => self.rebalance_begins(id),

@@ -7,6 +7,7 @@ use super::super::super::{LoadLock, Policy};
 use super::super::{Compiler, find, optional};
 use super::{Behind, Place, Sessions};
 use crate::topology;
+use crate::units::Duration;
 
 impl<'t> Compiler<'t> {
     /// Cache-aside: look up; on a miss do the steps and store the value.
@@ -66,7 +67,12 @@ impl<'t> Compiler<'t> {
             lock: lookup.lock.as_ref().map(|lock| LoadLock {
                 ttl: lock.ttl,
                 retry: lock.retry,
+                jitter: lock.jitter,
                 tries: (lock.wait.0 / lock.retry.0) as u16,
+                valid: lock.fenced.then(|| {
+                    let drift = lock.ttl.scale(lock.drift.0) + Duration::millis(2);
+                    Duration(lock.ttl.0.saturating_sub(drift.0))
+                }),
             }),
         };
         let found = self.policies.iter().position(|known| *known == policy);
