@@ -14,6 +14,7 @@ mod latency;
 mod panel;
 mod response;
 mod saturation;
+mod ticks;
 mod time;
 mod timeline;
 
@@ -60,6 +61,7 @@ impl Figure {
         if let (Some(spec), Value::Object(body)) = (spec.as_object_mut(), body) {
             spec.extend(body);
         }
+        ticks::set(&mut spec);
         Figure { name: name.into(), title: title.into(), caption: caption.into(), spec }
     }
 
