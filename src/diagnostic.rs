@@ -96,30 +96,57 @@ pub fn did_you_mean<'a>(
 
 /// What people call a key that has another name here.
 const OTHER_WORDS: &[(&str, &str)] = &[
+    ("alb", "balancer"),
+    ("api", "service"),
+    ("app", "service"),
+    ("backend", "service"),
+    ("cache_get", "cache"),
     ("concurrency", "workers"),
     ("cpus", "cores"),
+    ("db", "database"),
+    ("db", "query"),
     ("delay", "wait"),
+    ("fetch", "call"),
+    ("http", "call"),
+    ("insert", "query"),
     ("latency", "rtt"),
+    ("lb", "balancer"),
+    ("load_balancer", "balancer"),
     ("max_size", "size"),
+    ("memcached", "cache"),
+    ("mysql", "database"),
+    ("nginx", "balancer"),
     ("nodes", "instances"),
+    ("pgbouncer", "pooler"),
     ("pods", "instances"),
+    ("postgres", "database"),
+    ("postgresql", "database"),
     ("processes", "workers"),
+    ("redis", "cache"),
+    ("redis_get", "cache"),
     ("replicas", "instances"),
+    ("respond", "reply"),
+    ("response", "reply"),
+    ("return", "reply"),
+    ("select", "query"),
+    ("server", "service"),
     ("sleep", "wait"),
     ("sql", "query"),
     ("statement", "query"),
     ("tasks", "instances"),
+    ("update", "query"),
     ("vcpu", "cores"),
     ("vcpus", "cores"),
+    ("web", "service"),
     ("weight", "share"),
+    ("worker", "consumer"),
 ];
 
 /// "did you mean `x`?" of a key: a slip, another word for it, or a part of its name (`timeout` of
 /// `acquire_timeout`).
 pub fn meant_key(word: &str, keys: &[&str]) -> Option<String> {
-    if let Some((_, name)) = OTHER_WORDS.iter().find(|(other, _)| *other == word)
-        && keys.contains(name)
-    {
+    let mut others = OTHER_WORDS.iter().filter(|(other, _)| *other == word);
+    if let Some((_, name)) = others.find(|(_, name)| keys.contains(name)) {
         return Some(format!("it is called `{name}` here"));
     }
     if let Some(slip) = did_you_mean(word, keys.iter().copied()) {

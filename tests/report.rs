@@ -49,6 +49,40 @@ fn it_asks_nothing_of_the_network_and_is_small() {
 }
 
 #[test]
+fn a_comparison_of_four_large_designs_is_small_as_well() {
+    // Few users, but as many components and as many steps of the timeline as the files have.
+    let sets = ["users.population=500", "run.warmup=500ms", "run.duration=3s", "run.window=10ms"];
+    let sets = sets.map(String::from);
+    // Making phase 3 takes seconds; phase 2 twice has as much to show.
+    let designs: Vec<_> = [0, 1, 2, 2]
+        .into_iter()
+        .enumerate()
+        .map(|(place, phase)| {
+            let path = format!("topologies/max-booster/phase-{phase}.toml");
+            let mut read = |path: &str| {
+                let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+                std::fs::read_to_string(path).map_err(|error| error.to_string())
+            };
+            let loaded = load(&path, &sets, &mut read);
+            let model = compile(&loaded.topology.expect("it is sound"));
+            let outcomes = vec![replicate(&model, 0, &mut Unwatched)];
+            let summary = Summary::new(&model, &outcomes);
+            (format!("{place}-{path}"), model, outcomes, summary)
+        })
+        .collect();
+    let points: Vec<Point<'_>> = designs
+        .iter()
+        .map(|(name, model, outcomes, summary)| Point { name, model, outcomes, summary })
+        .collect();
+    let others = points[1..].iter();
+    let differences: Vec<_> =
+        others.map(|it| (it.name, compare(points[0].summary, it.summary))).collect();
+    let page = html(&comparison_page(&points, &differences, "again"));
+    assert!(page.len() > 900_000, "it has data: {} bytes", page.len());
+    assert!(page.len() < 1_500_000, "{} bytes", page.len());
+}
+
+#[test]
 fn every_figure_is_a_file_too() {
     let page = with_page(HOSTILE, |point| {
         let page = run_page(point, "again");

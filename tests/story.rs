@@ -191,6 +191,8 @@ fn otlp_has_valid_ids_and_times() {
     let traces: std::collections::BTreeSet<&str> =
         spans.values().filter_map(|span| span["traceId"].as_str()).collect();
     assert_eq!(traces.len(), 2, "a trace for each request");
+    let short: std::collections::BTreeSet<&str> = traces.iter().map(|it| &it[..7]).collect();
+    assert_eq!(short.len(), 2, "viewers show the first digits: {traces:?}");
 }
 
 /// The fields of a message of opentelemetry-proto 1 in its JSON mapping.

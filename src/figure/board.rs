@@ -98,23 +98,29 @@ fn names(points: &[Point<'_>]) -> Vec<String> {
 
 fn marks(points: &[Point<'_>]) -> Vec<Mark> {
     let mut found: Vec<Mark> = Vec::new();
-    for point in points {
-        let (warmup, duration) = (point.model.plan.warmup, point.model.plan.duration.seconds());
-        let first = point.summary.replications.first();
-        let faults = point.summary.faults.iter().filter(|it| Some(&it.replication) == first);
-        let seen = faults.map(|it| Mark {
-            from_s: (it.from_s - warmup.seconds()).max(0.0),
-            until_s: it.until_s.map_or(duration, |until| until - warmup.seconds()).min(duration),
-            what: it.what.clone(),
-        });
-        for mark in spikes(point.model, warmup).into_iter().chain(seen) {
-            if mark.until_s > 0.0 && mark.from_s < duration && !found.contains(&mark) {
-                found.push(mark);
-            }
+    for mut mark in points.iter().flat_map(marks_of) {
+        mark.from_s = mark.from_s.max(0.0);
+        if mark.until_s > 0.0 && !found.contains(&mark) {
+            found.push(mark);
         }
     }
     found.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
     found
+}
+
+/// What happens to a design in its first replication, from the start of the measured time (s): jumps
+/// of the load, faults and deploys.
+pub(super) fn marks_of(point: &Point<'_>) -> Vec<Mark> {
+    let (warmup, duration) = (point.model.plan.warmup, point.model.plan.duration.seconds());
+    let first = point.summary.replications.first();
+    let faults = point.summary.faults.iter().filter(|it| Some(&it.replication) == first);
+    let seen = faults.map(|it| Mark {
+        from_s: it.from_s - warmup.seconds(),
+        until_s: it.until_s.map_or(duration, |until| until - warmup.seconds()).min(duration),
+        what: it.what.clone(),
+    });
+    let all = spikes(point.model, warmup).into_iter().chain(seen);
+    all.filter(|mark| mark.from_s < duration).collect()
 }
 
 /// Jumps of the load: up, and down again.

@@ -6,6 +6,13 @@ use super::Figure;
 use super::data::{Rows, row, shown};
 use crate::result::{Difference, Summary};
 
+/// `latency_p95_s` as people say it: without its unit, which the tooltip has.
+fn in_words(metric: &str) -> String {
+    let endings = ["_per_s", "_ratio", "_s"];
+    let short = endings.into_iter().find_map(|end| metric.strip_suffix(end)).unwrap_or(metric);
+    short.replace('_', " ")
+}
+
 /// Differences from the first design as shares of its values, with intervals.
 pub fn differences(first: &Summary, others: &[(&str, Vec<Difference>)]) -> Figure {
     let mut rows = Rows::default();
@@ -24,6 +31,7 @@ pub fn differences(first: &Summary, others: &[(&str, Vec<Difference>)]) -> Figur
                 Some(design),
                 &[
                     ("metric", json!(found.metric)),
+                    ("measure", json!(in_words(&found.metric))),
                     ("change_ratio", share(Some(value))),
                     ("low_ratio", share(found.difference.low)),
                     ("high_ratio", share(found.difference.high)),
@@ -35,7 +43,7 @@ pub fn differences(first: &Summary, others: &[(&str, Vec<Difference>)]) -> Figur
         }
     }
     let metrics = others.iter().map(|(_, list)| list.len()).max().unwrap_or(0);
-    let metric = json!({ "field": "metric", "type": "nominal", "sort": null, "title": null,
+    let metric = json!({ "field": "measure", "type": "nominal", "sort": null, "title": null,
                          "axis": { "labelLimit": 150 } });
     // Symmetric logarithm: a thousandfold and a few per cent share the axis.
     let change = |field: &str| {

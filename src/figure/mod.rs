@@ -15,6 +15,7 @@ mod monitor;
 mod panel;
 mod response;
 mod saturation;
+mod ticks;
 mod time;
 mod timeline;
 
@@ -62,6 +63,7 @@ impl Figure {
         if let (Some(spec), Value::Object(body)) = (spec.as_object_mut(), body) {
             spec.extend(body);
         }
+        ticks::set(&mut spec);
         Figure { name: name.into(), title: title.into(), caption: caption.into(), spec }
     }
 

@@ -42,7 +42,7 @@ pub fn saturation(point: &Point<'_>) -> Figure {
         json!({
             "field": "load_factor", "type": "quantitative",
             "scale": { "type": "log", "nice": false, "padding": 12 },
-            "axis": { "title": title, "tickCount": 6, "labelExpr": "format(datum.value, '.2~r') + 'x'" },
+            "axis": { "title": title, "tickCount": 6, "labelExpr": "format(datum.value, '.3~r') + 'x'" },
         })
     };
     let levels = json!({

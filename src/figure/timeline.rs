@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::board::marks_of;
 use super::data::{Rows, row, shown};
 use super::{Figure, count_axis, ratio_axis, seconds_axis};
 use crate::model::{Model, StationKind};
@@ -12,6 +13,8 @@ use crate::run::{StationWindow, Window};
 const MOST_STEPS: usize = 240;
 /// Designs side by side share so many.
 const ALL_STEPS: usize = 480;
+/// Queues that stay below it are drawn on a linear axis.
+const FEW: f64 = 8.0;
 /// At most so many components in a figure: those that have most of it.
 const MOST_COMPONENTS: usize = 7;
 
@@ -96,17 +99,15 @@ fn lines(points: &[Point<'_>], encoding: Value, height: u32) -> Value {
 /// At most so many faults and deploys are named on a timeline.
 const MOST_NAMED: usize = 6;
 
-/// The faults and deploys of the first replication of each design: shaded, and named where there is
-/// room.
+/// The faults and deploys of the first replication of each design, and jumps of its load: shaded,
+/// and named where there is room.
 fn marks(points: &[Point<'_>]) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
     for point in points {
-        let Some(first) = point.summary.replications.first() else { continue };
-        let end = point.model.plan.warmup + point.model.plan.duration;
-        for fault in point.summary.faults.iter().filter(|fault| fault.replication == *first) {
-            let until = fault.until_s.unwrap_or(end.seconds());
-            let mark =
-                json!({ "from": shown(fault.from_s), "to": shown(until), "what": fault.what });
+        let warmup = point.model.plan.warmup.seconds();
+        for mark in marks_of(point) {
+            let (from, until) = (shown(mark.from_s + warmup), shown(mark.until_s + warmup));
+            let mark = json!({ "from": from, "to": until, "what": mark.what });
             if !found.contains(&mark) {
                 found.push(mark);
             }
@@ -321,9 +322,22 @@ fn by_component(point: &Point<'_>, what: &ByComponent, designs: usize) -> Figure
             ));
         }
     }
+    let most = courses.iter().flat_map(|(_, course)| course).copied().fold(0.0, f64::max);
+    let (axis, scale) = match (what.scale)() {
+        // Below a few a logarithm has no ticks.
+        scale if scale["type"] == "symlog" && most < FEW => {
+            let mut axis = (what.axis)();
+            if let Some(axis) = axis.as_object_mut() {
+                axis.remove("values");
+                axis.insert("tickCount".into(), json!(5));
+            }
+            (axis, json!({ "zero": true }))
+        }
+        scale => ((what.axis)(), scale),
+    };
     let encoding = json!({
         "x": time_axis(),
-        "y": { "field": "value", "type": "quantitative", "axis": (what.axis)(), "scale": (what.scale)() },
+        "y": { "field": "value", "type": "quantitative", "axis": axis, "scale": scale },
         "color": { "field": "component", "type": "nominal", "sort": null, "title": null },
         "strokeDash": { "field": "component", "type": "nominal", "sort": null, "title": null },
         "tooltip": [

@@ -58,7 +58,8 @@ pub fn warnings(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
     if let [only] = outcomes {
         found.extend(one_replication(only, !growing.is_empty()));
     }
-    if steady {
+    // A fault or a deploy unsettles a run by design.
+    if steady && model.faults.is_empty() && model.deploys.is_empty() {
         found.extend(short_warm_up(model, outcomes, !growing.is_empty()));
     }
     found

@@ -8,7 +8,7 @@
 use super::kind::{ChoiceDoc, FieldDoc, Kind, TableDoc};
 use super::names::{Reference, Section};
 use super::tree::{Key, Node, Value, parse};
-use crate::diagnostic::{Diagnostic, Place, did_you_mean, meant_key};
+use crate::diagnostic::{Diagnostic, Place, meant_key};
 
 /// What can stand as a value in a topology file.
 pub trait Shape: Sized {
@@ -114,15 +114,21 @@ impl Reader {
             }
         }
         let Some(entries) = node.entries() else {
-            return self.wrong_type(
-                node,
-                &Kind::Table(|| TableDoc {
-                    name: String::new(),
-                    doc: String::new(),
-                    fields: Vec::new(),
-                    shorthand: None,
-                }),
-            );
+            let mut fields: Vec<&FieldDoc> =
+                doc.fields.iter().filter(|field| field.is_required()).collect();
+            if fields.is_empty() {
+                fields.extend(doc.fields.first());
+            }
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{} = {}", field.key, field.kind.example()))
+                .collect();
+            let key = self.path.last().filter(|key| key.parse::<usize>().is_err());
+            let key = key.map_or(String::new(), |key| format!("{key} = "));
+            let message = format!("`{}` is {}; it must be a table", self.path(), node.what());
+            let help = format!("for example `{key}{{ {} }}`", fields.join(", "));
+            return self
+                .wrong(Diagnostic::error("wrong-type", node.place.clone(), message).help(help));
         };
         for (key, _) in entries.iter().filter(|(key, _)| !known(&key.name)) {
             self.unknown_key(key, doc);
@@ -242,9 +248,8 @@ impl Reader {
         };
         let Some(variant) = doc.variants.iter().find(|variant| variant.name == name.as_str())
         else {
-            let names = doc.variants.iter().map(|variant| variant.name);
-            let help =
-                did_you_mean(name, names).unwrap_or_else(|| format!("write {}", doc.one_of()));
+            let names: Vec<&str> = doc.variants.iter().map(|variant| variant.name).collect();
+            let help = meant_key(name, &names).unwrap_or_else(|| format!("write {}", doc.one_of()));
             let message = format!("`{}` cannot be `{name}`", self.path());
             return self
                 .wrong(Diagnostic::error("unknown-variant", place.clone(), message).help(help));

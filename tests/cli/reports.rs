@@ -91,6 +91,17 @@ fn every_command_writes_its_report() {
     ];
     check(&home, "output/sweep", &figures);
     is_proven(&home, "output/sweep");
+    // As many points as a person would ever look at: the page stays small.
+    let axis = |path: &str, to: u32| {
+        format!("[[axis]]\npath = \"{path}\"\nrange = {{ from = 1, to = {to}, steps = {to} }}\n")
+    };
+    let head = SWEEP.split("[[axis]]").next().expect("a head").replace("\"3s\"", "\"50ms\"");
+    let head = head.replace("replications = 2", "replications = 1");
+    let axes = axis("pool.pg.size", 30) + &axis("service.web.instances", 30);
+    home.write("many.toml", &(head + &axes));
+    well(&["sweep", "many.toml", "--set", "run.warmup=0s", "--quiet"], &[0]);
+    assert!(home.read("output/many/points.csv").lines().count() > 900);
+    check(&home, "output/many", &[]);
     let capacity = ["capacity", "small.toml", "--slo", "p95<50ms", "--duration", "3s"];
     well(&[&capacity[..], &["--of", "rate", "--at", "120/s", "--quiet"]].concat(), &[0, 99]);
     check(&home, "output/small-capacity", &["capacity-1", "latency", "timeline-load"]);

@@ -22,6 +22,19 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// A sentence, with what stands between `backticks` as code.
+fn prose(text: &str) -> String {
+    let parts: Vec<&str> = text.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return escape(text); // one is left over
+    }
+    let part = |(index, part): (usize, &&str)| match index % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    };
+    parts.iter().enumerate().map(part).collect()
+}
+
 /// JSON that cannot end the element that it stands in.
 pub fn json_in_script(data: &Value) -> String {
     data.to_string().replace('<', "\\u003c")
@@ -61,9 +74,9 @@ pub fn block(block: &Block, drawn: &mut usize, out: &mut String) {
         Block::Table(grid) => table(grid, out),
         Block::Words(columns, rows) => words(columns, rows, None, out),
         Block::Filtered(columns, rows, by) => words(columns, rows, Some(*by), out),
-        Block::Text(text) => out.push_str(&format!("<p>{}</p>\n", escape(text))),
+        Block::Text(text) => out.push_str(&format!("<p>{}</p>\n", prose(text))),
         Block::Warning(text) => {
-            out.push_str(&format!("<p class=\"warning\">{}</p>\n", escape(text)));
+            out.push_str(&format!("<p class=\"warning\">{}</p>\n", prose(text)));
         }
         Block::Code(text) => out.push_str(&format!("<pre><code>{}</code></pre>\n", escape(text))),
     }
@@ -165,6 +178,8 @@ mod tests {
     #[test]
     fn nothing_of_a_file_becomes_markup() {
         assert_eq!(escape("<b a='\"'>&"), "&lt;b a=&#39;&quot;&#39;&gt;&amp;");
+        assert_eq!(prose("`a <b>` & `"), "`a &lt;b&gt;` &amp; `");
+        assert_eq!(prose("type `a <b>`."), "type <code>a &lt;b&gt;</code>.");
         let data = json!({ "title": "</script><script>alert(1)</script>" });
         let text = json_in_script(&data);
         assert!(!text.contains('<'), "{text}");

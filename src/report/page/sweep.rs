@@ -13,6 +13,8 @@ use crate::result::{Estimate, Unit};
 
 /// At most so many measures have figures: the first of the experiment that differ between points.
 const MOST_MEASURES: usize = 6;
+/// At most so many rows of data stand behind the curves and maps together: a page must stay small.
+const MOST_ROWS: usize = 6_000;
 /// At most so many points stand in a figure of intervals.
 const MOST_BARS: usize = 40;
 /// At most so many curves share a figure.
@@ -21,7 +23,9 @@ const MOST_CURVES: usize = 7;
 /// The page of an experiment; `again` is what to type to get it again.
 pub fn sweep_page(name: &str, prepared: &Prepared<'_>, found: &Findings, again: &str) -> Page {
     let experiment = &prepared.experiment;
-    let measures: Vec<usize> = columns_that_fit(found).into_iter().take(MOST_MEASURES).collect();
+    let rows = found.points.len() * if is_grid(found) { 1 } else { found.axes.len().max(1) };
+    let most = MOST_MEASURES.min(MOST_ROWS / rows.max(1));
+    let measures: Vec<usize> = columns_that_fit(found).into_iter().take(most).collect();
     let remarks = doubts(prepared, found).into_iter().map(Block::Warning);
     let question = experiment.question.clone().unwrap_or_default();
     Page {
@@ -37,7 +41,13 @@ pub fn sweep_page(name: &str, prepared: &Prepared<'_>, found: &Findings, again: 
             Section {
                 id: "responses",
                 heading: "How it responds".into(),
-                blocks: responses(found, &measures).into_iter().map(Block::Figure).collect(),
+                blocks: match most {
+                    0 => vec![Block::Text(
+                        "There are too many points for a picture; `points.csv` has them all."
+                            .into(),
+                    )],
+                    _ => responses(found, &measures).into_iter().map(Block::Figure).collect(),
+                },
             },
             Section {
                 id: "maps",

@@ -45,7 +45,8 @@ fn encode(span: &Span, number: usize, trace: [u64; 2]) -> Value {
     let mut notes: Vec<Value> = vec![attribute("component", &span.component)];
     notes.extend(span.notes.iter().map(|(key, value)| attribute(key, value)));
     let mut value = json!({
-        "traceId": format!("{:016x}{:016x}", trace[0], trace[1]),
+        // Viewers name a trace by its first few digits: the request's own come first.
+        "traceId": format!("{:016x}{:016x}", trace[1], trace[0]),
         "spanId": id(number),
         "name": span.name,
         "kind": 1,

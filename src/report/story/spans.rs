@@ -2,10 +2,11 @@
 
 use super::Told;
 use super::words::{Stay, stays};
+use crate::failure::Failure;
 use crate::model::StationKind;
 use crate::model::ids::StationId;
 use crate::run::Role;
-use crate::run::story::{Thread, What};
+use crate::run::story::What;
 use crate::units::Time;
 
 /// A length of time with a name.
@@ -112,7 +113,7 @@ impl Weaver<'_> {
     }
 
     /// The lane of a span: its parent's if there is room, else another.
-    fn lane(&mut self, parent: Option<usize>, from: Time, to: Time, name: &str) -> usize {
+    fn lane(&mut self, parent: Option<usize>, from: Time, to: Time) -> usize {
         let first = parent.map_or(1, |parent| self.trip.spans[parent].lane);
         let others = (1..self.trip.lanes.len()).filter(|lane| *lane != first);
         let free = std::iter::once(first)
@@ -120,8 +121,10 @@ impl Weaver<'_> {
             .find(|lane| *lane < self.trip.lanes.len() && self.is_free(*lane, parent, from, to));
         free.unwrap_or_else(|| {
             let number = self.told.story.number;
-            self.trip.lanes.push(format!("request {number}, {name}"));
-            self.trip.lanes.len() - 1
+            let others = self.trip.lanes.len();
+            let which = if others == 1 { String::new() } else { format!(" ({others})") };
+            self.trip.lanes.push(format!("request {number}, beside it{which}"));
+            others
         })
     }
 
@@ -164,15 +167,18 @@ impl Weaver<'_> {
         }
         let mut pieces = Pieces::default();
         if thread.alone.is_none_or(|alone| alone > thread.from) {
-            let span = self.piece(&thread, parent, thread.from, split);
+            let span = self.piece(number, parent, thread.from, split);
             pieces.awaited = Some(self.add(span));
         }
         if split < to {
-            let mut span = self.piece(&thread, None, split, to);
+            let mut span = self.piece(number, None, split, to);
             span.name.push_str(", for nobody");
             pieces.alone = Some(self.add(span));
         }
         self.pieces.push(pieces);
+        if let Some(piece) = pieces.awaited.filter(|_| self.is_given_up(number)) {
+            self.fail(piece, Failure::GaveUp);
+        }
         if let Some(piece) = pieces.awaited {
             self.fill(number, piece);
         }
@@ -181,7 +187,8 @@ impl Weaver<'_> {
         }
     }
 
-    fn piece(&mut self, thread: &Thread, parent: Option<usize>, from: Time, to: Time) -> Span {
+    fn piece(&mut self, number: usize, parent: Option<usize>, from: Time, to: Time) -> Span {
+        let thread = self.told.story.threads[number];
         let name = match thread.role {
             Role::Attempt => format!("attempt {}", thread.number),
             Role::Branch => format!("branch {}", thread.number),
@@ -195,31 +202,47 @@ impl Weaver<'_> {
             Some((low, high)) => (from.clamp(low, high), to.clamp(low, high)),
             None => (from, to),
         };
-        let lane = self.lane(parent, from, to, &name);
-        let component = self.home(thread).to_string();
+        let lane = self.lane(parent, from, to);
+        // An attempt is its user's for as long as the user waits.
+        let awaited = thread.role == Role::Attempt && parent.is_some();
+        let component = if awaited { "users" } else { self.service(number) }.to_string();
         let notes = Vec::new();
         Span { name, component, from, to, parent, lane, failed: false, notes }
     }
 
-    /// Where a thread is at home: an attempt with the users, what it begins in the service that
-    /// executes it.
-    fn home(&self, thread: &Thread) -> &str {
-        if thread.role == Role::Attempt {
-            return "users";
-        }
+    /// A piece failed; what is said last is why.
+    fn fail(&mut self, piece: usize, why: Failure) {
+        let span = &mut self.trip.spans[piece];
+        span.failed = true;
+        span.notes.retain(|(key, _)| *key != "failure");
+        span.notes.push(("failure", why.slug().into()));
+    }
+
+    /// An attempt whose user went on to the next one, or away, before it was answered.
+    fn is_given_up(&self, number: usize) -> bool {
         let story = self.told.story;
-        let mut at = story.threads.iter().position(|other| other == thread);
-        while let Some(number) = at {
-            let service = self.stays.iter().find(|stay| {
+        let thread = story.threads[number];
+        let attempts = story.threads.iter().filter(|it| it.role == Role::Attempt);
+        let last = attempts.map(|it| it.number).max() == Some(thread.number);
+        let failed = !last || story.end.is_some_and(|end| end.failure.is_some());
+        thread.role == Role::Attempt && thread.alone.is_some() && failed
+    }
+
+    /// The service that executes a thread, or that of the one which began it.
+    fn service(&self, mut number: usize) -> &str {
+        loop {
+            let stay = self.stays.iter().find(|stay| {
                 let kind = self.told.model.stations[stay.at].kind;
                 stay.thread == Some(number) && kind == StationKind::Service
             });
-            if let Some(stay) = service {
+            if let Some(stay) = stay {
                 return self.told.path(stay.at);
             }
-            at = story.threads[number].parent;
+            match self.told.story.threads[number].parent {
+                Some(parent) => number = parent,
+                None => return "users",
+            }
         }
-        "users"
     }
 
     /// What a thread held and spent during one of its pieces.
@@ -230,9 +253,7 @@ impl Weaver<'_> {
         for moment in told.story.moments.iter().filter(|it| it.thread == Some(number)) {
             match moment.what {
                 What::Fails(why) if low <= moment.at && moment.at <= high => {
-                    let span = &mut self.trip.spans[piece];
-                    span.failed = true;
-                    span.notes.push(("failure", why.slug().into()));
+                    self.fail(piece, why);
                 }
                 What::Held { pool } => {
                     let (from, to) = (moment.at, moment.at + moment.took);

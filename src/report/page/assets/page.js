@@ -18,10 +18,26 @@ function configOf(isDark) {
     axis: { labelColor: ink, titleColor: soft, gridColor: line, domainColor: soft, tickColor: soft,
             labelFontSize: 12, titleFontSize: 12, titleFontWeight: "normal", labelOverlap: true },
     legend: { labelColor: ink, titleColor: soft, orient: "top", labelFontSize: 12, symbolStrokeWidth: 2, symbolOpacity: 1,
-              labelLimit: 220, columns: document.documentElement.clientWidth < 600 ? 2 : 4 },
+              symbolBaseFillColor: soft, symbolBaseStrokeColor: soft, labelLimit: 220, columns: 4 },
     text: { color: ink }, title: { color: ink },
     range: { category: isDark ? DARK : LIGHT },
   };
+}
+
+// As many columns as the longest name of a legend leaves room for.
+function columnsOf(spec, room) {
+  const fields = new Set();
+  const look = (view) => {
+    for (const channel of ["color", "strokeDash", "shape", "opacity"]) {
+      const shown = view.encoding && view.encoding[channel];
+      if (shown && shown.field && shown.type !== "quantitative" && shown.legend !== null) fields.add(shown.field);
+    }
+    (view.layer || []).forEach(look);
+  };
+  look(spec);
+  const names = spec.data.values.flatMap((row) => [...fields].map((field) => String(row[field] ?? "")));
+  const longest = names.reduce((most, name) => Math.max(most, name.length), 1);
+  return Math.max(1, Math.min(4, Math.floor((room - 50) / (Math.min(220, 6.6 * longest) + 30))));
 }
 
 function draw(host, isDark) {
@@ -31,7 +47,9 @@ function draw(host, isDark) {
   spec.width = room;
   spec.autosize = { type: "fit-x", contains: "padding" };
   if (spec.usermeta && spec.usermeta.square) spec.height = Math.round(Math.min(room * 0.6, 420));
-  const compiled = vegaLite.compile(spec, { config: configOf(isDark) }).spec;
+  const config = configOf(isDark);
+  config.legend.columns = columnsOf(spec, room);
+  const compiled = vegaLite.compile(spec, { config }).spec;
   const canvas = spec.usermeta && spec.usermeta.canvas;
   const old = views.get(host);
   if (old) old.finalize();
