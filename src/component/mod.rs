@@ -21,6 +21,7 @@
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
 //! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
 //! | [`object_store`] | how many requests a prefix takes | Amazon S3 |
+//! | [`function_fleet`] | which environment takes a request of a function | AWS Lambda |
 //! | [`rollout`] | how many new instances a deploy starts, and old ones it stops | Kubernetes deployment controller, Amazon ECS |
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
@@ -45,6 +46,7 @@ pub mod cache;
 pub mod concurrency;
 pub mod consumer_group;
 pub mod crash_loop;
+pub mod function_fleet;
 pub mod garbage;
 pub mod guard;
 pub mod hpa;

@@ -9,6 +9,7 @@ mod flows;
 mod hits;
 mod pieces;
 mod statements;
+mod stops;
 
 use std::collections::BTreeMap;
 
@@ -167,6 +168,8 @@ struct Walk<'m> {
     awaited: f64,
     /// See [`Visit::strand`], of that operation.
     strand: usize,
+    /// Executions of the function that it is part of.
+    within: Option<StationId>,
 }
 
 /// Where to go on.
@@ -217,6 +220,7 @@ impl<'m> Walk<'m> {
             weight: 0.0,
             awaited: 0.0,
             strand: 0,
+            within: None,
         };
         for (id, one) in model.operations.enumerate() {
             let weight = match operation {
@@ -231,6 +235,10 @@ impl<'m> Walk<'m> {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
                 walk.strand = visit.strand;
+                walk.within = visit.service.and_then(|service| {
+                    let function = model.services[service].function.as_ref();
+                    function.map(|function| function.executions)
+                });
                 walk.visit(pc, visit.weight, visit.service, visit.held);
             }
         }
@@ -289,6 +297,9 @@ impl<'m> Walk<'m> {
                 self.service_s[self.model.poolers[pooler].station] += weight * seconds;
             }
         }
+        if let Some(executions) = self.within {
+            self.service_s[executions] += weight * seconds;
+        }
     }
 
     fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[Held]) {
@@ -316,6 +327,9 @@ impl<'m> Walk<'m> {
                 };
                 self.elsewhere(way + 2.0 * self.mean(spec.hop), weight, &held);
                 self.visits[spec.station] += weight;
+                if let Some(function) = &spec.function {
+                    self.visits[function.executions] += weight;
+                }
                 return self.go(next, weight, Some(to), &held);
             }
             Op::Cpu { work } | Op::Spin { work } => {
@@ -464,7 +478,7 @@ impl<'m> Walk<'m> {
         let Some(kept) = self.model.guards[guard].cache else { return 1.0 };
         let workers = service.map_or(1, |service| {
             let service = &self.model.services[service];
-            service.instances * service.workers
+            (service.instances * service.workers).max(1)
         });
         let per_worker = self.model.nominal_rate().0 * weight / f64::from(workers);
         1.0 / (1.0 + per_worker * kept.seconds())
@@ -509,29 +523,6 @@ impl<'m> Walk<'m> {
     fn slowdown(&self, session: SessionId) -> f64 {
         let spec = &self.model.sessions[session];
         spec.growth.map_or(1.0, |law| law.multiplier(spec.warm))
-    }
-
-    fn command(&mut self, cache: CacheId, weight: f64, service: Option<ServiceId>, held: &[Held]) {
-        let model = self.model;
-        let spec = &model.caches[cache];
-        if spec.service.is_some() {
-            self.visits[spec.station] += weight;
-            return;
-        }
-        let far = service.map_or(0.0, |service| {
-            self.mean(model.route(model.services[service].region, spec.region))
-        });
-        self.elsewhere(self.mean(spec.rtt) + far, weight, held);
-        self.on_host(spec.host, weight * self.mean(spec.command));
-        self.serve(spec.station, self.mean(spec.command), weight, held);
-    }
-
-    fn link(&mut self, service: Option<ServiceId>, bytes: f64, weight: f64, held: &[Held]) {
-        let Some(link) = service.and_then(|service| self.model.services[service].link) else {
-            return;
-        };
-        let spec = &self.model.links[link];
-        self.serve(spec.station, bytes * 8.0 / spec.bandwidth.0, weight, held);
     }
 }
 

@@ -14,13 +14,13 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer,
-    Database, Deploy, Exit, Extent, Failover, Fault, Guard, Harm, Health, Host, Job, KafkaRules,
-    Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm, PendingRules,
-    Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY, Reading, Reads,
-    Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side,
-    Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic, UNIT_KINDS, Unit,
-    UnitKind, Wake, Want, Watch,
+    ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
+    Database, Deploy, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host, Job,
+    KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
+    PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
+    Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
+    Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic,
+    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -428,6 +428,8 @@ pub enum StationKind {
     Service,
     /// Thread pools of a service.
     Threads,
+    /// Executions of a function.
+    Executions,
     /// A connection pool.
     Pool,
     /// A pooler in front of a database.
@@ -470,39 +472,6 @@ pub enum StationKind {
     Network,
     /// Users between attempts.
     Client,
-}
-
-/// A part of what the deployment costs.
-#[derive(Clone, Debug)]
-pub struct Cost {
-    /// The component's path, or the name of a further cost.
-    pub path: String,
-    /// Dollars a unit and month.
-    pub monthly: f64,
-    /// Units at the start.
-    pub units: f64,
-    /// The service whose running instances are the units.
-    pub service: Option<ServiceId>,
-    /// Dollars a gigabyte that passes the station.
-    pub per_gigabyte: f64,
-    /// Dollars a million requests.
-    pub per_million: f64,
-    /// Dollars a million requests that read from a store.
-    pub per_million_reads: f64,
-    /// Dollars a million requests that write to a store.
-    pub per_million_writes: f64,
-    /// Dollars an hour of a capacity unit of an Application Load Balancer.
-    pub per_lcu_hour: f64,
-    /// Units that are committed to, and dollars a month for each.
-    pub committed: (f64, f64),
-    /// Which share of the traffic is charged.
-    pub share: f64,
-    /// Dollars an hour of a core above what burst credits were earned for.
-    pub per_surplus_hour: f64,
-    /// Whose traffic the gigabytes and the requests are.
-    pub station: Option<StationId>,
-    /// Where the price is stated.
-    pub source: Option<String>,
 }
 
 impl CompiledLaw {

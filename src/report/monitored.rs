@@ -8,9 +8,12 @@ use super::show;
 
 /// What monitors show beside the truth; nothing where there are none.
 pub(super) fn text(summary: &Summary, style: Style) -> String {
-    if summary.monitors.is_empty() {
-        return String::new();
-    }
+    let grid = grid(summary);
+    if grid.is_empty() { String::new() } else { grid.render(style) }
+}
+
+/// The same as a table.
+pub(super) fn grid(summary: &Summary) -> Grid {
     let columns = ["shown", "at most", "true", "at most", "alarms", "missed", "false", "late by"];
     let mut grid = Grid::new("Beside what monitors show", &columns);
     for monitor in &summary.monitors {
@@ -32,7 +35,7 @@ pub(super) fn text(summary: &Summary, style: Style) -> String {
             Cell::from(show::optional(delay, Unit::Seconds)),
         ]);
     }
-    grid.render(style)
+    grid
 }
 
 fn unit(monitor: &Monitored) -> Unit {

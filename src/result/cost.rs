@@ -63,7 +63,12 @@ fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
     };
     let gigabytes = count(Counter::Bytes) / 1e9;
     let units_hours = capacity_units(outcome, gigabytes, seconds) * seconds / 3_600.0;
+    let billed_s = match cost.per_billed_second > 0.0 {
+        true => count(Counter::BilledMillis) / 1e3,
+        false => 0.0,
+    };
     standing
+        + cost.per_billed_second * billed_s * months
         + cost.per_surplus_hour * (surplus_s / 3_600.0) * months
         + cost.per_gigabyte * gigabytes * months * cost.share
         + cost.per_million * (count(Counter::Arrivals) / 1e6) * months * cost.share

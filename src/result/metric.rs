@@ -457,6 +457,7 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Host => "host",
         StationKind::Service => "service",
         StationKind::Threads => "threads",
+        StationKind::Executions => "executions",
         StationKind::Pool => "pool",
         StationKind::Pooler => "pooler",
         StationKind::Database => "database",

@@ -25,7 +25,7 @@ pub use estimate::{BATCHES, Estimate};
 pub use fault::Fault;
 pub use json::{comparison_to_json, schema};
 pub use metric::{Fold, Metric, Seen, Unit, kind_name, latency_over_time};
-pub use monitor::{Alarmed, BUCKETS_S, Monitored};
+pub use monitor::{Alarmed, BUCKETS_S, MonitorCourse, Monitored, monitor_courses};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
 pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning, collapsed, grows, settled};
 pub use verdict::Verdict;

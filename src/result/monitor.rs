@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::rate::rates;
 use crate::model::ids::StationId;
 use crate::model::{Model, Monitor, Reading, Shown};
-use crate::run::{Outcome, Window};
+use crate::run::{ByInstance, Outcome, Window};
 use crate::stats::Histogram;
 use crate::units::Duration;
 
@@ -50,24 +50,88 @@ pub struct Alarmed {
 
 /// What all monitors showed.
 pub fn monitored(model: &Model, outcomes: &[Outcome]) -> Vec<Monitored> {
-    model.monitors.iter().map(|monitor| of(model, monitor, outcomes)).collect()
+    (0..model.monitors.len()).map(|number| of(model, number, outcomes)).collect()
 }
 
-fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
+/// What a monitor showed over time, in one replication.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MonitorCourse {
+    /// Its name.
+    pub name: String,
+    /// See [`Monitored::what`].
+    pub what: &'static str,
+    /// The end of each period, from the start of the measured time (s), and what was shown of it.
+    pub shown: Vec<(f64, f64)>,
+    /// The same of what was so: of each step of the timeline, or of each period.
+    pub truth: Vec<(f64, f64)>,
+    /// The threshold of its alarm.
+    pub alarm_above: Option<f64>,
+}
+
+/// The courses of all monitors that have values over time.
+pub fn monitor_courses(model: &Model, outcome: &Outcome) -> Vec<MonitorCourse> {
+    let over_time =
+        |monitor: &Monitor| !matches!(monitor.shows, Shown::Histogram(_) | Shown::FromSending(_));
+    let numbers = (0..model.monitors.len()).filter(|number| over_time(&model.monitors[*number]));
+    let course = |number: usize| {
+        let monitor = &model.monitors[number];
+        MonitorCourse {
+            name: monitor.name.clone(),
+            what: what(monitor),
+            shown: values(model, number, outcome),
+            truth: truth(model, number, outcome),
+            alarm_above: monitor.alarm.map(|(above, _)| above),
+        }
+    };
+    numbers.map(course).collect()
+}
+
+fn what(monitor: &Monitor) -> &'static str {
+    match monitor.shows {
+        Shown::Busy(_) => "busy",
+        Shown::Open(_) => "open",
+        Shown::Rate(..) => "rate",
+        _ => "latency",
+    }
+}
+
+/// The end and the value of each period, as shown.
+fn values(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
+    let monitor = &model.monitors[number];
+    match monitor.shows {
+        Shown::MeanOfInstances(..) => {
+            by_instance(outcome, number).values.iter().map(|it| (it.0, it.1)).collect()
+        }
+        Shown::Rate(range, scrape) => {
+            rates(&truth(model, number, outcome), range, scrape, monitor.every)
+        }
+        _ => readings(monitor, &truth(model, number, outcome)),
+    }
+}
+
+fn by_instance(outcome: &Outcome, number: usize) -> &ByInstance {
+    let found = outcome.by_instance.iter().find(|it| it.monitor == number);
+    found.expect("every such monitor has its instances")
+}
+
+fn of(model: &Model, number: usize, outcomes: &[Outcome]) -> Monitored {
+    let monitor = &model.monitors[number];
     let mean = |figure: &dyn Fn(&Outcome) -> f64| {
         outcomes.iter().map(figure).sum::<f64>() / outcomes.len().max(1) as f64
     };
-    let steps = |outcome: &Outcome| truth(model, monitor, outcome);
-    let values = |outcome: &Outcome| match monitor.shows {
-        Shown::Rate(range, scrape) => rates(&steps(outcome), range, scrape, monitor.every),
-        _ => readings(monitor, &steps(outcome)),
-    };
+    let steps = |outcome: &Outcome| truth(model, number, outcome);
+    let values = |outcome: &Outcome| values(model, number, outcome);
     let seconds = |value: Option<Duration>| value.map_or(0.0, Duration::seconds);
     let quantile = match monitor.shows {
-        Shown::Histogram(q) | Shown::FromSending(q) => q,
+        Shown::Histogram(q) | Shown::FromSending(q) | Shown::MeanOfInstances(_, q) => q,
         _ => 0.95,
     };
-    let exact = mean(&|outcome| seconds(outcome.latency.quantile(quantile)));
+    let exact = mean(&|outcome| match monitor.shows {
+        Shown::MeanOfInstances(..) => {
+            seconds(by_instance(outcome, number).whole.quantile(quantile))
+        }
+        _ => seconds(outcome.latency.quantile(quantile)),
+    });
     let (shown_mean, shown_most) = match monitor.shows {
         Shown::Histogram(q) => {
             let shown = mean(&|outcome| bucket_quantile(&outcome.latency, q));
@@ -83,7 +147,9 @@ fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
         ),
     };
     let is_latency = !matches!(monitor.shows, Shown::Busy(_) | Shown::Open(_) | Shown::Rate(..));
-    let (true_mean, true_most) = if is_latency {
+    let (true_mean, true_most) = if let Shown::MeanOfInstances(..) = monitor.shows {
+        (exact, mean(&|outcome| greatest(steps(outcome).iter().map(|(_, value)| *value))))
+    } else if is_latency {
         (exact, exact)
     } else {
         (
@@ -93,12 +159,7 @@ fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
     };
     Monitored {
         name: monitor.name.clone(),
-        what: match monitor.shows {
-            Shown::Busy(_) => "busy",
-            Shown::Open(_) => "open",
-            Shown::Rate(..) => "rate",
-            _ => "latency",
-        },
+        what: what(monitor),
         shown_mean,
         shown_most,
         true_mean,
@@ -113,7 +174,12 @@ fn of(model: &Model, monitor: &Monitor, outcomes: &[Outcome]) -> Monitored {
 }
 
 /// The end (s of the measured time) and the true value of each step of the timeline.
-fn truth(model: &Model, monitor: &Monitor, outcome: &Outcome) -> Vec<(f64, f64)> {
+fn truth(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
+    let monitor = &model.monitors[number];
+    if let Shown::MeanOfInstances(..) = monitor.shows {
+        let values = &by_instance(outcome, number).values;
+        return values.iter().map(|(end, _, truth)| (*end, *truth)).collect();
+    }
     let value = |window: &Window| match monitor.shows {
         Shown::Busy(station) => Some(share(model, station, window, |it| it.0)),
         Shown::Open(station) => Some(share(model, station, window, |it| it.1)),

@@ -180,6 +180,14 @@ impl<Q: PendingEvents> World<'_, Q> {
                 format!("{}: {peak} servers busy of {}", station.path, station.capacity)
             });
         }
+        for (id, service) in self.model.services.enumerate() {
+            let Some(function) = &service.function else { continue };
+            let counted = self.meters[function.executions].busy.value();
+            let there = self.executions(id).unwrap_or(0);
+            audit.check(counted == there * 1000, || {
+                format!("{}: {counted} / 1000 executions counted of {there}", service.name)
+            });
+        }
         for worker in &self.workers {
             audit.check(
                 worker.running == NONE

@@ -162,6 +162,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let why = if condition.down { Failure::Refused } else { Failure::NoInstance };
             return self.fail(task, why);
         }
+        if spec.function.is_some() {
+            return self.invoke(task, service);
+        }
         let mut draws = record.stream.draw(u64::from(spec.numbers));
         let state = &mut self.services[service];
         let node = &mut state.nodes[number];
@@ -232,6 +235,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A request has left its target, well or badly; `lost` where there was no answer.
     pub(super) fn target_answered(&mut self, task: u32, index: u32, lost: bool) {
         let service = self.instances[index as usize].service;
+        if self.model.services[service].function.is_some() {
+            return self.execution_over(index);
+        }
         let (user, status) = (self.tasks[task].user, self.tasks[task].status);
         let number = self.node_of(service, user);
         let spec = &self.model.services[service];
@@ -267,7 +273,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// When the request of a task reached its balancer, as long as somebody waits for it.
-    fn landed_at(&self, record: &Task) -> Option<Time> {
+    pub(super) fn landed_at(&self, record: &Task) -> Option<Time> {
         match record.role {
             Role::Attempt if record.owner != NONE => {
                 let service = self.service_of_worker(record.worker);
@@ -341,8 +347,11 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A timer of a target.
     pub fn target_timer(&mut self, index: u32, ordinal: u32) {
-        let (number, phase) = ((ordinal >> 2) as usize, ordinal & 3);
         let service = self.instances[index as usize].service;
+        if self.model.services[service].function.is_some() {
+            return self.execution_timeout(index, ordinal);
+        }
+        let (number, phase) = ((ordinal >> 2) as usize, ordinal & 3);
         let target = index - self.services[service].first_instance;
         match phase {
             phase::CHECK => {
@@ -470,6 +479,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A timer of a node: outliers are judged, or slow answers looked for.
     pub fn balancer_timer(&mut self, service: ServiceId, ordinal: u32) {
+        if self.model.services[service].function.is_some() {
+            return self.reclaim(service);
+        }
         let (number, phase) = ((ordinal >> 2) as usize, ordinal & 3);
         if phase == phase::SWEEP {
             return self.sweep(service);

@@ -39,6 +39,10 @@ pub struct Worker {
     pub ready: VecDeque<u32>,
     /// Requests that it has accepted and not finished.
     pub open: u32,
+    /// WebSockets among them.
+    pub sockets: u32,
+    /// Memory that these take (bytes).
+    pub socket_bytes: u64,
     /// Threads at work.
     pub threads_busy: u32,
     /// Tasks that wait for a thread.

@@ -109,7 +109,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[station].count(Counter::Closed);
         self.meters[station].held.add(self.now, -1);
         // One that was finishing had been let go before.
-        let goes = self.instances[index as usize].phase != Phase::Up;
+        let is_function = self.model.services[service].function.is_some();
+        let goes = is_function || self.instances[index as usize].phase != Phase::Up;
         self.instances[index as usize].phase = if goes { Phase::Off } else { Phase::Down };
         let replace = self.model.services[service].replace;
         let held_off = self.holds_off(index);
@@ -119,6 +120,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         for task in waiting {
             self.leave(task, station);
             self.fail(task, Failure::InstanceLost);
+        }
+        if is_function {
+            self.environment_died(index);
         }
     }
 

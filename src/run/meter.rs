@@ -89,10 +89,12 @@ pub enum Counter {
     Collections,
     /// Time that loops stood still for them (us).
     PausedMicros,
+    /// Time that executions of a function are charged for (ms).
+    BilledMillis,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 38;
+pub const COUNTERS: usize = 39;
 
 impl Counter {
     /// All of them, in their order.
@@ -135,6 +137,7 @@ impl Counter {
         Counter::Killed,
         Counter::Collections,
         Counter::PausedMicros,
+        Counter::BilledMillis,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -176,6 +179,7 @@ impl Counter {
             Counter::Killed => "killed",
             Counter::Collections => "collections",
             Counter::PausedMicros => "paused_us",
+            Counter::BilledMillis => "billed_ms",
             Counter::HitBytes => "hit_bytes",
         }
     }

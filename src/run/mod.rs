@@ -11,6 +11,7 @@ mod balancing;
 mod branch;
 mod breaker;
 mod bulkhead;
+mod by_instance;
 mod cache;
 mod cdn;
 mod client;
@@ -22,6 +23,7 @@ pub mod event;
 mod event_loop;
 mod fault;
 mod flights;
+mod function;
 mod gate;
 mod harm;
 mod host;
@@ -54,6 +56,7 @@ mod testing;
 mod transport;
 mod world;
 
+pub use by_instance::ByInstance;
 pub use cdn::cdn_of;
 pub use meter::{Class, Counter, Part};
 pub use observe::{OperationTally, happened};
@@ -156,6 +159,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         })
     });
     let deploys = deploys.collect();
+    let by_instance = world.by_instance;
     let observer = world.observer;
     Outcome {
         replication,
@@ -186,6 +190,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         windows: observer.windows,
         faults,
         deploys,
+        by_instance,
         classes: world.attribution.into_classes(),
         audit,
         digest: observer.digest,

@@ -205,6 +205,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A window of the timeline is over, and perhaps the warm-up with it.
     pub fn window_ends(&mut self) {
         self.close_window();
+        if !self.by_instance.is_empty() {
+            self.close_periods(self.now);
+        }
         if self.now == Time::ZERO + self.model.plan.warmup {
             self.start_measuring();
         }

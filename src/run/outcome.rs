@@ -6,6 +6,7 @@ use crate::model::ids::{DeployId, FaultId, OperationId, ServiceId, StationId};
 use crate::stats::Histogram;
 use crate::units::{Duration, Time};
 
+use super::by_instance::ByInstance;
 use super::meter::{COUNTERS, Class, FailureCounts};
 use super::observe::OperationTally;
 
@@ -42,6 +43,8 @@ pub struct Outcome {
     pub faults: Vec<FaultMark>,
     /// Deploys that have begun, in the order of the model.
     pub deploys: Vec<DeployMark>,
+    /// Latency as instances measured it, for monitors that average over them.
+    pub by_instance: Vec<ByInstance>,
     /// Where requests' time goes, by class of latency, fastest first.
     pub classes: Vec<Class>,
     /// Everything that must add up, and whether it does.

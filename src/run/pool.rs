@@ -423,6 +423,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return; // superseded
         }
         self.pools[sub as usize].armed = Time::NEVER;
+        if self.is_frozen(sub) {
+            return; // it looks again when it is thawed
+        }
         let station = self.model.pools[self.pools[sub as usize].kind].station;
         while let Some(expired) = self.pools[sub as usize].pool.expire(self.now) {
             match expired {

@@ -249,6 +249,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 meter.add(Counter::PausedMicros, pause.0 / Duration::micros(1).0);
             }
         }
+        self.look_at_memory(worker, process);
+    }
+
+    /// A worker has taken more memory: perhaps more than there is.
+    pub(super) fn look_at_memory(&mut self, worker: u32, process: &Process) {
         if process.memory.is_some_and(|memory| self.overdraws(worker, &memory).is_some()) {
             // The request is still being accepted: its process ends when that is done.
             let ordinal = purpose::EXHAUSTED;
@@ -261,8 +266,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn overdraws(&self, worker: u32, memory: &Memory) -> Option<u32> {
         let takes = |worker: u32| {
             let state = &self.workers[worker as usize];
-            let open = f64::from(state.open) * memory.per_request;
-            if state.down { 0.0 } else { memory.base + open }
+            let requests = f64::from(state.open - state.sockets) * memory.per_request;
+            let held = requests + state.socket_bytes as f64;
+            if state.down { 0.0 } else { memory.base + held }
         };
         if takes(worker) > memory.heap {
             return Some(worker);

@@ -184,6 +184,10 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A new instance is ready for requests.
     pub fn boot(&mut self, index: u32) {
+        let service = self.instances[index as usize].service;
+        if self.model.services[service].function.is_some() {
+            return self.environment_ready(index);
+        }
         for worker in self.workers_of(index) {
             let state = &mut self.workers[worker as usize];
             (state.down, state.started) = (false, Some(self.now));

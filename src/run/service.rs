@@ -9,6 +9,7 @@
 use super::balancing::Node;
 use super::event::Kind;
 use super::event_loop::Worker;
+use super::function::FunctionState;
 use super::host::HostState;
 use super::meter::Counter;
 use super::scaling::Scaler;
@@ -56,6 +57,8 @@ pub struct ServiceState {
     pub deploying: Option<DeployId>,
     /// The version that new instances have.
     pub version: u32,
+    /// Its environments, if it is a function.
+    pub function: Option<Box<FunctionState>>,
 }
 
 /// Whether an instance takes requests.
@@ -146,6 +149,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                         running: NONE,
                         ready: VecDeque::new(),
                         open: 0,
+                        sockets: 0,
+                        socket_bytes: 0,
                         threads_busy: 0,
                         thread_queue: VecDeque::new(),
                         busy_ticks: 0,
@@ -185,6 +190,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 arrived_then: 0,
                 deploying: None,
                 version: 0,
+                function: FunctionState::new(self.model, id),
             });
             self.meters[service.station].held.set(Time::ZERO, u64::from(service.instances));
         }
@@ -372,6 +378,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let index = self.workers[worker as usize].instance;
         let service = self.instances[index as usize].service;
+        if !self.by_instance.is_empty() && flags & flag::ADMITTED != 0 {
+            self.note_latency(task, index);
+        }
         if flags & flag::OUTSTANDING != 0 {
             let why = self.tasks[task].status;
             let lost = why == Failure::InstanceLost as u8 || why == Failure::Reset as u8;

@@ -7,6 +7,7 @@
 //! once; every process gets it, and looks whether it has members (@socket.io/redis-adapter 8.3.0,
 //! `psubscribe`).
 
+mod held;
 mod idle;
 
 use super::event::Kind;
@@ -165,7 +166,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     until: Time::NEVER,
                     ..Connection::default()
                 });
-                self.hold(worker, 1);
+                self.hold(worker, 1, spec.memory);
                 let phase = self.sockets[id].draw(draw::PHASE).unit();
                 self.client_connected(slot, spec.ping_interval.scale(phase));
             }
@@ -272,7 +273,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let client = &mut self.connections[slot];
         (client.link, client.worker) = (Link::Connecting, first);
-        self.hold(first, 1);
+        self.hold(first, 1, spec.memory);
         self.time_connection(slot, spec.timeout, purpose::LATE);
         self.do_work(slot, callback::CONNECT, spec.connect_cpu);
     }
@@ -294,24 +295,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         None
-    }
-
-    /// A connection more or less at a process, and at its balancer.
-    fn hold(&mut self, worker: u32, more: i32) {
-        let index = self.workers[worker as usize].instance;
-        let instance = &mut self.instances[index as usize];
-        let (service, open) = (instance.service, &mut instance.open);
-        *open = open.wrapping_add_signed(more);
-        let open = &mut self.workers[worker as usize].open;
-        *open = open.wrapping_add_signed(more);
-        let state = &mut self.services[service];
-        let targets = &mut state.nodes[0].targets;
-        let target = index - state.first_instance;
-        if more > 0 {
-            targets.sent(target);
-        } else {
-            targets.answered(target);
-        }
     }
 
     /// An attempt has found nobody.
@@ -352,19 +335,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             let place = self.place_of_worker(worker);
             self.sockets[socket].held[place] -= 1;
         }
-        self.hold(worker, -1);
+        let bytes = self.model.sockets[socket].memory;
+        self.hold(worker, -1, bytes);
         let index = self.workers[worker as usize].instance;
         if self.instances[index as usize].phase.runs() {
             self.accept_waiting(index);
             self.stop_if_drained(index);
         }
-    }
-
-    /// A process's place among those of its service.
-    fn place_of_worker(&self, worker: u32) -> usize {
-        let service = self.service_of_worker(worker);
-        let first = self.services[service].first_instance;
-        (worker - self.instances[first as usize].first_worker) as usize
     }
 
     /// A client is connected; the first ping comes after so long.

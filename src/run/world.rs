@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::component::function_fleet::Account;
 use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
@@ -15,6 +16,7 @@ use crate::units::{Duration, Time};
 use super::arrivals::ArrivalState;
 use super::breaker::BreakerState;
 use super::bulkhead::{BulkheadState, Permit};
+use super::by_instance::{ByInstance, watched};
 use super::cache::CacheState;
 use super::cdn::CdnState;
 use super::client::ClientState;
@@ -26,6 +28,7 @@ use super::deploy::Deploying;
 use super::event::Kind;
 use super::event_loop::Worker;
 use super::fault::FaultState;
+use super::function::accounts;
 use super::gate::{GuardState, LimitState};
 use super::host::HostState;
 use super::link::LinkState;
@@ -73,6 +76,8 @@ pub struct World<'m, Q> {
     pub hosts: Vec<HostState>,
     /// Services.
     pub services: Dense<ServiceId, ServiceState>,
+    /// Executions that functions may have at once, by region, and then for each that has its own.
+    pub accounts: Vec<Account>,
     /// Their instances.
     pub instances: Vec<Instance>,
     /// Their event loops.
@@ -141,6 +146,8 @@ pub struct World<'m, Q> {
     pub attribution: Attribution,
     /// What is measured overall.
     pub observer: Observer,
+    /// Latency as instances measure it, where a monitor averages over them.
+    pub by_instance: Vec<ByInstance>,
     /// By home and region: one way between users and services, where that is always the same.
     pub ways: Vec<Option<Duration>>,
     /// Network, as measured.
@@ -181,6 +188,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             senders: Senders::new(model),
             hosts: Vec::new(),
             services: Dense::default(),
+            accounts: accounts(model),
             instances: Vec::new(),
             workers: Vec::new(),
             kubelet: Vec::new(),
@@ -215,6 +223,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
+            by_instance: watched(model),
             ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),

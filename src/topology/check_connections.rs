@@ -83,10 +83,22 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
                 continue;
             }
             let service = find(&cx.topology.services, &pool.spec.service.name);
-            primary.add(service, &format!("`pool.{}`", pool.name), pool.spec.most(), &pool.place);
+            primary.add(
+                cx.topology,
+                service,
+                &format!("`pool.{}`", pool.name),
+                pool.spec.most(),
+                &pool.place,
+            );
             if pool.spec.reads == Reads::Replicas {
                 let size = pool.spec.most_to_replica();
-                replica.add(service, &format!("`pool.{}`", pool.name), size, &pool.place);
+                replica.add(
+                    cx.topology,
+                    service,
+                    &format!("`pool.{}`", pool.name),
+                    size,
+                    &pool.place,
+                );
             }
         }
         for (pooler, size) in check_pooler::server_connections(cx, database) {
@@ -96,7 +108,7 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
         for (session, size) in own_pools(cx.topology, database) {
             for service in services_before(cx.topology, session) {
                 let name = format!("`session.{}`", session.name);
-                primary.add(service, &name, size, &session.place);
+                primary.add(cx.topology, service, &name, size, &session.place);
             }
         }
         let available = database.spec.available();
@@ -146,16 +158,26 @@ struct Demand {
 }
 
 impl Demand {
-    fn add(&mut self, service: &Named<Service>, who: &str, size: u32, place: &Place) {
-        let Service { instances, workers, autoscale, .. } = &service.spec;
-        let instances = autoscale.as_ref().map_or(*instances, |scale| scale.max);
+    fn add(
+        &mut self,
+        topology: &Topology,
+        service: &Named<Service>,
+        who: &str,
+        size: u32,
+        place: &Place,
+    ) {
+        let Service { instances, workers, autoscale, function, .. } = &service.spec;
+        let instances = match function {
+            Some(function) => topology.environments(&service.spec, function),
+            None => autoscale.as_ref().map_or(*instances, |scale| scale.max),
+        };
         let term = u64::from(instances) * u64::from(*workers) * u64::from(size);
         self.total += term;
         let word =
             |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         self.terms.push(format!(
             "{} × {} × {size} of {who} = {term}",
-            word(instances, "instance"),
+            word(instances, if function.is_some() { "environment" } else { "instance" }),
             word(*workers, "worker"),
         ));
         self.places.push((place.clone(), format!("up to {term} connections")));

@@ -3,8 +3,9 @@
 use super::balancer::BalancerKind;
 use super::check::{Cx, Diagnostics, error};
 use super::deploy::Rollout;
+use super::names::Named;
 use super::process::{Liveness, Probe};
-use super::service::Runtime;
+use super::service::{Runtime, Service};
 use crate::component::rollout::Bounds;
 
 /// A deploy must be able to go on: one instance more, or one fewer, at the least.
@@ -97,6 +98,25 @@ fn memory(cx: &Cx<'_>) -> Diagnostics {
                 "let `base` of all workers and one `per_request` fit into `machine` and the heap",
             ));
         }
+        found.extend(sockets(cx, service, base, heap.min(memory.machine.0)));
     }
     found
+}
+
+/// Clients that are connected from the start fit into memory.
+fn sockets(cx: &Cx<'_>, service: &Named<Service>, base: f64, most: f64) -> Diagnostics {
+    let spec = &service.spec;
+    let its = cx.topology.sockets.iter().filter(|socket| socket.spec.service.name == service.name);
+    let wrong = its.filter_map(|socket| {
+        let each = f64::from(socket.spec.connections) / f64::from(spec.instances * spec.workers);
+        let takes = base + each.ceil() * socket.spec.bytes(spec).0;
+        let message = format!(
+            "the clients of `socket.{}` that are connected at the start take {:.0} MB of each process of `service.{}`, which has {:.0} MB",
+            socket.name, takes / 1e6, service.name, most / 1e6
+        );
+        let place = cx.tree.place_of(&format!("socket.{}.connections", socket.name));
+        let help = "let fewer be connected, over more instances, or give `memory.machine` more";
+        (takes > most).then(|| error("bad-process", &place, message).help(help))
+    });
+    wrong.collect()
 }

@@ -1,7 +1,7 @@
 //! What a monitor can show.
 
 use super::check::{Cx, Diagnostics, error};
-use super::monitor::{Estimation, Shows};
+use super::monitor::{Estimation, LatencyShown, Shows};
 use super::names::Section;
 
 /// A monitor shows what there is.
@@ -15,6 +15,14 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
             found.push(error("bad-monitor", &monitor.place, message).help(help));
         };
         match (&spec.shows, &spec.of) {
+            (Shows::Latency(LatencyShown { how: Estimation::MeanOfInstances, .. }), of) => {
+                let service = of.as_ref().is_some_and(|of| of.section == Section::Service);
+                if !service {
+                    let message =
+                        format!("`monitor.{name}` does not say whose instances it averages");
+                    wrong(message, "say `of`, such as `of = \"service.web\"`");
+                }
+            }
             (Shows::Latency(_), Some(_)) => {
                 let message = format!("`monitor.{name}` shows a latency of a component");
                 wrong(message, "leave out `of`: latency is what users see");

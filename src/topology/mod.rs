@@ -28,6 +28,7 @@ mod check_edge;
 mod check_effect;
 mod check_fault;
 mod check_flow;
+mod check_function;
 mod check_held;
 mod check_host;
 mod check_pool;
@@ -44,6 +45,7 @@ mod fault;
 pub(crate) mod file;
 pub(crate) mod file_kind;
 mod flow;
+mod function;
 mod guard;
 mod host;
 pub(crate) mod kind;
@@ -97,6 +99,7 @@ pub use flow::{
     Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat,
     Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
+pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use host::{Host, Others, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
@@ -173,6 +176,7 @@ pub const SLUGS: &[&str] = &[
     "extends-cycle",
     "extends-missing",
     "foreign-component",
+    "function-concurrency",
     "misplaced-reply",
     "kept-sessions",
     "missing-key",
@@ -182,6 +186,7 @@ pub const SLUGS: &[&str] = &[
     "no-route",
     "no-shares",
     "no-workload",
+    "not-for-functions",
     "not-one",
     "nothing-to-do",
     "one-of",

@@ -14,7 +14,7 @@ impl Scope for Watched {
 spec! {
     /// A metric as a monitoring product shows it, beside what was really so. It changes nothing.
     component Monitor {
-        /// What it looks at, where it shows use.
+        /// What it looks at, where it shows use, or latency by instance.
         of: Option<Address<Watched>> = "what users see" from "assumed: latency is measured at the edge";
         /// What it shows.
         shows: Shows;
@@ -64,6 +64,9 @@ spec! {
     choice Estimation {
         /// The mean of the p95 of every step of the timeline (p95 only).
         MeanOfWindows = "mean-of-windows";
+        /// The mean of what the instances of a service, `of`, each measure of their own requests in a
+        /// period, from when the balancer has one to its answer: an average over hosts of a quantile.
+        MeanOfInstances = "mean-of-instances";
         /// By `histogram_quantile` of Prometheus, which interpolates within the buckets of prom-client 15
         /// and client_golang: 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5 and 10 s.
         Histogram = "histogram";

@@ -19,6 +19,8 @@ spec! {
         rtt: Dist = "\"0ms\"" from "assumed: the document leaves the access network out";
         /// Availability zones over which what stands here is spread, one after another.
         zones: u32 = "1" from "assumed: a single zone", positive;
+        /// Executions of functions that may run here at once.
+        functions: u32 = "1_000" from "AWS Lambda quotas (concurrent executions)", positive;
     }
 }
 spec! {

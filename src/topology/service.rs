@@ -1,6 +1,7 @@
 //! What computes: services, their runtime, their scaling.
 
 use super::dist::Dist;
+use super::function::Function;
 use super::host::Host;
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
@@ -85,6 +86,10 @@ spec! {
         /// How the number of instances follows the load.
         autoscale: Option<Autoscale> = "instances are fixed"
             from "assumed: the document names no autoscaling";
+        /// It is a function of AWS Lambda: instances are execution environments, which are started for
+        /// requests and take one at a time.
+        function: Option<Function> = "instances stay, and take many requests at once"
+            from "assumed: machines, tasks or pods";
         /// Price of one instance.
         price: Option<Price>;
     }
@@ -133,6 +138,10 @@ impl Service {
             Runtime::Node(_) => 511,
             Runtime::Uvicorn(_) => 2048,
         })
+    }
+    /// Cores of an instance; of a function, as its memory gives them.
+    pub fn core_count(&self) -> f64 {
+        self.function.as_ref().map_or(self.cores, Function::cores)
     }
     /// Whether only one thread of a worker computes at a time.
     pub fn has_one_lock(&self) -> bool {

@@ -585,6 +585,7 @@ const EXEMPT: &[(&str, &str)] = &[
 fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'static str)> {
     let others = [
         crate::covered_edge::COVERED,
+        crate::covered_function::COVERED,
         crate::covered_host::COVERED,
         crate::covered_process::COVERED,
         crate::covered_platform::COVERED,
@@ -604,6 +605,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("database", include_str!("database.rs")),
     ("fault", include_str!("fault.rs")),
     ("flow", include_str!("flow.rs")),
+    ("function", include_str!("function.rs")),
     ("gate", include_str!("gate.rs")),
     ("host", include_str!("host.rs")),
     ("job", include_str!("job.rs")),

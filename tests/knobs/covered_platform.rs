@@ -42,6 +42,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Socket.opens Socket.lasts Socket.transport Transport:polling Transport:websocket \
          Socket.connect_cpu Socket.timeout",
     ),
+    ("socket", "connections_take_memory_until_there_is_none", "Socket.memory"),
     (
         "socket",
         "clients_come_back_after_their_pauses",
@@ -80,6 +81,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
          Reading:average Reading:sample Reading:greatest Alarm.above Alarm.points",
     ),
     ("monitor", "what_is_open_is_not_what_is_in_use", "Shows:open"),
+    (
+        "monitor",
+        "a_mean_over_instances_of_a_quantile_is_no_quantile",
+        "Estimation:mean-of-instances",
+    ),
     (
         "monitor",
         "a_quantile_is_what_one_makes_of_it",

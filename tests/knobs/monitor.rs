@@ -100,3 +100,35 @@ fn a_rate_is_drawn_out_of_two_samples() {
     assert!((often.shown_mean - often.true_mean).abs() < 0.3, "{often:?}");
     assert_eq!(rate("range='60s'").shown_most, 0.0, "one sample in the range: an empty panel");
 }
+
+/// Three instances of which one takes ten times as long, and what is shown of them.
+fn of_instances(monitor: &str, sets: &[&str]) -> Monitored {
+    let text = format!(
+        "[service.web]\ninstances = 3\n[operation.page]\nshare = 1\nflow = [{{ cpu = '10ms' }}]\n\
+         [fault.slow]\ntarget = 'service.web'\nwhat.slow = 10\ncount = 1\n\
+         [monitor.m]\nof = 'service.web'\n{monitor}\n"
+    );
+    let ran = run(&text, &[&["run.duration=60s", "run.window=1s"], sets].concat());
+    let summary = Summary::new(&ran.model, std::slice::from_ref(&ran.outcome));
+    summary.monitors[0].clone()
+}
+
+#[test]
+fn a_mean_over_instances_of_a_quantile_is_no_quantile() {
+    let shown = |quantile: &str| {
+        let how =
+            format!("shows.latency = {{ how = 'mean-of-instances', quantile = '{quantile}' }}");
+        of_instances(&format!("{how}\nevery = '6s'"), &[])
+    };
+    let same = |value: f64, ms: f64| (value * 1e3 - ms).abs() < 0.02 * ms;
+    // A third of the requests take 100 ms: so does the 99th percentile, but not the mean of three.
+    let p99 = shown("99%");
+    assert!(same(p99.shown_mean, 40.0) && same(p99.shown_most, 40.0), "{p99:?}");
+    assert!(same(p99.true_mean, 100.0) && same(p99.true_most, 100.0), "{p99:?}");
+    // The median is wrong on the other side.
+    let median = shown("50%");
+    assert!(same(median.shown_mean, 40.0) && same(median.true_mean, 10.0), "{median:?}");
+    // In periods of a second one instance has the only request, and its own quantile.
+    let brief = of_instances("shows.latency.how = 'mean-of-instances'\nevery = '1s'", &[]);
+    assert!(same(brief.shown_most, 100.0) && same(brief.shown_mean, 40.0), "{brief:?}");
+}

@@ -94,6 +94,28 @@ fn a_handshake_must_come_to_one_process_in_time() {
 }
 
 #[test]
+fn connections_take_memory_until_there_is_none() {
+    // Five clients at each of two processes, of which each has 100 MB and takes 40 before the first.
+    let out = |sets: &[&str]| {
+        let memory = "service.web.memory={ machine = '100MB', base = '40MB', per_request = '1MB' }";
+        let heap = "service.web.runtime={ node = { heap = '100MB' } }";
+        let sets = [&[memory, heap, "service.web.replace=30s"], sets].concat();
+        chat(&sets).count("service.web", Counter::OutOfMemory)
+    };
+    let three =
+        ["socket.chat.connections=6", "socket.chat.opens=1/s", "socket.chat.transport=websocket"];
+    let with = |memory: &str| out(&[&three[..], &[memory]].concat());
+    // What it was measured to be is nothing here; of 20 MB each three fit.
+    assert_eq!(out(&[]), 0);
+    assert_eq!(with("socket.chat.memory=20KB"), 0);
+    assert_eq!(with("socket.chat.memory=19MB"), 2, "both processes, one after the other");
+    // A process keeps no memory of clients that have left.
+    let brief = "socket.chat.lasts=100ms";
+    assert_eq!(out(&[&three[..], &["socket.chat.memory=14MB", brief]].concat()), 0);
+    assert_eq!(with("socket.chat.memory=14MB"), 2);
+}
+
+#[test]
 fn clients_come_back_after_their_pauses() {
     let outage = "fault.f={target='service.web', what='stop', at='2500ms', for='1s'}";
     let back = |reconnect: &str| {

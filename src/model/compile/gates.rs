@@ -154,7 +154,8 @@ impl Compiler<'_> {
                 })
         };
         let workers = |service: &Named<topology::Service>| {
-            f64::from(most_instances(&service.spec)) * f64::from(service.spec.workers)
+            f64::from(most_instances(self.topology, &service.spec))
+                * f64::from(service.spec.workers)
         };
         f64::from(places) * topology.services.iter().filter(uses).map(workers).sum::<f64>()
     }

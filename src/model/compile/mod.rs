@@ -198,7 +198,7 @@ impl<'t> Compiler<'t> {
         }
         for service in &topology.services {
             let spec = &service.spec;
-            let most = f64::from(most_instances(spec));
+            let most = f64::from(most_instances(topology, spec));
             let path = format!("service.{}", service.name);
             let uses_threads = topology.steps().iter().any(|(at, step)| {
                 *at == Some(service.name.as_str())
@@ -213,11 +213,15 @@ impl<'t> Compiler<'t> {
             let cores = match &spec.host {
                 // On a shared machine only loops are counted here.
                 Some(_) => f64::from(spec.workers) * most,
-                None => spec.cores.min(f64::from(spec.workers * each)) * most,
+                None => spec.core_count().min(f64::from(spec.workers * each)) * most,
             };
             if uses_threads {
                 let threads = f64::from(spec.workers * spec.thread_count()) * most;
                 all.push(station(&format!("{path}.threads"), StationKind::Threads, threads));
+            }
+            if spec.function.is_some() {
+                let executions = format!("{path}.executions");
+                all.push(station(&executions, StationKind::Executions, most));
             }
             all.push(station(&path, StationKind::Service, cores));
         }
@@ -253,7 +257,7 @@ impl<'t> Compiler<'t> {
         for pool in &topology.pools {
             let service = named(&topology.services, &pool.spec.service.name);
             let database = named(&topology.databases, &pool.spec.database.name);
-            let workers = f64::from(most_instances(&service.spec) * service.spec.workers);
+            let workers = f64::from(most_instances(topology, &service.spec) * service.spec.workers);
             let replicas = match pool.spec.reads {
                 topology::Reads::Primary => 0,
                 topology::Reads::Replicas => database.spec.replicas,
@@ -264,7 +268,7 @@ impl<'t> Compiler<'t> {
         }
         for (session, service) in &self.own_pools {
             let spec = &topology.services[*service].spec;
-            let workers = f64::from(most_instances(spec) * spec.workers);
+            let workers = f64::from(most_instances(topology, spec) * spec.workers);
             let own =
                 own_pool(&topology.sessions[*session].spec).expect("listed because it has one");
             let path = own_pool_path(topology, *session, *service);
@@ -331,14 +335,17 @@ fn station(path: &str, kind: StationKind, capacity: f64) -> Station {
 }
 
 /// The most instances that a service can have.
-fn most_instances(spec: &topology::Service) -> u32 {
+fn most_instances(topology: &Topology, spec: &topology::Service) -> u32 {
+    if let Some(function) = &spec.function {
+        return topology.environments(spec, function);
+    }
     spec.autoscale.as_ref().map_or(spec.instances, |scaling| scaling.max.max(spec.instances))
 }
 
 /// How many instances of a service there can be at once: two fleets in the middle of a deploy.
 fn instance_slots(topology: &Topology, service: &Named<topology::Service>) -> u32 {
     let is_deployed = topology.deploys.iter().any(|it| it.spec.service.name == service.name);
-    most_instances(&service.spec) * if is_deployed { 2 } else { 1 }
+    most_instances(topology, &service.spec) * if is_deployed { 2 } else { 1 }
 }
 
 /// Whether threads of a service's workers compute beside their loops.

@@ -1,6 +1,6 @@
 //! Monitors.
 
-use super::Compiler;
+use super::{Compiler, find};
 use crate::model::{Monitor, Reading, Shown};
 use crate::topology::{self, Named};
 
@@ -23,6 +23,11 @@ impl Compiler<'_> {
                 topology::Shows::Rate(shown) => Shown::Rate(shown.range, shown.scrape),
                 topology::Shows::Latency(shown) => match shown.how {
                     topology::Estimation::MeanOfWindows => Shown::MeanOfWindows,
+                    topology::Estimation::MeanOfInstances => {
+                        let of = spec.of.as_ref().expect("the checker has asked for it");
+                        let service = find(&self.topology.services, &of.name);
+                        Shown::MeanOfInstances(service, shown.quantile.0)
+                    }
                     topology::Estimation::Histogram => Shown::Histogram(shown.quantile.0),
                     topology::Estimation::FromSending => Shown::FromSending(shown.quantile.0),
                 },

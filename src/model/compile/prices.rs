@@ -4,7 +4,7 @@ use super::super::Cost;
 use super::super::ids::ServiceId;
 use super::Compiler;
 use crate::topology;
-use crate::units::Money;
+use crate::units::{HOURS_PER_MONTH, Money};
 
 impl Compiler<'_> {
     /// What the deployment costs, as far as the file says.
@@ -76,6 +76,7 @@ impl Compiler<'_> {
             }
         }
         self.balancer_costs(&mut all);
+        self.function_costs(&mut all);
         self.store_costs(&mut all);
         for price in &topology.prices {
             let source = Some(price.spec.what.clone());
@@ -107,6 +108,22 @@ impl Compiler<'_> {
                 per_lcu_hour: dollars(price.per_lcu_hour),
                 station: Some(self.station(&service)),
                 ..Cost::fixed(path, dollars(price.monthly), 1.0, price.source.clone())
+            });
+        }
+    }
+
+    fn function_costs(&self, all: &mut Vec<Cost>) {
+        for service in &self.topology.services {
+            let Some(function) = &service.spec.function else { continue };
+            let Some(price) = &function.price else { continue };
+            let (path, size) = (format!("service.{}", service.name), function.gigabytes());
+            let ready = dollars(price.provisioned_gb_second) * size * HOURS_PER_MONTH * 3_600.0;
+            let units = f64::from(function.provisioned);
+            all.push(Cost {
+                per_billed_second: dollars(price.gb_second) * size,
+                per_million: dollars(price.per_million),
+                station: Some(self.station(&format!("{path}.executions"))),
+                ..Cost::fixed(path, ready, units, price.source.clone())
             });
         }
     }
@@ -152,6 +169,7 @@ impl Cost {
             per_million_reads: 0.0,
             per_million_writes: 0.0,
             per_lcu_hour: 0.0,
+            per_billed_second: 0.0,
             committed: (0.0, 0.0),
             share: 1.0,
             station: None,

@@ -10,7 +10,7 @@ use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{
-    Affinity, Appointment, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
+    Affinity, Appointment, Function, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
 };
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
@@ -62,8 +62,8 @@ impl Compiler<'_> {
             threads_station: self.station(if uses_threads { &threads } else { &path }),
             region: self.region(&spec.region),
             host: spec.host.as_ref().map(|host| find(&self.topology.hosts, &host.name)),
-            instances: spec.instances,
-            max_instances: most_instances(spec),
+            instances: spec.function.as_ref().map_or(spec.instances, |it| it.provisioned),
+            max_instances: most_instances(self.topology, spec),
             slots: instance_slots(self.topology, service),
             workers: spec.workers,
             to_free_workers: spec.hand_out == topology::HandOut::FreeWorker,
@@ -72,9 +72,9 @@ impl Compiler<'_> {
                 idle: wake.idle,
                 growth: wake.growth,
             }),
-            cores: spec.cores,
+            cores: spec.core_count(),
             contended: computes_in_threads(self.topology, service)
-                || f64::from(spec.workers) > spec.cores,
+                || f64::from(spec.workers) > spec.core_count(),
             one_lock: spec.has_one_lock() && uses_threads,
             threads: spec.thread_count(),
             max_connections: spec.max_connections,
@@ -98,12 +98,28 @@ impl Compiler<'_> {
             replace: spec.replace,
             process: self.process(spec),
             autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec, scaling)),
+            function: self.function(service),
             pools: self.pools_of(index),
         }
     }
 }
 
 impl Compiler<'_> {
+    fn function(&mut self, service: &Named<topology::Service>) -> Option<Box<Function>> {
+        let spec = service.spec.function.as_ref()?;
+        let topology = self.topology;
+        Some(Box::new(Function {
+            executions: self.station(&format!("service.{}.executions", service.name)),
+            reserved: spec.reserved,
+            provisioned: spec.provisioned,
+            init: self.law(&spec.init),
+            timeout: spec.timeout,
+            idle: spec.idle,
+            scaling: spec.scaling,
+            account: topology.account(topology.region_of(&service.spec)),
+        }))
+    }
+
     fn scaling(&self, service: &topology::Service, scaling: &topology::Autoscale) -> Scaling {
         let (metric, target) = match &scaling.metric {
             topology::ScaleMetric::Cpu => (Metric::Cpu, scaling.target.0),

@@ -1,6 +1,6 @@
 //! WebSockets: what they do on a loop is a flow of two or three operations.
 
-use super::{Compiler, draw_id, find, services};
+use super::{Compiler, draw_id, find, named, services};
 use crate::component::backoff::Backoff;
 use crate::kernel::Dense;
 use crate::model::Socket;
@@ -47,6 +47,7 @@ impl Compiler<'_> {
             messages: spec.messages.map(|rate| rate.0),
             message_cpu: self.law(&spec.message_cpu),
             room: spec.room,
+            memory: spec.bytes(&named(&self.topology.services, &spec.service.name).spec).0 as u64,
             write_cpu: spec.write_cpu,
             adapter_cpu: spec.adapter_cpu,
             callback,

@@ -19,7 +19,7 @@ impl Walk<'_> {
             let set = &model.keys[KeysId(*keys)];
             let copies = spec.service.map_or(1.0, |service| {
                 let service = &model.services[service];
-                f64::from(service.instances * service.workers)
+                f64::from((service.instances * service.workers).max(1))
             });
             let entry = u64::from(set.size_bytes) + u64::from(spec.store.overhead_bytes);
             let fits = spec.store.memory.map(|bytes| bytes * u64::from(spec.nodes) / entry.max(1));

@@ -6,6 +6,7 @@ mod pool;
 mod process;
 mod database;
 mod cache;
+mod cost;
 mod deploy;
 mod fault;
 mod session;
@@ -17,6 +18,7 @@ mod stream;
 mod queue;
 
 pub use cache::{Cache, Failover, Keys, LoadLock, Policy, Reads};
+pub use cost::Cost;
 pub use database::{Database, Maintenance, Relation, Reshard, Standby, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Rollout};
 pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
@@ -27,7 +29,7 @@ pub use pool::{Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY};
 pub use queue::{Job, Queue};
 pub use service::{
-    Affinity, Appointment, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
+    Affinity, Appointment, Function, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
 };
 pub use session::{Prune, Session};
 pub use socket::Socket;

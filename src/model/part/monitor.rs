@@ -29,6 +29,8 @@ pub enum Shown {
     Rate(Duration, Duration),
     /// The mean of the p95 of the timeline's steps.
     MeanOfWindows,
+    /// The mean of a quantile of each instance's own requests.
+    MeanOfInstances(ServiceId, f64),
     /// A quantile by Prometheus' interpolation.
     Histogram(f64),
     /// A quantile of attempts, from their sending.

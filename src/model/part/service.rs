@@ -93,8 +93,32 @@ pub struct Service {
     pub process: Option<Box<Process>>,
     /// The autoscaler.
     pub autoscale: Option<Scaling>,
+    /// It is a function: its instances are started for requests.
+    pub function: Option<Box<Function>>,
     /// Pools that each worker has.
     pub pools: Vec<PoolId>,
+}
+
+/// A function: environments are started for requests, and take one at a time.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Function {
+    /// As measured: executions at once.
+    pub executions: StationId,
+    /// Executions at once that it has for itself.
+    pub reserved: Option<u32>,
+    /// Environments that are kept ready.
+    pub provisioned: u32,
+    /// How long an environment takes to start.
+    pub init: LawId,
+    /// How long an execution may last.
+    pub timeout: Duration,
+    /// How long an environment stays idle before it is gone.
+    pub idle: Duration,
+    /// Environments that may be started within 10 s.
+    pub scaling: u32,
+    /// Executions at once that functions of its region may take which have reserved none, and that all
+    /// may take together.
+    pub account: (u32, u32),
 }
 
 /// What it costs a loop that has been polling to wake.

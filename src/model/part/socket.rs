@@ -46,6 +46,8 @@ pub struct Socket {
     pub room: Option<u32>,
     /// CPU time to write to a member.
     pub write_cpu: Duration,
+    /// Memory that a connection takes (bytes).
+    pub memory: u64,
     /// CPU time to receive a broadcast from the adapter.
     pub adapter_cpu: Duration,
     /// Where on the tape a callback begins that only computes.

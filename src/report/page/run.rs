@@ -1,7 +1,7 @@
 //! The page of one model's result.
 
 use super::{Block, Page, Section, Tile, Tone};
-use crate::figure::{diagram, latency, saturation, time, timelines};
+use crate::figure::{diagram, latency, monitors, saturation, time, timelines};
 use crate::report::layout::Grid;
 use crate::report::ran::{
     CLOSED_FORMS_MEAN, attribution, bill, closed_forms, components, full_at, growth,
@@ -36,6 +36,7 @@ pub fn run_page(point: &Point<'_>, again: &str) -> Page {
                 ],
             },
             timeline_section(std::slice::from_ref(point)),
+            monitor_section(point),
             Section {
                 id: "time",
                 heading: "Where the time goes".into(),
@@ -172,6 +173,16 @@ pub(super) fn verdict_section(points: &[Point<'_>]) -> Section {
 pub(super) fn timeline_section(points: &[Point<'_>]) -> Section {
     let blocks = timelines(points).into_iter().map(Block::Figure).collect();
     Section { id: "timeline", heading: "Over time".into(), blocks }
+}
+
+/// What products' own metrics show, beside what was so.
+fn monitor_section(point: &Point<'_>) -> Section {
+    let table = crate::report::monitored::grid(point.summary);
+    let mut blocks: Vec<Block> = monitors(point).into_iter().map(Block::Figure).collect();
+    if !table.is_empty() {
+        blocks.push(Block::Table(table));
+    }
+    Section { id: "monitors", heading: "What monitors show".into(), blocks }
 }
 
 fn beside(summary: &Summary) -> Vec<Block> {

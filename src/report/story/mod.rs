@@ -33,6 +33,11 @@ impl Told<'_> {
         &self.model.stations[station].path
     }
 
+    fn is_function(&self, station: StationId) -> bool {
+        let mut services = self.model.services.iter();
+        services.any(|service| service.station == station && service.function.is_some())
+    }
+
     fn operation(&self) -> &str {
         &self.model.operations[self.story.operation].name
     }

@@ -292,6 +292,9 @@ impl Spent<'_> {
         match self.told.model.stations[self.at].kind {
             StationKind::Network => self.way(moment),
             StationKind::Client => "pauses before it tries again".into(),
+            StationKind::Service if only_waits && self.told.is_function(self.at) => {
+                self.waits_for("an environment that is started for it")
+            }
             StationKind::Service if only_waits => self.waits_for("its event loop"),
             StationKind::Service => format!("computes{}", self.shared()),
             StationKind::Threads if only_waits => self.waits_for("a thread"),

@@ -198,6 +198,7 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Killed => "Processes killed because they did not answer, or found no memory",
         Counter::Collections => "Collections of garbage",
         Counter::PausedMicros => "Time that event loops stood still for collections (us)",
+        Counter::BilledMillis => "Time that executions of a function are charged for (ms)",
         Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }

@@ -1,0 +1,41 @@
+//! What commands and bodies ask of the components that they go to.
+
+use super::{Held, Walk};
+use crate::model::ids::*;
+
+impl Walk<'_> {
+    pub(super) fn command(
+        &mut self,
+        cache: CacheId,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[Held],
+    ) {
+        let model = self.model;
+        let spec = &model.caches[cache];
+        if spec.service.is_some() {
+            self.visits[spec.station] += weight;
+            return;
+        }
+        let far = service.map_or(0.0, |service| {
+            self.mean(model.route(model.services[service].region, spec.region))
+        });
+        self.elsewhere(self.mean(spec.rtt) + far, weight, held);
+        self.on_host(spec.host, weight * self.mean(spec.command));
+        self.serve(spec.station, self.mean(spec.command), weight, held);
+    }
+
+    pub(super) fn link(
+        &mut self,
+        service: Option<ServiceId>,
+        bytes: f64,
+        weight: f64,
+        held: &[Held],
+    ) {
+        let Some(link) = service.and_then(|service| self.model.services[service].link) else {
+            return;
+        };
+        let spec = &self.model.links[link];
+        self.serve(spec.station, bytes * 8.0 / spec.bandwidth.0, weight, held);
+    }
+}

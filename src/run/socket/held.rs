@@ -1,0 +1,35 @@
+//! What a process holds of its sockets: places, connections at its balancer, memory.
+
+use crate::kernel::PendingEvents;
+use crate::run::world::World;
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A connection more or less at a process, and at its balancer.
+    pub(super) fn hold(&mut self, worker: u32, more: i32, bytes: u64) {
+        let index = self.workers[worker as usize].instance;
+        let instance = &mut self.instances[index as usize];
+        let (service, open) = (instance.service, &mut instance.open);
+        *open = open.wrapping_add_signed(more);
+        let its = &mut self.workers[worker as usize];
+        its.open = its.open.wrapping_add_signed(more);
+        its.sockets = its.sockets.wrapping_add_signed(more);
+        its.socket_bytes = its.socket_bytes.wrapping_add_signed(bytes as i64 * i64::from(more));
+        let state = &mut self.services[service];
+        let targets = &mut state.nodes[0].targets;
+        let target = index - state.first_instance;
+        if more < 0 {
+            return targets.answered(target);
+        }
+        targets.sent(target);
+        if let Some(process) = &self.model.services[service].process {
+            self.look_at_memory(worker, process);
+        }
+    }
+
+    /// A process's place among those of its service.
+    pub(super) fn place_of_worker(&self, worker: u32) -> usize {
+        let service = self.service_of_worker(worker);
+        let first = self.services[service].first_instance;
+        (worker - self.instances[first as usize].first_worker) as usize
+    }
+}
