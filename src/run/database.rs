@@ -11,7 +11,9 @@ mod failover;
 pub mod impatience;
 pub mod locks;
 pub mod maintenance;
+mod promotion;
 mod replication;
+mod resharding;
 
 use std::collections::VecDeque;
 
@@ -47,10 +49,12 @@ pub enum Timer {
     Credits,
     /// Replay has waited long enough for queries.
     Conflict,
+    /// What moves to other shards is copied on.
+    Copy,
 }
 
 /// Their numbers.
-const TIMERS: [Timer; 3] = [Timer::Up, Timer::Credits, Timer::Conflict];
+const TIMERS: [Timer; 4] = [Timer::Up, Timer::Credits, Timer::Conflict, Timer::Copy];
 
 /// A database while it runs.
 pub struct DatabaseState {
@@ -62,6 +66,10 @@ pub struct DatabaseState {
     last_write: Vec<Time>,
     /// Writes so far.
     written: u64,
+    /// Primaries that are lost, and the replicas that will take over from them.
+    promotions: Vec<promotion::Promotion>,
+    /// Replicas that are there no more: they have become primaries.
+    promoted: u32,
 }
 
 /// One database server.
@@ -104,6 +112,8 @@ pub struct Node {
     up_at: Time,
     /// How often it has come to be; connections of earlier ones are not its own.
     pub incarnation: u32,
+    /// A replica that has become a primary: nobody is there any more.
+    promoted: bool,
 }
 
 /// Where a node belongs, by its number among all nodes of all databases.
@@ -189,9 +199,17 @@ impl DatabaseState {
                 presence: Presence::Up,
                 up_at: Time::ZERO,
                 incarnation: 1,
+                promoted: false,
             })
             .collect();
-        DatabaseState { nodes, first: spec.first_node, last_write: Vec::new(), written: 0 }
+        DatabaseState {
+            nodes,
+            first: spec.first_node,
+            last_write: Vec::new(),
+            written: 0,
+            promotions: Vec::new(),
+            promoted: 0,
+        }
     }
     /// Number of its first node among all nodes of all databases.
     pub fn first_node(&self) -> u32 {
@@ -342,6 +360,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Timer::Up => self.node_up(node),
             Timer::Credits => self.credits_due(node),
             Timer::Conflict => self.conflict_due(node),
+            Timer::Copy => self.copy_on(node),
         }
     }
 

@@ -134,7 +134,7 @@ impl FaultState {
     pub(super) fn keeps_down(&self, unit: Unit, model: &Model) -> bool {
         self.struck.iter().filter(|blow| blow.unit == unit).any(|blow| {
             let fault = &model.faults[self.processes[blow.process as usize].fault];
-            let falls = matches!(fault.harm, Harm::Stop | Harm::Restart | Harm::Failover);
+            let falls = fault.harm.falls();
             falls && fault.extent == Extent::All && !fault.apart && !fault.zonal
         })
     }
@@ -144,7 +144,9 @@ impl FaultState {
         let mut condition = WELL;
         for blow in self.struck.iter().filter(|blow| blow.unit == unit) {
             match model.faults[self.processes[blow.process as usize].fault].harm {
-                Harm::Stop | Harm::Restart | Harm::Failover => condition.down = true,
+                Harm::Stop | Harm::Restart | Harm::Failover | Harm::Promote => {
+                    condition.down = true;
+                }
                 Harm::Slow(times) => condition.slow *= times,
                 Harm::Flaky(share) => {
                     condition.errors = 1.0 - (1.0 - condition.errors) * (1.0 - share);

@@ -20,13 +20,16 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A unit is struck, until then; its condition is known already.
     pub(super) fn strike(&mut self, unit: Unit, harm: &Harm, until: Time) {
         let number = unit.number;
-        let falls = matches!(harm, Harm::Stop | Harm::Restart | Harm::Failover);
+        let falls = harm.falls();
         match unit.kind {
             UnitKind::Instance if falls => self.kill_instance(number),
             UnitKind::Node if falls => {
                 let takes =
                     if until == Time::NEVER { Duration::FOREVER } else { until.since(self.now) };
                 self.node_down(number, takes, false);
+                if *harm == Harm::Promote {
+                    self.lose_primary(number);
+                }
             }
             UnitKind::CacheNode if falls => {
                 self.stop_cache_node(number);
@@ -46,8 +49,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A blow is over; whether the unit is well again, its condition says.
     pub(super) fn heal(&mut self, unit: Unit, harm: &Harm) {
-        let rises = matches!(harm, Harm::Stop | Harm::Restart | Harm::Failover)
-            && !self.condition(unit.kind, unit.number).down;
+        let rises = harm.falls() && !self.condition(unit.kind, unit.number).down;
         match unit.kind {
             UnitKind::Instance if rises => self.restart_instance(unit.number),
             UnitKind::Process if rises => self.restart_process(unit.number),

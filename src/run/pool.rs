@@ -15,7 +15,7 @@ use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
 use crate::units::{Duration, Time};
 
-pub use shard::shard_of;
+pub use shard::{shard_after, shard_of};
 
 use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
@@ -96,6 +96,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A running callback wants a connection. True: it has one and goes on.
     pub fn acquire(&mut self, task: u32, kind: PoolId, route: Route, write: bool) -> bool {
         let spec = &self.model.pools[kind];
+        if spec.reshards && self.waits_for_switch(task, kind, route) {
+            return false;
+        }
         let station = spec.station;
         let again = if spec.config.driver.wakes() { self.woken_at(task, kind) } else { None };
         let sub = again.unwrap_or_else(|| {

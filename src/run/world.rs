@@ -247,6 +247,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.start_probes();
         world.start_users();
         world.start_faults();
+        world.start_resharding();
         world.start_deploys();
         world.start_observing();
         world

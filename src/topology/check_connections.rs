@@ -2,6 +2,7 @@
 
 use super::check::{Cx, Diagnostics, error, find};
 use super::check_pooler;
+use super::check_reshard;
 use super::database::Database;
 use super::file::Topology;
 use super::names::{Named, Section};
@@ -51,6 +52,7 @@ pub(crate) fn connection_bounds(cx: &Cx<'_>) -> Diagnostics {
             error("out-of-range", &place, message).help("raise `max_connections` above `reserved`")
         })
         .chain(cx.topology.databases.iter().filter_map(|database| above_plan(cx, database)))
+        .chain(check_reshard::resharding(cx))
         .collect()
 }
 

@@ -10,9 +10,8 @@ use crate::diagnostic::Diagnostic;
 fn possible(section: Section) -> &'static [&'static str] {
     match section {
         Section::Service => &["stop", "restart", "slow", "flaky", "cut"],
-        Section::Database | Section::Cache => {
-            &["stop", "restart", "failover", "slow", "flaky", "cut"]
-        }
+        Section::Database => &["stop", "restart", "failover", "promote", "slow", "flaky", "cut"],
+        Section::Cache => &["stop", "restart", "failover", "slow", "flaky", "cut"],
         Section::Region => &["stop", "restart", "slow", "flaky", "cut"],
         Section::Cdn | Section::Pool => &["stop", "restart", "slow", "flaky"],
         Section::Link | Section::Balancer => &["stop", "slow", "flaky"],
@@ -27,6 +26,7 @@ fn word(harm: &Harm) -> &'static str {
         Harm::Stop => "stop",
         Harm::Restart => "restart",
         Harm::Failover => "failover",
+        Harm::Promote => "promote",
         Harm::Slow(_) => "slow",
         Harm::Flaky(_) => "flaky",
         Harm::Cut(_) => "cut",
@@ -103,6 +103,15 @@ fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {
         if cache.spec.kind == CacheKind::Memory {
             let message = format!("`{path}` is memory of its service's workers");
             let help = "let the fault strike the service: it takes its memory with it";
+            found.push(error("bad-fault", &target.place, message).help(help));
+        }
+    }
+    if target.section == Section::Database && fault.spec.what == Harm::Promote {
+        let database = find(&cx.topology.databases, &target.name);
+        if target.replicas || database.spec.replicas == 0 {
+            let message = format!("`{path}` has nobody to promote");
+            let help = "strike the primary of a database with `replicas`; a standby takes over in a \
+                        `failover`";
             found.push(error("bad-fault", &target.place, message).help(help));
         }
     }

@@ -149,7 +149,8 @@ pub(crate) fn machines(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     for database in &topology.databases {
-        let nodes = f64::from(database.spec.shards) * (1.0 + f64::from(database.spec.replicas));
+        let nodes =
+            f64::from(database.spec.most_shards()) * (1.0 + f64::from(database.spec.replicas));
         if nodes > SHORT {
             let whose = format!("`database.{}`", database.name);
             found.push(beyond(&database.place, &whose, nodes, SHORT, "servers (shards × copies)"));
@@ -164,7 +165,7 @@ pub(crate) fn machines(cx: &Cx<'_>) -> Diagnostics {
         let database = &find(&topology.databases, &pool.spec.database.name).spec;
         let service = &find(&topology.services, &pool.spec.service.name).spec;
         let replicas = if pool.spec.reads == Reads::Replicas { database.replicas } else { 0 };
-        let each = f64::from(database.shards) * (1.0 + f64::from(replicas));
+        let each = f64::from(database.most_shards()) * (1.0 + f64::from(replicas));
         let all = loops(service) * each;
         if all > SUB_POOLS {
             let whose = format!("`pool.{}`", pool.name);
@@ -209,7 +210,7 @@ fn unrolled_steps(cx: &Cx<'_>, flow: &Flow) -> u64 {
             Step::Query(query) if query.shard == Shard::All => {
                 let pool = &find(&cx.topology.pools, &query.pool.name).spec;
                 let database = find(&cx.topology.databases, &pool.database.name);
-                u64::from(database.spec.shards)
+                u64::from(database.spec.most_shards())
             }
             _ => inner,
         };

@@ -95,7 +95,7 @@ fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
                 super::pool::Reads::Primary => 0,
                 super::pool::Reads::Replicas => database.spec.replicas,
             };
-            let each = database.spec.shards
+            let each = database.spec.most_shards()
                 * (pool.spec.most() + to_replicas * pool.spec.most_to_replica());
             let workers = u64::from(instances) * u64::from(service.workers);
             let term = workers * u64::from(each);
@@ -132,7 +132,7 @@ fn kept_sessions(
     terms: &[String],
 ) -> Option<Diagnostic> {
     let database = find(&cx.topology.databases, &pooler.spec.database.name);
-    let nodes = database.spec.shards * (1 + database.spec.replicas);
+    let nodes = database.spec.most_shards() * (1 + database.spec.replicas);
     let servers = u64::from(nodes * (pooler.spec.size(&database.spec) + pooler.spec.reserve));
     let alone = !cx.topology.poolers.iter().any(|it| it.spec.process.is_some());
     (pooler.spec.mode() == PoolMode::Session && alone && clients > servers).then(|| {

@@ -80,6 +80,8 @@ spec! {
         shards: u32 = "1" from "assumed: one", positive;
         /// What decides on the shard.
         shard_by: ShardBy = "\"user\"" from "assumed: a user's data lie together";
+        /// A change of the number of shards while they serve.
+        reshard: Option<Reshard> = "none" from "assumed: data stay where they are";
         /// Price of one primary.
         price: Option<Price>;
         /// Price of one replica.
@@ -102,6 +104,25 @@ spec! {
         Key = "key";
         /// A key of this set, drawn by its popularity: popular keys make hot shards.
         Keys(Ref<Keys>) = "keys";
+    }
+}
+spec! {
+    /// A change of the number of shards while they serve: what moves is copied first; then statements
+    /// for it are held back for a moment, and go to its new shard from then on. When n shards become
+    /// m > n, each keeps n/m of its keys, and when they become fewer only those that are given up lose
+    /// theirs: consistent hashing.
+    table Reshard {
+        /// Shards afterwards.
+        to: u32, positive;
+        /// When copying begins, from the start of the measured time.
+        at: Duration = "\"0s\"" from "assumed: from the start";
+        /// How long copying takes.
+        copy: Duration, positive;
+        /// Cores of each primary, of those that are new too, that copying keeps busy.
+        load: f64 = "1" from "assumed: one process that reads or writes at each server", positive;
+        /// How long statements for keys that move are held back at the end.
+        pause: Duration = "\"5s\""
+            from "assumed: seconds (Vitess docs: VTGate buffers for 10s at most while traffic is switched)";
     }
 }
 spec! {
@@ -174,6 +195,10 @@ impl Database {
     /// Connections kept back for administrators.
     pub fn keeps_back(&self) -> u32 {
         self.reserved.or(self.plan.as_ref().map(Plan::reserved)).unwrap_or(3)
+    }
+    /// Shards that there are at one time or another.
+    pub fn most_shards(&self) -> u32 {
+        self.reshard.as_ref().map_or(self.shards, |reshard| self.shards.max(reshard.to))
     }
     /// Connections that are left for everybody else.
     pub fn available(&self) -> u32 {

@@ -93,8 +93,9 @@ spec! {
         at: Option<Duration> = "after a first `every`, or at the start of the measured time"
             from "assumed: a fault that says no time is there from the start";
         /// How long it lasts.
-        length "for": Option<Dist> = "until the end of the run; a failover, as long as its product takes"
-            from "assumed: nobody mends it", positive;
+        length "for": Option<Dist> = "until the end of the run; a failover, as long as its product takes; \
+            promote 30s"
+            from "assumed: nobody mends it; Patroni docs (ttl 30: a leader's key expires)", positive;
         /// Time from its end to the next one: mean time to failure, as
         /// `every.exponential = "30day"`.
         every: Option<Dist> = "it comes once" from "assumed: a single fault is looked at", positive;
@@ -120,6 +121,10 @@ spec! {
         Restart = "restart";
         /// Its present primary is lost, and another takes over.
         Failover = "failover";
+        /// The primary of a database is lost for good, and the replica of its shard that is ahead takes
+        /// over: what it has not received by then is lost, and what it has received it replays first. The
+        /// shard has a replica less from then on.
+        Promote = "promote";
         /// Everything that it does takes this many times as long.
         Slow(Slowness) = "slow";
         /// It answers this share of what it is asked with an error, at once.

@@ -33,6 +33,7 @@ mod check_held;
 mod check_host;
 mod check_pool;
 mod check_pooler;
+mod check_reshard;
 mod check_stream;
 mod check_limits;
 mod check_monitor;
@@ -163,6 +164,7 @@ pub const SLUGS: &[&str] = &[
     "bad-objective",
     "bad-pool",
     "bad-process",
+    "bad-reshard",
     "bad-set",
     "bad-threshold",
     "bad-trace",

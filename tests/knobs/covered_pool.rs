@@ -51,6 +51,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "products_have_their_own_defaults",
         "Pooler.kind PoolerKind:pgbouncer PoolerKind:supavisor PoolerKind:rds-proxy PoolerKind:neon",
     ),
+    (
+        "upkeep",
+        "shards_become_more_while_they_serve",
+        "Database.reshard Reshard.to Reshard.at Reshard.copy Reshard.load Reshard.pause",
+    ),
     ("pooler", "statements_and_answers_pass_one_core_after_another", "Pooler.cpu"),
     (
         "pooler",

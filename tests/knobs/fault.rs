@@ -202,6 +202,44 @@ fn a_failover_takes_as_long_as_its_product_does() {
 }
 
 #[test]
+fn a_replica_takes_over_without_what_it_has_not_received() {
+    // A write at 1 s, 2 s, ... and a read of it from a replica.
+    let text = "[service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\nreads = 'replicas'\n\
+                [database.db]\nreplicas = 1\nlag = '300ms'\nreplay = '0%'\nrtt = '2ms'\n\
+                connect = '5ms'\n[operation.save]\nshare = 1\nflow = [\
+                { query = { pool = 'pg', write = '10ms' } }, \
+                { query = { pool = 'pg', read = '10ms' } }]\n";
+    let struck = |sets: &[&str]| {
+        let fault = "fault.f={target='database.db', what='promote', at='5030ms', for='1500ms'}";
+        run(text, &[&[fault], sets].concat())
+    };
+    let ran = struck(&[]);
+    // The write of 5 s is on its way; the request of 6 s finds nobody.
+    assert_eq!(ran.count("database.db", Counter::Lost), 1);
+    assert_eq!((ran.failed(Failure::DatabaseDown), ran.ok()), (1, 9));
+    // Readers have nobody but the primary from then on.
+    let reads = ["database.db.replicas", "database.db"].map(|it| ran.count(it, Counter::Reads));
+    assert_eq!(reads, [5, 4]);
+    let two = struck(&["database.db.replicas=2"]);
+    let reads = ["database.db.replicas", "database.db"].map(|it| two.count(it, Counter::Reads));
+    assert_eq!(reads, [9, 0]);
+    let near = struck(&["database.db.lag=1ms"]);
+    assert_eq!(near.count("database.db", Counter::Lost), 0);
+    // What it has received it replays first: three writes of 1.5 s, one after another since 2.5 s, of
+    // which the last is done at 7.02 s. Two more were at work when the primary was lost.
+    let behind = |replay: &str| {
+        let flow = "operation.save.flow=[{query={pool='pg', write='1500ms'}}]";
+        let ran = struck(&[replay, flow, "database.db.lag=20ms", "database.db.cores=8"]);
+        assert_eq!(ran.count("database.db", Counter::Lost), 0);
+        ran.failed(Failure::DatabaseDown)
+    };
+    assert_eq!(behind("database.db.replay=0%"), 3);
+    assert_eq!(behind("database.db.replay=100%"), 4);
+    // Pools reconnect to who has taken over.
+    assert!(ran.count("pool.pg", Counter::Opened) >= 3);
+}
+
+#[test]
 fn a_cut_network_repeats_until_it_heals() {
     let cut = |target: &str, from: &str, sets: &[&str]| {
         let fault = format!(

@@ -417,3 +417,47 @@ fn the_lag_that_is_shown_grows_where_nothing_is_written() {
     let busy = shown("operation.work.flow=[{query={pool='pg', write='1ms'}}]");
     assert!(busy <= 1.1, "{busy}");
 }
+
+#[test]
+fn shards_become_more_while_they_serve() {
+    // A hundred statements a second, each of another user.
+    let text = "[arrivals]\nrate = '100/s'\nprocess = 'even'\nusers = 100_000\n[service.web]\n\
+                [pool.pg]\nservice = 'web'\ndatabase = 'db'\nsize = 500\n[database.db]\n\
+                cores = 1\nrtt = '0ms'\nconnect = '0ms'\nmax_connections = 2000\n\
+                [operation.read]\nshare = 1\n\
+                flow = [{ query = { pool = 'pg', read = '1ms' } }]\n";
+    let shards = |sets: &[&str]| run(text, sets);
+    // Those whose keys move are held back from 2 s to 5 s, for 1.5 s on average.
+    let paused = |to: u32| {
+        let reshard =
+            format!("database.db.reshard={{to={to}, at='1s', copy='1s', load=0.01, pause='3s'}}");
+        let ran = shards(&[&reshard, "run.duration=10s", "database.db.cores=500"]);
+        assert!(ran.longest() > ms(2_950) && ran.longest() < ms(3_002), "{:?}", ran.longest());
+        ran.mean_s()
+    };
+    for (to, moving) in [(2, 0.5), (4, 0.75)] {
+        let expected = 0.3 * moving * 1.5;
+        let mean = paused(to) - 0.001;
+        assert!((mean / expected - 1.0).abs() < 0.1, "to {to}: {mean} for {expected}");
+    }
+    // Copying takes one core of the one that a statement would have alone.
+    let slow = ["operation.read.flow=[{query={pool='pg', read='10ms'}}]", "arrivals.rate=1/s"];
+    let copied = |load: &str| {
+        let copy =
+            format!("database.db.reshard={{to=2, at='3500ms', copy='3s', pause='0s', {load}}}");
+        let ran = shards(&[&slow[..], &[copy.as_str(), "run.duration=10s"]].concat());
+        [ran.shortest(), ran.longest()].map(|it| (it.seconds() * 1e6).round() / 1e3)
+    };
+    // Half of every tenth of a second.
+    assert_eq!(copied("load=0.5"), [10.0, 20.0]);
+    assert_eq!(copied("load=0.001"), [10.0, 10.1]);
+    // One server does a hundred of a hundred and fifty statements a second, two do all of them.
+    let crowd = ["operation.read.flow=[{query={pool='pg', read='10ms'}}]", "arrivals.rate=150/s"];
+    let served = |sets: &[&str]| shards(&[&crowd[..], &["run.duration=20s"], sets].concat()).ok();
+    assert!(served(&[]) < 2_020, "{}", served(&[]));
+    let moved = "database.db.reshard={to=2, copy='100ms', load=0.01, pause='0s'}";
+    assert!(served(&[moved]) > 2_900, "{}", served(&[moved]));
+    // And one does what two did before.
+    let fewer = ["database.db.shards=2", "database.db.reshard={to=1, copy='100ms', pause='0s'}"];
+    assert!(served(&fewer) < 2_060, "{}", served(&fewer));
+}

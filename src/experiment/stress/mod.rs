@@ -187,7 +187,7 @@ impl Stress {
             _ if self.lasts.is_some() => self.lasts.unwrap_or_default(),
             (Some(law), _) => Duration::from_secs_f64(law.law.mean()),
             // As long as its product takes, which is part of what is watched.
-            (None, Harm::Failover) => Duration::ZERO,
+            (None, Harm::Failover | Harm::Promote) => Duration::ZERO,
             (None, _) => LASTS,
         };
         named.map(|fault| length(&fault.spec)).max().unwrap_or_default()
@@ -224,7 +224,8 @@ impl Stress {
                     let mut fault = fault.clone();
                     let spec = &mut fault.spec;
                     (spec.at, spec.every) = (Some(self.at), None);
-                    let is_open = spec.length.is_none() && spec.what != Harm::Failover;
+                    let is_open = spec.length.is_none()
+                        && !matches!(spec.what, Harm::Failover | Harm::Promote);
                     if let Some(length) = self.lasts.or(is_open.then_some(LASTS)) {
                         spec.length = Some(Dist::constant(length, fault.place.clone()));
                     }

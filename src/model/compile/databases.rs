@@ -5,7 +5,7 @@ use crate::component::burst_credits::CreditConfig;
 use crate::component::volume::{Burst, VolumeConfig};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Database, Standby};
+use crate::model::{Database, Reshard, Standby};
 use crate::topology;
 
 impl Compiler<'_> {
@@ -40,7 +40,13 @@ impl Compiler<'_> {
                 replicas: spec.replicas,
                 lag: self.law(&spec.lag),
                 replay: spec.replay.0,
-                shards: spec.shards,
+                shards: spec.most_shards(),
+                reshard: spec.reshard.as_ref().map(|it| {
+                    let at = topology.run.warmup + it.at;
+                    let copied = at + it.copy;
+                    let ends = copied + it.pause;
+                    Reshard { from: spec.shards, to: it.to, at, copied, ends, load: it.load }
+                }),
                 shard_keys: match &spec.shard_by {
                     topology::ShardBy::Keys(keys) => Some(find(&topology.keys, &keys.name)),
                     _ => None,
@@ -60,7 +66,7 @@ impl Compiler<'_> {
                 conflicts: spec.replicas > 0 && !spec.standby_feedback && conflicting,
                 locks: with_locks || spec.idle_in_transaction_timeout.is_some(),
             });
-            first_node += spec.shards * (1 + spec.replicas);
+            first_node += spec.most_shards() * (1 + spec.replicas);
         }
         all
     }

@@ -13,6 +13,8 @@ use crate::variate::Law;
 /// How long it takes until another server has taken over, where the file does not say.
 /// Amazon RDS Multi-AZ: "failover times are typically 60-120 seconds".
 const DATABASE_FAILOVER: Duration = Duration::secs(90);
+/// Patroni: a leader's key expires after `ttl`, 30 s; then its replicas race for it.
+const PROMOTION: Duration = Duration::secs(30);
 /// Redis Sentinel: `down-after-milliseconds` 30 s, and about 3 s to agree and to promote.
 const CACHE_FAILOVER: Duration = Duration::secs(33);
 
@@ -117,7 +119,7 @@ impl Compiler<'_> {
             UnitKind::Node => {
                 for database in &topology.databases {
                     let each = 1 + database.spec.replicas;
-                    let next = first + database.spec.shards * each;
+                    let next = first + database.spec.most_shards() * each;
                     if unit.number < next {
                         let (shard, copy) =
                             ((unit.number - first) / each, (unit.number - first) % each);
@@ -145,7 +147,7 @@ impl Compiler<'_> {
         let mut first = 0;
         for database in &self.topology.databases {
             let each = 1 + database.spec.replicas;
-            let next = first + database.spec.shards * each;
+            let next = first + database.spec.most_shards() * each;
             if unit.kind == UnitKind::Node && (first..next).contains(&unit.number) {
                 let is_primary = (unit.number - first).is_multiple_of(each);
                 return is_primary
@@ -160,6 +162,9 @@ impl Compiler<'_> {
     fn length(&mut self, spec: &topology::Fault) -> Option<LawId> {
         if let Some(length) = &spec.length {
             return Some(self.law(length));
+        }
+        if spec.what == topology::Harm::Promote {
+            return Some(self.add_law(Law::Constant(PROMOTION.seconds())));
         }
         let takes_over = spec.what == topology::Harm::Failover;
         let usual = |target: &Target| match target.section {
@@ -188,6 +193,7 @@ impl Compiler<'_> {
             topology::Harm::Stop => (Harm::Stop, "stop"),
             topology::Harm::Restart => (Harm::Restart, "restart"),
             topology::Harm::Failover => (Harm::Failover, "failover"),
+            topology::Harm::Promote => (Harm::Promote, "promote"),
             topology::Harm::Slow(slow) => (Harm::Slow(slow.times), "slow"),
             topology::Harm::Flaky(share) => (Harm::Flaky(share.0), "flaky"),
             topology::Harm::Cut(cut) => {
@@ -253,9 +259,10 @@ impl Compiler<'_> {
             }
             Section::Database => {
                 let before = topology.databases.iter().take_while(|database| database.name != name);
-                let first: u32 = before.map(|it| it.spec.shards * (1 + it.spec.replicas)).sum();
+                let first: u32 =
+                    before.map(|it| it.spec.most_shards() * (1 + it.spec.replicas)).sum();
                 let spec = &super::named(&topology.databases, name).spec;
-                let nodes = first..first + spec.shards * (1 + spec.replicas);
+                let nodes = first..first + spec.most_shards() * (1 + spec.replicas);
                 let is_primary = |node: u32| (node - first).is_multiple_of(1 + spec.replicas);
                 nodes
                     .filter(|node| is_primary(*node) != replicas)

@@ -69,7 +69,7 @@ impl Compiler<'_> {
         let database = &named(&self.topology.databases, &spec.database.name).spec;
         let replicas = if spec.reads == topology::Reads::Replicas { database.replicas } else { 0 };
         let each = spec.most() + replicas * spec.most_to_replica();
-        f64::from(database.shards) * f64::from(each)
+        f64::from(database.most_shards()) * f64::from(each)
     }
 
     /// Whether a limit sees the address of a proxy that its service does not trust.

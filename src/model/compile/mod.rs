@@ -263,7 +263,7 @@ impl<'t> Compiler<'t> {
                 topology::Reads::Replicas => database.spec.replicas,
             };
             let each = pool.spec.most() + replicas * pool.spec.most_to_replica();
-            let size = workers * f64::from(database.spec.shards) * f64::from(each);
+            let size = workers * f64::from(database.spec.most_shards()) * f64::from(each);
             all.push(station(&format!("pool.{}", pool.name), StationKind::Pool, size));
         }
         for (session, service) in &self.own_pools {
@@ -273,13 +273,13 @@ impl<'t> Compiler<'t> {
                 own_pool(&topology.sessions[*session].spec).expect("listed because it has one");
             let path = own_pool_path(topology, *session, *service);
             // One pool for each shard, as everywhere.
-            let shards = named(&topology.databases, &own.database.name).spec.shards;
+            let shards = named(&topology.databases, &own.database.name).spec.most_shards();
             let size = workers * f64::from(shards * own.size);
             all.push(station(&path, StationKind::Pool, size));
         }
         for pooler in &topology.poolers {
             let database = &named(&topology.databases, &pooler.spec.database.name).spec;
-            let servers = database.shards * (1 + database.replicas);
+            let servers = database.most_shards() * (1 + database.replicas);
             let each = pooler.spec.size(database) + pooler.spec.reserve;
             let path = format!("pooler.{}", pooler.name);
             all.push(station(&path, StationKind::Pooler, f64::from(servers * each)));
@@ -292,7 +292,7 @@ impl<'t> Compiler<'t> {
             let path = format!("database.{}", database.name);
             // On a shared machine as many statements may compute as there are connections.
             let alone = if spec.host.is_some() { 0.0 } else { 1.0 };
-            let primaries = alone * spec.cores * f64::from(spec.shards);
+            let primaries = alone * spec.cores * f64::from(spec.most_shards());
             if spec.replicas > 0 {
                 let replicas = primaries * f64::from(spec.replicas);
                 all.push(station(&format!("{path}.replicas"), StationKind::Database, replicas));
@@ -304,7 +304,7 @@ impl<'t> Compiler<'t> {
             all.push(station(&path, StationKind::Relation, 0.0));
         }
         for job in &topology.maintenance {
-            let shards = named(&topology.databases, &job.spec.database.name).spec.shards;
+            let shards = named(&topology.databases, &job.spec.database.name).spec.most_shards();
             let path = format!("maintenance.{}", job.name);
             all.push(station(&path, StationKind::Maintenance, f64::from(shards)));
         }

@@ -38,6 +38,7 @@ impl Compiler<'_> {
                     size: spec.replica_size.unwrap_or(config.size),
                     ..config
                 }),
+                reshards: database.spec.reshard.is_some(),
                 query_timeout: optional(spec.query_timeout),
                 statement_timeout: optional(spec.statement_timeout),
                 destroy_on_error: match (&spec.on_error, &spec.driver) {
@@ -64,6 +65,7 @@ impl Compiler<'_> {
                     ..node_postgres()
                 },
                 replica_config: None,
+                reshards: named(&topology.databases, &own.database.name).spec.reshard.is_some(),
                 query_timeout: None,
                 statement_timeout: None,
                 destroy_on_error: true,

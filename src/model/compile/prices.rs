@@ -19,9 +19,9 @@ impl Compiler<'_> {
         for database in &topology.databases {
             let spec = &database.spec;
             let path = format!("database.{}", database.name);
-            let replicas = f64::from(spec.shards * spec.replicas);
+            let replicas = f64::from(spec.most_shards() * spec.replicas);
             fixed(format!("{path}.replicas"), &spec.replica_price, replicas);
-            fixed(path, &spec.price, f64::from(spec.shards));
+            fixed(path, &spec.price, f64::from(spec.most_shards()));
         }
         for host in &topology.hosts {
             fixed(format!("host.{}", host.name), &host.spec.price, 1.0);

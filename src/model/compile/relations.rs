@@ -16,7 +16,7 @@ impl Compiler<'_> {
             let spec = &relation.spec;
             let database = &named(&topology.databases, &spec.database.name).spec;
             let first = first_table;
-            first_table += database.shards * (1 + database.replicas);
+            first_table += database.most_shards() * (1 + database.replicas);
             Relation {
                 name: relation.name.clone(),
                 station: self.station(&format!("relation.{}", relation.name)),
@@ -41,7 +41,7 @@ impl Compiler<'_> {
                 mode: mode(&lock.mode),
                 row: None,
             });
-            for shard in 0..named(&topology.databases, &spec.database.name).spec.shards {
+            for shard in 0..named(&topology.databases, &spec.database.name).spec.most_shards() {
                 all.push(Maintenance {
                     name: job.name.clone(),
                     station: self.station(&format!("maintenance.{}", job.name)),

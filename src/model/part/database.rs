@@ -40,8 +40,10 @@ pub struct Database {
     pub lag: LawId,
     /// Cost of replaying a write, as a share of its CPU.
     pub replay: f64,
-    /// Shards.
+    /// Shards that there are at one time or another.
     pub shards: u32,
+    /// How their number changes.
+    pub reshard: Option<Reshard>,
     /// The keys whose popularity decides on the shard, where any do.
     pub shard_keys: Option<KeysId>,
     /// Statements are cancelled after this.
@@ -64,6 +66,23 @@ pub struct Database {
     pub conflicts: bool,
     /// Its statements may take locks, or be idle within a transaction for too long.
     pub locks: bool,
+}
+
+/// A change of the number of shards; times are from the start of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Reshard {
+    /// Shards before.
+    pub from: u32,
+    /// Shards afterwards.
+    pub to: u32,
+    /// When copying begins.
+    pub at: Duration,
+    /// When it has ended: from now on statements for what moves are held back.
+    pub copied: Duration,
+    /// Until then.
+    pub ends: Duration,
+    /// Cores of each primary that copying keeps busy.
+    pub load: f64,
 }
 
 /// Synchronous copies.

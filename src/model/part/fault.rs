@@ -48,12 +48,21 @@ pub enum Harm {
     Restart,
     /// Its primary is lost, and another takes over.
     Failover,
+    /// Its primary is lost for good, and a replica takes over.
+    Promote,
     /// It takes so many times as long.
     Slow(f64),
     /// It fails this share of what it is asked.
     Flaky(f64),
     /// Packets between the two sides are lost: each of these from this.
     Cut(Vec<Side>, Option<Side>),
+}
+
+impl Harm {
+    /// Whether what it strikes is down.
+    pub fn falls(&self) -> bool {
+        matches!(self, Harm::Stop | Harm::Restart | Harm::Failover | Harm::Promote)
+    }
 }
 
 /// One side of a network cut.

@@ -22,6 +22,8 @@ pub struct Pool {
     pub config: pool::PoolConfig,
     /// The pools to the replicas, one per replica, where reads go to replicas.
     pub replica_config: Option<pool::PoolConfig>,
+    /// Its database's shards become more or fewer.
+    pub reshards: bool,
     /// How long the driver waits for the answer to a statement.
     pub query_timeout: Option<Duration>,
     /// Statements are cancelled after this; the database's own limit where there is none.

@@ -60,9 +60,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn node_up(&mut self, node: u32) {
         let now = self.now;
         let state = self.node_mut(node);
-        if state.presence == Presence::Up || state.up_at != now {
-            return; // it has failed again meanwhile, for longer
+        if state.presence == Presence::Up || state.up_at != now || state.promoted {
+            return; // it has failed again meanwhile, for longer, or is elsewhere
         }
+        if self.awaits_replay(node) {
+            return;
+        }
+        let state = self.node_mut(node);
         (state.presence, state.up_at) = (Presence::Up, crate::units::Time::ZERO);
         if let Some(next) = state.replay.front() {
             let at = next.arrives.max(now);
@@ -331,6 +335,12 @@ mod tests {
             let node = nodes[draws.below(nodes.len() as u32) as usize];
             let takes = Duration::millis(u64::from(draws.below(50)));
             world.node_down(node, takes, draws.below(2) == 0);
+            let database = world.database_of(node);
+            let each = 1 + model.databases[database].replicas;
+            let place = node - world.databases[database].first_node();
+            if place.is_multiple_of(each) && each > 1 && draws.below(20) == 0 {
+                world.lose_primary(node);
+            }
             if draws.below(4) == 0 {
                 let worker = draws.below(world.workers.len() as u32);
                 world.kill_worker(worker);

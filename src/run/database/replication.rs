@@ -68,6 +68,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(next) = state.replay.front() {
             let at = next.arrives.max(now);
             self.at(at, Kind::Replay, node);
+        } else {
+            self.all_replayed(node);
         }
         if write.conflict {
             return;
@@ -80,6 +82,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn ship_to_all(&mut self, primary: u32, replicas: u32, write: Shipped) {
         for replica in primary + 1..=primary + replicas {
             let node = self.node_mut(replica);
+            if node.promoted {
+                continue;
+            }
             node.replay.push_back(write);
             if node.replay.len() == 1 {
                 self.at(write.arrives, Kind::Replay, replica);

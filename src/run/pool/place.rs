@@ -52,6 +52,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &self.tasks[task];
         let shards = self.model.databases[spec.database].shards;
         let shard = match route {
+            _ if spec.reshards => self.shard_by_now(task, kind, route),
             Route::User if shards == 1 => 0,
             Route::User => shard_of(record.user, shards),
             Route::Random(draw) => record.stream.draw(u64::from(draw.0)).below(shards),
@@ -69,8 +70,23 @@ impl<Q: PendingEvents> World<'_, Q> {
         if write || nodes == 1 {
             return primary;
         }
+        let database = spec.database;
         let state = &mut self.pools[primary as usize];
         state.rotation = state.rotation % (nodes - 1) + 1;
-        primary + state.rotation
+        let next = primary + state.rotation;
+        if self.has_promoted(database) { self.other_replica(primary, nodes) } else { next }
+    }
+
+    /// The next replica of the rotation that has not become a primary, or the primary itself.
+    fn other_replica(&mut self, primary: u32, nodes: u32) -> u32 {
+        for _ in 1..nodes {
+            let next = primary + self.pools[primary as usize].rotation;
+            if !self.is_promoted(self.pools[next as usize].node) {
+                return next;
+            }
+            let state = &mut self.pools[primary as usize];
+            state.rotation = state.rotation % (nodes - 1) + 1;
+        }
+        primary
     }
 }
