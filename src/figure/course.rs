@@ -107,7 +107,7 @@ mod tests {
     fn long_courses_are_thinned_line_by_line() {
         let step = |at: usize| Shown {
             at_s: at as f64,
-            whose: if at % 2 == 0 { "calm" } else { "stressed" }.into(),
+            whose: if at.is_multiple_of(2) { "calm" } else { "stressed" }.into(),
             spread: [None, (at != 2).then_some(at as f64), Some(1.0)],
         };
         let all: Vec<Shown> = (0..2_000).map(step).collect();

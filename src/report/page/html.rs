@@ -25,7 +25,7 @@ pub fn escape(text: &str) -> String {
 /// A sentence, with what stands between `backticks` as code.
 fn prose(text: &str) -> String {
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escape(text); // one is left over
     }
     let part = |(index, part): (usize, &&str)| match index % 2 {
