@@ -6,11 +6,13 @@
 mod dense;
 mod event;
 mod event_list;
+mod machine;
 mod processor_sharing;
 mod slab;
 
 pub use dense::{Dense, Id};
 pub use event::{Event, PendingEvents, ReferenceEventList};
 pub use event_list::EventList;
+pub use machine::{MachineCores, Rank, RankedCores, Start, Turn};
 pub use processor_sharing::ProcessorSharing;
 pub use slab::Slab;

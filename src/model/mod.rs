@@ -17,7 +17,7 @@ pub use part::{
     ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
     Database, Deploy, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host, Job,
     KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
-    PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
+    Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
     Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
     Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic,
     UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,

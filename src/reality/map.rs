@@ -36,8 +36,14 @@ struct Beside {
     /// their rate.
     #[serde(default)]
     resting_ms: f64,
-    /// What is set: `{rate}` stands for pieces a second, `{cpu}` for the length of each in us.
+    /// What is set: `{rate}` stands for requests a second, the cell's own and its neighbours'; `{cpu}`
+    /// for what is computed for each (us), beside the cell's own server. Of that `{own}` is for what
+    /// generator and database compute (us), `{theirs}` for what the neighbours' servers do; `{foreign}`
+    /// for the pieces a second of programs that have nothing to do with any of them.
     sets: Vec<String>,
+    /// How long such pieces of foreign programs are (ms).
+    #[serde(default)]
+    foreign_ms: f64,
     /// What is set where the hypervisor took cores: `{stolen}` stands for the share in per cent.
     #[serde(default)]
     stolen: Vec<String>,
@@ -70,6 +76,8 @@ struct Choice {
     /// What computes for each of its requests beside its service and that of every cell (ms).
     #[serde(default)]
     more_ms: f64,
+    /// What is set for what there is beside it, if it differs.
+    beside: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -124,6 +132,13 @@ impl Map {
         1e-3 * own.unwrap_or(beside.neighbour_ms + rests + more)
     }
 
+    /// Cores that were busy with programs that have nothing to do with a cell or its neighbours, and
+    /// that the machine had left for them.
+    pub fn foreign(&self, busy: f64, cell: &Cell, around: Around) -> f64 {
+        let Some(beside) = &self.beside else { return 0.0 };
+        (self.room(busy, cell) - around.busy).clamp(0.0, beside.cores)
+    }
+
     /// Cores that can have been busy with neighbours, where the machine was so busy in all during a run
     /// of a cell.
     pub fn room(&self, busy: f64, cell: &Cell) -> f64 {
@@ -141,17 +156,26 @@ impl Map {
     pub fn beside(&self, cell: &Cell, around: Around) -> Vec<String> {
         let Some(beside) = &self.beside else { return Vec::new() };
         let own_per_s = cell.load.mean_rate_per_s(cell.end_s);
-        let own_ms = beside.own_ms + self.choice(cell).map_or(0.0, |choice| choice.more_ms);
+        let more_ms = self.choice(cell).map_or(0.0, |choice| choice.more_ms);
         let rate = own_per_s + around.per_s;
-        let busy = 1e-3 * own_per_s * own_ms + around.busy;
+        // Generator and database take as much for a neighbour's request as for one of the cell's own.
+        let busy = 1e-3 * own_per_s * (beside.own_ms + more_ms) + around.busy;
+        let servers = own_per_s * more_ms + 1e3 * around.busy - around.per_s * beside.own_ms;
         let stolen = (around.stolen - beside.contained).max(0.0);
+        let foreign =
+            if beside.foreign_ms > 0.0 { around.foreign / beside.foreign_ms } else { 0.0 };
         let known = [
             ("rate".to_string(), format!("{rate:.3}")),
             ("cpu".to_string(), format!("{:.3}", 1e6 * busy / rate)),
+            ("own".to_string(), format!("{:.3}", 1e3 * beside.own_ms)),
+            ("theirs".to_string(), format!("{:.3}", (1e3 * servers / rate).max(0.001))),
+            ("foreign".to_string(), format!("{:.3}", 1e3 * foreign)),
             ("stolen".to_string(), format!("{:.4}", 100.0 * stolen)),
         ];
         let stolen = beside.stolen.iter().filter(|_| stolen > 0.0);
-        beside.sets.iter().chain(stolen).map(|set| filled(set, "", &known)).collect()
+        let sets = self.choice(cell).and_then(|choice| choice.beside.as_ref());
+        let sets = sets.unwrap_or(&beside.sets);
+        sets.iter().chain(stolen).map(|set| filled(set, "", &known)).collect()
     }
 
     /// What is known of why a cell is missed.

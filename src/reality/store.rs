@@ -26,6 +26,8 @@ pub struct Around {
     pub per_s: f64,
     /// Cores that were busy with them.
     pub busy: f64,
+    /// Cores that were busy with programs that nobody asked for.
+    pub foreign: f64,
     /// For which share of the time in which cores were wanted the hypervisor had them elsewhere.
     pub stolen: f64,
 }
@@ -38,6 +40,7 @@ impl Around {
         Around {
             per_s: mean(|it| it.per_s),
             busy: mean(|it| it.busy),
+            foreign: mean(|it| it.foreign),
             stolen: mean(|it| it.stolen),
         }
     }
@@ -87,14 +90,13 @@ impl Measurements {
         let usual = Around::mean(known.copied());
         let completed = recorded.iter().zip(&runs).map(|(it, run)| {
             let room = run.busy.map_or(0.0, |busy| self.map.room(busy, cell));
-            match it.per_s > 0.0 || usual.busy <= 0.0 {
-                true => *it,
-                false => {
-                    let fits = (room / usual.busy).clamp(0.0, 1.0);
-                    let (per_s, busy) = (fits * usual.per_s, fits * usual.busy);
-                    Around { per_s, busy, stolen: it.stolen }
-                }
+            let mut around = *it;
+            if it.per_s <= 0.0 && usual.busy > 0.0 {
+                let fits = (room / usual.busy).clamp(0.0, 1.0);
+                (around.per_s, around.busy) = (fits * usual.per_s, fits * usual.busy);
             }
+            around.foreign = run.busy.map_or(0.0, |busy| self.map.foreign(busy, cell, around));
+            around
         });
         let wanted = |(_, it): &(Around, &&Measured)| run.is_none_or(|run| it.run == run);
         Around::mean(completed.zip(&runs).filter(wanted).map(|(it, _)| it))

@@ -12,7 +12,7 @@ use crate::component::cache::{
     CacheStore, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Stored, Ttl,
 };
 use crate::failure::Failure;
-use crate::kernel::PendingEvents;
+use crate::kernel::{PendingEvents, Start};
 use crate::model;
 use crate::model::ids::{CacheId, KeysId};
 use crate::model::tape::{Command, DrawId, Op};
@@ -278,10 +278,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         queue.running = true;
         self.meters[station].pass();
-        self.start_command(task, cache);
+        self.start_command(task, cache, false);
     }
 
-    fn start_command(&mut self, task: u32, cache: CacheId) {
+    /// A node begins a command; what it finds when it is done with one it does while it has its core.
+    fn start_command(&mut self, task: u32, cache: CacheId, goes_on: bool) {
         let spec = &self.model.caches[cache];
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::InCache, self.now);
@@ -292,7 +293,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let work = condition.stretch(self.model.draw_law(spec.command, stream, numbers));
         self.meters[spec.station].busy.add(self.now, MILLI);
         match spec.host {
-            Some(host) => self.join_host(host.0, work, task),
+            Some(host) => {
+                let from = Start { rank: spec.rank, goes_on };
+                self.join_host(host.0, work, task, from);
+            }
             None => self.at_task(self.now + work, Kind::Command, task),
         }
     }
@@ -302,7 +306,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match queue.queue.pop_front() {
             Some(next) => {
                 self.leave(next, self.model.caches[cache].station);
-                self.start_command(next, cache);
+                self.start_command(next, cache, true);
             }
             None => queue.running = false,
         }

@@ -11,7 +11,7 @@ use super::task::{NONE, State, flag};
 use super::world::World;
 use crate::component::garbage::Heap;
 use crate::failure::Failure;
-use crate::kernel::PendingEvents;
+use crate::kernel::{PendingEvents, Start};
 use crate::model::UnitKind;
 use crate::model::ids::{ServiceId, StationId};
 use crate::model::tape::{Draw, Op, Pc};
@@ -51,6 +51,8 @@ pub struct Worker {
     pub busy_ticks: u64,
     /// When the loop last began to poll.
     pub polls_since: Time,
+    /// When it last had a core that it shares.
+    pub left: Time,
     /// The request that it was handed and has not taken yet; [`NONE`] if it is free for one.
     pub handed: u32,
     /// When it became free, in the order of all of its instance.
@@ -188,22 +190,24 @@ impl<Q: PendingEvents> World<'_, Q> {
         let worker = record.worker;
         let state = &mut self.workers[worker as usize];
         state.busy_ticks += work.0;
-        let (index, station) = (state.instance, state.station);
+        let (index, station, goes_on) = (state.instance, state.station, state.left == self.now);
         let host = self.instances[index as usize].host;
         if host == NONE {
             self.meters[station].busy.add(self.now, MILLI);
             return self.at_task(self.now + work, Kind::CpuDone, task);
         }
+        let rank = self.model.services[self.instances[index as usize].service].rank;
+        let from = Start { rank, goes_on };
         if self.on_shared_host(index) {
             self.meters[station].busy.add(self.now, MILLI);
         }
         if spins {
             self.tasks[task].deadline = Time::NEVER;
-            self.join_host(host, FOREVER, task);
+            self.join_host(host, FOREVER, task, from);
             return self.at_task(self.now + work, Kind::CpuDone, task);
         }
         self.tasks[task].deadline = self.now + work;
-        self.join_host(host, work, task);
+        self.join_host(host, work, task, from);
     }
 
     /// How long a computation takes at present: longer after a start, and on a slow machine.
@@ -231,6 +235,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (index, station) = (state.instance, state.station);
         let host = self.instances[index as usize].host;
         if host != NONE {
+            self.workers[worker as usize].left = self.now;
             self.leave_host(host, task);
         }
         if host == NONE || self.on_shared_host(index) {
@@ -392,7 +397,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[self.model.services[service].threads_station].busy.add(self.now, MILLI);
         let host = self.instances[index as usize].host;
         if host != NONE {
-            self.join_host(host, work, task);
+            let from = Start::anew(self.model.services[service].rank);
+            self.join_host(host, work, task, from);
         } else {
             self.at_task(self.now + work, Kind::ThreadDone, task);
         }

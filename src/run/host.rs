@@ -1,7 +1,7 @@
 //! Machines whose cores several things share: the loops and threads of a crowded instance, or all that
 //! stands on a `[host]`.
 //!
-//! Whatever computes is a job of one processor-sharing station: a loop, a thread or a cache's command by
+//! Whatever computes is a job of one set of cores: a loop, a thread or a cache's command by
 //! the number of its task, a statement or what a database does by itself by a place in a list.
 
 use super::event::Kind;
@@ -9,14 +9,17 @@ use super::event_loop::FOREVER;
 use super::meter::{MILLI, Part};
 use super::task::{NONE, State};
 use super::world::World;
-use crate::kernel::{Event, PendingEvents, ProcessorSharing};
+use crate::kernel::{
+    Event, MachineCores, PendingEvents, ProcessorSharing, RankedCores, Start, Turn,
+};
 use crate::model::ids::{HostId, ServiceId, StationId};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use crate::variate::exponential;
+use std::collections::VecDeque;
 
-/// The job number of what others compute.
-const OTHERS: u32 = NONE;
+/// Jobs of others have numbers from here on: which source they are of.
+const OTHERS: u32 = 0xf000_0000;
 
 /// Jobs of databases have numbers from here on: places in a list.
 const DATABASE: u32 = 0xc000_0000;
@@ -24,7 +27,7 @@ const DATABASE: u32 = 0xc000_0000;
 /// A machine while it runs.
 pub struct HostState {
     /// Its cores, and who is on them.
-    pub cores: ProcessorSharing,
+    pub cores: MachineCores,
     /// When its next departure is scheduled.
     armed: Time,
     /// Where its busy cores are measured.
@@ -34,7 +37,7 @@ pub struct HostState {
     /// Jobs of databases: their nodes and their numbers there; [`NONE`] for a free place.
     databases: Vec<(u32, u32)>,
     /// What comes from others.
-    others: Option<Others>,
+    others: Vec<Others>,
     /// How often its cores have been taken away.
     thefts: u64,
 }
@@ -47,24 +50,32 @@ mod beside {
     pub const STOLEN: u32 = 1;
     /// They are given back.
     pub const RETURNED: u32 = 2;
+    /// Others of a further source compute something; its number is added.
+    pub const ALSO: u32 = 3;
+    /// It is a job's turn; its ticket is added.
+    pub const TURN: u32 = 1 << 16;
 }
 
 struct Others {
     stream: StreamKey,
     /// How many have come.
     count: u64,
+    /// How many compute.
+    busy: u32,
+    /// What waits until one of them is done, first come first.
+    held: VecDeque<Duration>,
 }
 
 impl HostState {
     /// Cores that only one instance has.
     pub fn own(cores: f64, station: StationId) -> HostState {
         HostState {
-            cores: ProcessorSharing::new(cores, 0.0, 0.0),
+            cores: MachineCores::Equal(ProcessorSharing::new(cores, 0.0, 0.0)),
             armed: Time::NEVER,
             station,
             shared: false,
             databases: Vec::new(),
-            others: None,
+            others: Vec::new(),
             thefts: 0,
         }
     }
@@ -76,11 +87,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         for (id, spec) in self.model.hosts.enumerate() {
             let mut host = HostState::own(spec.cores, spec.station);
             host.shared = true;
-            host.others = spec
-                .others
-                .map(|_| Others { stream: self.key.named("host").named(&spec.name), count: 0 });
+            if spec.ranked {
+                let cores = RankedCores::new(spec.cores, spec.turn.is_some());
+                host.cores = MachineCores::Ranked(Box::new(cores));
+            }
+            let streams = (0..spec.others.len()).map(|source| match source {
+                0 => self.key.named("host").named(&spec.name),
+                more => self.key.named("also").named(&spec.name).numbered(more as u64),
+            });
+            host.others = streams
+                .map(|stream| Others { stream, count: 0, busy: 0, held: VecDeque::new() })
+                .collect();
             self.hosts.push(host);
-            self.next_of_others(id);
+            for source in 0..spec.others.len() {
+                self.next_of_others(id, source);
+            }
             self.next_theft(id);
         }
     }
@@ -88,9 +109,17 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Something happens beside requests.
     pub fn others(&mut self, slot: u32, what: u32) {
         match what {
-            beside::COMPUTES => self.others_compute(HostId(slot)),
+            beside::COMPUTES => self.others_compute(HostId(slot), 0),
             beside::STOLEN => self.lose_cores(HostId(slot)),
-            _ => self.regain_cores(HostId(slot)),
+            beside::RETURNED => self.regain_cores(HostId(slot)),
+            also if also < beside::TURN => {
+                self.others_compute(HostId(slot), (also - beside::ALSO) as usize + 1);
+            }
+            turn => {
+                let now = self.now;
+                self.with_host(slot, |cores| cores.call(now, turn - beside::TURN));
+                self.arm_host(slot);
+            }
         }
     }
 
@@ -126,23 +155,48 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Others will compute something.
-    fn next_of_others(&mut self, id: HostId) {
-        let Some((per_s, _)) = self.model.hosts[id].others else { return };
-        let others = self.hosts[id.0 as usize].others.as_mut().expect("the model has them");
+    fn next_of_others(&mut self, id: HostId, source: usize) {
+        let per_s = self.model.hosts[id].others[source].per_s;
+        if per_s <= 0.0 {
+            return;
+        }
+        let others = &mut self.hosts[id.0 as usize].others[source];
         let gap_s = exponential(&mut others.stream.numbered(others.count).draw(0)) / per_s;
         others.count += 1;
         let at = self.now + Duration::from_secs_f64(gap_s);
-        self.at(at, Kind::Others, id.0);
+        let what = match source {
+            0 => beside::COMPUTES,
+            more => beside::ALSO + more as u32 - 1,
+        };
+        self.events.push(Event::new(at, Kind::Others as u8, what, id.0));
     }
 
     /// Others compute something.
-    fn others_compute(&mut self, id: HostId) {
-        let (_, cpu) = self.model.hosts[id].others.expect("it was scheduled");
-        let others = self.hosts[id.0 as usize].others.as_ref().expect("the model has them");
-        let work = self.model.draw_law(cpu, others.stream.numbered(others.count), 1);
-        self.next_of_others(id);
-        if !work.is_zero() {
-            self.join_host(id.0, work, OTHERS);
+    fn others_compute(&mut self, id: HostId, source: usize) {
+        let spec = self.model.hosts[id].others[source];
+        let others = &self.hosts[id.0 as usize].others[source];
+        let work = self.model.draw_law(spec.cpu, others.stream.numbered(others.count), 1);
+        self.next_of_others(id, source);
+        let others = &mut self.hosts[id.0 as usize].others[source];
+        if work.is_zero() {
+            return;
+        }
+        if others.busy >= spec.at_most {
+            return others.held.push_back(work);
+        }
+        others.busy += 1;
+        self.join_host(id.0, work, OTHERS + source as u32, Start::anew(spec.rank));
+    }
+
+    /// Others are done with a piece: the next that was held back begins.
+    fn others_computed(&mut self, id: HostId, source: usize) {
+        let others = &mut self.hosts[id.0 as usize].others[source];
+        match others.held.pop_front() {
+            Some(work) => {
+                let from = Start { rank: self.model.hosts[id].others[source].rank, goes_on: true };
+                self.join_host(id.0, work, OTHERS + source as u32, from);
+            }
+            None => others.busy -= 1,
         }
     }
 
@@ -154,10 +208,22 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A job joins those that share a machine's cores.
-    pub(super) fn join_host(&mut self, host: u32, work: Duration, job: u32) {
+    pub(super) fn join_host(&mut self, host: u32, work: Duration, job: u32, from: Start) {
         let now = self.now;
-        self.with_host(host, |cores| cores.add(now, work, job));
-        self.arm_host(host);
+        match self.with_host(host, |cores| cores.add(now, work, job, from)) {
+            Some(turn) => self.await_turn(HostId(host), turn),
+            None => self.arm_host(host),
+        }
+    }
+
+    /// A job waits for its turn: as long as each of those who compute on its core keeps it.
+    fn await_turn(&mut self, id: HostId, turn: Turn) {
+        let Turn { ticket, crowd } = turn;
+        let law = self.model.hosts[id].turn.expect("who waits for turns has them");
+        let stream = self.key.named("turn").named(&self.model.hosts[id].name);
+        let length = self.model.draw_law(law, stream.numbered(u64::from(ticket)), 1).scale(crowd);
+        let what = beside::TURN + ticket;
+        self.events.push(Event::new(self.now + length, Kind::Others as u8, what, id.0));
     }
 
     /// A job leaves before its end: what was left of it.
@@ -189,7 +255,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Changes who shares a machine's cores, and keeps the meter of busy cores right.
-    fn with_host<R>(&mut self, host: u32, change: impl FnOnce(&mut ProcessorSharing) -> R) -> R {
+    fn with_host<R>(&mut self, host: u32, change: impl FnOnce(&mut MachineCores) -> R) -> R {
         let host = &mut self.hosts[host as usize];
         let before = host.cores.busy_milli();
         let result = change(&mut host.cores);
@@ -221,7 +287,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         while self.hosts[number as usize].cores.next_departure().is_some_and(|at| at <= now) {
             let job = self.with_host(number, |cores| cores.depart(now));
             let job = job.expect("whose departure is due is there");
-            if job == OTHERS {
+            if job >= OTHERS {
+                self.others_computed(HostId(number), (job - OTHERS) as usize);
                 continue;
             }
             if job >= DATABASE {
@@ -257,6 +324,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if in_thread {
             return self.thread_freed(task);
         }
+        self.workers[record.worker as usize].left = self.now;
         if self.on_shared_host(index) {
             self.meters[station].busy.add(self.now, -MILLI);
         }

@@ -155,6 +155,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         thread_queue: VecDeque::new(),
                         busy_ticks: 0,
                         polls_since: Time::ZERO,
+                        left: Time::NEVER,
                         handed: NONE,
                         heap: Heap::default(),
                         pause: Duration::ZERO,

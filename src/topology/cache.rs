@@ -1,7 +1,7 @@
 //! Caches, and the keys in them.
 
 use super::dist::Dist;
-use super::host::Host;
+use super::host::{Host, Priority};
 use super::names::Ref;
 use super::price::Price;
 use super::redis::{CacheClient, CacheFailover, CacheReads};
@@ -20,6 +20,8 @@ spec! {
         /// The machine that its nodes are processes of: commands share its cores with its other work.
         host: Option<Ref<Host>> = "nodes have cores of their own"
             from "assumed: a managed cache";
+        /// Who goes first on that machine.
+        priority: Priority = "\"normal\"" from "Linux (SCHED_OTHER: all are equal)";
         /// The service whose workers hold it, if it is memory.
         service: Option<Ref<Service>>;
         /// The most memory that it takes, per node or per worker.

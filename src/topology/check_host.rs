@@ -55,5 +55,32 @@ pub(super) fn hosts(cx: &Cx<'_>) -> Diagnostics {
         let place = host.place.clone();
         found.push(Diagnostic::warning("unused-component", place, message).help(help));
     }
+    found.extend(priorities(cx));
+    found
+}
+
+/// Who goes first is said among those who share a machine.
+fn priorities(cx: &Cx<'_>) -> Diagnostics {
+    let topology = cx.topology;
+    let mut found = Vec::new();
+    let mut alone = |path: String, host: &Option<Ref<super::Host>>| {
+        let at = format!("{path}.priority");
+        if host.is_none() && cx.tree.at(&at).is_some() {
+            let message = format!("`{path}` shares its cores with nobody who could go first");
+            let help = format!(
+                "name the `[host]` that `{path}` runs on with others, or leave `priority` out"
+            );
+            found.push(error("priority-alone", &cx.tree.place_of(&at), message).help(help));
+        }
+    };
+    for Named { name, spec, .. } in &topology.services {
+        alone(format!("service.{name}"), &spec.host);
+    }
+    for Named { name, spec, .. } in &topology.databases {
+        alone(format!("database.{name}"), &spec.host);
+    }
+    for Named { name, spec, .. } in &topology.caches {
+        alone(format!("cache.{name}"), &spec.host);
+    }
     found
 }

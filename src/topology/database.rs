@@ -2,7 +2,7 @@
 
 use super::cache::Keys;
 use super::dist::Dist;
-use super::host::Host;
+use super::host::{Host, Priority};
 use super::names::Ref;
 use super::plan::Plan;
 use super::price::Price;
@@ -22,6 +22,8 @@ spec! {
         /// its cores; `cores` are then the machine's.
         host: Option<Ref<Host>> = "servers have machines of their own"
             from "assumed: a database server stands alone";
+        /// Who goes first on that machine.
+        priority: Priority = "\"normal\"" from "Linux (SCHED_OTHER: all are equal)";
         /// Cores of each server; running statements share them equally.
         cores: f64 = "2" from "assumed: a small server", positive;
         /// Share of a statement's time that is CPU on the server; the rest waits for storage and

@@ -101,7 +101,7 @@ pub use flow::{
 };
 pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
-pub use host::{Host, Others, Stolen};
+pub use host::{Host, Others, Priority, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
 pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
@@ -192,6 +192,7 @@ pub const SLUGS: &[&str] = &[
     "one-of",
     "other-kind",
     "out-of-range",
+    "priority-alone",
     "region-shares",
     "statement-mode",
     "syntax",

@@ -2,7 +2,7 @@
 
 use super::dist::Dist;
 use super::function::Function;
-use super::host::Host;
+use super::host::{Host, Priority};
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
 use super::process::{Liveness, Memory, Node, Probe};
@@ -29,6 +29,8 @@ spec! {
         /// cores; `cores` are then the machine's.
         host: Option<Ref<Host>> = "instances have machines of their own"
             from "assumed: one machine, task or pod each";
+        /// Who goes first on that machine.
+        priority: Priority = "\"normal\"" from "Linux (SCHED_OTHER: all are equal)";
         /// How many machines, tasks or pods.
         instances: u32 = "1" from "assumed: a single machine", positive;
         /// Event loops per instance (cluster mode); they share its cores.

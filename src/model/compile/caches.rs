@@ -1,5 +1,6 @@
 //! Caches and the keys in them.
 
+use super::hosts::rank_of;
 use super::{Compiler, find, optional};
 use crate::component::cache::{CacheConfig, Eviction};
 use crate::component::redis_client::{ClientRules, Product};
@@ -30,6 +31,7 @@ impl Compiler<'_> {
                 service: service.map(|service| find(&topology.services, &service.name)),
                 region: self.region(&spec.region),
                 host: spec.host.as_ref().map(|host| find(&topology.hosts, &host.name)),
+                rank: rank_of(&spec.priority),
                 nodes,
                 store: CacheConfig {
                     memory: spec.memory.map(|bytes| bytes.0 as u64),

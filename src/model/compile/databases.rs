@@ -1,5 +1,6 @@
 //! Databases.
 
+use super::hosts::rank_of;
 use super::{Compiler, find, optional};
 use crate::component::burst_credits::CreditConfig;
 use crate::component::volume::{Burst, VolumeConfig};
@@ -31,6 +32,7 @@ impl Compiler<'_> {
                 first_node,
                 region: self.region(&spec.region),
                 host: spec.host.as_ref().map(|host| find(&topology.hosts, &host.name)),
+                rank: rank_of(&spec.priority),
                 cores: spec.cores,
                 cpu_share: spec.cpu_share.0,
                 contention: (spec.contention.sigma, spec.contention.kappa),

@@ -9,6 +9,7 @@ mod deploys;
 mod faults;
 mod flow;
 mod gates;
+mod hosts;
 mod monitors;
 mod network;
 mod pools;

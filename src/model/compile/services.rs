@@ -1,5 +1,6 @@
 //! Services with their balancers and scaling.
 
+use super::hosts::rank_of;
 use super::{
     Compiler, computes_in_threads, draw_id, find, instance_slots, most_instances, optional,
 };
@@ -10,7 +11,7 @@ use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{
-    Affinity, Appointment, Function, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
+    Affinity, Appointment, Function, Health, Metric, Rule, Scaling, Service, Stays, Wake,
 };
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
@@ -22,22 +23,6 @@ impl Compiler<'_> {
         for (index, service) in topology.services.iter().enumerate() {
             let compiled = self.service(index, service);
             all.push(compiled);
-        }
-        all
-    }
-
-    /// Machines that several components share.
-    pub(super) fn hosts(&mut self) -> Dense<HostId, Host> {
-        let topology = self.topology;
-        let mut all = Dense::default();
-        for host in &topology.hosts {
-            all.push(Host {
-                name: host.name.clone(),
-                station: self.station(&format!("host.{}", host.name)),
-                cores: host.spec.cores,
-                others: host.spec.others.as_ref().map(|it| (it.rate.0, self.law(&it.cpu))),
-                stolen: host.spec.stolen.as_ref().map(|it| (it.share.0, self.law(&it.slice))),
-            });
         }
         all
     }
@@ -62,6 +47,7 @@ impl Compiler<'_> {
             threads_station: self.station(if uses_threads { &threads } else { &path }),
             region: self.region(&spec.region),
             host: spec.host.as_ref().map(|host| find(&self.topology.hosts, &host.name)),
+            rank: rank_of(&spec.priority),
             instances: spec.function.as_ref().map_or(spec.instances, |it| it.provisioned),
             max_instances: most_instances(self.topology, spec),
             slots: instance_slots(self.topology, service),

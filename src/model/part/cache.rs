@@ -2,6 +2,7 @@
 
 use crate::component::cache;
 use crate::component::redis_client::ClientRules;
+use crate::kernel::Rank;
 use crate::model::ids::*;
 use crate::units::Duration;
 use crate::variate::KeySampler;
@@ -19,6 +20,8 @@ pub struct Cache {
     pub region: RegionId,
     /// The machine that its nodes share, with others.
     pub host: Option<HostId>,
+    /// Who goes first on it.
+    pub rank: Rank,
     /// Nodes that hold keys.
     pub nodes: u32,
     /// The entry store of each node.

@@ -3,6 +3,7 @@
 use crate::component::burst_credits::CreditConfig;
 use crate::component::table_lock::Mode;
 use crate::component::volume::VolumeConfig;
+use crate::kernel::Rank;
 use crate::model::ids::*;
 use crate::model::tape::DrawId;
 use crate::units::Duration;
@@ -22,6 +23,8 @@ pub struct Database {
     pub region: RegionId,
     /// The machine that its nodes share, with others.
     pub host: Option<HostId>,
+    /// Who goes first on it.
+    pub rank: Rank,
     /// Cores of each node.
     pub cores: f64,
     /// Share of a statement's time that is CPU on the server.

@@ -29,7 +29,8 @@ pub use pool::{Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY};
 pub use queue::{Job, Queue};
 pub use service::{
-    Affinity, Appointment, Function, Health, Host, Metric, Rule, Scaling, Service, Stays, Wake,
+    Affinity, Appointment, Function, Health, Host, Metric, Others, Rule, Scaling, Service, Stays,
+    Wake,
 };
 pub use session::{Prune, Session};
 pub use socket::Socket;

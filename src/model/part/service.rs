@@ -3,6 +3,7 @@
 use super::process::Process;
 use crate::component::balancer::{self, health};
 use crate::component::{autoscaler, hpa, step_scaling};
+use crate::kernel::Rank;
 use crate::model::ids::*;
 use crate::model::tape::Pc;
 use crate::units::Duration;
@@ -16,10 +17,27 @@ pub struct Host {
     pub station: StationId,
     /// Its cores.
     pub cores: f64,
-    /// What else computes on it: how many pieces a second, and the CPU time of each.
-    pub others: Option<(f64, LawId)>,
+    /// Some on it go before others, or keep a core for a turn.
+    pub ranked: bool,
+    /// For how long who computes keeps a core that others want.
+    pub turn: Option<LawId>,
+    /// What else computes on it.
+    pub others: Vec<Others>,
     /// For which share of the time its cores are taken away, and for how long at a time.
     pub stolen: Option<(f64, LawId)>,
+}
+
+/// Pieces of work that come to a machine beside a deployment's own.
+#[derive(Clone, Copy, Debug)]
+pub struct Others {
+    /// How many a second.
+    pub per_s: f64,
+    /// CPU time of each.
+    pub cpu: LawId,
+    /// How many of them compute at a time.
+    pub at_most: u32,
+    /// Who goes first.
+    pub rank: Rank,
 }
 
 /// A service: a group of instances, each with workers that are event loops sharing its cores.
@@ -37,6 +55,8 @@ pub struct Service {
     pub region: RegionId,
     /// The machine that its instances share, with others.
     pub host: Option<HostId>,
+    /// Who goes first on it.
+    pub rank: Rank,
     /// Instances at the start.
     pub instances: u32,
     /// Instances at most (the autoscaler's limit).

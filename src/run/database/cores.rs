@@ -2,7 +2,7 @@
 
 use super::maintenance::MAINTENANCE;
 use super::{BACKGROUND, REPLAY, Timer};
-use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::kernel::{PendingEvents, ProcessorSharing, Start};
 use crate::model::ids::DatabaseId;
 use crate::run::event::Kind;
 use crate::run::meter::{Counter, MILLI};
@@ -105,7 +105,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.station_of_node(node);
         self.meters[station].busy.add(now, MILLI);
         let job = self.job_of_node(host, node, job);
-        self.join_host(host, cpu, job);
+        let rank = self.model.databases[self.database_of(node)].rank;
+        self.join_host(host, cpu, job, Start::anew(rank));
     }
 
     /// A job leaves them before its end: what was left of it, if it was there.

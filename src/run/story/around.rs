@@ -106,9 +106,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let database = self.database_of(node);
                 let state = &self.databases[database];
                 let cores = &state.nodes[(node - state.first_node()) as usize];
+                let own = (cores.cores.len(), cores.cores.cores());
                 let shared = self.hosts.get(cores.host as usize).map(|host| &host.cores);
-                let cores = shared.unwrap_or(&cores.cores);
-                Behind { busy: cores.len() as u32 - 1, servers: cores.cores(), ..none }
+                let (busy, servers) = shared.map_or(own, |it| (it.len(), it.cores()));
+                Behind { busy: busy as u32 - 1, servers, ..none }
             }
             State::LockQueue => {
                 let before = self.locks.before(task);
