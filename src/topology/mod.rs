@@ -348,7 +348,7 @@ mod tests {
         };
         assert_eq!(
             value("pool.pg.size").map(|it| it.0),
-            Some("10; sqlalchemy 5, psycopg 4"),
+            Some("10; sqlalchemy 5, psycopg 4, prisma two for each core and one"),
             "each driver has its own"
         );
         assert_eq!(value("pool.pg.idle_timeout"), None);

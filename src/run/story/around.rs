@@ -191,7 +191,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let record = self.tasks.peek(at);
             match record.role {
                 Role::Attempt => return Some(OperationId(u32::from(record.branch))),
-                Role::Tail | Role::Probe => return None,
+                Role::Tail | Role::Probe | Role::Socket => return None,
                 _ if self.awaits(record.owner, record.owner_epoch) => at = record.owner,
                 _ => return None,
             }
