@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use loadbearing::experiment::Scaling;
 use loadbearing::experiment::capacity::{
     AtLoad, Capacity, Failed, Search, at_load, capacity as seek,
@@ -18,7 +18,7 @@ use loadbearing::report::page::capacity_page;
 use loadbearing::report::{Written, as_written};
 use loadbearing::topology::{self, DefaultInForce, ReadText};
 
-use super::options::{Outlet, Settings};
+use super::options::{Outlet, Settings, said_again};
 use super::progress::Bar;
 use super::study::{check_folder, default_folder, stem};
 use super::{Failure, diagnose, say, style_of_stdout};
@@ -118,15 +118,8 @@ pub fn again(
     threads: Option<usize>,
     quiet: bool,
 ) -> Result<Done, Failure> {
-    #[derive(Parser)]
-    struct Alone {
-        #[command(flatten)]
-        how: How,
-    }
-    let words = std::iter::once("capacity".to_string()).chain(request.options.iter().cloned());
-    let alone = Alone::try_parse_from(words)
-        .map_err(|error| Failure::Failed(format!("the manifest's options: {error}")))?;
-    Sought::load(request, &alone.how, read)?.seek(threads, quiet)
+    let how: How = said_again(&request)?;
+    Sought::load(request, &how, read)?.seek(threads, quiet)
 }
 
 impl How {

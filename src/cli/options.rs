@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Command};
+use loadbearing::report::manifest::Request;
 use loadbearing::units::{Quantity, Ratio};
+
+use super::Failure;
 
 /// Settings over the files.
 #[derive(Args, Clone, Default)]
@@ -128,4 +131,15 @@ pub struct Outlet {
     /// Prints no report and no progress: files and exit code only
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// The options of a command of its own, as its manifest keeps them.
+///
+/// # Errors
+/// If they are not options of that command.
+pub fn said_again<T: Args>(request: &Request) -> Result<T, Failure> {
+    let command = T::augment_args(Command::new("again").no_binary_name(true));
+    let said = command.try_get_matches_from(&request.options);
+    let said = said.and_then(|said| T::from_arg_matches(&said));
+    said.map_err(|error| Failure::Failed(format!("the manifest's options: {error}")))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use clap::{Args, Parser};
+use clap::Args;
 use loadbearing::experiment::stress::{Failed, Stress, Stressed, What};
 use loadbearing::report::Written;
 use loadbearing::report::folder::{self, Content, MANIFEST};
@@ -14,7 +14,7 @@ use loadbearing::report::stress::{sheets, to_json, told};
 use loadbearing::topology::{self, DefaultInForce, ReadText, Topology};
 use loadbearing::units::{Duration, Quantity};
 
-use super::options::{Outlet, Settings, fault};
+use super::options::{Outlet, Settings, fault, said_again};
 use super::progress::Bar;
 use super::study::{check_folder, default_folder, stem};
 use super::{Failure, diagnose, say, style_of_stdout};
@@ -159,15 +159,8 @@ pub fn again(
     threads: Option<usize>,
     quiet: bool,
 ) -> Result<Done, Failure> {
-    #[derive(Parser)]
-    struct Alone {
-        #[command(flatten)]
-        how: How,
-    }
-    let words = std::iter::once("stress".to_string()).chain(request.options.iter().cloned());
-    let alone = Alone::try_parse_from(words)
-        .map_err(|error| Failure::Failed(format!("the manifest's options: {error}")))?;
-    Done::new(request, &alone.how, read, threads, quiet)
+    let how: How = said_again(&request)?;
+    Done::new(request, &how, read, threads, quiet)
 }
 
 impl How {

@@ -227,6 +227,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// Another task has all that a task had, and is waited for in its place.
+    pub(super) fn succeed(&mut self, task: u32) -> u32 {
+        let record = self.tasks[task];
+        let heir = self.new_task(record);
+        if record.role == Role::Attempt && record.owner != NONE {
+            self.journeys[record.owner].task = heir;
+        }
+        self.new_leader(task, heir);
+        heir
+    }
+
     /// Whoever waits for a task will have no answer: this one travels back to say why.
     pub(super) fn reset(&mut self, messenger: u32, lost: u32, why: Failure) {
         let record = &mut self.tasks[messenger];

@@ -17,7 +17,7 @@ use crate::units::{Duration, Time};
 use super::cut::Party;
 use super::event::Kind;
 use super::meter::{Counter, Part};
-use super::task::{NONE, OK, Role, State, Task, flag};
+use super::task::{NONE, OK, State};
 use super::world::World;
 
 /// The client of a process for one node of a cache.
@@ -370,7 +370,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn disown(&mut self, task: u32, station: crate::model::ids::StationId) -> u32 {
         let record = self.tasks[task];
         let so_far = self.now.since(record.since);
-        let heir = self.new_task(record);
+        let heir = self.succeed(task);
         if record.row != NONE {
             match record.state {
                 State::Away => {
@@ -380,15 +380,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 _ => self.attribution.spend(record.row, station, Part::Wait, so_far),
             }
         }
-        if record.role == Role::Attempt && record.owner != NONE {
-            self.journeys[record.owner].task = heir;
-        }
-        self.new_leader(task, heir);
         self.locks.rename(task, heir);
-        let ghost = &mut self.tasks[task];
-        *ghost = Task { leases: Default::default(), ..*ghost };
-        (ghost.role, ghost.owner, ghost.row, ghost.permit) = (Role::Tail, NONE, NONE, 0);
-        (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, Pc(0), flag::GHOST);
+        self.tasks[task] = self.tasks[task].ghost();
         heir
     }
 

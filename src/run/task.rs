@@ -237,6 +237,21 @@ pub struct Task {
 }
 
 impl Task {
+    /// What goes on of it at a server when nobody waits any more: without a process, an owner or
+    /// connections.
+    pub fn ghost(self) -> Task {
+        Task {
+            leases: Default::default(),
+            role: Role::Tail,
+            owner: NONE,
+            row: NONE,
+            permit: 0,
+            worker: NONE,
+            epilogue: Pc(0),
+            flags: flag::GHOST,
+            ..self
+        }
+    }
     /// Whether all of these flags are set.
     #[inline(always)]
     pub fn has(&self, flags: u16) -> bool {

@@ -17,10 +17,11 @@ spec! {
         Neon(f64) = "neon";
         /// Supabase, by the compute size (supabase.com docs, compute and disk).
         Supabase(SupabasePlan) = "supabase";
-        /// Heroku Postgres (devcenter.heroku.com, choosing the right Heroku Postgres plan, 2024-09).
+        /// Heroku Postgres (devcenter.heroku.com, choosing the right Heroku Postgres plan, 2024-09, as
+        /// others cite it).
         Heroku(HerokuPlan) = "heroku";
-        /// DigitalOcean, by memory: 25 for each GiB, 1,000 at most, of which 3 are kept back
-        /// (docs.digitalocean.com, PostgreSQL limits).
+        /// DigitalOcean, by memory: 25 for each GiB, of which 3 are kept back (docs.digitalocean.com,
+        /// managing connection pools); 1,000 at most (assumed).
         Digitalocean(Bytes) = "digitalocean";
         /// Google Cloud SQL, by memory: the default of the flag `max_connections`, from 25 to 1,000
         /// (cloud.google.com, Cloud SQL for PostgreSQL, database flags).
@@ -68,7 +69,7 @@ spec! {
         Standard0 = "standard-0";
         /// 400.
         Standard2 = "standard-2";
-        /// 500, as all that are larger.
+        /// 500 (assumed), as all that are larger.
         Standard3 = "standard-3";
     }
 }

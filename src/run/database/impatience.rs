@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::model::tape::Pc;
 use crate::run::event::Kind;
 use crate::run::meter::{Counter, Part};
-use crate::run::task::{NONE, OK, Role, State, Task, flag};
+use crate::run::task::{NONE, OK, State, Task, flag};
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -114,25 +114,18 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn disown_statement(&mut self, task: u32) -> u32 {
         let record = self.tasks[task];
         let lease = record.lease();
-        let heir = self.new_task(record);
+        let heir = self.succeed(task);
         if Q::TELLS {
             self.tell_split(task, heir);
         }
         self.tasks[heir].deadline = Time::NEVER;
-        if record.role == Role::Attempt && record.owner != NONE {
-            self.journeys[record.owner].task = heir;
-        }
-        self.new_leader(task, heir);
         let sub = &self.pools[lease.pool as usize];
         let node = sub.node;
         let there = match &sub.behind {
             Some(_) => self.orphan_server(lease),
             None => sub.is_cut(lease.connection).is_none(),
         };
-        let ghost = &mut self.tasks[task];
-        *ghost = Task { leases: Default::default(), ..record };
-        (ghost.role, ghost.owner, ghost.row, ghost.permit) = (Role::Tail, NONE, NONE, 0);
-        (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, Pc(0), flag::GHOST);
+        self.tasks[task] = self.tasks[task].ghost();
         if !there || self.node_mut(node).presence != Presence::Up {
             self.release_locks(task);
             return heir;

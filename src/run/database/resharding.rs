@@ -50,16 +50,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The key that a route is chosen by; [`None`] where it names its shard.
     fn key_of_route(&self, task: u32, kind: PoolId, route: Route) -> Option<u32> {
         let record = &self.tasks[task];
-        let draw = |id: u32| record.stream.draw(u64::from(id));
         match route {
             Route::User => Some(record.user),
-            Route::Random(id) => Some(draw(id.0).below(u32::MAX)),
-            Route::Keyed(id) => {
-                let database = &self.model.databases[self.model.pools[kind].database];
-                let keys = database.shard_keys;
-                let sampler = keys.and_then(|keys| self.model.keys[keys].sampler.as_ref());
-                Some(sampler.map_or(record.user, |keys| keys.draw(&mut draw(id.0))))
-            }
+            Route::Random(id) => Some(record.stream.draw(u64::from(id.0)).below(u32::MAX)),
+            Route::Keyed(id) => Some(self.shard_key(record, kind, id)),
             Route::Shard(_) | Route::Branch => None,
         }
     }

@@ -3,7 +3,8 @@
 use super::shard_of;
 use crate::kernel::PendingEvents;
 use crate::model::ids::PoolId;
-use crate::model::tape::Route;
+use crate::model::tape::{DrawId, Route};
+use crate::run::task::Task;
 use crate::run::world::World;
 use crate::stream::StreamKey;
 
@@ -56,12 +57,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Route::User if shards == 1 => 0,
             Route::User => shard_of(record.user, shards),
             Route::Random(draw) => record.stream.draw(u64::from(draw.0)).below(shards),
-            Route::Keyed(draw) => {
-                let keys = self.model.databases[spec.database].shard_keys;
-                let sampler = keys.and_then(|keys| self.model.keys[keys].sampler.as_ref());
-                let draw = || record.stream.draw(u64::from(draw.0));
-                shard_of(sampler.map_or(record.user, |keys| keys.draw(&mut draw())), shards)
-            }
+            Route::Keyed(draw) => shard_of(self.shard_key(record, kind, draw), shards),
             Route::Shard(shard) => u32::from(shard),
             Route::Branch => u32::from(record.branch),
         };
@@ -75,6 +71,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.rotation = state.rotation % (nodes - 1) + 1;
         let next = primary + state.rotation;
         if self.has_promoted(database) { self.other_replica(primary, nodes) } else { next }
+    }
+
+    /// The key that a statement is about: one of the keys that shards are chosen by, or the user.
+    pub(in crate::run) fn shard_key(&self, record: &Task, kind: PoolId, draw: DrawId) -> u32 {
+        let keys = self.model.databases[self.model.pools[kind].database].shard_keys;
+        let sampler = keys.and_then(|keys| self.model.keys[keys].sampler.as_ref());
+        let draw = || record.stream.draw(u64::from(draw.0));
+        sampler.map_or(record.user, |keys| keys.draw(&mut draw()))
     }
 
     /// The next replica of the rotation that has not become a primary, or the primary itself.
