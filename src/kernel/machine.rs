@@ -95,6 +95,7 @@ impl RankedCores {
         (self.cores - taken).max(0.0)
     }
 
+    #[inline(never)]
     fn add(&mut self, now: Time, work: Duration, job: u32, from: Start) -> Option<Turn> {
         let rank = from.rank as usize;
         let left = self.left_to(rank);
@@ -126,6 +127,7 @@ impl RankedCores {
         }
     }
 
+    #[inline(never)]
     fn remove(&mut self, now: Time, job: u32) -> Option<Duration> {
         for waiting in &mut self.waiting {
             if let Some(place) = waiting.iter().position(|it| it.job == job) {
@@ -137,16 +139,39 @@ impl RankedCores {
         left
     }
 
+    #[inline(never)]
     fn depart(&mut self, now: Time) -> Option<u32> {
         let job = self.ranks.iter_mut().find_map(|cores| cores.depart(now));
         self.settle(now);
         job
     }
+
+    fn set_cores(&mut self, now: Time, all: f64) {
+        self.cores = all;
+        self.settle(now);
+    }
+
+    #[inline(never)]
+    fn next_departure(&self) -> Option<Time> {
+        self.ranks.iter().filter_map(ProcessorSharing::next_departure).min()
+    }
+
+    #[inline(never)]
+    fn busy_milli(&self) -> u64 {
+        self.ranks.iter().map(ProcessorSharing::busy_milli).sum()
+    }
+
+    fn len(&self) -> usize {
+        let there: usize = self.ranks.iter().map(ProcessorSharing::len).sum();
+        there + self.waiting.iter().map(VecDeque::len).sum::<usize>()
+    }
 }
 
+// What most machines are is decided where it is asked, and the rest stays out of the way.
 impl MachineCores {
     /// A job arrives with its work: the time it needs alone on a core. It may have to wait for its
     /// turn.
+    #[inline(always)]
     pub fn add(&mut self, now: Time, work: Duration, job: u32, from: Start) -> Option<Turn> {
         match self {
             MachineCores::Equal(cores) => {
@@ -170,6 +195,7 @@ impl MachineCores {
     }
 
     /// A job leaves before its end: the work left of it; `None` if it is not here.
+    #[inline(always)]
     pub fn remove(&mut self, now: Time, job: u32) -> Option<Duration> {
         match self {
             MachineCores::Equal(cores) => cores.remove(now, job),
@@ -178,6 +204,7 @@ impl MachineCores {
     }
 
     /// Takes out a job that has finished by `now`; `None` when no more has.
+    #[inline(always)]
     pub fn depart(&mut self, now: Time) -> Option<u32> {
         match self {
             MachineCores::Equal(cores) => cores.depart(now),
@@ -186,23 +213,20 @@ impl MachineCores {
     }
 
     /// When the next job departs if nothing else happens.
+    #[inline(always)]
     pub fn next_departure(&self) -> Option<Time> {
         match self {
             MachineCores::Equal(cores) => cores.next_departure(),
-            MachineCores::Ranked(cores) => {
-                cores.ranks.iter().filter_map(ProcessorSharing::next_departure).min()
-            }
+            MachineCores::Ranked(cores) => cores.next_departure(),
         }
     }
 
     /// The number of cores changes.
+    #[inline(always)]
     pub fn set_cores(&mut self, now: Time, all: f64) {
         match self {
             MachineCores::Equal(cores) => cores.set_cores(now, all),
-            MachineCores::Ranked(cores) => {
-                cores.cores = all;
-                cores.settle(now);
-            }
+            MachineCores::Ranked(cores) => cores.set_cores(now, all),
         }
     }
 
@@ -211,20 +235,16 @@ impl MachineCores {
     pub fn busy_milli(&self) -> u64 {
         match self {
             MachineCores::Equal(cores) => cores.busy_milli(),
-            MachineCores::Ranked(cores) => {
-                cores.ranks.iter().map(ProcessorSharing::busy_milli).sum()
-            }
+            MachineCores::Ranked(cores) => cores.busy_milli(),
         }
     }
 
     /// How many jobs are there, those that wait for a turn included.
+    #[inline(always)]
     pub fn len(&self) -> usize {
         match self {
             MachineCores::Equal(cores) => cores.len(),
-            MachineCores::Ranked(cores) => {
-                let there: usize = cores.ranks.iter().map(ProcessorSharing::len).sum();
-                there + cores.waiting.iter().map(VecDeque::len).sum::<usize>()
-            }
+            MachineCores::Ranked(cores) => cores.len(),
         }
     }
 
@@ -234,6 +254,7 @@ impl MachineCores {
     }
 
     /// Cores in all.
+    #[inline(always)]
     pub fn cores(&self) -> f64 {
         match self {
             MachineCores::Equal(cores) => cores.cores(),
