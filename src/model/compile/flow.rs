@@ -33,13 +33,13 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
     model.mix = AliasTable::new(&shares);
 }
 
-/// Compiles health checks and probes: they pass no middleware, and keep no session.
+/// Compiles health checks and probes: they pass no middleware where they do not say so.
 pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
     let topology = compiler.topology;
     for balancer in &topology.balancers {
         let Some(checks) = services::checks(&balancer.spec) else { continue };
         let service: ServiceId = find(&topology.services, &balancer.spec.service.name);
-        let flow = balancer.spec.checks.as_ref().map(|said| &said.flow);
+        let flow = balancer.spec.checks.as_ref().map(|said| (&said.flow, said.middleware));
         let path = format!("balancer.{}.checks", balancer.name);
         let entry = check(compiler, model, service, path, flow);
         model.services[service].health.checks = Some((checks, entry));
@@ -49,7 +49,7 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
         for (place, (what, said)) in processes::probes(&service.spec).into_iter().enumerate() {
             let Some(said) = said else { continue };
             let path = format!("service.{}.{what}", service.name);
-            let entry = check(compiler, model, id, path, Some(&said.flow));
+            let entry = check(compiler, model, id, path, Some((&said.flow, said.middleware)));
             let process = model.services[id].process.as_mut().expect("it is probed");
             process.probes[place] = Some(processes::probe(said, entry));
         }
@@ -62,7 +62,7 @@ fn check<'t>(
     model: &mut Model,
     service: ServiceId,
     path: String,
-    flow: Option<&'t topology::Flow>,
+    flow: Option<(&'t topology::Flow, bool)>,
 ) -> Pc {
     let place = Place {
         operation: "",
@@ -74,12 +74,18 @@ fn check<'t>(
         keyed: None,
     };
     let entry = compiler.here();
-    compiler.emit(Op::Enter { service, epilogue: None });
+    let enter = compiler.emit(Op::Enter { service, epilogue: None });
     let mut behind = Vec::new();
-    if let Some(flow) = flow {
-        compiler.flow(flow, &place, model, &Sessions::new(), &mut behind);
+    let mut sessions = Sessions::new();
+    if let Some((flow, middleware)) = flow {
+        if middleware {
+            sessions = compiler.before(&place, model);
+        }
+        compiler.flow(flow, &place, model, &sessions, &mut behind);
     }
+    compiler.end_sessions(&place, model, &sessions);
     compiler.emit(Op::End);
+    compiler.epilogue(enter, &place, model, &sessions);
     compiler.rest(behind, model);
     entry
 }
