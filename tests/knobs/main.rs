@@ -40,4 +40,5 @@ mod store;
 mod stream;
 mod support;
 mod upkeep;
+mod upstream;
 mod workload;
