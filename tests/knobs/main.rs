@@ -16,6 +16,7 @@ mod covered_process;
 mod covered_redis;
 mod database;
 mod deploy;
+mod fallible;
 mod fault;
 mod flow;
 mod function;
