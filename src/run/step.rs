@@ -305,7 +305,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let spec = &self.model.services[service];
                 // Whoever the user is connected to: the balancer, or the process itself.
                 let keeps = match spec.balancer_station {
-                    Some(_) => spec.health.keep_alive.unwrap_or(Duration::FOREVER),
+                    Some(_) => spec.health.client_keep_alive,
                     None => spec.keep_alive,
                 };
                 let passage = self.passage_of_user(task, service);

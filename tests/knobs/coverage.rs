@@ -605,6 +605,7 @@ fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'sta
 const SOURCES: &[(&str, &str)] = &[
     ("arrivals", include_str!("arrivals.rs")),
     ("balancer", include_str!("balancer.rs")),
+    ("upstream", include_str!("upstream.rs")),
     ("connection", include_str!("connection.rs")),
     ("retries", include_str!("retries.rs")),
     ("client", include_str!("client.rs")),

@@ -26,6 +26,7 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
             name: operation.name.clone(),
             share,
             entry,
+            idempotent: operation.spec.idempotent,
             login: operation.spec.login,
             next: Vec::new(),
         });
@@ -314,6 +315,30 @@ impl<'t> Compiler<'t> {
         }
     }
 
+    /// A request to another service, whose flow is compiled later.
+    fn call_step(
+        &mut self,
+        call: &'t topology::Call,
+        place: &Place<'t>,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let timeout = self.spans.id(optional(call.timeout));
+        let retry = self.call_retry(call, place.service);
+        let draw = place.draw("call");
+        let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
+        if !call.idempotent {
+            self.once.push(Pc(at as u32));
+        }
+        let service: ServiceId = find(&self.topology.services, &call.service.name);
+        let place = Place {
+            service: service.0 as usize,
+            held: Vec::new(),
+            in_thread: false,
+            ..place.at("call")
+        };
+        behind.push(Behind::Call { at, call, place });
+    }
+
     fn step(
         &mut self,
         step: &'t Step,
@@ -367,20 +392,7 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
             }
             Step::Session(which) => self.session_step(which, place, model),
-            Step::Call(call) => {
-                let timeout = self.spans.id(optional(call.timeout));
-                let retry = self.call_retry(call, place.service);
-                let draw = place.draw("call");
-                let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
-                let service: ServiceId = find(&self.topology.services, &call.service.name);
-                let place = Place {
-                    service: service.0 as usize,
-                    held: Vec::new(),
-                    in_thread: false,
-                    ..place.at("call")
-                };
-                behind.push(Behind::Call { at, call, place });
-            }
+            Step::Call(call) => self.call_step(call, place, behind),
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place),
             Step::Publish(stream) => self.publish(&stream.name, place),
             Step::Parallel(flows) => {
