@@ -36,6 +36,8 @@ pub enum Party {
     Users(RegionId),
     /// A service.
     Service(ServiceId),
+    /// The balancer before a service: beside it in its region, and not cut off with it.
+    Balancer(ServiceId),
     /// A database.
     Database(DatabaseId),
     /// A cache server.
@@ -55,8 +57,19 @@ pub struct Passage {
     pub lost: bool,
 }
 
-/// As nearly always.
-const FREE: Passage = Passage { late: Duration::ZERO, lost: false };
+impl Passage {
+    /// As nearly always.
+    pub const FREE: Passage = Passage { late: Duration::ZERO, lost: false };
+}
+
+impl Party {
+    fn behind_balancer(self) -> Party {
+        match self {
+            Party::Balancer(service) => Party::Service(service),
+            other => other,
+        }
+    }
+}
 
 impl Passage {
     /// Two stretches of one way.
@@ -74,7 +87,11 @@ impl ActiveCut {
         };
         match self.far {
             None => near(a) != near(b),
-            Some(far) => near(a) && contains(far, b, model) || near(b) && contains(far, a, model),
+            // Who is cut off from a service is cut off from what stands before it, too.
+            Some(far) => {
+                let (a, b) = (a.behind_balancer(), b.behind_balancer());
+                near(a) && contains(far, b, model) || near(b) && contains(far, a, model)
+            }
         }
     }
 }
@@ -82,7 +99,9 @@ impl ActiveCut {
 fn contains(side: Side, party: Party, model: &Model) -> bool {
     match (side, party) {
         (Side::Region(region), Party::Users(home)) => region == home,
-        (Side::Region(region), Party::Service(service)) => model.services[service].region == region,
+        (Side::Region(region), Party::Service(service) | Party::Balancer(service)) => {
+            model.services[service].region == region
+        }
         (Side::Region(region), Party::Database(it)) => model.databases[it].region == region,
         (Side::Region(region), Party::Cache(cache)) => model.caches[cache].region == region,
         (Side::Region(region), Party::Pooler(it)) => {
@@ -105,27 +124,36 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn passage(&self, from: Party, to: Party, packet: Packet) -> Passage {
         match &self.faults {
             Some(state) if !state.cuts.is_empty() => self.through_cuts(from, to, packet),
-            _ => FREE,
+            _ => Passage::FREE,
         }
     }
 
     fn through_cuts(&self, from: Party, to: Party, packet: Packet) -> Passage {
         let state = self.faults.as_ref().expect("only faults cut networks");
         let between = state.cuts.iter().filter(|cut| cut.lies_between(from, to, self.model));
-        let Some(healed) = between.map(|cut| cut.until).max() else { return FREE };
+        let Some(healed) = between.map(|cut| cut.until).max() else { return Passage::FREE };
         match packet.sent_into_cut(self.now, healed) {
             Delivery::After(late) => Passage { late, lost: false },
             Delivery::Never(late) => Passage { late, lost: true },
         }
     }
 
+    /// What of a service others talk to: the balancer before it, or itself.
+    fn front(&self, service: ServiceId) -> Party {
+        let spec = &self.model.services[service];
+        match spec.balancer_station.is_some() && spec.function.is_none() {
+            true => Party::Balancer(service),
+            false => Party::Service(service),
+        }
+    }
+
     /// How a request or an answer gets between a task's user and a service.
     pub(super) fn passage_of_user(&self, task: u32, service: ServiceId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let home = self.home(self.tasks[task].user);
-                self.passage(Party::Users(home), Party::Service(service), Packet::Data)
+                self.passage(Party::Users(home), self.front(service), Packet::Data)
             }
         }
     }
@@ -133,10 +161,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How a call or its answer gets between a caller and the service that it calls.
     pub(super) fn passage_of_call(&self, caller: u32, to: ServiceId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let from = self.service_of_worker(self.tasks[caller].worker);
-                self.passage(Party::Service(from), Party::Service(to), Packet::Data)
+                self.passage(Party::Service(from), self.front(to), Packet::Data)
             }
         }
     }
@@ -161,7 +189,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How the first packet of a connection gets to its database, or to the pooler before it.
     pub(super) fn passage_of_connect(&self, kind: PoolId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let pool = &self.model.pools[kind];
                 let end = pool.pooler.map_or(Party::Database(pool.database), Party::Pooler);
@@ -173,7 +201,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The same of a pooler's own connection.
     pub(super) fn passage_of_pooler(&self, pooler: PoolerId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let database = self.model.poolers[pooler].database;
                 self.passage(Party::Pooler(pooler), Party::Database(database), Packet::Syn)
@@ -184,7 +212,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How a statement or its answer gets between a task and its database, or the pooler before it.
     pub(super) fn passage_of_statement(&self, task: u32) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
                 let pool = &self.model.pools[kind];
@@ -199,7 +227,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The same at the database, or between it and the pooler.
     pub(super) fn passage_at_server(&self, task: u32) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
                 let pool = &self.model.pools[kind];
@@ -212,7 +240,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How a job gets onto its queue, or its end to who waits for it.
     pub(super) fn passage_of_job(&self, task: u32, queue: QueueId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let service = self.service_of_worker(self.tasks[task].worker);
                 self.passage(Party::Service(service), Party::Queue(queue), Packet::Data)
@@ -252,7 +280,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How a command or its answer gets between a task and a cache server.
     pub(super) fn passage_of_command(&self, task: u32, cache: CacheId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let service = self.service_of_worker(self.tasks[task].worker);
                 self.passage(Party::Service(service), Party::Cache(cache), Packet::Data)

@@ -54,6 +54,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod transport;
+mod upstream;
 mod world;
 
 pub use by_instance::ByInstance;

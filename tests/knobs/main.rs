@@ -41,4 +41,5 @@ mod store;
 mod stream;
 mod support;
 mod upkeep;
+mod upstream;
 mod workload;
