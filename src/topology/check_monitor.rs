@@ -45,10 +45,7 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
                 let message = format!("`monitor.{name}` shows an uptime, which calls nobody");
                 wrong(message, "let the alarm be of a monitor that shows `errors`");
             }
-            (
-                Shows::Busy | Shows::Open | Shows::Waiting | Shows::Held | Shows::Bandwidth,
-                None,
-            ) => {
+            (Shows::Busy | Shows::Open | Shows::Waiting | Shows::Held | Shows::Bandwidth, None) => {
                 let message = format!("`monitor.{name}` does not say what it looks at");
                 wrong(message, "say `of`, such as `of = \"pool.pg\"`");
             }

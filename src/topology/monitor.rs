@@ -10,8 +10,7 @@ use crate::units::{Bandwidth, Bytes, Duration, Quantity, Rate, Ratio, UnitError}
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched;
 impl Scope for Watched {
-    const SECTIONS: &'static [Section] =
-        &[
+    const SECTIONS: &'static [Section] = &[
         Section::Service,
         Section::Pool,
         Section::Pooler,
@@ -171,9 +170,7 @@ impl Shape for Threshold {
     fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
         match &node.value {
             Value::String(text) => Some(Threshold::Quantity(text.clone())),
-            Value::Integer(_) | Value::Float(_) => {
-                f64::read(node, reader).map(Threshold::Number)
-            }
+            Value::Integer(_) | Value::Float(_) => f64::read(node, reader).map(Threshold::Number),
             _ => reader.wrong_type(node, &Self::kind()),
         }
     }

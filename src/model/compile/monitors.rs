@@ -32,9 +32,7 @@ impl Compiler<'_> {
                 }
                 topology::Shows::InFlight => Shown::InFlight,
                 topology::Shows::Errors => Shown::Errors,
-                topology::Shows::Uptime(shown) => {
-                    Shown::Uptime(shown.down_above.0, shown.target.0)
-                }
+                topology::Shows::Uptime(shown) => Shown::Uptime(shown.down_above.0, shown.target.0),
                 topology::Shows::Rate(shown) => Shown::Rate(shown.range, shown.scrape),
                 topology::Shows::Latency(shown) => match shown.how {
                     topology::Estimation::MeanOfWindows => Shown::MeanOfWindows,
