@@ -261,15 +261,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// The memory that a worker takes (bytes).
+    pub(super) fn memory_of(&self, worker: u32, memory: &Memory) -> f64 {
+        let state = &self.workers[worker as usize];
+        let requests = f64::from(state.open - state.sockets) * memory.per_request;
+        let held = requests + state.socket_bytes as f64;
+        if state.down { 0.0 } else { memory.base + held }
+    }
+
     /// Which worker ends because a worker or its instance takes more memory than there is: that one,
     /// or the one of its instance that takes the most, as the kernel chooses.
     fn overdraws(&self, worker: u32, memory: &Memory) -> Option<u32> {
-        let takes = |worker: u32| {
-            let state = &self.workers[worker as usize];
-            let requests = f64::from(state.open - state.sockets) * memory.per_request;
-            let held = requests + state.socket_bytes as f64;
-            if state.down { 0.0 } else { memory.base + held }
-        };
+        let takes = |worker: u32| self.memory_of(worker, memory);
         if takes(worker) > memory.heap {
             return Some(worker);
         }

@@ -186,7 +186,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 autoscaler: service
                     .autoscale
                     .as_ref()
-                    .map(|scaling| Scaler::new(&scaling.rule, service.instances)),
+                    .map(|scaling| Scaler::new(&scaling.rules, service.instances)),
                 busy_then: 0,
                 arrived_then: 0,
                 deploying: None,

@@ -51,7 +51,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_limits::machines,
         check_limits::unrolled,
         check_connections::replicas,
-        scaling_bounds,
+        super::check_scaling::scaling_bounds,
         check_connections::connection_bounds,
         retry_bounds,
         wave_bounds,
@@ -272,25 +272,6 @@ fn thresholds(cx: &Cx<'_>) -> Diagnostics {
             let message = format!("the limit of what this guard watches is {what}");
             let help = format!("write for example `limit = {example}`");
             found.push(error("bad-threshold", &at("limit"), message).help(help));
-        }
-    }
-    found
-}
-
-fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
-    let mut found = Vec::new();
-    for service in &cx.topology.services {
-        let Some(scale) = &service.spec.autoscale else { continue };
-        let instances = service.spec.instances;
-        if scale.min > scale.max || instances < scale.min || instances > scale.max {
-            let message = format!(
-                "`service.{}` starts with {instances} and scales from {} to {} instances",
-                service.name, scale.min, scale.max
-            );
-            found.push(
-                error("out-of-range", &scale.place, message)
-                    .help("`min` ≤ `instances` ≤ `max` must hold"),
-            );
         }
     }
     found

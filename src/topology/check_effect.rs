@@ -4,6 +4,7 @@ use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics, find};
 use super::check_stream;
 use super::queue::QueueDriver;
+use super::service::{ScaleMetric, ScalePolicy};
 use super::session::SessionStore;
 use super::workload::Process;
 use crate::diagnostic::Diagnostic;
@@ -74,6 +75,30 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         } else {
             let why = "`cookie` takes its place";
             idle(format!("session.{}", session.name), "ttl", why);
+        }
+    }
+    for service in &cx.topology.services {
+        let Some(scale) = &service.spec.autoscale else { continue };
+        let owner = || format!("service.{}.autoscale", service.name);
+        let cpu = std::iter::once(&scale.metric).chain(&scale.also);
+        let cpu = cpu.filter(|it| **it == ScaleMetric::Cpu).count() > 0;
+        match scale.policy {
+            ScalePolicy::TargetTracking => {}
+            ScalePolicy::Hpa(_) => {
+                let why = "the Horizontal Pod Autoscaler has no cooldown for growing";
+                idle(owner(), "cooldown_out", why);
+                let why = "the Horizontal Pod Autoscaler has its `policy.hpa.stabilisation`";
+                idle(owner(), "cooldown_in", why);
+            }
+            ScalePolicy::Steps(_) => {
+                idle(owner(), "target", "steps have bounds of their own");
+                idle(owner(), "cooldown_in", "the cooldown of steps is `cooldown_out`");
+                idle(owner(), "also", "steps follow one metric");
+            }
+        }
+        if !cpu {
+            idle(owner(), "target", "it is that of CPU, and other metrics have their own");
+            idle(owner(), "cpu_request", "CPU is no metric of it");
         }
     }
     found.extend(check_stream::streams(cx));

@@ -34,6 +34,7 @@ mod check_host;
 mod check_pool;
 mod check_pooler;
 mod check_reshard;
+mod check_scaling;
 mod check_stream;
 mod check_limits;
 mod check_monitor;
@@ -205,6 +206,7 @@ pub const SLUGS: &[&str] = &[
     "two-workloads",
     "unknown-component",
     "unknown-key",
+    "unknown-memory",
     "unknown-metric",
     "unknown-path",
     "unknown-variant",

@@ -199,6 +199,8 @@ spec! {
         /// The metric that is kept.
         metric: ScaleMetric = "\"cpu\""
             from "AWS Application Auto Scaling (ECSServiceAverageCPUUtilization)";
+        /// Further metrics, each with its own target: the one that wants the most instances decides.
+        also: Vec<ScaleMetric> = "[]" from "AWS Application Auto Scaling; Kubernetes (several metrics: the largest)";
         /// How often the metric is looked at.
         period: Option<Duration> = "60s, or 15s for hpa"
             from "Amazon ECS (metrics of one minute); kube-controller-manager (sync period 15 s)",
@@ -234,6 +236,13 @@ spec! {
         /// Pods are removed only down to the most that was wanted within this time.
         stabilisation: Duration = "\"300s\""
             from "Kubernetes autoscaling/v2 (scaleDown.stabilizationWindowSeconds)";
+        /// A pod that has started within this time counts as not ready, with a usage of nothing when
+        /// pods are added, until its readiness is a `sample` old; one that fails its readiness probe
+        /// does all this time.
+        initialisation: Duration = "\"5min\""
+            from "kube-controller-manager (--horizontal-pod-autoscaler-cpu-initialization-period)";
+        /// Over how long the usage of a pod is measured.
+        sample: Duration = "\"15s\"" from "metrics-server 0.7 (--metric-resolution)";
     }
 }
 spec! {
@@ -272,6 +281,9 @@ spec! {
     choice ScaleMetric {
         /// CPU time used, as a share of all cores of the running instances.
         Cpu = "cpu";
+        /// Memory that is taken, as a share of what instances have: `metric.memory = "80%"` keeps it at
+        /// that.
+        Memory(Ratio) = "memory";
         /// Requests of each instance, as `metric.requests = "1_000/min"`.
         Requests(Rate) = "requests";
         /// Jobs that wait in a queue for each instance.

@@ -433,3 +433,38 @@ fn uvicorn_turns_away_what_is_too_much_at_once() {
     assert_eq!(refused("limit_concurrency=3"), 4);
     assert_eq!(refused("limit_concurrency=5"), 0);
 }
+
+#[test]
+fn an_hpa_does_not_count_pods_that_have_just_become_ready() {
+    let hpa = "service.web.autoscale={min=1, max=9, start='10s', target='30%', policy='hpa'}";
+    let at = |sets: &[&str]| first(&scaled(&[&[hpa], sets].concat()), 4.0);
+    // 90 % of one pod are three. Five seconds after two of them have come, the three show 54 %: of all
+    // three that would be six, but of the two that are new nothing is known: 1.8 x 1 / 3 is enough.
+    assert_eq!(at(&[]), None);
+    // Half a minute of a sample of a second counts them at once, and so does no initialisation.
+    for early in ["sample='1s'", "initialisation='1s'"] {
+        let sets = format!("service.web.autoscale.policy={{hpa={{{early}}}}}");
+        let held = scaled(&[hpa, &sets]);
+        assert!(held.iter().any(|held| *held > 4.0), "{early}: {held:?}");
+    }
+}
+
+#[test]
+fn memory_may_be_followed_alone_or_beside_cpu() {
+    let busy = [
+        "operation.work.flow=[{wait='5s'}]",
+        "service.web.memory={machine='1GB', base='100MB', per_request='50MB'}",
+        "arrivals.users=100",
+    ];
+    let at = |sets: &[&str]| first(&scaled(&[&busy[..], sets].concat()), 2.0);
+    // Five requests at a time and the process take 35 %.
+    assert_eq!(at(&["service.web.autoscale.metric={memory='30%'}"]), Some(240));
+    assert_eq!(at(&["service.web.autoscale.metric={memory='70%'}"]), None);
+    assert_eq!(at(&[]), None, "CPU is idle");
+    assert_eq!(at(&["service.web.autoscale.also=[{memory='30%'}]"]), Some(240));
+    // Nothing is removed that one of them still wants.
+    let two = ["service.web.instances=2", "service.web.autoscale.period=10s"];
+    let one = |also: &str| first(&scaled(&[&busy[..], &two, &[also]].concat()), 1.0);
+    assert!(one("service.web.autoscale.also=[]").is_some());
+    assert_eq!(one("service.web.autoscale.also=[{memory='23%'}]"), None);
+}

@@ -107,8 +107,34 @@ impl Compiler<'_> {
     }
 
     fn scaling(&self, service: &topology::Service, scaling: &topology::Autoscale) -> Scaling {
-        let (metric, target) = match &scaling.metric {
+        let metrics = std::iter::once(&scaling.metric).chain(&scaling.also);
+        let warmup = self.topology.run.warmup;
+        let one = |it: &topology::ScheduledScaling| Appointment {
+            at: warmup + it.at,
+            min: it.min,
+            max: it.max.unwrap_or(scaling.max),
+        };
+        let usual = match scaling.policy {
+            topology::ScalePolicy::Hpa(_) => Duration::secs(15),
+            _ => Duration::secs(60),
+        };
+        Scaling {
+            rules: metrics.map(|metric| self.scaling_rule(scaling, metric)).collect(),
+            period: scaling.period.unwrap_or(usual),
+            start: scaling.start,
+            requested: scaling.cpu_request.unwrap_or(service.cores),
+            schedule: scaling.schedule.iter().map(one).collect(),
+        }
+    }
+
+    fn scaling_rule(
+        &self,
+        scaling: &topology::Autoscale,
+        metric: &topology::ScaleMetric,
+    ) -> (Metric, Rule) {
+        let (metric, target) = match metric {
             topology::ScaleMetric::Cpu => (Metric::Cpu, scaling.target.0),
+            topology::ScaleMetric::Memory(share) => (Metric::Memory, share.0),
             topology::ScaleMetric::Requests(rate) => (Metric::Requests(rate.0), 1.0),
             topology::ScaleMetric::Backlog(backlog) => {
                 let queue = find(&self.topology.queues, &backlog.queue.name);
@@ -122,9 +148,14 @@ impl Compiler<'_> {
                 scale_in_cooldown: scaling.cooldown_in,
                 ..TargetTracking::new(target, min, max)
             }),
-            topology::ScalePolicy::Hpa(hpa) => {
-                Rule::Hpa(HpaPolicy { target, min, max, stabilisation: hpa.stabilisation })
-            }
+            topology::ScalePolicy::Hpa(hpa) => Rule::Hpa(HpaPolicy {
+                target,
+                min,
+                max,
+                stabilisation: hpa.stabilisation,
+                initialisation: hpa.initialisation,
+                sample: hpa.sample,
+            }),
             topology::ScalePolicy::Steps(steps) => {
                 let one = |step: &topology::ScaleStep| Step { beyond: step.at.0, change: step.by };
                 Rule::Steps(StepPolicy {
@@ -137,24 +168,7 @@ impl Compiler<'_> {
                 })
             }
         };
-        let warmup = self.topology.run.warmup;
-        let one = |it: &topology::ScheduledScaling| Appointment {
-            at: warmup + it.at,
-            min: it.min,
-            max: it.max.unwrap_or(max),
-        };
-        let usual = match scaling.policy {
-            topology::ScalePolicy::Hpa(_) => Duration::secs(15),
-            _ => Duration::secs(60),
-        };
-        Scaling {
-            rule,
-            metric,
-            period: scaling.period.unwrap_or(usual),
-            start: scaling.start,
-            requested: scaling.cpu_request.unwrap_or(service.cores),
-            schedule: scaling.schedule.iter().map(one).collect(),
-        }
+        (metric, rule)
     }
 }
 

@@ -163,10 +163,8 @@ impl Wake {
 /// How the number of a service's instances follows its load.
 #[derive(Clone, Debug)]
 pub struct Scaling {
-    /// The rule.
-    pub rule: Rule,
-    /// What it looks at.
-    pub metric: Metric,
+    /// What it looks at, each with the rule for it.
+    pub rules: Vec<(Metric, Rule)>,
     /// How often it looks.
     pub period: Duration,
     /// From the decision to a new instance's first request.
@@ -193,6 +191,8 @@ pub enum Rule {
 pub enum Metric {
     /// CPU time as a share of what instances request.
     Cpu,
+    /// Memory that is taken as a share of what instances have.
+    Memory,
     /// Requests per second and instance, as a share of so many (1/s).
     Requests(f64),
     /// Jobs that wait in a queue per instance, as a share of so many.
