@@ -15,8 +15,8 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
-    Database, Deploy, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host, Job,
-    KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
+    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host,
+    Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
     Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
     Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
     Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic,

@@ -33,6 +33,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for task in &dying {
             self.stop_work(*task);
         }
+        self.looks_up(worker);
         let state = &mut self.workers[worker as usize];
         state.running = NONE;
         state.handed = NONE;

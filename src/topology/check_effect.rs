@@ -1,8 +1,11 @@
 //! What is said but has no effect where it is said.
 
+use super::balancer::BalancerKind;
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics};
 use super::check_stream;
+use super::names::Named;
+use super::service::{HandOut, Service};
 use super::session::SessionStore;
 use super::workload::Process;
 use crate::diagnostic::Diagnostic;
@@ -47,6 +50,23 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
         }
     }
+    for service in &cx.topology.services {
+        let (spec, owner) = (&service.spec, format!("service.{}", service.name));
+        if spec.max_connections.is_some() {
+            continue;
+        }
+        idle(owner.clone(), "on_max", "there is no `max_connections`");
+        if !spec.kernel_queues() {
+            let why = "the primary of a cluster always accepts, and there is no `max_connections`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        } else if !has_new_connections(cx, service) {
+            let why = "connections stay open, and there is no `max_connections`; new ones come with \
+                       `client.connection`, a balancer's `kind` or `hand_out = \"free-worker\"`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        }
+    }
     for session in &cx.topology.sessions {
         if matches!(session.spec.store, SessionStore::Jwt(_)) {
             for key in ["resave", "touch", "cookie", "rolling", "save_uninitialized"] {
@@ -67,4 +87,16 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     }
     found.extend(check_stream::streams(cx));
     found
+}
+
+/// Whether requests to a service may come on connections that are new.
+fn has_new_connections(cx: &Cx<'_>, service: &Named<Service>) -> bool {
+    let mut balancers = cx.topology.balancers.iter();
+    match balancers.find(|balancer| balancer.spec.service.name == service.name) {
+        Some(it) => it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some(),
+        None => {
+            let connects = cx.topology.client.connection.is_some();
+            connects || service.spec.hand_out == HandOut::FreeWorker
+        }
+    }
 }

@@ -95,6 +95,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("upstream", "nginx_asks_the_next_server_when_one_is_silent", "Operation.idempotent"),
     ("upstream", "calls_through_nginx_are_repeated_like_requests_of_users", "Call.idempotent"),
+    (
+        "accept",
+        "what_is_beyond_max_connections_waits_or_is_closed",
+        "Service.on_max OnMax:wait OnMax:close",
+    ),
     ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
     (
         "balancer",
@@ -131,8 +136,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "retries",
-        "envoy_retries_once_within_its_budget",
-        "Retry:envoy EnvoyRetry.on EnvoyRetry.share EnvoyRetry.retries EnvoyRetry.base EnvoyRetry.cap \
+        "envoy_retries_once_within_its_breaker_or_its_budget",
+        "Retry:envoy EnvoyRetry.max_retries EnvoyRetry.on EnvoyRetry.share EnvoyRetry.retries EnvoyRetry.base EnvoyRetry.cap \
          EnvoyRetry.budget EnvoyRetry.least",
     ),
     (

@@ -61,10 +61,13 @@ impl Compiler<'_> {
             cores: spec.core_count(),
             contended: computes_in_threads(self.topology, service)
                 || f64::from(spec.workers) > spec.core_count(),
+            polls_after_timers: matches!(spec.runtime, topology::Runtime::Node(_)),
             one_lock: spec.has_one_lock() && uses_threads,
             threads: spec.thread_count(),
             max_connections: spec.max_connections,
             backlog: spec.backlog_places(),
+            kernel_queues: spec.kernel_queues(),
+            closes: spec.on_max == topology::OnMax::Close,
             cancel_waiting: spec.cancel_waiting,
             policy,
             stays,
