@@ -1,5 +1,5 @@
-//! Do the books balance whatever fails? Every component of two topologies that use much of the
-//! language fails in every way that it can, again and again at random, alone and with all others.
+//! Do the books balance whatever fails? Every component of topologies that use much of the language
+//! fails in every way that it can, again and again at random, alone and with all others.
 
 use loadbearing::model::compile;
 use loadbearing::run::{Ended, Unwatched, replicate, replicate_on_reference};
@@ -7,6 +7,7 @@ use loadbearing::topology::load;
 
 const PRESSURE: &str = include_str!("topologies/pressure.toml");
 const SPREAD: &str = include_str!("topologies/spread.toml");
+const CROWDED: &str = include_str!("topologies/crowded.toml");
 
 /// Names of the components of a section, as the text writes them.
 fn names(text: &str, section: &str) -> Vec<String> {
@@ -22,7 +23,13 @@ const WAYS: &[(&str, &[&str])] = &[
     ("database", &["stop", "failover", "{slow=3}", "{flaky='20%'}", "cut"]),
     ("cache", &["stop", "restart", "failover", "{slow=300}", "{flaky='20%'}", "cut"]),
     ("pool", &["stop", "{slow=3}", "{flaky='50%'}"]),
-    ("queue", &["stop", "{slow=3}", "{flaky='50%'}"]),
+    ("pooler", &["stop", "{slow=3}", "{flaky='20%'}", "cut"]),
+    ("store", &["stop", "{slow=3}", "{flaky='50%'}"]),
+    ("queue", &["stop", "{slow=3}", "{flaky='50%'}", "cut"]),
+    ("stream", &["stop", "{slow=3}"]),
+    ("consumer", &["stop", "{slow=3}", "cut"]),
+    ("socket", &["stop", "{flaky='50%'}"]),
+    ("host", &["stop", "{slow=2}", "cut"]),
     ("link", &["stop", "{slow=3}", "{flaky='50%'}"]),
     ("cdn", &["stop", "restart", "{slow=3}", "{flaky='50%'}"]),
     ("balancer", &["stop", "{slow=3}", "{flaky='50%'}"]),
@@ -34,7 +41,8 @@ fn faults(text: &str, law: &str) -> Vec<String> {
     let mut all = Vec::new();
     for (section, ways) in WAYS {
         for target in names(text, section) {
-            if text.contains(&format!("[{target}]\nkind = \"memory\"")) {
+            let is_no_server = |kind: &str| text.contains(&format!("[{target}]\nkind{kind}"));
+            if is_no_server(" = \"memory\"") || is_no_server(".redis") {
                 continue;
             }
             for way in *ways {
@@ -78,8 +86,13 @@ fn everything_adds_up_in_every_fault_across_regions() {
 }
 
 #[test]
+fn everything_adds_up_in_every_fault_on_one_machine() {
+    every_way_alone(CROWDED);
+}
+
+#[test]
 fn everything_adds_up_when_all_fail_at_their_own_times() {
-    for text in [PRESSURE, SPREAD] {
+    for text in [PRESSURE, SPREAD, CROWDED] {
         let law = "every={exponential='3s'}, for={exponential='200ms'}";
         survives(text, &faults(text, law), true);
         let parts = "every={exponential='2s'}, for={exponential='200ms'}, apart=true";

@@ -240,6 +240,11 @@ impl Pooler {
         lost
     }
 
+    /// The client that has waited for longest.
+    pub fn first_waiter(&self) -> Option<u32> {
+        self.waiters.front().map(|waiter| waiter.task)
+    }
+
     /// A client waits no longer. Says whether it did.
     pub fn cancel(&mut self, task: u32) -> bool {
         let place = self.waiters.iter().position(|waiter| waiter.task == task);

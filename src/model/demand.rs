@@ -451,6 +451,7 @@ impl<'m> Walk<'m> {
             | Op::Refuse
             | Op::GuardBroken { .. }
             | Op::LimitBroken { .. }
+            | Op::SessionUnkept { .. }
             | Op::Raise { .. } => return,
             Op::GuardFresh { guard, known } => {
                 let read = self.read_share(guard, weight, service);

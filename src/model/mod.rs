@@ -127,6 +127,8 @@ pub struct Model {
     pub spans: Spans,
     /// What follows the failure of a call.
     pub retries: Vec<CallRetry>,
+    /// Calls that may not be made twice, in order.
+    pub once: Vec<Pc>,
     /// Every component as measurements know it, sorted by path.
     pub stations: Dense<StationId, Station>,
     /// What the deployment costs.
@@ -350,6 +352,8 @@ pub struct Retry {
     pub retry_after_jitter: f64,
     /// All attempts together have one timeout.
     pub shares_timeout: bool,
+    /// What may not be done twice is repeated only where there was no answer.
+    pub spares_effects: bool,
     /// What keeps a process from retrying too much.
     pub budget: Budget,
     /// What turns requests away before they are sent.
@@ -376,6 +380,8 @@ pub struct Operation {
     pub share: f64,
     /// Where its flow starts.
     pub entry: Pc,
+    /// It may be done twice.
+    pub idempotent: bool,
     /// It always makes a session.
     pub login: bool,
     /// What follows it in a session: up to which of a uniform number, what.

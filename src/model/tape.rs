@@ -134,6 +134,8 @@ pub enum Op {
     SessionKept { session: SessionId },
     /// The session was destroyed.
     SessionGone { session: SessionId },
+    /// The session could not be saved or touched; the answer leaves all the same.
+    SessionUnkept { session: SessionId },
     /// Get a connection; `awaited` by the application's own code, which goes on in a promise.
     Acquire { pool: PoolId, route: Route, write: bool, awaited: bool },
     /// Run a statement on the connection acquired last: within a transaction that goes on

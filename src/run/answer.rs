@@ -66,6 +66,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                     return self.child_over(task);
                 }
                 let service = self.service_of_worker(record.worker);
+                if self.faults.is_some() && self.hold_answer(task, Duration::ZERO) {
+                    return;
+                }
                 let hop = self.model.services[service].hop;
                 let hop = self.model.draw_law(hop, record.stream, 0x0b0c);
                 let passage = self.passage_of_call(record.owner, service);
@@ -112,6 +115,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The answer has left the service's link: the instance is rid of it, the user gets it next.
     pub fn answer_travels(&mut self, task: u32, late: Duration) {
+        if self.faults.is_some() && self.hold_answer(task, late) {
+            return;
+        }
         let service = self.service_of_worker(self.tasks[task].worker);
         let spec = &self.model.services[service];
         let stream = self.tasks[task].stream;

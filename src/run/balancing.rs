@@ -7,10 +7,10 @@
 use std::collections::VecDeque;
 
 use super::event::Kind;
-use super::meter::{Counter, Part};
+use super::meter::Counter;
 use super::probing::KUBELET;
 use super::service::Phase;
-use super::task::{NONE, OK, Role, State, Task, flag};
+use super::task::{NONE, OK, Role, State, Task};
 use super::world::World;
 use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
@@ -37,7 +37,7 @@ pub struct Node {
     /// What the targets' answers say.
     judge: Option<Judge>,
     /// By target: since when each idle connection to it has been idle, the latest last.
-    idle: Vec<VecDeque<Time>>,
+    pub(super) idle: Vec<VecDeque<Time>>,
 }
 
 /// What a timer of a target is for.
@@ -129,6 +129,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn time_target(&mut self, at: Time, index: u32, node: u32, phase: u32) {
         self.events.push(Event::new(at, Kind::Target as u8, node << 2 | phase, index));
     }
+    pub(super) fn time_sweep(&mut self, at: Time, service: ServiceId) {
+        self.time_node(at, service, 0, phase::SWEEP);
+    }
     fn time_node(&mut self, at: Time, service: ServiceId, node: u32, phase: u32) {
         self.events.push(Event::new(at, Kind::Balancer as u8, node << 2 | phase, service.0));
     }
@@ -146,6 +149,13 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A request reaches the balancer of the service that its task is about to enter.
     pub fn land(&mut self, task: u32) {
+        self.comes_first(task);
+        self.choose_target(task);
+    }
+
+    /// A balancer chooses where a request goes: not to the target that has not answered it, if there are
+    /// others.
+    pub(super) fn choose_target(&mut self, task: u32) {
         let Op::Enter { service, .. } = self.model.tape[self.tasks[task].pc.0 as usize] else {
             unreachable!("a task lands where its tape says so")
         };
@@ -165,10 +175,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.function.is_some() {
             return self.invoke(task, service);
         }
-        let mut draws = record.stream.draw(u64::from(spec.numbers));
-        let state = &mut self.services[service];
-        let node = &mut state.nodes[number];
+        let before = self.sent_before(task);
+        let stream =
+            before.map_or(record.stream, |(times, _)| record.stream.numbered(u64::from(times)));
+        let mut draws = stream.draw(u64::from(spec.numbers));
+        let node = &mut self.services[service].nodes[number];
+        let avoided = before
+            .map(|(_, last)| last)
+            .filter(|last| node.targets.available() > 1 && node.targets.get(*last).available);
+        if let Some(last) = avoided {
+            node.targets.set_available(last, false);
+        }
         let picked = node.balancer.pick(&mut node.targets, key, self.now, || draws.next_u64());
+        if let Some(last) = avoided {
+            node.targets.set_available(last, true);
+        }
         if let Some(station) = spec.balancer_station {
             self.count(station, Counter::Arrivals);
         }
@@ -177,59 +198,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = spec.health.nobody_status;
             return self.fail(task, Failure::NoInstance);
         };
-        let state = &mut self.services[service];
-        state.nodes[number].targets.sent(target);
-        let instance = state.first_instance + target;
-        let record = &mut self.tasks[task];
-        record.flags |= flag::OUTSTANDING;
-        record.worker = self.instances[instance as usize].first_worker;
-        let mut hop = condition.stretch(self.model.draw_law(spec.hop, record.stream, 0x0b0b));
-        if spec.health.keep_alive.is_some() {
-            hop += self.connect_target(task, service, number, target, hop);
-        }
-        if hop.is_zero() {
-            return self.place(task);
-        }
-        self.tasks[task].since = self.now;
-        self.spend(task, self.network, Part::Service, hop);
-        self.at_task(self.now + hop, Kind::Place, task);
-    }
-
-    /// Takes an idle connection to a target, the one used last, or opens one, which takes a round
-    /// trip. One that the target closes before the request is there resets it.
-    fn connect_target(
-        &mut self,
-        task: u32,
-        service: ServiceId,
-        number: usize,
-        target: u32,
-        hop: Duration,
-    ) -> Duration {
-        let spec = &self.model.services[service];
-        let keep = spec.health.keep_alive.unwrap_or_default();
-        let now = self.now;
-        let node = &mut self.services[service].nodes[number];
-        let idle = &mut node.idle[target as usize];
-        let open = idle.len() as i32;
-        // Closed by the balancer, or by the target so long ago that the balancer has heard of it.
-        let known = keep.min(spec.keep_alive + hop);
-        while idle.front().is_some_and(|since| now.since(*since) >= known) {
-            idle.pop_front();
-        }
-        let gone = idle.len() as i32 - open;
-        node.targets.connect(target, gone);
-        let Some(since) = idle.pop_back() else {
-            node.targets.connect(target, 1);
-            if let Some(station) = spec.balancer_station {
-                self.count(station, Counter::Opened);
-            }
-            return hop + hop;
-        };
-        if now + hop >= since + spec.keep_alive {
-            // It is closed while the request is on its way: the answer is a reset.
-            self.tasks[task].status = Failure::Reset as u8;
-        }
-        Duration::ZERO
+        self.send_to_target(task, service, number, target);
     }
 
     /// A request has left its target, well or badly; `lost` where there was no answer.
@@ -243,7 +212,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.services[service];
         let now = self.now;
         let latency = match self.services[service].nodes[number].balancer.listens() {
-            true => self.landed_at(&self.tasks[task]).map(|at| now.since(at)),
+            true => self.landed_at(task, &self.tasks[task]).map(|at| now.since(at)),
             false => None,
         };
         let state = &mut self.services[service];
@@ -254,7 +223,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             node.balancer.heard(target, latency, now);
         }
         if let Some(idle) = node.idle.get_mut(target as usize) {
-            match lost {
+            match lost || spec.health.keep_alive == Some(Duration::ZERO) {
                 true => node.targets.connect(target, -1),
                 false => idle.push_back(now),
             }
@@ -265,33 +234,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(judge) = &mut node.judge else { return };
         let error = status != OK && status_of(&self.tasks[task]) >= 500;
         if judge.answered(target, error, lost, now) {
-            if let Some(at) = judge.back_at(target) {
-                self.time_target(at, index, number as u32, phase::BACK);
-            }
-            self.look_at_targets(service, number);
+            self.target_judged(service, number, target);
         }
     }
 
-    /// When the request of a task reached its balancer, as long as somebody waits for it.
-    pub(super) fn landed_at(&self, record: &Task) -> Option<Time> {
-        match record.role {
-            Role::Attempt if record.owner != NONE => {
-                let service = self.service_of_worker(record.worker);
-                let region = self.model.services[service].region;
-                let way = self.way_from_home(record, region);
-                let set_up = self.set_up_took(record, region);
-                Some(self.journeys[record.owner].started + way + set_up)
-            }
-            Role::Call if self.awaits(record.owner, record.owner_epoch) => {
-                let services = &self.model.services;
-                let from = self.service_of_worker(self.tasks[record.owner].worker);
-                let to = self.service_of_worker(record.worker);
-                let route = self.model.route(services[from].region, services[to].region);
-                let way = self.model.draw_law(route, record.stream, 0xca11).half();
-                Some(self.tasks[record.owner].since + way)
-            }
-            _ => None,
+    /// What a balancer's node remembers of a target that it has chosen.
+    #[inline]
+    pub(super) fn note_chosen(&mut self, service: ServiceId, number: usize, target: u32) {
+        let now = self.now;
+        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
+        if judge.chosen(target, now) {
+            self.target_judged(service, number, target);
         }
+    }
+
+    /// A target is set aside by what it answers, or is back.
+    fn target_judged(&mut self, service: ServiceId, number: usize, target: u32) {
+        let state = &self.services[service];
+        let judge = state.nodes[number].judge.as_ref().expect("it judges");
+        if let Some(at) = judge.back_at(target) {
+            let index = state.first_instance + target;
+            self.time_target(at, index, number as u32, phase::BACK);
+        }
+        self.look_at_targets(service, number);
     }
 
     /// Whether every node of its balancer takes an instance for well.
@@ -421,6 +386,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         node.asked[target as usize] = (task, epoch);
         node.begun[target as usize] = self.now;
         self.time_target(self.now + checks.timeout, index, number as u32, phase::LATE);
+        if self.faults.is_some() {
+            let way = self.check_in_the_way(service, checks.timeout);
+            if way.lost {
+                self.tasks[task].status = Failure::UpstreamTimeout as u8;
+            }
+            if !way.late.is_zero() {
+                return self.at_task(self.now + way.late, Kind::Place, task);
+            }
+        }
         self.place(task);
     }
 
@@ -457,7 +431,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.owner_epoch >= KUBELET {
             self.probe_answered(task, &record);
         } else if record.owner != NONE {
-            self.check_over(record.owner, usize::from(record.owner_epoch), record.status == OK);
+            // An answer that cannot set out is too late.
+            let service = self.instances[record.owner as usize].service;
+            let ok = record.status == OK && !self.is_cut_off(service);
+            self.check_over(record.owner, usize::from(record.owner_epoch), ok);
         }
     }
 
@@ -497,60 +474,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !moved.is_empty() {
             self.look_at_targets(service, number);
         }
-    }
-
-    /// Looks for requests that will have waited too long before the next look, and times them to the
-    /// tick. Most are answered long before, and never need a timer.
-    fn sweep(&mut self, service: ServiceId) {
-        let timeout = self.model.services[service].health.idle_timeout.expect("it has one");
-        self.time_node(self.now + timeout, service, 0, phase::SWEEP);
-        for slot in 0..self.tasks.capacity() as u32 {
-            let record = *self.tasks.peek(slot);
-            let out = record.state != State::Free && record.has(flag::OUTSTANDING);
-            if !out || self.service_of_worker(record.worker) != service {
-                continue;
-            }
-            if let Some(at) = self.landed_at(&record).filter(|at| *at + timeout > self.now) {
-                self.at_task(at + timeout, Kind::Upstream, slot);
-            }
-        }
-    }
-
-    /// A request may have waited too long for its target: 504.
-    pub fn upstream_timer(&mut self, task: u32, ordinal: u32) {
-        let record = *self.tasks.peek(task);
-        if record.state == State::Free
-            || record.ordinal != ordinal
-            || !record.has(flag::OUTSTANDING)
-        {
-            return;
-        }
-        let index = self.workers[record.worker as usize].instance;
-        let service = self.instances[index as usize].service;
-        let timeout = self.model.services[service].health.idle_timeout;
-        let due = self.landed_at(&record).zip(timeout).map(|(at, timeout)| at + timeout);
-        if due != Some(self.now) {
-            return;
-        }
-        let messenger = self.new_task(Task { leases: Default::default(), ..record });
-        if Q::TELLS {
-            self.tell_split(task, messenger);
-        }
-        self.tasks[messenger].flags &= !flag::LEADS;
-        let row = record.row;
-        let state = &mut self.tasks[task];
-        state.flags &= !flag::OUTSTANDING;
-        (state.owner, state.row) = (NONE, NONE);
-        if record.role == Role::Call {
-            state.epoch = self.client.next_epoch(task);
-        }
-        debug_assert_eq!(self.tasks[messenger].row, row);
-        self.tasks[messenger].flags &= !(flag::ADMITTED | flag::OUTSTANDING);
-        self.target_answered(task, index, true);
-        if let Some(station) = self.model.services[service].balancer_station {
-            self.count(station, Counter::TimedOut);
-        }
-        self.reset(messenger, messenger, Failure::UpstreamTimeout);
     }
 }
 

@@ -74,7 +74,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.status != OK || record.role == Role::Probe {
             return;
         }
-        let Some(at) = self.landed_at(record) else { return };
+        let Some(at) = self.landed_at(task, record) else { return };
         let (service, latency) = (self.instances[index as usize].service, self.now.since(at));
         let target = (index - self.services[service].first_instance) as usize;
         for watched in self.by_instance.iter_mut().filter(|it| it.service == service) {

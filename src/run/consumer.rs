@@ -9,6 +9,7 @@
 
 mod failing;
 mod kafka;
+mod reach;
 mod redis;
 
 use std::collections::VecDeque;
@@ -66,6 +67,8 @@ struct Member {
     down: bool,
     /// A subscriber that was cut off.
     cut: bool,
+    /// It does not reach its brokers.
+    away: bool,
     /// It is back, but the coordinator has yet to notice that it was gone.
     returns: bool,
     /// It hands out nothing more until it has joined a rebalance.
@@ -315,6 +318,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.consumers[id];
         let group = &mut self.streams.groups[id];
         let who = &mut group.members[member as usize];
+        if who.away {
+            return; // it starts when it reaches its brokers
+        }
         who.down = false;
         match &spec.rules {
             Rules::Kafka(_) => {

@@ -7,8 +7,10 @@
 use crate::component::tcp::{Delivery, Packet};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::ids::{CacheId, DatabaseId, PoolId, RegionId, ServiceId};
-use crate::model::{Model, Side};
+use crate::model::ids::{
+    CacheId, ConsumerId, DatabaseId, PoolId, PoolerId, QueueId, RegionId, ServiceId,
+};
+use crate::model::{Model, Side, UnitKind};
 use crate::units::{Duration, Time};
 
 use super::event::Kind;
@@ -34,10 +36,16 @@ pub enum Party {
     Users(RegionId),
     /// A service.
     Service(ServiceId),
+    /// The balancer before a service: beside it in its region, and not cut off with it.
+    Balancer(ServiceId),
     /// A database.
     Database(DatabaseId),
     /// A cache server.
     Cache(CacheId),
+    /// A pooler.
+    Pooler(PoolerId),
+    /// A queue with its workers.
+    Queue(QueueId),
 }
 
 /// How a packet gets through.
@@ -49,8 +57,26 @@ pub struct Passage {
     pub lost: bool,
 }
 
-/// As nearly always.
-const FREE: Passage = Passage { late: Duration::ZERO, lost: false };
+impl Passage {
+    /// As nearly always.
+    pub const FREE: Passage = Passage { late: Duration::ZERO, lost: false };
+}
+
+impl Party {
+    fn behind_balancer(self) -> Party {
+        match self {
+            Party::Balancer(service) => Party::Service(service),
+            other => other,
+        }
+    }
+}
+
+impl Passage {
+    /// Two stretches of one way.
+    fn and(self, other: Passage) -> Passage {
+        Passage { late: self.late.max(other.late), lost: self.lost || other.lost }
+    }
+}
 
 impl ActiveCut {
     fn lies_between(&self, a: Party, b: Party, model: &Model) -> bool {
@@ -61,7 +87,11 @@ impl ActiveCut {
         };
         match self.far {
             None => near(a) != near(b),
-            Some(far) => near(a) && contains(far, b, model) || near(b) && contains(far, a, model),
+            // Who is cut off from a service is cut off from what stands before it, too.
+            Some(far) => {
+                let (a, b) = (a.behind_balancer(), b.behind_balancer());
+                near(a) && contains(far, b, model) || near(b) && contains(far, a, model)
+            }
         }
     }
 }
@@ -69,12 +99,21 @@ impl ActiveCut {
 fn contains(side: Side, party: Party, model: &Model) -> bool {
     match (side, party) {
         (Side::Region(region), Party::Users(home)) => region == home,
-        (Side::Region(region), Party::Service(service)) => model.services[service].region == region,
+        (Side::Region(region), Party::Service(service) | Party::Balancer(service)) => {
+            model.services[service].region == region
+        }
         (Side::Region(region), Party::Database(it)) => model.databases[it].region == region,
         (Side::Region(region), Party::Cache(cache)) => model.caches[cache].region == region,
+        (Side::Region(region), Party::Pooler(it)) => {
+            model.databases[model.poolers[it].database].region == region
+        }
         (Side::Service(one), Party::Service(other)) => one == other,
         (Side::Database(one), Party::Database(other)) => one == other,
         (Side::Cache(one), Party::Cache(other)) => one == other,
+        (Side::Pooler(one), Party::Pooler(other)) => {
+            model.poolers[one].process == model.poolers[other].process
+        }
+        (Side::Queue(one), Party::Queue(other)) => one == other,
         _ => false,
     }
 }
@@ -85,27 +124,36 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn passage(&self, from: Party, to: Party, packet: Packet) -> Passage {
         match &self.faults {
             Some(state) if !state.cuts.is_empty() => self.through_cuts(from, to, packet),
-            _ => FREE,
+            _ => Passage::FREE,
         }
     }
 
     fn through_cuts(&self, from: Party, to: Party, packet: Packet) -> Passage {
         let state = self.faults.as_ref().expect("only faults cut networks");
         let between = state.cuts.iter().filter(|cut| cut.lies_between(from, to, self.model));
-        let Some(healed) = between.map(|cut| cut.until).max() else { return FREE };
+        let Some(healed) = between.map(|cut| cut.until).max() else { return Passage::FREE };
         match packet.sent_into_cut(self.now, healed) {
             Delivery::After(late) => Passage { late, lost: false },
             Delivery::Never(late) => Passage { late, lost: true },
         }
     }
 
+    /// What of a service others talk to: the balancer before it, or itself.
+    fn front(&self, service: ServiceId) -> Party {
+        let spec = &self.model.services[service];
+        match spec.balancer_station.is_some() && spec.function.is_none() {
+            true => Party::Balancer(service),
+            false => Party::Service(service),
+        }
+    }
+
     /// How a request or an answer gets between a task's user and a service.
     pub(super) fn passage_of_user(&self, task: u32, service: ServiceId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let home = self.home(self.tasks[task].user);
-                self.passage(Party::Users(home), Party::Service(service), Packet::Data)
+                self.passage(Party::Users(home), self.front(service), Packet::Data)
             }
         }
     }
@@ -113,10 +161,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How a call or its answer gets between a caller and the service that it calls.
     pub(super) fn passage_of_call(&self, caller: u32, to: ServiceId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let from = self.service_of_worker(self.tasks[caller].worker);
-                self.passage(Party::Service(from), Party::Service(to), Packet::Data)
+                self.passage(Party::Service(from), self.front(to), Packet::Data)
             }
         }
     }
@@ -138,35 +186,101 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// How the first packet of a connection gets to its database.
+    /// How the first packet of a connection gets to its database, or to the pooler before it.
     pub(super) fn passage_of_connect(&self, kind: PoolId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let pool = &self.model.pools[kind];
-                let ends = (Party::Service(pool.service), Party::Database(pool.database));
-                self.passage(ends.0, ends.1, Packet::Syn)
+                let end = pool.pooler.map_or(Party::Database(pool.database), Party::Pooler);
+                self.passage(Party::Service(pool.service), end, Packet::Syn)
             }
         }
     }
 
-    /// How a statement or its answer gets between a task and its database.
+    /// The same of a pooler's own connection.
+    pub(super) fn passage_of_pooler(&self, pooler: PoolerId) -> Passage {
+        match &self.faults {
+            None => Passage::FREE,
+            Some(_) => {
+                let database = self.model.poolers[pooler].database;
+                self.passage(Party::Pooler(pooler), Party::Database(database), Packet::Syn)
+            }
+        }
+    }
+
+    /// How a statement or its answer gets between a task and its database, or the pooler before it.
     pub(super) fn passage_of_statement(&self, task: u32) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
                 let pool = &self.model.pools[kind];
-                let ends = (Party::Service(pool.service), Party::Database(pool.database));
-                self.passage(ends.0, ends.1, Packet::Data)
+                let (here, there) = (Party::Service(pool.service), Party::Database(pool.database));
+                let straight = self.passage(here, there, Packet::Data);
+                let Some(pooler) = pool.pooler.map(Party::Pooler) else { return straight };
+                straight.and(self.passage(here, pooler, Packet::Data))
             }
         }
+    }
+
+    /// The same at the database, or between it and the pooler.
+    pub(super) fn passage_at_server(&self, task: u32) -> Passage {
+        match &self.faults {
+            None => Passage::FREE,
+            Some(_) => {
+                let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
+                let pool = &self.model.pools[kind];
+                let here = pool.pooler.map_or(Party::Service(pool.service), Party::Pooler);
+                self.passage(here, Party::Database(pool.database), Packet::Data)
+            }
+        }
+    }
+
+    /// How a job gets onto its queue, or its end to who waits for it.
+    pub(super) fn passage_of_job(&self, task: u32, queue: QueueId) -> Passage {
+        match &self.faults {
+            None => Passage::FREE,
+            Some(_) => {
+                let service = self.service_of_worker(self.tasks[task].worker);
+                self.passage(Party::Service(service), Party::Queue(queue), Packet::Data)
+            }
+        }
+    }
+
+    /// A cut begins: consumers on its near side hear nothing from their brokers.
+    pub(super) fn cut_consumers(&mut self, near: &[Side]) {
+        for side in near {
+            if let Side::Consumer(group) = side {
+                self.out_of_reach(*group, true);
+            }
+        }
+    }
+
+    /// A cut is over: consumers may reach their brokers again.
+    pub(super) fn heal_consumers(&mut self, near: &[Side]) {
+        for side in near {
+            if let Side::Consumer(group) = side
+                && !self.is_out_of_reach(*group)
+            {
+                self.within_reach(*group);
+            }
+        }
+    }
+
+    /// Whether a group of consumers is cut off from its brokers, or these are down.
+    pub(super) fn is_out_of_reach(&self, group: ConsumerId) -> bool {
+        let Some(state) = &self.faults else { return false };
+        let side = Side::Consumer(group);
+        let stream = self.model.consumers[group].stream;
+        state.cuts.iter().any(|cut| cut.near.contains(&side))
+            || self.condition(UnitKind::Stream, stream.0).down
     }
 
     /// How a command or its answer gets between a task and a cache server.
     pub(super) fn passage_of_command(&self, task: u32, cache: CacheId) -> Passage {
         match &self.faults {
-            None => FREE,
+            None => Passage::FREE,
             Some(_) => {
                 let service = self.service_of_worker(self.tasks[task].worker);
                 self.passage(Party::Service(service), Party::Cache(cache), Packet::Data)

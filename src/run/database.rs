@@ -457,7 +457,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = self.station_of_node(node);
         let database = self.database_of(node);
         let spec = &self.model.databases[database];
-        let passage = self.passage_of_statement(task);
+        let passage = self.passage_at_server(task);
         let (way, arrives) = self.way_back(task);
         let back = way + passage.late;
         self.travel(task, back);

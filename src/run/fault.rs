@@ -240,6 +240,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Harm::Cut(near, far) = &spec.harm {
             state.cuts.push(ActiveCut { process, near: near.clone(), far: *far, until });
         }
+        if let Harm::Cut(near, _) = &spec.harm {
+            self.cut_consumers(near);
+        }
         for unit in units {
             let state = self.faults.as_mut().expect("a fault happens where there are some");
             state.struck.push(Blow { process, unit });
@@ -276,6 +279,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let state = self.faults.as_mut().expect("a fault happens where there are some");
             state.examine(unit, model);
             self.heal(unit, harm);
+        }
+        if let Harm::Cut(near, _) = harm {
+            self.heal_consumers(near);
         }
         self.schedule_next(process);
     }

@@ -6,7 +6,7 @@
 
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::ids::{CacheId, CdnId, LinkId, PoolId};
+use crate::model::ids::{CacheId, CdnId, LinkId, PoolId, PoolerId, SocketId, StreamId};
 use crate::model::tape::{Command, Op};
 use crate::model::{Harm, Unit, UnitKind};
 use crate::units::{Duration, Time};
@@ -41,6 +41,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             UnitKind::Process if falls => self.kill_process(number),
             UnitKind::Member if falls => self.kill_member(number),
             UnitKind::Pool if falls => self.sever_pool(PoolId(number)),
+            UnitKind::Pooler if falls => self.pooler_dies(PoolerId(number)),
+            UnitKind::Stream if falls => self.brokers_die(StreamId(number)),
+            UnitKind::Socket if falls => self.drop_connections(SocketId(number)),
             UnitKind::Cdn if *harm == Harm::Restart => self.purge_cdn(CdnId(number)),
             UnitKind::Link => self.retune_link(LinkId(number)),
             _ => {}
@@ -55,6 +58,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             UnitKind::Process if rises => self.restart_process(unit.number),
             UnitKind::Member if rises => self.restart_member(unit.number),
             UnitKind::CacheNode if rises => self.primary_back(unit.number, harm),
+            UnitKind::Stream if rises => self.brokers_are_back(StreamId(unit.number)),
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}
         }

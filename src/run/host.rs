@@ -12,6 +12,7 @@ use super::world::World;
 use crate::kernel::{
     Event, MachineCores, PendingEvents, ProcessorSharing, RankedCores, Start, Turn,
 };
+use crate::model::UnitKind;
 use crate::model::ids::{HostId, ServiceId, StationId};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
@@ -177,8 +178,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let others = &self.hosts[id.0 as usize].others[source];
         let work = self.model.draw_law(spec.cpu, others.stream.numbered(others.count), 1);
         self.next_of_others(id, source);
+        let condition = self.condition(UnitKind::Host, id.0);
+        let work = condition.stretch(work);
         let others = &mut self.hosts[id.0 as usize].others[source];
-        if work.is_zero() {
+        if work.is_zero() || condition.down {
             return;
         }
         if others.busy >= spec.at_most {

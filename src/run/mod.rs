@@ -55,6 +55,7 @@ mod task;
 mod testing;
 mod timer;
 mod transport;
+mod upstream;
 mod world;
 
 pub use by_instance::ByInstance;

@@ -6,6 +6,7 @@
 //! statement, the transaction, or the client's own connection, by the mode. A client that goes away in
 //! the middle costs its server connection, which is closed, though what runs on it goes on.
 
+mod death;
 mod process;
 
 use std::collections::VecDeque;
@@ -181,8 +182,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let pooler = state.behind.as_ref().expect("it goes through one").pooler;
         let stream = self.sub_pool_stream(sub).named("connect");
         let condition = self.condition(UnitKind::Pool, kind.0);
+        let process = self.condition_of_pooler(pooler);
         let passage = self.passage_of_connect(kind);
-        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
+        let broken = condition.down || process.down || passage.lost;
+        let broken = broken || self.stumbles(condition.errors) || self.stumbles(process.errors);
         let how = match broken {
             true => Opening::Nobody,
             false if self.take_client(pooler) => Opening::Granted,
@@ -195,7 +198,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let far = self.model.draw_law(route, stream, number);
         let law = if how == Opening::Granted { its.connect } else { its.rtt };
         let took = after + self.model.draw_law(law, stream, number) + far + far + far;
-        let took = condition.stretch(took) + passage.late;
+        let took = process.stretch(condition.stretch(took)) + passage.late;
         self.begin_opening(sub, connection, how, took);
     }
 
@@ -235,6 +238,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.pass_on(task, number);
         }
         self.count(station, Counter::Arrivals);
+        let errors = self.condition_of_pooler(number).errors;
+        if self.stumbles(errors) {
+            self.count(station, Counter::Errors);
+            self.turn_out(task, Failure::DatabaseDown);
+            return self.tend_pooler(number);
+        }
         match self.poolers[number as usize].pool.ask(self.now, task) {
             Asked::Granted(server) => {
                 self.meters[station].pass();
@@ -269,8 +278,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn pass_on(&mut self, task: u32, number: u32) {
-        let half = self.server_rtt(task, number).half();
+        let passage = self.passage_at_server(task);
+        let half = self.server_rtt(task, number).half() + passage.late;
         self.travel(task, half);
+        if passage.lost {
+            self.tasks[task].status = Failure::DatabaseDown as u8;
+            return self.at_task(self.now + half, Kind::AtPooler, task);
+        }
         self.at_task(self.now + half, Kind::Statement, task);
     }
 
@@ -315,7 +329,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         if over {
             self.return_server(lease);
         }
-        let half = self.rtt_of_statement(task, answered).half();
+        let passage = self.passage_of_statement(task);
+        if passage.lost {
+            self.tasks[task].status = Failure::DatabaseDown as u8;
+        }
+        let half = self.rtt_of_statement(task, answered).half() + passage.late;
         self.travel(task, half);
         self.at_task(self.now + half, Kind::Resume, task);
     }
@@ -465,8 +483,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let server = self.node_mut(node);
         let incarnation = server.incarnation;
         let presence = server.presence;
-        let granted = presence == Presence::Up && server.take_slot();
         let kind = self.poolers[number as usize].kind;
+        let passage = self.passage_of_pooler(kind);
+        let server = self.node_mut(node);
+        let granted = presence == Presence::Up && !passage.lost && server.take_slot();
         let database = &self.model.databases[self.model.poolers[kind].database];
         let name = &self.model.poolers[kind].name;
         let stream = self.key.named("pooler").named(name).numbered(u64::from(node));
@@ -477,7 +497,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let took = match presence {
             // `server_connect_timeout` is 15 s as well.
             Presence::Silent => state.pool.config().login_retry,
-            _ => self.model.draw_law(law, stream, opened),
+            // It gives up on a cut network as it does on a silent server.
+            _ if passage.lost => state.pool.config().login_retry,
+            _ => self.model.draw_law(law, stream, opened) + passage.late,
         };
         state.opening.push(Login { number: opened, granted, incarnation });
         let slot = self.pools.len() as u32 + number;
@@ -490,8 +512,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn server_connected(&mut self, number: u32, opened: u32) {
         let state = &mut self.poolers[number as usize];
         let place = state.opening.iter().position(|it| it.number == opened);
-        let Login { granted, incarnation, .. } =
-            state.opening.remove(place.expect("what is being opened is known"));
+        // A pooler that has died meanwhile knows nothing of it.
+        let Some(place) = place else { return };
+        let Login { granted, incarnation, .. } = state.opening.remove(place);
         let node = state.node;
         let station = self.station_of_pooler(number);
         if !granted || self.node_mut(node).incarnation != incarnation {
@@ -566,31 +589,5 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.close_server(number);
         }
         self.tend_pooler(number);
-    }
-
-    /// A server has died: so have all connections of poolers to it, and the clients that had one are
-    /// disconnected. Their pools have been told already.
-    pub(super) fn cut_poolers(&mut self, node: u32) {
-        for number in 0..self.poolers.len() as u32 {
-            if self.poolers[number as usize].node != node {
-                continue;
-            }
-            let station = self.station_of_pooler(number);
-            let state = &mut self.poolers[number as usize];
-            let busy = state.pool.busy();
-            (0..busy).for_each(|_| state.pool.lose());
-            state.resetting.clear();
-            let lost = busy + state.pool.lose_idle();
-            let meter = &mut self.meters[station];
-            meter.busy.add(self.now, -(i64::from(busy) * MILLI));
-            meter.held.add(self.now, -i64::from(lost));
-            meter.add(Counter::Closed, u64::from(lost));
-            for sub in &mut self.pools {
-                if let Some(behind) = sub.behind.as_mut().filter(|it| it.pooler == number) {
-                    behind.forget_servers();
-                }
-            }
-            self.tend_pooler(number);
-        }
     }
 }

@@ -157,6 +157,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A running callback puts a job on its queue. True: it does not wait for the job.
     pub fn enqueue(&mut self, task: u32, kind: JobId, draw: DrawId, wait: bool) -> bool {
         let record = self.tasks[task];
+        let passage = self.passage_of_job(task, self.model.jobs[kind].queue);
+        if passage.lost {
+            self.lose_on_way(task, passage.late);
+            return false;
+        }
         let waiter = if wait { task } else { NONE };
         let job = self.jobs.insert(JobRecord {
             kind,
@@ -171,8 +176,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         if wait {
             (record.state, record.since) = (State::JobQueue, self.now);
         }
-        self.queue_job(job);
-        !wait
+        if passage.late.is_zero() {
+            self.queue_job(job);
+            return !wait;
+        }
+        self.jobs[job].state = JobState::Delayed;
+        let at = self.now + passage.late;
+        let number = self.jobs[job].number;
+        self.events.push(Event::new(at, Kind::JobRetry as u8, number, job));
+        if !wait {
+            self.travel(task, passage.late);
+            let record = &mut self.tasks[task];
+            (record.state, record.since) = (State::Away, self.now);
+            self.at_task(at, Kind::Resume, task);
+        }
+        false
     }
 
     fn queue_job(&mut self, job: u32) {
@@ -433,11 +451,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !waits {
             return;
         }
-        let station = self.model.queues[self.model.jobs[record.kind].queue].station;
+        let queue = self.model.jobs[record.kind].queue;
+        let station = self.model.queues[queue].station;
+        let passage = self.passage_of_job(record.waiter, queue);
         let since = self.tasks[record.waiter].since;
         // The last attempt is service; queueing and earlier attempts are waiting.
         self.spend(record.waiter, station, Part::Wait, record.started.since(since));
         self.spend(record.waiter, station, Part::Service, self.now.since(record.started));
+        if !passage.late.is_zero() {
+            self.travel(record.waiter, passage.late);
+            let waiter = &mut self.tasks[record.waiter];
+            (waiter.state, waiter.since) = (State::Away, self.now);
+            let lost = passage.lost.then_some(Failure::Unreachable);
+            waiter.status = lost.or(failure).map_or(waiter.status, |why| why as u8);
+            return self.at_task(self.now + passage.late, Kind::Resume, record.waiter);
+        }
         match failure {
             None => self.resume(record.waiter),
             Some(why) => self.resume_failed(record.waiter, why),

@@ -27,6 +27,8 @@ struct Failed {
     previous: Duration,
     /// The `Retry-After` of its answer; zero for none.
     asked: Duration,
+    /// What it asked for may be done twice.
+    idempotent: bool,
 }
 
 impl Retry {
@@ -42,7 +44,8 @@ impl Retry {
             Cause::ServerError => status >= 500,
             Cause::Status(code) => *code == status,
         });
-        is_repeated && failed.attempt < self.attempts
+        let may_be = failed.idempotent || !self.spares_effects || status == 0;
+        is_repeated && may_be && failed.attempt < self.attempts
     }
     /// The pause before the next attempt; [`None`] if there is none.
     fn pause(&self, failed: &Failed, draws: &mut Draws, given: Option<f64>) -> Option<Duration> {
@@ -154,6 +157,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             attempt,
             previous: journey.pause,
             asked: journey.asked,
+            idempotent: self.model.operations[journey.operation].idempotent,
         };
         let pause = rule.pause(&failed, &mut stream.draw(0x2e72), given)?;
         if rule.shares_timeout
@@ -277,7 +281,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(why) = why else { return false };
         let rule = &call.rule;
         let previous = if rule.shares_timeout { Duration::ZERO } else { record.work };
-        let failed = Failed { why, answered, attempt, previous, asked };
+        let idempotent = self.call_may_be_repeated(task);
+        let failed = Failed { why, answered, attempt, previous, asked, idempotent };
         let stream = record.stream.numbered(u64::from(attempt));
         let draws = &mut stream.draw(0x2e72 ^ u64::from(record.pc.0) << 16);
         let Some(pause) = rule.pause(&failed, draws, None) else { return false };

@@ -204,15 +204,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = &self.instances[index as usize];
         let spec = &self.model.services[instance.service];
         // Arrivals are requests: neither checks, nor connections that are tried again.
-        if self.tasks[task].role != Role::Probe && self.tasks[task].pending == 0 {
+        let record = &self.tasks[task];
+        if record.role != Role::Probe && record.pending == 0 && !self.is_counted(task) {
             self.meters[spec.station].count(Counter::Arrivals);
         }
         let status = std::mem::replace(&mut self.tasks[task].status, OK);
         if status != OK {
-            return self.fail(task, Failure::ALL[status as usize]); // its connection was closed
+            // It was not reached, or its connection was closed.
+            return self.not_answered(task, index, Failure::ALL[status as usize]);
         }
         if !instance.phase.listens() {
-            return self.nobody_there(task, index);
+            return self.not_answered(task, index, Failure::InstanceLost);
         }
         let errors = self.condition(UnitKind::Instance, index).errors;
         if self.stumbles(errors) {
@@ -268,23 +270,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.state = State::Away;
         self.travel(task, wait);
         self.at_task(self.now + wait, Kind::Place, task);
-    }
-
-    /// An instance is not there: its balancer answers, or sends the request to another.
-    fn nobody_there(&mut self, task: u32, index: u32) {
-        let service = self.instances[index as usize].service;
-        let spec = &self.model.services[service];
-        let tried = u32::from(self.tasks[task].pending) + 1;
-        if !spec.health.next_upstream || tried >= spec.max_instances {
-            return self.fail(task, Failure::InstanceLost);
-        }
-        let record = &mut self.tasks[task];
-        record.pending += 1;
-        record.flags &= !flag::OUTSTANDING;
-        record.status = Failure::InstanceLost as u8;
-        self.target_answered(task, index, true);
-        self.tasks[task].status = OK;
-        self.land(task);
     }
 
     /// Whether a worker of the instance could be handed a request now.
@@ -385,7 +370,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         if flags & flag::OUTSTANDING != 0 {
             let why = self.tasks[task].status;
-            let lost = why == Failure::InstanceLost as u8 || why == Failure::Reset as u8;
+            let lost = [Failure::InstanceLost, Failure::Reset, Failure::UpstreamTimeout]
+                .iter()
+                .any(|lost| *lost as u8 == why);
             self.target_answered(task, index, lost && flags & flag::ADMITTED == 0);
         }
         if flags & flag::ADMITTED == 0 {

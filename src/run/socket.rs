@@ -15,9 +15,9 @@ use super::meter::Counter;
 use super::task::{NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::Model;
 use crate::model::ids::{ServiceId, SocketId};
 use crate::model::tape::Pc;
+use crate::model::{Model, UnitKind};
 use crate::stream::{Draws, StreamKey};
 use crate::units::{Duration, Time};
 
@@ -256,6 +256,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Connection { socket, .. } = self.connections[slot];
         let spec = &self.model.sockets[socket];
         self.count(spec.station, Counter::Arrivals);
+        let condition = self.condition(UnitKind::Socket, socket.0);
+        if condition.down || self.stumbles(condition.errors) {
+            self.count(spec.station, Counter::Errors);
+            return self.refused(slot);
+        }
         let Some(first) = self.choose(spec.service, slot) else { return self.refused(slot) };
         for _ in 1..spec.requests {
             if self.choose(spec.service, slot) != Some(first) {
@@ -295,6 +300,17 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         None
+    }
+
+    /// Whatever holds the connections of a socket drops them all.
+    pub(super) fn drop_connections(&mut self, id: SocketId) {
+        for slot in 0..self.connections.capacity() as u32 {
+            let client = *self.connections.peek(slot);
+            if client.socket == id && client.link != Link::None {
+                self.count(self.model.sockets[id].station, Counter::Lost);
+                self.come_back(slot);
+            }
+        }
     }
 
     /// An attempt has found nobody.

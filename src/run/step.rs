@@ -158,17 +158,15 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
-                Op::Limit { .. } | Op::Guard { .. } => {
+                Op::Limit { .. }
+                | Op::Guard { .. }
+                | Op::GuardBroken { .. }
+                | Op::LimitBroken { .. } => {
                     if !self.pass_gate(task) {
                         return false;
                     }
                 }
                 Op::GuardFresh { guard, known } => self.guard_fresh(task, guard, known),
-                Op::GuardBroken { .. } | Op::LimitBroken { .. } => {
-                    if !self.pass_broken(task) {
-                        return false;
-                    }
-                }
                 Op::Permit { bulkhead, share } => {
                     if !self.enter_bulkhead(task, bulkhead, share) {
                         return false;
@@ -190,6 +188,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 | Op::SessionFound { .. }
                 | Op::SessionEnd { .. }
                 | Op::SessionKept { .. }
+                | Op::SessionUnkept { .. }
                 | Op::SessionGone { .. } => self.session_step(task),
                 Op::Refuse => {
                     let record = &mut self.tasks[task];
@@ -307,7 +306,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let spec = &self.model.services[service];
                 // Whoever the user is connected to: the balancer, or the process itself.
                 let keeps = match spec.balancer_station {
-                    Some(_) => spec.health.keep_alive.unwrap_or(Duration::FOREVER),
+                    Some(_) => spec.health.client_keep_alive,
                     None => spec.keep_alive,
                 };
                 let passage = self.passage_of_user(task, service);

@@ -8,13 +8,17 @@ use crate::component::backoff::Backoff;
 use crate::component::object_store::Prefix;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::Store;
+use crate::model::{Store, UnitKind};
 use crate::units::Duration;
 
 /// How clients wait that were slowed down (@smithy/core 3.41.0, `THROTTLING_RETRY_DELAY_BASE` 500 ms,
 /// `MAXIMUM_RETRY_DELAY` 20 s).
 const BACKOFF: Backoff =
     Backoff::FullJitter { base: Duration::millis(500), cap: Duration::secs(20) };
+
+/// The same after an error (`DEFAULT_RETRY_DELAY_BASE` 100 ms).
+const AFTER_ERROR: Backoff =
+    Backoff::FullJitter { base: Duration::millis(100), cap: Duration::secs(20) };
 
 /// An object store while it runs.
 pub struct StoreState {
@@ -38,10 +42,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks[task];
         let numbers = u64::from(usage.bytes.id.0);
         let prefix = record.stream.draw(numbers ^ 0x5e_0000).below(spec.prefixes) as usize;
+        let condition = self.condition(UnitKind::Store, usage.store.0);
+        let errs = condition.down || self.stumbles(condition.errors);
         let state = &mut self.stores[usage.store];
         let prefixes = if usage.write { &mut state.puts } else { &mut state.gets };
         let requests = usage.requests();
-        let taken = prefixes[prefix].take(self.now, requests, spec.split_after);
+        let taken = !errs && prefixes[prefix].take(self.now, requests, spec.split_after);
         let meter = &mut self.meters[spec.station];
         meter.add(Counter::Arrivals, u64::from(requests));
         let wait = if taken {
@@ -56,22 +62,28 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             let record = &mut self.tasks[task];
             (record.pc.0, record.pending) = (record.pc.0 + 1, 0);
-            let took = first + usage.transfer(bytes);
+            let took = condition.stretch(first + usage.transfer(bytes));
             self.spend(task, spec.station, Part::Service, took);
             took
         } else {
-            meter.add(Counter::Rejected, u64::from(requests));
+            let (count, why, backoff) = match errs {
+                true => (Counter::Errors, Failure::UpstreamError, AFTER_ERROR),
+                false => (Counter::Rejected, Failure::SlowDown, BACKOFF),
+            };
+            meter.add(count, u64::from(requests));
             let tried = u32::from(record.pending) + 1;
             if tried >= spec.attempts {
-                meter.count(Counter::Errors);
+                if !errs {
+                    meter.count(Counter::Errors);
+                }
                 let record = &mut self.tasks[task];
-                (record.pending, record.status) = (0, Failure::SlowDown as u8);
+                (record.pending, record.status) = (0, why as u8);
                 Duration::ZERO
             } else {
                 self.tasks[task].pending += 1;
                 self.meters[spec.station].count(Counter::Retried);
                 let unit = record.stream.draw(numbers ^ 0x5e_0002 ^ u64::from(tried) << 32).unit();
-                let pause = BACKOFF.delay(tried, Duration::ZERO, unit);
+                let pause = backoff.delay(tried, Duration::ZERO, unit);
                 self.spend(task, spec.station, Part::Wait, pause);
                 pause
             }

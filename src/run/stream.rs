@@ -5,6 +5,8 @@
 //! what all in-sync copies have (the high watermark), so the slowest follower decides for them, and
 //! with `acks = "all"` for the producer too. To Redis a message goes by a command, and is there at once.
 
+mod brokers;
+
 use std::collections::VecDeque;
 
 use super::consumer::{Entry, GroupState, Handler};
@@ -15,7 +17,7 @@ use super::world::World;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::ids::{ConsumerId, StationId, StreamId};
 use crate::model::tape::DrawId;
-use crate::model::{Acks, Model, Topic};
+use crate::model::{Acks, Model, Topic, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
@@ -70,6 +72,8 @@ struct Request {
     sent: Time,
     /// When it reached its leader.
     arrived: Time,
+    /// How often it has found nobody.
+    tries: u32,
 }
 
 /// The leader of a partition.
@@ -262,6 +266,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let request = &mut self.streams.requests[slot as usize];
         request.arrived = now;
         let (stream, partition) = (request.stream, request.partition);
+        if self.brokers_are_down(stream) {
+            return self.find_nobody(slot);
+        }
+        self.streams.requests[slot as usize].tries = 0;
         let station = self.model.streams[stream].station;
         let leader = &mut self.streams.leaders[partition as usize];
         if leader.busy {
@@ -279,6 +287,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[station].busy.add(self.now, MILLI);
         let append = self.topic(stream).append;
         let takes = self.draw_for_stream(stream, append);
+        let takes = self.condition(UnitKind::Stream, stream.0).stretch(takes);
         let request = &mut self.streams.requests[slot as usize];
         // What it waited for its leader is known now; kept as the instant from which it is served.
         let waited = self.now.since(request.arrived);

@@ -47,6 +47,7 @@ use super::store::StoreState;
 use super::story::Recorder;
 use super::stream::Streams;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
+use super::upstream::Tried;
 
 /// All that changes during one replication.
 pub struct World<'m, Q> {
@@ -154,6 +155,8 @@ pub struct World<'m, Q> {
     pub network: StationId,
     /// Pauses of users between attempts, as measured.
     pub pauses: StationId,
+    /// By task: where a balancer has sent its request before.
+    pub tried: Vec<Tried>,
     /// Until when drivers wait for answers, where any does not wait for ever.
     pub asked: Option<Box<Asked>>,
     /// Who writes down what becomes of some requests, if somebody does.
@@ -227,6 +230,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             ways: constant_ways(model),
             network: station("network"),
             pauses: station("users"),
+            tried: Vec::new(),
             asked: Asked::new(model),
             recorder: None,
         };

@@ -41,7 +41,7 @@ spec! {
         /// Over which time the share of a new target grows to its whole.
         slow_start: Option<Duration> = "a new target has its whole share at once"
             from "ALB target groups (slow_start.duration_seconds 0)", positive;
-        /// How long connecting to a target may take before the balancer answers 504.
+        /// How long connecting to a target may take before the balancer answers 504 (Envoy 503).
         connect_timeout: Option<Duration> = "as its kind does"
             from "ALB (10 s); nginx proxy_connect_timeout (60 s); Envoy connect_timeout (5 s)", positive;
         /// How long a target may take to answer before the balancer answers 504.
@@ -49,11 +49,12 @@ spec! {
             from "ALB (60 s); nginx proxy_read_timeout (60 s); Envoy route timeout (15 s)", positive;
         /// How long a connection to a target that nobody uses stays open.
         keep_alive: Option<Duration> = "as its kind does"
-            from "ALB (idle timeout 60 s); Envoy (1 h); nginx closes it at once", positive;
+            from "ALB (idle timeout 60 s); Envoy (1 h); nginx before 1.29.7 closes it at once", positive;
         /// How long an instance that is being taken out may finish what it has.
         deregistration_delay: Option<Duration> = "as its kind does"
             from "ALB target groups (300 s); others wait for ever";
-        /// Whether a request that finds its target dead goes to the next one.
+        /// Whether a request that gets no answer from its target goes to the next one: where the target
+        /// cannot be reached any request, where it is silent or has closed only what is `idempotent`.
         next_upstream: Option<bool> = "as its kind does"
             from "nginx proxy_next_upstream (error timeout); ALB and Envoy answer";
         /// What it costs.
@@ -183,6 +184,9 @@ spec! {
         unhealthy: u32 = "2" from "ALB target groups (UnhealthyThresholdCount)", positive;
         /// What the service does to answer: a check that queries the database shares its fate.
         flow: Flow = "[]" from "assumed: an endpoint that answers at once";
+        /// Whether it passes what stands before the service: limits and guards may refuse it, and
+        /// each makes a session where `save_uninitialized` says so.
+        middleware: bool = "false" from "assumed: its route is mounted before all middleware";
     }
 }
 spec! {
@@ -197,11 +201,12 @@ spec! {
     }
 }
 spec! {
-    /// nginx: failures to get an answer set a server aside.
+    /// nginx: failures to get an answer set a server aside, unless it is the only one. It is then tried
+    /// out with one request, and is back when that is answered.
     table MaxFails {
         /// So many; 0 turns it off.
         fails: u32 = "1" from "nginx upstream module (max_fails)";
-        /// For so long.
+        /// For so long; and a failure is forgotten by an answer to a request that was sent so long after it.
         timeout: Duration = "\"10s\"" from "nginx upstream module (fail_timeout)", positive;
     }
 }

@@ -4,6 +4,7 @@ use super::cache::CacheKind;
 use super::check::{Cx, Diagnostics, error, find};
 use super::fault::{Fault, Harm, Target};
 use super::names::{Named, Section};
+use super::stream::StreamKind;
 use crate::diagnostic::Diagnostic;
 
 /// What can happen to the components of a section.
@@ -12,11 +13,15 @@ fn possible(section: Section) -> &'static [&'static str] {
         Section::Service => &["stop", "restart", "slow", "flaky", "cut"],
         Section::Database => &["stop", "restart", "failover", "promote", "slow", "flaky", "cut"],
         Section::Cache => &["stop", "restart", "failover", "slow", "flaky", "cut"],
+        Section::Pooler => &["stop", "restart", "slow", "flaky", "cut"],
+        Section::Host => &["stop", "restart", "slow", "cut"],
         Section::Region => &["stop", "restart", "slow", "flaky", "cut"],
         Section::Cdn | Section::Pool => &["stop", "restart", "slow", "flaky"],
-        Section::Link | Section::Balancer => &["stop", "slow", "flaky"],
-        Section::Consumer => &["stop", "restart", "slow"],
-        Section::Queue => &["stop", "restart", "slow", "flaky"],
+        Section::Link | Section::Balancer | Section::Store => &["stop", "slow", "flaky"],
+        Section::Consumer => &["stop", "restart", "slow", "cut"],
+        Section::Queue => &["stop", "restart", "slow", "flaky", "cut"],
+        Section::Stream => &["stop", "slow"],
+        Section::Socket => &["stop", "flaky"],
         _ => &[],
     }
 }
@@ -98,6 +103,7 @@ fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {
         let help = format!("what can happen to a {}: {}", target.section, all.join(", "));
         found.push(error("bad-fault", &target.place, message).help(help));
     }
+    found.extend(elsewhere(cx, fault, target, &path));
     if target.section == Section::Cache {
         let cache = find(&cx.topology.caches, &target.name);
         if cache.spec.kind == CacheKind::Memory {
@@ -122,6 +128,41 @@ fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {
         let message = format!("`{path}` has no replicas that could fail");
         let help = "strike the database itself, or give it `replicas`";
         found.push(error("bad-fault", &target.place, message).help(help));
+    }
+    found
+}
+
+/// What is no thing of its own, or has another far end than is said.
+fn elsewhere(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target, path: &str) -> Diagnostics {
+    let mut found = Vec::new();
+    let mut wrong = |message: String, help: &str| {
+        found.push(error("bad-fault", &target.place, message).help(help));
+    };
+    if target.section == Section::Stream {
+        let stream = find(&cx.topology.streams, &target.name);
+        if !matches!(stream.spec.kind, StreamKind::Kafka(_)) {
+            wrong(
+                format!("`{path}` has no brokers of its own: it is kept by a Redis"),
+                "strike the cache that keeps it, or its consumers",
+            );
+        }
+    }
+    if let (Section::Consumer, Harm::Cut(cut)) = (target.section, &fault.spec.what)
+        && cut.from.is_some()
+    {
+        wrong(
+            format!("`{path}` talks to nobody but the brokers of its stream"),
+            "leave `from` out: a cut keeps consumers from their brokers",
+        );
+    }
+    if target.section == Section::Host {
+        let all = [("count", fault.spec.count.is_some()), ("share", fault.spec.share.is_some())];
+        for (key, _) in all.into_iter().filter(|(_, said)| *said) {
+            wrong(
+                format!("`fault.{}` strikes a part of a machine: `{key}`", fault.name),
+                "leave it out, or strike a service, a database or a cache that runs there",
+            );
+        }
     }
     found
 }

@@ -12,10 +12,15 @@ use crate::units::{Duration, Ratio};
 pub(crate) const FALLIBLE: &[Section] = &[
     Section::Service,
     Section::Pool,
+    Section::Pooler,
     Section::Database,
     Section::Cache,
+    Section::Store,
     Section::Queue,
+    Section::Stream,
     Section::Consumer,
+    Section::Socket,
+    Section::Host,
     Section::Region,
     Section::Link,
     Section::Cdn,
@@ -85,7 +90,8 @@ spec! {
     /// Something that goes wrong: a part of the scenario.
     component Fault {
         /// What it strikes: `"cache.redis"`, `"database.main.replicas"` or several,
-        /// `["service.web", "service.api"]`. A region is everything that stands in it.
+        /// `["service.web", "service.api"]`. A region is everything that stands in it, a host everything
+        /// that runs on it: when it stops, that comes back cold.
         target: Targets, positive;
         /// What goes wrong.
         what: Harm;
@@ -146,7 +152,7 @@ spec! {
 pub struct FarEnd;
 impl Scope for FarEnd {
     const SECTIONS: &'static [Section] =
-        &[Section::Service, Section::Database, Section::Cache, Section::Region];
+        &[Section::Service, Section::Pooler, Section::Database, Section::Cache, Section::Region];
 }
 spec! {
     /// What is cut off from what.

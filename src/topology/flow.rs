@@ -35,6 +35,9 @@ spec! {
         next: Vec<Next> = "[]" from "assumed: pages are chosen by their shares";
         /// Whether it makes a session.
         login: bool = "false" from "assumed: most operations only use a session";
+        /// Whether it may be done twice (GET, PUT, DELETE): nginx passes a request that was sent on to
+        /// the next server only then, and axios-retry repeats after an answer only then.
+        idempotent: bool = "true" from "assumed: a GET; RFC 9110, 9.2.2: a POST is not";
         /// What happens, step by step:
         /// `[{ cpu = "2ms" }, { query = { pool = "pg", read = "10ms" } }, { reply = "10KB" }]`.
         flow: Flow, positive;
@@ -236,6 +239,8 @@ spec! {
         retry: Retry = "\"never\"" from "axios 1 (no retries)";
         /// Whether each calling process turns calls away while few are accepted.
         throttle: Option<Throttle> = "every call is sent" from "axios 1 (no throttling)";
+        /// Whether it may be made twice, as an operation's `idempotent`.
+        idempotent: bool = "true" from "assumed: a GET; RFC 9110, 9.2.2: a POST is not";
         /// What the other service does.
         flow: Flow, positive;
     }

@@ -70,6 +70,9 @@ spec! {
         delay: Duration = "\"0s\"" from "Kubernetes core/v1 (initialDelaySeconds 0)";
         /// What the service does to answer: a probe that queries the database shares its fate.
         flow: Flow = "[]" from "assumed: an endpoint that answers at once";
+        /// Whether it passes what stands before the service: limits and guards may refuse it, and
+        /// each makes a session where `save_uninitialized` says so.
+        middleware: bool = "false" from "assumed: its route is mounted before all middleware";
     }
 }
 spec! {

@@ -80,7 +80,7 @@ spec! {
 
 spec! {
     /// Repeats as axios-retry 4.5.0 does: at once, unless told otherwise. A timeout is not repeated,
-    /// and all attempts share one.
+    /// and all attempts share one. After an answer only what is `idempotent` is repeated.
     table AxiosRetry {
         /// The failures that are repeated.
         on: Vec<Cause> = "[429, \"5xx\", \"refused\"]"

@@ -93,6 +93,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "an_idle_connection_is_closed_from_either_side",
         "Balancer.keep_alive Service.keep_alive",
     ),
+    ("upstream", "nginx_asks_the_next_server_when_one_is_silent", "Operation.idempotent"),
+    ("upstream", "calls_through_nginx_are_repeated_like_requests_of_users", "Call.idempotent"),
     ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
     (
         "balancer",

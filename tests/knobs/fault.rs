@@ -273,7 +273,7 @@ fn a_cut_network_repeats_until_it_heals() {
 
 #[test]
 fn who_repeats_in_vain_gives_up_in_the_end() {
-    let fault = "fault.f={target='service.web', what='cut', at='0s'}";
+    let fault = "fault.f={target='service.web', what={cut={from='region.here'}}, at='0s'}";
     let ran = shop(&[CPU, fault, "run.duration=1100s", "arrivals.rate=0.01/s"]);
     // tcp_retries2: 924.6 s.
     assert_eq!((ran.failed(Failure::Unreachable), ran.each_failed()), (1, ms(924_600)));

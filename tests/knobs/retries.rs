@@ -46,6 +46,22 @@ fn axios_retry_repeats_three_times_at_once() {
 }
 
 #[test]
+fn axios_retry_repeats_a_post_only_where_there_was_no_answer() {
+    let post = "operation.work.idempotent=false";
+    let sent = |retry: &str, more: &[&str]| {
+        let retry = format!("client.retry={retry}");
+        fails(&[&[post, retry.as_str()], more].concat()).outcome.attempts.sent
+    };
+    assert_eq!(sent("axios-retry", &[]), 1);
+    let full = ["service.web.max_connections=1", "service.web.backlog=1"];
+    let many = "arrivals={process='even', rate='1_000/s', users=9, stages=[{for='3500us', to='1_000/s'}, {for='0s', to='0/s'}]}";
+    let flow = "operation.work.flow=[{wait='100ms'}]";
+    // The third of three finds no place, and its connection is refused four times.
+    assert_eq!(sent("axios-retry", &[full[0], full[1], many, flow]), 6);
+    assert_eq!(sent("{fixed={on=[503]}}", &[]), 3, "others repeat what they are told to");
+}
+
+#[test]
 fn attempts_of_axios_share_one_timeout_unless_it_is_reset() {
     let sent = |more: &str| {
         let retry = format!("client.retry={{axios-retry={{on=['5xx', 'timeout']{more}}}}}");

@@ -48,7 +48,6 @@ const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[
     ("src/model/demand.rs", "visit", 160),
     ("src/run/step.rs", "advance", 170),
     ("src/explain.rs", "describe", 115),
-    ("src/model/compile/flow.rs", "step", 102),
 ];
 
 /// The code of a line, without its comment.

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | checks | ALB target groups: every 30 s, 5 s to answer, 2 failures in a row, 5 successes in a row |
 //! | outlier detection | Envoy `outlier_detection.proto` |
-//! | max_fails | nginx 1.24 `ngx_http_upstream_round_robin.c` |
+//! | max_fails | nginx 1.31.5 `ngx_http_upstream_round_robin.c` (the same since 1.3) |
 
 use crate::units::{Duration, Time};
 
@@ -63,11 +63,11 @@ impl Checked {
 pub enum Ejection {
     /// Envoy's outlier detection.
     Outliers(Outliers),
-    /// nginx: so many failures in a row, for so long.
+    /// nginx: so many failures, each within so long of the one before.
     MaxFails {
         /// Failures.
         fails: u32,
-        /// The window of the failures and the length of the penalty.
+        /// How long a failure is remembered, and the length of the penalty.
         timeout: Duration,
     },
 }
@@ -105,6 +105,10 @@ pub struct Judged {
     times: u32,
     requests: u32,
     successes: u32,
+    /// nginx: the last failure (`accessed`).
+    failed: Time,
+    /// nginx: the last failure, or when it was chosen long enough after that (`checked`).
+    checked: Time,
 }
 
 impl Judged {
@@ -128,22 +132,54 @@ impl Judge {
         Judge { rule, all: vec![Judged::default(); targets as usize] }
     }
 
+    /// A target is sent a request. True: it is set aside now, but for this one, with which it is tried
+    /// out after its penalty.
+    pub fn chosen(&mut self, target: u32, now: Time) -> bool {
+        let Ejection::MaxFails { fails, timeout } = self.rule else { return false };
+        let judged = &mut self.all[target as usize];
+        if judged.failures == 0 || now < Judge::forgotten_at(judged.checked, timeout) {
+            return false;
+        }
+        judged.checked = now;
+        if judged.failures >= fails {
+            judged.ejected = Some(now);
+        }
+        judged.is_ejected()
+    }
+
+    /// nginx keeps whole seconds, and forgets when more than so many have passed.
+    fn forgotten_at(since: Time, timeout: Duration) -> Time {
+        let second = Duration::secs(1);
+        let whole = since.since(Time::ZERO).0 / second.0 * second.0;
+        Time::ZERO + Duration(whole) + timeout + second
+    }
+
     /// A target has answered: 5xx or not; `lost` where there was no answer at all. True: it is set
-    /// aside now.
+    /// aside now, or was and is not any more.
     pub fn answered(&mut self, target: u32, error: bool, lost: bool, now: Time) -> bool {
+        let alone = self.all.len() == 1;
         let judged = &mut self.all[target as usize];
         match self.rule {
             Ejection::MaxFails { fails, .. } => {
-                if !lost {
-                    judged.failures = 0;
+                // A server that is alone is never set aside (`peers->single`).
+                if alone || fails == 0 {
                     return false;
                 }
-                judged.failures += 1;
-                let out = fails > 0 && judged.failures >= fails;
-                if out {
-                    judged.ejected = Some(now);
+                if lost {
+                    judged.failures += 1;
+                    (judged.failed, judged.checked) = (now, now);
+                    if judged.failures >= fails {
+                        judged.ejected = Some(now);
+                    }
+                    return judged.is_ejected();
                 }
-                out
+                // An answer counts for a server that was chosen when its failures were old: what it
+                // answers sooner forgives nothing.
+                if judged.failed < judged.checked {
+                    judged.failures = 0;
+                    return judged.ejected.take().is_some();
+                }
+                false
             }
             Ejection::Outliers(rule) => {
                 judged.requests += 1;
@@ -173,11 +209,10 @@ impl Judge {
     /// When somebody who is set aside now may come back by itself (nginx).
     pub fn back_at(&self, target: u32) -> Option<Time> {
         let Ejection::MaxFails { timeout, .. } = self.rule else { return None };
-        self.all[target as usize].ejected.map(|since| since + timeout)
+        self.all[target as usize].ejected.map(|since| Judge::forgotten_at(since, timeout))
     }
 
-    /// The penalty of a target is over: it gets one more chance, and the next failure sets it aside
-    /// again.
+    /// The penalty of a target is over: it may be tried out with one request.
     pub fn back(&mut self, target: u32) {
         self.all[target as usize].ejected = None;
     }
@@ -319,16 +354,44 @@ mod tests {
         assert_eq!(interval(0), []);
     }
 
+    const NGINX: Ejection = Ejection::MaxFails { fails: 1, timeout: Duration::secs(10) };
+
     #[test]
     fn nginx_sets_a_server_aside_for_ten_seconds_after_one_failure() {
-        let rule = Ejection::MaxFails { fails: 1, timeout: Duration::secs(10) };
-        let mut judge = Judge::new(rule, 2);
+        let mut judge = Judge::new(NGINX, 2);
         assert!(!judge.answered(0, true, false, at(1)), "an answer 500 is an answer");
         assert!(judge.answered(0, false, true, at(1)));
-        assert_eq!(judge.back_at(0), Some(at(11)));
+        assert_eq!(judge.back_at(0), Some(at(12)), "more than ten whole seconds");
         judge.back(0);
-        assert!(judge.answered(0, false, true, at(11)), "and again at the first failure");
+        // One request tries it out, and nobody else is sent there meanwhile.
+        assert!(judge.chosen(0, at(12)) && judge.all[0].is_ejected());
+        assert!(judge.answered(0, false, true, at(13)), "and again at the first failure");
+        assert_eq!(judge.back_at(0), Some(at(24)));
+        judge.back(0);
+        assert!(judge.chosen(0, at(30)) && judge.answered(0, false, false, at(31)));
+        assert!(!judge.all[0].is_ejected() && !judge.chosen(0, at(32)));
         let mut judge = Judge::new(Ejection::MaxFails { fails: 0, timeout: Duration::secs(10) }, 2);
         assert!(!judge.answered(0, false, true, at(1)), "max_fails=0 counts nothing");
+        let mut judge = Judge::new(NGINX, 1);
+        assert!(!judge.answered(0, false, true, at(1)), "who is alone is never set aside");
+    }
+
+    #[test]
+    fn nginx_remembers_failures_for_fail_timeout_whatever_is_answered_between() {
+        let rule = Ejection::MaxFails { fails: 3, timeout: Duration::secs(10) };
+        let third = |between: u64| {
+            let mut judge = Judge::new(rule, 2);
+            let mut out = false;
+            for number in 0..3 {
+                let now = 1 + number * between;
+                judge.chosen(0, at(now));
+                out = judge.answered(0, false, true, at(now));
+                judge.chosen(0, at(now + between - 1));
+                judge.answered(0, false, false, at(now + between - 1));
+            }
+            out
+        };
+        assert!(third(5), "answers between them do not forgive failures");
+        assert!(!third(20), "one that was asked more than ten seconds later has been forgiven");
     }
 }

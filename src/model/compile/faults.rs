@@ -23,9 +23,13 @@ impl Compiler<'_> {
         let topology = self.topology;
         let mut all = Dense::default();
         for fault in &topology.faults {
-            let compiled = self.fault(fault);
+            let mut compiled = self.fault(fault);
             let fails_over = self.failover_of(fault, &compiled);
+            let machines = self.machines_of(fault, &mut compiled);
             all.push(compiled);
+            if let Some(machines) = machines {
+                all.push(machines);
+            }
             if let Some(failover) = fails_over {
                 all.push(failover);
             }
@@ -62,6 +66,26 @@ impl Compiler<'_> {
             zonal: spec.zone.is_some(),
             apart: spec.apart,
         }
+    }
+
+    /// A machine that stops loses what is in its memory, as nothing else that stops does: where both
+    /// are struck at once, it has a fault of its own.
+    fn machines_of(&self, fault: &Named<topology::Fault>, whole: &mut Fault) -> Option<Fault> {
+        let spec = &fault.spec;
+        let is_host = |target: &Target| target.section == Section::Host;
+        if spec.what != topology::Harm::Stop || !spec.target.0.iter().any(is_host) {
+            return None;
+        }
+        if spec.target.0.iter().all(is_host) {
+            whole.harm = Harm::Restart;
+            return None;
+        }
+        let mut machines = Fault { harm: Harm::Restart, ..whole.clone() };
+        for (place, target) in spec.target.0.iter().enumerate() {
+            let other = if is_host(target) { &mut *whole } else { &mut machines };
+            other.targets[place].clear();
+        }
+        Some(machines)
     }
 
     /// The units of a target that a fault can strike.
@@ -197,27 +221,51 @@ impl Compiler<'_> {
             topology::Harm::Slow(slow) => (Harm::Slow(slow.times), "slow"),
             topology::Harm::Flaky(share) => (Harm::Flaky(share.0), "flaky"),
             topology::Harm::Cut(cut) => {
-                let near = spec.target.0.iter().map(|it| self.side(it.section, &it.name));
-                let far = cut.from.as_ref().map(|far| self.side(far.section, &far.name));
+                let near = spec.target.0.iter().flat_map(|it| self.sides(it.section, &it.name));
+                let far = cut.from.as_ref().map(|far| self.sides(far.section, &far.name)[0]);
                 (Harm::Cut(near.collect(), far), "cut")
             }
         }
     }
 
-    fn side(&self, section: Section, name: &str) -> Side {
+    /// What stands on one side of a cut: one thing, or all that runs on a machine.
+    fn sides(&self, section: Section, name: &str) -> Vec<Side> {
         let topology = self.topology;
-        match section {
+        vec![match section {
             Section::Region => Side::Region(find(&topology.regions, name)),
             Section::Service => Side::Service(find(&topology.services, name)),
             Section::Database => Side::Database(find(&topology.databases, name)),
+            Section::Pooler => Side::Pooler(find(&topology.poolers, name)),
+            Section::Queue => Side::Queue(find(&topology.queues, name)),
+            Section::Consumer => Side::Consumer(find(&topology.consumers, name)),
+            Section::Host => {
+                let all = self.on_host(name).into_iter();
+                return all.flat_map(|(section, name)| self.sides(section, name)).collect();
+            }
             _ => Side::Cache(find(&topology.caches, name)),
-        }
+        }]
+    }
+
+    /// What runs on a machine.
+    fn on_host(&self, host: &str) -> Vec<(Section, &str)> {
+        let topology = self.topology;
+        let on = |it: &Option<topology::Ref<topology::Host>>| {
+            it.as_ref().is_some_and(|it| it.name == host)
+        };
+        let services = topology.services.iter().filter(|it| on(&it.spec.host));
+        let databases = topology.databases.iter().filter(|it| on(&it.spec.host));
+        let caches = topology.caches.iter().filter(|it| on(&it.spec.host));
+        let services = services.map(|it| (Section::Service, it.name.as_str()));
+        let databases = databases.map(|it| (Section::Database, it.name.as_str()));
+        let caches = caches.map(|it| (Section::Cache, it.name.as_str()));
+        services.chain(databases).chain(caches).collect()
     }
 
     /// The units of a target.
     fn units(&self, target: &Target) -> Vec<Unit> {
         match target.section {
             Section::Region => self.units_in(find(&self.topology.regions, &target.name)),
+            Section::Host => self.units_on(&target.name),
             section => self.units_of(section, &target.name, target.replicas),
         }
     }
@@ -243,6 +291,32 @@ impl Compiler<'_> {
             }
         }
         all
+    }
+
+    /// Everything that runs on a machine, and the machine itself.
+    fn units_on(&self, host: &str) -> Vec<Unit> {
+        let number = position(&self.topology.hosts, host);
+        let mut all = vec![Unit { kind: UnitKind::Host, number }];
+        for (section, name) in self.on_host(host) {
+            all.extend(self.units_of(section, name, false));
+            if section == Section::Database {
+                all.extend(self.units_of(section, name, true));
+            }
+        }
+        all
+    }
+
+    /// The pools of the process that a pooler is part of: they fail together.
+    fn pools_of_process(&self, name: &str) -> Vec<Unit> {
+        let poolers = &self.topology.poolers;
+        let process = |it: &Named<topology::Pooler>| match &it.spec.process {
+            Some(process) => position(poolers, &process.name),
+            None => position(poolers, &it.name),
+        };
+        let its = process(super::named(poolers, name));
+        let all = poolers.iter().filter(|it| process(it) == its);
+        let unit = |it: &Named<topology::Pooler>| position(poolers, &it.name);
+        all.map(|it| Unit { kind: UnitKind::Pooler, number: unit(it) }).collect()
     }
 
     fn units_of(&self, section: Section, name: &str, replicas: bool) -> Vec<Unit> {
@@ -287,6 +361,10 @@ impl Compiler<'_> {
                 let spec = &super::named(&topology.consumers, name).spec;
                 range(UnitKind::Member, first, spec.members)
             }
+            Section::Pooler => self.pools_of_process(name),
+            Section::Store => range(UnitKind::Store, position(&topology.stores, name), 1),
+            Section::Stream => range(UnitKind::Stream, position(&topology.streams, name), 1),
+            Section::Socket => range(UnitKind::Socket, position(&topology.sockets, name), 1),
             Section::Pool => range(UnitKind::Pool, position(&topology.pools, name), 1),
             Section::Link => range(UnitKind::Link, position(&topology.links, name), 1),
             Section::Cdn => range(UnitKind::Cdn, position(&topology.cdns, name), 1),

@@ -26,6 +26,7 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
             name: operation.name.clone(),
             share,
             entry,
+            idempotent: operation.spec.idempotent,
             login: operation.spec.login,
             next: Vec::new(),
         });
@@ -33,13 +34,13 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
     model.mix = AliasTable::new(&shares);
 }
 
-/// Compiles health checks, probes and timers: they pass no middleware, and keep no session.
+/// Compiles health checks, probes and timers: they pass no middleware where they do not say so.
 pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
     let topology = compiler.topology;
     for balancer in &topology.balancers {
         let Some(checks) = services::checks(&balancer.spec) else { continue };
         let service: ServiceId = find(&topology.services, &balancer.spec.service.name);
-        let flow = balancer.spec.checks.as_ref().map(|said| &said.flow);
+        let flow = balancer.spec.checks.as_ref().map(|said| (&said.flow, said.middleware));
         let path = format!("balancer.{}.checks", balancer.name);
         let enter = Op::Enter { service, epilogue: None };
         let entry = aside(compiler, model, (service, enter), path, flow);
@@ -51,14 +52,15 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
             let Some(said) = said else { continue };
             let path = format!("service.{}.{what}", service.name);
             let enter = Op::Enter { service: id, epilogue: None };
-            let entry = aside(compiler, model, (id, enter), path, Some(&said.flow));
+            let flow = Some((&said.flow, said.middleware));
+            let entry = aside(compiler, model, (id, enter), path, flow);
             let process = model.services[id].process.as_mut().expect("it is probed");
             process.probes[place] = Some(processes::probe(said, entry));
         }
         for (place, said) in service.spec.timers.iter().enumerate() {
             let path = format!("service.{}.timers.{place}", service.name);
             let begins = Op::Again { timer: place as u16 };
-            let entry = aside(compiler, model, (id, begins), path, Some(&said.flow));
+            let entry = aside(compiler, model, (id, begins), path, Some((&said.flow, false)));
             let process = model.services[id].process.as_mut().expect("it has timers");
             process.timers.push(Timer { every: said.every, entry });
         }
@@ -72,7 +74,7 @@ fn aside<'t>(
     model: &mut Model,
     (service, begins): (ServiceId, Op),
     path: String,
-    flow: Option<&'t topology::Flow>,
+    flow: Option<(&'t topology::Flow, bool)>,
 ) -> Pc {
     let place = Place {
         operation: "",
@@ -84,12 +86,18 @@ fn aside<'t>(
         keyed: None,
     };
     let entry = compiler.here();
-    compiler.emit(begins);
+    let enter = compiler.emit(begins);
     let mut behind = Vec::new();
-    if let Some(flow) = flow {
-        compiler.flow(flow, &place, model, &Sessions::new(), &mut behind);
+    let mut sessions = Sessions::new();
+    if let Some((flow, middleware)) = flow {
+        if middleware {
+            sessions = compiler.before(&place, model);
+        }
+        compiler.flow(flow, &place, model, &sessions, &mut behind);
     }
+    compiler.end_sessions(&place, model, &sessions);
     compiler.emit(Op::End);
+    compiler.epilogue(enter, &place, model, &sessions);
     compiler.rest(behind, model);
     entry
 }
@@ -318,6 +326,30 @@ impl<'t> Compiler<'t> {
         }
     }
 
+    /// A request to another service, whose flow is compiled later.
+    fn call_step(
+        &mut self,
+        call: &'t topology::Call,
+        place: &Place<'t>,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let timeout = self.spans.id(optional(call.timeout));
+        let retry = self.call_retry(call, place.service);
+        let draw = place.draw("call");
+        let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
+        if !call.idempotent {
+            self.once.push(Pc(at as u32));
+        }
+        let service: ServiceId = find(&self.topology.services, &call.service.name);
+        let place = Place {
+            service: service.0 as usize,
+            held: Vec::new(),
+            in_thread: false,
+            ..place.at("call")
+        };
+        behind.push(Behind::Call { at, call, place });
+    }
+
     fn step(
         &mut self,
         step: &'t Step,
@@ -371,20 +403,7 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
             }
             Step::Session(which) => self.session_step(which, place, model),
-            Step::Call(call) => {
-                let timeout = self.spans.id(optional(call.timeout));
-                let retry = self.call_retry(call, place.service);
-                let draw = place.draw("call");
-                let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
-                let service: ServiceId = find(&self.topology.services, &call.service.name);
-                let place = Place {
-                    service: service.0 as usize,
-                    held: Vec::new(),
-                    in_thread: false,
-                    ..place.at("call")
-                };
-                behind.push(Behind::Call { at, call, place });
-            }
+            Step::Call(call) => self.call_step(call, place, behind),
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place),
             Step::Publish(stream) => self.publish(&stream.name, place),
             Step::Parallel(flows) => {

@@ -89,6 +89,7 @@ pub fn compile(topology: &Topology) -> Model {
         laws: Dense::default(),
         spans: Spans::default(),
         retries: Vec::new(),
+        once: Vec::new(),
         stations: Dense::default(),
         costs: compiler.costs(),
         objectives: topology.objectives.clone(),
@@ -100,6 +101,8 @@ pub fn compile(topology: &Topology) -> Model {
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.retries = compiler.retries;
+    compiler.once.sort_unstable();
+    model.once = compiler.once;
     model.policies = compiler.policies;
     model.tape = compiler.tape;
     compiler.catches.sort_by_key(|catch| (catch.last.0 - catch.first.0, catch.first));
@@ -120,6 +123,7 @@ pub(super) struct Compiler<'t> {
     laws: Vec<CompiledLaw>,
     spans: Spans,
     retries: Vec<super::CallRetry>,
+    once: Vec<Pc>,
     policies: Vec<super::Policy>,
     tape: Vec<Op>,
     catches: Vec<Catch>,
@@ -140,6 +144,7 @@ impl<'t> Compiler<'t> {
             laws: vec![CompiledLaw::new(Law::Constant(0.0))],
             spans: Spans::default(),
             retries: Vec::new(),
+            once: Vec::new(),
             policies: vec![super::Policy::default()],
             tape: Vec::new(),
             catches: Vec::new(),

@@ -92,6 +92,7 @@ fn plain(on: &[Cause], share: Ratio, attempts: u32, backoff: Backoff) -> Retry {
         honour_retry_after: false,
         retry_after_jitter: 0.0,
         shares_timeout: false,
+        spares_effects: false,
         budget: Budget::None,
         throttle: None,
         given: None,
@@ -115,6 +116,7 @@ fn axios(law: &AxiosRetry) -> Retry {
         honour_retry_after: true,
         retry_after_jitter: jitter,
         shares_timeout: !law.reset_timeout,
+        spares_effects: true,
         ..plain(&law.on, law.share, law.retries.saturating_add(1), backoff)
     }
 }

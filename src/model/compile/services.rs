@@ -190,32 +190,35 @@ fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Stays) {
 pub(super) fn health(spec: &topology::Balancer) -> Health {
     let (secs, minute) = (Duration::secs, Duration::secs(60));
     let nginx = health::Ejection::MaxFails { fails: 1, timeout: secs(10) };
+    let plain = Health { nobody_status: 503, unreached_status: 504, ..Health::default() };
     let of_kind = match spec.kind {
-        BalancerKind::Plain => Health { nobody_status: 503, ..Health::default() },
+        BalancerKind::Plain => plain,
         BalancerKind::Alb => Health {
             connect_timeout: Some(secs(10)),
             fail_open: Some(0.0),
             idle_timeout: Some(minute),
             keep_alive: Some(minute),
             deregistration_delay: Some(secs(300)),
-            nobody_status: 503,
-            ..Health::default()
+            ..plain
         },
         BalancerKind::Nginx => Health {
             connect_timeout: Some(minute),
             ejection: Some(nginx),
             idle_timeout: Some(minute),
+            keep_alive: Some(Duration::ZERO),
+            client_keep_alive: secs(75),
             next_upstream: true,
             nobody_status: 502,
-            ..Health::default()
+            ..plain
         },
         BalancerKind::Envoy => Health {
             connect_timeout: Some(secs(5)),
             fail_open: Some(0.5),
             idle_timeout: Some(secs(15)),
             keep_alive: Some(secs(3600)),
-            nobody_status: 503,
-            ..Health::default()
+            // Envoy answers 503 with the flag UF.
+            unreached_status: 503,
+            ..plain
         },
     };
     let ejection = match &spec.ejection {
@@ -228,6 +231,7 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             Some(health::Ejection::Outliers(outliers(rule)))
         }
     };
+    let keep_alive = optional(spec.keep_alive).or(of_kind.keep_alive);
     Health {
         checks: None, // compiled with the flows
         ejection,
@@ -235,7 +239,12 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         slow_start: spec.slow_start,
         connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
-        keep_alive: optional(spec.keep_alive).or(of_kind.keep_alive),
+        keep_alive,
+        client_keep_alive: match of_kind.client_keep_alive {
+            Duration::ZERO => keep_alive.unwrap_or(Duration::FOREVER),
+            known => known,
+        },
+        unreached_status: of_kind.unreached_status,
         deregistration_delay: optional(spec.deregistration_delay).or(of_kind.deregistration_delay),
         next_upstream: spec.next_upstream.unwrap_or(of_kind.next_upstream),
         nobody_status: of_kind.nobody_status,

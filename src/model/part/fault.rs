@@ -76,6 +76,12 @@ pub enum Side {
     Database(DatabaseId),
     /// A cache.
     Cache(CacheId),
+    /// A pooler.
+    Pooler(PoolerId),
+    /// A queue, with its workers.
+    Queue(QueueId),
+    /// The members of a group of consumers.
+    Consumer(ConsumerId),
 }
 
 /// What can be struck by itself.
@@ -108,7 +114,17 @@ pub enum UnitKind {
     Link,
     /// A content delivery network.
     Cdn,
+    /// A pooler.
+    Pooler,
+    /// An object store.
+    Store,
+    /// The brokers of a topic.
+    Stream,
+    /// What holds the connections of a socket.
+    Socket,
+    /// A machine, as far as what others compute there.
+    Host,
 }
 
 /// How many kinds there are.
-pub const UNIT_KINDS: usize = 9;
+pub const UNIT_KINDS: usize = 14;

@@ -240,8 +240,12 @@ pub struct Health {
     pub keep_alive: Option<Duration>,
     /// How long an instance that is taken out may finish what it has.
     pub deregistration_delay: Option<Duration>,
-    /// A request that finds its target dead goes to the next one.
+    /// How long an idle connection of a client to it stays open.
+    pub client_keep_alive: Duration,
+    /// A request that gets no answer from its target goes to the next one.
     pub next_upstream: bool,
+    /// What it answers when it could not connect in time.
+    pub unreached_status: u16,
     /// What it answers when there is nobody to send to.
     pub nobody_status: u16,
 }

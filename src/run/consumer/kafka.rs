@@ -31,7 +31,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let group = &self.streams.groups[id];
         let its = &group.members[member as usize];
         let here = group.coordinator.has(member) && !group.coordinator.has_joined(member);
-        here && !its.down && !its.joins && !its.returns && self.now >= its.resumes
+        here && !its.down && !its.away && !its.joins && !its.returns && self.now >= its.resumes
     }
 
     /// The owner of a partition handles its next message, if it can.
@@ -70,12 +70,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         its.entries[taken - 1].done = true;
         (its.busy, its.batch) = (false, its.batch.saturating_sub(1));
         let over = its.batch == 0;
-        if over {
+        if over && !group.members[member as usize].away {
             its.entries.drain(..taken);
             its.taken = 0;
         }
         let rebalances = group.coordinator.is_rebalancing();
         let who = &mut group.members[member as usize];
+        if who.away {
+            return;
+        }
         if over || (!rules.own_thread && now >= who.heard + rules.heartbeat) {
             who.heard = now;
         }
@@ -119,7 +122,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for member in 0..spec.members {
             let group = &mut self.streams.groups[id];
             let who = &mut group.members[member as usize];
-            let gone = who.down || who.returns;
+            let gone = who.down || who.returns || who.away;
             if group.coordinator.has(member) && !group.coordinator.has_joined(member) && !gone {
                 let idle = who.at_work == 0 || rules.own_thread;
                 let due = aligned(who.heard, rules.heartbeat, self.now);
@@ -142,7 +145,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let waits = group.coordinator.is_rebalancing() && !group.coordinator.has_joined(member);
         let who = &mut group.members[member as usize];
         let idle = who.at_work == 0 && self.now >= who.resumes;
-        if same && waits && idle && !who.down && !who.returns {
+        if same && waits && idle && !who.down && !who.away && !who.returns {
             who.joins = true;
             self.join_when_idle(id, member);
         }
@@ -206,7 +209,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let group = &mut self.streams.groups[id];
         let who = &group.members[member as usize];
         let same = who.epoch % purpose::NUMBERS == epoch && group.coordinator.has(member);
-        let dead = who.down || who.returns;
+        let dead = who.down || who.returns || who.away;
         let late = who.at_work > 0 && self.now >= who.heard + rules.patience;
         let joined = group.coordinator.has_joined(member);
         if !same || !(dead || (late && !joined)) {
@@ -261,7 +264,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let group = &self.streams.groups[id];
         let who = &group.members[member as usize];
         let free = who.at_work == 0 && self.now >= who.resumes;
-        if free && !who.down && !group.coordinator.has(member) {
+        if free && !who.down && !who.away && !group.coordinator.has(member) {
             let begins = self.streams.groups[id].coordinator.ask(member);
             match begins {
                 true => self.rebalance_begins(id),

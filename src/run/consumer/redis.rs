@@ -16,7 +16,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         loop {
             let group = &mut self.streams.groups[id];
             let members = group.members.iter().enumerate();
-            let free = members.filter(|(_, it)| !it.down && it.at_work < spec.concurrency);
+            let free =
+                members.filter(|(_, it)| !it.down && !it.away && it.at_work < spec.concurrency);
             let Some((member, _)) = free.min_by_key(|(_, it)| it.at_work) else { return };
             let Some(entry) = group.logs[0].entries.pop_front() else { return };
             self.begin(id, 0, member as u32, entry);
@@ -29,7 +30,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Rules::RedisStream(rules) = &spec.rules else { return };
         self.time_stream(self.now + rules.claim_every, purpose::CLAIM, 0, id.0);
         let Some(after) = rules.claim_after else { return };
-        if self.streams.groups[id].members.iter().all(|it| it.down) {
+        if self.streams.groups[id].members.iter().all(|it| it.down || it.away) {
             return;
         }
         for slot in 0..self.streams.handlers.capacity() as u32 {
@@ -96,7 +97,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Rules::RedisPubSub(rules) = &spec.rules else { return };
         let group = &mut self.streams.groups[id];
         let who = group.members[member as usize];
-        if who.down || who.at_work > 0 {
+        if who.down || who.away || who.at_work > 0 {
             return;
         }
         match group.logs[member as usize].entries.pop_front() {

@@ -8,18 +8,21 @@
 use std::collections::VecDeque;
 
 use crate::kernel::PendingEvents;
+use crate::model::UnitKind;
 use crate::model::ids::PoolerId;
 use crate::run::event::Kind;
 use crate::run::meter::{MILLI, Part};
 use crate::run::task::flag;
 use crate::run::world::World;
-use crate::units::Time;
+use crate::units::{Duration, Time};
 
 /// A process of poolers while it runs; those that have none of their own leave theirs unused.
 #[derive(Default)]
 pub struct Process {
     /// Clients connected, over all servers and pools.
     pub(super) clients: u32,
+    /// How long its core works at what it is at.
+    work: Duration,
     /// What its core is at work on, and what waits for it: tasks, with the time of their coming.
     queue: VecDeque<(u32, Time)>,
 }
@@ -32,9 +35,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             let kind = self.poolers[self.pooler_of(task) as usize].kind;
             if let Some((cpu, station)) = self.model.poolers[kind].core {
                 let process = self.model.poolers[kind].process;
-                let queue = &mut self.processes[process].queue;
-                queue.push_back((task, self.now));
-                if queue.len() == 1 {
+                let cpu = self.condition(UnitKind::Pooler, process.0).stretch(cpu);
+                let state = &mut self.processes[process];
+                state.queue.push_back((task, self.now));
+                if state.queue.len() == 1 {
+                    state.work = cpu;
                     self.meters[station].busy.add(self.now, MILLI);
                     self.at(self.now + cpu, Kind::PoolerDone, process.0);
                 }
@@ -46,13 +51,15 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The core of a process is done with a statement or an answer.
     pub fn pooler_done(&mut self, process: PoolerId) {
-        let (cpu, station) = self.model.poolers[process].core.expect("it has been at work");
-        let queue = &mut self.processes[process].queue;
-        let (task, came) = queue.pop_front().expect("it has been at work on something");
-        if queue.is_empty() {
+        let (each, station) = self.model.poolers[process].core.expect("it has been at work");
+        let next = self.condition(UnitKind::Pooler, process.0).stretch(each);
+        let state = &mut self.processes[process];
+        let cpu = std::mem::replace(&mut state.work, next);
+        let (task, came) = state.queue.pop_front().expect("it has been at work on something");
+        if state.queue.is_empty() {
             self.meters[station].busy.add(self.now, -MILLI);
         } else {
-            self.at(self.now + cpu, Kind::PoolerDone, process.0);
+            self.at(self.now + next, Kind::PoolerDone, process.0);
         }
         let waited = self.now.since(came) - cpu;
         self.meters[station].shared(waited);
