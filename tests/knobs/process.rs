@@ -166,7 +166,10 @@ fn a_timer_waits_for_the_loop_and_makes_up_for_nothing() {
     let near = |found: f64, expected: f64| (found - expected).abs() < 0.071;
     assert!(near(timed("service.web.timers=[]", &[]).0, 0.1));
     let each = |every: &str, cpu: &str| {
-        timed(&format!("service.web.timers=[{{ every = '{every}', flow = [{{ cpu = '{cpu}' }}] }}]"), &[])
+        timed(
+            &format!("service.web.timers=[{{ every = '{every}', flow = [{{ cpu = '{cpu}' }}] }}]"),
+            &[],
+        )
     };
     let (busy, _) = each("100ms", "20ms");
     assert!(near(busy, 0.1 + 105.0 * 0.020), "{busy}");
