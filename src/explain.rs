@@ -128,6 +128,21 @@ fn operations(out: &mut String, model: &Model) {
     }
 }
 
+/// What a step of the session middleware does to its session.
+fn of_session(op: Op) -> String {
+    match op {
+        Op::SessionSeek { none, .. } => format!(": has it one? if not go to {}", none.0),
+        Op::SessionFound { .. } => " looked up".into(),
+        Op::SessionEnd { touch, nothing, .. } => {
+            format!(": save, or touch at {}, or nothing at {}", touch.0, nothing.0)
+        }
+        Op::SessionKept { .. } => " kept".into(),
+        Op::SessionUnkept { .. } => " not kept".into(),
+        Op::SessionGone { .. } => " destroyed".into(),
+        other => unreachable!("{other:?} is no step of a session"),
+    }
+}
+
 /// An operation of the tape in words.
 fn describe(model: &Model, op: Op) -> String {
     let law = |id: crate::model::ids::LawId| seconds(model.laws[id].mean);
@@ -142,6 +157,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::ThreadEnter => "go on in a thread".into(),
         Op::ThreadLeave => "go on on the loop".into(),
         Op::ThreadFree => "give the thread back".into(),
+        Op::Again { .. } => "a timer: due again from now".into(),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length } => format!("wait {}", law(length.law)),
         Op::Store { usage } => model.store_uses[usage as usize].describe(model),
@@ -160,19 +176,13 @@ fn describe(model: &Model, op: Op) -> String {
             format!("call {} through breaker.{}", entry.0, model.breakers[breaker].name)
         }
         Op::Raise { why } => format!("fail: {}", why.slug()),
-        Op::SessionSeek { session, none, .. } => {
-            format!("has it a session.{}? if not go to {}", model.sessions[session].name, none.0)
-        }
-        Op::SessionFound { session } => {
-            format!("session.{} looked up", model.sessions[session].name)
-        }
-        Op::SessionEnd { session, touch, nothing } => format!(
-            "session.{}: save, or touch at {}, or nothing at {}",
-            model.sessions[session].name, touch.0, nothing.0
-        ),
-        Op::SessionKept { session } => format!("session.{} kept", model.sessions[session].name),
-        Op::SessionGone { session } => {
-            format!("session.{} destroyed", model.sessions[session].name)
+        Op::SessionSeek { session, .. }
+        | Op::SessionFound { session }
+        | Op::SessionEnd { session, .. }
+        | Op::SessionKept { session }
+        | Op::SessionUnkept { session }
+        | Op::SessionGone { session } => {
+            format!("session.{}{}", model.sessions[session].name, of_session(op))
         }
         Op::Acquire { pool, write, .. } => format!(
             "acquire from pool.{}{}",

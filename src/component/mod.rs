@@ -27,6 +27,7 @@
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`redis_client`] | commands while Redis is gone | ioredis 5.11.1 and 6.0.0, node-redis 6.3.1 |
 //! | [`redis_failover`] | how long until a replica takes over | Redis Sentinel and Cluster |
+//! | [`session_population`] | how many sessions are alive, and of what age | M/G/∞ |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
 //! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
@@ -60,6 +61,7 @@ pub mod redis_client;
 pub mod redis_failover;
 pub mod retry_budget;
 pub mod rollout;
+pub mod session_population;
 pub mod session_table;
 pub mod step_scaling;
 pub mod table_lock;

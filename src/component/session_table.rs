@@ -113,6 +113,45 @@ impl SessionTable {
         self.live += live;
     }
 
+    /// Adds `live` sessions whose ages are exponential by `decay` (1/s), cut off at the TTL: as
+    /// [`SessionTable::warm`], which is the limit of no decay.
+    pub fn warm_decaying(&mut self, now: Time, live: u64, decay: f64) {
+        if decay == 0.0 || live == 0 {
+            return self.warm(now, live);
+        }
+        self.advance(now);
+        let seconds = self.expiring.len() as u64 - 1;
+        let reach = -libm::expm1(-decay * self.ttl.seconds());
+        let step = libm::exp(-decay);
+        let (mut older, mut done) = (1.0, 0);
+        for second in (1..=seconds).rev() {
+            older *= step;
+            let until = libm::round(live as f64 * ((1.0 - older) / reach).min(1.0)) as u64;
+            let until = if second == 1 { live } else { until };
+            let at = (u64::from(self.first_live_s) + second) % self.expiring.len() as u64;
+            self.expiring[at as usize] += (until - done) as u32;
+            done = until;
+            if done == live {
+                break;
+            }
+        }
+        self.live += live;
+    }
+
+    /// Takes out one session that expires about then, whoever's it is; nothing if there is none.
+    pub fn take_near(&mut self, now: Time, session: Session) {
+        self.advance(now);
+        let (first, len) = (self.first_live_s, self.expiring.len() as u32);
+        let wanted = session.expires_s.clamp(first, first + len - 1);
+        let before = (first..=wanted).rev();
+        let place = before.chain(wanted..first + len).find(|it| self.expiring[self.at(*it)] > 0);
+        if let Some(second) = place.filter(|_| self.live > 0) {
+            let at = self.at(second);
+            self.expiring[at] -= 1;
+            self.live -= 1;
+        }
+    }
+
     /// A new session.
     pub fn create(&mut self, now: Time) -> Session {
         self.insert(now, self.ttl)
@@ -122,6 +161,11 @@ impl SessionTable {
     /// 0..1.
     pub fn create_aged(&mut self, now: Time, unit_draw: f64) -> Session {
         self.insert(now, self.ttl.scale(unit_draw))
+    }
+
+    /// A session that someone holds already, good for so much longer: at most the TTL.
+    pub fn create_for(&mut self, now: Time, left: Duration) -> Session {
+        self.insert(now, left.min(self.ttl))
     }
 
     /// The read at the start of a request: filters by expiry, deletes nothing.
@@ -430,6 +474,24 @@ mod tests {
         let delays = [0.0, 0.5, 1.0]
             .map(|unit_draw| SessionTable::prune_delay(SessionTable::PRUNE_INTERVAL, unit_draw));
         assert_eq!(delays, [450, 900, 1_350].map(Duration::secs));
+    }
+
+    #[test]
+    fn rows_of_decaying_age_are_all_there_and_expire_as_they_should() {
+        let mut table = table(Duration::secs(100));
+        table.warm_decaying(at(0), 10_000, 0.05);
+        // P(left > 80 s) = P(age < 20 s) = (1 - e^-1)/(1 - e^-5).
+        let young = 10_000.0 * libm::expm1(-1.0) / libm::expm1(-5.0);
+        assert_eq!(table.live(at(0)), 10_000);
+        assert!((table.live(at(81)) as f64 - young).abs() < 2.0, "{}", table.live(at(81)));
+        // One is taken out where there are some, the nearest before all.
+        let left = table.live(at(81));
+        table.take_near(at(81), Session::from_expiry_s(100));
+        table.take_near(at(81), Session::from_expiry_s(5_000));
+        assert_eq!(table.live(at(81)), left - 2);
+        assert_eq!(table.live(at(101)), 0);
+        table.take_near(at(101), Session::from_expiry_s(150));
+        assert_eq!(table.live(at(101)), 0, "nothing is left to take");
     }
 
     #[test]

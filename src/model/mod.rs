@@ -19,7 +19,7 @@ pub use part::{
     Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
     Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
     Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
-    Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic,
+    Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
     UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};

@@ -96,6 +96,8 @@ pub enum Op {
     ThreadLeave,
     /// Give the thread back.
     ThreadFree,
+    /// A timer's callback begins: it is due again from now on.
+    Again { timer: u16 },
     /// Be answered 503, if the worker has so many requests.
     Admit { most: u32 },
     /// Have the loop for so long on the wall, however fast the core is.
@@ -132,6 +134,8 @@ pub enum Op {
     SessionKept { session: SessionId },
     /// The session was destroyed.
     SessionGone { session: SessionId },
+    /// The session could not be saved or touched; the answer leaves all the same.
+    SessionUnkept { session: SessionId },
     /// Get a connection; `awaited` by the application's own code, which goes on in a promise.
     Acquire { pool: PoolId, route: Route, write: bool, awaited: bool },
     /// Run a statement on the connection acquired last: within a transaction that goes on

@@ -325,7 +325,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let user = self.tasks[task].user;
                 let rank = match command {
                     Command::Push => NONE,
-                    Command::Count(limit) => self.counted(user, limit),
+                    Command::Count(limit) => self.counted(task, limit),
                     _ => user,
                 };
                 (cache, Key { keyset: NONE, rank })

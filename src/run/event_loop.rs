@@ -63,6 +63,8 @@ pub struct Worker {
     pub heap: Heap,
     /// Collections that the loop stands still for at its next computation.
     pub pause: Duration,
+    /// When its timers are due; [`Time::NEVER`] for one that is under way, or of a worker that is down.
+    pub timers: Vec<Time>,
     /// It has died and is not back yet.
     pub down: bool,
     /// When it was started; nothing if it has run for longer than the run.

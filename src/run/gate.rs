@@ -40,7 +40,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let verdict = match self.op_at(task) {
             Op::Limit { limit, draw } => self.limited(task, limit, draw),
             Op::Guard { guard, draw } => self.guarded(task, guard, draw),
-            other => unreachable!("{other:?} lets everybody pass"),
+            _ => return self.pass_broken(task),
         };
         match verdict {
             Gate::Refuse(why) => self.fail(task, why),
@@ -66,7 +66,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return if spec.fail_open { Gate::Pass } else { Gate::Refuse(Failure::GuardError) };
         }
         let place = if spec.per_process { record.worker as usize } else { 0 };
-        let key = self.counted(record.user, limit);
+        let key = self.counted(task, limit);
         let state = &mut self.limits[limit];
         if state.counts.len() <= place {
             state.counts.resize_with(place + 1, || None);
@@ -104,7 +104,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A guard could not read, or a limiter could not count: the request passes, or fails.
-    pub fn pass_broken(&mut self, task: u32) -> bool {
+    fn pass_broken(&mut self, task: u32) -> bool {
         let (station, passes) = match self.op_at(task) {
             Op::GuardBroken { guard } => {
                 let spec = &self.model.guards[guard];
@@ -142,9 +142,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// What a limiter counts a user's request under.
-    pub fn counted(&self, user: u32, limit: LimitId) -> u32 {
+    /// What a limiter counts a request under; those of balancers and the kubelet come from elsewhere
+    /// than all users.
+    pub fn counted(&self, task: u32, limit: LimitId) -> u32 {
+        let record = &self.tasks[task];
+        let user = record.user;
         match self.model.limits[limit].per {
+            Per::Address | Per::User if record.role == Role::Probe => self.model.users(),
             Per::Address => user % self.model.client.addresses,
             Per::User => user,
             Per::All => 0,

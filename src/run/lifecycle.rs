@@ -41,6 +41,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.ready.clear();
         state.thread_queue.clear();
         state.threads_busy = 0;
+        state.timers.clear();
         self.lose_memory(worker);
         for task in dying {
             self.lose(task);
@@ -80,6 +81,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.instance_up(index, new);
         }
         self.start_pools(worker);
+        self.start_timers(worker);
         self.accept_waiting(index);
     }
 

@@ -202,6 +202,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.instance_up(index, true);
         for worker in self.workers_of(index) {
             self.start_pools(worker);
+            self.start_timers(worker);
         }
     }
 
@@ -231,6 +232,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.close_pools_of(index);
         for worker in self.workers_of(index) {
             self.empty_memory(worker);
+            self.workers[worker as usize].timers.clear();
         }
     }
 

@@ -161,6 +161,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         threads_busy: 0,
                         thread_queue: VecDeque::new(),
                         busy_ticks: 0,
+                        timers: Vec::new(),
                         polls_since: Time::ZERO,
                         left: Time::NEVER,
                         handed: NONE,

@@ -25,8 +25,8 @@ const GONE: u32 = u32::MAX;
 pub struct SessionState {
     /// Its rows, by expiry.
     table: SessionTable,
-    /// Users not seen yet, who hold a session each: rows of which only the number matters so far.
-    unseen: u64,
+    /// Rows of users not seen yet, of which only the number matters so far.
+    unseen: SessionTable,
     /// Until when each user's session is good, or [`UNSEEN`], or [`GONE`].
     held: Vec<u32>,
     /// Until when each user's browser keeps the cookie (s), where answers do not set it anew.
@@ -42,11 +42,11 @@ pub struct SessionState {
 impl SessionState {
     /// Live sessions.
     pub fn live(&mut self, now: Time) -> u64 {
-        self.table.live(now) + self.unseen
+        self.table.live(now) + self.unseen.live(now)
     }
     /// Rows, those that have expired and are not pruned yet included.
     fn rows(&self) -> u64 {
-        self.table.rows() + self.unseen
+        self.table.rows() + self.unseen.rows()
     }
 }
 
@@ -62,18 +62,20 @@ impl<Q: PendingEvents> World<'_, Q> {
         for (_, spec) in self.model.sessions.enumerate() {
             let config = SessionConfig { ttl: spec.ttl, row_bytes: u64::from(spec.size_bytes) };
             let mut table = SessionTable::new(config);
-            let users = u64::from(self.model.users());
-            let unseen = users.min(spec.warm);
-            if spec.warm > unseen {
-                table.warm(Time::ZERO, spec.warm - unseen);
-            }
+            let users = self.model.users() as usize;
             let stream = self.key.named("session").named(&spec.name);
-            self.meters[spec.station].held.set(Time::ZERO, spec.warm);
-            let cookies = vec![0; if spec.cookie.is_some() { users as usize } else { 0 }];
-            let homes = vec![0; if spec.in_memory { users as usize } else { 0 }];
+            let mut unseen = SessionTable::new(config);
+            let held = vec![UNSEEN; users];
+            if let Some(holders) = &spec.holders {
+                let holding = libm::round(holders.alive() * users as f64) as u64;
+                unseen.warm_decaying(Time::ZERO, holding, holders.decay());
+                table.warm(Time::ZERO, spec.warm.saturating_sub(holding));
+            }
+            let cookies = vec![0; if spec.cookie.is_some() { users } else { 0 }];
+            let homes = vec![0; if spec.in_memory { users } else { 0 }];
             let prunes = vec![Time::NEVER; if spec.prune.is_some() { workers } else { 0 }];
-            let held = vec![UNSEEN; users as usize];
-            let state = SessionState { table, unseen, held, cookies, homes, prunes, stream };
+            let mut state = SessionState { table, unseen, held, cookies, homes, prunes, stream };
+            self.meters[spec.station].held.set(Time::ZERO, state.live(Time::ZERO));
             self.sessions.push(state);
         }
     }
@@ -88,6 +90,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Op::SessionKept { session } => self.session_kept(task, session),
             Op::SessionGone { session } => self.session_gone(task, session),
+            Op::SessionUnkept { session } => self.session_unkept(task, session),
             other => unreachable!("{other:?} is no step of a session"),
         }
     }
@@ -122,7 +125,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.sessions[session].prunes[worker as usize] != self.now {
             return; // its process has died
         }
-        let removed = self.sessions[session].table.prune(self.now);
+        let state = &mut self.sessions[session];
+        let removed = state.table.prune(self.now) + state.unseen.prune(self.now);
         let station = self.model.sessions[session].station;
         self.meters[station].add(Counter::Expired, removed);
         if let Some(prune) = self.model.sessions[session].prune {
@@ -171,7 +175,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         record.flags |= flag::SEEN;
         let mut draws = record.stream.draw(u64::from(draw.0));
-        if spec.guests > 0.0 && draws.chance(spec.guests) {
+        let is_probe = record.role == Role::Probe; // it keeps no cookies
+        if is_probe || spec.guests > 0.0 && draws.chance(spec.guests) {
             record.flags &= !flag::NEW_SESSION;
             record.flags |= flag::GUEST;
             if spec.save_uninitialized {
@@ -206,9 +211,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.pc.0 += 1;
     }
 
-    /// The session that the task's user holds. A user not seen before who is in the middle of a visit
-    /// has held one since before the start: it was touched at the user's last request, a thinking time
-    /// ago, which is nothing beside the TTL; where nobody touches, its age is uniform over the TTL.
+    /// The session that the task's user holds. What one not seen before holds is drawn as of the start.
+    /// Where the store started empty, who is in the middle of a visit brings one that was touched just
+    /// now; where nobody touches, its age is uniform over the TTL.
     fn held_session(&mut self, task: u32, session: SessionId) -> Option<Session> {
         let user = self.tasks[task].user;
         let now = self.now;
@@ -217,15 +222,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         if held != UNSEEN {
             return (held != GONE).then(|| Session::from_expiry_s(held));
         }
-        let found = if self.model.sessions[session].touch {
-            state.table.create(now)
-        } else {
-            let unit = state.stream.named("held").draw(u64::from(user)).unit();
-            state.table.create_aged(now, unit)
+        let spec = &self.model.sessions[session];
+        let unit = state.stream.named("held").draw(u64::from(user)).unit();
+        let found = match &spec.holders {
+            Some(holders) => {
+                let left = holders.remaining(unit).and_then(|it| it.0.checked_sub(now.0));
+                left.map(|left| {
+                    let found = state.table.create_for(now, Duration(left));
+                    state.unseen.take_near(now, found);
+                    found
+                })
+            }
+            None if spec.touch => Some(state.table.create(now)),
+            None => Some(state.table.create_aged(now, unit)),
         };
-        state.unseen = state.unseen.saturating_sub(1);
-        state.held[user as usize] = found.expiry_s();
-        Some(found)
+        state.held[user as usize] = found.map_or(GONE, Session::expiry_s);
+        found
     }
 
     /// The response ends: what must be written back?
@@ -291,6 +303,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             if let (Some(cookie), Some(keeps)) = (state.cookies.get_mut(user), keeps) {
                 *cookie = second_of(self.now + keeps);
+            }
+        }
+    }
+
+    /// The store has refused a save or a touch. The error goes to the error handler, but the last byte
+    /// of the answer leaves all the same (express-session 1.19.0 index.js, `onsave`, `ontouch`).
+    fn session_unkept(&mut self, task: u32, session: SessionId) {
+        let station = self.model.sessions[session].station;
+        self.count(station, Counter::Errors);
+        let record = &mut self.tasks[task];
+        record.pc.0 += 1;
+        if record.has(flag::NEW_SESSION) {
+            record.flags &= !flag::NEW_SESSION;
+            if !record.has(flag::GUEST) {
+                // The cookie has been set, and names nothing.
+                let user = record.user as usize;
+                self.sessions[session].held[user] = GONE;
             }
         }
     }

@@ -158,17 +158,15 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
-                Op::Limit { .. } | Op::Guard { .. } => {
+                Op::Limit { .. }
+                | Op::Guard { .. }
+                | Op::GuardBroken { .. }
+                | Op::LimitBroken { .. } => {
                     if !self.pass_gate(task) {
                         return false;
                     }
                 }
                 Op::GuardFresh { guard, known } => self.guard_fresh(task, guard, known),
-                Op::GuardBroken { .. } | Op::LimitBroken { .. } => {
-                    if !self.pass_broken(task) {
-                        return false;
-                    }
-                }
                 Op::Permit { bulkhead, share } => {
                     if !self.enter_bulkhead(task, bulkhead, share) {
                         return false;
@@ -190,6 +188,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 | Op::SessionFound { .. }
                 | Op::SessionEnd { .. }
                 | Op::SessionKept { .. }
+                | Op::SessionUnkept { .. }
                 | Op::SessionGone { .. } => self.session_step(task),
                 Op::Refuse => {
                     let record = &mut self.tasks[task];
@@ -219,6 +218,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     return false;
                 }
                 Op::ThreadFree => self.free_thread(task),
+                Op::Again { timer } => self.set_timer(task, timer),
                 Op::Admit { most } => {
                     if !self.admit(task, most) {
                         return false;

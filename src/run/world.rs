@@ -249,6 +249,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_consumers();
         world.start_checks();
         world.start_probes();
+        world.start_all_timers();
         world.start_users();
         world.start_faults();
         world.start_resharding();

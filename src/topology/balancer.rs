@@ -184,6 +184,9 @@ spec! {
         unhealthy: u32 = "2" from "ALB target groups (UnhealthyThresholdCount)", positive;
         /// What the service does to answer: a check that queries the database shares its fate.
         flow: Flow = "[]" from "assumed: an endpoint that answers at once";
+        /// Whether it passes what stands before the service: limits and guards may refuse it, and
+        /// each makes a session where `save_uninitialized` says so.
+        middleware: bool = "false" from "assumed: its route is mounted before all middleware";
     }
 }
 spec! {

@@ -2,9 +2,10 @@
 
 use super::balancer::BalancerKind;
 use super::cache::{CacheKind, Eviction};
-use super::check::{Cx, Diagnostics};
+use super::check::{Cx, Diagnostics, find};
 use super::check_stream;
 use super::names::Named;
+use super::queue::QueueDriver;
 use super::service::{HandOut, Service};
 use super::session::SessionStore;
 use super::workload::Process;
@@ -35,6 +36,11 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         let owner = || format!("cache.{}", cache.name);
         if cache.spec.kind == CacheKind::Memory {
             idle(owner(), "rtt", "memory of a worker has no round trip");
+            idle(owner(), "nodes", "each worker has its own memory, and no other");
+            idle(owner(), "replicas", "memory of a worker has no copies");
+            idle(owner(), "client", "memory of a worker is used without a client");
+            let why = "in memory what has expired goes when it is asked for (lru-cache: `ttlAutopurge` false)";
+            idle(owner(), "expire_cycle", why);
         }
         let compares = matches!(
             cache.spec.eviction,
@@ -73,6 +79,11 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
                 let why = "a signed token is stored nowhere";
                 idle(format!("session.{}", session.name), key, why);
             }
+            let owner = || format!("session.{}", session.name);
+            let why = "what a token adds to a request is `store.jwt.bytes`";
+            idle(owner(), "size", why);
+            let why = "a token that has expired is a login, an operation of its own";
+            idle(owner(), "ttl", why);
         } else if session.spec.resave {
             let why = "with `resave` every session is saved, and none touched";
             idle(format!("session.{}", session.name), "touch", why);
@@ -86,6 +97,56 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found.extend(check_stream::streams(cx));
+    found.extend(queues(cx));
+    found
+}
+
+/// Keys of queues and jobs that their product has not.
+fn queues(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    let mut idle = |path: String, why: &str, help: &str| {
+        if cx.tree.at(&path).is_some() {
+            let message = format!("`{path}` has no effect: {why}");
+            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
+            found.push(warning.help(help));
+        }
+    };
+    const OUT: &str = "leave it out";
+    for queue in &cx.topology.queues {
+        let key = |key: &str| format!("queue.{}.{key}", queue.name);
+        if queue.spec.driver != QueueDriver::Sqs {
+            let help = "leave it out, or say `attempts` and `max_stalled`";
+            idle(key("max_receives"), "Bull and BullMQ have no dead-letter queue", help);
+            continue;
+        }
+        for (name, why) in [
+            ("stalled_interval", "SQS does not look for stalled jobs"),
+            ("max_stalled", "SQS does not look for stalled jobs"),
+            ("discipline", "a standard queue of SQS has no priorities"),
+        ] {
+            idle(key(name), why, OUT);
+        }
+    }
+    for job in &cx.topology.jobs {
+        let key = |key: &str| format!("job.{}.{key}", job.name);
+        let queue = find(&cx.topology.queues, &job.spec.queue.name);
+        match queue.spec.driver {
+            QueueDriver::Bull => {}
+            QueueDriver::BullMq => {
+                let why = "BullMQ has no timeout for jobs";
+                let help = "leave it out; a handler must end by itself, so cut `work` with `max`, or use Bull";
+                idle(key("timeout"), why, help);
+            }
+            QueueDriver::Sqs => {
+                let help = "leave it out, or say `lock`: how long a message that was received is invisible";
+                idle(key("timeout"), "SQS knows no handlers", help);
+                let why = "what fails is received again when its `lock` is over";
+                idle(key("attempts"), why, "leave it out, or say `max_receives` of the queue");
+                idle(key("backoff"), why, "leave it out, or say `lock` of the queue");
+                idle(key("priority"), "a standard queue of SQS has no priorities", OUT);
+            }
+        }
+    }
     found
 }
 

@@ -115,7 +115,7 @@ pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Ut
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
-pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe};
+pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe, Timer};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,

@@ -70,6 +70,21 @@ spec! {
         delay: Duration = "\"0s\"" from "Kubernetes core/v1 (initialDelaySeconds 0)";
         /// What the service does to answer: a probe that queries the database shares its fate.
         flow: Flow = "[]" from "assumed: an endpoint that answers at once";
+        /// Whether it passes what stands before the service: limits and guards may refuse it, and
+        /// each makes a session where `save_uninitialized` says so.
+        middleware: bool = "false" from "assumed: its route is mounted before all middleware";
+    }
+}
+spec! {
+    /// What each worker does by itself every so often, as `setInterval` lets it: collects metrics, looks
+    /// at a pool, loads a setting anew. It waits for the loop as all callbacks do, and is due again
+    /// `every` after it has begun: a loop that is blocked makes up for nothing (Node.js 20,
+    /// lib/internal/timers.js).
+    table Timer {
+        /// From the beginning of one to the next.
+        every: Duration, positive;
+        /// What is done. Its `cpu` includes what it takes the loop to wake for it.
+        flow: Flow;
     }
 }
 

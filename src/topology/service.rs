@@ -5,7 +5,7 @@ use super::function::Function;
 use super::host::{Host, Priority};
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
-use super::process::{Liveness, Memory, Node, Probe};
+use super::process::{Liveness, Memory, Node, Probe, Timer};
 use super::queue::Queue;
 use super::region::Region;
 use super::spec::spec;
@@ -51,6 +51,8 @@ spec! {
         accept_cpu: Dist = "\"0ms\"" from "assumed: contained in the operations' own CPU time";
         /// CPU time that a loop which has been polling takes to wake.
         wake: Option<Wake> = "nothing" from "assumed: contained in the operations' own CPU time";
+        /// What each worker does by itself every so often: `[{ every = "10s", flow = [{ cpu = "5ms" }] }]`.
+        timers: Vec<Timer> = "[]" from "assumed: a process only answers requests";
         /// One-way delay from the caller to it, where no balancer stands between.
         hop: Dist = "\"0ms\"" from "assumed: contained in the access round trip";
         /// Connections each instance accepts; further ones wait in the backlog.

@@ -27,7 +27,8 @@ spec! {
             from "express-session 1.19.0 (cookie.maxAge null)", positive;
         /// Whether every answer sets the cookie anew.
         rolling: bool = "false" from "express-session 1.19.0 (rolling)";
-        /// Whether a request without a session makes one, bots and health checks included.
+        /// Whether a request without a session makes one, those of bots included, and of health checks
+        /// that pass the middleware (`checks.middleware`).
         save_uninitialized: bool = "true"
             from "express-session 1.19.0 (saveUninitialized undefined is true)";
         /// Size of one session.
@@ -114,6 +115,9 @@ spec! {
     table Jwt {
         /// CPU time of verifying a token.
         cpu: Dist = "\"50us\"" from "assumed: HMAC-SHA-256 of a short token";
+        /// What it adds to each request that users send, which comes up through the service's link.
+        bytes: Option<Bytes> = "nothing: it fits into the request's first packet"
+            from "assumed: a few hundred bytes", positive;
         /// The cache that lists revoked tokens, asked at every request.
         revocation: Option<Ref<Cache>> = "a token is good until it expires"
             from "assumed: nobody can take it back";

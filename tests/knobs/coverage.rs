@@ -546,6 +546,12 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("session", "closed_users_have_visits_too", "Users.visit Users.returning"),
     ("session", "tables_start_warm_or_cold", "Start.sessions"),
     (
+        "session",
+        "checks_pass_the_middleware_where_they_say_so",
+        "Checks.middleware Probe.middleware",
+    ),
+    ("session", "a_token_takes_its_way_up_and_guests_bring_none", "Jwt.bytes"),
+    (
         "workload",
         "even_arrivals_are_exactly_spaced_and_poisson_ones_are_not",
         "Arrivals.process Process:poisson Process:even",

@@ -47,7 +47,7 @@ impl Compiler<'_> {
                 work: self.law(&spec.work),
                 cpu_share: spec.cpu_share.0,
                 blocking: spec.blocking,
-                timeout: optional(spec.timeout),
+                timeout: optional(spec.timeout).filter(|_| driver == Driver::Bull),
                 retry: RetryRule {
                     attempts: spec.attempts,
                     backoff: match spec.backoff {

@@ -55,6 +55,7 @@ impl Compiler<'_> {
                 growth,
                 prune,
                 warm: 0,
+                holders: None,
             }
         };
         topology.sessions.iter().map(one).collect()

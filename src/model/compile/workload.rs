@@ -1,8 +1,10 @@
 //! Who comes and when, how long is measured, how users behave.
 
-use super::super::ids::LawId;
+use super::super::ids::{LawId, SessionId};
+use super::super::tape::Op;
 use super::super::{Client, Connection, Curve, Model, Plan, Reload, Workload};
 use super::{Compiler, retries};
+use crate::component::session_population::Holders;
 use crate::topology::{self, Topology};
 use crate::units::{Duration, Ratio};
 
@@ -149,22 +151,54 @@ fn visit_chance(topology: &Topology, workload: &Workload, visit: Option<Duration
     (between_s / visit.seconds()).min(1.0)
 }
 
-/// Sessions that are alive at the start: as many as logins x TTL give (Little's law), and at least
-/// one for every user.
+/// Sessions that are alive at the start: as many as new ones x TTL (Little's law), and at least those
+/// that users hold.
 pub(super) fn warm_sessions(model: &mut Model) {
-    if !model.plan.warm_sessions {
+    if !model.plan.warm_sessions || model.users() == 0 {
         return;
     }
-    let rate = model.nominal_rate().0;
+    let users = f64::from(model.users());
     let client = &model.client;
     let logins: f64 = model.operations.iter().filter(|one| one.login).map(|one| one.share).sum();
     let fresh = client.visit_chance * (1.0 - client.returning_chance);
-    let there = f64::from(model.users());
-    for session in model.sessions.iter_mut() {
+    let through = model.sessions.ids().map(|session| passing(model, session)).collect::<Vec<_>>();
+    let rate = model.nominal_rate().0;
+    for (session, share) in model.sessions.iter_mut().zip(through) {
         let guests = if session.save_uninitialized { session.guests } else { 0.0 };
-        let made = rate * (logins + (1.0 - logins) * (fresh * (1.0 - session.guests) + guests));
-        session.warm = (made * session.ttl.seconds()).max(there) as u64;
+        let anew = logins + (1.0 - logins) * fresh * (1.0 - session.guests);
+        let renewed = session.touch || session.resave;
+        let mut holders = Holders {
+            rate_per_s: rate * share * (1.0 - session.guests) / users,
+            anew_per_s: rate * share * anew / users,
+            ttl: session.ttl,
+            renewed,
+        };
+        if let Some(cookie) = session.cookie.filter(|_| renewed && holders.rate_per_s > 0.0) {
+            // A browser that forgets its cookie makes a session anew, as if nothing renewed it.
+            let forgets = Holders { ttl: cookie, renewed: false, ..holders };
+            holders.anew_per_s = forgets.made_per_s();
+        }
+        let ttl_s = session.ttl.seconds();
+        let made = users * holders.made_per_s() + rate * share * (1.0 - logins) * guests;
+        let held = users * holders.alive();
+        session.warm = libm::round((made * ttl_s).max(held)) as u64;
+        session.holders = (holders.rate_per_s > 0.0).then_some(holders);
     }
+}
+
+/// The share of requests that pass a session store.
+fn passing(model: &Model, session: SessionId) -> f64 {
+    let entries: Vec<u32> = model.operations.iter().map(|operation| operation.entry.0).collect();
+    let passes = |entry: u32| {
+        let end = entries.iter().copied().filter(|other| *other > entry).min();
+        let end = end.map_or(model.tape.len(), |end| end as usize);
+        let seeks = |op: &Op| matches!(op, Op::SessionSeek { session: its, .. } if *its == session);
+        model.tape[entry as usize..end].iter().any(seeks)
+    };
+    let through = model.operations.iter().filter(|one| passes(one.entry.0));
+    // Shares of all operations sum to one but for rounding, which would make sessions that are not there.
+    let share: f64 = through.clone().map(|one| one.share).sum();
+    if through.count() == model.operations.len() { 1.0 } else { share }
 }
 
 /// No time at all: law 0.

@@ -1,5 +1,6 @@
 //! Session stores.
 
+use crate::component::session_population::Holders;
 use crate::component::session_table;
 use crate::model::ids::*;
 use crate::units::Duration;
@@ -33,8 +34,10 @@ pub struct Session {
     pub growth: Option<session_table::QueryLaw>,
     /// The prune that deletes expired rows, of a table in a database.
     pub prune: Option<Prune>,
-    /// Live sessions at the start.
+    /// Live sessions at the start, those that users hold included.
     pub warm: u64,
+    /// How users hold sessions at the start; [`None`]: the store is empty.
+    pub holders: Option<Holders>,
 }
 
 /// The prune that deletes the expired rows of a session table.

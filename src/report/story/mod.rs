@@ -56,6 +56,7 @@ impl Told<'_> {
             | Op::SessionFound { session }
             | Op::SessionEnd { session, .. }
             | Op::SessionKept { session }
+            | Op::SessionUnkept { session }
             | Op::SessionGone { session } => model.sessions[session].station,
             Op::Acquire { pool, .. } | Op::Scatter { pool, .. } => model.pools[pool].station,
             Op::CacheGet { cache, .. }

@@ -30,7 +30,7 @@ impl Compiler<'_> {
         self.emit(Op::Command { cache, command: Command::Count(limit), draw });
         let last = self.here();
         self.emit(Op::Limit { limit, draw: place.draw(name) });
-        self.catch(first, last, Op::LimitBroken { limit });
+        self.catch((first, last), 0, Op::LimitBroken { limit });
     }
 
     /// A guard, and the statement that reads its value.
@@ -56,13 +56,14 @@ impl Compiler<'_> {
         let known = self.here();
         self.tape[fresh] = Op::GuardFresh { guard, known };
         self.emit(Op::Guard { guard, draw });
-        self.catch(first, known, Op::GuardBroken { guard });
+        self.catch((first, known), 0, Op::GuardBroken { guard });
     }
 
-    /// What follows a failure between two places, before the tape goes on.
-    fn catch(&mut self, first: Pc, last: Pc, broken: Op) {
+    /// What follows a failure between two places, before the tape goes on with so many connections.
+    pub(super) fn catch(&mut self, (first, last): (Pc, Pc), leases: usize, broken: Op) {
         let over = self.emit(Op::Jump { to: Pc(0) });
-        self.catches.push(Catch { first, last, to: self.here(), leases: 0, stale: None });
+        let leases = leases as u8;
+        self.catches.push(Catch { first, last, to: self.here(), leases, stale: None });
         self.emit(broken);
         self.tape[over] = Op::Jump { to: self.here() };
     }

@@ -1,11 +1,13 @@
 //! What session middleware does around a flow, and what a flow does with its session by hand.
 
+use super::super::super::Choice;
 use super::super::{Compiler, find, named};
 use super::{Place, Sessions};
 use crate::model::Model;
 use crate::model::ids::*;
 use crate::model::tape::{Command, Draw, Op, Pc, Route, Statement};
 use crate::topology::{self, SessionStore};
+use crate::variate::AliasTable;
 
 impl Compiler<'_> {
     /// Looking the session up, before the handler runs.
@@ -19,14 +21,7 @@ impl Compiler<'_> {
         let session: SessionId = find(&self.topology.sessions, name);
         let spec = &named(&self.topology.sessions, name).spec;
         if let SessionStore::Jwt(jwt) = &spec.store {
-            let law = self.law(&jwt.cpu);
-            self.emit(Op::Cpu { work: Draw { law, id: place.draw("jwt") } });
-            if let Some(cache) = &jwt.revocation {
-                let cache = find(&self.topology.caches, &cache.name);
-                let (command, draw) = (Command::SessionRead, place.draw("revocation"));
-                self.emit(Op::Command { cache, command, draw });
-            }
-            return;
+            return self.token(jwt, spec.guests.0, place);
         }
         let seek = self.emit(Op::SessionSeek { session, draw: place.draw(name), none: Pc(0) });
         self.session_store(session, place, model, Command::SessionRead);
@@ -37,6 +32,32 @@ impl Compiler<'_> {
         };
         *wanted = none;
         sessions.push((session, place.service));
+    }
+
+    /// A signed token: its bytes come up with the request, and it is verified. Guests bring none.
+    fn token(&mut self, jwt: &topology::Jwt, guests: f64, place: &Place) {
+        let choice = self.choices.len();
+        let table = AliasTable::new(&[guests, 1.0 - guests]);
+        let chances = vec![guests, 1.0 - guests];
+        if guests > 0.0 {
+            self.choices.push(Choice { table, chances, targets: Vec::new() });
+            self.emit(Op::Choose { choice: choice as u32, draw: place.draw("token") });
+        }
+        let brings = self.here();
+        if let Some(bytes) = jwt.bytes {
+            let bytes = self.constant(bytes.0);
+            self.emit(Op::Transfer { bytes });
+        }
+        let law = self.law(&jwt.cpu);
+        self.emit(Op::Cpu { work: Draw { law, id: place.draw("jwt") } });
+        if let Some(cache) = &jwt.revocation {
+            let cache = find(&self.topology.caches, &cache.name);
+            let (command, draw) = (Command::SessionRead, place.draw("revocation"));
+            self.emit(Op::Command { cache, command, draw });
+        }
+        if guests > 0.0 {
+            self.choices[choice].targets = vec![self.here(), brings];
+        }
     }
 
     /// One access of a session store: a command, or a statement on the pool it uses.
@@ -87,9 +108,15 @@ impl Compiler<'_> {
             let touch = self.here();
             self.session_store(session, place, model, Command::SessionTouch);
             self.emit(Op::SessionKept { session });
+            let last = self.here();
+            self.tape[over] = Op::Jump { to: last };
+            let spec = &self.topology.sessions[session.0 as usize].spec;
+            if matches!(spec.store, SessionStore::Postgres(_) | SessionStore::Redis(_)) {
+                let stretch = (Pc(end as u32 + 1), last);
+                self.catch(stretch, place.held.len(), Op::SessionUnkept { session });
+            }
             let nothing = self.here();
             self.tape[end] = Op::SessionEnd { session, touch, nothing };
-            self.tape[over] = Op::Jump { to: nothing };
         }
     }
 
