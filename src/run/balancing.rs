@@ -16,7 +16,7 @@ use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::ServiceId;
+use crate::model::ids::{CdnId, ServiceId};
 use crate::model::tape::{Op, Pc};
 use crate::model::{Affinity, Service, Stays, UnitKind};
 use crate::stream::StreamKey;
@@ -54,6 +54,8 @@ mod phase {
     pub const JUDGE: u32 = 0;
     /// Of a service: requests that will have waited too long before the next look get a timer.
     pub const SWEEP: u32 = 1;
+    /// Of a content delivery network: the same for its origin.
+    pub const EDGES: u32 = 2;
 }
 
 impl Node {
@@ -128,6 +130,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn time_target(&mut self, at: Time, index: u32, node: u32, phase: u32) {
         self.events.push(Event::new(at, Kind::Target as u8, node << 2 | phase, index));
+    }
+    pub(super) fn time_edges(&mut self, at: Time, cdn: CdnId) {
+        self.events.push(Event::new(at, Kind::Balancer as u8, phase::EDGES, cdn.0));
     }
     pub(super) fn time_sweep(&mut self, at: Time, service: ServiceId) {
         self.time_node(at, service, 0, phase::SWEEP);
@@ -456,6 +461,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A timer of a node: outliers are judged, or slow answers looked for.
     pub fn balancer_timer(&mut self, service: ServiceId, ordinal: u32) {
+        if ordinal == phase::EDGES {
+            return self.sweep_edges(CdnId(service.0));
+        }
         if self.model.services[service].function.is_some() {
             return self.reclaim(service);
         }

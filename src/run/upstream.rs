@@ -260,7 +260,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         {
             return self.answer_gets_through(task);
         }
-        if !record.has(flag::OUTSTANDING) {
+        if self.origin_is_late(task) || !record.has(flag::OUTSTANDING) {
             return;
         }
         let index = self.workers[record.worker as usize].instance;

@@ -100,6 +100,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "what_is_beyond_max_connections_waits_or_is_closed",
         "Service.on_max OnMax:wait OnMax:close",
     ),
+    (
+        "network",
+        "an_edge_waits_for_its_origin_only_so_long",
+        "Cdn.origin_timeout Cdn.connect_timeout Cdn.attempts",
+    ),
     ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
     (
         "balancer",
