@@ -562,7 +562,9 @@ impl Model {
     pub fn nominal_rate(&self) -> Rate {
         Rate(match &self.workload {
             Workload::Closed { think, population, .. } => {
-                population.at(self.plan.warmup) / self.laws[*think].mean
+                // Who does not think at all is taken to ask once a second.
+                let mean = self.laws[*think].mean;
+                population.at(self.plan.warmup) / if mean > 0.0 { mean } else { 1.0 }
             }
             Workload::Open { rate, .. } => {
                 rate.at(self.plan.warmup) * self.arrivals.requests_each()

@@ -174,6 +174,12 @@ impl Topology {
             },
         }
     }
+    /// Whether users live in a region: those that say so, and the first if none does.
+    pub fn is_home(&self, region: &Named<Region>) -> bool {
+        let lives = |it: &Named<Region>| it.spec.users.is_some_and(|share| share.0 > 0.0);
+        let first = self.regions.first().is_some_and(|first| first.name == region.name);
+        lives(region) || first && !self.regions.iter().any(lives)
+    }
     /// The steps of all operations, health checks and timers, each with the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
         let of_operations = self.operations.iter().flat_map(|operation| {

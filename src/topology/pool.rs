@@ -121,6 +121,8 @@ spec! {
     table Psycopg {
         /// No BEGIN and no COMMIT around the statements.
         autocommit: bool = "false" from "psycopg 3 (a connection begins by itself)";
+        /// With so many waiting whoever else needs a connection fails at once (`TooManyRequests`).
+        max_waiting: Option<u32> = "no limit" from "psycopg_pool 3.3.3 (max_waiting 0)", positive;
     }
 }
 spec! {

@@ -139,7 +139,8 @@ fn config(spec: &topology::Pool) -> PoolConfig {
             max_uses: Some(50_000),
             ..node_postgres()
         },
-        PoolDriver::Psycopg(_) => PoolConfig {
+        PoolDriver::Psycopg(its) => PoolConfig {
+            max_waiting: its.max_waiting,
             driver: Driver::Psycopg,
             min: 4,
             acquire_timeout: Some(Duration::secs(30)),
@@ -188,5 +189,6 @@ fn node_postgres() -> PoolConfig {
         max_uses: None,
         max_lifetime: None,
         lifo: true,
+        max_waiting: None,
     }
 }
