@@ -180,6 +180,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.function.is_some() {
             return self.invoke(task, service);
         }
+        if spec.health.max_requests.is_some_and(|most| self.has_sent(service, number, most)) {
+            let station = spec.balancer_station.unwrap_or(spec.station);
+            self.count(station, Counter::Arrivals);
+            self.count(station, Counter::Rejected);
+            self.tasks[task].answered = 503;
+            return self.fail(task, Failure::NoInstance);
+        }
         let before = self.sent_before(task);
         let stream =
             before.map_or(record.stream, |(times, _)| record.stream.numbered(u64::from(times)));
@@ -236,10 +243,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(station) = spec.balancer_station.filter(|_| lost) {
             self.meters[station].count(Counter::Errors);
         }
-        let Some(judge) = &mut node.judge else { return };
+        if spec.health.max_conns.is_some() {
+            self.look_at_targets(service, number);
+        }
+        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
         let error = status != OK && status_of(&self.tasks[task]) >= 500;
         if judge.answered(target, error, lost, now) {
             self.target_judged(service, number, target);
+        }
+    }
+
+    /// Whether a node has so many requests at its targets.
+    fn has_sent(&self, service: ServiceId, number: usize, most: u32) -> bool {
+        let targets = &self.services[service].nodes[number].targets;
+        let all = 0..targets.len();
+        all.map(|target| targets.get(target).outstanding).sum::<u32>() >= most
+    }
+
+    /// A target has one request more; it may be full now.
+    pub(super) fn note_sent(&mut self, service: ServiceId, number: usize, target: u32) {
+        let most = self.model.services[service].health.max_conns;
+        let now = self.services[service].nodes[number].targets.get(target).outstanding;
+        if most.is_some_and(|most| now >= most) {
+            self.look_at_targets(service, number);
         }
     }
 
@@ -300,12 +326,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             .fail_open
             .is_some_and(|least| good == 0 || (good as f64) < least * all as f64);
         for target in 0..node.targets.len() {
-            let wanted = there(&target) && (to_all || node.is_healthy(target));
+            let full = |most: u32| node.targets.get(target).outstanding >= most;
+            let wanted = there(&target)
+                && (to_all || node.is_healthy(target))
+                && !spec.health.max_conns.is_some_and(full);
             if wanted == node.targets.get(target).available {
                 continue;
             }
             node.targets.set_available(target, wanted);
-            if wanted && !to_all {
+            if wanted && !to_all && spec.health.max_conns.is_none() {
                 node.targets.begins(target, now);
             }
         }

@@ -46,6 +46,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.nodes[number].targets.sent(target);
         let instance = state.first_instance + target;
         self.note_chosen(service, number, target);
+        self.note_sent(service, number, target);
         let record = &mut self.tasks[task];
         record.flags |= flag::OUTSTANDING;
         record.worker = self.instances[instance as usize].first_worker;

@@ -105,6 +105,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "an_edge_waits_for_its_origin_only_so_long",
         "Cdn.origin_timeout Cdn.connect_timeout Cdn.attempts",
     ),
+    (
+        "upstream",
+        "a_balancer_sheds_what_is_too_much_for_its_targets",
+        "Balancer.max_conns Balancer.max_requests",
+    ),
     ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
     (
         "balancer",

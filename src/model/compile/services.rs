@@ -219,6 +219,7 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             fail_open: Some(0.5),
             idle_timeout: Some(secs(15)),
             keep_alive: Some(secs(3600)),
+            max_requests: Some(1_024),
             // Envoy answers 503 with the flag UF.
             unreached_status: 503,
             ..plain
@@ -240,6 +241,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         ejection,
         fail_open: spec.fail_open.map(|share| share.0).or(of_kind.fail_open),
         slow_start: spec.slow_start,
+        max_conns: spec.max_conns,
+        max_requests: spec.max_requests.or(of_kind.max_requests),
         connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
         keep_alive,

@@ -246,6 +246,10 @@ pub struct Health {
     pub keep_alive: Option<Duration>,
     /// How long an instance that is taken out may finish what it has.
     pub deregistration_delay: Option<Duration>,
+    /// Requests at each target at most.
+    pub max_conns: Option<u32>,
+    /// Requests at all targets at most.
+    pub max_requests: Option<u32>,
     /// How long an idle connection of a client to it stays open.
     pub client_keep_alive: Duration,
     /// A request that gets no answer from its target goes to the next one.
