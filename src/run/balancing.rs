@@ -16,7 +16,7 @@ use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::ServiceId;
+use crate::model::ids::{CdnId, ServiceId};
 use crate::model::tape::{Op, Pc};
 use crate::model::{Affinity, Service, Stays, UnitKind};
 use crate::stream::StreamKey;
@@ -54,6 +54,8 @@ mod phase {
     pub const JUDGE: u32 = 0;
     /// Of a service: requests that will have waited too long before the next look get a timer.
     pub const SWEEP: u32 = 1;
+    /// Of a content delivery network: the same for its origin.
+    pub const EDGES: u32 = 2;
 }
 
 impl Node {
@@ -129,6 +131,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn time_target(&mut self, at: Time, index: u32, node: u32, phase: u32) {
         self.events.push(Event::new(at, Kind::Target as u8, node << 2 | phase, index));
     }
+    pub(super) fn time_edges(&mut self, at: Time, cdn: CdnId) {
+        self.events.push(Event::new(at, Kind::Balancer as u8, phase::EDGES, cdn.0));
+    }
     pub(super) fn time_sweep(&mut self, at: Time, service: ServiceId) {
         self.time_node(at, service, 0, phase::SWEEP);
     }
@@ -174,6 +179,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         if spec.function.is_some() {
             return self.invoke(task, service);
+        }
+        if spec.health.max_requests.is_some_and(|most| self.has_sent(service, number, most)) {
+            let station = spec.balancer_station.unwrap_or(spec.station);
+            self.count(station, Counter::Arrivals);
+            self.count(station, Counter::Rejected);
+            self.tasks[task].answered = 503;
+            return self.fail(task, Failure::NoInstance);
         }
         let before = self.sent_before(task);
         let stream =
@@ -231,10 +243,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(station) = spec.balancer_station.filter(|_| lost) {
             self.meters[station].count(Counter::Errors);
         }
-        let Some(judge) = &mut node.judge else { return };
+        if spec.health.max_conns.is_some() {
+            self.look_at_targets(service, number);
+        }
+        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
         let error = status != OK && status_of(&self.tasks[task]) >= 500;
         if judge.answered(target, error, lost, now) {
             self.target_judged(service, number, target);
+        }
+    }
+
+    /// Whether a node has so many requests at its targets.
+    fn has_sent(&self, service: ServiceId, number: usize, most: u32) -> bool {
+        let targets = &self.services[service].nodes[number].targets;
+        let all = 0..targets.len();
+        all.map(|target| targets.get(target).outstanding).sum::<u32>() >= most
+    }
+
+    /// A target has one request more; it may be full now.
+    pub(super) fn note_sent(&mut self, service: ServiceId, number: usize, target: u32) {
+        let most = self.model.services[service].health.max_conns;
+        let now = self.services[service].nodes[number].targets.get(target).outstanding;
+        if most.is_some_and(|most| now >= most) {
+            self.look_at_targets(service, number);
         }
     }
 
@@ -295,12 +326,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             .fail_open
             .is_some_and(|least| good == 0 || (good as f64) < least * all as f64);
         for target in 0..node.targets.len() {
-            let wanted = there(&target) && (to_all || node.is_healthy(target));
+            let full = |most: u32| node.targets.get(target).outstanding >= most;
+            let wanted = there(&target)
+                && (to_all || node.is_healthy(target))
+                && !spec.health.max_conns.is_some_and(full);
             if wanted == node.targets.get(target).available {
                 continue;
             }
             node.targets.set_available(target, wanted);
-            if wanted && !to_all {
+            if wanted && !to_all && spec.health.max_conns.is_none() {
                 node.targets.begins(target, now);
             }
         }
@@ -456,6 +490,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A timer of a node: outliers are judged, or slow answers looked for.
     pub fn balancer_timer(&mut self, service: ServiceId, ordinal: u32) {
+        if ordinal == phase::EDGES {
+            return self.sweep_edges(CdnId(service.0));
+        }
         if self.model.services[service].function.is_some() {
             return self.reclaim(service);
         }

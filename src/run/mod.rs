@@ -53,6 +53,7 @@ mod stream;
 mod task;
 #[cfg(test)]
 mod testing;
+mod timer;
 mod transport;
 mod upstream;
 mod world;

@@ -284,6 +284,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.instance_up(index, true);
         for worker in self.workers_of(index) {
             self.start_pools(worker);
+            self.start_timers(worker);
         }
     }
 
@@ -313,6 +314,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.close_pools_of(index);
         for worker in self.workers_of(index) {
             self.empty_memory(worker);
+            self.workers[worker as usize].timers.clear();
         }
     }
 

@@ -218,6 +218,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     return false;
                 }
                 Op::ThreadFree => self.free_thread(task),
+                Op::Again { timer } => self.set_timer(task, timer),
                 Op::Admit { most } => {
                     if !self.admit(task, most) {
                         return false;

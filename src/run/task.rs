@@ -173,6 +173,8 @@ pub mod flag {
 
 /// In the number of a call's attempt: the caller pauses before it.
 pub const PAUSED: u16 = 1 << 15;
+/// In the number of a request's SYNs: its balancer opens a connection for it.
+pub const DIALS: u16 = 1 << 15;
 /// In the number of a journey's reloads: its attempt had to set up a connection.
 pub const DIALLED: u8 = 1 << 7;
 

@@ -7,7 +7,7 @@
 use super::cut::{Party, Passage};
 use super::event::Kind;
 use super::meter::{Counter, Part};
-use super::task::{NONE, OK, Role, State, Task, flag};
+use super::task::{DIALS, NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::component::tcp::Packet;
 use crate::failure::Failure;
@@ -46,6 +46,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.nodes[number].targets.sent(target);
         let instance = state.first_instance + target;
         self.note_chosen(service, number, target);
+        self.note_sent(service, number, target);
         let record = &mut self.tasks[task];
         record.flags |= flag::OUTSTANDING;
         record.worker = self.instances[instance as usize].first_worker;
@@ -56,6 +57,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.health.keep_alive.is_some() {
             dials = self.connect_target(task, service, number, target, hop);
             if dials {
+                self.tasks[task].pending |= DIALS;
                 hop = Duration(3 * hop.0); // a round trip of TCP before it
             }
         }
@@ -105,6 +107,22 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].status = Failure::Reset as u8;
         }
         false
+    }
+
+    /// Idle connections that its balancer has to each worker of an instance, in the mean.
+    pub(super) fn idle_connections(&self, index: u32) -> u32 {
+        let instance = &self.instances[index as usize];
+        let (spec, state) =
+            (&self.model.services[instance.service], &self.services[instance.service]);
+        let Some(keep) = spec.health.keep_alive else { return 0 };
+        let keep = keep.min(spec.keep_alive);
+        let target = (index - state.first_instance) as usize;
+        let open = |since: &&Time| self.now.since(**since) < keep;
+        let idle = state
+            .nodes
+            .iter()
+            .map(|node| node.idle[target].iter().rev().take_while(open).count() as u32);
+        idle.sum::<u32>() / spec.workers
     }
 
     /// How a packet gets from the balancer of a service to its instances, or back.
@@ -243,7 +261,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         {
             return self.answer_gets_through(task);
         }
-        if !record.has(flag::OUTSTANDING) {
+        if self.origin_is_late(task) || !record.has(flag::OUTSTANDING) {
             return;
         }
         let index = self.workers[record.worker as usize].instance;

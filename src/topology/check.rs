@@ -382,9 +382,9 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
         find(&topology.services, name).spec.region.as_ref().map(|region| region.name.as_str())
     };
     for operation in &topology.operations {
-        let Some(to) = &operation.spec.service else { continue };
+        let Some(to) = topology.service_of(&operation.spec) else { continue };
         for region in &topology.regions {
-            if region.spec.users.is_some_and(|share| share.0 > 0.0) {
+            if topology.is_home(region) {
                 let why = format!("users ask `operation.{}`", operation.name);
                 needs.push((Some(&region.name), service(&to.name), &operation.place, why));
             }

@@ -1,10 +1,13 @@
 //! What is said but has no effect where it is said.
 
+use super::balancer::BalancerKind;
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics, find};
+use super::check_scaling;
 use super::check_stream;
+use super::names::Named;
 use super::queue::QueueDriver;
-use super::service::{ScaleMetric, ScalePolicy};
+use super::service::{HandOut, Service};
 use super::session::SessionStore;
 use super::workload::Process;
 use crate::diagnostic::Diagnostic;
@@ -54,6 +57,23 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
         }
     }
+    for service in &cx.topology.services {
+        let (spec, owner) = (&service.spec, format!("service.{}", service.name));
+        if spec.max_connections.is_some() {
+            continue;
+        }
+        idle(owner.clone(), "on_max", "there is no `max_connections`");
+        if !spec.kernel_queues() {
+            let why = "the primary of a cluster always accepts, and there is no `max_connections`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        } else if !has_new_connections(cx, service) {
+            let why = "connections stay open, and there is no `max_connections`; new ones come with \
+                       `client.connection`, a balancer's `kind` or `hand_out = \"free-worker\"`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        }
+    }
     for session in &cx.topology.sessions {
         if matches!(session.spec.store, SessionStore::Jwt(_)) {
             for key in ["resave", "touch", "cookie", "rolling", "save_uninitialized"] {
@@ -77,30 +97,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(format!("session.{}", session.name), "ttl", why);
         }
     }
-    for service in &cx.topology.services {
-        let Some(scale) = &service.spec.autoscale else { continue };
-        let owner = || format!("service.{}.autoscale", service.name);
-        let cpu = std::iter::once(&scale.metric).chain(&scale.also);
-        let cpu = cpu.filter(|it| **it == ScaleMetric::Cpu).count() > 0;
-        match scale.policy {
-            ScalePolicy::TargetTracking => {}
-            ScalePolicy::Hpa(_) => {
-                let why = "the Horizontal Pod Autoscaler has no cooldown for growing";
-                idle(owner(), "cooldown_out", why);
-                let why = "the Horizontal Pod Autoscaler has its `policy.hpa.stabilisation`";
-                idle(owner(), "cooldown_in", why);
-            }
-            ScalePolicy::Steps(_) => {
-                idle(owner(), "target", "steps have bounds of their own");
-                idle(owner(), "cooldown_in", "the cooldown of steps is `cooldown_out`");
-                idle(owner(), "also", "steps follow one metric");
-            }
-        }
-        if !cpu {
-            idle(owner(), "target", "it is that of CPU, and other metrics have their own");
-            idle(owner(), "cpu_request", "CPU is no metric of it");
-        }
-    }
+    found.extend(check_scaling::no_effect(cx));
     found.extend(check_stream::streams(cx));
     found.extend(queues(cx));
     found
@@ -153,4 +150,16 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
+}
+
+/// Whether requests to a service may come on connections that are new.
+fn has_new_connections(cx: &Cx<'_>, service: &Named<Service>) -> bool {
+    let mut balancers = cx.topology.balancers.iter();
+    match balancers.find(|balancer| balancer.spec.service.name == service.name) {
+        Some(it) => it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some(),
+        None => {
+            let connects = cx.topology.client.connection.is_some();
+            connects || service.spec.hand_out == HandOut::FreeWorker
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Bounds of autoscalers, and what they follow.
 
 use super::check::{Cx, Diagnostics, error};
-use super::service::ScaleMetric;
+use super::service::{ScaleMetric, ScalePolicy};
+use crate::diagnostic::Diagnostic;
 
 /// A service starts within the bounds of its autoscaler, and has what that follows.
 pub(super) fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
@@ -24,6 +25,44 @@ pub(super) fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
                 error("out-of-range", &scale.place, message)
                     .help("`min` ≤ `instances` ≤ `max` must hold"),
             );
+        }
+    }
+    found
+}
+
+/// Keys that an autoscaler's policy does not look at.
+pub(super) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    let mut idle = |owner: String, key: &str, why: &str| {
+        let path = format!("{owner}.{key}");
+        if cx.tree.at(&path).is_some() {
+            let message = format!("`{path}` has no effect: {why}");
+            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
+            found.push(warning.help("leave it out"));
+        }
+    };
+    for service in &cx.topology.services {
+        let Some(scale) = &service.spec.autoscale else { continue };
+        let owner = || format!("service.{}.autoscale", service.name);
+        let cpu = std::iter::once(&scale.metric).chain(&scale.also);
+        let cpu = cpu.filter(|it| **it == ScaleMetric::Cpu).count() > 0;
+        match scale.policy {
+            ScalePolicy::TargetTracking => {}
+            ScalePolicy::Hpa(_) => {
+                let why = "the Horizontal Pod Autoscaler has no cooldown for growing";
+                idle(owner(), "cooldown_out", why);
+                let why = "the Horizontal Pod Autoscaler has its `policy.hpa.stabilisation`";
+                idle(owner(), "cooldown_in", why);
+            }
+            ScalePolicy::Steps(_) => {
+                idle(owner(), "target", "steps have bounds of their own");
+                idle(owner(), "cooldown_in", "the cooldown of steps is `cooldown_out`");
+                idle(owner(), "also", "steps follow one metric");
+            }
+        }
+        if !cpu {
+            idle(owner(), "target", "it is that of CPU, and other metrics have their own");
+            idle(owner(), "cpu_request", "CPU is no metric of it");
         }
     }
     found

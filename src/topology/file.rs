@@ -174,7 +174,13 @@ impl Topology {
             },
         }
     }
-    /// The steps of all operations and health checks, each with the service it runs on.
+    /// Whether users live in a region: those that say so, and the first if none does.
+    pub fn is_home(&self, region: &Named<Region>) -> bool {
+        let lives = |it: &Named<Region>| it.spec.users.is_some_and(|share| share.0 > 0.0);
+        let first = self.regions.first().is_some_and(|first| first.name == region.name);
+        lives(region) || first && !self.regions.iter().any(lives)
+    }
+    /// The steps of all operations, health checks and timers, each with the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
         let of_operations = self.operations.iter().flat_map(|operation| {
             let service = self.service_of(&operation.spec);
@@ -192,6 +198,10 @@ impl Topology {
             let all = live.into_iter().chain(&service.spec.readiness);
             all.flat_map(|probe| steps(&probe.flow, Some(&service.name)))
         });
-        of_operations.chain(of_checks).chain(of_probes).collect()
+        let of_timers = self.services.iter().flat_map(|service| {
+            let all = service.spec.timers.iter();
+            all.flat_map(|timer| steps(&timer.flow, Some(&service.name)))
+        });
+        of_operations.chain(of_checks).chain(of_probes).chain(of_timers).collect()
     }
 }

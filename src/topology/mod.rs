@@ -116,7 +116,7 @@ pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Ut
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
-pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe};
+pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe, Timer};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
@@ -129,8 +129,8 @@ pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
-    Autoscale, Backlog, HandOut, Hpa, Middleware, Overflow, Runtime, ScaleMetric, ScalePolicy,
-    ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
+    Autoscale, Backlog, HandOut, Hpa, Middleware, OnMax, Overflow, Runtime, ScaleMetric,
+    ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
 };
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,

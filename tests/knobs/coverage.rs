@@ -612,6 +612,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("arrivals", include_str!("arrivals.rs")),
     ("balancer", include_str!("balancer.rs")),
     ("upstream", include_str!("upstream.rs")),
+    ("accept", include_str!("accept.rs")),
     ("connection", include_str!("connection.rs")),
     ("retries", include_str!("retries.rs")),
     ("client", include_str!("client.rs")),

@@ -61,10 +61,13 @@ impl Compiler<'_> {
             cores: spec.core_count(),
             contended: computes_in_threads(self.topology, service)
                 || f64::from(spec.workers) > spec.core_count(),
+            polls_after_timers: matches!(spec.runtime, topology::Runtime::Node(_)),
             one_lock: spec.has_one_lock() && uses_threads,
             threads: spec.thread_count(),
             max_connections: spec.max_connections,
             backlog: spec.backlog_places(),
+            kernel_queues: spec.kernel_queues(),
+            closes: spec.on_max == topology::OnMax::Close,
             cancel_waiting: spec.cancel_waiting,
             policy,
             stays,
@@ -230,6 +233,7 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             fail_open: Some(0.5),
             idle_timeout: Some(secs(15)),
             keep_alive: Some(secs(3600)),
+            max_requests: Some(1_024),
             // Envoy answers 503 with the flag UF.
             unreached_status: 503,
             ..plain
@@ -251,6 +255,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         ejection,
         fail_open: spec.fail_open.map(|share| share.0).or(of_kind.fail_open),
         slow_start: spec.slow_start,
+        max_conns: spec.max_conns,
+        max_requests: spec.max_requests.or(of_kind.max_requests),
         connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
         keep_alive,
