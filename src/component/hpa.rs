@@ -90,11 +90,6 @@ impl Hpa {
         next
     }
 
-    /// Its options.
-    pub fn policy(&self) -> &HpaPolicy {
-        &self.policy
-    }
-
     /// The deployment could only reach so many.
     pub fn settle(&mut self, desired: u32) {
         self.desired = desired;

@@ -224,7 +224,9 @@ fn share(
             let size = pool.config.size;
             let station = seen.each(seen.capacity / f64::from(size), size);
             let law = variation(asked, id)?;
-            let plain = pool.replica_config.is_none() && pool.config.overflow == 0;
+            let plain = pool.replica_config.is_none()
+                && pool.config.overflow == 0
+                && pool.config.max_waiting.is_none();
             let plain = plain && (law - 1.0).abs() <= NEARLY_EXPONENTIAL;
             let lost = constant_patience_loss_ratio(station, patience.seconds());
             plain.then(|| (format!("M/M/{size}+D"), AWAY, lost))

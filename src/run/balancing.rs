@@ -10,13 +10,13 @@ use super::event::Kind;
 use super::meter::Counter;
 use super::probing::KUBELET;
 use super::service::Phase;
-use super::task::{NONE, OK, Role, State, Task};
+use super::task::{NONE, OK, Role, Task};
 use super::world::World;
 use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CdnId, ServiceId};
+use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
 use crate::model::{Affinity, Service, Stays, UnitKind};
 use crate::stream::StreamKey;
@@ -35,7 +35,7 @@ pub struct Node {
     /// By target: when that began.
     begun: Vec<Time>,
     /// What the targets' answers say.
-    judge: Option<Judge>,
+    pub(super) judge: Option<Judge>,
     /// By target: since when each idle connection to it has been idle, the latest last.
     pub(super) idle: Vec<VecDeque<Time>>,
 }
@@ -54,8 +54,6 @@ mod phase {
     pub const JUDGE: u32 = 0;
     /// Of a service: requests that will have waited too long before the next look get a timer.
     pub const SWEEP: u32 = 1;
-    /// Of a content delivery network: the same for its origin.
-    pub const EDGES: u32 = 2;
 }
 
 impl Node {
@@ -131,9 +129,6 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn time_target(&mut self, at: Time, index: u32, node: u32, phase: u32) {
         self.events.push(Event::new(at, Kind::Target as u8, node << 2 | phase, index));
     }
-    pub(super) fn time_edges(&mut self, at: Time, cdn: CdnId) {
-        self.events.push(Event::new(at, Kind::Balancer as u8, phase::EDGES, cdn.0));
-    }
     pub(super) fn time_sweep(&mut self, at: Time, service: ServiceId) {
         self.time_node(at, service, 0, phase::SWEEP);
     }
@@ -155,12 +150,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A request reaches the balancer of the service that its task is about to enter.
     pub fn land(&mut self, task: u32) {
         self.comes_first(task);
-        self.choose_target(task);
+        self.choose_target(task, None);
     }
 
     /// A balancer chooses where a request goes: not to the target that has not answered it, if there are
-    /// others.
-    pub(super) fn choose_target(&mut self, task: u32) {
+    /// others. `before` is how often it was sent before, and to which target last.
+    pub(super) fn choose_target(&mut self, task: u32, before: Option<(u32, u32)>) {
         let Op::Enter { service, .. } = self.model.tape[self.tasks[task].pc.0 as usize] else {
             unreachable!("a task lands where its tape says so")
         };
@@ -187,7 +182,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = 503;
             return self.fail(task, Failure::NoInstance);
         }
-        let before = self.sent_before(task);
         let stream =
             before.map_or(record.stream, |(times, _)| record.stream.numbered(u64::from(times)));
         let mut draws = stream.draw(u64::from(spec.numbers));
@@ -210,7 +204,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = spec.health.nobody_status;
             return self.fail(task, Failure::NoInstance);
         };
-        self.send_to_target(task, service, number, target);
+        self.send_to_target(task, (service, number, target), condition);
     }
 
     /// A request has left its target, well or badly; `lost` where there was no answer.
@@ -270,10 +264,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// What a balancer's node remembers of a target that it has chosen.
-    #[inline]
     pub(super) fn note_chosen(&mut self, service: ServiceId, number: usize, target: u32) {
         let now = self.now;
-        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
+        let judge = self.services[service].nodes[number].judge.as_mut().expect("it judges");
         if judge.chosen(target, now) {
             self.target_judged(service, number, target);
         }
@@ -440,21 +433,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         instance: u32,
         asker: u16,
     ) -> u32 {
-        self.new_task(Task {
-            stream,
-            since: self.now,
-            deadline: Time::NEVER,
-            pc: entry,
-            owner: instance,
-            owner_epoch: asker,
-            worker: self.instances[instance as usize].first_worker,
-            row: NONE,
-            role: Role::Probe,
-            state: State::Away,
-            status: OK,
-            parked: OK,
-            ..Task::default()
-        })
+        let worker = self.instances[instance as usize].first_worker;
+        let probe = Task::aside(stream, entry, worker, self.now);
+        self.new_task(Task { owner: instance, owner_epoch: asker, role: Role::Probe, ..probe })
     }
 
     /// The answer to a check.
@@ -490,9 +471,6 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A timer of a node: outliers are judged, or slow answers looked for.
     pub fn balancer_timer(&mut self, service: ServiceId, ordinal: u32) {
-        if ordinal == phase::EDGES {
-            return self.sweep_edges(CdnId(service.0));
-        }
         if self.model.services[service].function.is_some() {
             return self.reclaim(service);
         }

@@ -44,7 +44,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Edges in the state that the run starts from.
     pub fn build_cdns(&mut self) {
         for (id, spec) in self.model.cdns.enumerate() {
-            self.time_edges(Time::ZERO + spec.origin_timeout, id);
+            self.at(Time::ZERO + spec.origin_timeout, Kind::Origins, id.0);
             let pops = (0..spec.pops).map(|pop| self.new_edge(spec, pop)).collect();
             let count = spec.pops as usize * self.model.keys[spec.keys].count as usize;
             let fetched = vec![Time::NEVER; if spec.stale.is_zero() { 0 } else { count }];
@@ -167,8 +167,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The CDN in front of the operation that an attempt is at.
     pub fn cdn_of_operation(&self, attempt: &Task) -> Option<CdnId> {
-        let operation = model::ids::OperationId(u32::from(attempt.branch));
-        cdn_of(&self.model.tape, self.model.operations[operation].entry)
+        cdn_of(&self.model.tape, self.model.operations[attempt.operation()].entry)
     }
 
     /// An answer passes its CDN's edge on the way to the user.
@@ -184,7 +183,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The edge keeps an answer, and answers all who waited for it there.
     fn fill_edge(&mut self, task: u32) {
         let record = self.tasks[task];
-        let operation = model::ids::OperationId(u32::from(record.branch));
+        let operation = record.operation();
         let entry = self.model.operations[operation].entry;
         let Op::Edge { cdn, key, hit } = self.model.tape[entry.0 as usize] else {
             unreachable!("only operations behind a CDN miss at its edge")
@@ -302,7 +301,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Looks for requests that origins will have kept for too long before the next look.
     pub(super) fn sweep_edges(&mut self, cdn: CdnId) {
         let timeout = self.model.cdns[cdn].origin_timeout;
-        self.time_edges(self.now + timeout, cdn);
+        self.at(self.now + timeout, Kind::Origins, cdn.0);
         for slot in 0..self.tasks.capacity() as u32 {
             let record = *self.tasks.peek(slot);
             if record.state == State::Free {
@@ -343,14 +342,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.attribution.lose(record.row, station, so_far);
         }
         let fresh = self.journeys[record.owner].fresh;
-        let operation = model::ids::OperationId(u32::from(record.branch));
+        let operation = record.operation();
         let entry = self.model.operations[operation].entry;
         let edge = &mut self.tasks[messenger];
-        (edge.status, edge.parked, edge.answered, edge.pending) = (OK, OK, 0, 0);
-        (edge.epilogue, edge.deadline, edge.state) = (Pc(0), Time::NEVER, State::Away);
-        edge.flags &= flag::EDGE_MISS | flag::GUEST;
-        edge.flags |= if fresh { flag::NEW_SESSION } else { 0 };
-        (edge.pc, edge.worker) = (entry, NONE);
+        edge.begin_anew(entry, fresh);
+        edge.worker = NONE;
         if again {
             self.note_asked(messenger, cdn, attempt + 1);
             self.forward_to_origin(messenger, cdn);

@@ -102,6 +102,8 @@ kinds! {
     Target,
     /// A node of a balancer judges its targets (service; the ordinal is node and purpose).
     Balancer,
+    /// Edges look for origins that take too long (CDN).
+    Origins,
     /// The kubelet probes, or has waited too long (instance; the ordinal says what), or a worker has
     /// run out of memory, is there again, or has a timer due (worker).
     Probe,

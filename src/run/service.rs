@@ -236,21 +236,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = &self.instances[index as usize];
         let full = spec.max_connections.is_some_and(|most| instance.open >= most);
         let unseen = !full && spec.kernel_queues && self.is_unseen(task, index);
-        let waiting = match full {
-            true => instance.backlog.len() as u32,
-            false => instance.unseen,
-        };
-        if (full || unseen) && (waiting >= spec.backlog || full && spec.closes) {
-            self.count(spec.station, Counter::Refused);
-            return match (full && spec.closes, spec.drops) {
-                (true, _) => self.not_answered(task, index, Failure::Reset),
-                (_, true) => self.syn_again(task, index),
-                (_, false) => self.not_answered(task, index, Failure::Refused),
-            };
+        if (full || unseen) && self.turns_away(task, index, full) {
+            return;
         }
         if full || !self.has_worker(index) {
             if unseen {
-                self.leave_unseen(instance.first_worker);
+                self.leave_unseen(self.instances[index as usize].first_worker);
             }
             self.instances[index as usize].backlog.push_back(task);
             let record = &mut self.tasks[task];
@@ -262,6 +253,26 @@ impl<Q: PendingEvents> World<'_, Q> {
         if unseen {
             self.leave_unseen(self.tasks[task].worker);
         }
+    }
+
+    /// Whether an instance that is `full`, or whose loops are all busy, has no room for one more: its
+    /// connection is closed, dropped or refused.
+    #[cold]
+    fn turns_away(&mut self, task: u32, index: u32, full: bool) -> bool {
+        let instance = &self.instances[index as usize];
+        let spec = &self.model.services[instance.service];
+        let waiting = if full { instance.backlog.len() as u32 } else { instance.unseen };
+        let closes = full && spec.closes;
+        if waiting < spec.backlog && !closes {
+            return false;
+        }
+        self.count(spec.station, Counter::Refused);
+        match (closes, spec.drops) {
+            (true, _) => self.not_answered(task, index, Failure::Reset),
+            (_, true) => self.syn_again(task, index),
+            (_, false) => self.not_answered(task, index, Failure::Refused),
+        }
+        true
     }
 
     /// Whether a request comes on a new connection that no loop of its instance sees at present: it

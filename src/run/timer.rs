@@ -6,7 +6,7 @@
 
 use super::event::Kind;
 use super::probing::purpose;
-use super::task::{NONE, OK, Role, State, Task};
+use super::task::{NONE, Task};
 use super::world::World;
 use crate::kernel::{Event, PendingEvents};
 use crate::units::{Duration, Time};
@@ -53,20 +53,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let name = &self.model.services[self.workers[worker as usize].service].name;
         let stream = self.key.named("timer").named(name).numbered(u64::from(timer));
         let stream = stream.numbered(u64::from(worker)).numbered(self.now.0);
-        let task = self.new_task(Task {
-            stream,
-            since: self.now,
-            deadline: Time::NEVER,
-            pc: entry,
-            owner: NONE,
-            worker,
-            row: NONE,
-            role: Role::Tail,
-            state: State::Away,
-            status: OK,
-            parked: OK,
-            ..Task::default()
-        });
+        let task = self.new_task(Task::aside(stream, entry, worker, self.now));
         let state = &mut self.workers[worker as usize];
         if state.running != NONE {
             return self.resume(task);

@@ -81,6 +81,15 @@ pub(crate) struct Cx<'a> {
     pub(crate) reader: &'a Reader,
 }
 
+impl Cx<'_> {
+    /// A warning of a key that is said and looked at by nobody.
+    pub(crate) fn no_effect(&self, path: &str, why: &str, help: &str) -> Option<Diagnostic> {
+        self.tree.at(path)?;
+        let message = format!("`{path}` has no effect: {why}");
+        Some(Diagnostic::warning("no-effect", self.tree.place_of(path), message).help(help))
+    }
+}
+
 pub(crate) fn error(slug: &'static str, place: &Place, message: String) -> Diagnostic {
     Diagnostic::error(slug, place.clone(), message)
 }

@@ -1,27 +1,18 @@
 //! What is said but has no effect where it is said.
 
-use super::balancer::BalancerKind;
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics, find};
 use super::check_scaling;
 use super::check_stream;
-use super::names::Named;
 use super::queue::QueueDriver;
-use super::service::{HandOut, Service};
 use super::session::SessionStore;
 use super::workload::Process;
-use crate::diagnostic::Diagnostic;
 
 /// Keys of caches and sessions that this kind of cache or store does not look at.
 pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     let mut idle = |owner: String, key: &str, why: &str| {
-        let path = format!("{owner}.{key}");
-        if cx.tree.at(&path).is_some() {
-            let message = format!("`{path}` has no effect: {why}");
-            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
-            found.push(warning.help("leave it out"));
-        }
+        found.extend(cx.no_effect(&format!("{owner}.{key}"), why, "leave it out"));
     };
     if let Some(arrivals) = &cx.topology.arrivals {
         if arrivals.process == Process::Even {
@@ -67,7 +58,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             let why = "the primary of a cluster always accepts, and there is no `max_connections`";
             idle(owner.clone(), "backlog", why);
             idle(owner, "on_overflow", why);
-        } else if !has_new_connections(cx, service) {
+        } else if !cx.topology.has_new_connections(service) {
             let why = "connections stay open, and there is no `max_connections`; new ones come with \
                        `client.connection`, a balancer's `kind` or `hand_out = \"free-worker\"`";
             idle(owner.clone(), "backlog", why);
@@ -106,13 +97,8 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
 /// Keys of queues and jobs that their product has not.
 fn queues(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
-    let mut idle = |path: String, why: &str, help: &str| {
-        if cx.tree.at(&path).is_some() {
-            let message = format!("`{path}` has no effect: {why}");
-            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
-            found.push(warning.help(help));
-        }
-    };
+    let mut idle =
+        |path: String, why: &str, help: &str| found.extend(cx.no_effect(&path, why, help));
     const OUT: &str = "leave it out";
     for queue in &cx.topology.queues {
         let key = |key: &str| format!("queue.{}.{key}", queue.name);
@@ -150,16 +136,4 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
-}
-
-/// Whether requests to a service may come on connections that are new.
-fn has_new_connections(cx: &Cx<'_>, service: &Named<Service>) -> bool {
-    let mut balancers = cx.topology.balancers.iter();
-    match balancers.find(|balancer| balancer.spec.service.name == service.name) {
-        Some(it) => it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some(),
-        None => {
-            let connects = cx.topology.client.connection.is_some();
-            connects || service.spec.hand_out == HandOut::FreeWorker
-        }
-    }
 }

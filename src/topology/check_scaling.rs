@@ -2,7 +2,6 @@
 
 use super::check::{Cx, Diagnostics, error};
 use super::service::{ScaleMetric, ScalePolicy};
-use crate::diagnostic::Diagnostic;
 
 /// A service starts within the bounds of its autoscaler, and has what that follows.
 pub(super) fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
@@ -34,12 +33,7 @@ pub(super) fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
 pub(super) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     let mut idle = |owner: String, key: &str, why: &str| {
-        let path = format!("{owner}.{key}");
-        if cx.tree.at(&path).is_some() {
-            let message = format!("`{path}` has no effect: {why}");
-            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
-            found.push(warning.help("leave it out"));
-        }
+        found.extend(cx.no_effect(&format!("{owner}.{key}"), why, "leave it out"));
     };
     for service in &cx.topology.services {
         let Some(scale) = &service.spec.autoscale else { continue };

@@ -1,6 +1,6 @@
 //! The whole file.
 
-use super::balancer::Balancer;
+use super::balancer::{Balancer, BalancerKind};
 use super::breaker::Breaker;
 use super::bulkhead::Bulkhead;
 use super::cache::{Cache, Keys};
@@ -23,7 +23,7 @@ use super::process::Liveness;
 use super::queue::{Job, Queue};
 use super::region::{Link, Region, Routes};
 use super::relation::{Maintenance, Relation};
-use super::service::Service;
+use super::service::{HandOut, Service};
 use super::session::Session;
 use super::socket::Socket;
 use super::spec::{Reader, Shape, spec};
@@ -179,6 +179,17 @@ impl Topology {
         let lives = |it: &Named<Region>| it.spec.users.is_some_and(|share| share.0 > 0.0);
         let first = self.regions.first().is_some_and(|first| first.name == region.name);
         lives(region) || first && !self.regions.iter().any(lives)
+    }
+    /// Whether requests to a service may come on connections that are new.
+    pub fn has_new_connections(&self, service: &Named<Service>) -> bool {
+        let mut balancers = self.balancers.iter();
+        match balancers.find(|balancer| balancer.spec.service.name == service.name) {
+            Some(it) => it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some(),
+            None => {
+                let connects = self.client.connection.is_some();
+                connects || service.spec.hand_out == HandOut::FreeWorker
+            }
+        }
     }
     /// The steps of all operations, health checks and timers, each with the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {

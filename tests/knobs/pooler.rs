@@ -5,7 +5,8 @@ use loadbearing::run::Counter;
 
 use crate::support::{Ran, model, ms, run};
 
-const POOLED: &str = r#"
+/// A user who comes every second and asks the database through a pooler.
+pub const POOLED: &str = r#"
 [service.web]
 [pool.pg]
 service = "web"

@@ -3,23 +3,9 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
+use crate::balancer::TWO;
 use crate::support::{Ran, ms, run};
 
-/// A request a second for two instances, which work for 10 ms.
-const TWO: &str = r#"
-[arrivals]
-process = "even"
-rate = "1/s"
-users = 1
-[balancer.lb]
-service = "web"
-hop = "0ms"
-[service.web]
-instances = 2
-[operation.work]
-share = 1
-flow = [{ cpu = "10ms" }]
-"#;
 const CUT: &str = "fault.f={target='service.web', what='cut', at='2900ms', for='150s'}";
 
 fn two(sets: &[&str]) -> Ran {

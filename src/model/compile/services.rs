@@ -66,7 +66,7 @@ impl Compiler<'_> {
             threads: spec.thread_count(),
             max_connections: spec.max_connections,
             backlog: spec.backlog_places(),
-            kernel_queues: spec.kernel_queues(),
+            kernel_queues: spec.kernel_queues() && self.topology.has_new_connections(service),
             closes: spec.on_max == topology::OnMax::Close,
             cancel_waiting: spec.cancel_waiting,
             policy,
