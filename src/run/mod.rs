@@ -35,6 +35,7 @@ pub mod outcome;
 mod policy;
 mod pool;
 mod pooler;
+mod node_loss;
 mod probing;
 mod queue;
 mod recorded;
