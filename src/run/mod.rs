@@ -4,6 +4,7 @@
 //! component has its file. The engine knows no files, threads or clock: whoever runs it may look in
 //! through [`Watcher`] now and then, and stop it.
 
+mod accepting;
 mod answer;
 mod arrivals;
 mod audit;

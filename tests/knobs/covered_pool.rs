@@ -24,11 +24,6 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("pool", "psycopg_lets_so_many_wait", "Psycopg.max_waiting"),
     ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
-    (
-        "fault",
-        "who_does_not_watch_idle_connections_finds_out_by_using_them",
-        "Sqlalchemy.pre_ping PoolDriver:psycopg",
-    ),
     ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),
     ("pool", "a_used_connection_is_tried_out", "Sqlalchemy.pre_ping Sqlalchemy.autocommit"),
     ("pool", "idle_connections_are_lent_in_turn_or_the_hot_one_always", "Sqlalchemy.use_lifo"),

@@ -395,9 +395,11 @@ mod tests {
     #[test]
     fn everything_adds_up_when_pools_do_not_notice() {
         let flow = "flow = [{ query = { pool = \"pg\", read.exponential = \"20ms\" } }]";
-        for driver in
-            ["{ sqlalchemy = { pre_ping = true, max_overflow = 2 } }", "\"sqlalchemy\"", "\"psycopg\""]
-        {
+        for driver in [
+            "{ sqlalchemy = { pre_ping = true, max_overflow = 2 } }",
+            "\"sqlalchemy\"",
+            "\"psycopg\"",
+        ] {
             let options = format!(
                 "driver = {driver}\nidle_timeout = \"400ms\"\nmax_lifetime = \"900ms\"\n\
                  acquire_timeout"

@@ -53,11 +53,10 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// What a task stands at has failed. If it was to try out its connection, another is opened in
     /// its stead, and all older ones are suspect.
-    pub(in crate::run) fn ping_failed(&mut self, task: u32) -> bool {
-        let record = self.tasks[task];
+    pub(in crate::run) fn has_failed(&mut self, task: u32, why: Failure) {
         let pinged = matches!(self.op_at(task), Op::Query { kind: Statement::Ping, .. });
-        if !pinged || record.status != Failure::DatabaseDown as u8 {
-            return false;
+        if !pinged || why != Failure::DatabaseDown {
+            return self.fail(task, why);
         }
         let lease = self.tasks[task].pop_lease().expect("it tries out what it holds");
         let now = self.now;
@@ -76,6 +75,5 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.start_closing(lease.pool, cut, Heard::No);
         self.connect(lease.pool, new, Duration::ZERO);
         self.arm_pool(lease.pool);
-        true
     }
 }
