@@ -157,6 +157,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::ThreadEnter => "go on in a thread".into(),
         Op::ThreadLeave => "go on on the loop".into(),
         Op::ThreadFree => "give the thread back".into(),
+        Op::Again { .. } => "a timer: due again from now".into(),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length } => format!("wait {}", law(length.law)),
         Op::Store { usage } => model.store_uses[usage as usize].describe(model),

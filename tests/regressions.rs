@@ -296,3 +296,18 @@ fn a_waiter_that_queues_again_when_its_time_is_up_turns_back_no_clock() {
     assert_eq!(outcome.audit.broken, Vec::<String>::new());
     assert!(counted(&text, "pool.pg", Counter::TimedOut) > 100, "waiters run out of time");
 }
+
+/// Users of a region had no way at all to a service in another that no operation named.
+#[test]
+fn users_need_a_route_to_the_only_service() {
+    let text = "version = 1\n[arrivals]\nrate = '1/s'\n[region.north]\nusers = '50%'\n\
+                [region.south]\nusers = '50%'\n[service.web]\nregion = 'north'\n\
+                [operation.page]\nflow = [{ cpu = '1ms' }]\n";
+    let slugs = |more: &str| -> Vec<&str> {
+        let file = format!("{text}{more}");
+        let loaded = loadbearing::topology::load("a.toml", &[], &mut |_| Ok(file.clone()));
+        loaded.diagnostics.iter().map(|found| found.slug).collect()
+    };
+    assert!(slugs("").contains(&"no-route"));
+    assert!(!slugs("[route.north.south]\nrtt = '70ms'\n").contains(&"no-route"));
+}

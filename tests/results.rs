@@ -224,6 +224,49 @@ fn closed_forms_stand_beside_what_was_simulated() {
     assert!((formula / memoryless - 0.5).abs() < 0.03, "{formula} beside {memoryless}");
 }
 
+/// The closed form of a component beside what a file of the theory simulates.
+fn form_of(file: &str, path: &str, sets: &[&str]) -> Option<(String, &'static str, f64, f64)> {
+    let text = std::fs::read_to_string(format!("topologies/theory/{file}")).expect("shipped");
+    let all = [&["run.replications=4", "run.duration=60s"], sets].concat();
+    let sets: Vec<String> = all.iter().map(|set| set.to_string()).collect();
+    let loaded = load(file, &sets, &mut |_| Ok(text.clone()));
+    let model = compile(&loaded.topology.expect("sound"));
+    let summary = Summary::new(&model, &outcomes(&model));
+    let found = summary.closed_forms.iter().find(|it| it.component == path)?;
+    let simulated = found.simulated.estimate.expect("it was measured");
+    Some((found.model.clone(), found.metric, found.low, simulated))
+}
+
+/// Each at its own file of the theory, at the seed of the file; and what has no formula gets none.
+#[test]
+fn losses_threads_jobs_and_machines_have_closed_forms() {
+    const AWAY: &str = "turned_away_ratio";
+    const WAIT: &str = "wait_s.mean";
+    let patient = [
+        "pool.pg.size=20",
+        "pool.pg.min=20",
+        "pool.pg.acquire_timeout=20ms",
+        "arrivals.rate=1200/s",
+        "operation.ask.flow=[{ query = { pool = \"pg\", read.exponential = \"20ms\" } }]",
+    ];
+    for (file, path, sets, model, metric, within) in [
+        ("bulkhead.toml", "bulkhead.places", &[][..], "M/G/17/17", AWAY, 0.08),
+        ("function.toml", "service.api.executions", &[], "M/G/20/20", AWAY, 0.15),
+        ("pool.toml", "pool.pg", &patient, "M/M/20+D", AWAY, 0.05),
+        ("threads.toml", "service.web.threads", &[], "M/M/4", WAIT, 0.15),
+        ("priorities.toml", "queue.work", &[], "M/M/1", WAIT, 0.25),
+        ("machine.toml", "host.vm", &[], "X D", "utilisation_ratio", 0.02),
+    ] {
+        let found = form_of(file, path, sets).unwrap_or_else(|| panic!("{file}: none for {path}"));
+        let (name, of, formula, simulated) = found;
+        assert_eq!((name.as_str(), of), (model, metric), "{file}");
+        assert!((simulated / formula - 1.0).abs() < within, "{file}: {simulated} for {formula}");
+    }
+    // Who waits for a place is not lost as the formula says.
+    let waits = form_of("pool.toml", "pool.pg", &[]).expect("Erlang's");
+    assert_eq!((waits.0.as_str(), waits.1), ("M/M/15", WAIT));
+}
+
 /// Transactions keep a pooler's connections as long as their statements take: twenty servers, 90 % busy.
 #[test]
 fn a_pooler_has_erlangs_formula() {

@@ -3,8 +3,9 @@
 //! Every 15 s it asks for `ceil(pods x metric / target)`, and does nothing within 10 % of the target
 //! (`--horizontal-pod-autoscaler-tolerance`). Pods that are not ready have no usage: when there would
 //! be more pods they count as idle, which damps the growth; when there would be fewer they are left
-//! out (`replica_calculator.go`, `GetResourceReplicas`). Usage is a share of what pods *request*, not
-//! of what they may take.
+//! out (`replica_calculator.go`, `GetResourceReplicas`). For CPU a pod that has just become ready is not
+//! either, until a whole sample was taken since (`groupPods`). Usage is a share of what pods *request*,
+//! not of what they may take, in whole per cent. Of several metrics the one that wants the most decides.
 //!
 //! Defaults of `behavior` (`autoscaling/v2`): up at once by at most the larger of 100 % and 4 pods in
 //! any 15 s; down only to the most that was asked for within the last 300 s.
@@ -28,6 +29,10 @@ pub struct HpaPolicy {
     pub max: u32,
     /// `scaleDown.stabilizationWindowSeconds` (300 s).
     pub stabilisation: Duration,
+    /// For how long after its start a pod's readiness is in question (5 min).
+    pub initialisation: Duration,
+    /// Over how long its usage is measured (15 s).
+    pub sample: Duration,
 }
 
 /// What the pods show.
@@ -59,7 +64,13 @@ impl Hpa {
 
     /// A look at the pods. Says how many there should be.
     pub fn observe(&mut self, now: Time, pods: Pods) -> u32 {
-        let asked = self.wanted(pods).clamp(self.policy.min, self.policy.max);
+        self.observe_all(now, &[pods])
+    }
+
+    /// The same by several metrics, each brought to the scale of the target.
+    pub fn observe_all(&mut self, now: Time, metrics: &[Pods]) -> u32 {
+        let wanted = metrics.iter().map(|pods| self.wanted(*pods)).max();
+        let asked = wanted.unwrap_or(self.desired).clamp(self.policy.min, self.policy.max);
         while let Some((at, _)) = self.asked.front()
             && now.since(*at) >= self.policy.stabilisation
         {
@@ -122,8 +133,14 @@ mod tests {
     use super::*;
 
     fn hpa(desired: u32) -> Hpa {
-        let policy =
-            HpaPolicy { target: 0.5, min: 1, max: 100, stabilisation: Duration::secs(300) };
+        let policy = HpaPolicy {
+            target: 0.5,
+            min: 1,
+            max: 100,
+            stabilisation: Duration::secs(300),
+            initialisation: Duration::secs(300),
+            sample: Duration::secs(15),
+        };
         Hpa::new(policy, desired)
     }
     fn at(seconds: u64) -> Time {
@@ -164,6 +181,18 @@ mod tests {
         // ceil(10 x 0.2) = 2 once the first look, which asked for 10, is 300 s old.
         assert_eq!(trace[..20], [10; 20]);
         assert_eq!(trace[20], 2);
+    }
+
+    #[test]
+    fn of_several_metrics_the_largest_counts() {
+        let all = [pods(0.25, 4, 0), pods(1.0, 4, 0), pods(0.5, 4, 0)];
+        assert_eq!(hpa(4).observe_all(at(0), &all), 8);
+        assert_eq!(hpa(4).observe_all(at(0), &all[..1]), 2);
+        assert_eq!(
+            hpa(4).observe_all(at(0), &[pods(0.0, 0, 4), pods(0.25, 4, 0)]),
+            4,
+            "one is missing"
+        );
     }
 
     #[test]

@@ -46,6 +46,9 @@ pub struct PoolerConfig {
     pub max_lifetime: Option<Duration>,
     /// How long after a failed opening the next begins.
     pub login_retry: Duration,
+    /// It is a PgBouncer: while it cannot connect, who asks is turned away, and what has taken too long
+    /// is looked for three times a second. Others let clients wait, and have a timer for each.
+    pub pgbouncer: bool,
 }
 
 /// A connection to the server.
@@ -150,7 +153,7 @@ impl Pooler {
             self.busy += 1;
             return Asked::Granted(server);
         }
-        if self.failed.is_some() && self.busy == 0 {
+        if self.config.pgbouncer && self.failed.is_some() && self.busy == 0 {
             return Asked::Refused;
         }
         self.waiters.push_back(Waiter { task, since: now });
@@ -287,16 +290,19 @@ impl Pooler {
         let old = self.idle.iter().filter_map(|it| self.old_at(it.server)).min();
         // What an opening is waited for with is over once its time has come: it has begun, or does not.
         let [reserve, retry] = [reserve, retry].map(|at| at.filter(|at| *at > now));
-        [self.wait_ends(), reserve, retry, idle, old.map(looked_at)].into_iter().flatten().min()
+        [self.wait_ends(), reserve, retry, idle, old.map(|at| self.looked_at(at))]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn wait_ends(&self) -> Option<Time> {
         let first = self.waiters.front()?;
-        Some(looked_at(first.since + self.config.wait_timeout?))
+        Some(self.looked_at(first.since + self.config.wait_timeout?))
     }
 
     fn idle_ends(&self) -> Option<Time> {
-        Some(looked_at(self.idle.first()?.since + self.config.idle_timeout?))
+        Some(self.looked_at(self.idle.first()?.since + self.config.idle_timeout?))
     }
 
     fn old_at(&self, server: Server) -> Option<Time> {
@@ -308,11 +314,14 @@ impl Pooler {
     fn is_old(&self, now: Time, server: Server) -> bool {
         self.old_at(server).is_some_and(|at| at <= now)
     }
-}
 
-/// When maintenance next looks at something that is due at that time.
-fn looked_at(due: Time) -> Time {
-    Time(due.0.div_ceil(MAINTENANCE) * MAINTENANCE)
+    /// When something that is due at that time is seen.
+    fn looked_at(&self, due: Time) -> Time {
+        match self.config.pgbouncer {
+            true => Time(due.0.div_ceil(MAINTENANCE) * MAINTENANCE),
+            false => due,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -330,6 +339,7 @@ mod tests {
             idle_timeout: Some(Duration::secs(600)),
             max_lifetime: Some(Duration::secs(3_600)),
             login_retry: Duration::secs(15),
+            pgbouncer: true,
         })
     }
     fn at(millis: u64) -> Time {

@@ -29,6 +29,7 @@ pub fn monitors(point: &Point<'_>) -> Vec<Figure> {
         let unit = match course.what {
             "latency" => Unit::Seconds,
             "rate" => Unit::PerSecond,
+            "waiting" | "held" | "memory" | "bandwidth" | "in_flight" => Unit::Count,
             _ => Unit::Ratio,
         };
         let scale = match unit {

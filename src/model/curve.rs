@@ -65,6 +65,25 @@ impl Curve {
             return Some(start + self.invert(value, slope, left, most, within));
         }
     }
+    /// When it first exceeds a level from then on, to the microsecond; [`None`] if it never does. The
+    /// wave aside.
+    pub fn exceeds(&self, level: f64, from: Duration) -> Option<Duration> {
+        let mut start = from;
+        loop {
+            let (value, slope, end) = self.segment(start);
+            if value > level {
+                return Some(start);
+            }
+            let end = end?;
+            if slope > 0.0 {
+                let up = Duration::from_secs_f64((level - value) / slope) + Duration::micros(1);
+                if start + up < end {
+                    return Some(start + up);
+                }
+            }
+            start = end;
+        }
+    }
     /// The straight line at `at`: its value there without the wave, its slope [1/s], and its end.
     fn segment(&self, at: Duration) -> (f64, f64, Option<Duration>) {
         let after = self.knots.partition_point(|(time, _)| *time <= at);

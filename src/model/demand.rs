@@ -350,7 +350,7 @@ impl<'m> Walk<'m> {
                 let spec = &model.services[service.expect("threads belong to a service")];
                 self.visits[spec.threads_station] += weight;
             }
-            Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } => {}
+            Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } | Op::Again { .. } => {}
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Store { usage } => {
                 let usage = model.store_uses[usage as usize];

@@ -15,11 +15,11 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
-    Database, Deploy, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host, Job,
-    KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
+    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host,
+    Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
     Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
     Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
-    Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Topic,
+    Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
     UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
@@ -562,7 +562,9 @@ impl Model {
     pub fn nominal_rate(&self) -> Rate {
         Rate(match &self.workload {
             Workload::Closed { think, population, .. } => {
-                population.at(self.plan.warmup) / self.laws[*think].mean
+                // Who does not think at all is taken to ask once a second.
+                let mean = self.laws[*think].mean;
+                population.at(self.plan.warmup) / if mean > 0.0 { mean } else { 1.0 }
             }
             Workload::Open { rate, .. } => {
                 rate.at(self.plan.warmup) * self.arrivals.requests_each()

@@ -96,6 +96,8 @@ pub enum Op {
     ThreadLeave,
     /// Give the thread back.
     ThreadFree,
+    /// A timer's callback begins: it is due again from now on.
+    Again { timer: u16 },
     /// Be answered 503, if the worker has so many requests.
     Admit { most: u32 },
     /// Have the loop for so long on the wall, however fast the core is.

@@ -2,6 +2,7 @@
 
 use crate::result::metric::Unit;
 use crate::result::{Monitored, Summary};
+use crate::units::{Bandwidth, Bytes, Quantity, Ratio};
 
 use super::layout::{Cell, Grid, Style};
 use super::show;
@@ -9,7 +10,11 @@ use super::show;
 /// What monitors show beside the truth; nothing where there are none.
 pub(super) fn text(summary: &Summary, style: Style) -> String {
     let grid = grid(summary);
-    if grid.is_empty() { String::new() } else { grid.render(style) }
+    if grid.is_empty() {
+        return String::new();
+    }
+    let lines = budgets(summary).into_iter().map(|line| format!("  {line}\n"));
+    grid.render(style) + &lines.collect::<String>()
 }
 
 /// The same as a table.
@@ -17,7 +22,7 @@ pub(super) fn grid(summary: &Summary) -> Grid {
     let columns = ["shown", "at most", "true", "at most", "alarms", "missed", "false", "late by"];
     let mut grid = Grid::new("Beside what monitors show", &columns);
     for monitor in &summary.monitors {
-        let value = |value: f64| Cell::from(show::value(value, unit(monitor)));
+        let value = |value: f64| Cell::from(shown(monitor, value));
         let count = |of: fn(&crate::result::Alarmed) -> u32| {
             let count = monitor.alarm.as_ref().map(of);
             Cell::from(count.map_or("-".to_string(), |count| count.to_string()))
@@ -38,10 +43,30 @@ pub(super) fn grid(summary: &Summary) -> Grid {
     grid
 }
 
-fn unit(monitor: &Monitored) -> Unit {
-    match monitor.what {
+/// What uptimes leave of their budgets, a line each.
+pub(super) fn budgets(summary: &Summary) -> Vec<String> {
+    let line = |monitor: &Monitored| {
+        let budget = monitor.budget?;
+        let time = |seconds| show::value(seconds, Unit::Seconds);
+        Some(format!(
+            "{}: down for {} of the {} that {} leave in 30 days",
+            monitor.name,
+            time(budget.used_s),
+            time(budget.allowed_s),
+            Ratio(budget.target).show(),
+        ))
+    };
+    summary.monitors.iter().filter_map(line).collect()
+}
+
+fn shown(monitor: &Monitored, value: f64) -> String {
+    let unit = match monitor.what {
+        "bandwidth" => return Bandwidth(value).show(),
+        "memory" => return Bytes(value).show(),
         "latency" => Unit::Seconds,
         "rate" => Unit::PerSecond,
+        "waiting" | "held" | "in_flight" => Unit::Count,
         _ => Unit::Ratio,
-    }
+    };
+    show::value(value, unit)
 }

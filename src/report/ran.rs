@@ -417,6 +417,8 @@ pub(super) fn closed_forms(summary: &Summary) -> Grid {
         let (what, unit) = match found.metric {
             "throughput_per_s" => ("throughput", Unit::PerSecond),
             "latency_s.mean" => ("mean latency", Unit::Seconds),
+            "turned_away_ratio" => ("turned away", Unit::Ratio),
+            "utilisation_ratio" => ("busy", Unit::Ratio),
             _ => ("mean wait", Unit::Seconds),
         };
         let name = match found.component.as_str() {

@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::{Estimate, Summary};
+use crate::component::concurrency::LimitConfig;
 use crate::model::demand::{Demand, demand};
 use crate::model::ids::StationId;
 use crate::model::{Model, PoolMode, StationKind, Workload};
 use crate::run::{Counter, Outcome};
-use crate::theory::{Mg1, Mmc};
+use crate::theory::{Mg1, Mmc, constant_patience_loss_ratio, erlang_b};
 
 /// Below this utilisation nothing waits, and nobody asks why.
 const IDLE: f64 = 0.05;
@@ -46,8 +47,11 @@ impl ClosedForm {
 /// Every station is taken by itself, as if Poisson arrivals came to it at the measured rate and its
 /// service took as long as measured: Pollaczek and Khinchine for a loop or a cache server, Erlang's
 /// formula with the correction of Allen and Cunneen for a pool or a pooler, processor sharing for the
-/// cores of a database and for links. Variation is that of the laws in the file. Closed populations have the
-/// asymptotic bounds of Denning and Buzen. What a formula leaves out (bursts, waits inside of
+/// cores of a database and for links; Erlang's formula for threads and the processes of a queue. Where some are turned
+/// away their share has a formula: Erlang's loss formula for places that nobody waits for, Baccelli and
+/// Hebuterne's for a pool with an acquire timeout. The cores of a `[host]` are as busy as the file asks
+/// (utilisation law). Variation is that of the laws in the file. Closed populations have the asymptotic
+/// bounds of Denning and Buzen. What a formula leaves out (bursts, waits inside of
 /// holds, limits, timeouts) is the difference between the two columns.
 pub fn closed_forms(model: &Model, outcomes: &[Outcome], summary: &Summary) -> Vec<ClosedForm> {
     let asked = demand(model, None);
@@ -55,10 +59,21 @@ pub fn closed_forms(model: &Model, outcomes: &[Outcome], summary: &Summary) -> V
     for (id, station) in model.stations.enumerate() {
         let component = summary.component(&station.path);
         let simulated = component.map(|it| it.estimate("wait_s.mean")).unwrap_or_default();
-        let Some(seen) = Seen::of(outcomes, id).filter(|_| simulated.estimate.is_some()) else {
-            continue;
-        };
-        if let Some((name, wait_s)) = wait(model, &asked, id, station.kind, &seen)
+        let Some(seen) = Seen::of(outcomes, id) else { continue };
+        if let Some((name, metric, ratio)) = share(model, &asked, id, station.kind, &seen, summary)
+        {
+            let simulated = component.map(|it| it.estimate(metric)).unwrap_or_default();
+            found.push(ClosedForm {
+                component: station.path.clone(),
+                model: name,
+                metric,
+                low: ratio,
+                high: Some(ratio),
+                simulated,
+            });
+        }
+        if simulated.estimate.is_some()
+            && let Some((name, wait_s)) = wait(model, &asked, id, station.kind, &seen)
             && wait_s.is_finite()
         {
             // Below the clock's meaning nobody waits.
@@ -106,10 +121,13 @@ fn population_bounds(model: &Model, asked: &Demand, summary: &Summary) -> Vec<Cl
 
 /// A station as measured, over all replications.
 struct Seen {
+    /// All that came, whatever became of them.
     arrivals_per_s: f64,
     busy: f64,
     capacity: f64,
     turned_away: u64,
+    /// Of those that came, the share that was served.
+    served_ratio: f64,
 }
 
 impl Seen {
@@ -125,20 +143,21 @@ impl Seen {
         };
         let turned_away =
             [Counter::Rejected, Counter::TimedOut, Counter::Refused].map(counted).iter().sum();
+        let arrivals = counted(Counter::Arrivals);
         let seen = Seen {
-            arrivals_per_s: counted(Counter::Arrivals) as f64 / seconds,
+            arrivals_per_s: arrivals as f64 / seconds,
             busy: mean(|it| it.busy_mean),
             capacity: mean(|it| it.capacity),
             turned_away,
+            served_ratio: 1.0 - turned_away as f64 / arrivals.max(turned_away).max(1) as f64,
         };
-        (seen.capacity > 0.0 && seen.utilisation() >= IDLE && seen.arrivals_per_s > 0.0)
-            .then_some(seen)
+        (seen.capacity > 0.0 && seen.utilisation() >= IDLE).then_some(seen)
     }
     fn utilisation(&self) -> f64 {
         self.busy / self.capacity
     }
     fn service_s(&self) -> f64 {
-        self.busy / self.arrivals_per_s
+        self.busy / (self.arrivals_per_s * self.served_ratio)
     }
     /// One of `stations` equal ones, each with `servers` servers.
     fn each(&self, stations: f64, servers: u32) -> Mmc {
@@ -163,6 +182,59 @@ fn pooled(station: Mmc, scv: Option<f64>) -> (String, f64) {
     (format!("{name}{}", station.servers), station.wait_mean_with_variation_s(1.0, scv))
 }
 
+/// The model of a component, and a share that it gives, where a closed form is known: of what is turned
+/// away, or of the cores of a machine that are busy.
+fn share(
+    model: &Model,
+    asked: &Demand,
+    id: StationId,
+    kind: StationKind,
+    seen: &Seen,
+    summary: &Summary,
+) -> Option<(String, &'static str, f64)> {
+    const AWAY: &str = "turned_away_ratio";
+    if kind == StationKind::Host {
+        let host = model.hosts.iter().find(|it| it.station == id)?;
+        let asked = summary.estimate("offered_per_s").estimate? * asked.service_s[id];
+        let others = host.others.iter().map(|it| it.per_s * model.laws[it.cpu].mean);
+        let busy = (asked + others.sum::<f64>()) / host.cores;
+        let whole = host.stolen.is_none() && host.others.iter().all(|it| it.at_most == u32::MAX);
+        return whole.then(|| ("X D".into(), "utilisation_ratio", busy.min(1.0)));
+    }
+    if seen.turned_away == 0 || seen.served_ratio <= 0.0 {
+        return None;
+    }
+    match kind {
+        StationKind::Bulkhead => {
+            let bulkhead = model.bulkheads.iter().find(|it| it.station == id)?;
+            let LimitConfig::Fixed(places) = bulkhead.limit else { return None };
+            let alone = bulkhead.room.is_none() && seen.capacity == f64::from(places);
+            let load = seen.arrivals_per_s * seen.service_s();
+            alone.then(|| (format!("M/G/{places}/{places}"), AWAY, erlang_b(places, load)))
+        }
+        StationKind::Executions => {
+            let functions = model.services.iter().filter_map(|it| it.function.as_ref());
+            let places = functions.into_iter().find(|it| it.executions == id)?.reserved?;
+            let load = seen.arrivals_per_s * seen.service_s();
+            Some((format!("M/G/{places}/{places}"), AWAY, erlang_b(places, load)))
+        }
+        StationKind::Pool => {
+            let pool = model.pools.iter().find(|it| it.station == id)?;
+            let patience = pool.config.acquire_timeout?;
+            let size = pool.config.size;
+            let station = seen.each(seen.capacity / f64::from(size), size);
+            let law = variation(asked, id)?;
+            let plain = pool.replica_config.is_none()
+                && pool.config.overflow == 0
+                && pool.config.max_waiting.is_none();
+            let plain = plain && (law - 1.0).abs() <= NEARLY_EXPONENTIAL;
+            let lost = constant_patience_loss_ratio(station, patience.seconds());
+            plain.then(|| (format!("M/M/{size}+D"), AWAY, lost))
+        }
+        _ => None,
+    }
+}
+
 /// The model of a component and its mean wait (s), where a closed form is known.
 fn wait(
     model: &Model,
@@ -171,15 +243,28 @@ fn wait(
     kind: StationKind,
     seen: &Seen,
 ) -> Option<(String, f64)> {
-    if seen.turned_away > 0 {
+    if seen.turned_away > 0 || seen.arrivals_per_s <= 0.0 {
         return None;
     }
     match kind {
+        StationKind::Threads => {
+            let service = model.services.iter().find(|it| it.threads_station == id)?;
+            // Each thread, and each loop, has a core.
+            let all = f64::from(service.workers * (service.threads + 1));
+            let own = service.cores >= all && service.host.is_none() && !service.one_lock;
+            let station = seen.each(seen.capacity / f64::from(service.threads), service.threads);
+            own.then(|| pooled(station, None))
+        }
+        StationKind::Queue => {
+            let station = seen.each(1.0, seen.capacity as u32);
+            (seen.capacity.fract() == 0.0).then(|| pooled(station, None))
+        }
         StationKind::Service => {
             let service = model.services.iter().find(|it| it.station == id)?;
             let visits = asked.visits[id];
-            let square_s2 = asked.squares_s2[id]
-                .filter(|_| !service.contended && service.host.is_none() && visits > 0.0)?;
+            let alone = service.process.as_ref().is_none_or(|it| it.timers.is_empty());
+            let alone = alone && !service.contended && service.host.is_none();
+            let square_s2 = asked.squares_s2[id].filter(|_| alone && visits > 0.0)?;
             // Only the squares are taken from the file: the rate and the busy share are measured.
             let squares_per_s = square_s2 / visits * seen.arrivals_per_s / seen.capacity;
             let idle = 1.0 - seen.utilisation();

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{Cost, Model};
+use crate::model::{Cost, Model, StationKind};
 use crate::run::{Counter, Outcome};
 use crate::units::HOURS_PER_MONTH;
 
@@ -67,11 +67,15 @@ fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
         true => count(Counter::BilledMillis) / 1e3,
         false => 0.0,
     };
+    // AWS charges for requests that a function has run, not for those that it has throttled.
+    let function = cost.station.filter(|it| model.stations[*it].kind == StationKind::Executions);
+    let throttled = function.map_or(0.0, |_| count(Counter::Rejected));
+    let came = count(Counter::Arrivals) - throttled;
     standing
         + cost.per_billed_second * billed_s * months
         + cost.per_surplus_hour * (surplus_s / 3_600.0) * months
         + cost.per_gigabyte * gigabytes * months * cost.share
-        + cost.per_million * (count(Counter::Arrivals) / 1e6) * months * cost.share
+        + cost.per_million * (came / 1e6) * months * cost.share
         + cost.per_million_reads * (count(Counter::Reads) / 1e6) * months
         + cost.per_million_writes * (count(Counter::Writes) / 1e6) * months
         + cost.per_lcu_hour * units_hours * months

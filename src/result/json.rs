@@ -296,7 +296,8 @@ fn fixed_properties() -> Map<String, Value> {
         }))),
         "monitors": list("What products' own metrics would show.", exact_object("One.", json!({
             "name": text("Its name."),
-            "what": text("`latency` [s], or `busy` or `open` [ratio]."),
+            "what": text("`latency` [s], `rate` [1/s], `bandwidth` [bit/s], `memory` [bytes], `waiting`, \
+                `held` or `in_flight` [count], `busy`, `open`, `errors` or `uptime` [ratio]."),
             "shown_mean": number("The mean of its values."),
             "shown_most": number("The greatest of them."),
             "true_mean": number("The true mean, or the true quantile."),
@@ -305,6 +306,11 @@ fn fixed_properties() -> Map<String, Value> {
                 "type": ["object", "null"],
                 "description": "Episodes above its threshold in all replications, those missed, calls \
                     for nothing, and the mean time to the call [s].",
+            },
+            "budget": {
+                "type": ["object", "null"],
+                "description": "Of an uptime: what was promised, the time that it leaves for being \
+                    down in 30 days, and what was used of it [s].",
             },
         }))),
         "costs": list("The bill.", exact_object("A line.", json!({

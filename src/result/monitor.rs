@@ -21,7 +21,8 @@ pub const BUCKETS_S: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 pub struct Monitored {
     /// Its name.
     pub name: String,
-    /// What it shows: `latency` (s), `rate` (1/s), or `busy` or `open` (a share).
+    /// What it shows: `latency` (s), `rate` (1/s), `bandwidth` (bit/s), `memory` (bytes), `waiting`,
+    /// `held` or `in_flight` (things), or `busy`, `open`, `errors` or `uptime` (a share).
     pub what: &'static str,
     /// The mean of its values.
     pub shown_mean: f64,
@@ -33,7 +34,23 @@ pub struct Monitored {
     pub true_most: f64,
     /// What its alarm did, if it has one.
     pub alarm: Option<Alarmed>,
+    /// What an uptime leaves of its budget.
+    pub budget: Option<UptimeBudget>,
 }
+
+/// The time that a promise leaves for being down, and what was used of it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct UptimeBudget {
+    /// What was promised, a share.
+    pub target: f64,
+    /// The time that it leaves in 30 days (s).
+    pub allowed_s: f64,
+    /// The time that was shown as down, mean over replications (s).
+    pub used_s: f64,
+}
+
+/// Thirty days (s): the month of uptime budgets.
+const MONTH_S: f64 = 30.0 * 86_400.0;
 
 /// What an alarm did, in all replications.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -91,7 +108,17 @@ fn what(monitor: &Monitor) -> &'static str {
         Shown::Busy(_) => "busy",
         Shown::Open(_) => "open",
         Shown::Rate(..) => "rate",
-        _ => "latency",
+        Shown::Waiting(_) => "waiting",
+        Shown::Held(_) => "held",
+        Shown::Memory(_) => "memory",
+        Shown::Bandwidth(..) => "bandwidth",
+        Shown::InFlight => "in_flight",
+        Shown::Errors => "errors",
+        Shown::Uptime(..) => "uptime",
+        Shown::MeanOfWindows
+        | Shown::MeanOfInstances(..)
+        | Shown::Histogram(_)
+        | Shown::FromSending(_) => "latency",
     }
 }
 
@@ -105,7 +132,30 @@ fn values(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
         Shown::Rate(range, scrape) => {
             rates(&truth(model, number, outcome), range, scrape, monitor.every)
         }
-        _ => readings(monitor, &truth(model, number, outcome)),
+        Shown::Uptime(down_above, _) => {
+            let failed = truth(model, number, outcome).into_iter().map(|(end, ok)| (end, 1.0 - ok));
+            let weights = weights(monitor, outcome);
+            let periods = readings(monitor, &failed.collect::<Vec<_>>(), &weights).into_iter();
+            let is_up = |failed: f64| if failed > down_above { 0.0 } else { 1.0 };
+            periods.map(|(end, failed)| (end, is_up(failed))).collect()
+        }
+        _ => readings(monitor, &truth(model, number, outcome), &weights(monitor, outcome)),
+    }
+}
+
+/// What each step of the timeline counts in a mean: shares of requests by the requests that ended.
+fn weights(monitor: &Monitor, outcome: &Outcome) -> Vec<f64> {
+    let measured = outcome.windows.iter().filter(|window| window.measured);
+    let weight = |window: &Window| match monitor.shows {
+        Shown::Errors | Shown::Uptime(..) => (window.ok + window.failed) as f64,
+        Shown::MeanOfWindows if window.latency_p95_s.is_none() => 0.0,
+        _ => 1.0,
+    };
+    let all = measured.map(weight);
+    match monitor.shows {
+        // Its truth has no step without a request.
+        Shown::MeanOfWindows => all.filter(|weight| *weight > 0.0).collect(),
+        _ => all.collect(),
     }
 }
 
@@ -146,18 +196,33 @@ fn of(model: &Model, number: usize, outcomes: &[Outcome]) -> Monitored {
             mean(&|outcome| greatest(values(outcome).iter().map(|(_, value)| *value))),
         ),
     };
-    let is_latency = !matches!(monitor.shows, Shown::Busy(_) | Shown::Open(_) | Shown::Rate(..));
+    let is_latency = what(monitor) == "latency";
     let (true_mean, true_most) = if let Shown::MeanOfInstances(..) = monitor.shows {
         (exact, mean(&|outcome| greatest(steps(outcome).iter().map(|(_, value)| *value))))
     } else if is_latency {
         (exact, exact)
     } else {
         (
-            mean(&|outcome| average(steps(outcome).iter().map(|(_, value)| *value))),
+            mean(&|outcome| {
+                let values: Vec<f64> = steps(outcome).iter().map(|(_, value)| *value).collect();
+                weighted(&values, &weights(monitor, outcome))
+            }),
             mean(&|outcome| greatest(steps(outcome).iter().map(|(_, value)| *value))),
         )
     };
+    let budget = match monitor.shows {
+        Shown::Uptime(_, target) => Some(UptimeBudget {
+            target,
+            allowed_s: (1.0 - target) * MONTH_S,
+            used_s: mean(&|outcome| {
+                let down = values(outcome).iter().filter(|(_, up)| *up == 0.0).count();
+                down as f64 * monitor.every.seconds()
+            }),
+        }),
+        _ => None,
+    };
     Monitored {
+        budget,
         name: monitor.name.clone(),
         what: what(monitor),
         shown_mean,
@@ -186,12 +251,26 @@ fn truth(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
         Shown::Rate(..) => {
             Some((window.ok + window.failed) as f64 / window.end.since(window.start).seconds())
         }
+        Shown::Waiting(station) => Some(window.stations[station.0 as usize].waiting),
+        Shown::Held(station) | Shown::Memory(station) => {
+            Some(window.stations[station.0 as usize].held)
+        }
+        Shown::Bandwidth(station, bits) => Some(window.stations[station.0 as usize].busy * bits),
+        Shown::InFlight => Some(window.in_flight),
+        Shown::Errors => Some(share_of(window.server_errors, window)),
+        Shown::Uptime(..) => Some(1.0 - share_of(window.failed, window)),
         _ => window.latency_p95_s,
     };
     let measured = outcome.windows.iter().filter(|window| window.measured);
     let start = measured.clone().next().map(|window| window.start).unwrap_or_default();
     let step = |window: &Window| Some((window.end.since(start).seconds(), value(window)?));
     measured.filter_map(step).collect()
+}
+
+/// A share of the requests that ended in a step.
+fn share_of(count: u64, window: &Window) -> f64 {
+    let ended = window.ok + window.failed;
+    if ended == 0 { 0.0 } else { count as f64 / ended as f64 }
 }
 
 fn share(
@@ -211,7 +290,7 @@ fn share(
 }
 
 /// The end and the value of each whole period.
-fn readings(monitor: &Monitor, steps: &[(f64, f64)]) -> Vec<(f64, f64)> {
+fn readings(monitor: &Monitor, steps: &[(f64, f64)], weights: &[f64]) -> Vec<(f64, f64)> {
     let every = monitor.every.seconds();
     let mut all = Vec::new();
     let mut from = 0;
@@ -221,7 +300,7 @@ fn readings(monitor: &Monitor, steps: &[(f64, f64)]) -> Vec<(f64, f64)> {
         let until = steps[from..].iter().take_while(|step| step.0 <= end + 1e-9).count() + from;
         let values = || steps[from..until].iter().map(|(_, value)| *value);
         let value = match monitor.reads {
-            Reading::Average => average(values()),
+            Reading::Average => weighted(&values().collect::<Vec<f64>>(), &weights[from..until]),
             Reading::Sample => steps[until - 1].1,
             Reading::Greatest => greatest(values()),
         };
@@ -301,6 +380,16 @@ fn average(values: impl Iterator<Item = f64>) -> f64 {
     if count == 0 { 0.0 } else { sum / f64::from(count) }
 }
 
+/// A mean; of what counts nothing, nothing.
+fn weighted(values: &[f64], weights: &[f64]) -> f64 {
+    if weights.iter().all(|weight| *weight == 1.0) {
+        return average(values.iter().copied());
+    }
+    let all: f64 = weights.iter().sum();
+    let sum: f64 = values.iter().zip(weights).map(|(value, weight)| value * weight).sum();
+    if all > 0.0 { sum / all } else { 0.0 }
+}
+
 fn greatest(values: impl Iterator<Item = f64>) -> f64 {
     values.fold(0.0, f64::max)
 }
@@ -366,7 +455,7 @@ mod tests {
             reads: Reading::Average,
             alarm: None,
         };
-        let values = readings(&monitor, &steps);
+        let values = readings(&monitor, &steps, &vec![1.0; steps.len()]);
         assert_eq!(values.len(), 10);
         let (alarm, delays) = alarmed(&steps, &values, 0.8, 3, monitor.every);
         // Half a minute is not seen; five minutes are, after the three that it takes.

@@ -10,7 +10,7 @@ use super::event::Kind;
 use super::meter::Counter;
 use super::probing::KUBELET;
 use super::service::Phase;
-use super::task::{NONE, OK, Role, State, Task};
+use super::task::{NONE, OK, Role, Task};
 use super::world::World;
 use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
@@ -35,7 +35,7 @@ pub struct Node {
     /// By target: when that began.
     begun: Vec<Time>,
     /// What the targets' answers say.
-    judge: Option<Judge>,
+    pub(super) judge: Option<Judge>,
     /// By target: since when each idle connection to it has been idle, the latest last.
     pub(super) idle: Vec<VecDeque<Time>>,
 }
@@ -150,12 +150,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A request reaches the balancer of the service that its task is about to enter.
     pub fn land(&mut self, task: u32) {
         self.comes_first(task);
-        self.choose_target(task);
+        self.choose_target(task, None);
     }
 
     /// A balancer chooses where a request goes: not to the target that has not answered it, if there are
-    /// others.
-    pub(super) fn choose_target(&mut self, task: u32) {
+    /// others. `before` is how often it was sent before, and to which target last.
+    pub(super) fn choose_target(&mut self, task: u32, before: Option<(u32, u32)>) {
         let Op::Enter { service, .. } = self.model.tape[self.tasks[task].pc.0 as usize] else {
             unreachable!("a task lands where its tape says so")
         };
@@ -175,7 +175,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.function.is_some() {
             return self.invoke(task, service);
         }
-        let before = self.sent_before(task);
+        if spec.health.max_requests.is_some_and(|most| self.has_sent(service, number, most)) {
+            let station = spec.balancer_station.unwrap_or(spec.station);
+            self.count(station, Counter::Arrivals);
+            self.count(station, Counter::Rejected);
+            self.tasks[task].answered = 503;
+            return self.fail(task, Failure::NoInstance);
+        }
         let stream =
             before.map_or(record.stream, |(times, _)| record.stream.numbered(u64::from(times)));
         let mut draws = stream.draw(u64::from(spec.numbers));
@@ -198,7 +204,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = spec.health.nobody_status;
             return self.fail(task, Failure::NoInstance);
         };
-        self.send_to_target(task, service, number, target);
+        self.send_to_target(task, (service, number, target), condition);
     }
 
     /// A request has left its target, well or badly; `lost` where there was no answer.
@@ -231,18 +237,36 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(station) = spec.balancer_station.filter(|_| lost) {
             self.meters[station].count(Counter::Errors);
         }
-        let Some(judge) = &mut node.judge else { return };
+        if spec.health.max_conns.is_some() {
+            self.look_at_targets(service, number);
+        }
+        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
         let error = status != OK && status_of(&self.tasks[task]) >= 500;
         if judge.answered(target, error, lost, now) {
             self.target_judged(service, number, target);
         }
     }
 
+    /// Whether a node has so many requests at its targets.
+    fn has_sent(&self, service: ServiceId, number: usize, most: u32) -> bool {
+        let targets = &self.services[service].nodes[number].targets;
+        let all = 0..targets.len();
+        all.map(|target| targets.get(target).outstanding).sum::<u32>() >= most
+    }
+
+    /// A target has one request more; it may be full now.
+    pub(super) fn note_sent(&mut self, service: ServiceId, number: usize, target: u32) {
+        let most = self.model.services[service].health.max_conns;
+        let now = self.services[service].nodes[number].targets.get(target).outstanding;
+        if most.is_some_and(|most| now >= most) {
+            self.look_at_targets(service, number);
+        }
+    }
+
     /// What a balancer's node remembers of a target that it has chosen.
-    #[inline]
     pub(super) fn note_chosen(&mut self, service: ServiceId, number: usize, target: u32) {
         let now = self.now;
-        let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
+        let judge = self.services[service].nodes[number].judge.as_mut().expect("it judges");
         if judge.chosen(target, now) {
             self.target_judged(service, number, target);
         }
@@ -295,12 +319,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             .fail_open
             .is_some_and(|least| good == 0 || (good as f64) < least * all as f64);
         for target in 0..node.targets.len() {
-            let wanted = there(&target) && (to_all || node.is_healthy(target));
+            let full = |most: u32| node.targets.get(target).outstanding >= most;
+            let wanted = there(&target)
+                && (to_all || node.is_healthy(target))
+                && !spec.health.max_conns.is_some_and(full);
             if wanted == node.targets.get(target).available {
                 continue;
             }
             node.targets.set_available(target, wanted);
-            if wanted && !to_all {
+            if wanted && !to_all && spec.health.max_conns.is_none() {
                 node.targets.begins(target, now);
             }
         }
@@ -406,21 +433,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         instance: u32,
         asker: u16,
     ) -> u32 {
-        self.new_task(Task {
-            stream,
-            since: self.now,
-            deadline: Time::NEVER,
-            pc: entry,
-            owner: instance,
-            owner_epoch: asker,
-            worker: self.instances[instance as usize].first_worker,
-            row: NONE,
-            role: Role::Probe,
-            state: State::Away,
-            status: OK,
-            parked: OK,
-            ..Task::default()
-        })
+        let worker = self.instances[instance as usize].first_worker;
+        let probe = Task::aside(stream, entry, worker, self.now);
+        self.new_task(Task { owner: instance, owner_epoch: asker, role: Role::Probe, ..probe })
     }
 
     /// The answer to a check.

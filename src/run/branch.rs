@@ -234,6 +234,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn answered_call(&mut self, child: u32) {
         let record = self.tasks[child];
         let owner = record.owner;
+        if self.timer_runs_first(owner, self.tasks[owner].deadline) {
+            return self.end_task(child);
+        }
         if record.row != NONE && self.tasks[owner].row != NONE {
             self.attribution.fold(record.row, self.tasks[owner].row);
         }
@@ -247,6 +250,20 @@ impl<Q: PendingEvents> World<'_, Q> {
             Some(_) => self.call_fails(owner, Failure::UpstreamError),
             None => self.resume(owner),
         }
+    }
+
+    /// Whether a loop that is kept busy will find a timer of a task due before it sees an answer that
+    /// comes now: timers run before the next poll (libuv, `uv_run`).
+    pub(super) fn timer_runs_first(&self, task: u32, due: Time) -> bool {
+        let worker = &self.workers[self.tasks[task].worker as usize];
+        if due == Time::NEVER || worker.running == NONE {
+            return false;
+        }
+        let running = self.tasks.peek(worker.running);
+        running.state == State::Computing
+            && running.deadline != Time::NEVER
+            && running.deadline >= due
+            && self.model.services[worker.service].polls_after_timers
     }
 
     /// A task goes on within the running callback of its own process.

@@ -3,7 +3,7 @@
 use super::cache::ttl_of;
 use super::event::Kind;
 use super::meter::Counter;
-use super::task::{OK, State, Task, flag};
+use super::task::{NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::component::cache::{
     CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight,
@@ -20,18 +20,36 @@ use crate::units::{Duration, Time};
 pub struct CdnState {
     pops: Vec<CacheStore>,
     flights: SingleFlight<u32>,
+    /// By task: when an edge has asked for it last, where that was not as the request came.
+    asked: Vec<Asked>,
     /// By point of presence and key: when an answer was fetched last, where stale ones are given.
     fetched: Vec<Time>,
 }
 
+/// What an edge asks its origin for, not as the request came.
+#[derive(Clone, Copy, Default)]
+struct Asked {
+    /// Since when.
+    at: Time,
+    /// Whose request it is: the slot may have had another tenant.
+    ordinal: u32,
+    /// Which attempt it is; 0 for none.
+    attempt: u32,
+}
+
+/// In the owner's epoch of an attempt: its edge waits for it no longer.
+const GIVEN_UP: u16 = u16::MAX;
+
 impl<Q: PendingEvents> World<'_, Q> {
     /// Edges in the state that the run starts from.
     pub fn build_cdns(&mut self) {
-        for (_, spec) in self.model.cdns.enumerate() {
+        for (id, spec) in self.model.cdns.enumerate() {
+            self.at(Time::ZERO + spec.origin_timeout, Kind::Origins, id.0);
             let pops = (0..spec.pops).map(|pop| self.new_edge(spec, pop)).collect();
             let count = spec.pops as usize * self.model.keys[spec.keys].count as usize;
             let fetched = vec![Time::NEVER; if spec.stale.is_zero() { 0 } else { count }];
-            self.cdns.push(CdnState { pops, flights: SingleFlight::new(), fetched });
+            let flights = SingleFlight::new();
+            self.cdns.push(CdnState { pops, flights, asked: Vec::new(), fetched });
         }
     }
 
@@ -64,6 +82,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// an answer that is under way already.
     pub fn edge(&mut self, task: u32) {
         if self.tasks[task].has(flag::EDGE_MISS) {
+            if self.tasks[task].owner_epoch == GIVEN_UP {
+                self.observer.late += 1;
+                return self.end_task(task);
+            }
             return self.answer_passes_edge(task);
         }
         let Op::Edge { cdn, key, hit } = self.op_at(task) else {
@@ -91,6 +113,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             (record.state, record.since) = (State::Joined, self.now);
             return;
         }
+        if !self.cdns[cdn].asked.is_empty() {
+            self.note_asked(task, cdn, 0);
+        }
         self.forward_to_origin(task, cdn);
     }
 
@@ -107,19 +132,28 @@ impl<Q: PendingEvents> World<'_, Q> {
         // The edge lies on the user's way to the service.
         let whole = self.way_to_user(task, self.model.services[service].region);
         let passage = self.passage_of_user(task, service);
+        let limit = self.model.cdns[cdn].connect_timeout;
+        if passage.late > limit {
+            // Its connections are not answered, one attempt after the other.
+            self.count(self.model.cdns[cdn].station, Counter::TimedOut);
+            self.travel(task, limit);
+            self.tasks[task].status = Failure::UpstreamTimeout as u8;
+            return self.at_task(self.now + limit, Kind::Edge, task);
+        }
         let rest = Duration(whole.0.saturating_sub(edge.0)) + passage.late;
         self.travel(task, rest);
         self.tasks[task].since = self.now;
-        if passage.lost {
-            return self.lose_on_way(task, rest);
-        }
         self.at_task(self.now + rest, Kind::Land, task);
     }
 
     /// One way between a user and the edge of a CDN.
     pub fn way_to_edge(&self, task: u32, cdn: CdnId) -> Duration {
+        self.way_to_edge_of(&self.tasks[task], cdn)
+    }
+
+    fn way_to_edge_of(&self, record: &Task, cdn: CdnId) -> Duration {
         let law = self.model.cdns[cdn].edge;
-        let way = self.model.draw_law(law, self.tasks[task].stream, 0xed6e).half();
+        let way = self.model.draw_law(law, record.stream, 0xed6e).half();
         self.condition(UnitKind::Cdn, cdn.0).stretch(way)
     }
 
@@ -133,8 +167,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The CDN in front of the operation that an attempt is at.
     pub fn cdn_of_operation(&self, attempt: &Task) -> Option<CdnId> {
-        let operation = model::ids::OperationId(u32::from(attempt.branch));
-        cdn_of(&self.model.tape, self.model.operations[operation].entry)
+        cdn_of(&self.model.tape, self.model.operations[attempt.operation()].entry)
     }
 
     /// An answer passes its CDN's edge on the way to the user.
@@ -150,7 +183,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The edge keeps an answer, and answers all who waited for it there.
     fn fill_edge(&mut self, task: u32) {
         let record = self.tasks[task];
-        let operation = model::ids::OperationId(u32::from(record.branch));
+        let operation = record.operation();
         let entry = self.model.operations[operation].entry;
         let Op::Edge { cdn, key, hit } = self.model.tape[entry.0 as usize] else {
             unreachable!("only operations behind a CDN miss at its edge")
@@ -215,6 +248,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.cdns[cdn].flights.begin(pop, key, *other);
         }
         self.joined(first, self.model.cdns[cdn].station);
+        self.note_asked(first, cdn, 1);
         self.forward_to_origin(first, cdn);
     }
 
@@ -229,6 +263,98 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.travel(task, way);
         self.tasks[task].state = State::Away;
         self.at_task(self.now + way, Kind::Respond, task);
+    }
+}
+
+/// Origins that do not answer.
+impl<Q: PendingEvents> World<'_, Q> {
+    /// An edge asks for a task's request now; 0 is as it came.
+    fn note_asked(&mut self, task: u32, cdn: CdnId, attempt: u32) {
+        let asked = Asked { at: self.now, ordinal: self.tasks[task].ordinal, attempt };
+        let all = &mut self.cdns[cdn].asked;
+        if all.len() <= task as usize {
+            all.resize(task as usize + 1, Asked::default());
+        }
+        all[task as usize] = asked;
+    }
+
+    /// When an edge has asked its origin for a task's request, and for which time, as long as it waits.
+    fn asked_at(&self, task: u32, record: &Task, cdn: CdnId) -> Option<(Time, u32)> {
+        let waits = record.role == Role::Attempt
+            && record.owner != NONE
+            && record.has(flag::EDGE_MISS)
+            && record.worker != NONE
+            && self.cdn_of_operation(record) == Some(cdn);
+        if !waits {
+            return None;
+        }
+        let asked = self.cdns[cdn].asked.get(task as usize);
+        if let Some(asked) = asked.filter(|it| it.attempt > 0 && it.ordinal == record.ordinal) {
+            return Some((asked.at, asked.attempt));
+        }
+        let way = self.way_to_edge_of(record, cdn);
+        let region = self.model.services[self.service_of_worker(record.worker)].region;
+        let set_up = self.set_up_took(record, region);
+        Some((self.journeys[record.owner].started + way + set_up, 1))
+    }
+
+    /// Looks for requests that origins will have kept for too long before the next look.
+    pub(super) fn sweep_edges(&mut self, cdn: CdnId) {
+        let timeout = self.model.cdns[cdn].origin_timeout;
+        self.at(self.now + timeout, Kind::Origins, cdn.0);
+        for slot in 0..self.tasks.capacity() as u32 {
+            let record = *self.tasks.peek(slot);
+            if record.state == State::Free {
+                continue;
+            }
+            let due = self.asked_at(slot, &record, cdn).map(|(at, _)| at + timeout);
+            if let Some(due) = due.filter(|due| *due > self.now) {
+                self.at_task(due, Kind::Upstream, slot);
+            }
+        }
+    }
+
+    /// Whether a task's origin has taken too long just now. Its edge then asks once more, or answers.
+    pub(super) fn origin_is_late(&mut self, task: u32) -> bool {
+        let record = *self.tasks.peek(task);
+        if !record.has(flag::EDGE_MISS) || record.role != Role::Attempt {
+            return false;
+        }
+        let Some(cdn) = self.cdn_of_operation(&record) else { return false };
+        let timeout = self.model.cdns[cdn].origin_timeout;
+        let Some((_, attempt)) =
+            self.asked_at(task, &record, cdn).filter(|(at, _)| *at + timeout == self.now)
+        else {
+            return false;
+        };
+        let station = self.model.cdns[cdn].station;
+        self.count(station, Counter::TimedOut);
+        let again = attempt < self.model.cdns[cdn].attempts && self.may_be_repeated(task);
+        let messenger = self.new_task(Task { leases: Default::default(), permit: 0, ..record });
+        if Q::TELLS {
+            self.tell_split(task, messenger);
+        }
+        let behind = &mut self.tasks[task];
+        (behind.owner, behind.row, behind.owner_epoch) = (NONE, NONE, GIVEN_UP);
+        self.journeys[record.owner].task = messenger;
+        if record.row != NONE {
+            let so_far = self.now.since(self.journeys[record.owner].intended);
+            self.attribution.lose(record.row, station, so_far);
+        }
+        let fresh = self.journeys[record.owner].fresh;
+        let operation = record.operation();
+        let entry = self.model.operations[operation].entry;
+        let edge = &mut self.tasks[messenger];
+        edge.begin_anew(entry, fresh);
+        edge.worker = NONE;
+        if again {
+            self.note_asked(messenger, cdn, attempt + 1);
+            self.forward_to_origin(messenger, cdn);
+        } else {
+            edge.status = Failure::UpstreamTimeout as u8;
+            self.answer_passes_edge(messenger);
+        }
+        true
     }
 }
 

@@ -24,6 +24,9 @@ pub(super) const ORDINALS: u32 = 0x7fff_ffff;
 /// The slot of the line of equal patience.
 const LINE: u32 = NONE >> 5;
 
+/// How long a virtual user without thinking time takes for an iteration that takes no time.
+const AT_ONCE: Duration = Duration::millis(1);
+
 /// Users while they run.
 pub struct ClientState {
     /// Candidates so far.
@@ -211,6 +214,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             // Not there at present: looks in again after another thinking time.
             self.client.begun[user as usize] += 1;
             let again = self.thinking_time(user);
+            if again.is_zero() {
+                if let Some(at) = population.exceeds(f64::from(user), elapsed) {
+                    self.at((Time::ZERO + at).max(self.now), Kind::Think, user);
+                }
+                return;
+            }
             return self.at(self.now + again, Kind::Think, user);
         }
         let begun = u64::from(self.client.begun[user as usize]);
@@ -516,6 +525,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.client.set_thinking(record.user);
                 if !memoryless {
                     let think = self.thinking_time(record.user);
+                    // Nobody asks twice at one instant, however soon an answer comes.
+                    let at_once = (think + latency).is_zero();
+                    let think = if at_once { AT_ONCE } else { think };
                     self.at(self.now + think, Kind::Think, record.user);
                 }
             }

@@ -119,13 +119,24 @@ fn contains(side: Side, party: Party, model: &Model) -> bool {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
+    /// A way that is looked up only while a network is cut.
+    #[inline(always)]
+    fn amid_cuts(&self, way: impl FnOnce() -> Passage) -> Passage {
+        #[cold]
+        #[inline(never)]
+        fn rarely(way: impl FnOnce() -> Passage) -> Passage {
+            way()
+        }
+        match &self.faults {
+            Some(state) if !state.cuts.is_empty() => rarely(way),
+            _ => Passage::FREE,
+        }
+    }
+
     /// How something that is sent now gets from one to the other.
     #[inline(always)]
     pub fn passage(&self, from: Party, to: Party, packet: Packet) -> Passage {
-        match &self.faults {
-            Some(state) if !state.cuts.is_empty() => self.through_cuts(from, to, packet),
-            _ => Passage::FREE,
-        }
+        self.amid_cuts(|| self.through_cuts(from, to, packet))
     }
 
     fn through_cuts(&self, from: Party, to: Party, packet: Packet) -> Passage {
@@ -148,25 +159,21 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// How a request or an answer gets between a task's user and a service.
+    #[inline(always)]
     pub(super) fn passage_of_user(&self, task: u32, service: ServiceId) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let home = self.home(self.tasks[task].user);
-                self.passage(Party::Users(home), self.front(service), Packet::Data)
-            }
-        }
+        self.amid_cuts(|| {
+            let home = self.home(self.tasks[task].user);
+            self.passage(Party::Users(home), self.front(service), Packet::Data)
+        })
     }
 
     /// How a call or its answer gets between a caller and the service that it calls.
+    #[inline(always)]
     pub(super) fn passage_of_call(&self, caller: u32, to: ServiceId) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let from = self.service_of_worker(self.tasks[caller].worker);
-                self.passage(Party::Service(from), self.front(to), Packet::Data)
-            }
-        }
+        self.amid_cuts(|| {
+            let from = self.service_of_worker(self.tasks[caller].worker);
+            self.passage(Party::Service(from), self.front(to), Packet::Data)
+        })
     }
 
     /// A request never gets to its service: whoever sent it gives up after this time.
@@ -187,65 +194,55 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// How the first packet of a connection gets to its database, or to the pooler before it.
+    #[inline(always)]
     pub(super) fn passage_of_connect(&self, kind: PoolId) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let pool = &self.model.pools[kind];
-                let end = pool.pooler.map_or(Party::Database(pool.database), Party::Pooler);
-                self.passage(Party::Service(pool.service), end, Packet::Syn)
-            }
-        }
+        self.amid_cuts(|| {
+            let pool = &self.model.pools[kind];
+            let end = pool.pooler.map_or(Party::Database(pool.database), Party::Pooler);
+            self.passage(Party::Service(pool.service), end, Packet::Syn)
+        })
     }
 
     /// The same of a pooler's own connection.
+    #[inline(always)]
     pub(super) fn passage_of_pooler(&self, pooler: PoolerId) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let database = self.model.poolers[pooler].database;
-                self.passage(Party::Pooler(pooler), Party::Database(database), Packet::Syn)
-            }
-        }
+        self.amid_cuts(|| {
+            let database = self.model.poolers[pooler].database;
+            self.passage(Party::Pooler(pooler), Party::Database(database), Packet::Syn)
+        })
     }
 
     /// How a statement or its answer gets between a task and its database, or the pooler before it.
+    #[inline(always)]
     pub(super) fn passage_of_statement(&self, task: u32) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
-                let pool = &self.model.pools[kind];
-                let (here, there) = (Party::Service(pool.service), Party::Database(pool.database));
-                let straight = self.passage(here, there, Packet::Data);
-                let Some(pooler) = pool.pooler.map(Party::Pooler) else { return straight };
-                straight.and(self.passage(here, pooler, Packet::Data))
-            }
-        }
+        self.amid_cuts(|| {
+            let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
+            let pool = &self.model.pools[kind];
+            let (here, there) = (Party::Service(pool.service), Party::Database(pool.database));
+            let straight = self.passage(here, there, Packet::Data);
+            let Some(pooler) = pool.pooler.map(Party::Pooler) else { return straight };
+            straight.and(self.passage(here, pooler, Packet::Data))
+        })
     }
 
     /// The same at the database, or between it and the pooler.
+    #[inline(always)]
     pub(super) fn passage_at_server(&self, task: u32) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
-                let pool = &self.model.pools[kind];
-                let here = pool.pooler.map_or(Party::Service(pool.service), Party::Pooler);
-                self.passage(here, Party::Database(pool.database), Packet::Data)
-            }
-        }
+        self.amid_cuts(|| {
+            let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
+            let pool = &self.model.pools[kind];
+            let here = pool.pooler.map_or(Party::Service(pool.service), Party::Pooler);
+            self.passage(here, Party::Database(pool.database), Packet::Data)
+        })
     }
 
     /// How a job gets onto its queue, or its end to who waits for it.
+    #[inline(always)]
     pub(super) fn passage_of_job(&self, task: u32, queue: QueueId) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let service = self.service_of_worker(self.tasks[task].worker);
-                self.passage(Party::Service(service), Party::Queue(queue), Packet::Data)
-            }
-        }
+        self.amid_cuts(|| {
+            let service = self.service_of_worker(self.tasks[task].worker);
+            self.passage(Party::Service(service), Party::Queue(queue), Packet::Data)
+        })
     }
 
     /// A cut begins: consumers on its near side hear nothing from their brokers.
@@ -278,13 +275,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// How a command or its answer gets between a task and a cache server.
+    #[inline(always)]
     pub(super) fn passage_of_command(&self, task: u32, cache: CacheId) -> Passage {
-        match &self.faults {
-            None => Passage::FREE,
-            Some(_) => {
-                let service = self.service_of_worker(self.tasks[task].worker);
-                self.passage(Party::Service(service), Party::Cache(cache), Packet::Data)
-            }
-        }
+        self.amid_cuts(|| {
+            let service = self.service_of_worker(self.tasks[task].worker);
+            self.passage(Party::Service(service), Party::Cache(cache), Packet::Data)
+        })
     }
 }

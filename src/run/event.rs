@@ -102,8 +102,10 @@ kinds! {
     Target,
     /// A node of a balancer judges its targets (service; the ordinal is node and purpose).
     Balancer,
+    /// Edges look for origins that take too long (CDN).
+    Origins,
     /// The kubelet probes, or has waited too long (instance; the ordinal says what), or a worker has
-    /// run out of memory or is there again (worker).
+    /// run out of memory, is there again, or has a timer due (worker).
     Probe,
     /// A cache runs its expiry cycle (cache).
     Expire,

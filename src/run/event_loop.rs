@@ -55,12 +55,16 @@ pub struct Worker {
     pub left: Time,
     /// The request that it was handed and has not taken yet; [`NONE`] if it is free for one.
     pub handed: u32,
+    /// New connections that have come since it looked last.
+    pub unseen: u32,
     /// When it became free, in the order of all of its instance.
     pub free_since: u32,
     /// What its flow has allocated since the last collections.
     pub heap: Heap,
     /// Collections that the loop stands still for at its next computation.
     pub pause: Duration,
+    /// When its timers are due; [`Time::NEVER`] for one that is under way, or of a worker that is down.
+    pub timers: Vec<Time>,
     /// It has died and is not back yet.
     pub down: bool,
     /// When it was started; nothing if it has run for longer than the run.
@@ -117,6 +121,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             if computes {
                 return;
+            }
+            if self.workers[worker as usize].unseen != 0 {
+                self.looks_up(worker);
             }
             let state = &mut self.workers[worker as usize];
             let Some(next) = state.ready.pop_front() else {
@@ -192,6 +199,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.busy_ticks += work.0;
         let (index, station, goes_on) = (state.instance, state.station, state.left == self.now);
         let host = self.instances[index as usize].host;
+        self.tasks[task].deadline = self.now + work;
         if host == NONE {
             self.meters[station].busy.add(self.now, MILLI);
             return self.at_task(self.now + work, Kind::CpuDone, task);
@@ -206,7 +214,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.join_host(host, FOREVER, task, from);
             return self.at_task(self.now + work, Kind::CpuDone, task);
         }
-        self.tasks[task].deadline = self.now + work;
         self.join_host(host, work, task, from);
     }
 
@@ -351,11 +358,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.resume(task);
     }
 
-    /// Whether uvicorn lets a request pass: not if its worker has as many as it may
-    /// (`limit_concurrency`; httptools_impl counts connections, that of the request included).
+    /// Whether uvicorn lets a request pass: not if its worker has as many connections as it may, that of
+    /// the request and idle ones included (`limit_concurrency`; httptools_impl, `len(self.connections)`).
     pub fn admit(&mut self, task: u32, most: u32) -> bool {
         let worker = self.tasks[task].worker;
-        if self.workers[worker as usize].open < most {
+        let idle = self.idle_connections(self.workers[worker as usize].instance);
+        if self.workers[worker as usize].open + idle < most {
             self.tasks[task].pc.0 += 1;
             return true;
         }

@@ -72,6 +72,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let model = self.model;
         let (spec, now) = (&model.services[service], self.now);
         let function = spec.function.as_ref().expect("a function is invoked");
+        self.count(function.executions, Counter::Arrivals);
         let first = self.services[service].first_instance;
         let mut state = self.services[service].function.take().expect("built with its service");
         let mut account = self.accounts[state.account];
@@ -92,7 +93,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = status;
             return self.fail(task, why);
         }
-        self.count(function.executions, Counter::Arrivals);
         self.meters[function.executions].busy.add(now, MILLI);
         let stream = self.tasks[task].stream;
         let hop = model.draw_law(spec.hop, stream, 0x0b0b);

@@ -33,6 +33,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for task in &dying {
             self.stop_work(*task);
         }
+        self.looks_up(worker);
         let state = &mut self.workers[worker as usize];
         state.running = NONE;
         state.handed = NONE;
@@ -40,6 +41,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.ready.clear();
         state.thread_queue.clear();
         state.threads_busy = 0;
+        state.timers.clear();
         self.lose_memory(worker);
         for task in dying {
             self.lose(task);
@@ -79,6 +81,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.instance_up(index, new);
         }
         self.start_pools(worker);
+        self.start_timers(worker);
         self.accept_waiting(index);
     }
 

@@ -55,6 +55,7 @@ mod stream;
 mod task;
 #[cfg(test)]
 mod testing;
+mod timer;
 mod transport;
 mod upstream;
 mod world;

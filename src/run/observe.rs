@@ -72,6 +72,7 @@ struct WindowTally {
     offered: u64,
     ok: u64,
     failed: u64,
+    server_errors: u64,
     latency: Histogram,
     in_flight: u128,
     stations: Vec<[u128; 3]>,
@@ -142,6 +143,8 @@ impl Observer {
         } else {
             self.failed[status as usize] += 1;
             self.window.failed += 1;
+            let answered = Failure::ALL[status as usize].status();
+            self.window.server_errors += u64::from(answered >= 500);
             tally.failed += 1;
             if self.measuring {
                 self.failed_latency.record(latency);
@@ -243,6 +246,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             offered: tally.offered,
             ok: tally.ok,
             failed: tally.failed,
+            server_errors: tally.server_errors,
             latency_mean_s: tally.latency.mean_s(),
             latency_p95_s: tally.latency.quantile(0.95).map(Duration::seconds),
             latency_p99_s: tally.latency.quantile(0.99).map(Duration::seconds),
@@ -250,7 +254,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             stations,
         });
         tally.in_flight = in_flight;
-        (tally.offered, tally.ok, tally.failed) = (0, 0, 0);
+        (tally.offered, tally.ok, tally.failed, tally.server_errors) = (0, 0, 0, 0);
         tally.latency = Histogram::new();
     }
 

@@ -180,6 +180,8 @@ pub struct Window {
     pub ok: u64,
     /// Requests that failed.
     pub failed: u64,
+    /// Of these, those that were answered with a 5xx status.
+    pub server_errors: u64,
     /// Their mean latency (s).
     pub latency_mean_s: Option<f64>,
     /// Its 95th percentile (s).

@@ -15,7 +15,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::{Counter, Part};
-use super::task::{NONE, OK, REFRESHER, Role, State, Task, flag};
+use super::task::{NONE, REFRESHER, Role, State, Task, flag};
 use super::world::World;
 
 /// A load whose time is taken.
@@ -123,23 +123,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.worker == NONE {
             return;
         }
+        let next = Pc(record.pc.0 + 1);
         let refresher = self.new_task(Task {
-            stream: record.stream,
-            since: self.now,
-            deadline: Time::NEVER,
-            pc: Pc(record.pc.0 + 1),
-            owner: NONE,
             ordinal: record.ordinal,
-            worker: record.worker,
             user: record.user,
-            row: NONE,
             branch: REFRESHER,
-            role: Role::Tail,
-            state: State::Away,
-            status: OK,
-            parked: OK,
             flags: flag::MISSED,
-            ..Task::default()
+            ..Task::aside(record.stream, next, record.worker, self.now)
         });
         self.lead(refresher, cache, scope, key, record.pc);
         let since = self.now;

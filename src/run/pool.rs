@@ -10,6 +10,7 @@ use crate::component::pool::{
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
+use crate::model::Discards;
 use crate::model::UnitKind;
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
@@ -344,8 +345,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         None
     }
 
-    /// A task that fails returns its connection; after a failed statement the pool destroys it.
-    pub fn give_up_connection(&mut self, lease: Lease, why: Failure) {
+    /// A task that fails returns the connection that it took last. After a failed statement `pool.query`
+    /// has the pool destroy it; who has taken it with `pool.connect` gives it back as it is.
+    pub fn give_up_connection(&mut self, task: u32, lease: Lease, why: Failure) {
         let spec = &self.model.pools[self.pools[lease.pool as usize].kind];
         let statement = matches!(
             why,
@@ -356,7 +358,13 @@ impl<Q: PendingEvents> World<'_, Q> {
                 | Failure::Deadlock
                 | Failure::ReplayConflict
         );
-        if !(statement && spec.destroy_on_error) {
+        let discards = match spec.discards {
+            Discards::Never => false,
+            // Its answer is still to come on that connection.
+            Discards::Queries => why == Failure::QueryTimeout || !self.took_by_hand(task),
+            Discards::Always => true,
+        };
+        if !(statement && discards) {
             self.release(lease);
             return;
         }
@@ -371,6 +379,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.served(lease.pool, served);
         }
         self.arm_pool(lease.pool);
+    }
+
+    /// Whether the connection that a task has just given up, the innermost, was taken by the application
+    /// itself. Acquisitions and releases stand in pairs on the tape.
+    fn took_by_hand(&self, task: u32) -> bool {
+        let record = &self.tasks[task];
+        // It has as many more left as acquisitions around that one.
+        let mut inner = 0;
+        for pc in (0..record.pc.0).rev() {
+            match self.model.tape[pc as usize] {
+                Op::Release => inner += 1,
+                Op::Acquire { .. } if inner > 0 => inner -= 1,
+                Op::Acquire { awaited, .. } => return awaited,
+                _ => {}
+            }
+        }
+        false
     }
 
     /// A connection has left the pool; after the close handshake the server has its slot back and

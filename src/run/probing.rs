@@ -23,7 +23,7 @@ pub(super) const KUBELET: u16 = u16::MAX - 1;
 
 /// What an event of a probe is for: the lowest bit, above what the probe decides and the life of the
 /// instance that it was meant for.
-mod purpose {
+pub(super) mod purpose {
     /// The answer may be late.
     pub const LATE: u32 = 0;
     /// It is time to ask.
@@ -32,6 +32,8 @@ mod purpose {
     pub const EXHAUSTED: u32 = u32::MAX >> 8;
     /// See `EXHAUSTED`: a worker is there again.
     pub const RESPAWN: u32 = EXHAUSTED - 1;
+    /// See `EXHAUSTED`: a timer of a worker is due; its number is added.
+    pub const TIMER: u32 = EXHAUSTED + 1;
     /// Lives are counted up to so many, then from 0 again.
     pub const LIVES: u32 = 1 << 16;
 }
@@ -65,7 +67,7 @@ impl Default for Asked {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
-    fn process_of(&self, index: u32) -> Option<&Process> {
+    pub(super) fn process_of(&self, index: u32) -> Option<&Process> {
         self.model.services[self.instances[index as usize].service].process.as_deref()
     }
 
@@ -128,6 +130,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         match ordinal {
             purpose::EXHAUSTED => return self.run_out(slot),
             purpose::RESPAWN => return self.respawn(slot),
+            timer if timer >= purpose::TIMER => {
+                return self.timer_due(slot, timer - purpose::TIMER);
+            }
             _ => {}
         }
         let (life, what, purpose) = (ordinal >> 2, (ordinal >> 1 & 1) as usize, ordinal & 1);
@@ -261,15 +266,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// The memory that a worker takes (bytes).
+    pub(super) fn memory_of(&self, worker: u32, memory: &Memory) -> f64 {
+        let state = &self.workers[worker as usize];
+        let requests = f64::from(state.open - state.sockets) * memory.per_request;
+        let held = requests + state.socket_bytes as f64;
+        if state.down { 0.0 } else { memory.base + held }
+    }
+
     /// Which worker ends because a worker or its instance takes more memory than there is: that one,
     /// or the one of its instance that takes the most, as the kernel chooses.
     fn overdraws(&self, worker: u32, memory: &Memory) -> Option<u32> {
-        let takes = |worker: u32| {
-            let state = &self.workers[worker as usize];
-            let requests = f64::from(state.open - state.sockets) * memory.per_request;
-            let held = requests + state.socket_bytes as f64;
-            if state.down { 0.0 } else { memory.base + held }
-        };
+        let takes = |worker: u32| self.memory_of(worker, memory);
         if takes(worker) > memory.heap {
             return Some(worker);
         }

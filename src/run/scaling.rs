@@ -5,17 +5,20 @@ use super::meter::{Counter, MILLI};
 use super::service::Phase;
 use super::world::World;
 use crate::component::autoscaler::{Autoscaler, Decision};
-use crate::component::hpa::{Hpa, Pods};
+use crate::component::hpa::{Hpa, HpaPolicy, Pods};
 use crate::component::step_scaling::StepScaler;
 use crate::kernel::PendingEvents;
 use crate::model::ids::ServiceId;
 use crate::model::{Metric, Model, Rollout, Rule, Scaling};
 use crate::units::{Duration, Time};
 
+/// A share this little below a whole per cent is rounding.
+const WHOLE: f64 = 1e-9;
+
 /// An autoscaler at work, whatever its rule.
 pub enum Scaler {
-    /// Target tracking.
-    Tracking(Autoscaler),
+    /// Target tracking, a policy for each metric.
+    Tracking(Vec<Autoscaler>),
     /// The Horizontal Pod Autoscaler.
     Hpa(Hpa),
     /// Steps.
@@ -24,29 +27,41 @@ pub enum Scaler {
 
 impl Scaler {
     /// Of a service with so many instances.
-    pub fn new(rule: &Rule, instances: u32) -> Scaler {
-        match rule {
-            Rule::Tracking(policy) => Scaler::Tracking(Autoscaler::new(*policy, instances)),
+    pub fn new(rules: &[(Metric, Rule)], instances: u32) -> Scaler {
+        match &rules[0].1 {
+            Rule::Tracking(_) => {
+                let policies = rules.iter().filter_map(|(_, rule)| match rule {
+                    Rule::Tracking(policy) => Some(Autoscaler::new(*policy, instances)),
+                    _ => None,
+                });
+                Scaler::Tracking(policies.collect())
+            }
             Rule::Hpa(policy) => Scaler::Hpa(Hpa::new(*policy, instances)),
             Rule::Steps(policy) => Scaler::Steps(StepScaler::new(policy.clone(), instances)),
         }
     }
-    /// How many instances there should be; [`None`] if it does not say.
-    fn observe(&mut self, now: Time, metric: f64, running: u32, starting: u32) -> Option<u32> {
+    /// How many instances there should be; [`None`] if it does not say. Target tracking removes only
+    /// what all of its policies would.
+    fn observe(&mut self, now: Time, metrics: &[Pods], wanted: u32) -> Option<u32> {
         match self {
-            Scaler::Tracking(scaler) => match scaler.observe(now, metric, running) {
-                Decision::To(wanted) => Some(wanted),
-                Decision::None => None,
-            },
-            Scaler::Hpa(hpa) => {
-                Some(hpa.observe(now, Pods { metric, ready: running, unready: starting }))
+            Scaler::Tracking(scalers) => {
+                let mut decided = None;
+                let mut silent = false;
+                for (scaler, pods) in scalers.iter_mut().zip(metrics) {
+                    match scaler.observe(now, pods.metric, pods.ready) {
+                        Decision::To(to) => decided = decided.max(Some(to)),
+                        Decision::None => silent = true,
+                    }
+                }
+                decided.filter(|to| !silent || *to > wanted)
             }
-            Scaler::Steps(scaler) => Some(scaler.observe(now, metric)),
+            Scaler::Hpa(hpa) => Some(hpa.observe_all(now, metrics)),
+            Scaler::Steps(scaler) => Some(scaler.observe(now, metrics[0].metric)),
         }
     }
     fn settle(&mut self, desired: u32) {
         match self {
-            Scaler::Tracking(scaler) => scaler.settle(desired),
+            Scaler::Tracking(scalers) => scalers.iter_mut().for_each(|it| it.settle(desired)),
             Scaler::Hpa(hpa) => hpa.settle(desired),
             Scaler::Steps(scaler) => scaler.settle(desired),
         }
@@ -69,12 +84,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &model.services[service];
         let scaling = spec.autoscale.as_ref().expect("only autoscaled services look");
         self.count_instances(service);
-        let metric = self.scaling_metric(service, scaling);
+        let metrics = self.scaling_metrics(service, scaling);
         self.at(self.now + scaling.period, Kind::Autoscale, service.0);
         let state = &mut self.services[service];
-        let (running, starting) = (state.running, state.wanted.saturating_sub(state.running));
         let scaler = state.autoscaler.as_mut().expect("built with the service");
-        let asked = scaler.observe(self.now, metric, running, starting);
+        let asked = scaler.observe(self.now, &metrics, state.wanted);
         let (min, max) = bounds_at(scaling, self.now, spec.max_instances);
         let wanted = asked.unwrap_or(state.wanted).clamp(min, max);
         if asked.is_some() || wanted != state.wanted {
@@ -97,8 +111,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.autoscaler.as_mut().expect("built with the service").settle(reached);
     }
 
-    /// The metric of the period that ends now, in its own unit.
-    fn scaling_metric(&mut self, service: ServiceId, scaling: &Scaling) -> f64 {
+    /// What the metrics show of the period that ends now: each in its own unit, those of pods on the
+    /// scale of the first.
+    fn scaling_metrics(&mut self, service: ServiceId, scaling: &Scaling) -> Vec<Pods> {
         let spec = &self.model.services[service];
         let busy = self.meters[spec.station].busy.total(self.now);
         let arrived = self.meters[spec.station].counters[Counter::Arrivals as usize];
@@ -109,17 +124,84 @@ impl<Q: PendingEvents> World<'_, Q> {
         let came = arrived.checked_sub(state.arrived_then).unwrap_or(arrived) as f64;
         (state.busy_then, state.ticks_then) = (busy, state.all_ticks);
         state.arrived_then = arrived;
-        match scaling.metric {
+        let (running, starting) = (state.running, state.wanted.saturating_sub(state.running));
+        let value = |metric| match metric {
             // CPU time counts against all cores, also those that too few workers cannot use.
             Metric::Cpu => worked / (instance_ticks * scaling.requested * MILLI as f64),
+            Metric::Memory => self.memory_share(service),
             Metric::Requests(wanted) => {
                 came / (instance_ticks / Duration::secs(1).0 as f64) / wanted
             }
             Metric::Backlog(queue, wanted) => {
                 let waiting = f64::from(self.queues[queue].queue.waiting());
-                waiting / f64::from(state.running.max(1)) / wanted
+                waiting / f64::from(running.max(1)) / wanted
             }
+        };
+        let first = match &scaling.rules[0].1 {
+            Rule::Hpa(policy) => policy.target,
+            _ => 1.0,
+        };
+        let pods = |(metric, rule): &(Metric, Rule)| {
+            let plain = Pods { metric: value(*metric), ready: running, unready: starting };
+            match rule {
+                Rule::Hpa(policy) => {
+                    let young = match metric {
+                        Metric::Cpu => self.young_pods(service, policy),
+                        _ => 0,
+                    };
+                    // Resources are known in whole per cent.
+                    let metric = match metric {
+                        Metric::Cpu | Metric::Memory => {
+                            (plain.metric * 100.0 + WHOLE).floor() / 100.0
+                        }
+                        _ => plain.metric,
+                    };
+                    Pods {
+                        metric: if policy.target == first {
+                            metric
+                        } else {
+                            metric / policy.target * first
+                        },
+                        ready: running - young,
+                        unready: starting + young,
+                    }
+                }
+                _ => plain,
+            }
+        };
+        scaling.rules.iter().map(pods).collect()
+    }
+
+    /// Pods whose usage does not count yet: within the time of their initialisation those that have
+    /// been ready for less than a sample, or are not.
+    fn young_pods(&self, service: ServiceId, policy: &HpaPolicy) -> u32 {
+        let first = self.services[service].first_instance;
+        let all = first..first + self.model.services[service].slots;
+        let is_young = |index: &u32| {
+            let instance = &self.instances[*index as usize];
+            let Some(started) = self.workers[instance.first_worker as usize].started else {
+                return false;
+            };
+            let age = self.now.since(started);
+            let unsure = age < policy.sample || !self.is_ready(*index);
+            instance.phase == Phase::Up && age < policy.initialisation && unsure
+        };
+        all.filter(is_young).count() as u32
+    }
+
+    /// Memory that the running instances of a service take, as a share of what they have.
+    fn memory_share(&self, service: ServiceId) -> f64 {
+        let process = self.model.services[service].process.as_ref();
+        let Some(memory) = process.and_then(|it| it.memory) else { return 0.0 };
+        let first = self.services[service].first_instance;
+        let all = first..first + self.model.services[service].slots;
+        let up = all.filter(|index| self.instances[*index as usize].phase == Phase::Up);
+        let (mut taken, mut running) = (0.0, 0.0);
+        for index in up {
+            taken += self.workers_of(index).map(|it| self.memory_of(it, &memory)).sum::<f64>();
+            running += 1.0;
         }
+        if running == 0.0 { 0.0 } else { taken / running / memory.machine }
     }
 
     fn scale_to(&mut self, service: ServiceId, wanted: u32, start: Duration) {
@@ -202,6 +284,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.instance_up(index, true);
         for worker in self.workers_of(index) {
             self.start_pools(worker);
+            self.start_timers(worker);
         }
     }
 
@@ -231,6 +314,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.close_pools_of(index);
         for worker in self.workers_of(index) {
             self.empty_memory(worker);
+            self.workers[worker as usize].timers.clear();
         }
     }
 

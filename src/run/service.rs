@@ -13,7 +13,7 @@ use super::function::FunctionState;
 use super::host::HostState;
 use super::meter::Counter;
 use super::scaling::Scaler;
-use super::task::{NONE, OK, Role, State, flag};
+use super::task::{DIALLED, DIALS, NONE, OK, Role, State, flag};
 use super::world::World;
 use crate::component::garbage::Heap;
 use crate::failure::Failure;
@@ -26,6 +26,10 @@ use std::collections::VecDeque;
 
 /// How often Linux sends a SYN again (ip-sysctl, tcp_syn_retries).
 const SYN_RETRIES: u32 = 6;
+
+/// How a request fails that a target has not answered.
+const UNANSWERED: [Failure; 4] =
+    [Failure::InstanceLost, Failure::Reset, Failure::UpstreamTimeout, Failure::Refused];
 
 /// A service while it runs.
 pub struct ServiceState {
@@ -103,6 +107,8 @@ pub struct Instance {
     pub open: u32,
     /// Requests that wait to be accepted.
     pub backlog: VecDeque<u32>,
+    /// New connections that no loop has seen yet.
+    pub unseen: u32,
     /// The machine whose cores it shares with others, or with itself where its loops and threads can
     /// want more than there are; [`NONE`] where each loop has a core.
     pub host: u32,
@@ -136,6 +142,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     rotation: 0,
                     open: 0,
                     backlog: VecDeque::new(),
+                    unseen: 0,
                     host,
                     phase,
                     draining_since: Time::ZERO,
@@ -154,9 +161,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                         threads_busy: 0,
                         thread_queue: VecDeque::new(),
                         busy_ticks: 0,
+                        timers: Vec::new(),
                         polls_since: Time::ZERO,
                         left: Time::NEVER,
                         handed: NONE,
+                        unseen: 0,
                         heap: Heap::default(),
                         pause: Duration::ZERO,
                         free_since: 0,
@@ -186,7 +195,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 autoscaler: service
                     .autoscale
                     .as_ref()
-                    .map(|scaling| Scaler::new(&scaling.rule, service.instances)),
+                    .map(|scaling| Scaler::new(&scaling.rules, service.instances)),
                 busy_then: 0,
                 arrived_then: 0,
                 deploying: None,
@@ -204,7 +213,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.services[instance.service];
         // Arrivals are requests: neither checks, nor connections that are tried again.
         let record = &self.tasks[task];
-        if record.role != Role::Probe && record.pending == 0 && !self.is_counted(task) {
+        if record.role != Role::Probe && record.pending & !DIALS == 0 && !self.is_counted(task) {
             self.meters[spec.station].count(Counter::Arrivals);
         }
         let status = std::mem::replace(&mut self.tasks[task].status, OK);
@@ -226,22 +235,75 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let instance = &self.instances[index as usize];
         let full = spec.max_connections.is_some_and(|most| instance.open >= most);
+        let unseen = !full && spec.kernel_queues && self.is_unseen(task, index);
+        if (full || unseen) && self.turns_away(task, index, full) {
+            return;
+        }
         if full || !self.has_worker(index) {
-            let instance = &mut self.instances[index as usize];
-            if full && instance.backlog.len() >= spec.backlog as usize {
-                self.count(spec.station, Counter::Refused);
-                return match spec.drops {
-                    true => self.syn_again(task, index),
-                    false => self.fail(task, Failure::Refused),
-                };
+            if unseen {
+                self.leave_unseen(self.instances[index as usize].first_worker);
             }
-            instance.backlog.push_back(task);
+            self.instances[index as usize].backlog.push_back(task);
             let record = &mut self.tasks[task];
             (record.state, record.since) = (State::Backlog, self.now);
             self.meters[spec.station].enter(self.now);
             return;
         }
         self.accept(task, index);
+        if unseen {
+            self.leave_unseen(self.tasks[task].worker);
+        }
+    }
+
+    /// Whether an instance that is `full`, or whose loops are all busy, has no room for one more: its
+    /// connection is closed, dropped or refused.
+    #[cold]
+    fn turns_away(&mut self, task: u32, index: u32, full: bool) -> bool {
+        let instance = &self.instances[index as usize];
+        let spec = &self.model.services[instance.service];
+        let waiting = if full { instance.backlog.len() as u32 } else { instance.unseen };
+        let closes = full && spec.closes;
+        if waiting < spec.backlog && !closes {
+            return false;
+        }
+        self.count(spec.station, Counter::Refused);
+        match (closes, spec.drops) {
+            (true, _) => self.not_answered(task, index, Failure::Reset),
+            (_, true) => self.syn_again(task, index),
+            (_, false) => self.not_answered(task, index, Failure::Refused),
+        }
+        true
+    }
+
+    /// Whether a request comes on a new connection that no loop of its instance sees at present: it
+    /// stands in the kernel's queue.
+    fn is_unseen(&self, task: u32, index: u32) -> bool {
+        let record = &self.tasks[task];
+        let spec = &self.model.services[self.instances[index as usize].service];
+        let dialled = || {
+            let alone = spec.balancer_station.is_none() && record.role == Role::Attempt;
+            alone && record.owner != NONE && self.journeys[record.owner].reloads & DIALLED != 0
+        };
+        let is_new = spec.to_free_workers || record.pending & DIALS != 0 || dialled();
+        let polls = |worker: u32| {
+            let state = &self.workers[worker as usize];
+            !state.down && state.running == NONE
+        };
+        is_new && !self.workers_of(index).any(polls)
+    }
+
+    /// A connection waits in the kernel until a loop looks.
+    fn leave_unseen(&mut self, worker: u32) {
+        let state = &mut self.workers[worker as usize];
+        state.unseen += 1;
+        self.instances[state.instance as usize].unseen += 1;
+    }
+
+    /// A loop looks what has come, and accepts all of it (libuv, `uv__server_io`).
+    #[cold]
+    pub(super) fn looks_up(&mut self, worker: u32) {
+        let state = &mut self.workers[worker as usize];
+        self.instances[state.instance as usize].unseen -= std::mem::take(&mut state.unseen);
     }
 
     /// The SYN of a connection was dropped: it is sent again, 1 s, 3 s, 7 s, ... after the first, until
@@ -250,7 +312,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.instances[index as usize].service;
         let spec = &self.model.services[service];
         let record = &mut self.tasks[task];
-        let tried = u32::from(record.pending);
+        let tried = u32::from(record.pending & !DIALS);
         record.pending += 1;
         // So far 2^n - 1 seconds have passed.
         let so_far = Duration::secs((1 << tried) - 1);
@@ -369,9 +431,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         if flags & flag::OUTSTANDING != 0 {
             let why = self.tasks[task].status;
-            let lost = [Failure::InstanceLost, Failure::Reset, Failure::UpstreamTimeout]
-                .iter()
-                .any(|lost| *lost as u8 == why);
+            let lost = UNANSWERED.iter().any(|lost| *lost as u8 == why);
             self.target_answered(task, index, lost && flags & flag::ADMITTED == 0);
         }
         if flags & flag::ADMITTED == 0 {

@@ -5,7 +5,9 @@ use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId};
+use crate::model::ids::{
+    CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId,
+};
 use crate::model::tape::{Op, Statement};
 use crate::units::Duration;
 
@@ -71,6 +73,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             // The deployment around it.
             Kind::Target => self.target_timer(slot, event.ordinal()),
             Kind::Balancer => self.balancer_timer(ServiceId(slot), event.ordinal()),
+            Kind::Origins => self.sweep_edges(CdnId(slot)),
             Kind::Probe => self.probe_event(slot, event.ordinal()),
             Kind::Expire => self.expire_cycle(CacheId(slot)),
             Kind::CacheNode => self.cache_node_event(slot, event.ordinal()),
@@ -218,6 +221,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     return false;
                 }
                 Op::ThreadFree => self.free_thread(task),
+                Op::Again { timer } => self.set_timer(task, timer),
                 Op::Admit { most } => {
                     if !self.admit(task, most) {
                         return false;

@@ -173,6 +173,8 @@ pub mod flag {
 
 /// In the number of a call's attempt: the caller pauses before it.
 pub const PAUSED: u16 = 1 << 15;
+/// In the number of a request's SYNs: its balancer opens a connection for it.
+pub const DIALS: u16 = 1 << 15;
 /// In the number of a journey's reloads: its attempt had to set up a connection.
 pub const DIALLED: u8 = 1 << 7;
 
@@ -237,6 +239,36 @@ pub struct Task {
 }
 
 impl Task {
+    /// What a process does by itself, or does for somebody who is no user, from there on.
+    pub fn aside(stream: StreamKey, pc: Pc, worker: u32, now: Time) -> Task {
+        Task {
+            stream,
+            since: now,
+            deadline: Time::NEVER,
+            pc,
+            owner: NONE,
+            worker,
+            row: NONE,
+            role: Role::Tail,
+            state: State::Away,
+            status: OK,
+            parked: OK,
+            ..Task::default()
+        }
+    }
+    /// Its request is sent once more, from there on; a `fresh` one brings no session.
+    pub fn begin_anew(&mut self, pc: Pc, fresh: bool) {
+        (self.status, self.parked, self.answered, self.pending) = (OK, OK, 0, 0);
+        (self.epilogue, self.deadline, self.state) = (Pc(0), Time::NEVER, State::Away);
+        self.flags &= flag::EDGE_MISS | flag::GUEST;
+        self.flags |= if fresh { flag::NEW_SESSION } else { 0 };
+        self.pc = pc;
+    }
+    /// Which operation it attempts.
+    pub fn operation(&self) -> OperationId {
+        debug_assert!(self.role == Role::Attempt, "others attempt none");
+        OperationId(u32::from(self.branch))
+    }
     /// What goes on of it at a server when nobody waits any more: without a process, an owner or
     /// connections.
     pub fn ghost(self) -> Task {

@@ -6,13 +6,13 @@
 
 use super::cut::{Party, Passage};
 use super::event::Kind;
+use super::fault::Condition;
 use super::meter::{Counter, Part};
-use super::task::{NONE, OK, Role, State, Task, flag};
+use super::task::{DIALS, NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::UnitKind;
 use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
@@ -26,36 +26,41 @@ pub struct Tried {
     ordinal: u32,
     /// Targets that it has been sent to before; 0 for none.
     times: u32,
-    /// The last of them.
-    last: u32,
     /// The next one is to count it as a request that has come.
     uncounted: bool,
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// A balancer sends a request to the target that it has chosen.
+    #[inline(always)]
     pub(super) fn send_to_target(
         &mut self,
         task: u32,
-        service: ServiceId,
-        number: usize,
-        target: u32,
+        (service, number, target): (ServiceId, usize, u32),
+        condition: Condition,
     ) {
         let spec = &self.model.services[service];
         let state = &mut self.services[service];
-        state.nodes[number].targets.sent(target);
+        let node = &mut state.nodes[number];
+        node.targets.sent(target);
+        let judges = node.judge.is_some();
         let instance = state.first_instance + target;
-        self.note_chosen(service, number, target);
+        if judges {
+            self.note_chosen(service, number, target);
+        }
+        if spec.health.max_conns.is_some() {
+            self.note_sent(service, number, target);
+        }
         let record = &mut self.tasks[task];
         record.flags |= flag::OUTSTANDING;
         record.worker = self.instances[instance as usize].first_worker;
-        let condition = self.condition(UnitKind::Balancer, service.0);
-        let stream = self.tasks[task].stream;
+        let stream = record.stream;
         let mut hop = condition.stretch(self.model.draw_law(spec.hop, stream, 0x0b0b));
         let mut dials = spec.health.connect_timeout.is_some();
         if spec.health.keep_alive.is_some() {
             dials = self.connect_target(task, service, number, target, hop);
             if dials {
+                self.tasks[task].pending |= DIALS;
                 hop = Duration(3 * hop.0); // a round trip of TCP before it
             }
         }
@@ -105,6 +110,22 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].status = Failure::Reset as u8;
         }
         false
+    }
+
+    /// Idle connections that its balancer has to each worker of an instance, in the mean.
+    pub(super) fn idle_connections(&self, index: u32) -> u32 {
+        let instance = &self.instances[index as usize];
+        let (spec, state) =
+            (&self.model.services[instance.service], &self.services[instance.service]);
+        let Some(keep) = spec.health.keep_alive else { return 0 };
+        let keep = keep.min(spec.keep_alive);
+        let target = (index - state.first_instance) as usize;
+        let open = |since: &&Time| self.now.since(**since) < keep;
+        let idle = state
+            .nodes
+            .iter()
+            .map(|node| node.idle[target].iter().rev().take_while(open).count() as u32);
+        idle.sum::<u32>() / spec.workers
     }
 
     /// How a packet gets from the balancer of a service to its instances, or back.
@@ -243,7 +264,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         {
             return self.answer_gets_through(task);
         }
-        if !record.has(flag::OUTSTANDING) {
+        if self.origin_is_late(task) || !record.has(flag::OUTSTANDING) {
             return;
         }
         let index = self.workers[record.worker as usize].instance;
@@ -302,9 +323,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// How often a request was sent before, and to which target last.
-    pub(super) fn sent_before(&self, task: u32) -> Option<(u32, u32)> {
-        self.tried_before(task).map(|tried| (tried.times, tried.last))
+    /// How often a request was sent before its present target.
+    fn sent_before(&self, task: u32) -> u32 {
+        self.tried_before(task).map_or(0, |tried| tried.times)
     }
 
     /// Whether a request that comes to an instance has been counted as one that came to its service.
@@ -319,7 +340,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn may_try_next(&self, task: u32, index: u32, sent: bool) -> bool {
         let service = self.instances[index as usize].service;
         let spec = &self.model.services[service];
-        let tries = self.sent_before(task).map_or(0, |before| before.0) + 1;
+        let tries = self.sent_before(task) + 1;
         let role = self.tasks[task].role;
         spec.health.next_upstream
             && matches!(role, Role::Attempt | Role::Call)
@@ -331,10 +352,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn may_be_repeated(&self, task: u32) -> bool {
         let record = &self.tasks[task];
         match record.role {
-            Role::Attempt => {
-                let operation = crate::model::ids::OperationId(u32::from(record.branch));
-                self.model.operations[operation].idempotent
-            }
+            Role::Attempt => self.model.operations[record.operation()].idempotent,
             Role::Call if self.awaits(record.owner, record.owner_epoch) => {
                 self.call_may_be_repeated(record.owner)
             }
@@ -371,10 +389,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn begin_anew(&mut self, before: u32, task: u32, index: u32) {
         let record = self.tasks[task];
         let mut pc = match record.role {
-            Role::Attempt => {
-                let operation = crate::model::ids::OperationId(u32::from(record.branch));
-                self.model.operations[operation].entry
-            }
+            Role::Attempt => self.model.operations[record.operation()].entry,
             _ => match self.model.tape[self.tasks[record.owner].pc.0 as usize - 1] {
                 Op::Call { entry, .. } => entry,
                 other => unreachable!("{other:?} is not called"),
@@ -404,24 +419,21 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.journeys[record.owner].task = task;
         }
         let anew = &mut self.tasks[task];
-        (anew.status, anew.parked, anew.answered, anew.pending) = (OK, OK, 0, 0);
-        (anew.epilogue, anew.deadline, anew.state) = (Pc(0), Time::NEVER, State::Away);
-        anew.flags &= flag::EDGE_MISS | flag::GUEST;
-        anew.flags |= if fresh { flag::NEW_SESSION } else { 0 };
-        (anew.pc, anew.since) = (pc, self.now);
+        anew.begin_anew(pc, fresh);
+        anew.since = self.now;
         // Another instance gets the request.
         self.try_next(before, task, index, true);
     }
 
     fn try_next(&mut self, before: u32, task: u32, index: u32, uncounted: bool) {
-        let times = self.sent_before(before).map_or(0, |before| before.0) + 1;
+        let times = self.sent_before(before) + 1;
         let last = index - self.services[self.instances[index as usize].service].first_instance;
         let slot = task as usize;
         if self.tried.len() <= slot {
             self.tried.resize(slot + 1, Tried::default());
         }
         let ordinal = self.tasks[task].ordinal;
-        self.tried[slot] = Tried { at: self.now, ordinal, times, last, uncounted };
-        self.choose_target(task);
+        self.tried[slot] = Tried { at: self.now, ordinal, times, uncounted };
+        self.choose_target(task, Some((times, last)));
     }
 }

@@ -249,6 +249,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.build_consumers();
         world.start_checks();
         world.start_probes();
+        world.start_all_timers();
         world.start_users();
         world.start_faults();
         world.start_resharding();
@@ -348,7 +349,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         self.abandon_flights(task);
         self.release_locks(task);
         while let Some(lease) = self.tasks[task].pop_lease() {
-            self.give_up_connection(lease, why);
+            self.give_up_connection(task, lease, why);
         }
         if self.tasks[task].has(flag::THREAD) {
             self.drop_thread(task);
@@ -386,7 +387,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         while self.tasks[task].leases_held() > catch.leases
             && let Some(lease) = self.tasks[task].pop_lease()
         {
-            self.give_up_connection(lease, why);
+            self.give_up_connection(task, lease, why);
         }
         let record = &mut self.tasks[task];
         (record.pc, record.status, record.answered) = (catch.to, OK, 0);

@@ -53,6 +53,12 @@ spec! {
         /// How long an instance that is being taken out may finish what it has.
         deregistration_delay: Option<Duration> = "as its kind does"
             from "ALB target groups (300 s); others wait for ever";
+        /// Requests that each target has at most, by each node; with all of them full it answers as with
+        /// nobody there.
+        max_conns: Option<u32> = "no limit" from "nginx upstream module (max_conns 0)", positive;
+        /// Requests that all targets together have at most, by each node; it answers 503 to others.
+        max_requests: Option<u32> = "no limit; envoy 1_024"
+            from "Envoy circuit_breaker.proto (Thresholds.max_requests)", positive;
         /// Whether a request that gets no answer from its target goes to the next one: where the target
         /// cannot be reached any request, where it is silent or has closed only what is `idempotent`.
         next_upstream: Option<bool> = "as its kind does"

@@ -25,6 +25,13 @@ spec! {
         uncacheable: Ratio = "\"0%\"" from "assumed: every answer says that it may be cached";
         /// For how long after its time an answer is still given when the origin fails.
         stale_if_error: Duration = "\"0s\"" from "RFC 5861 (only where the origin says so)";
+        /// How long its origin may take to answer. What is `idempotent` is then asked for again, until
+        /// `attempts` have been made; the answer is 504.
+        origin_timeout: Duration = "\"30s\"" from "Amazon CloudFront (origin response timeout)", positive;
+        /// How long connecting to the origin may take, each of `attempts` times.
+        connect_timeout: Duration = "\"10s\"" from "Amazon CloudFront (connection timeout)", positive;
+        /// How often it asks its origin at most.
+        attempts: u32 = "3" from "Amazon CloudFront (connection attempts)", positive;
         /// What it costs.
         price: Option<UsagePrice>;
     }

@@ -51,7 +51,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_limits::machines,
         check_limits::unrolled,
         check_connections::replicas,
-        scaling_bounds,
+        super::check_scaling::scaling_bounds,
         check_connections::connection_bounds,
         retry_bounds,
         wave_bounds,
@@ -79,6 +79,15 @@ pub(crate) struct Cx<'a> {
     pub(crate) topology: &'a Topology,
     pub(crate) tree: &'a Node,
     pub(crate) reader: &'a Reader,
+}
+
+impl Cx<'_> {
+    /// A warning of a key that is said and looked at by nobody.
+    pub(crate) fn no_effect(&self, path: &str, why: &str, help: &str) -> Option<Diagnostic> {
+        self.tree.at(path)?;
+        let message = format!("`{path}` has no effect: {why}");
+        Some(Diagnostic::warning("no-effect", self.tree.place_of(path), message).help(help))
+    }
 }
 
 pub(crate) fn error(slug: &'static str, place: &Place, message: String) -> Diagnostic {
@@ -277,25 +286,6 @@ fn thresholds(cx: &Cx<'_>) -> Diagnostics {
     found
 }
 
-fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
-    let mut found = Vec::new();
-    for service in &cx.topology.services {
-        let Some(scale) = &service.spec.autoscale else { continue };
-        let instances = service.spec.instances;
-        if scale.min > scale.max || instances < scale.min || instances > scale.max {
-            let message = format!(
-                "`service.{}` starts with {instances} and scales from {} to {} instances",
-                service.name, scale.min, scale.max
-            );
-            found.push(
-                error("out-of-range", &scale.place, message)
-                    .help("`min` ≤ `instances` ≤ `max` must hold"),
-            );
-        }
-    }
-    found
-}
-
 fn run_bounds(cx: &Cx<'_>) -> Diagnostics {
     if cx.topology.run.confidence.0 < 1.0 {
         return Vec::new();
@@ -401,9 +391,9 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
         find(&topology.services, name).spec.region.as_ref().map(|region| region.name.as_str())
     };
     for operation in &topology.operations {
-        let Some(to) = &operation.spec.service else { continue };
+        let Some(to) = topology.service_of(&operation.spec) else { continue };
         for region in &topology.regions {
-            if region.spec.users.is_some_and(|share| share.0 > 0.0) {
+            if topology.is_home(region) {
                 let why = format!("users ask `operation.{}`", operation.name);
                 needs.push((Some(&region.name), service(&to.name), &operation.place, why));
             }

@@ -2,22 +2,17 @@
 
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics, find};
+use super::check_scaling;
 use super::check_stream;
 use super::queue::QueueDriver;
 use super::session::SessionStore;
 use super::workload::Process;
-use crate::diagnostic::Diagnostic;
 
 /// Keys of caches and sessions that this kind of cache or store does not look at.
 pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     let mut idle = |owner: String, key: &str, why: &str| {
-        let path = format!("{owner}.{key}");
-        if cx.tree.at(&path).is_some() {
-            let message = format!("`{path}` has no effect: {why}");
-            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
-            found.push(warning.help("leave it out"));
-        }
+        found.extend(cx.no_effect(&format!("{owner}.{key}"), why, "leave it out"));
     };
     if let Some(arrivals) = &cx.topology.arrivals {
         if arrivals.process == Process::Even {
@@ -53,6 +48,23 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
         }
     }
+    for service in &cx.topology.services {
+        let (spec, owner) = (&service.spec, format!("service.{}", service.name));
+        if spec.max_connections.is_some() {
+            continue;
+        }
+        idle(owner.clone(), "on_max", "there is no `max_connections`");
+        if !spec.kernel_queues() {
+            let why = "the primary of a cluster always accepts, and there is no `max_connections`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        } else if !cx.topology.has_new_connections(service) {
+            let why = "connections stay open, and there is no `max_connections`; new ones come with \
+                       `client.connection`, a balancer's `kind` or `hand_out = \"free-worker\"`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        }
+    }
     for session in &cx.topology.sessions {
         if matches!(session.spec.store, SessionStore::Jwt(_)) {
             for key in ["resave", "touch", "cookie", "rolling", "save_uninitialized"] {
@@ -76,6 +88,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(format!("session.{}", session.name), "ttl", why);
         }
     }
+    found.extend(check_scaling::no_effect(cx));
     found.extend(check_stream::streams(cx));
     found.extend(queues(cx));
     found
@@ -84,13 +97,8 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
 /// Keys of queues and jobs that their product has not.
 fn queues(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
-    let mut idle = |path: String, why: &str, help: &str| {
-        if cx.tree.at(&path).is_some() {
-            let message = format!("`{path}` has no effect: {why}");
-            let warning = Diagnostic::warning("no-effect", cx.tree.place_of(&path), message);
-            found.push(warning.help(help));
-        }
-    };
+    let mut idle =
+        |path: String, why: &str, help: &str| found.extend(cx.no_effect(&path, why, help));
     const OUT: &str = "leave it out";
     for queue in &cx.topology.queues {
         let key = |key: &str| format!("queue.{}.{key}", queue.name);

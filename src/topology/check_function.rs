@@ -34,7 +34,7 @@ fn not_for_functions(place: &Place, message: String, help: &str) -> Diagnostic {
 
 /// Keys of instances that stay.
 fn idle_keys(cx: &Cx<'_>, service: &Named<Service>) -> Diagnostics {
-    const KEYS: [&str; 16] = [
+    const KEYS: [&str; 17] = [
         "instances",
         "workers",
         "hand_out",
@@ -46,6 +46,7 @@ fn idle_keys(cx: &Cx<'_>, service: &Named<Service>) -> Diagnostics {
         "keep_alive",
         "replace",
         "memory",
+        "timers",
         "liveness",
         "readiness",
         "crash_back_off",

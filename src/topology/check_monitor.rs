@@ -11,8 +11,9 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
     for monitor in &cx.topology.monitors {
         let spec = &monitor.spec;
         let name = &monitor.name;
+        let mut all = Vec::new();
         let mut wrong = |message: String, help: &str| {
-            found.push(error("bad-monitor", &monitor.place, message).help(help));
+            all.push(error("bad-monitor", &monitor.place, message).help(help));
         };
         match (&spec.shows, &spec.of) {
             (Shows::Latency(LatencyShown { how: Estimation::MeanOfInstances, .. }), of) => {
@@ -36,13 +37,29 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
                     format!("`monitor.{name}` samples more often than the timeline has steps");
                 wrong(message, "let `scrape` be at least `run.window`");
             }
-            (Shows::Rate(_), None) if spec.alarm.is_some() => {
-                let message = format!("the alarm of `monitor.{name}` bounds a share, not a rate");
-                wrong(message, "leave out `alarm`");
+            (Shows::InFlight | Shows::Errors | Shows::Uptime(_), Some(_)) => {
+                let message = format!("`monitor.{name}` shows what users see of a component");
+                wrong(message, "leave out `of`: it is counted at the edge");
             }
-            (Shows::Busy | Shows::Open, None) => {
+            (Shows::Uptime(_), None) if spec.alarm.is_some() => {
+                let message = format!("`monitor.{name}` shows an uptime, which calls nobody");
+                wrong(message, "let the alarm be of a monitor that shows `errors`");
+            }
+            (Shows::Busy | Shows::Open | Shows::Waiting | Shows::Held | Shows::Bandwidth, None) => {
                 let message = format!("`monitor.{name}` does not say what it looks at");
                 wrong(message, "say `of`, such as `of = \"pool.pg\"`");
+            }
+            (Shows::Busy, Some(of)) if matches!(of.section, Section::Session | Section::Socket) => {
+                let message = format!("`monitor.{name}` shows how busy a {} is", of.section);
+                wrong(message, "it has no servers of its own: show what is `held`");
+            }
+            (Shows::Bandwidth, Some(of)) if of.section != Section::Link => {
+                let message = format!("`monitor.{name}` shows the bandwidth of a {}", of.section);
+                wrong(message, "let it look at a link");
+            }
+            (Shows::Held, Some(of)) if !holds(of.section) => {
+                let message = format!("`monitor.{name}` shows what a {} holds", of.section);
+                wrong(message, "nothing is held there: show what is `busy` or `waiting`");
             }
             (Shows::Open, Some(of)) if of.section != Section::Pool => {
                 let message = format!("`monitor.{name}` shows what is open of a {}", of.section);
@@ -65,10 +82,31 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
             }
             _ => {}
         }
+        found.extend(all);
+        if let Some(Err(why)) = spec.alarm.as_ref().map(|it| it.above.value(spec.measure())) {
+            let place = cx.tree.place_of(&format!("monitor.{name}.alarm.above"));
+            let message = format!("`monitor.{name}.alarm.above`: {}", why.message);
+            found.push(error("bad-unit", &place, message).help(why.help));
+        }
         if spec.every < window {
             let message = format!("`monitor.{name}` reads more often than the timeline has steps");
-            wrong(message, "let `every` be at least `run.window`");
+            let help = "let `every` be at least `run.window`";
+            found.push(error("bad-monitor", &monitor.place, message).help(help));
         }
     }
     found
+}
+
+/// Whether the components of a section hold something over time.
+fn holds(section: Section) -> bool {
+    matches!(
+        section,
+        Section::Service
+            | Section::Pool
+            | Section::Pooler
+            | Section::Cache
+            | Section::Session
+            | Section::Socket
+            | Section::Consumer
+    )
 }

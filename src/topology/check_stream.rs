@@ -60,12 +60,7 @@ fn idle_keys(cx: &Cx<'_>) -> Diagnostics {
         };
         for key in idle {
             let path = format!("consumer.{}.{key}", consumer.name);
-            if cx.tree.at(&path).is_some() {
-                let message = format!("`{path}` has no effect: {what}");
-                let place = cx.tree.place_of(&path);
-                let warning = Diagnostic::warning("no-effect", place, message);
-                found.push(warning.help("leave it out"));
-            }
+            found.extend(cx.no_effect(&path, what, "leave it out"));
         }
     }
     found

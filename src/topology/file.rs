@@ -1,6 +1,6 @@
 //! The whole file.
 
-use super::balancer::Balancer;
+use super::balancer::{Balancer, BalancerKind};
 use super::breaker::Breaker;
 use super::bulkhead::Bulkhead;
 use super::cache::{Cache, Keys};
@@ -23,7 +23,7 @@ use super::process::Liveness;
 use super::queue::{Job, Queue};
 use super::region::{Link, Region, Routes};
 use super::relation::{Maintenance, Relation};
-use super::service::Service;
+use super::service::{HandOut, Service};
 use super::session::Session;
 use super::socket::Socket;
 use super::spec::{Reader, Shape, spec};
@@ -174,7 +174,24 @@ impl Topology {
             },
         }
     }
-    /// The steps of all operations and health checks, each with the service it runs on.
+    /// Whether users live in a region: those that say so, and the first if none does.
+    pub fn is_home(&self, region: &Named<Region>) -> bool {
+        let lives = |it: &Named<Region>| it.spec.users.is_some_and(|share| share.0 > 0.0);
+        let first = self.regions.first().is_some_and(|first| first.name == region.name);
+        lives(region) || first && !self.regions.iter().any(lives)
+    }
+    /// Whether requests to a service may come on connections that are new.
+    pub fn has_new_connections(&self, service: &Named<Service>) -> bool {
+        let mut balancers = self.balancers.iter();
+        match balancers.find(|balancer| balancer.spec.service.name == service.name) {
+            Some(it) => it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some(),
+            None => {
+                let connects = self.client.connection.is_some();
+                connects || service.spec.hand_out == HandOut::FreeWorker
+            }
+        }
+    }
+    /// The steps of all operations, health checks and timers, each with the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
         let of_operations = self.operations.iter().flat_map(|operation| {
             let service = self.service_of(&operation.spec);
@@ -192,6 +209,10 @@ impl Topology {
             let all = live.into_iter().chain(&service.spec.readiness);
             all.flat_map(|probe| steps(&probe.flow, Some(&service.name)))
         });
-        of_operations.chain(of_checks).chain(of_probes).collect()
+        let of_timers = self.services.iter().flat_map(|service| {
+            let all = service.spec.timers.iter();
+            all.flat_map(|timer| steps(&timer.flow, Some(&service.name)))
+        });
+        of_operations.chain(of_checks).chain(of_probes).chain(of_timers).collect()
     }
 }

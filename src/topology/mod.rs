@@ -34,6 +34,7 @@ mod check_host;
 mod check_pool;
 mod check_pooler;
 mod check_reshard;
+mod check_scaling;
 mod check_stream;
 mod check_limits;
 mod check_monitor;
@@ -115,7 +116,7 @@ pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Ut
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
-pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe};
+pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe, Timer};
 pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
 pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
@@ -128,8 +129,8 @@ pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
-    Autoscale, Backlog, HandOut, Hpa, Middleware, Overflow, Runtime, ScaleMetric, ScalePolicy,
-    ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
+    Autoscale, Backlog, HandOut, Hpa, Middleware, OnMax, Overflow, Runtime, ScaleMetric,
+    ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
 };
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
@@ -205,6 +206,7 @@ pub const SLUGS: &[&str] = &[
     "two-workloads",
     "unknown-component",
     "unknown-key",
+    "unknown-memory",
     "unknown-metric",
     "unknown-path",
     "unknown-variant",

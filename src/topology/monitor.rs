@@ -1,15 +1,29 @@
 //! Monitors: what a product's own metric would show, beside the truth.
 
+use super::kind::Kind;
 use super::names::{Address, Scope, Section};
-use super::spec::spec;
-use crate::units::{Duration, Ratio};
+use super::spec::{Reader, Shape, spec};
+use super::tree::{Node, Value};
+use crate::units::{Bandwidth, Bytes, Duration, Quantity, Rate, Ratio, UnitError};
 
 /// What a monitor can look at.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched;
 impl Scope for Watched {
-    const SECTIONS: &'static [Section] =
-        &[Section::Service, Section::Pool, Section::Database, Section::Cache, Section::Queue];
+    const SECTIONS: &'static [Section] = &[
+        Section::Service,
+        Section::Pool,
+        Section::Pooler,
+        Section::Database,
+        Section::Cache,
+        Section::Queue,
+        Section::Link,
+        Section::Session,
+        Section::Socket,
+        Section::Stream,
+        Section::Consumer,
+        Section::Host,
+    ];
 }
 spec! {
     /// A metric as a monitoring product shows it, beside what was really so. It changes nothing.
@@ -34,10 +48,34 @@ spec! {
         /// What is open as a share of the most that may be: of node-postgres totalCount / max, idle and
         /// connecting ones included.
         Open = "open";
+        /// Requests that wait at a component.
+        Waiting = "waiting";
+        /// What a component holds: a pool's connections, sessions of a store, a cache's bytes, a
+        /// service's instances, connections of a socket, members of a group.
+        Held = "held";
+        /// What a link carries.
+        Bandwidth = "bandwidth";
+        /// Requests of users that are under way: concurrent requests.
+        InFlight = "in-flight";
+        /// Answers with a 5xx status as a share of all requests that end.
+        Errors = "errors";
+        /// The share of periods in which it was up, as a status page has it, with the time that a
+        /// target leaves for being down.
+        Uptime(UptimeShown) = "uptime";
         /// Answers a second, as `rate()` of Prometheus has them from a counter.
         Rate(RateShown) = "rate";
         /// A quantile of the latency that users see.
         Latency(LatencyShown) = "latency";
+    }
+}
+spec! {
+    /// Uptime, and the budget that is left of it: 95 % leave 36 h in 30 days, 99 % 7.2 h, 99.5 % 3.6 h,
+    /// 99.9 % 43 min, 99.99 % 4.3 min.
+    table UptimeShown (short "target") {
+        /// What was promised.
+        target: Ratio = "\"99.9%\"" from "assumed: three nines", positive;
+        /// A period with a greater share of failed requests than this counts as down.
+        down_above: Ratio = "\"50%\"" from "assumed: most probes of a status page fail then", positive;
     }
 }
 spec! {
@@ -89,9 +127,92 @@ spec! {
 spec! {
     /// When somebody is called.
     table Alarm {
-        /// The value that must be passed.
-        above: Ratio, positive;
+        /// The value that must be passed, in the unit of what is shown: `"90%"` of what is busy, open
+        /// or errors, `"500ms"` of a latency, `"800/s"` of a rate, `"75Mbit/s"` of a bandwidth, `3_000`
+        /// of what waits, is held or in flight, `"12GB"` of what a cache holds.
+        above: Threshold, positive;
         /// How many periods in a row.
         points: u32 = "3" from "AWS Application Auto Scaling (3 data points); alarms of one's own have 1", positive;
+    }
+}
+
+/// A threshold as the file says it; what it is a value of, its monitor says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Threshold {
+    /// A number with its unit.
+    Quantity(String),
+    /// A number of things.
+    Number(f64),
+}
+
+/// What a threshold can be a value of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Measure {
+    /// A share of a whole.
+    Share,
+    /// A length of time (s).
+    Time,
+    /// Things a second.
+    Rate,
+    /// What is carried (bit/s).
+    Bandwidth,
+    /// Memory (bytes).
+    Memory,
+    /// Things.
+    Count,
+}
+
+impl Shape for Threshold {
+    fn kind() -> Kind {
+        let text = Kind::Form { what: "a value of what is shown", example: "\"90%\"" };
+        Kind::Either(Box::new(text), Box::new(Kind::Number))
+    }
+    fn read(node: &Node, reader: &mut Reader) -> Option<Self> {
+        match &node.value {
+            Value::String(text) => Some(Threshold::Quantity(text.clone())),
+            Value::Integer(_) | Value::Float(_) => f64::read(node, reader).map(Threshold::Number),
+            _ => reader.wrong_type(node, &Self::kind()),
+        }
+    }
+    fn is_positive(&self) -> bool {
+        !matches!(self, Threshold::Number(number) if *number <= 0.0)
+    }
+}
+
+impl Threshold {
+    /// Its value in SI units.
+    pub fn value(&self, of: Measure) -> Result<f64, UnitError> {
+        let text = match self {
+            Threshold::Number(number) if of == Measure::Count => return Ok(*number),
+            Threshold::Number(number) => &number.to_string(),
+            Threshold::Quantity(text) => text,
+        };
+        match of {
+            Measure::Share => Ratio::parse(text).map(|it| it.0),
+            Measure::Time => Duration::parse(text).map(Duration::seconds),
+            Measure::Rate => Rate::parse(text).map(|it| it.0),
+            Measure::Bandwidth => Bandwidth::parse(text).map(|it| it.0),
+            Measure::Memory => Bytes::parse(text).map(|it| it.0),
+            Measure::Count => Err(UnitError {
+                message: format!("`{text}` is no number of things"),
+                help: "write a bare number, such as `3_000`".into(),
+            }),
+        }
+    }
+}
+
+impl Monitor {
+    /// What its values are.
+    pub fn measure(&self) -> Measure {
+        match &self.shows {
+            Shows::Busy | Shows::Open | Shows::Errors | Shows::Uptime(_) => Measure::Share,
+            Shows::Latency(_) => Measure::Time,
+            Shows::Rate(_) => Measure::Rate,
+            Shows::Bandwidth => Measure::Bandwidth,
+            Shows::Held if self.of.as_ref().is_some_and(|it| it.section == Section::Cache) => {
+                Measure::Memory
+            }
+            Shows::Held | Shows::Waiting | Shows::InFlight => Measure::Count,
+        }
     }
 }

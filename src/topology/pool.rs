@@ -45,8 +45,10 @@ spec! {
         max_lifetime: Option<Duration> = "never; psycopg 3600s"
             from "pg-pool 3.14.0 (maxLifetimeSeconds 0), SQLAlchemy 2.1.9 (recycle -1), \
             psycopg_pool 3.3.3 (max_lifetime)", positive;
-        /// What becomes of a connection whose statement failed.
-        on_error: Option<OnError> = "destroy; keep elsewhere"
+        /// What becomes of a connection whose statement failed. Where nothing is said node-postgres
+        /// destroys that of a `query`, and in a `transaction` the application gives it back
+        /// (`client.release()` in `finally`).
+        on_error: Option<OnError> = "destroy that of a query; keep elsewhere"
             from "pg-pool 3.14.0 (pool.query releases with the error); SQLAlchemy 2.1.9, asyncpg \
             0.32.0 and psycopg_pool 3.3.3 close only what is disconnected";
         /// How long the driver waits for the answer to a statement. The request fails then and its
@@ -119,6 +121,8 @@ spec! {
     table Psycopg {
         /// No BEGIN and no COMMIT around the statements.
         autocommit: bool = "false" from "psycopg 3 (a connection begins by itself)";
+        /// With so many waiting whoever else needs a connection fails at once (`TooManyRequests`).
+        max_waiting: Option<u32> = "no limit" from "psycopg_pool 3.3.3 (max_waiting 0)", positive;
     }
 }
 spec! {

@@ -49,13 +49,20 @@ spec! {
         /// How long a client waits for a connection to the server before it is disconnected.
         wait_timeout: Option<Duration> = "120s; supavisor 60s"
             from "PgBouncer doc/config.md (query_wait_timeout); RDS user guide \
-            (ConnectionBorrowTimeout); supavisor assumed", positive;
+            (ConnectionBorrowTimeout); Supavisor tenants/user.ex (pool_checkout_timeout)", positive;
         /// An idle connection to the server is closed after this time; 0 is never.
-        idle_timeout: Duration = "\"600s\"" from "PgBouncer doc/config.md (server_idle_timeout)";
+        idle_timeout: Option<Duration> = "600s; supavisor and rds-proxy 300s"
+            from "PgBouncer doc/config.md (server_idle_timeout); Supavisor tenant_supervisor.ex \
+            (idle_timeout); rds-proxy assumed: AWS names shares of idle connections, not times";
         /// At this age a connection to the server is closed; 0 is never.
-        max_lifetime: Duration = "\"3600s\"" from "PgBouncer doc/config.md (server_lifetime)";
-        /// How long after a failed opening the next is tried.
-        login_retry: Duration = "\"15s\"" from "PgBouncer doc/config.md (server_login_retry)";
+        max_lifetime: Option<Duration> = "3600s; supavisor and rds-proxy never"
+            from "PgBouncer doc/config.md (server_lifetime); Supavisor db_handler.ex (none); rds-proxy \
+            assumed: a day or longer";
+        /// How long after a failed opening the next is tried. Meanwhile PgBouncer turns away at once who
+        /// needs a connection when none is left; with others they wait.
+        login_retry: Option<Duration> = "15s; supavisor 2500ms, rds-proxy 1s"
+            from "PgBouncer doc/config.md (server_login_retry); Supavisor db_handler.ex \
+            (connect_cooldown_ms); rds-proxy assumed: it watches for the new primary", positive;
         /// Round trip between the application and it, within a region.
         rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
         /// Time to open a connection to it, round trips included.
@@ -116,6 +123,24 @@ impl Pooler {
             PoolerKind::Supavisor => Some(plan.unwrap_or(1_000)),
             PoolerKind::Neon => Some(10_000),
             PoolerKind::RdsProxy => None,
+        })
+    }
+    /// After which time a connection to the server that nobody uses is closed; 0 or for ever is never.
+    pub fn closes_idle(&self) -> Duration {
+        let usual = if self.is_pgbouncer() { 600 } else { 300 };
+        self.idle_timeout.unwrap_or(Duration::secs(usual))
+    }
+    /// At which age a connection to the server is closed; 0 or for ever is never.
+    pub fn lifetime(&self) -> Duration {
+        let usual = if self.is_pgbouncer() { Duration::secs(3_600) } else { Duration::FOREVER };
+        self.max_lifetime.unwrap_or(usual)
+    }
+    /// How long after a failed opening the next is tried.
+    pub fn retries_login(&self) -> Duration {
+        self.login_retry.unwrap_or(match self.kind {
+            PoolerKind::Pgbouncer | PoolerKind::Neon => Duration::secs(15),
+            PoolerKind::Supavisor => Duration::millis(2_500),
+            PoolerKind::RdsProxy => Duration::secs(1),
         })
     }
     /// Whether it is a PgBouncer, whoever runs it.

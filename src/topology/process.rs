@@ -75,6 +75,18 @@ spec! {
         middleware: bool = "false" from "assumed: its route is mounted before all middleware";
     }
 }
+spec! {
+    /// What each worker does by itself every so often, as `setInterval` lets it: collects metrics, looks
+    /// at a pool, loads a setting anew. It waits for the loop as all callbacks do, and is due again
+    /// `every` after it has begun: a loop that is blocked makes up for nothing (Node.js 20,
+    /// lib/internal/timers.js).
+    table Timer {
+        /// From the beginning of one to the next.
+        every: Duration, positive;
+        /// What is done. Its `cpu` includes what it takes the loop to wake for it.
+        flow: Flow;
+    }
+}
 
 /// From so much memory on V8 allows itself the larger heap.
 const LARGE: f64 = 15.0 * GIB;

@@ -22,7 +22,7 @@ spec! {
         AwsSdk(AwsRetry) = "aws-sdk";
         /// As resilience4j does.
         Resilience4j(Resilience4jRetry) = "resilience4j";
-        /// As an Envoy proxy does, with its retry budget.
+        /// As an Envoy proxy does.
         Envoy(EnvoyRetry) = "envoy";
     }
 }
@@ -157,7 +157,8 @@ spec! {
     }
 }
 spec! {
-    /// Repeats as an Envoy proxy does: fully jittered, and no more at once than its budget allows.
+    /// Repeats as an Envoy proxy does: fully jittered, and no more at once than its circuit breaker, or
+    /// its retry budget in that one's place, allows.
     table EnvoyRetry {
         /// The failures that are repeated (`retry_on`).
         on: Vec<Cause> = "[\"5xx\", \"refused\"]" from "assumed: retry_on 5xx, connect-failure", positive;
@@ -169,9 +170,12 @@ spec! {
         base: Duration = "\"25ms\"" from "Envoy router (upstream.base_retry_backoff_ms)", positive;
         /// The longest delay.
         cap: Duration = "\"250ms\"" from "Envoy router (ten times the base)", positive;
+        /// Retries in flight at most, of each process; a `budget` takes its place.
+        max_retries: u32 = "3" from "Envoy circuit_breaker.proto (Thresholds.max_retries)";
         /// Retries in flight may be this share of all requests in flight.
-        budget: Ratio = "\"20%\"" from "Envoy circuit_breaker.proto (budget_percent)";
-        /// So many retries in flight are always allowed.
+        budget: Option<Ratio> = "no budget"
+            from "Envoy circuit_breaker.proto (retry_budget unset; its budget_percent is 20 %)";
+        /// With a `budget`, so many retries in flight are always allowed.
         least: u32 = "3" from "Envoy circuit_breaker.proto (min_retry_concurrency)";
     }
 }

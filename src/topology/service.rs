@@ -5,7 +5,7 @@ use super::function::Function;
 use super::host::{Host, Priority};
 use super::names::{Address, Ref, Scope, Section};
 use super::price::Price;
-use super::process::{Liveness, Memory, Node, Probe};
+use super::process::{Liveness, Memory, Node, Probe, Timer};
 use super::queue::Queue;
 use super::region::Region;
 use super::spec::spec;
@@ -51,13 +51,19 @@ spec! {
         accept_cpu: Dist = "\"0ms\"" from "assumed: contained in the operations' own CPU time";
         /// CPU time that a loop which has been polling takes to wake.
         wake: Option<Wake> = "nothing" from "assumed: contained in the operations' own CPU time";
+        /// What each worker does by itself every so often: `[{ every = "10s", flow = [{ cpu = "5ms" }] }]`.
+        timers: Vec<Timer> = "[]" from "assumed: a process only answers requests";
         /// One-way delay from the caller to it, where no balancer stands between.
         hop: Dist = "\"0ms\"" from "assumed: contained in the access round trip";
         /// Connections each instance accepts; further ones wait in the backlog.
         max_connections: Option<u32> = "no limit"
             from "Node.js 20 net (maxConnections undefined)", positive;
-        /// Connections of each instance that wait to be accepted once it has `max_connections`;
-        /// further ones are refused.
+        /// What becomes of connections beyond `max_connections`.
+        on_max: OnMax = "\"wait\"" from "assumed: the limit of a server that accepts no more; Node.js 20 \
+            net.js (onconnection) closes what is beyond its own `maxConnections`";
+        /// Connections of each instance that wait to be accepted: once it has `max_connections`, and new
+        /// ones while all its loops are busy; further ones are refused. The primary of Node's cluster
+        /// (`workers` > 1) always accepts.
         backlog: Option<u32> = "511; uvicorn 2048"
             from "Node.js 20 net (listen backlog), uvicorn 0.54.0 Config (backlog)", positive;
         /// How long an idle connection to it stays open on its side.
@@ -107,6 +113,15 @@ spec! {
     }
 }
 spec! {
+    /// What becomes of connections beyond the most that an instance has.
+    choice OnMax {
+        /// They wait in the backlog.
+        Wait = "wait";
+        /// They are accepted and closed at once (Node.js, `server.maxConnections`).
+        Close = "close";
+    }
+}
+spec! {
     /// What a service runs on.
     choice Runtime {
         /// Node.js: each worker is one event loop that runs callbacks to completion.
@@ -140,6 +155,11 @@ impl Service {
             Runtime::Node(_) => 511,
             Runtime::Uvicorn(_) => 2048,
         })
+    }
+    /// Whether new connections stand in the kernel's queue while all loops are busy: not where the
+    /// primary of Node's cluster accepts them.
+    pub fn kernel_queues(&self) -> bool {
+        self.workers == 1 || matches!(self.runtime, Runtime::Uvicorn(_))
     }
     /// Cores of an instance; of a function, as its memory gives them.
     pub fn core_count(&self) -> f64 {
@@ -199,6 +219,8 @@ spec! {
         /// The metric that is kept.
         metric: ScaleMetric = "\"cpu\""
             from "AWS Application Auto Scaling (ECSServiceAverageCPUUtilization)";
+        /// Further metrics, each with its own target: the one that wants the most instances decides.
+        also: Vec<ScaleMetric> = "[]" from "AWS Application Auto Scaling; Kubernetes (several metrics: the largest)";
         /// How often the metric is looked at.
         period: Option<Duration> = "60s, or 15s for hpa"
             from "Amazon ECS (metrics of one minute); kube-controller-manager (sync period 15 s)",
@@ -234,6 +256,13 @@ spec! {
         /// Pods are removed only down to the most that was wanted within this time.
         stabilisation: Duration = "\"300s\""
             from "Kubernetes autoscaling/v2 (scaleDown.stabilizationWindowSeconds)";
+        /// A pod that has started within this time counts as not ready, with a usage of nothing when
+        /// pods are added, until its readiness is a `sample` old; one that fails its readiness probe
+        /// does all this time.
+        initialisation: Duration = "\"5min\""
+            from "kube-controller-manager (--horizontal-pod-autoscaler-cpu-initialization-period)";
+        /// Over how long the usage of a pod is measured.
+        sample: Duration = "\"15s\"" from "metrics-server 0.7 (--metric-resolution)";
     }
 }
 spec! {
@@ -272,6 +301,9 @@ spec! {
     choice ScaleMetric {
         /// CPU time used, as a share of all cores of the running instances.
         Cpu = "cpu";
+        /// Memory that is taken, as a share of what instances have: `metric.memory = "80%"` keeps it at
+        /// that.
+        Memory(Ratio) = "memory";
         /// Requests of each instance, as `metric.requests = "1_000/min"`.
         Requests(Rate) = "requests";
         /// Jobs that wait in a queue for each instance.

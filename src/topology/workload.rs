@@ -88,8 +88,9 @@ spec! {
     table Users {
         /// How many users there are at the start.
         population: u64, positive;
-        /// Time between an answer and the next question of the same user.
-        think: Dist, positive;
+        /// Time between an answer and the next question of the same user. `"0s"` is back to back, as a
+        /// virtual user of k6 whose script does not sleep.
+        think: Dist;
         /// Mean length of a visit; each visit begins with a login that makes a session.
         visit: Option<Duration> = "one visit without end" from "assumed: users stay", positive;
         /// Share of visits that come with a session that still lives.

@@ -6,7 +6,7 @@ use loadbearing::run::Counter;
 use crate::support::{Ran, ms, run};
 
 /// Ten requests of 10 ms each, one a second, for two instances.
-const TWO: &str = r#"
+pub const TWO: &str = r#"
 [arrivals]
 process = "even"
 rate = "1/s"

@@ -395,6 +395,12 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "service",
+        "an_hpa_does_not_count_pods_that_have_just_become_ready",
+        "Hpa.initialisation Hpa.sample",
+    ),
+    ("service", "memory_may_be_followed_alone_or_beside_cpu", "ScaleMetric:memory Autoscale.also"),
+    (
+        "service",
         "steps_add_and_remove_what_they_say",
         "ScalePolicy:steps Steps.points Steps.out Steps.back ScaleStep.at ScaleStep.by",
     ),
@@ -606,6 +612,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("arrivals", include_str!("arrivals.rs")),
     ("balancer", include_str!("balancer.rs")),
     ("upstream", include_str!("upstream.rs")),
+    ("accept", include_str!("accept.rs")),
     ("connection", include_str!("connection.rs")),
     ("retries", include_str!("retries.rs")),
     ("client", include_str!("client.rs")),

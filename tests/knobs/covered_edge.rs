@@ -95,6 +95,21 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("upstream", "nginx_asks_the_next_server_when_one_is_silent", "Operation.idempotent"),
     ("upstream", "calls_through_nginx_are_repeated_like_requests_of_users", "Call.idempotent"),
+    (
+        "accept",
+        "what_is_beyond_max_connections_waits_or_is_closed",
+        "Service.on_max OnMax:wait OnMax:close",
+    ),
+    (
+        "network",
+        "an_edge_waits_for_its_origin_only_so_long",
+        "Cdn.origin_timeout Cdn.connect_timeout Cdn.attempts",
+    ),
+    (
+        "upstream",
+        "a_balancer_sheds_what_is_too_much_for_its_targets",
+        "Balancer.max_conns Balancer.max_requests",
+    ),
     ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
     (
         "balancer",
@@ -131,8 +146,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "retries",
-        "envoy_retries_once_within_its_budget",
-        "Retry:envoy EnvoyRetry.on EnvoyRetry.share EnvoyRetry.retries EnvoyRetry.base EnvoyRetry.cap \
+        "envoy_retries_once_within_its_breaker_or_its_budget",
+        "Retry:envoy EnvoyRetry.max_retries EnvoyRetry.on EnvoyRetry.share EnvoyRetry.retries EnvoyRetry.base EnvoyRetry.cap \
          EnvoyRetry.budget EnvoyRetry.least",
     ),
     (

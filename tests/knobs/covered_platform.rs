@@ -81,6 +81,17 @@ pub const COVERED: &[(&str, &str, &str)] = &[
          Reading:average Reading:sample Reading:greatest Alarm.above Alarm.points",
     ),
     ("monitor", "what_is_open_is_not_what_is_in_use", "Shows:open"),
+    ("monitor", "an_alarm_is_of_what_its_monitor_shows", "Shows:in-flight"),
+    (
+        "monitor",
+        "what_waits_is_held_or_is_carried_is_shown",
+        "Shows:waiting Shows:held Shows:bandwidth",
+    ),
+    (
+        "monitor",
+        "errors_are_a_share_and_uptime_a_share_of_periods",
+        "Shows:errors Shows:uptime UptimeShown.target UptimeShown.down_above",
+    ),
     (
         "monitor",
         "a_mean_over_instances_of_a_quantile_is_no_quantile",

@@ -22,6 +22,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_driver_gives_up_on_a_statement_and_the_server_does_not",
         "Pool.query_timeout Pool.statement_timeout",
     ),
+    ("pool", "psycopg_lets_so_many_wait", "Psycopg.max_waiting"),
     ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
     ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),
     ("pool", "a_used_connection_is_tried_out", "Sqlalchemy.pre_ping Sqlalchemy.autocommit"),

@@ -18,6 +18,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Service.liveness Liveness:kubelet Probe.interval Probe.timeout Probe.failures Probe.delay \
          Probe.flow",
     ),
+    (
+        "process",
+        "a_timer_waits_for_the_loop_and_makes_up_for_nothing",
+        "Service.timers Timer.every Timer.flow",
+    ),
     ("process", "starting_again_waits_longer_each_time_or_not", "Service.crash_back_off"),
     ("process", "who_is_not_ready_is_sent_nothing", "Service.readiness"),
     (

@@ -113,6 +113,15 @@ fn a_failed_statement_destroys_its_connection_or_keeps_it() {
     let ran = read(&[fails, "pool.pg.on_error=keep"]);
     assert_eq!(ran.failed(Failure::QueryError), 10);
     assert_eq!(ran.count("pool.pg", Counter::Opened), 1);
+    // Who has taken a connection by hand gives it back, unless told otherwise.
+    for bare in ["false", "true"] {
+        let fails = format!(
+            "operation.read.flow=[{{query={{pool='pg', read='1ms'}}}}, {{transaction={{pool='pg', bare={bare}, flow=[{{query={{pool='pg', read='10ms', fail='100%'}}}}]}}}}]"
+        );
+        assert_eq!(read(&[&fails]).count("pool.pg", Counter::Opened), 1);
+        let told = read(&[&fails, "pool.pg.on_error=destroy"]);
+        assert_eq!(told.count("pool.pg", Counter::Opened), 10);
+    }
 }
 
 #[test]

@@ -4,27 +4,9 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
+use crate::pooler::POOLED;
+use crate::stream::TOPIC;
 use crate::support::{Ran, ms, run};
-
-/// A user who comes every second and asks the database through a pooler.
-const POOLED: &str = r#"
-[service.web]
-[pool.pg]
-service = "web"
-database = "db"
-through = "b"
-[pooler.b]
-database = "db"
-mode = "transaction"
-rtt = "4ms"
-connect = "10ms"
-[database.db]
-rtt = "2ms"
-connect = "20ms"
-[operation.read]
-share = 1
-flow = [{ query = { pool = "pg", read = "10ms" } }]
-"#;
 
 #[test]
 fn a_pooler_that_stops_takes_all_connections_with_it() {
@@ -179,18 +161,6 @@ fn a_queue_that_is_cut_off_gets_its_jobs_late() {
     assert_eq!((ran.failed(Failure::Unreachable), ran.each_failed()), (1, ms(924_600)));
     assert_eq!(ran.count("queue.q", Counter::Arrivals), 0);
 }
-
-const TOPIC: &str = r#"
-[service.web]
-[stream.s]
-kind.kafka = { rtt = "4ms", append = "1ms", replicate = "2ms" }
-[consumer.c]
-stream = "s"
-work = "100ms"
-[operation.work]
-share = 1
-flow = [{ publish = "s" }]
-"#;
 
 fn topic(fault: &str, sets: &[&str]) -> Ran {
     run(TOPIC, &[&[format!("fault.f={{{fault}}}").as_str()], sets].concat())

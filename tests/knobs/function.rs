@@ -89,7 +89,8 @@ fn environments_start_no_faster_than_the_scaling_rate() {
     assert_eq!(free.count(EXECUTIONS, Counter::Rejected), 0);
     let slow =
         api("[{ wait = '2s' }]", &[&many[..], &["service.api.function.scaling=20"]].concat());
-    let started = slow.count(EXECUTIONS, Counter::Arrivals);
+    let came = slow.count(EXECUTIONS, Counter::Arrivals);
+    let started = came - slow.count(EXECUTIONS, Counter::Rejected);
     assert_eq!(started, 20 + 1, "twenty at once, then two a second");
 }
 
@@ -111,6 +112,12 @@ fn an_execution_is_charged_by_the_started_millisecond() {
     let kept = month * gigabytes * 2.0 * 0.0001;
     let expected = expected - month * 0.300 / 10.5 * gigabytes * 0.001 + kept;
     assert!((cost(&ready) - expected).abs() < 1e-6 * expected, "{} for {expected}", cost(&ready));
+    // Who is throttled is not charged: seven of ten run, one for each 2.5 s.
+    let per_million = "service.api.function.price={ gb_second = '$0', per_million = '$3', \
+                       provisioned_gb_second = '$0', source = 'a page' }";
+    let bounded = api("[{ wait = '2500ms' }]", &[per_million, "service.api.function.reserved=2"]);
+    let expected = month * 7.0 / 10.5 * 3e-6;
+    assert!((cost(&bounded) - expected).abs() < 1e-6 * expected, "{}", cost(&bounded));
 }
 
 /// A function with a pool, and the same as a process that stays.

@@ -1,6 +1,7 @@
 //! A knob that is accepted does something: for every key of the language a small deployment in which
 //! turning it changes what it should, by the right amount where arithmetic says so.
 
+mod accept;
 mod arrivals;
 mod balancer;
 mod cache;

@@ -132,3 +132,70 @@ fn a_mean_over_instances_of_a_quantile_is_no_quantile() {
     let brief = of_instances("shows.latency.how = 'mean-of-instances'\nevery = '1s'", &[]);
     assert!(same(brief.shown_most, 100.0) && same(brief.shown_mean, 40.0), "{brief:?}");
 }
+
+#[test]
+fn an_alarm_is_of_what_its_monitor_shows() {
+    let called = |monitor: &str| shown(monitor, &[]).alarm.expect("it has one");
+    // The rate is 10/s, and 20/s for half a minute and for five minutes.
+    let rate = |above: &str| {
+        called(&format!(
+            "{{shows={{rate={{range='60s', scrape='10s'}}}}, alarm={{above='{above}', points=1}}}}"
+        ))
+    };
+    assert_eq!(rate("15/s").episodes, 2);
+    assert_eq!((rate("25/s").episodes, rate("900/min").episodes), (0, 2));
+    // All take 149 ms and more, never a second.
+    let latency = |above: &str| {
+        called(&format!("{{shows='latency', alarm={{above='{above}', points=1}}}}")).episodes
+    };
+    assert_eq!((latency("100ms"), latency("1s")), (1, 0));
+    // Five requests in flight are many: ten a second, each for 149 ms, are one and a half.
+    let flying = shown("{shows='in-flight', alarm={above=2.5, points=1}}", &[]);
+    assert!(near(flying.true_mean, flying.shown_mean) && flying.true_mean > 1.4, "{flying:?}");
+    assert_eq!(flying.alarm.expect("it has one").episodes, 2);
+}
+
+#[test]
+fn what_waits_is_held_or_is_carried_is_shown() {
+    let small = ["pool.pg.size=1"];
+    let waiting = shown("{of='pool.pg', shows='waiting', alarm={above=5, points=1}}", &small);
+    // 20/s of 100 ms each at one connection: ten more every second.
+    assert!(waiting.true_most > 500.0 && waiting.shown_most < waiting.true_most, "{waiting:?}");
+    assert!(waiting.alarm.expect("it has one").episodes >= 1);
+    let held = shown("{of='pool.pg', shows='held'}", &[]);
+    assert!(held.true_mean > 1.5 && held.true_mean < 4.0, "{held:?}");
+    let link = "[link.up]\nbandwidth = '8Mbit/s'\ncarries = 'service.web'\n\
+                [service.web]\n[cache.near]\nkind = 'memory'\nservice = 'web'\n[keys.k]\ncount = 10\nsize = '1KB'\n\
+                [monitor.m]\nof = 'link.up'\nshows = 'bandwidth'\nalarm = { above = '300kbit/s', points = 1 }\n\
+                [monitor.n]\nof = 'cache.near'\nshows = 'held'\nalarm = { above = '5KB', points = 1 }\n\
+                [operation.get]\nshare = 1\nflow = [{ cache = { in = 'near', keys = 'k' } }, { reply = '50KB' }]\n";
+    let ran = run(link, &["run.duration=60s", "run.window=1s", "monitor.m.every=10s"]);
+    let summary = Summary::new(&ran.model, std::slice::from_ref(&ran.outcome));
+    let [carried, stored] = &summary.monitors[..] else { panic!("two monitors") };
+    // 50 KB a second are 400 kbit/s.
+    assert!((carried.shown_mean / 4e5 - 1.0).abs() < 0.05, "{carried:?}");
+    assert_eq!(carried.alarm.as_ref().expect("it has one").episodes, 1);
+    assert!(stored.what == "memory" && stored.true_most >= 9e3, "{stored:?}");
+    assert_eq!(stored.alarm.as_ref().expect("it has one").episodes, 1);
+}
+
+#[test]
+fn errors_are_a_share_and_uptime_a_share_of_periods() {
+    // From 300 s to 390 s every statement is refused; then 20/s come, before 10/s.
+    let down = "fault.f={target='database.main', what='stop', at='300s', for='90s'}";
+    let errors = shown("{shows='errors', alarm={above='5%', points=1}}", &[down]);
+    assert!(near(errors.true_mean, 90.0 * 20.0 / 9_300.0), "{errors:?}");
+    assert!(near(errors.shown_most, 1.0) && errors.alarm.expect("it has one").missed == 0);
+    // A user's own patience is no answer, and no 5xx.
+    let gone = shown("{shows='errors'}", &["client.patience='10ms'"]);
+    assert!(gone.true_mean < 0.01, "{gone:?}");
+    let uptime = |more: &str| shown(&format!("{{shows={{uptime={{{more}}}}}}}"), &[down]);
+    // The sixth minute is down as a whole, half of the seventh: not more than half of its requests.
+    let up = uptime("down_above='60%'");
+    assert!(near(up.shown_mean, 0.9) && near(up.true_mean, 1.0 - 1_800.0 / 9_300.0), "{up:?}");
+    assert!(near(uptime("down_above='20%'").shown_mean, 0.8));
+    let budget = up.budget.expect("an uptime has one");
+    assert!(near(budget.used_s, 60.0) && (budget.allowed_s - 2_592.0).abs() < 1e-6, "{budget:?}");
+    let half = uptime("target='99.5%'").budget.expect("an uptime has one");
+    assert!((half.allowed_s / 3_600.0 - 3.6).abs() < 1e-9, "{half:?}");
+}

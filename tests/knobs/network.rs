@@ -1,5 +1,6 @@
 //! Regions, routes, links, content delivery, prices.
 
+use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
 use crate::support::{Ran, model, ms, run, us};
@@ -160,6 +161,47 @@ share = 1
 cdn = "edge"
 flow = [{ cpu = "10ms" }, { reply = "1MB" }]
 "#;
+
+#[test]
+fn an_edge_waits_for_its_origin_only_so_long() {
+    let first = "arrivals={process='even', rate='1/s', users=1, stages=[{for='1500ms', to='1/s'}, {for='0s', to='0/s'}]}";
+    let slow = "operation.work.flow=[{wait='10min'}, {reply='1KB'}]";
+    let ran = |sets: &[&str]| run(EDGE, &[&[first, "run.duration=1000s"], sets].concat());
+    let failed = |sets: &[&str]| {
+        let ran = ran(&[&[slow], sets].concat());
+        let asked = ran.count("service.web", Counter::Arrivals);
+        assert_eq!(ran.failed(Failure::UpstreamTimeout), 1);
+        (ran.each_failed(), asked)
+    };
+    // Three times 30 s, and the way to the edge and back.
+    assert_eq!(failed(&[]), (ms(90_020), 3));
+    assert_eq!(failed(&["cdn.edge.attempts=1"]), (ms(30_020), 1));
+    assert_eq!(failed(&["cdn.edge.origin_timeout=5s"]), (ms(15_020), 3));
+    assert_eq!(failed(&["operation.work.idempotent=false"]), (ms(30_020), 1));
+    let patient = ran(&[slow, "cdn.edge.origin_timeout=11min"]);
+    assert_eq!(patient.each(), ms(600_100));
+    // The origin's network is cut: connecting is given up.
+    let cut = "fault.f={target='service.web', what='cut', at='0s', for='900s'}";
+    let gone = |sets: &[&str]| ran(&[&[cut], sets].concat()).each_failed();
+    assert_eq!(gone(&[]), ms(30_020));
+    assert_eq!(gone(&["cdn.edge.connect_timeout=2s"]), ms(6_020));
+}
+
+#[test]
+fn a_stale_answer_is_given_when_the_origin_does_not_answer_in_time() {
+    let cut = "fault.f={target='service.web', what='cut', at='1500ms', for='900s'}";
+    let sets = ["cdn.edge.ttl=500ms", "run.duration=60s", "arrivals.rate=0.1/s", cut];
+    let ran = |more: &[&str]| {
+        let all = [&sets[..], &["fault.f.at=15s"], more].concat();
+        let ran = run(EDGE, &all);
+        (ran.ok(), ran.failed(Failure::UpstreamTimeout))
+    };
+    // Those of 20, 30 s are given up at 50 and 60 s; with the old answer they end well.
+    let (without, lost) = ran(&[]);
+    assert!(without <= 1 && lost >= 1, "{without} {lost}");
+    let (with, none) = ran(&["cdn.edge.stale_if_error=1h"]);
+    assert!(with > without && none == 0, "{with} {none}");
+}
 
 #[test]
 fn an_edge_answers_from_near_by_what_it_has() {

@@ -192,3 +192,21 @@ fn a_plan_says_how_many_connections_its_server_accepts() {
     let model = model(ONE_READ, &said);
     assert_eq!(model.databases.iter().next().expect("one").slots, 30);
 }
+
+#[test]
+fn psycopg_lets_so_many_wait() {
+    // Ten at once for one connection, which each has for 100 ms.
+    let text = "[arrivals]\nprocess = 'even'\nrate = '1_000/s'\nusers = 10\n\
+                stages = [{ for = '10500us', to = '1_000/s' }, { for = '0s', to = '0/s' }]\n\
+                [service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\nsize = 1\nmin = 1\n\
+                driver.psycopg.autocommit = true\n[database.db]\nrtt = '0ms'\nconnect = '0ms'\n\
+                [operation.read]\nshare = 1\nflow = [{ query = { pool = 'pg', read = '100ms' } }]\n";
+    let failed = |more: &str| {
+        let driver = format!("pool.pg.driver={{psycopg={{autocommit=true{more}}}}}");
+        let ran = run(text, &["run.duration=30s", &driver]);
+        (ran.failed(Failure::AcquireTimeout), ran.ok())
+    };
+    assert_eq!(failed(""), (0, 10));
+    assert_eq!(failed(", max_waiting=4"), (5, 5));
+    assert_eq!(failed(", max_waiting=20"), (0, 10));
+}

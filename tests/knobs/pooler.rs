@@ -5,7 +5,8 @@ use loadbearing::run::Counter;
 
 use crate::support::{Ran, model, ms, run};
 
-const POOLED: &str = r#"
+/// A user who comes every second and asks the database through a pooler.
+pub const POOLED: &str = r#"
 [service.web]
 [pool.pg]
 service = "web"
@@ -112,6 +113,31 @@ fn patience_idleness_age_and_failures_have_their_times() {
     assert!(late.longest() > ms(5_000) && late.longest() < ms(5_200), "{:?}", late.longest());
     // Meanwhile whoever asks is turned away at once.
     assert_eq!((soon.failed(Failure::DatabaseDown), late.failed(Failure::DatabaseDown)), (2, 5));
+}
+
+#[test]
+fn only_pgbouncer_fails_fast_and_looks_three_times_a_second() {
+    let failed = |kind: &str| {
+        let sets = ["pooler.b.size=1", "pooler.b.wait_timeout=1s", LONG];
+        pooled(&[&sets[..], &[&format!("pooler.b.kind={kind}")]].concat()).outcome.failed_latency
+    };
+    for kind in ["supavisor", "rds-proxy"] {
+        // Patience ends to the tick, after ways of 4 ms and, for the first, connecting.
+        assert_eq!((failed(kind).min(), failed(kind).max()), (Some(ms(1_004)), Some(ms(1_014))));
+    }
+    let away = "fault.away={target='database.db', what='stop', at='500ms', for='2s'}";
+    let tried = |kind: &str| {
+        let ran = pooled(&[away, &format!("pooler.b.kind={kind}"), "run.duration=30s"]);
+        (ran.failed(Failure::DatabaseDown), ran.longest())
+    };
+    // PgBouncer tries again at 16 s and turns away everybody until then. Supavisor tries at 3.5 s and
+    // RDS Proxy at 3 s; whoever comes meanwhile waits.
+    let (turned_away, _) = tried("pgbouncer");
+    assert!(turned_away >= 14, "{turned_away}");
+    let (lost, longest) = tried("supavisor");
+    assert!(lost <= 1 && longest > ms(2_400) && longest < ms(2_700), "{lost} {longest}");
+    let (lost, longest) = tried("rds-proxy");
+    assert!(lost <= 1 && longest > ms(1_900) && longest < ms(2_200), "{lost} {longest}");
 }
 
 #[test]

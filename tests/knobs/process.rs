@@ -152,3 +152,52 @@ fn a_task_that_its_target_group_finds_unhealthy_is_replaced() {
     assert!(replaced.failed(Failure::InstanceLost) > 0);
     assert_eq!(ran(&[]).failed(Failure::InstanceLost), 0);
 }
+
+/// How long the loop has computed (s), and the longest latency (s), beside timers.
+fn timed(timers: &str, sets: &[&str]) -> (f64, f64) {
+    let ran = web("[{ cpu = '10ms' }]", &[&[timers], sets].concat());
+    let station = ran.station("service.web");
+    (station.busy_mean * ran.outcome.measured.seconds(), ran.longest().seconds())
+}
+
+#[test]
+fn a_timer_waits_for_the_loop_and_makes_up_for_nothing() {
+    // Ten requests of 10 ms each in 10.5 s; where the timers begin is drawn.
+    let near = |found: f64, expected: f64| (found - expected).abs() < 0.071;
+    assert!(near(timed("service.web.timers=[]", &[]).0, 0.1));
+    let each = |every: &str, cpu: &str| {
+        timed(
+            &format!("service.web.timers=[{{ every = '{every}', flow = [{{ cpu = '{cpu}' }}] }}]"),
+            &[],
+        )
+    };
+    let (busy, _) = each("100ms", "20ms");
+    assert!(near(busy, 0.1 + 105.0 * 0.020), "{busy}");
+    let (busy, _) = each("200ms", "20ms");
+    assert!(near(busy, 0.1 + 52.0 * 0.020), "{busy}");
+    // As long as it takes the loop is taken, and no second one waits behind it: a third of the time
+    // would be left if it were due every 10 ms from the beginning of the last.
+    let (busy, longest) = each("10ms", "30ms");
+    assert!((10.4..=10.5).contains(&busy), "{busy}");
+    assert!(longest < 0.1, "a request waits for one timer at most: {longest}");
+    // Two timers, and those of two workers.
+    let two = "service.web.timers=[{ every = '1s', flow = [{ cpu = '50ms' }] }, \
+               { every = '500ms', flow = [{ cpu = '20ms' }] }]";
+    assert!(near(timed(two, &[]).0, 0.1 + 10.5 * 0.05 + 21.0 * 0.02));
+    let workers = ["service.web.workers=2", "service.web.cores=2"];
+    let (both, _) = timed(two, &workers);
+    assert!(near(both, 0.1 + 2.0 * (10.5 * 0.05 + 21.0 * 0.02)), "{both}");
+}
+
+#[test]
+fn a_timer_dies_with_its_process_and_begins_anew_with_the_next() {
+    let timers = "service.web.timers=[{ every = '100ms', flow = [{ cpu = '20ms' }] }]";
+    let text = "[service.web]\n[operation.work]\nshare = 1\nflow = [{ cpu = '10ms' }]\n";
+    let fault = "[fault.stop]\ntarget = 'service.web'\nwhat = 'stop'\nat = '5s'\nfor = '3s'\n";
+    let busy = |text: &str| {
+        let ran = run(text, &[timers]);
+        ran.station("service.web").busy_mean * ran.outcome.measured.seconds()
+    };
+    let (all, cut) = (busy(text), busy(&format!("{text}{fault}")));
+    assert!((all - cut - 30.0 * 0.020 - 0.03).abs() < 0.05, "{all} s, and {cut} s with a stop");
+}

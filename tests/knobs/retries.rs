@@ -160,7 +160,7 @@ fn burst(retry: &str) -> u64 {
 }
 
 #[test]
-fn envoy_retries_once_within_its_budget() {
+fn envoy_retries_once_within_its_breaker_or_its_budget() {
     assert_eq!(tried("envoy").0, 2);
     assert!(tried("envoy").1 < ms(200 + 25));
     assert_eq!(tried("{envoy={retries=3}}").0, 4);
@@ -169,7 +169,10 @@ fn envoy_retries_once_within_its_budget() {
     assert_eq!((answered(404, "envoy"), answered(404, "{envoy={on=[404]}}")), (1, 2));
     // A budget counts what is in flight when an answer is there. By the time of the last failures few
     // are left, so the share is less than a fifth of all.
-    let retries = burst("envoy");
+    // Three at once by its circuit breaker, whatever is in flight.
+    assert_eq!((burst("envoy"), burst("{envoy={max_retries=0}}")), (3, 0));
+    assert!(burst("{envoy={max_retries=60}}") > 50);
+    let retries = burst("{envoy={budget='20%'}}");
     assert!((10..=21).contains(&retries), "{retries}");
     assert!(burst("{envoy={budget='50%'}}") > retries + 10);
     assert!(burst("{envoy={budget='0%'}}") >= 3, "three are always allowed");

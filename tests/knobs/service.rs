@@ -432,4 +432,54 @@ fn uvicorn_turns_away_what_is_too_much_at_once() {
     assert_eq!(refused("limit_concurrency=2"), 7);
     assert_eq!(refused("limit_concurrency=3"), 4);
     assert_eq!(refused("limit_concurrency=5"), 0);
+    // A connection that a balancer keeps open counts, idle as it is, for 5 s after its request.
+    let kept = |limit: u32| {
+        let text = format!(
+            "[service.web]\nruntime.uvicorn.limit_concurrency = {limit}\n[balancer.lb]\n\
+             service = 'web'\nkind = 'alb'\nhop = '0ms'\nchecks = {{ interval = '1h' }}\n\
+             [operation.page]\nshare = 1\nflow = [{{ parallel = [[{{ wait = '10ms' }}]] }}]\n"
+        );
+        // Three at once open three connections; one of those is used a second later.
+        let burst = "arrivals={process='even', rate='1_000/s', users=9, stages=[{for='3500us', to='1_000/s'}, {for='0s', to='0/s'}, {for='1s', to='0/s'}, {for='0s', to='1/s'}]}";
+        run(&text, &[burst, "run.duration=6s"]).failed(loadbearing::failure::Failure::Guarded)
+    };
+    // With 4: three at once and, later, one beside two idle ones are let in.
+    assert_eq!(kept(4), 0);
+    // With 3 the third at once is one too many, and later each finds two that are idle.
+    assert!(kept(3) > 1, "{}", kept(3));
+}
+
+#[test]
+fn an_hpa_does_not_count_pods_that_have_just_become_ready() {
+    let hpa = "service.web.autoscale={min=1, max=9, start='10s', target='30%', policy='hpa'}";
+    let at = |sets: &[&str]| first(&scaled(&[&[hpa], sets].concat()), 4.0);
+    // 90 % of one pod are three. Five seconds after two of them have come, the three show 54 %: of all
+    // three that would be six, but of the two that are new nothing is known: 1.8 x 1 / 3 is enough.
+    assert_eq!(at(&[]), None);
+    // Half a minute of a sample of a second counts them at once, and so does no initialisation.
+    for early in ["sample='1s'", "initialisation='1s'"] {
+        let sets = format!("service.web.autoscale.policy={{hpa={{{early}}}}}");
+        let held = scaled(&[hpa, &sets]);
+        assert!(held.iter().any(|held| *held > 4.0), "{early}: {held:?}");
+    }
+}
+
+#[test]
+fn memory_may_be_followed_alone_or_beside_cpu() {
+    let busy = [
+        "operation.work.flow=[{wait='5s'}]",
+        "service.web.memory={machine='1GB', base='100MB', per_request='50MB'}",
+        "arrivals.users=100",
+    ];
+    let at = |sets: &[&str]| first(&scaled(&[&busy[..], sets].concat()), 2.0);
+    // Five requests at a time and the process take 35 %.
+    assert_eq!(at(&["service.web.autoscale.metric={memory='30%'}"]), Some(240));
+    assert_eq!(at(&["service.web.autoscale.metric={memory='70%'}"]), None);
+    assert_eq!(at(&[]), None, "CPU is idle");
+    assert_eq!(at(&["service.web.autoscale.also=[{memory='30%'}]"]), Some(240));
+    // Nothing is removed that one of them still wants.
+    let two = ["service.web.instances=2", "service.web.autoscale.period=10s"];
+    let one = |also: &str| first(&scaled(&[&busy[..], &two, &[also]].concat()), 1.0);
+    assert!(one("service.web.autoscale.also=[]").is_some());
+    assert_eq!(one("service.web.autoscale.also=[{memory='23%'}]"), None);
 }

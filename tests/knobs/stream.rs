@@ -6,7 +6,7 @@ use loadbearing::run::Counter;
 use crate::support::{Ran, ms, run};
 
 /// A message a second, ten of them; everything at the broker takes a round time.
-const TOPIC: &str = r#"
+pub const TOPIC: &str = r#"
 [service.web]
 [keys.one]
 count = 1

@@ -3,23 +3,9 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
+use crate::balancer::TWO;
 use crate::support::{Ran, ms, run};
 
-/// A request a second for two instances, which work for 10 ms.
-const TWO: &str = r#"
-[arrivals]
-process = "even"
-rate = "1/s"
-users = 1
-[balancer.lb]
-service = "web"
-hop = "0ms"
-[service.web]
-instances = 2
-[operation.work]
-share = 1
-flow = [{ cpu = "10ms" }]
-"#;
 const CUT: &str = "fault.f={target='service.web', what='cut', at='2900ms', for='150s'}";
 
 fn two(sets: &[&str]) -> Ran {
@@ -152,4 +138,27 @@ fn a_place_in_a_bulkhead_is_given_back_once_when_the_balancer_has_given_up() {
     let slow = "operation.work.flow=[{bulkhead={of='b', flow=[{wait='5s'}]}}]";
     let ran = run(&text, &["balancer.lb.idle_timeout=1s", slow, "service.web.instances=1"]);
     assert_eq!(ran.failed(Failure::UpstreamTimeout), 9);
+}
+
+#[test]
+fn a_balancer_sheds_what_is_too_much_for_its_targets() {
+    // Ten at once for two targets, which have each for a second.
+    let burst = "arrivals={process='even', rate='1_000/s', users=10, stages=[{for='10500us', to='1_000/s'}, {for='0s', to='0/s'}]}";
+    let ran = |more: &str| two(&[burst, "operation.work.flow=[{wait='1s'}]", more]);
+    let shed = |more: &str| ran(more).failed(Failure::NoInstance);
+    assert_eq!(shed("balancer.lb.kind=plain"), 0);
+    assert_eq!((shed("balancer.lb.max_conns=3"), shed("balancer.lb.max_conns=4")), (4, 2));
+    assert_eq!(shed("balancer.lb.max_requests=3"), 7);
+    assert_eq!(ran("balancer.lb.max_conns=3").count("service.web", Counter::Arrivals), 6);
+    // Envoy has such a limit by itself.
+    let many = "arrivals={process='even', rate='10_000/s', users=10, stages=[{for='150ms', to='10_000/s'}, {for='0s', to='0/s'}]}";
+    let shed = |more: &[&str]| {
+        let sets = [many, "operation.work.flow=[{wait='1s'}]", "service.web.instances=2"];
+        two(&[&sets[..], more].concat()).failed(Failure::NoInstance)
+    };
+    assert!(shed(&["balancer.lb.kind=envoy"]) >= 475);
+    assert_eq!(shed(&["balancer.lb.kind=envoy", "balancer.lb.max_requests=2_000"]), 0);
+    // What has been answered makes room.
+    let later = two(&["balancer.lb.max_conns=1", "operation.work.flow=[{wait='900ms'}]"]);
+    assert_eq!(later.failed(Failure::NoInstance), 0);
 }

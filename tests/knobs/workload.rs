@@ -173,3 +173,28 @@ fn every_user_has_an_address_however_many_come() {
     assert_eq!(ok(&["users.stages=[{for='0s', to=40}]"]), 40);
     assert_eq!(ok(&["client.addresses=3"]), 3);
 }
+
+#[test]
+fn who_does_not_think_asks_back_to_back() {
+    let text = "[users]\npopulation = 1\nthink = '0s'\n[service.web]\n[operation.read]\nshare = 1\n\
+                flow = [{ wait = '100ms' }]\n";
+    let ran = |sets: &[&str]| run(text, sets);
+    // Ten a second for each: 10.5 s.
+    let one = ran(&[]);
+    assert_eq!(one.ok(), 105);
+    assert_eq!(ran(&["users.think.exponential=0s"]).ok(), 105);
+    let said = loadbearing::result::Summary::new(&one.model, &[one.outcome]).to_json();
+    assert!(said["requests"].is_object(), "it can be told");
+    // Two more from 5 s on, and nobody of a thousand who come later costs an event before.
+    let stages =
+        "users.stages=[{for='5s', to=1}, {for='0s', to=3}, {for='1h', to=3}, {for='0s', to=1_000}]";
+    let more = ran(&[stages]);
+    assert!((more.ok() as i64 - (105 + 2 * 55)).abs() <= 2, "{}", more.ok());
+    assert!(more.outcome.events < 10 * more.ok() + 1_500, "{}", more.outcome.events);
+    // A line upwards: the second comes as soon as it rises, the third at 5 s.
+    let line = ran(&["users.population=1", "users.stages=[{for='10s', to=3}]"]);
+    assert!((line.ok() as i64 - (105 + 104 + 54)).abs() <= 2, "{}", line.ok());
+    // What takes no time at all takes a millisecond.
+    let nothing = ran(&["operation.read.flow=[{wait='0s'}]"]);
+    assert!(nothing.ok() > 10_000 && nothing.ok() <= 10_501, "{}", nothing.ok());
+}

@@ -57,6 +57,38 @@ fn t_08_a_timeout_fires_after_a_block_though_the_connection_was_there() {
 }
 
 #[test]
+fn t_08_a_call_or_a_statement_fails_though_its_answer_was_there() {
+    // The answer is there after 100 ms, while a callback blocks the loop from 50 ms on.
+    let asked = |what: &str, block: &str, sets: &[&str]| {
+        let text = format!(
+            "[service.web]\n[service.api]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\n\
+             query_timeout = '1s'\n[database.db]\nrtt = '0ms'\nconnect = '0ms'\n\
+             [operation.page]\nservice = 'web'\nshare = 1\nflow = [{{ parallel = [[{what}], \
+             [{{ wait = '50ms' }}, {{ cpu = '{block}' }}]] }}]\n"
+        );
+        run(&text, &[&["arrivals.rate=0.2/s", "run.duration=60s"], sets].concat())
+    };
+    let call = "{ call = { service = 'api', timeout = '1s', flow = [{ wait = '100ms' }] } }";
+    let query = "{ query = { pool = 'pg', read = '100ms' } }";
+    for (what, why) in [(call, Failure::UpstreamTimeout), (query, Failure::QueryTimeout)] {
+        let blocked = asked(what, "2s", &[]);
+        assert!(blocked.failed(why) >= 11 && blocked.ok() == 0, "{what}");
+        assert_eq!(blocked.each_failed(), ms(2_050), "and late by what was left of the block");
+        // A block that ends before the timeout does no harm.
+        let shorter = asked(what, "900ms", &[]);
+        assert_eq!((shorter.failed(why), shorter.each()), (0, ms(950)), "{what}");
+    }
+    // The cure: the block is cut in two, and the loop looks what has come between them.
+    let text = "operation.page.flow=[{parallel=[[{call={service='api', timeout='1s', flow=[{wait='100ms'}]}}], \
+                [{wait='50ms'}, {cpu='900ms'}, {wait='0s'}, {cpu='1100ms'}]]}]";
+    let cured = asked(call, "2s", &[text]);
+    assert_eq!(cured.failed(Failure::UpstreamTimeout), 0);
+    // asyncio sees what has come before it runs its timers.
+    let python = asked(call, "2s", &["service.web.runtime=uvicorn"]);
+    assert_eq!(python.failed(Failure::UpstreamTimeout), 0);
+}
+
+#[test]
 fn t_09_a_liveness_probe_kills_a_process_that_is_only_busy() {
     // A tenth more than one loop can serve, for a minute; then half of what it can.
     let spike = [

@@ -324,6 +324,7 @@ impl Balancer {
     /// The target for a request, or `None` if none is available. `key` is the user of a balancer that
     /// pins or what a consistent hash hashes; `draw` gives uniform 64-bit numbers, of which a
     /// policy takes as many as it needs.
+    #[inline(always)]
     pub fn pick(
         &mut self,
         targets: &mut Targets,

@@ -160,6 +160,8 @@ pub struct PoolConfig {
     pub max_lifetime: Option<Duration>,
     /// Idle connections are lent last in, first out (where the product lets one choose).
     pub lifo: bool,
+    /// Requests that may wait at a time; further ones fail at once.
+    pub max_waiting: Option<u32>,
 }
 
 /// Whether a pool wants to hear of the end of a connection that has left it.

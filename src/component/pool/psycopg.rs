@@ -78,6 +78,9 @@ impl Rules for Psycopg {
             self.least_idle = self.least_idle.min(self.places.idle());
             return Acquire::Granted(connection);
         }
+        if self.config.max_waiting.is_some_and(|most| self.waiters.len() as u32 >= most) {
+            return Acquire::TimedOut; // TooManyRequests
+        }
         let deadline = after(now, self.config.acquire_timeout);
         self.waiters.push_back(Waiter { task, deadline });
         if self.wanted < self.config.size && !self.growing {

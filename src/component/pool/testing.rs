@@ -10,6 +10,7 @@ pub(super) fn ms(count: u64) -> Time {
 /// A pool of ten that waits for ever and closes nothing by itself.
 pub(super) fn config(driver: Driver) -> PoolConfig {
     PoolConfig {
+        max_waiting: None,
         driver,
         size: 10,
         overflow: 0,
@@ -62,6 +63,7 @@ impl History {
         };
         let size = 1 + history.draw(4) as u32;
         history.pool = Pool::new(PoolConfig {
+            max_waiting: None,
             driver,
             size,
             overflow: if driver == Driver::Sqlalchemy { history.draw(3) as u32 } else { 0 },

@@ -8,7 +8,7 @@ mod sessions;
 
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, Route, Statement};
-use super::super::{Choice, Model, Operation};
+use super::super::{Choice, Model, Operation, Timer};
 use super::{Compiler, draw_id, find, named, optional, processes, services};
 use crate::topology::{self, Flow, Named, Section, Step};
 use crate::variate::{AliasTable, Law};
@@ -34,7 +34,7 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
     model.mix = AliasTable::new(&shares);
 }
 
-/// Compiles health checks and probes: they pass no middleware where they do not say so.
+/// Compiles health checks, probes and timers: they pass no middleware where they do not say so.
 pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
     let topology = compiler.topology;
     for balancer in &topology.balancers {
@@ -42,7 +42,8 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
         let service: ServiceId = find(&topology.services, &balancer.spec.service.name);
         let flow = balancer.spec.checks.as_ref().map(|said| (&said.flow, said.middleware));
         let path = format!("balancer.{}.checks", balancer.name);
-        let entry = check(compiler, model, service, path, flow);
+        let enter = Op::Enter { service, epilogue: None };
+        let entry = aside(compiler, model, (service, enter), path, flow);
         model.services[service].health.checks = Some((checks, entry));
     }
     for (index, service) in topology.services.iter().enumerate() {
@@ -50,18 +51,28 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
         for (place, (what, said)) in processes::probes(&service.spec).into_iter().enumerate() {
             let Some(said) = said else { continue };
             let path = format!("service.{}.{what}", service.name);
-            let entry = check(compiler, model, id, path, Some((&said.flow, said.middleware)));
+            let enter = Op::Enter { service: id, epilogue: None };
+            let flow = Some((&said.flow, said.middleware));
+            let entry = aside(compiler, model, (id, enter), path, flow);
             let process = model.services[id].process.as_mut().expect("it is probed");
             process.probes[place] = Some(processes::probe(said, entry));
+        }
+        for (place, said) in service.spec.timers.iter().enumerate() {
+            let path = format!("service.{}.timers.{place}", service.name);
+            let begins = Op::Again { timer: place as u16 };
+            let entry = aside(compiler, model, (id, begins), path, Some((&said.flow, false)));
+            let process = model.services[id].process.as_mut().expect("it has timers");
+            process.timers.push(Timer { every: said.every, entry });
         }
     }
 }
 
-/// Compiles what a service does to answer a check; says where that begins.
-fn check<'t>(
+/// Compiles what a service does beside requests, to answer a check or by itself; says where that
+/// begins.
+fn aside<'t>(
     compiler: &mut Compiler<'t>,
     model: &mut Model,
-    service: ServiceId,
+    (service, begins): (ServiceId, Op),
     path: String,
     flow: Option<(&'t topology::Flow, bool)>,
 ) -> Pc {
@@ -75,7 +86,7 @@ fn check<'t>(
         keyed: None,
     };
     let entry = compiler.here();
-    let enter = compiler.emit(Op::Enter { service, epilogue: None });
+    let enter = compiler.emit(begins);
     let mut behind = Vec::new();
     let mut sessions = Sessions::new();
     if let Some((flow, middleware)) = flow {

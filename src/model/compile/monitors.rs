@@ -2,7 +2,7 @@
 
 use super::{Compiler, find};
 use crate::model::{Monitor, Reading, Shown};
-use crate::topology::{self, Named};
+use crate::topology::{self, Named, Section};
 
 impl Compiler<'_> {
     pub(super) fn monitors(&self) -> Vec<Monitor> {
@@ -20,6 +20,19 @@ impl Compiler<'_> {
             shows: match &spec.shows {
                 topology::Shows::Busy => Shown::Busy(station()),
                 topology::Shows::Open => Shown::Open(station()),
+                topology::Shows::Waiting => Shown::Waiting(station()),
+                topology::Shows::Held => match &spec.of {
+                    Some(of) if of.section == Section::Cache => Shown::Memory(station()),
+                    _ => Shown::Held(station()),
+                },
+                topology::Shows::Bandwidth => {
+                    let of = spec.of.as_ref().expect("the checker has asked for it");
+                    let link = super::named(&self.topology.links, &of.name);
+                    Shown::Bandwidth(station(), link.spec.bandwidth.0)
+                }
+                topology::Shows::InFlight => Shown::InFlight,
+                topology::Shows::Errors => Shown::Errors,
+                topology::Shows::Uptime(shown) => Shown::Uptime(shown.down_above.0, shown.target.0),
                 topology::Shows::Rate(shown) => Shown::Rate(shown.range, shown.scrape),
                 topology::Shows::Latency(shown) => match shown.how {
                     topology::Estimation::MeanOfWindows => Shown::MeanOfWindows,
@@ -38,7 +51,10 @@ impl Compiler<'_> {
                 topology::Reading::Sample => Reading::Sample,
                 topology::Reading::Greatest => Reading::Greatest,
             },
-            alarm: spec.alarm.as_ref().map(|alarm| (alarm.above.0, alarm.points)),
+            alarm: spec.alarm.as_ref().map(|alarm| {
+                let above = alarm.above.value(spec.measure());
+                (above.expect("the checker has read it"), alarm.points)
+            }),
         }
     }
 }

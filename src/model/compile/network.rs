@@ -8,6 +8,7 @@ use crate::model::ids::*;
 use crate::model::{Cdn, Link, Region};
 use crate::topology;
 use crate::topology::{Named, Section};
+use crate::units::Duration;
 
 impl Compiler<'_> {
     pub(super) fn regions(&mut self) -> Dense<RegionId, Region> {
@@ -91,6 +92,11 @@ impl Compiler<'_> {
                 pops: spec.pops,
                 uncacheable: spec.uncacheable.0,
                 stale: spec.stale_if_error,
+                origin_timeout: spec.origin_timeout,
+                connect_timeout: Duration(
+                    spec.connect_timeout.0.saturating_mul(u64::from(spec.attempts)),
+                ),
+                attempts: spec.attempts,
                 ttl: optional(Some(spec.ttl)),
                 edge: self.law(&spec.edge_rtt),
                 collapse: spec.collapse,

@@ -5,7 +5,7 @@ use crate::component::pool::{Driver, PoolConfig};
 use crate::component::pooler::PoolerConfig;
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Pool, PoolMode, Pooler};
+use crate::model::{Discards, Pool, PoolMode, Pooler};
 use crate::topology::{self, OnError, PoolDriver};
 use crate::units::Duration;
 
@@ -41,10 +41,11 @@ impl Compiler<'_> {
                 reshards: database.spec.reshard.is_some(),
                 query_timeout: optional(spec.query_timeout),
                 statement_timeout: optional(spec.statement_timeout),
-                destroy_on_error: match (&spec.on_error, &spec.driver) {
-                    (Some(said), _) => *said == OnError::Destroy,
-                    (None, PoolDriver::NodePostgres | PoolDriver::Neon) => true,
-                    (None, _) => false,
+                discards: match (&spec.on_error, &spec.driver) {
+                    (Some(OnError::Destroy), _) => Discards::Always,
+                    (Some(OnError::Keep), _) => Discards::Never,
+                    (None, PoolDriver::NodePostgres | PoolDriver::Neon) => Discards::Queries,
+                    (None, _) => Discards::Never,
                 },
                 awaits_close: matches!(&spec.driver, PoolDriver::Sqlalchemy(its) if its.asyncio),
             });
@@ -68,7 +69,7 @@ impl Compiler<'_> {
                 reshards: named(&topology.databases, &own.database.name).spec.reshard.is_some(),
                 query_timeout: None,
                 statement_timeout: None,
-                destroy_on_error: true,
+                discards: Discards::Queries,
                 awaits_close: false,
             });
         }
@@ -85,7 +86,7 @@ impl Compiler<'_> {
             let process =
                 spec.process.as_ref().map_or(pooler, |it| named(&topology.poolers, &it.name));
             let size = spec.size(database);
-            let some = |length: Duration| Some(length).filter(|length| !length.is_zero());
+            let some = |length: Duration| optional(Some(length)).filter(|length| !length.is_zero());
             Pooler {
                 name: pooler.name.clone(),
                 station: self.station(&format!("pooler.{}", pooler.name)),
@@ -97,9 +98,10 @@ impl Compiler<'_> {
                     reserve_after: spec.reserve_after,
                     openings: if spec.is_pgbouncer() { 1 } else { size },
                     wait_timeout: optional(Some(spec.patience())),
-                    idle_timeout: some(spec.idle_timeout),
-                    max_lifetime: some(spec.max_lifetime),
-                    login_retry: spec.login_retry,
+                    idle_timeout: some(spec.closes_idle()),
+                    max_lifetime: some(spec.lifetime()),
+                    login_retry: spec.retries_login(),
+                    pgbouncer: spec.is_pgbouncer(),
                 },
                 mode: match spec.mode() {
                     topology::PoolMode::Session => PoolMode::Session,
@@ -137,7 +139,8 @@ fn config(spec: &topology::Pool) -> PoolConfig {
             max_uses: Some(50_000),
             ..node_postgres()
         },
-        PoolDriver::Psycopg(_) => PoolConfig {
+        PoolDriver::Psycopg(its) => PoolConfig {
+            max_waiting: its.max_waiting,
             driver: Driver::Psycopg,
             min: 4,
             acquire_timeout: Some(Duration::secs(30)),
@@ -186,5 +189,6 @@ fn node_postgres() -> PoolConfig {
         max_uses: None,
         max_lifetime: None,
         lifo: true,
+        max_waiting: None,
     }
 }

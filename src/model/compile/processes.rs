@@ -7,8 +7,8 @@ use crate::model::{Collecting, Memory, Probe, Process};
 use crate::topology::{self, Liveness, Runtime};
 
 impl Compiler<'_> {
-    /// What may end or hold up the processes of a service; nothing where nothing is said. The probes
-    /// are compiled with the flows.
+    /// What may end or hold up the processes of a service; nothing where nothing is said. Probes and
+    /// timers are compiled with the flows.
     pub(super) fn process(&mut self, spec: &topology::Service) -> Option<Box<Process>> {
         let node = match &spec.runtime {
             Runtime::Node(node) => Some(node),
@@ -29,6 +29,7 @@ impl Compiler<'_> {
                 major: self.law(&gc.major),
             }),
             probes: [None, None],
+            timers: Vec::new(),
             stops_unhealthy: spec.liveness == Some(Liveness::TargetGroup),
             backs_off: spec.crash_back_off.unwrap_or(kubelet),
         };
@@ -36,6 +37,7 @@ impl Compiler<'_> {
             || process.gc.is_some()
             || spec.liveness.is_some()
             || spec.readiness.is_some()
+            || !spec.timers.is_empty()
             || process.backs_off;
         said.then(|| Box::new(process))
     }

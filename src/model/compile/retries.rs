@@ -73,7 +73,10 @@ pub(super) fn retry(
         }
         topology::Retry::Envoy(law) => {
             let backoff = Backoff::FullJitter { base: law.base, cap: law.cap };
-            let budget = Budget::Share { share: law.budget.0, least: law.least };
+            let budget = match law.budget {
+                Some(share) => Budget::Share { share: share.0, least: law.least },
+                None => Budget::Share { share: 0.0, least: law.max_retries },
+            };
             let attempts = law.retries.saturating_add(1);
             Retry { budget, ..plain(&law.on, law.share, attempts, backoff) }
         }

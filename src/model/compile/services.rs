@@ -61,10 +61,13 @@ impl Compiler<'_> {
             cores: spec.core_count(),
             contended: computes_in_threads(self.topology, service)
                 || f64::from(spec.workers) > spec.core_count(),
+            polls_after_timers: matches!(spec.runtime, topology::Runtime::Node(_)),
             one_lock: spec.has_one_lock() && uses_threads,
             threads: spec.thread_count(),
             max_connections: spec.max_connections,
             backlog: spec.backlog_places(),
+            kernel_queues: spec.kernel_queues() && self.topology.has_new_connections(service),
+            closes: spec.on_max == topology::OnMax::Close,
             cancel_waiting: spec.cancel_waiting,
             policy,
             stays,
@@ -107,8 +110,34 @@ impl Compiler<'_> {
     }
 
     fn scaling(&self, service: &topology::Service, scaling: &topology::Autoscale) -> Scaling {
-        let (metric, target) = match &scaling.metric {
+        let metrics = std::iter::once(&scaling.metric).chain(&scaling.also);
+        let warmup = self.topology.run.warmup;
+        let one = |it: &topology::ScheduledScaling| Appointment {
+            at: warmup + it.at,
+            min: it.min,
+            max: it.max.unwrap_or(scaling.max),
+        };
+        let usual = match scaling.policy {
+            topology::ScalePolicy::Hpa(_) => Duration::secs(15),
+            _ => Duration::secs(60),
+        };
+        Scaling {
+            rules: metrics.map(|metric| self.scaling_rule(scaling, metric)).collect(),
+            period: scaling.period.unwrap_or(usual),
+            start: scaling.start,
+            requested: scaling.cpu_request.unwrap_or(service.cores),
+            schedule: scaling.schedule.iter().map(one).collect(),
+        }
+    }
+
+    fn scaling_rule(
+        &self,
+        scaling: &topology::Autoscale,
+        metric: &topology::ScaleMetric,
+    ) -> (Metric, Rule) {
+        let (metric, target) = match metric {
             topology::ScaleMetric::Cpu => (Metric::Cpu, scaling.target.0),
+            topology::ScaleMetric::Memory(share) => (Metric::Memory, share.0),
             topology::ScaleMetric::Requests(rate) => (Metric::Requests(rate.0), 1.0),
             topology::ScaleMetric::Backlog(backlog) => {
                 let queue = find(&self.topology.queues, &backlog.queue.name);
@@ -122,9 +151,14 @@ impl Compiler<'_> {
                 scale_in_cooldown: scaling.cooldown_in,
                 ..TargetTracking::new(target, min, max)
             }),
-            topology::ScalePolicy::Hpa(hpa) => {
-                Rule::Hpa(HpaPolicy { target, min, max, stabilisation: hpa.stabilisation })
-            }
+            topology::ScalePolicy::Hpa(hpa) => Rule::Hpa(HpaPolicy {
+                target,
+                min,
+                max,
+                stabilisation: hpa.stabilisation,
+                initialisation: hpa.initialisation,
+                sample: hpa.sample,
+            }),
             topology::ScalePolicy::Steps(steps) => {
                 let one = |step: &topology::ScaleStep| Step { beyond: step.at.0, change: step.by };
                 Rule::Steps(StepPolicy {
@@ -137,24 +171,7 @@ impl Compiler<'_> {
                 })
             }
         };
-        let warmup = self.topology.run.warmup;
-        let one = |it: &topology::ScheduledScaling| Appointment {
-            at: warmup + it.at,
-            min: it.min,
-            max: it.max.unwrap_or(max),
-        };
-        let usual = match scaling.policy {
-            topology::ScalePolicy::Hpa(_) => Duration::secs(15),
-            _ => Duration::secs(60),
-        };
-        Scaling {
-            rule,
-            metric,
-            period: scaling.period.unwrap_or(usual),
-            start: scaling.start,
-            requested: scaling.cpu_request.unwrap_or(service.cores),
-            schedule: scaling.schedule.iter().map(one).collect(),
-        }
+        (metric, rule)
     }
 }
 
@@ -216,6 +233,7 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             fail_open: Some(0.5),
             idle_timeout: Some(secs(15)),
             keep_alive: Some(secs(3600)),
+            max_requests: Some(1_024),
             // Envoy answers 503 with the flag UF.
             unreached_status: 503,
             ..plain
@@ -237,6 +255,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         ejection,
         fail_open: spec.fail_open.map(|share| share.0).or(of_kind.fail_open),
         slow_start: spec.slow_start,
+        max_conns: spec.max_conns,
+        max_requests: spec.max_requests.or(of_kind.max_requests),
         connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
         keep_alive,

@@ -43,8 +43,10 @@ pub(super) fn workload(topology: &Topology, compiler: &mut Compiler) -> Workload
         if let Some(spike) = &users.spike {
             add_spike(&mut population, warmup + spike.at, spike.length, spike.times);
         }
-        let memoryless = matches!(users.think.law, topology::Law::Exponential { .. });
-        return Workload::Closed { think: compiler.law(&users.think), memoryless, population };
+        let thinks = users.think.law.mean() > 0.0;
+        let memoryless = thinks && matches!(users.think.law, topology::Law::Exponential { .. });
+        let think = if thinks { compiler.law(&users.think) } else { NO_TIME };
+        return Workload::Closed { think, memoryless, population };
     }
     let arrivals = topology.arrivals.as_ref().expect("the checker asks for a workload");
     let stages: Vec<_> = arrivals.stages.iter().map(|stage| (stage.length, stage.to.0)).collect();

@@ -25,8 +25,8 @@ pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Cdn, Link, Region};
-pub use pool::{Pool, PoolMode, Pooler};
-pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY};
+pub use pool::{Discards, Pool, PoolMode, Pooler};
+pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Timer};
 pub use queue::{Job, Queue};
 pub use service::{
     Affinity, Appointment, Function, Health, Host, Metric, Others, Rule, Scaling, Service, Stays,

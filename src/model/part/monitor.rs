@@ -25,6 +25,20 @@ pub enum Shown {
     Busy(StationId),
     /// What it has open as a share.
     Open(StationId),
+    /// Requests that wait there.
+    Waiting(StationId),
+    /// What it holds.
+    Held(StationId),
+    /// The bytes that a cache holds.
+    Memory(StationId),
+    /// What a link of so many bit/s carries.
+    Bandwidth(StationId, f64),
+    /// Requests of users under way.
+    InFlight,
+    /// Answers with a 5xx status as a share.
+    Errors,
+    /// The share of periods in which no more than a share of requests failed, and what was promised.
+    Uptime(f64, f64),
     /// Answers a second by `rate()` over a range, of samples that far apart.
     Rate(Duration, Duration),
     /// The mean of the p95 of the timeline's steps.

@@ -41,6 +41,12 @@ pub struct Cdn {
     pub uncacheable: f64,
     /// For how long after its time an answer is given when the origin fails.
     pub stale: Duration,
+    /// How long the origin may take to answer.
+    pub origin_timeout: Duration,
+    /// How long all attempts to connect to it may take.
+    pub connect_timeout: Duration,
+    /// How often it is asked at most.
+    pub attempts: u32,
     /// Time to live of an object.
     pub ttl: Option<Duration>,
     /// Round trip between a user and the edge.

@@ -28,8 +28,8 @@ pub struct Pool {
     pub query_timeout: Option<Duration>,
     /// Statements are cancelled after this; the database's own limit where there is none.
     pub statement_timeout: Option<Duration>,
-    /// A failed statement destroys its connection.
-    pub destroy_on_error: bool,
+    /// Which failed statements destroy their connections.
+    pub discards: Discards,
     /// Who gives back a connection that is closed waits for the end of that.
     pub awaits_close: bool,
 }
@@ -70,4 +70,15 @@ pub enum PoolMode {
     Transaction,
     /// For a statement.
     Statement,
+}
+
+/// Which failed statements destroy their connections.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Discards {
+    /// None.
+    Never,
+    /// Those that are alone (`pool.query`): in a transaction the application gives the connection back.
+    Queries,
+    /// All.
+    Always,
 }

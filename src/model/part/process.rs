@@ -14,6 +14,8 @@ pub struct Process {
     pub gc: Option<Collecting>,
     /// By [`ALIVE`] and [`READY`]: the probes of the kubelet.
     pub probes: [Option<Probe>; 2],
+    /// What each worker does by itself.
+    pub timers: Vec<Timer>,
     /// Whom the balancer finds unhealthy is stopped.
     pub stops_unhealthy: bool,
     /// Starting again waits longer each time.
@@ -62,6 +64,15 @@ pub struct Probe {
     pub failures: u32,
     /// From a start to the first.
     pub delay: Duration,
+    /// Where on the tape it begins.
+    pub entry: Pc,
+}
+
+/// What a worker does by itself every so often.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Timer {
+    /// From the beginning of one to the next.
+    pub every: Duration,
     /// Where on the tape it begins.
     pub entry: Pc,
 }

@@ -73,6 +73,8 @@ pub struct Service {
     pub cores: f64,
     /// True when the loops of an instance can want more than its cores, or threads share them.
     pub contended: bool,
+    /// Its loops run timers that are due before they look what has come (libuv).
+    pub polls_after_timers: bool,
     /// Threads of a worker compute under one lock with its loop.
     pub one_lock: bool,
     /// Threads in each worker's pool.
@@ -81,6 +83,10 @@ pub struct Service {
     pub max_connections: Option<u32>,
     /// Places in the accept backlog; more are refused.
     pub backlog: u32,
+    /// New connections stand in it while no loop looks.
+    pub kernel_queues: bool,
+    /// Connections beyond `max_connections` are closed instead of made to wait.
+    pub closes: bool,
     /// Requests whose user has gone leave the queues for connections.
     pub cancel_waiting: bool,
     /// How instances are chosen.
@@ -163,10 +169,8 @@ impl Wake {
 /// How the number of a service's instances follows its load.
 #[derive(Clone, Debug)]
 pub struct Scaling {
-    /// The rule.
-    pub rule: Rule,
-    /// What it looks at.
-    pub metric: Metric,
+    /// What it looks at, each with the rule for it.
+    pub rules: Vec<(Metric, Rule)>,
     /// How often it looks.
     pub period: Duration,
     /// From the decision to a new instance's first request.
@@ -193,6 +197,8 @@ pub enum Rule {
 pub enum Metric {
     /// CPU time as a share of what instances request.
     Cpu,
+    /// Memory that is taken as a share of what instances have.
+    Memory,
     /// Requests per second and instance, as a share of so many (1/s).
     Requests(f64),
     /// Jobs that wait in a queue per instance, as a share of so many.
@@ -240,6 +246,10 @@ pub struct Health {
     pub keep_alive: Option<Duration>,
     /// How long an instance that is taken out may finish what it has.
     pub deregistration_delay: Option<Duration>,
+    /// Requests at each target at most.
+    pub max_conns: Option<u32>,
+    /// Requests at all targets at most.
+    pub max_requests: Option<u32>,
     /// How long an idle connection of a client to it stays open.
     pub client_keep_alive: Duration,
     /// A request that gets no answer from its target goes to the next one.

@@ -182,6 +182,8 @@ fn monitor_section(point: &Point<'_>) -> Section {
     if !table.is_empty() {
         blocks.push(Block::Table(table));
     }
+    let budgets = crate::report::monitored::budgets(point.summary);
+    blocks.extend(budgets.into_iter().map(Block::Text));
     Section { id: "monitors", heading: "What monitors show".into(), blocks }
 }
 

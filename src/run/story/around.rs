@@ -190,7 +190,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for _ in 0..32 {
             let record = self.tasks.peek(at);
             match record.role {
-                Role::Attempt => return Some(OperationId(u32::from(record.branch))),
+                Role::Attempt => return Some(record.operation()),
                 Role::Tail | Role::Probe | Role::Socket => return None,
                 _ if self.awaits(record.owner, record.owner_epoch) => at = record.owner,
                 _ => return None,

@@ -1,0 +1,70 @@
+//! Connections that wait to be accepted.
+
+use loadbearing::failure::Failure;
+
+use crate::support::{Ran, run};
+
+/// A request of 5 s blocks the only loop from 1 s on; forty more come, ten a second.
+const BLOCKED: &str = r#"
+[arrivals]
+process = "even"
+rate = "10/s"
+users = 1000
+stages = [{ for = "1050ms", to = "10/s" }, { for = "4s", to = "10/s" }, { for = "0s", to = "0/s" }]
+[cache.first]
+kind = "memory"
+service = "web"
+command = "0ms"
+eviction = "lru"
+[keys.k]
+count = 1
+[service.web]
+backlog = 25
+[operation.work]
+share = 1
+flow = [{ cache = { in = "first", keys = "k", miss = [{ cpu = "5s" }] } }]
+"#;
+/// Each request of a user is on a connection of its own.
+const NEW: &str = "client.connection={tls='none', keep_alive='1ms'}";
+
+fn blocked(sets: &[&str]) -> Ran {
+    run(BLOCKED, &[&["run.duration=30s"], sets].concat())
+}
+fn refused(sets: &[&str]) -> u64 {
+    blocked(sets).failed(Failure::Refused)
+}
+
+#[test]
+fn new_connections_wait_in_the_kernel_while_the_loop_is_blocked() {
+    let all = blocked(&[NEW]);
+    // The first blocks the loop from 100 ms to 5.1 s: of all others 25 find a place.
+    assert_eq!(all.failed(Failure::Refused), all.offered() - 1 - 25);
+    assert_eq!(refused(&[NEW, "service.web.backlog=30"]), all.offered() - 1 - 30);
+    assert_eq!(refused(&[NEW, "service.web.backlog=511"]), 0);
+    // On connections that stay open nothing is new; with a new one for each request everything is.
+    assert_eq!(refused(&["client.connection={tls='none'}", "arrivals.users=1"]), 0);
+    assert_eq!(refused(&[]), 0);
+    assert_eq!(refused(&["service.web.hand_out=free-worker"]), all.offered() - 1 - 25);
+    // A SYN that is dropped is sent again, and finds the loop free.
+    let dropped = blocked(&[NEW, "service.web.on_overflow=drop"]);
+    assert_eq!((dropped.failed(Failure::Refused), dropped.ok()), (0, dropped.offered()));
+}
+
+#[test]
+fn a_second_loop_accepts_and_so_does_the_primary_of_a_cluster() {
+    assert_eq!(refused(&[NEW, "service.web.workers=2", "service.web.cores=2"]), 0);
+    let uvicorn = "service.web.runtime=uvicorn";
+    assert!(refused(&[NEW, uvicorn]) > 0);
+    // Of two workers both are blocked by the first request that each gets, and nobody accepts for them.
+    let two = blocked(&[NEW, uvicorn, "service.web.workers=2", "service.web.cores=2"]);
+    assert_eq!(two.failed(Failure::Refused), two.offered() - 2 - 25);
+}
+
+#[test]
+fn what_is_beyond_max_connections_waits_or_is_closed() {
+    let most = ["service.web.max_connections=1", "service.web.backlog=511"];
+    assert_eq!(blocked(&most).failed(Failure::Reset), 0);
+    let closed = blocked(&[&most[..], &["service.web.on_max=close"]].concat());
+    assert_eq!(closed.failed(Failure::Reset), closed.offered() - 1);
+    assert_eq!(blocked(&[&most[..], &["service.web.on_max=wait"]].concat()).ok(), closed.offered());
+}
