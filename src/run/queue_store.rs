@@ -140,6 +140,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for job in waiting {
             self.meters[station].leave(self.now, self.jobs[job].queued);
             self.count(station, Counter::Lost);
+            self.jobs[job].started = self.now; // all that its waiter did was to wait
             self.job_over(job, Some(Failure::JobFailed));
         }
         for job in 0..self.jobs.capacity() as u32 {

@@ -115,8 +115,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         true
     }
 
-    /// Who goes next: of each kind the one that its policy would choose, and of those the first by the
-    /// same policy; by chance in proportion to how many there are.
+    /// Who goes next: of each kind the one that the policy would choose, and of those the first by the
+    /// same policy.
     fn next_victim(&mut self, cache: CacheId, node: u32) -> Option<Victim> {
         let now = self.now;
         let spec = &self.model.caches[cache];
@@ -126,15 +126,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let store = &mut state.stores[node as usize];
         let policy = spec.store.eviction;
         let by_chance = matches!(policy, Eviction::AllKeysRandom | Eviction::VolatileRandom);
-        let mut weigh = |weight: u64, score: u64| match by_chance {
-            // The largest of -log(u) / weight is in proportion to the weights.
-            true => -(weight as f64) / libm::log(draws.unit_open()),
-            false => score as f64,
-        };
-        let mut best: Option<(f64, Victim)> = None;
-        let mut offer = |score: f64, victim: Victim| {
-            if best.as_ref().is_none_or(|best| score > best.0) {
-                best = Some((score, victim));
+        let mut best: Option<((u64, f64), Victim)> = None;
+        let mut offer = |score: u64, many: u64, luck: f64, victim: Victim| {
+            // Of equals each goes as likely as there are many of its kind: the largest of
+            // log(u) / many is in proportion to how many there are.
+            let rank = (if by_chance { 0 } else { score }, libm::log(luck) / many.max(1) as f64);
+            if best.as_ref().is_none_or(|best| rank > best.0) {
+                best = Some((rank, victim));
             }
         };
         for session in &spec.sessions {
@@ -145,20 +143,19 @@ impl<Q: PendingEvents> World<'_, Q> {
             let expires = Time(u64::from(expires_s) * TICKS_PER_SECOND);
             if let Some(score) = store.score_of_lodger(idle_s, Some(expires)) {
                 let many = self.sessions[*session].live(now) / u64::from(spec.nodes);
-                offer(weigh(many.max(1), score), Victim::Session(*session));
+                offer(score, many, draws.unit_open(), Victim::Session(*session));
             }
         }
         for queue in &spec.queues {
             let Some((since, many)) = self.queues[*queue].finished_first() else { continue };
             let idle_s = (now.0 / TICKS_PER_SECOND).saturating_sub(u64::from(since));
             if let Some(score) = store.score_of_lodger(idle_s, None) {
-                offer(weigh(many, score), Victim::Job(*queue));
+                offer(score, many, draws.unit_open(), Victim::Job(*queue));
             }
         }
-        let many = u64::from(store.evictable());
-        let weight = weigh(many.max(1), 0);
+        let (many, luck) = (u64::from(store.evictable()), draws.unit_open());
         if let Some((key, score)) = store.next_victim(now, &mut || draws.next_u64()) {
-            offer(if by_chance { weight } else { score as f64 }, Victim::Value(key));
+            offer(score, many, luck, Victim::Value(key));
         }
         best.map(|best| best.1)
     }

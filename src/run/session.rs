@@ -52,9 +52,8 @@ impl SessionState {
     /// Evicts that session.
     pub(super) fn evict_idlest(&mut self, now: Time) {
         let (known, unseen) = (self.table.first_expiry(now), self.unseen.first_expiry(now));
-        let is_known = |known: &Session| {
-            unseen.is_none_or(|unseen| known.expiry_s() <= unseen.expiry_s())
-        };
+        let is_known =
+            |known: &Session| unseen.is_none_or(|unseen| known.expiry_s() <= unseen.expiry_s());
         match (known.filter(is_known), unseen) {
             (Some(known), _) => self.table.evict(known),
             (None, Some(unseen)) => self.unseen.evict(unseen),

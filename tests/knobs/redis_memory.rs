@@ -31,7 +31,8 @@ users = 1_000
 
 #[test]
 fn sessions_and_values_evict_each_other() {
-    let ran = |policy: &str| run(SHARED, &["run.duration=60s", &format!("cache.c.eviction={policy}")]);
+    let ran =
+        |policy: &str| run(SHARED, &["run.duration=60s", &format!("cache.c.eviction={policy}")]);
     let share = |ran: &Ran| {
         let sessions = ran.held("session.s").last().expect("windows") * 5e3;
         (sessions, *ran.held("cache.c").last().expect("windows"))
@@ -41,10 +42,16 @@ fn sessions_and_values_evict_each_other() {
         let (sessions, values) = share(&ran);
         // One write may go over.
         assert!(sessions + values <= 111e3, "{policy}: {sessions} + {values}");
-        assert!(sessions > 5e3 && ran.count("session.s", Counter::Evicted) > 100, "{policy}");
+        assert!(sessions > 4e3 && ran.count("session.s", Counter::Evicted) > 100, "{policy}");
         assert_eq!(ran.count("cache.c", Counter::OutOfMemory), 0, "{policy}");
-        assert!(ran.count("session.s", Counter::Misses) > 100, "{policy}: users are logged out");
+        // About a quarter of 300 requests come from users who were here before, most of them in vain.
+        assert!(ran.count("session.s", Counter::Misses) > 50, "{policy}: users are logged out");
     }
+    let roomy = run(SHARED, &["run.duration=60s", "cache.c.memory=1GB"]);
+    assert_eq!(
+        (roomy.count("session.s", Counter::Misses), roomy.count("cache.c", Counter::Evicted)),
+        (0, 0)
+    );
     // By the nearest expiry the sessions of a day outlive the pages of an hour.
     let (sessions, values) = share(&ran("volatile-ttl"));
     assert!(sessions > 90e3 && values < 20e3, "{sessions} + {values}");
@@ -118,7 +125,8 @@ fn eviction_takes_its_time_in_the_command() {
     assert_eq!((ran.shortest(), ran.longest()), (ms(2), us(2_100)));
     assert_eq!(ran.count("cache.c", Counter::Evicted), 7, "three fit");
     // One that replaces eight small ones: a command evicts for 500 us at most, five of 100 us.
-    let mixed = text.replace("memory = '2KB'", "memory = '8KB'") + "[keys.big]\ncount = 1_000_000\nsize = '9KB'\n";
+    let mixed = text.replace("memory = '2KB'", "memory = '8KB'")
+        + "[keys.big]\ncount = 1_000_000\nsize = '9KB'\n";
     let flow = "operation.work.flow=[{cache={in='c', keys='k'}}, {cache={in='c', keys='big'}}]";
     let ran = run(&mixed, &[flow, "cache.c.evicting=100us"]);
     assert!(ran.longest() <= us(5_000), "{:?}", ran.longest());
@@ -205,7 +213,11 @@ for = "100ms"
 "#;
     let ran = |what: &str| {
         let ran = run(text, &[&format!("fault.out.what={what}")]);
-        (ran.ok(), ran.count("session.s", Counter::Misses), ran.count("session.s", Counter::Created))
+        (
+            ran.ok(),
+            ran.count("session.s", Counter::Misses),
+            ran.count("session.s", Counter::Created),
+        )
     };
     assert_eq!(ran("stop"), (3, 0, 0), "what it held is there again");
     assert_eq!(ran("restart"), (6, 1, 1), "a new count, and a new login");

@@ -110,10 +110,9 @@ impl Compiler<'_> {
                 max: spec.max,
                 per_process: spec.store == topology::LimitStore::Memory,
                 cache: match &spec.store {
-                    topology::LimitStore::Shared(shared) => shared
-                        .cache
-                        .as_ref()
-                        .map(|cache| find(&self.topology.caches, &cache.name)),
+                    topology::LimitStore::Shared(shared) => {
+                        shared.cache.as_ref().map(|cache| find(&self.topology.caches, &cache.name))
+                    }
                     topology::LimitStore::Memory => None,
                 },
                 status: spec.respond.status,

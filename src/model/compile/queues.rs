@@ -87,7 +87,8 @@ impl Compiler<'_> {
         let loses_store = store.is_some_and(|cache| {
             let region = &named(&topology.caches, &cache.name).spec.region;
             topology.faults.iter().any(|fault| {
-                let stops = matches!(fault.spec.what, topology::Harm::Stop | topology::Harm::Restart);
+                let stops =
+                    matches!(fault.spec.what, topology::Harm::Stop | topology::Harm::Restart);
                 let hits = |target: &topology::Target| match target.section {
                     topology::Section::Cache => target.name == cache.name,
                     topology::Section::Region => {
