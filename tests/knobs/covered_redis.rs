@@ -105,4 +105,5 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("cache", include_str!("cache.rs")),
     ("policies", include_str!("policies.rs")),
     ("redis", include_str!("redis.rs")),
+    ("redis_memory", include_str!("redis_memory.rs")),
 ];
