@@ -291,6 +291,8 @@ pub enum TraceMode {
 pub struct Client {
     /// How long a user waits for an answer; none waits for ever.
     pub patience: Option<LawId>,
+    /// How late a request leaves.
+    pub lateness: Option<LawId>,
     /// Distinct client addresses.
     pub addresses: u32,
     /// The chance that a request begins a new visit.

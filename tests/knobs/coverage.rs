@@ -5,6 +5,7 @@ use loadbearing::topology::{Form, Kind, reference};
 /// The keys (`Table.key`) and possibilities (`Choice:name`) that each test turns.
 const COVERED: &[(&str, &str, &str)] = &[
     ("client", "users_give_up_and_the_work_goes_on", "Client.patience"),
+    ("client", "a_request_may_leave_later_than_it_was_meant_to", "Client.lateness"),
     (
         "client",
         "a_failure_is_final_or_repeated_after_a_delay",

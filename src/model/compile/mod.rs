@@ -114,6 +114,7 @@ pub fn compile(topology: &Topology) -> Model {
     model.stations = compiler.stations;
     demand::settle_caches(&mut model);
     workload::warm_sessions(&mut model);
+    caches::lodgers(&mut model);
     model
 }
 
