@@ -116,6 +116,13 @@ impl JobQueue {
         Some(Started { job: next.job, waited: now.since(next.since) })
     }
 
+    /// The jobs that wait, which do so no longer: their queue is lost.
+    pub fn drain(&mut self) -> Vec<u32> {
+        self.waiting = 0;
+        let lanes = self.lanes.iter_mut().flat_map(|lane| lane.jobs.drain(..));
+        self.head.drain(..).chain(lanes).map(|waiting| waiting.job).collect()
+    }
+
     /// A running handler has ended, well or badly: its slot is free.
     pub fn finish(&mut self) {
         assert!(self.running > 0, "a job runs");

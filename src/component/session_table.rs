@@ -68,6 +68,10 @@ pub struct SessionTable {
     expired: u64,
     /// Rows that expired before this second have been deleted.
     pruned_s: u32,
+    /// Rows of each second that were evicted, where any was.
+    evicted: Vec<u32>,
+    /// Live rows expire no earlier than this second.
+    evicted_until_s: u32,
 }
 
 impl SessionTable {
@@ -85,6 +89,8 @@ impl SessionTable {
             live: 0,
             expired: 0,
             pruned_s: 0,
+            evicted: Vec::new(),
+            evicted_until_s: 0,
         }
     }
 
@@ -136,6 +142,57 @@ impl SessionTable {
             }
         }
         self.live += live;
+    }
+
+    /// The second in which the first of its live sessions expires; `None` if there is none.
+    pub fn first_expiry(&mut self, now: Time) -> Option<Session> {
+        self.advance(now);
+        if self.live == 0 {
+            return None;
+        }
+        // Where nothing renews sessions after the first ones, seconds before this have none.
+        let (first, len) = (self.first_live_s, self.expiring.len() as u32);
+        let from = self.evicted_until_s.clamp(first, first + len - 1);
+        let mut later = (from..first + len).chain(first..from);
+        let second = later.find(|second| self.expiring[self.at(*second)] > 0)?;
+        self.evicted_until_s = second.max(first);
+        Some(Session { expires_s: second })
+    }
+
+    /// Evicts one of the sessions that expire in a second: which of them, nobody knows before it is
+    /// looked up ([`SessionTable::is_evicted`]); they are alike.
+    pub fn evict(&mut self, session: Session) {
+        if self.evicted.is_empty() {
+            self.evicted = vec![0; self.expiring.len()];
+        }
+        let at = self.at(session.expires_s);
+        self.expiring[at] -= 1;
+        self.live -= 1;
+        self.evicted[at] += 1;
+    }
+
+    /// Whether a session in hand was one of those that were evicted: as likely as they are among all
+    /// of its second.
+    pub fn is_evicted(&mut self, now: Time, session: Session, unit_draw: f64) -> bool {
+        self.advance(now);
+        if self.evicted.is_empty() || session.expires_s < self.first_live_s {
+            return false;
+        }
+        let at = self.at(session.expires_s);
+        let (gone, there) = (f64::from(self.evicted[at]), f64::from(self.expiring[at]));
+        let is_one = gone > 0.0 && unit_draw * (gone + there) < gone;
+        self.evicted[at] -= u32::from(is_one);
+        is_one
+    }
+
+    /// Loses the rows that nobody holds of one in `nodes` parts, whoever's they are: each second keeps
+    /// the share of the others.
+    pub fn lose_part(&mut self, now: Time, nodes: u32) {
+        self.advance(now);
+        let kept = |rows: u32| (u64::from(rows) * u64::from(nodes - 1) / u64::from(nodes)) as u32;
+        self.expiring.iter_mut().for_each(|rows| *rows = kept(*rows));
+        self.live = self.expiring.iter().map(|rows| u64::from(*rows)).sum();
+        self.evicted.clear();
     }
 
     /// Takes out one session that expires about then, whoever's it is; nothing if there is none.
@@ -239,6 +296,7 @@ impl SessionTable {
     fn insert(&mut self, now: Time, life: Duration) -> Session {
         self.advance(now);
         let session = Session { expires_s: ceil_s(now + life) };
+        self.evicted_until_s = self.evicted_until_s.min(session.expires_s);
         let at = self.at(session.expires_s);
         self.expiring[at] += 1;
         self.live += 1;
@@ -248,9 +306,12 @@ impl SessionTable {
     /// Moves the rows whose second has passed from the live to the expired.
     fn advance(&mut self, now: Time) {
         let now_s = ceil_s(now);
-        while self.first_live_s < now_s && self.live > 0 {
+        while self.first_live_s < now_s && (self.live > 0 || !self.evicted.is_empty()) {
             let at = self.at(self.first_live_s);
             let ended = std::mem::take(&mut self.expiring[at]);
+            if let Some(evicted) = self.evicted.get_mut(at) {
+                *evicted = 0;
+            }
             self.live -= u64::from(ended);
             self.expired += u64::from(ended);
             self.first_live_s += 1;

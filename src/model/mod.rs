@@ -15,11 +15,11 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
-    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host,
-    Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, NodeLoss,
-    OnSigterm, Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune,
-    Purge, Queue, READY, Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling,
-    Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream,
+    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, HandOut, Harm,
+    Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric,
+    Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe,
+    Process, Prune, Purge, Queue, READY, Reading, Reads, Region, Relation, Reshard, Rollout, Rule,
+    Rules, Scaling, Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream,
     SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
@@ -291,6 +291,8 @@ pub enum TraceMode {
 pub struct Client {
     /// How long a user waits for an answer; none waits for ever.
     pub patience: Option<LawId>,
+    /// How late a request leaves.
+    pub lateness: Option<LawId>,
     /// Distinct client addresses.
     pub addresses: u32,
     /// The chance that a request begins a new visit.

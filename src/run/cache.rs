@@ -4,6 +4,7 @@ use super::event::Kind;
 use super::flights::Leader;
 use super::meter::{Counter, MILLI, Part};
 use super::policy::{KeyLock, Load};
+use super::redis_memory::NO_ROOM;
 use super::standby::Standby;
 use super::task::{NONE, OK, State, flag};
 use super::world::World;
@@ -25,7 +26,7 @@ pub struct CacheState {
     /// One entry store per node, or per worker process.
     pub(super) stores: Vec<CacheStore>,
     /// The command loop of each node.
-    loops: Vec<CommandLoop>,
+    pub(super) loops: Vec<CommandLoop>,
     /// Loads that others may join.
     pub(super) flights: SingleFlight<u32>,
     /// Who leads which load, for the leaders that fail.
@@ -33,7 +34,7 @@ pub struct CacheState {
     /// Random numbers of sampled eviction and expiry.
     pub(super) stream: StreamKey,
     /// Numbers those draws.
-    draws: u64,
+    pub(super) draws: u64,
     /// Random numbers of counters of uses.
     reads: StreamKey,
     /// Numbers those draws.
@@ -52,9 +53,29 @@ pub struct CacheState {
 
 /// The single thread of a cache server, which runs commands one after another.
 #[derive(Default)]
-struct CommandLoop {
+pub(super) struct CommandLoop {
     running: bool,
     queue: VecDeque<u32>,
+    /// What is done before its next command.
+    owed: Duration,
+    /// Until when it does what is no command.
+    kept_until: Time,
+}
+
+impl CommandLoop {
+    /// It does something else for so long, as soon as it is done with its present command.
+    pub(super) fn keep(&mut self, now: Time, length: Duration) {
+        if self.running {
+            self.owed += length;
+        } else {
+            self.kept_until = self.kept_until.max(now) + length;
+        }
+    }
+    /// How long its next command has to wait for that.
+    fn delay(&mut self, now: Time) -> Duration {
+        let kept = Duration(self.kept_until.0.saturating_sub(now.0));
+        kept + std::mem::take(&mut self.owed)
+    }
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -242,6 +263,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let condition = self.condition_of_cache(cache, node);
         if self.tasks[task].state == State::InCache {
             let (since, at) = (self.tasks[task].since, self.tasks[task].work.0 as u32);
+            if !self.is_out(cache, node, at)
+                && let Some(takes) = self.make_room(task, cache, node)
+            {
+                return self.occupy_node(task, cache, takes, true);
+            }
             self.meters[station].busy.add(self.now, -MILLI);
             self.meters[station].count(Counter::Served);
             self.spend(task, station, Part::Service, self.now.since(since));
@@ -292,6 +318,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let condition = self.condition_of_cache(cache, node);
         let work = condition.stretch(self.model.draw_law(spec.command, stream, numbers));
         self.meters[spec.station].busy.add(self.now, MILLI);
+        let at = self.tasks[task].work.0 as usize;
+        let delay = self.caches[cache].loops[at].delay(self.now);
+        self.occupy_node(task, cache, work + delay, goes_on);
+    }
+
+    /// A node computes for a command.
+    fn occupy_node(&mut self, task: u32, cache: CacheId, work: Duration, goes_on: bool) {
+        let spec = &self.model.caches[cache];
         match spec.host {
             Some(host) => {
                 let from = Start { rank: spec.rank, goes_on };
@@ -350,6 +384,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].pending &= 0xff00; // its redirections are over
         }
         let op = self.op_at(task);
+        let no_room = self.tasks[task].work.0 & NO_ROOM != 0;
+        if no_room && matches!(op, Op::Command { .. }) {
+            self.count(self.model.caches[cache].station, Counter::OutOfMemory);
+            return self.fail_command(task, cache);
+        }
         if matches!(op, Op::CacheLock { .. } | Op::CacheUnlock { .. }) {
             return self.lock_key(task, cache, back);
         }
@@ -371,7 +410,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn commands_before(&self, task: u32) -> u32 {
         let (cache, _) = self.node_of_command(task);
         // Whoever waits there has noted whose loop it is: the node's, or that of one of its replicas.
-        let line = self.caches[cache].loops.get(self.tasks[task].work.0 as usize);
+        let line = self.caches[cache].loops.get(self.tasks[task].work.0 as u32 as usize);
         let place = line.and_then(|it| it.queue.iter().position(|other| *other == task));
         place.unwrap_or(0) as u32 + 1
     }
@@ -391,12 +430,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A store has lost all that it held.
-    pub(super) fn empty_store(&mut self, cache: CacheId, store: u32) {
+    pub(super) fn empty_store(&mut self, cache: CacheId, index: u32) {
         let spec = &self.model.caches[cache];
         let empty = self.cold_store(spec);
-        let store = &mut self.caches[cache].stores[store as usize];
+        let store = &mut self.caches[cache].stores[index as usize];
         let lost = std::mem::replace(store, empty).used_bytes();
         self.meters[spec.station].held.add(self.now, -(lost as i64));
+        if spec.service.is_none() {
+            self.empty_lodgings(cache, index);
+        }
     }
 
     /// The server runs what it has received, though nobody waits for it any more.
@@ -448,7 +490,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let by = (policy, draw);
                     ttl = self.kept_for(task, keys, key.rank, by, ttl.flatten());
                 }
-                if let Some(ttl) = ttl {
+                let is_server = self.model.caches[cache].service.is_none();
+                if is_server && self.tasks[task].work.0 & NO_ROOM != 0 {
+                    self.count(station, Counter::OutOfMemory);
+                } else if let Some(ttl) = ttl {
                     self.store_value(cache, store, key, ttl_of(ttl));
                     if policy.0 != 0 {
                         self.note_load(task, cache, store, key);
@@ -516,7 +561,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn seen_by_copy(&mut self, task: u32, cache: CacheId, node: u32, key: Key) -> Lookup {
         let spec = &self.model.caches[cache];
         let standby = self.caches[cache].standby.as_ref().expect("asked before");
-        let from_replica = self.tasks[task].work.0 >= u64::from(spec.nodes);
+        let from_replica = self.tasks[task].work.0 as u32 >= spec.nodes;
         if from_replica && standby.lags(node, key, self.now, spec) {
             self.count(spec.station, Counter::StaleReads);
             return Lookup::Miss;
@@ -540,23 +585,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// All nodes of a cache run their expiry cycle.
     pub fn expire_cycle(&mut self, cache: CacheId) {
         let now = self.now;
-        let station = self.model.caches[cache].station;
-        let state = &mut self.caches[cache];
-        for store in &mut state.stores {
-            state.draws += 1;
-            let mut draws = state.stream.draw(state.draws);
-            let used = store.used_bytes();
-            let work = store.expire_cycle(now, &mut || draws.next_u64());
-            let freed = store.used_bytes() as i64 - used as i64;
-            self.meters[station].add(Counter::Expired, u64::from(work.removed));
-            self.meters[station].held.add(now, freed);
+        for node in 0..self.caches[cache].stores.len() {
+            self.expire_node(cache, node);
         }
         self.at(now + CacheStore::EXPIRE_CYCLE_INTERVAL, Kind::Expire, cache.0);
-    }
-
-    /// Bytes that the stores of a cache hold.
-    pub fn cache_bytes(&self, cache: CacheId) -> u64 {
-        self.caches[cache].stores.iter().map(CacheStore::used_bytes).sum()
     }
 }
 

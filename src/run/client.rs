@@ -279,7 +279,30 @@ impl<Q: PendingEvents> World<'_, Q> {
         if Q::TELLS {
             self.tell_wish(journey);
         }
-        self.begin_attempt(journey);
+        match client.lateness {
+            None => self.begin_attempt(journey),
+            Some(law) => {
+                let late = self.model.draw_law(law, stream, 0x1a7e);
+                self.leave_late(journey, late);
+            }
+        }
+    }
+
+    /// The request leaves after the moment at which it was meant to.
+    fn leave_late(&mut self, journey: u32, late: Duration) {
+        self.rest(journey, Part::Service, late);
+    }
+
+    /// For so long the user does nothing but wait for the next attempt.
+    fn rest(&mut self, journey: u32, part: Part, length: Duration) {
+        let Journey { row, ordinal, .. } = self.journeys[journey];
+        if Q::TELLS {
+            self.tell_rest(ordinal, part, length);
+        }
+        if row != NONE {
+            self.attribution.spend(row, self.pauses, part, length);
+        }
+        self.events.push(Event::new(self.now + length, Kind::Retry as u8, ordinal, journey));
     }
 
     /// The user sends the request, once more or for the first time.
@@ -488,16 +511,8 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The user waits before another attempt.
     pub(super) fn pause_journey(&mut self, journey: u32, pause: Duration) {
-        let record = &mut self.journeys[journey];
-        record.pause = pause;
-        let (row, ordinal) = (record.row, record.ordinal);
-        if Q::TELLS {
-            self.tell_pause(ordinal, pause);
-        }
-        if row != NONE {
-            self.attribution.spend(row, self.pauses, Part::Wait, pause);
-        }
-        self.events.push(Event::new(self.now + pause, Kind::Retry as u8, ordinal, journey));
+        self.journeys[journey].pause = pause;
+        self.rest(journey, Part::Wait, pause);
     }
 
     /// The pause is over.

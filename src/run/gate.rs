@@ -26,6 +26,13 @@ pub struct LimitState {
     counts: Vec<Option<Limiter>>,
 }
 
+impl LimitState {
+    /// The store of the counts has come back empty.
+    pub(super) fn forget_all(&mut self) {
+        self.counts.clear();
+    }
+}
+
 /// What becomes of a request at a gate.
 #[derive(Clone, Copy, PartialEq)]
 enum Gate {

@@ -42,6 +42,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.empty_cache_node(number);
                 }
                 self.primary_lost(number);
+                let state = self.faults.as_ref().expect("only faults stop a cache");
+                let (cache, node) = state.place_of_cache_node(number);
+                self.queues_lose_store(cache, node);
             }
             UnitKind::Process if falls => self.kill_process(number),
             UnitKind::Member if falls => self.kill_member(number),
@@ -62,7 +65,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             UnitKind::Instance if rises => self.restart_instance(unit.number),
             UnitKind::Process if rises => self.restart_process(unit.number),
             UnitKind::Member if rises => self.restart_member(unit.number),
-            UnitKind::CacheNode if rises => self.primary_back(unit.number, harm),
+            UnitKind::CacheNode if rises => {
+                self.primary_back(unit.number, harm);
+                let state = self.faults.as_ref().expect("only faults stop a cache");
+                let (cache, node) = state.place_of_cache_node(unit.number);
+                self.queues_have_store(cache, node);
+            }
             UnitKind::Stream if rises => self.brokers_are_back(StreamId(unit.number)),
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}

@@ -361,7 +361,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let first = self.first_sub_pool(*kind, worker);
             for sub in first..first + self.sub_pools_per_worker(*kind) {
                 let state = &mut self.pools[sub as usize];
-                let unused = state.pool.idle() + state.opening_granted();
+                // Whoever held a connection has given it up: what is still cut lay idle.
+                let gone = if state.behind.is_some() { 0 } else { state.cut.len() as u32 };
+                let unused = state.pool.idle() - gone + state.opening_granted();
                 let total = state.lose_all();
                 let meter = &mut self.meters[model.pools[*kind].station];
                 meter.add(Counter::Closed, u64::from(total));

@@ -4,6 +4,7 @@
 //! component has its file. The engine knows no files, threads or clock: whoever runs it may look in
 //! through [`Watcher`] now and then, and stop it.
 
+mod accepting;
 mod answer;
 mod arrivals;
 mod audit;
@@ -38,8 +39,10 @@ mod pooler;
 mod node_loss;
 mod probing;
 mod queue;
+mod queue_store;
 mod recorded;
 mod redis_client;
+mod redis_memory;
 mod retrying;
 mod scaling;
 mod service;

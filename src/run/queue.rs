@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
+use super::queue_store::Kept;
 use super::task::{NONE, State};
 use super::world::World;
 
@@ -32,7 +33,7 @@ pub struct JobRecord {
     /// The process that works at it.
     pub(super) process: u32,
     /// When it was put on the queue, first or again.
-    queued: Time,
+    pub(super) queued: Time,
     /// Tells this job's events from those of the slot's earlier tenants, 31 bits.
     pub(super) number: u32,
     /// When the present attempt, or the last, was begun.
@@ -43,6 +44,8 @@ pub struct JobRecord {
     pub(super) renewed: Time,
     /// A renewal has come too late.
     pub(super) lost: bool,
+    /// Its queue has lost it.
+    pub(super) erased: bool,
     /// When a check for stalled jobs found it at work last.
     pub(super) suspect: Time,
     /// Where it is.
@@ -85,6 +88,7 @@ impl Default for JobRecord {
             due: Time::NEVER,
             renewed: Time::ZERO,
             lost: false,
+            erased: false,
             suspect: Time::NEVER,
             number: 0,
             state: JobState::Free,
@@ -103,6 +107,12 @@ pub struct QueueState {
     pub(super) first: u32,
     /// A check for stalled jobs is due, and every process that could make it is busy.
     pub(super) check_is_due: bool,
+    /// What its jobs take in its Redis, those that are over included (bytes).
+    pub(super) bytes: u64,
+    /// Since when that is gone, if it is.
+    pub(super) gone_since: Option<Time>,
+    /// What it has there besides.
+    pub(super) kept: Kept,
 }
 
 /// A worker process.
@@ -149,6 +159,9 @@ impl QueueState {
             processes: (0..spec.processes).map(|_| Process::idle(spec.cores)).collect(),
             first: spec.first_process,
             check_is_due: false,
+            bytes: 0,
+            gone_since: None,
+            kept: Kept::default(),
         }
     }
 }
@@ -176,6 +189,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if wait {
             (record.state, record.since) = (State::JobQueue, self.now);
         }
+        self.hold_job(kind);
         if passage.late.is_zero() {
             self.queue_job(job);
             return !wait;
@@ -212,6 +226,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Free slots take the next jobs; of the processes that have one the least busy goes first.
     pub(super) fn start_jobs(&mut self, queue: QueueId) {
         let spec = &self.model.queues[queue];
+        if self.queues[queue].gone_since.is_some() {
+            return; // nothing can be claimed
+        }
         while let Some(started) = self.queues[queue].queue.start(self.now) {
             let job = started.job;
             self.meters[spec.station].leave(self.now, self.jobs[job].queued);
@@ -329,6 +346,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let kind = &self.model.jobs[record.kind];
         let station = self.model.queues[kind.queue].station;
         let (queue, place) = self.process_place(record.process);
+        if self.queues[queue].gone_since.is_some() {
+            return self.queues[queue].kept.ended.push((job, number)); // nobody can be told
+        }
         self.queues[queue].processes[place].handlers -= 1;
         self.meters[station].busy.add(self.now, -MILLI);
         if record.state == JobState::Runaway {
@@ -342,6 +362,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.state == JobState::Duplicate {
             self.count(station, Counter::Wasted);
             self.jobs.remove(job);
+        } else if record.erased {
+            self.count(station, Counter::Lost);
+            self.job_over(job, Some(Failure::JobFailed));
         } else if self.has_lost_lock(job) {
             // Its end is refused ("Missing lock for job"): it stays among the active ones.
             self.count(station, Counter::Wasted);
@@ -441,12 +464,24 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A failed job is put on its queue again.
     pub fn job_retry(&mut self, job: u32) {
+        let record = self.jobs[job];
+        let queue = self.model.jobs[record.kind].queue;
+        if record.erased {
+            self.count(self.model.queues[queue].station, Counter::Lost);
+            return self.job_over(job, Some(Failure::JobFailed));
+        }
+        if self.queues[queue].gone_since.is_some() {
+            return self.queues[queue].kept.due.push(job);
+        }
         self.queue_job(job);
     }
 
     /// A job has ended, well or badly; whoever waited for it goes on.
     pub(super) fn job_over(&mut self, job: u32, failure: Option<Failure>) {
         let record = self.jobs.remove(job);
+        if !record.erased {
+            self.keep_finished(record.kind, failure.is_none());
+        }
         let waits = self.awaits(record.waiter, record.waiter_epoch);
         if !waits {
             return;

@@ -44,6 +44,52 @@ impl SessionState {
     pub fn live(&mut self, now: Time) -> u64 {
         self.table.live(now) + self.unseen.live(now)
     }
+    /// The second in which the session expires that nobody has used for longest.
+    pub(super) fn idlest(&mut self, now: Time) -> Option<u32> {
+        let both = [self.table.first_expiry(now), self.unseen.first_expiry(now)];
+        both.into_iter().flatten().map(Session::expiry_s).min()
+    }
+    /// Evicts that session.
+    pub(super) fn evict_idlest(&mut self, now: Time) {
+        let (known, unseen) = (self.table.first_expiry(now), self.unseen.first_expiry(now));
+        let is_known =
+            |known: &Session| unseen.is_none_or(|unseen| known.expiry_s() <= unseen.expiry_s());
+        match (known.filter(is_known), unseen) {
+            (Some(known), _) => self.table.evict(known),
+            (None, Some(unseen)) => self.unseen.evict(unseen),
+            (None, None) => {}
+        }
+    }
+    /// The store loses all sessions of some users, who are one in `nodes`.
+    pub(super) fn lose(&mut self, now: Time, nodes: u32, here: impl Fn(u32) -> bool) {
+        for user in 0..self.held.len() {
+            if here(user as u32) {
+                self.held[user] = GONE;
+            }
+        }
+        if nodes == 1 {
+            self.table.lose_part(now, 1);
+            self.unseen.lose_part(now, 1);
+            return;
+        }
+        // Those of the other users stay, as their holders know them; what nobody holds goes by share.
+        let others = self.held.iter().filter(|held| !matches!(**held, UNSEEN | GONE));
+        let others: Vec<u32> = others.copied().collect();
+        let mut known = Vec::new();
+        for expiry in others {
+            let session = Session::from_expiry_s(expiry);
+            if self.table.read(now, session) == SessionRead::Found {
+                self.table.destroy(now, session);
+                known.push(expiry);
+            }
+        }
+        self.table.lose_part(now, nodes);
+        self.unseen.lose_part(now, nodes);
+        for expiry in known {
+            let left = Duration(u64::from(expiry) * TICKS_PER_SECOND).0.saturating_sub(now.0);
+            self.table.create_for(now, Duration(left));
+        }
+    }
     /// Rows, those that have expired and are not pruned yet included.
     fn rows(&self) -> u64 {
         self.table.rows() + self.unseen.rows()
@@ -220,17 +266,27 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &mut self.sessions[session];
         let held = state.held[user as usize];
         if held != UNSEEN {
-            return (held != GONE).then(|| Session::from_expiry_s(held));
+            let found = (held != GONE).then(|| Session::from_expiry_s(held))?;
+            let stream = state.stream.named("evicted").numbered(u64::from(user));
+            if state.table.is_evicted(now, found, stream.draw(now.0).unit()) {
+                state.held[user as usize] = GONE;
+                return None;
+            }
+            return Some(found);
         }
         let spec = &self.model.sessions[session];
         let unit = state.stream.named("held").draw(u64::from(user)).unit();
         let found = match &spec.holders {
             Some(holders) => {
                 let left = holders.remaining(unit).and_then(|it| it.0.checked_sub(now.0));
-                left.map(|left| {
-                    let found = state.table.create_for(now, Duration(left));
+                left.and_then(|left| {
+                    let found = Session::from_expiry_s(second_of(now + Duration(left)));
+                    let luck = state.stream.named("evicted").draw(u64::from(user)).unit();
+                    if state.unseen.is_evicted(now, found, luck) {
+                        return None;
+                    }
                     state.unseen.take_near(now, found);
-                    found
+                    Some(state.table.create_for(now, Duration(left)))
                 })
             }
             None if spec.touch => Some(state.table.create(now)),
@@ -268,26 +324,25 @@ impl<Q: PendingEvents> World<'_, Q> {
         let user = self.tasks[task].user as usize;
         if self.tasks[task].has(flag::NEW_SESSION) {
             self.session_made(task, session);
-        } else if let Some(held) = self.held_session(task, session) {
-            let state = &mut self.sessions[session];
-            state.held[user] = if resave {
-                state.table.save(now, held).expiry_s()
-            } else {
-                state.table.touch(now, held).map_or(GONE, |renewed| renewed.expiry_s())
+        } else {
+            let held = self.held_session(task, session);
+            let table = &mut self.sessions[session].table;
+            let renewed = match held {
+                Some(held) if resave => Some(table.save(now, held)),
+                Some(held) => table.touch(now, held),
+                None if resave && self.tasks[task].has(flag::SESSION) => Some(table.create(now)),
+                None => None,
             };
+            self.sessions[session].held[user] = renewed.map_or(GONE, Session::expiry_s);
         }
         let live = self.sessions[session].live(now);
         self.meters[station].held.set(now, live);
         self.tasks[task].pc.0 += 1;
     }
 
-    /// A new session is in its store, if that had room: the end of the response has nothing more to
-    /// save.
+    /// A new session is in its store: the end of the response has nothing more to save.
     fn session_made(&mut self, task: u32, session: SessionId) {
         let station = self.model.sessions[session].station;
-        if self.session_memory_full(session) {
-            return self.count(station, Counter::OutOfMemory);
-        }
         self.count(station, Counter::Created);
         let keeps = self.model.sessions[session].cookie;
         let state = &mut self.sessions[session];
@@ -339,14 +394,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         record.flags &= !(flag::SESSION | flag::NEW_SESSION);
         record.pc.0 += 1;
-    }
-
-    /// Whether the Redis memory that sessions share with cached values takes no more.
-    fn session_memory_full(&mut self, session: SessionId) -> bool {
-        let Some((cache, most)) = self.model.sessions[session].memory else { return false };
-        let size = u64::from(self.model.sessions[session].size_bytes);
-        let live = self.sessions[session].live(self.now);
-        self.cache_bytes(cache) + live * size >= most
     }
 
     /// How much slower than with an empty table a query of the session table is.

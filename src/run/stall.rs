@@ -97,10 +97,34 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.lost {
             return;
         }
-        record.renewed = renewed_by(record.renewed, lock.half(), since);
-        if record.renewed + lock.half() <= now {
+        let gone = self.queues[queue].gone_since;
+        record.renewed = renewed_by(record.renewed, lock.half(), since.min(gone.unwrap_or(since)));
+        if gone.is_some() {
+            record.lost = now >= record.renewed + lock;
+        } else if record.renewed + lock.half() <= now {
             record.lost = now >= record.renewed + lock;
             record.renewed = if record.lost { record.renewed } else { now };
+        }
+    }
+
+    /// A queue's Redis is there again: locks are renewed that are not over.
+    pub(super) fn renew_all(&mut self, queue: QueueId) {
+        let (now, lock) = (self.now, self.model.queues[queue].lock);
+        let since = self.queues[queue].gone_since.unwrap_or(now);
+        for place in 0..self.queues[queue].processes.len() {
+            let process = &self.queues[queue].processes[place];
+            let (until, blocked) = (since.min(process.blocked_since), process.blocker != NONE);
+            for job in self.jobs_of(self.queues[queue].first + place as u32) {
+                let record = &mut self.jobs[job];
+                if record.lost {
+                    continue;
+                }
+                record.renewed = renewed_by(record.renewed, lock.half(), until);
+                if !blocked && record.renewed + lock.half() <= now {
+                    record.lost = now >= record.renewed + lock;
+                    record.renewed = if record.lost { record.renewed } else { now };
+                }
+            }
         }
     }
 
@@ -111,7 +135,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             return record.renewed;
         }
         let (queue, place) = self.process_place(record.process);
-        let until = self.now.min(self.queues[queue].processes[place].blocked_since);
+        let gone = self.queues[queue].gone_since.unwrap_or(self.now);
+        let until = gone.min(self.queues[queue].processes[place].blocked_since);
         renewed_by(record.renewed, self.model.queues[queue].lock.half(), until)
     }
 
@@ -131,6 +156,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let spec = &self.model.queues[queue];
         self.at(self.now + spec.stalled_interval, Kind::Stalled, queue.0);
+        if self.queues[queue].gone_since.is_some() {
+            return; // there is nobody to ask
+        }
         for job in 0..self.jobs.capacity() as u32 {
             let record = *self.jobs.peek(job);
             let active = matches!(record.state, JobState::Running | JobState::Orphan);

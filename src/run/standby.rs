@@ -193,6 +193,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         self.look_at_cover(cache);
+        self.queues_have_store(cache, node);
     }
 
     /// A machine is there again: as a replica, if one has taken over; else as what it was. One that has

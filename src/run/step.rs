@@ -103,7 +103,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn advance(&mut self, task: u32) -> bool {
         let status = self.tasks[task].status;
         if status != OK {
-            self.fail(task, Failure::ALL[status as usize]);
+            self.has_failed(task, Failure::ALL[status as usize]);
             return false;
         }
         self.tasks[task].state = State::Running;

@@ -50,6 +50,12 @@ spec! {
         /// CPU time of one command on its node, or, for memory, on the worker.
         command: Option<Dist> = "20us for redis, 1us for memory"
             from "assumed: a small GET or SET with its system calls; a look into a map";
+        /// What evicting one entry takes beside the command that needs the room; a command evicts for
+        /// 500 us at most, and the next ones go on.
+        evicting: Duration = "\"0s\"" from "assumed: contained in `command`; Redis evict.c (500 us at maxmemory-eviction-tenacity 10)";
+        /// What the expiry cycle needs to remove one entry; it takes a quarter of the time at most,
+        /// and no command runs meanwhile.
+        expiring: Duration = "\"0s\"" from "assumed: contained in `command`; Redis expire.c (25 % of the time)";
         /// Round trip between the application and it, within a region; none for memory.
         rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
         /// The library through which each process uses it, which decides what becomes of commands while

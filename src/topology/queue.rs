@@ -5,7 +5,7 @@ use super::dist::Dist;
 use super::names::Ref;
 use super::price::Price;
 use super::spec::spec;
-use crate::units::{Duration, Ratio};
+use crate::units::{Bytes, Duration, Ratio};
 
 spec! {
     /// A queue of jobs with the processes that work on them.
@@ -83,6 +83,14 @@ spec! {
         backoff: Backoff = "\"none\"" from "Bull 4.16.5";
         /// 1 comes first, then 2, and so on; 0 is none.
         priority: u32 = "0" from "Bull 4.16.5 (priority)";
+        /// What a job takes in the memory of the queue's cache, beside its `overhead`.
+        size: Bytes = "\"1KB\"" from "assumed: its data and options as JSON";
+        /// How many jobs that have completed stay there.
+        keep_completed: Option<u32> = "all of them"
+            from "Bull 4.16.5 and BullMQ 6.7.0 (removeOnComplete undefined)";
+        /// How many that have failed for good stay there.
+        keep_failed: Option<u32> = "all of them"
+            from "Bull 4.16.5 and BullMQ 6.7.0 (removeOnFail undefined)";
         /// Share of attempts that fail.
         fail: Ratio = "\"0%\"" from "assumed: jobs succeed";
     }

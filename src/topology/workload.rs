@@ -275,6 +275,9 @@ spec! {
         /// How long a user waits for an answer to one attempt before giving up.
         patience: Option<Dist> = "waits for ever"
             from "axios 1 and browser fetch (no timeout)", positive;
+        /// How late a request leaves after the moment at which it was meant to, as by the timers of a load
+        /// generator. Its latency counts from that moment.
+        lateness: Option<Dist> = "requests leave when they are meant to" from "assumed: exact timers";
         /// How many addresses the users come from; fewer than users means shared addresses (NAT).
         addresses: Option<u64> = "one for each user" from "assumed: no shared addresses", positive;
         /// Connections as TCP makes them.

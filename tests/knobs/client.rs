@@ -42,6 +42,24 @@ fn users_give_up_and_the_work_goes_on() {
 }
 
 #[test]
+fn a_request_may_leave_later_than_it_was_meant_to() {
+    let quick = "operation.work.flow=[{wait='3s'}]";
+    assert_eq!(fails(&[quick, "client.lateness=20ms"]).each(), ms(3_020), "from when it was meant");
+    // Patience begins when it has left, and a second attempt is not late again.
+    let late = ["client.lateness=20ms", "client.patience=500ms"];
+    let ran = fails(
+        &[
+            &late[..],
+            &[quick, "client.retry={fixed={on=['timeout'], delay='1s', jitter='0%', attempts=2}}"],
+        ]
+        .concat(),
+    );
+    assert_eq!((ran.outcome.attempts.sent, ran.each_failed()), (2, ms(2_020)));
+    let spread = fails(&[quick, "client.lateness={uniform=['0ms', '2ms']}"]).each();
+    assert!(spread > ms(3_000) && spread < ms(3_002), "{spread:?}");
+}
+
+#[test]
 fn a_failure_is_final_or_repeated_after_a_delay() {
     assert_eq!(tried("never"), (1, ms(100)));
     assert_eq!(tried("{fixed={on=[503], delay='1s', jitter='0%'}}"), (3, ms(2_300)));

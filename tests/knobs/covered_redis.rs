@@ -41,6 +41,13 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("cache", "a_key_may_be_the_users_own", "Keys.by KeyBy:popularity KeyBy:user"),
     ("cache", "a_stampede_or_a_single_flight", "CacheLookup.single_flight"),
     ("cache", "what_has_expired_is_removed_in_the_background", "Cache.expire_cycle"),
+    (
+        "redis_memory",
+        "jobs_take_memory_while_they_are_kept",
+        "Job.size Job.keep_completed Job.keep_failed",
+    ),
+    ("redis_memory", "eviction_takes_its_time_in_the_command", "Cache.evicting"),
+    ("redis_memory", "the_expiry_cycle_keeps_commands_waiting", "Cache.expiring"),
     ("cache", "caches_start_warm_or_cold", "Run.start Start.caches Warmth:warm Warmth:cold"),
     (
         "redis",
@@ -98,4 +105,5 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("cache", include_str!("cache.rs")),
     ("policies", include_str!("policies.rs")),
     ("redis", include_str!("redis.rs")),
+    ("redis_memory", include_str!("redis_memory.rs")),
 ];

@@ -34,6 +34,7 @@ mod pool;
 mod pooler;
 mod process;
 mod redis;
+mod redis_memory;
 mod retries;
 mod service;
 mod session;

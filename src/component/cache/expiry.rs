@@ -12,8 +12,7 @@ const STALE_ACCEPTED_PERCENT: u32 = 10;
 /// at its clock after every sixteenth loop: at about 1 us an entry, that is this many.
 const LOOPS_MAX: u32 = 1_264;
 
-/// What one expiry cycle did, to be charged to the server: about 0.1 us an entry examined and 1 us
-/// an entry removed.
+/// What one expiry cycle did.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct CycleWork {
     /// Entries whose expiry was looked at.
@@ -26,7 +25,16 @@ impl CacheStore {
     /// How long from one expiry cycle to the next (redis.conf, `hz 10`).
     pub const EXPIRE_CYCLE_INTERVAL: Duration = Duration::millis(100);
 
-    /// One active expiry cycle: samples 20 entries with a TTL, deletes the expired, and repeats
+    /// How many loops fit into a cycle, by what removing an entry takes.
+    pub fn cycle_loops(removal: Duration) -> u32 {
+        let most = Self::EXPIRE_CYCLE_INTERVAL.0 / 4;
+        let one = removal.0 * u64::from(LOOP_ENTRIES);
+        let fit = most.checked_div(one).map_or(LOOPS_MAX, |loops| loops.min(1 << 20) as u32);
+        // The clock is looked at after every sixteenth loop.
+        fit.next_multiple_of(16)
+    }
+
+    /// One active expiry cycle of at most so many loops: samples 20 entries with a TTL, deletes the expired, and repeats
     /// while more than 10 % of the sample had expired (Redis expire.c).
     ///
     /// # Model
@@ -39,9 +47,14 @@ impl CacheStore {
     /// cycles: running the ones that fell due just before the next access, each with its own time,
     /// gives the same store. A cycle with no expired entry costs 20 draws. In that form, used
     /// memory and entries are right at accesses, not between them.
-    pub fn expire_cycle(&mut self, now: Time, draws: &mut impl FnMut() -> u64) -> CycleWork {
+    pub fn expire_cycle(
+        &mut self,
+        now: Time,
+        loops: u32,
+        draws: &mut impl FnMut() -> u64,
+    ) -> CycleWork {
         let mut work = CycleWork::default();
-        for _ in 0..LOOPS_MAX {
+        for _ in 0..loops {
             let mortal = self.residents.mortal();
             let examined = mortal.min(LOOP_ENTRIES);
             let mut removed = 0;
@@ -103,7 +116,7 @@ mod tests {
         assert_eq!(store.used_bytes(), 10_000 * 1_000);
         assert_eq!(store.get(later, Key { keyset: 0, rank: 7 }), Lookup::Miss);
         assert_eq!((store.entries(), store.counters().expired), (9_999, 1));
-        let work = store.expire_cycle(later, &mut splitmix(2));
+        let work = store.expire_cycle(later, LOOPS_MAX, &mut splitmix(2));
         assert_eq!(work, CycleWork { examined: 9_999, removed: 9_999 });
         assert_eq!((store.entries(), store.used_bytes()), (0, 0));
         assert_eq!(store.counters().expired, 10_000);
@@ -121,7 +134,7 @@ mod tests {
         // At 10 % stale a cycle ends with its first loop two times in three, so 100 s of cycles
         // leave about that much and no cycle hurries to clear the rest.
         for _ in 0..1_000 {
-            store.expire_cycle(now, &mut draws);
+            store.expire_cycle(now, LOOPS_MAX, &mut draws);
         }
         let stale = f64::from(store.entries() - 50_000) / f64::from(store.entries());
         assert!((0.05..0.15).contains(&stale), "{stale}");
@@ -131,7 +144,7 @@ mod tests {
     #[test]
     fn a_cycle_is_bounded() {
         let mut store = store_of(100_000, Ttl::Fixed(Duration::secs(1)));
-        let work = store.expire_cycle(Time::ZERO + Duration::secs(2), &mut splitmix(9));
+        let work = store.expire_cycle(Time::ZERO + Duration::secs(2), LOOPS_MAX, &mut splitmix(9));
         assert_eq!(work.examined, LOOPS_MAX * LOOP_ENTRIES);
         assert_eq!(work.removed, work.examined);
     }
@@ -139,7 +152,7 @@ mod tests {
     #[test]
     fn entries_without_a_ttl_are_not_looked_at() {
         let mut store = store_of(1_000, Ttl::None);
-        let work = store.expire_cycle(Time::ZERO + Duration::secs(2), &mut splitmix(9));
+        let work = store.expire_cycle(Time::ZERO + Duration::secs(2), LOOPS_MAX, &mut splitmix(9));
         assert_eq!(work, CycleWork::default());
     }
 }

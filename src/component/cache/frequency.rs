@@ -20,6 +20,11 @@ fn packed(now: Time, count: u32) -> u32 {
     minute(now) << 8 | count
 }
 
+/// The score for eviction of a key that was new so long ago and is used by nobody.
+pub(super) fn score_unused(idle_s: u64) -> u64 {
+    255 - u64::from(INITIAL).saturating_sub(idle_s / DECAY_S)
+}
+
 /// The counter of a key that is new.
 pub(super) fn fresh(now: Time) -> u32 {
     packed(now, INITIAL)

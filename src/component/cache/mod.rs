@@ -287,19 +287,46 @@ impl CacheStore {
         }
     }
 
-    /// Whether a write of something that is not kept here, a session or a counter, is let through;
-    /// room is made first, as before any write.
-    pub fn admits_write(&mut self, now: Time, draws: &mut impl FnMut() -> u64) -> bool {
-        let memory = self.config.memory.unwrap_or(u64::MAX);
-        while self.used_bytes > memory {
-            let Some(victim) = self.victim(now, draws) else {
-                self.counters.oom_errors += 1;
-                return false;
-            };
-            self.delete(victim);
+    /// The entry that would go next, and by what score: the highest goes first. It stays, and is a
+    /// candidate again the next time.
+    pub fn next_victim(
+        &mut self,
+        now: Time,
+        draws: &mut impl FnMut() -> u64,
+    ) -> Option<(Key, u64)> {
+        let place = self.victim(now, draws)?;
+        let score = self.score(now, place);
+        let key = self.residents.at(place).key;
+        self.candidates.offer(score, key);
+        Some((key, score))
+    }
+
+    /// The score of an entry that is kept elsewhere in the same memory, last used so long ago and
+    /// expiring then; `None` if the policy does not let it go. Its uses are not counted: for LFU it is
+    /// as if there had been none since.
+    pub fn score_of_lodger(&self, idle_s: u64, expires: Option<Time>) -> Option<u64> {
+        if self.config.eviction.is_volatile() && expires.is_none() {
+            return None;
+        }
+        match self.config.eviction {
+            Eviction::NoEviction | Eviction::Lru | Eviction::Fifo => None,
+            Eviction::VolatileTtl => expires.map(|expires| u64::MAX - expires.0),
+            policy if policy.is_frequency() => Some(frequency::score_unused(idle_s)),
+            _ => Some(idle_s),
+        }
+    }
+
+    /// Evicts an entry, if it is there.
+    pub fn evict(&mut self, key: Key) {
+        if let Some(place) = self.residents.find(key) {
+            self.delete(place);
             self.counters.evicted += 1;
         }
-        true
+    }
+
+    /// How many entries the policy may evict.
+    pub fn evictable(&self) -> u32 {
+        if self.config.eviction == Eviction::NoEviction { 0 } else { self.eligible() }
     }
 
     /// Deletes `key` (an invalidation, Redis `DEL`); true if it was there.
@@ -407,15 +434,19 @@ impl CacheStore {
     }
 
     fn offer(&mut self, now: Time, place: u32) {
+        let score = self.score(now, place);
+        self.candidates.offer(score, self.residents.at(place).key);
+    }
+
+    fn score(&self, now: Time, place: u32) -> u64 {
         let resident = self.residents.at(place);
-        let score = match self.config.eviction {
+        match self.config.eviction {
             Eviction::VolatileTtl => u64::MAX - resident.expires.0,
             policy if policy.is_frequency() => {
                 255 - u64::from(frequency::decayed(resident.touched_s, now))
             }
             _ => u64::from(clock_s(now) - resident.touched_s),
-        };
-        self.candidates.offer(score, resident.key);
+        }
     }
 
     fn insert(&mut self, resident: Resident) {

@@ -229,14 +229,22 @@ fn the_least_frequently_used_goes() {
 }
 
 #[test]
-fn a_write_of_others_makes_room_or_is_refused() {
+fn who_shares_the_memory_is_compared_by_the_policy() {
     let mut draws = splitmix(1);
     let mut full = store(Eviction::NoEviction);
-    assert!(full.admits_write(at(0), &mut draws));
     fill(&mut full, 0..11, |_| Ttl::None);
-    assert!(!full.admits_write(at(20), &mut draws));
-    let mut evicting = store(Eviction::AllKeysRandom);
+    assert_eq!(full.next_victim(at(20), &mut draws), None);
+    assert_eq!((full.score_of_lodger(9, Some(at(40))), full.evictable()), (None, 0));
+    let mut evicting = store(Eviction::AllKeysLru);
     fill(&mut evicting, 0..11, |_| Ttl::None);
-    assert!(evicting.admits_write(at(20), &mut draws));
-    assert_eq!(evicting.entries(), 10);
+    let (victim, score) = evicting.next_victim(at(50), &mut draws).expect("any may go");
+    assert_eq!(evicting.entries(), 11, "it was only looked at");
+    // Entries are as idle as they are old; whoever shares the memory is judged alike.
+    assert!((39..=50).contains(&score), "{score}");
+    assert_eq!(evicting.score_of_lodger(45, None), Some(45));
+    evicting.evict(victim);
+    assert_eq!((evicting.entries(), evicting.counters().evicted), (10, 1));
+    let volatile = store(Eviction::VolatileTtl);
+    assert_eq!(volatile.score_of_lodger(45, None), None);
+    assert!(volatile.score_of_lodger(0, Some(at(60))) > volatile.score_of_lodger(0, Some(at(61))));
 }

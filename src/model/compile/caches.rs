@@ -6,7 +6,7 @@ use crate::component::cache::{CacheConfig, Eviction};
 use crate::component::redis_client::{ClientRules, Product};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Cache, Failover, Keys, Reads};
+use crate::model::{Cache, Failover, Keys, Model, Reads};
 use crate::topology;
 use crate::topology::Named;
 use crate::variate::{KeySampler, Law, Popularity};
@@ -49,6 +49,10 @@ impl Compiler<'_> {
                 lag: spec.lag,
                 client: spec.client.as_ref().filter(|_| !in_process).map(|it| client_of(it, spec)),
                 expire_cycle: spec.expire_cycle && !in_process,
+                evicting: spec.evicting,
+                expiring: spec.expiring,
+                sessions: Vec::new(),
+                queues: Vec::new(),
                 traffic: Vec::new(),
             });
         }
@@ -86,6 +90,20 @@ impl Compiler<'_> {
             }
         };
         self.topology.keys.iter().map(one).collect()
+    }
+}
+
+/// Who shares the memory of each cache.
+pub(super) fn lodgers(model: &mut Model) {
+    for (id, session) in model.sessions.enumerate() {
+        if let Some(cache) = session.cache {
+            model.caches[cache].sessions.push(id);
+        }
+    }
+    for (id, queue) in model.queues.enumerate() {
+        if let Some(cache) = queue.cache {
+            model.caches[cache].queues.push(id);
+        }
     }
 }
 

@@ -109,6 +109,12 @@ impl Compiler<'_> {
                 window: spec.window,
                 max: spec.max,
                 per_process: spec.store == topology::LimitStore::Memory,
+                cache: match &spec.store {
+                    topology::LimitStore::Shared(shared) => {
+                        shared.cache.as_ref().map(|cache| find(&self.topology.caches, &cache.name))
+                    }
+                    topology::LimitStore::Memory => None,
+                },
                 status: spec.respond.status,
                 retry_after: optional(spec.respond.retry_after),
                 errors: spec.errors.0,

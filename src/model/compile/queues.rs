@@ -24,6 +24,11 @@ impl Compiler<'_> {
                 stalled_interval: queue.spec.stalled_interval,
                 max_stalled: queue.spec.max_stalled,
                 max_receives: queue.spec.max_receives,
+                cache: queue
+                    .spec
+                    .cache
+                    .as_ref()
+                    .map(|cache| find(&self.topology.caches, &cache.name)),
                 can_stall: self.can_stall(queue),
                 first_process,
             });
@@ -58,6 +63,9 @@ impl Compiler<'_> {
                     ..RetryRule::once(driver)
                 },
                 priority: if fifo { 0 } else { spec.priority },
+                size_bytes: spec.size.0 as u32,
+                keep_completed: spec.keep_completed,
+                keep_failed: spec.keep_failed,
                 fail: spec.fail.0,
             });
         }
@@ -75,7 +83,24 @@ impl Compiler<'_> {
             let stops = matches!(fault.spec.what, topology::Harm::Stop | topology::Harm::Restart);
             stops && fault.spec.target.0.iter().any(here)
         });
-        (blocks || dies) && driver_of(&queue.spec.driver) != Driver::Sqs
+        let store = queue.spec.cache.as_ref();
+        let loses_store = store.is_some_and(|cache| {
+            let region = &named(&topology.caches, &cache.name).spec.region;
+            topology.faults.iter().any(|fault| {
+                let stops =
+                    matches!(fault.spec.what, topology::Harm::Stop | topology::Harm::Restart);
+                let hits = |target: &topology::Target| match target.section {
+                    topology::Section::Cache => target.name == cache.name,
+                    topology::Section::Region => {
+                        region.as_ref().is_none_or(|region| region.name == target.name)
+                    }
+                    topology::Section::Host => true,
+                    _ => false,
+                };
+                stops && fault.spec.target.0.iter().any(hits)
+            })
+        });
+        (blocks || dies || loses_store) && driver_of(&queue.spec.driver) != Driver::Sqs
     }
 }
 

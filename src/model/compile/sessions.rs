@@ -51,7 +51,12 @@ impl Compiler<'_> {
                 size_bytes: spec.size.0 as u32,
                 guests: spec.guests.0,
                 save_uninitialized: spec.save_uninitialized,
-                memory: self.session_memory(spec),
+                cache: match &spec.store {
+                    topology::SessionStore::Redis(store) => {
+                        Some(find(&topology.caches, &store.cache.name))
+                    }
+                    _ => None,
+                },
                 growth,
                 prune,
                 warm: 0,
@@ -74,14 +79,5 @@ impl Compiler<'_> {
             row: store.prune_row,
             database: find(&self.topology.databases, database),
         }
-    }
-
-    /// The Redis that sessions share with cached values, and how much all its nodes may hold.
-    fn session_memory(&self, spec: &topology::Session) -> Option<(CacheId, u64)> {
-        let topology::SessionStore::Redis(store) = &spec.store else { return None };
-        let cache = named(&self.topology.caches, &store.cache.name);
-        let memory = cache.spec.memory?;
-        let all = memory.0 as u64 * u64::from(cache.spec.nodes);
-        Some((find(&self.topology.caches, &store.cache.name), all))
     }
 }

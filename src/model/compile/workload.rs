@@ -99,6 +99,7 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
     };
     Client {
         patience: patience(topology).map(|dist| compiler.law(dist)),
+        lateness: topology.client.lateness.as_ref().map(|dist| compiler.law(dist)),
         // Without a number every user has an address of their own, however many there are.
         addresses: topology
             .client

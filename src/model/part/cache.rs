@@ -44,6 +44,14 @@ pub struct Cache {
     pub client: Option<ClientRules>,
     /// Runs the active expiry cycle.
     pub expire_cycle: bool,
+    /// What evicting one entry takes, in the path of the command that needs the room.
+    pub evicting: Duration,
+    /// What the expiry cycle needs for one entry that it removes.
+    pub expiring: Duration,
+    /// Session stores that share its memory.
+    pub sessions: Vec<SessionId>,
+    /// Queues whose jobs share its memory.
+    pub queues: Vec<QueueId>,
     /// How each of its key sets is read (1/s) and for how long values are kept: for warm starts.
     pub traffic: Vec<(f64, Option<Duration>)>,
 }

@@ -63,6 +63,8 @@ pub struct Limit {
     pub max: u32,
     /// One count per worker process, rather than one for all.
     pub per_process: bool,
+    /// The Redis that keeps that one.
+    pub cache: Option<CacheId>,
     /// Status of its refusal.
     pub status: u16,
     /// Retry-After of its refusal; [`None`]: what is left of the window.

@@ -29,8 +29,8 @@ pub use pool::{Discards, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Timer};
 pub use queue::{Job, Queue};
 pub use service::{
-    Affinity, Appointment, Function, Health, Host, Metric, Others, Rule, Scaling, Service, Stays,
-    Wake,
+    Affinity, Appointment, Function, HandOut, Health, Host, Metric, Others, Rule, Scaling, Service,
+    Stays, Wake,
 };
 pub use session::{Prune, Session};
 pub use socket::Socket;

@@ -27,6 +27,8 @@ pub struct Queue {
     pub max_stalled: u32,
     /// How often a message is received at most; [`None`]: again and again.
     pub max_receives: Option<u32>,
+    /// The Redis that keeps it.
+    pub cache: Option<CacheId>,
     /// Whether anything in the model can make its jobs lose their locks.
     pub can_stall: bool,
     /// Number of its first process among all processes of all queues.
@@ -59,6 +61,12 @@ pub struct Job {
     pub retry: job_queue::RetryRule,
     /// 1 is served first; 0 has none.
     pub priority: u32,
+    /// What one takes in Redis (bytes).
+    pub size_bytes: u32,
+    /// How many that have completed are kept there; [`None`]: all.
+    pub keep_completed: Option<u32>,
+    /// The same of those that have failed for good.
+    pub keep_failed: Option<u32>,
     /// Chance that an attempt fails.
     pub fail: f64,
 }

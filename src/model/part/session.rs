@@ -28,8 +28,8 @@ pub struct Session {
     pub guests: f64,
     /// A session is saved for guests too (express-session's `saveUninitialized`).
     pub save_uninitialized: bool,
-    /// The Redis memory that its values live in: the cache, and how much it may hold (bytes).
-    pub memory: Option<(CacheId, u64)>,
+    /// The Redis that keeps them.
+    pub cache: Option<CacheId>,
     /// How its queries slow down as it grows.
     pub growth: Option<session_table::QueryLaw>,
     /// The prune that deletes expired rows, of a table in a database.

@@ -291,7 +291,8 @@ impl Spent<'_> {
         let op = self.op.as_ref();
         match self.told.model.stations[self.at].kind {
             StationKind::Network => self.way(moment),
-            StationKind::Client => "pauses before it tries again".into(),
+            StationKind::Client if only_waits => "pauses before it tries again".into(),
+            StationKind::Client => "leaves late".into(),
             StationKind::Service if only_waits && self.told.is_function(self.at) => {
                 self.waits_for("an environment that is started for it")
             }

@@ -510,13 +510,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// The user pauses before another attempt.
-    pub(super) fn tell_pause(&mut self, number: u32, pause: Duration) {
+    /// The user pauses before another attempt, or leaves late.
+    pub(super) fn tell_rest(&mut self, number: u32, part: Part, took: Duration) {
         let (at, users) = (self.now, self.pauses);
         let Some(teller) = self.teller() else { return };
         if let Some(story) = teller.story_of(number) {
-            let what = What::Spent { at: users, part: Part::Wait, op: None };
-            teller.stories[story].moments.push(Moment { at, took: pause, thread: None, what });
+            let what = What::Spent { at: users, part, op: None };
+            teller.stories[story].moments.push(Moment { at, took, thread: None, what });
         }
     }
 
