@@ -37,6 +37,7 @@ mod pool;
 mod pooler;
 mod probing;
 mod queue;
+mod queue_limiter;
 mod queue_store;
 mod recorded;
 mod redis_client;
