@@ -15,12 +15,12 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
-    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host,
-    Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
-    Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
-    Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
-    Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
-    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, HandOut, Harm,
+    Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric,
+    Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe,
+    Process, Prune, Purge, Queue, READY, Reading, Reads, Region, Relation, Reshard, Rollout, Rule,
+    Rules, Scaling, Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream,
+    SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

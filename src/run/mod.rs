@@ -4,6 +4,7 @@
 //! component has its file. The engine knows no files, threads or clock: whoever runs it may look in
 //! through [`Watcher`] now and then, and stop it.
 
+mod accepting;
 mod answer;
 mod arrivals;
 mod audit;
@@ -35,6 +36,7 @@ pub mod outcome;
 mod policy;
 mod pool;
 mod pooler;
+mod node_loss;
 mod probing;
 mod queue;
 mod queue_limiter;

@@ -60,7 +60,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner, "on_overflow", why);
         } else if !cx.topology.has_new_connections(service) {
             let why = "connections stay open, and there is no `max_connections`; new ones come with \
-                       `client.connection`, a balancer's `kind` or `hand_out = \"free-worker\"`";
+                       `client.connection`, a balancer's `kind` or another `hand_out`";
             idle(owner.clone(), "backlog", why);
             idle(owner, "on_overflow", why);
         }

@@ -10,7 +10,7 @@ use super::pool::Pool;
 use super::queue::Job;
 use super::relation::Relation;
 use super::retry::{Retry, Throttle};
-use super::service::Service;
+use super::service::{Runtime, Service};
 use super::session::Session;
 use super::spec::spec;
 use super::store::StoreUse;
@@ -241,6 +241,11 @@ spec! {
         throttle: Option<Throttle> = "every call is sent" from "axios 1 (no throttling)";
         /// Whether it may be made twice, as an operation's `idempotent`.
         idempotent: bool = "true" from "assumed: a GET; RFC 9110, 9.2.2: a POST is not";
+        /// Time to look its name up before the call (getaddrinfo), where each makes a new connection: on
+        /// Node a thread of the worker's pool waits for it, one that file reads and hashes want too.
+        lookup: Option<Dist> = "its connection stays open, or its address is known"
+            from "Node.js 20 (dns.lookup is getaddrinfo on libuv's pool; http.globalAgent keeps \
+            connections alive); asyncio has threads of its own for it";
         /// What the other service does.
         flow: Flow, positive;
     }
@@ -292,6 +297,14 @@ spec! {
 }
 
 impl Step {
+    /// Whether it takes a thread of its worker's pool.
+    pub fn takes_threads(&self, on: &Runtime) -> bool {
+        match self {
+            Step::Threads(_) | Step::Blocking(_) => true,
+            Step::Call(call) => call.lookup.is_some() && matches!(on, Runtime::Node(_)),
+            _ => false,
+        }
+    }
     /// The flows within it, each with the service it runs on if that is another.
     pub fn flows(&self) -> Vec<(&Flow, Option<&Ref<Service>>)> {
         match self {

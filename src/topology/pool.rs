@@ -98,7 +98,9 @@ spec! {
         /// Idle connections are lent last in, first out.
         use_lifo: bool = "false" from "SQLAlchemy 2.1.9 QueuePool (use_lifo)";
         /// A connection that was used before is tried out at every checkout: three round trips with
-        /// asyncpg (BEGIN, an empty statement, ROLLBACK), one otherwise or with `autocommit`.
+        /// asyncpg (BEGIN, an empty statement, ROLLBACK), one otherwise or with `autocommit`. One that was
+        /// cut is opened anew, and so is every older one when it is lent next; without `pre_ping` the
+        /// first statement over such a connection fails, and the rest is the same.
         pre_ping: bool = "false" from "SQLAlchemy 2.1.9 Pool (pre_ping)";
         /// No BEGIN and no ROLLBACK around the statements.
         autocommit: bool = "false"

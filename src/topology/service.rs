@@ -159,7 +159,9 @@ impl Service {
     /// Whether new connections stand in the kernel's queue while all loops are busy: not where the
     /// primary of Node's cluster accepts them.
     pub fn kernel_queues(&self) -> bool {
-        self.workers == 1 || matches!(self.runtime, Runtime::Uvicorn(_))
+        self.workers == 1
+            || matches!(self.runtime, Runtime::Uvicorn(_))
+            || self.hand_out.is_kernels()
     }
     /// Cores of an instance; of a function, as its memory gives them.
     pub fn core_count(&self) -> f64 {
@@ -194,6 +196,22 @@ spec! {
         /// the one before: a blocked worker keeps one waiting and gets no more (Node.js 20,
         /// lib/internal/cluster/round_robin_handle.js).
         FreeWorker = "free-worker";
+        /// A new connection for each request, on a listening socket that all workers share: one that
+        /// polls takes it, any of them; while none does they wait, and the first that is done with its
+        /// callback takes them all (uvicorn 0.54.0 supervisors/multiprocess.py, one socket for all;
+        /// CPython selector_events.py, `_accept_connection`, libuv `uv__server_io`; Node.js with
+        /// `cluster.SCHED_NONE`).
+        Shared = "shared";
+        /// A new connection for each request, which the kernel gives to a worker by a hash of its
+        /// addresses, whatever that worker is at: each has a listening socket and a `backlog` of its own
+        /// (Linux socket(7), SO_REUSEPORT; gunicorn `reuse_port`, nginx `reuseport`).
+        ReusePort = "reuse-port";
+    }
+}
+impl HandOut {
+    /// Whether the kernel chooses the worker, and no process.
+    pub fn is_kernels(&self) -> bool {
+        matches!(self, HandOut::Shared | HandOut::ReusePort)
     }
 }
 spec! {

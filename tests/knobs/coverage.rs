@@ -359,6 +359,12 @@ const COVERED: &[(&str, &str, &str)] = &[
         "a_blocked_worker_is_handed_no_further_connection",
         "Service.hand_out HandOut:each-in-turn HandOut:free-worker",
     ),
+    (
+        "accept",
+        "a_shared_socket_is_emptied_by_whoever_polls_first",
+        "HandOut:shared HandOut:reuse-port",
+    ),
+    ("upstream", "a_name_is_looked_up_before_each_call", "Call.lookup"),
     ("service", "a_hop_leads_in_and_out", "Service.hop"),
     ("service", "a_balancer_is_a_hop_of_its_own", "Balancer.service Balancer.hop"),
     ("service", "the_requests_of_operations_go_to_their_service", "Operation.service"),

@@ -28,6 +28,7 @@ mod job;
 mod law;
 mod monitor;
 mod network;
+mod node_loss;
 mod plan;
 mod policies;
 mod pool;

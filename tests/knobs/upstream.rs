@@ -162,3 +162,12 @@ fn a_balancer_sheds_what_is_too_much_for_its_targets() {
     let later = two(&["balancer.lb.max_conns=1", "operation.work.flow=[{wait='900ms'}]"]);
     assert_eq!(later.failed(Failure::NoInstance), 0);
 }
+
+#[test]
+fn a_name_is_looked_up_before_each_call() {
+    let text = "[service.web]\n[service.far]\n[operation.ask]\nshare = 1\nservice = 'web'\n\
+                flow = [{ call = { service = 'far', LOOKUPflow = [{ cpu = '10ms' }] } }]\n";
+    let each = |lookup: &str| run(&text.replace("LOOKUP", lookup), &[]).each();
+    assert_eq!(each(""), ms(10));
+    assert_eq!(each("lookup = '7ms', "), ms(17));
+}

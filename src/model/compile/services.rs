@@ -11,7 +11,7 @@ use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{
-    Affinity, Appointment, Function, Health, Metric, Rule, Scaling, Service, Stays, Wake,
+    Affinity, Appointment, Function, HandOut, Health, Metric, Rule, Scaling, Service, Stays, Wake,
 };
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
@@ -52,7 +52,12 @@ impl Compiler<'_> {
             max_instances: most_instances(self.topology, spec),
             slots: instance_slots(self.topology, service),
             workers: spec.workers,
-            to_free_workers: spec.hand_out == topology::HandOut::FreeWorker,
+            hand_out: match spec.hand_out {
+                topology::HandOut::EachInTurn => HandOut::EachInTurn,
+                topology::HandOut::FreeWorker => HandOut::FreeWorker,
+                topology::HandOut::Shared => HandOut::Shared,
+                topology::HandOut::ReusePort => HandOut::ReusePort,
+            },
             wake: spec.wake.as_ref().map(|wake| Wake {
                 cpu: wake.cpu,
                 idle: wake.idle,
