@@ -44,6 +44,7 @@ mod queue_store;
 mod recorded;
 mod redis_client;
 mod redis_memory;
+mod redis_persistence;
 mod retrying;
 mod scaling;
 mod service;
