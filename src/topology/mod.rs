@@ -90,7 +90,8 @@ pub use bulkhead::{
 pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
 pub use cdn::Cdn;
 pub use database::{
-    Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
+    Contention, CpuCredits, Database, DatabaseDriver, ReshardRule, ShardBy, Standby, Storage,
+    StorageBurst,
 };
 pub use deploy::{BlueGreen, Deploy, EcsRollout, KubernetesRollout, OnSigterm, Rollout};
 pub use dist::{Dist, Law, Measure};
