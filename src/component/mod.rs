@@ -51,6 +51,7 @@ pub mod function_fleet;
 pub mod garbage;
 pub mod guard;
 pub mod hpa;
+pub mod job_limiter;
 pub mod job_queue;
 pub mod limiter;
 pub mod object_store;

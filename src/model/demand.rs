@@ -433,7 +433,7 @@ impl<'m> Walk<'m> {
                 // With all places of a process taken, jobs share its cores and take longer.
                 let queue = &model.queues[spec.queue];
                 let crowd = f64::from(queue.concurrency) * spec.cpu_share / queue.cores;
-                self.service_s[station] += weight * seconds * crowd.max(1.0);
+                self.service_s[station] += weight * (seconds * crowd.max(1.0)).max(queue.pace());
                 self.visits[station] += weight;
                 if wait {
                     self.elsewhere(seconds, weight, &held);

@@ -17,9 +17,9 @@ pub use part::{
     ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
     Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, HandOut, Harm,
     Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric,
-    Monitor, OnSigterm, Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process,
-    Prune, Queue, READY, Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling,
-    Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream,
+    Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe,
+    Process, Prune, Purge, Queue, READY, Reading, Reads, Region, Relation, Reshard, Rollout, Rule,
+    Rules, Scaling, Service, Session, Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream,
     SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};

@@ -412,7 +412,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.services[service].registered[target as usize] {
             return;
         }
-        if !self.instances[index as usize].phase.listens() {
+        let silent = self.is_silent(index);
+        if !self.instances[index as usize].phase.listens() && !silent {
             return self.check_over(index, number, false);
         }
         let name = &self.model.services[service].name;
@@ -425,7 +426,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         node.begun[target as usize] = self.now;
         self.time_target(self.now + checks.timeout, index, number as u32, phase::LATE);
         if self.faults.is_some() {
-            let way = self.check_in_the_way(service, checks.timeout);
+            let way = self.check_in_the_way(index, checks.timeout);
             if way.lost {
                 self.tasks[task].status = Failure::UpstreamTimeout as u8;
             }

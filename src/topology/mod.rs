@@ -33,6 +33,7 @@ mod check_held;
 mod check_host;
 mod check_pool;
 mod check_pooler;
+mod check_price;
 mod check_reshard;
 mod check_scaling;
 mod check_stream;
@@ -194,6 +195,7 @@ pub const SLUGS: &[&str] = &[
     "one-of",
     "other-kind",
     "out-of-range",
+    "price-without-source",
     "priority-alone",
     "region-shares",
     "statement-mode",

@@ -131,6 +131,26 @@ fn a_blue_green_deploy_moves_everybody_at_once_and_keeps_the_old_fleet() {
 }
 
 #[test]
+fn a_deploy_empties_what_it_says_at_its_end() {
+    // It begins at 2 s and is over at 4 s.
+    const STORES: &str = "[cache.redis]\nrtt = '0ms'\ncommand = '0ms'\n[keys.k]\ncount = 1\n\
+         [cdn.edge]\nkeys = 'k'\nedge_rtt = '0ms'\n";
+    let misses = |what: &str, flow: &str, sets: &[&str]| {
+        let all = ["operation.page.cdn=edge", "operation.page.flow=[{cpu='0ms'}]"];
+        let flow = format!("operation.page.flow=[{flow}]");
+        let edge = if what == "cdn.edge" { &all[..] } else { &[&*flow][..] };
+        deploy_of(STORES, "'ecs'", "", &[edge, sets].concat()).count(what, Counter::Misses)
+    };
+    let look = "{cache={in='redis', keys='k'}}";
+    for what in ["cache.redis", "cdn.edge"] {
+        let purge = format!("deploy.new.purge=['{what}']");
+        assert_eq!(misses(what, look, &[]), 1, "{what} keeps what it has");
+        assert_eq!(misses(what, look, &[&purge]), 2, "{what}");
+        assert_eq!(misses(what, look, &[&purge, "deploy.new.at=19s"]), 1, "not over yet");
+    }
+}
+
+#[test]
 fn a_zone_is_lost_with_what_stands_in_it() {
     const ZONES: &str = r#"
 [region.here]
