@@ -33,6 +33,7 @@ mod link;
 pub mod meter;
 mod observe;
 pub mod outcome;
+mod pending;
 mod policy;
 mod pool;
 mod pooler;

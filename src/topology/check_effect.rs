@@ -1,5 +1,6 @@
 //! What is said but has no effect where it is said.
 
+use super::balancer::BalancerKind;
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics, find};
 use super::check_scaling;
@@ -47,6 +48,14 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         );
         if !compares {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
+        }
+    }
+    for balancer in &cx.topology.balancers {
+        if balancer.spec.kind != BalancerKind::Envoy {
+            for key in ["max_connections", "max_pending"] {
+                let why = "only Envoy (`kind = \"envoy\"`) limits its connections so";
+                idle(format!("balancer.{}", balancer.name), key, why);
+            }
         }
     }
     for service in &cx.topology.services {

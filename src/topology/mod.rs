@@ -93,7 +93,8 @@ pub use cache::{
 };
 pub use cdn::Cdn;
 pub use database::{
-    Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
+    Contention, CpuCredits, Database, DatabaseDriver, ReshardRule, ShardBy, Standby, Storage,
+    StorageBurst,
 };
 pub use deploy::{BlueGreen, Deploy, EcsRollout, KubernetesRollout, OnSigterm, Rollout};
 pub use dist::{Dist, Law, Measure};

@@ -484,7 +484,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     (
         "upkeep",
         "a_volume_grants_so_many_operations_a_second",
-        "Database.storage Storage.iops Storage.operation",
+        "Database.storage Storage.iops Storage.operation Storage.throughput Storage.block",
     ),
     (
         "upkeep",
