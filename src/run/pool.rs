@@ -17,7 +17,7 @@ use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
 use crate::units::{Duration, Time};
 
-pub use shard::{shard_after, shard_of};
+pub use shard::{shard_after, shard_modulo, shard_of};
 
 use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;

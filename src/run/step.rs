@@ -79,7 +79,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::CacheNode => self.cache_node_event(slot, event.ordinal()),
             Kind::CacheClient => self.client_event(slot, event.ordinal()),
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
-            Kind::Stalled => self.check_stalled(QueueId(slot)),
+            Kind::Stalled => self.queue_timer(QueueId(slot), event.ordinal()),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Appointment => self.keep_appointment(ServiceId(slot)),
             Kind::Boot => self.boot(slot),

@@ -273,6 +273,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.state == State::Free || record.ordinal != ordinal {
             return;
         }
+        if record.state == State::Pending {
+            return self.pending_timer(task, record.deadline);
+        }
         if record.state == State::Answering && record.worker != NONE && record.deadline == self.now
         {
             return self.answer_gets_through(task);

@@ -239,6 +239,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             idle_timeout: Some(secs(15)),
             keep_alive: Some(secs(3600)),
             max_requests: Some(1_024),
+            max_connections: Some(spec.max_connections.unwrap_or(1_024)),
+            max_pending: spec.max_pending.unwrap_or(1_024),
             // Envoy answers 503 with the flag UF.
             unreached_status: 503,
             ..plain
@@ -262,6 +264,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         slow_start: spec.slow_start,
         max_conns: spec.max_conns,
         max_requests: spec.max_requests.or(of_kind.max_requests),
+        max_connections: of_kind.max_connections,
+        max_pending: of_kind.max_pending,
         connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
         keep_alive,

@@ -250,6 +250,10 @@ pub struct Health {
     pub max_conns: Option<u32>,
     /// Requests at all targets at most.
     pub max_requests: Option<u32>,
+    /// Connections to all targets at most, but for a first one to each.
+    pub max_connections: Option<u32>,
+    /// Requests that may wait for one of those.
+    pub max_pending: u32,
     /// How long an idle connection of a client to it stays open.
     pub client_keep_alive: Duration,
     /// A request that gets no answer from its target goes to the next one.

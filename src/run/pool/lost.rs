@@ -56,7 +56,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(in crate::run) fn has_failed(&mut self, task: u32, why: Failure) {
         let pinged = matches!(self.op_at(task), Op::Query { kind: Statement::Ping, .. });
         if !pinged || why != Failure::DatabaseDown {
-            return self.fail(task, why);
+            return self.fail(task, self.cancelled_for(task, why));
         }
         let lease = self.tasks[task].pop_lease().expect("it tries out what it holds");
         let now = self.now;
