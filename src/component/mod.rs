@@ -56,6 +56,7 @@ pub mod job_queue;
 pub mod limiter;
 pub mod object_store;
 pub mod output_buffer;
+pub mod persistence;
 pub mod pool;
 pub mod pooler;
 pub mod redis_client;

@@ -74,6 +74,13 @@ pub enum Command {
     SessionDestroy,
     /// INCR of the counter of a limiter's key.
     Count(LimitId),
+    /// A command that the author describes.
+    Own {
+        /// How long it has the server's thread.
+        takes: LawId,
+        /// It changes what the server holds.
+        write: bool,
+    },
 }
 
 /// One operation of the tape. The fields are what the operation's sentence speaks of; `Pc`s are where

@@ -152,7 +152,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     false => record.status = Failure::GuardError as u8,
                 }
             }
-            Op::Command { command: Command::Push, .. } => {
+            Op::Command { command: Command::Push | Command::Own { .. }, .. } => {
                 record.status = Failure::CacheError as u8;
             }
             Op::Command { .. } => record.status = Failure::SessionError as u8,

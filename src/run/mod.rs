@@ -46,6 +46,7 @@ mod recorded;
 mod recycling;
 mod redis_client;
 mod redis_memory;
+mod redis_persistence;
 mod retrying;
 mod scaling;
 mod service;

@@ -414,6 +414,11 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
                 .region
                 .as_ref()
                 .map(|region| region.name.as_str()),
+            Step::Command(own) => find(&topology.caches, &own.cache.name)
+                .spec
+                .region
+                .as_ref()
+                .map(|region| region.name.as_str()),
             Step::Invalidate(invalidate) => find(&topology.caches, &invalidate.cache.name)
                 .spec
                 .region

@@ -20,6 +20,7 @@ pub(super) fn sources(cx: &Cx<'_>) -> Diagnostics {
     let Some(first) = unsaid.first() else { return Vec::new() };
     let others = match unsaid.len() - 1 {
         0 => String::new(),
+        1 => ", nor does another".into(),
         count => format!(", nor do {count} other prices"),
     };
     let message = format!("`{first}` does not say where it is stated{others}");

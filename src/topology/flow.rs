@@ -79,6 +79,8 @@ spec! {
         Cache(CacheLookup) = "cache";
         /// Removes a key from a cache.
         Invalidate(Invalidate) = "invalidate";
+        /// A command that a cache server runs for so long: KEYS, SMEMBERS, LRANGE or DEL of much.
+        Command(OwnCommand) = "command";
         /// An explicit use of the session, beyond what the middleware does by itself.
         Session(SessionUse) = "session";
         /// A request to another service, through its balancer.
@@ -160,6 +162,9 @@ spec! {
         keys: Ref<Keys>;
         /// How long a value stays in the cache.
         ttl: Option<Duration> = "until it is evicted or invalidated" from "redis.conf", positive;
+        /// Whether a hit renews it: it then stays for a `ttl` from its last use on.
+        sliding: bool = "false"
+            from "redis.io (GET, not GETEX); lru-cache 11.5.3 (updateAgeOnGet false)";
         /// Whether simultaneous misses of one key in one worker share one computation.
         single_flight: bool = "false" from "assumed: nothing prevents a stampede";
         /// What happens on a miss.
@@ -207,6 +212,18 @@ spec! {
         cache "in": Ref<Cache>;
         /// The keys that one is chosen among.
         keys: Ref<Keys>;
+    }
+}
+spec! {
+    /// One command on a server, such as one whose work grows with what it is asked for: nothing else
+    /// runs there meanwhile. In a cluster it is always the same node.
+    table OwnCommand {
+        /// The cache.
+        cache "in": Ref<Cache>;
+        /// How long it has the server's one thread.
+        takes: Option<Dist> = "as any command of that cache" from "assumed: it is one of few elements";
+        /// Whether it changes what the server holds.
+        write: bool = "false" from "assumed: it reads";
     }
 }
 spec! {

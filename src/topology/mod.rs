@@ -88,7 +88,9 @@ pub use bulkhead::{
     AdaptiveLifo, Aimd, Bulkhead, ConcurrencyLimit, Delay, Gradient2, InBulkhead, LowPriority,
     QueueOrder, Shedding, Vegas, WaitingRoom,
 };
-pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
+pub use cache::{
+    Cache, CacheKind, Eviction, KeyBy, Keys, Persistence, Popularity, SavePoint, Zipf,
+};
 pub use cdn::Cdn;
 pub use database::{
     Contention, CpuCredits, Database, DatabaseDriver, ReshardRule, ShardBy, Standby, Storage,
@@ -99,8 +101,8 @@ pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
-    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat,
-    Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
+    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, OwnCommand, Query,
+    Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};

@@ -20,8 +20,24 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Queue.limiter QueueLimiter.max QueueLimiter.duration",
     ),
     ("job", "a_part_of_the_backoff_is_chance", "Job.jitter"),
+    (
+        "redis_server",
+        "a_long_command_keeps_all_others_waiting",
+        "Step:command OwnCommand.in OwnCommand.takes",
+    ),
+    (
+        "redis_server",
+        "a_snapshot_forks_the_server",
+        "Cache.persistence Persistence.save Persistence.fork Persistence.disk SavePoint.after \
+         SavePoint.changes OwnCommand.write",
+    ),
+    ("redis_server", "an_fsync_of_more_than_two_seconds_blocks_the_server", "Persistence.fsync"),
+    ("redis_server", "a_hit_renews_what_is_sliding", "CacheLookup.sliding"),
     ("job", "the_last_one_goes_first_where_it_is_said", "Job.lifo"),
 ];
 
 /// The sources of these tests.
-pub const SOURCES: &[(&str, &str)] = &[("uncounted", include_str!("uncounted.rs"))];
+pub const SOURCES: &[(&str, &str)] = &[
+    ("redis_server", include_str!("redis_server.rs")),
+    ("uncounted", include_str!("uncounted.rs")),
+];

@@ -64,6 +64,11 @@ fn a_rolling_deploy_stays_within_its_bounds() {
     assert_eq!((fewer, mark), (vec![4., 4., 3., 3., 3., 3., 4., 4., 4., 4.], (2, Some(6), 4)));
     let (fewer, most, _) = held("{kubernetes={max_surge='0%', max_unavailable='100%'}}");
     assert_eq!((fewer, most), (vec![4., 4., 0., 0., 4., 4., 4., 4., 4., 4.], 4));
+    // None more: one by one in the place of the one that is missing. All four more: nobody is missing.
+    let (fewer, most, _) = held("{kubernetes={max_surge='0%'}}");
+    assert_eq!((fewer, most), (vec![4., 4., 3., 3., 3., 3., 3., 3., 3., 3.], 4));
+    let (fewer, most, mark) = held("{kubernetes={max_surge='100%', max_unavailable='0%'}}");
+    assert_eq!((fewer, most, mark), (four.clone(), 8, (2, Some(4), 4)));
     let later = deploy("'ecs'", "", &["deploy.new.at=3s", "deploy.new.start=4s"]);
     assert_eq!(from_to(later.outcome.deploys[0]), (3, Some(7), 4));
     // Another deploy of the same service waits for its turn.

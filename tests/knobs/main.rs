@@ -36,6 +36,7 @@ mod pooler;
 mod process;
 mod redis;
 mod redis_memory;
+mod redis_server;
 mod retries;
 mod service;
 mod session;

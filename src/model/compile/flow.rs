@@ -420,6 +420,7 @@ impl<'t> Compiler<'t> {
                 self.look_into_memory(cache, place, "delete");
                 self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
             }
+            Step::Command(own) => self.own_command(own, place),
             Step::Session(which) => self.session_step(which, place, model),
             Step::Call(call) => self.call_step(call, place, behind),
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place),

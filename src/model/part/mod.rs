@@ -17,7 +17,7 @@ mod store;
 mod stream;
 mod queue;
 
-pub use cache::{Cache, Failover, Keys, LoadLock, Policy, Reads};
+pub use cache::{Cache, Failover, Keys, LoadLock, Persistence, Policy, Reads};
 pub use cost::Cost;
 pub use database::{Database, Maintenance, Relation, Reshard, Standby, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
