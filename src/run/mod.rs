@@ -19,6 +19,7 @@ mod client;
 mod consumer;
 mod cut;
 mod database;
+mod deadline;
 mod deploy;
 pub mod event;
 mod event_loop;

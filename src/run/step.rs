@@ -163,6 +163,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 Op::Limit { .. }
                 | Op::Guard { .. }
+                | Op::Deadline
                 | Op::GuardBroken { .. }
                 | Op::LimitBroken { .. } => {
                     if !self.pass_gate(task) {

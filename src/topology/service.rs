@@ -75,6 +75,10 @@ spec! {
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
+        /// Whether it looks before each step if anybody still waits for it, and stops if not: callers
+        /// send along how long they wait, and so on down to here.
+        deadlines: bool = "false"
+            from "axios 1, Express 5 (no header says how long a caller waits; grpc.io: deadlines are passed on)";
         /// How much slower an instance is just after its start.
         warm_up: Option<WarmUp> = "no slower" from "assumed: instances run for long";
         /// Time from the death of an instance to the first request of the one that is started in its

@@ -321,7 +321,11 @@ impl<'t> Compiler<'t> {
         sessions: &Sessions,
         behind: &mut Vec<Behind<'t>>,
     ) {
+        let looks = self.topology.services[place.service].spec.deadlines;
         for (number, step) in flow.iter().enumerate() {
+            if looks {
+                self.emit(Op::Deadline);
+            }
             self.step(&step.value, &place.at(number), model, sessions, behind);
         }
     }
