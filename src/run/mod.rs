@@ -45,6 +45,7 @@ mod queue;
 mod queue_limiter;
 mod queue_store;
 mod recorded;
+mod recycling;
 mod redis_client;
 mod redis_memory;
 mod redis_persistence;

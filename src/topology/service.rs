@@ -142,6 +142,15 @@ spec! {
         /// A request that finds so many at its worker, itself counted, is answered 503.
         limit_concurrency: Option<u32> = "no limit"
             from "uvicorn 0.54.0 Config (limit_concurrency)", positive;
+        /// A worker that has answered so many requests ends, once what it has is answered, and its parent
+        /// starts another; of one worker nobody does, but `service.replace`.
+        limit_max_requests: Option<u32> = "no limit"
+            from "uvicorn 0.54.0 Config (limit_max_requests), gunicorn (max_requests 0)", positive;
+        /// Each worker adds up to so many by chance, so that not all end together.
+        limit_max_requests_jitter: u32 = "0"
+            from "uvicorn 0.54.0 Config (limit_max_requests_jitter), gunicorn (max_requests_jitter)";
+        /// Time that a new worker takes to start.
+        worker_start: Duration = "\"1s\"" from "assumed: importing an application";
     }
 }
 
