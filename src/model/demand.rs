@@ -460,7 +460,7 @@ impl<'m> Walk<'m> {
             Op::Permit { bulkhead, .. } => {
                 self.visits[model.bulkheads[bulkhead].station] += weight;
             }
-            Op::PermitBack => {}
+            Op::PermitBack | Op::Deadline => {}
             Op::Protect { breaker, entry, .. } => {
                 self.visits[model.breakers[breaker].station] += weight;
                 self.part(&[entry], 1.0, weight, service, &held);

@@ -127,6 +127,8 @@ pub enum Op {
     Permit { bulkhead: BulkheadId, share: f32 },
     /// Give the place taken last back.
     PermitBack,
+    /// Stop if nobody waits any more.
+    Deadline,
     /// Call what stands at the entry through a breaker, and wait for its end.
     Protect { breaker: BreakerId, entry: Pc, draw: DrawId },
     /// Fail.

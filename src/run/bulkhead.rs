@@ -205,7 +205,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whether nobody waits for a request any more.
-    fn user_has_gone(&self, task: u32) -> bool {
+    pub(super) fn user_has_gone(&self, task: u32) -> bool {
         let record = &self.tasks[task];
         record.role == Role::Attempt
             && (record.owner == NONE || self.journeys[record.owner].deadline <= self.now)

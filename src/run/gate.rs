@@ -65,6 +65,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let verdict = match self.op_at(task) {
             Op::Limit { limit, draw } => self.limited(task, limit, draw),
             Op::Guard { guard, draw } => self.guarded(task, guard, draw),
+            Op::Deadline => return self.pass_deadline(task),
             _ => return self.pass_broken(task),
         };
         match verdict {

@@ -75,6 +75,10 @@ spec! {
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
+        /// Whether it looks before each step if anybody still waits for it, and stops if not: callers
+        /// send along how long they wait, and so on down to here.
+        deadlines: bool = "false"
+            from "axios 1, Express 5 (no header says how long a caller waits; grpc.io: deadlines are passed on)";
         /// How much slower an instance is just after its start.
         warm_up: Option<WarmUp> = "no slower" from "assumed: instances run for long";
         /// Time from the death of an instance to the first request of the one that is started in its
@@ -138,6 +142,15 @@ spec! {
         /// A request that finds so many at its worker, itself counted, is answered 503.
         limit_concurrency: Option<u32> = "no limit"
             from "uvicorn 0.54.0 Config (limit_concurrency)", positive;
+        /// A worker that has answered so many requests ends, once what it has is answered, and its parent
+        /// starts another; of one worker nobody does, but `service.replace`.
+        limit_max_requests: Option<u32> = "no limit"
+            from "uvicorn 0.54.0 Config (limit_max_requests), gunicorn (max_requests 0)", positive;
+        /// Each worker adds up to so many by chance, so that not all end together.
+        limit_max_requests_jitter: u32 = "0"
+            from "uvicorn 0.54.0 Config (limit_max_requests_jitter), gunicorn (max_requests_jitter)";
+        /// Time that a new worker takes to start.
+        worker_start: Duration = "\"1s\"" from "assumed: importing an application";
     }
 }
 

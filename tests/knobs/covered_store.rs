@@ -8,6 +8,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_limit_takes_back_what_it_does_not_want_to_count",
         "Limit.skip_failed Limit.skip_successful",
     ),
+    ("uncounted", "a_service_stops_when_nobody_waits_any_more", "Service.deadlines"),
     ("uncounted", "a_guard_with_hysteresis_stays_shut_for_longer", "Guard.release"),
     (
         "uncounted",

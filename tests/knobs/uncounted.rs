@@ -3,7 +3,7 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
-use crate::support::run;
+use crate::support::{ms, run};
 
 #[test]
 fn a_limit_takes_back_what_it_does_not_want_to_count() {
@@ -60,4 +60,40 @@ fn resilience4j_half_opens_by_a_timer_and_does_not_wait_for_ever() {
     assert_eq!(called(", max_half_open='8s'"), (5, 5));
     // Half-open from 34 s on, what was called at 20 s ends as a trial at 39 s.
     assert_eq!(called(", half_open_itself=true"), (4, 6));
+}
+
+/// A call of ten steps of 100 ms, for which its caller waits 250 ms.
+#[test]
+fn a_service_stops_when_nobody_waits_any_more() {
+    const CALLED: &str = "[service.web]\n[service.far]\n[service.deep]\n[operation.work]\nshare = 1\n\
+                          service = 'web'\nflow = [{ call = { service = 'far', timeout = '250ms', \
+                          flow = [{ repeat = { times = 10, flow = [{ cpu = '100ms' }] } }] } }]\n";
+    let far = "service.far.deadlines=true";
+    let busy = |sets: &[&str]| {
+        let ran = run(CALLED, sets);
+        assert_eq!((ran.failed(Failure::UpstreamTimeout), ran.each_failed()), (10, ms(250)));
+        let busy = |path: &str| (ran.station(path).busy_mean * 105.0).round() as u64;
+        (busy("service.far"), busy("service.deep"), ran.count("service.far", Counter::TimedOut))
+    };
+    // The tenth is cut short by the end of the run, after 0.5 s of work or 0.3.
+    assert_eq!(busy(&[]), (95, 0, 0));
+    assert_eq!(busy(&[far]), (30, 0, 10), "three steps each");
+    // The deadline goes on to those who are called on behalf of it.
+    let deep = "operation.work.flow=[{call={service='far', timeout='250ms', flow=[{call={service='deep', \
+                flow=[{repeat={times=10, flow=[{cpu='100ms'}]}}]}}]}}]";
+    assert_eq!(busy(&[deep]), (0, 95, 0));
+    assert_eq!(busy(&[deep, far]), (0, 95, 0), "it waits for the one below");
+    assert_eq!(busy(&[deep, "service.deep.deadlines=true"]), (0, 30, 0));
+    // Users who give up are heard of too, and what goes on after an answer does.
+    let user = [
+        "operation.work.flow=[{repeat={times=10, flow=[{cpu='100ms'}]}}]",
+        "client.patience=250ms",
+    ];
+    let worked = |sets: &[&str]| {
+        let ran = run(CALLED, &[&user[..], sets].concat());
+        (ran.station("service.web").busy_mean * 105.0).round() as u64
+    };
+    assert_eq!([worked(&[]), worked(&["service.web.deadlines=true"])], [95, 30]);
+    let after = "operation.work.flow=[{reply='1B'}, {repeat={times=5, flow=[{cpu='100ms'}]}}]";
+    assert_eq!(worked(&[after, "service.web.deadlines=true"]), 50);
 }

@@ -321,7 +321,11 @@ impl<'t> Compiler<'t> {
         sessions: &Sessions,
         behind: &mut Vec<Behind<'t>>,
     ) {
+        let looks = self.topology.services[place.service].spec.deadlines;
         for (number, step) in flow.iter().enumerate() {
+            if looks {
+                self.emit(Op::Deadline);
+            }
             self.step(&step.value, &place.at(number), model, sessions, behind);
         }
     }
@@ -417,6 +421,7 @@ impl<'t> Compiler<'t> {
             Step::Invalidate(invalidate) => {
                 let cache = find(&self.topology.caches, &invalidate.cache.name);
                 let keys = self.keyset(model, cache, &invalidate.keys.name);
+                model.keys[keys].removed = true;
                 self.look_into_memory(cache, place, "delete");
                 self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
             }
