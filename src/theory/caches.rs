@@ -92,9 +92,70 @@ pub fn ttl_hit_ratio_renewed_at_hits(requests_per_ttl: f64) -> f64 {
     -libm::expm1(-requests_per_ttl)
 }
 
+/// A value that is loaded anew before it expires: who reads it d before its end does so with
+/// probability exp(-d / (beta delta)), delta being how long a load takes (X-Fetch; Vattani, Chierichetti
+/// and Lowenstein 2015). Reads are Poisson, and one load at a time is made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EarlyRefresh {
+    /// Reads per second (1/s).
+    pub reads_per_s: f64,
+    /// How long a load takes (s).
+    pub load_s: f64,
+    /// How long a value lives (s).
+    pub ttl_s: f64,
+    /// How eagerly it is loaded anew; X-Fetch's own is 1.
+    pub beta: f64,
+}
+
+impl EarlyRefresh {
+    /// The share of loads that begin before the value has expired: 1 - exp(-r b (1 - exp(-ttl / b))),
+    /// b = beta delta.
+    pub fn early_ratio(&self) -> f64 {
+        -libm::expm1(-self.hazard(self.ttl_s))
+    }
+    /// Loads per second (1/s): one for each time until somebody begins one, and the load itself.
+    ///
+    /// # Model
+    /// The first to load comes at a rate of r exp(-(ttl - t) / b) at age t, and of r after the end. The
+    /// mean is the integral of the chance that nobody has, by Simpson's rule.
+    pub fn loads_per_s(&self) -> f64 {
+        const STEPS: u32 = 4_000;
+        let step = self.ttl_s / f64::from(STEPS);
+        let term = |k: u32| {
+            let weight = match k {
+                0 | STEPS => 1.0,
+                odd if odd % 2 == 1 => 4.0,
+                _ => 2.0,
+            };
+            weight * libm::exp(-self.hazard(f64::from(k) * step))
+        };
+        let until_end = (0..=STEPS).map(term).sum::<f64>() * step / 3.0;
+        let after = libm::exp(-self.hazard(self.ttl_s)) / self.reads_per_s;
+        1.0 / (until_end + after + self.load_s)
+    }
+    /// Mean number of reads up to an age that would load it anew.
+    fn hazard(&self, age_s: f64) -> f64 {
+        let scale = self.beta * self.load_s;
+        let at = |age_s: f64| libm::exp((age_s - self.ttl_s) / scale);
+        self.reads_per_s * scale * (at(age_s) - at(0.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn early_refreshes_have_their_limits() {
+        let eager = |beta: f64| EarlyRefresh { reads_per_s: 10.0, load_s: 0.1, ttl_s: 2.0, beta };
+        // Reads and loads of one a second each: 1 - 1/e of the loads are early.
+        assert!((eager(1.0).early_ratio() - (1.0 - libm::exp(-1.0))).abs() < 1e-8);
+        // Without it a value stands for its life and until the next read.
+        let never = eager(1e-3);
+        assert!(never.early_ratio() < 1.1e-3);
+        assert!((never.loads_per_s() - 1.0 / 2.2).abs() < 1e-3, "{}", never.loads_per_s());
+        assert!(eager(2.0).loads_per_s() > eager(1.0).loads_per_s());
+    }
 
     fn zipf(exponent: f64) -> Vec<f64> {
         (1..=100_000).map(|rank| libm::pow(f64::from(rank), -exponent)).collect()

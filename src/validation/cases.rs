@@ -1,14 +1,18 @@
 //! The list.
 
-use super::products::{BULKHEAD, COMMANDS, FUNCTION, LIMITER};
+use super::caches::{EARLY, EXPIRY, FIFO, LRU, ROOMY};
+use super::products::{
+    BULKHEAD, COMMANDS, CONTENTION, FUNCTION, IMPATIENT, LARGER_OVERFLOW, LATCH, LIMITER, OVERFLOW,
+    WAVE,
+};
 use super::{Case, Row};
 use crate::result::Unit;
 use crate::run::Counter;
 use crate::theory::{
-    ClosedNetwork, ClosedSolution, MachineRepair, Mg1, Mm1, Mmc, Mmck, OpenStation, OverflowPool,
-    Resource, cobham_waits_s, constant_patience_loss_ratio, erlang_b, fifo_hits,
-    fork_join_pair_mean_s, gim1_response_mean_s, jackson_response_mean_s, lru_hits,
-    quantile_level_of_max, retry_amplification, supermarket_response, ttl_hit_ratio,
+    ClosedNetwork, ClosedSolution, MachineRepair, Mg1, Mm1, Mmc, Mmck, OpenStation, Resource,
+    cobham_waits_s, constant_patience_loss_ratio, erlang_b, fork_join_pair_mean_s,
+    gim1_response_mean_s, jackson_response_mean_s, quantile_level_of_max, retry_amplification,
+    supermarket_response,
 };
 
 /// A case with the file of that name.
@@ -93,11 +97,55 @@ pub const CASES: &[Case] = &[
         &[allen_cunneen(|s| mmc(15, 140.0, 0.1 * s).wait_mean_with_variation_s(0.0, 1.0))],
         within 0.2
     ),
+    case!(
+        "M/M/20+M: the same, fully busy, left by who has waited 10 s on average",
+        "pool.toml",
+        &[
+            "pool.pg.size=20",
+            "pool.pg.min=20",
+            "client.patience.exponential=10s",
+            "service.web.cancel_waiting=true",
+            "arrivals.rate=1000/s",
+            "operation.ask.flow=[{ query = { pool = \"pg\", read.exponential = \"20ms\" } }]",
+            "run.warmup=30s",
+            "run.duration=50s",
+        ],
+        IMPATIENT
+    ),
     case!("M/M/20: a pooler's connections to the server, 90 % busy", "pooler.toml", &[], POOLER),
     case!("A pool of 5 kept connections and 10 of overflow", "overflow.toml", &[], OVERFLOW),
+    case!(
+        "A pool of 20 kept connections and 30 of overflow",
+        "overflow.toml",
+        &[
+            "pool.pg.size=20",
+            "pool.pg.driver.sqlalchemy.max_overflow=30",
+            "arrivals.rate=300/s",
+            "run.duration=200s",
+        ],
+        LARGER_OVERFLOW
+    ),
     case!("M/G/infinity: a delay, lognormal", "delay.toml", &[], DELAY),
     case!("M/M/4/10: a bounded service at 125 % of what it carries", "bounded.toml", &[], BOUNDED),
+    case!("M_t/M/infinity: a delay under a rate that comes and goes", "wave.toml", &[], WAVE),
     case!("M/G/17/17: a guard on the busy connections of a pool", "guard.toml", &[], GUARD),
+    case!(
+        "The latch of a guard on open connections, at the seventeenth",
+        "guard.toml",
+        &[
+            "guard.connections.watch=pool.pg.total",
+            "arrivals.rate=500/s",
+            "operation.ask.flow=[{ query = { pool = \"pg\", read.exponential = \"20ms\" } }]",
+            "pool.pg.min=0",
+            "pool.pg.idle_timeout=1h",
+            "database.main.connect=0ms",
+            "run.start.pools=empty",
+            "run.warmup=0s",
+            "run.duration=8s",
+            "run.replications=400",
+        ],
+        LATCH
+    ),
     case!("M/G/17/17: a bulkhead of 17 places", "bulkhead.toml", &[], BULKHEAD),
     case!("M/G/20/20: a function at its reserved concurrency", "function.toml", &[], FUNCTION),
     case!("Windows of a limiter: 25 in 10 s, 25 asked for", "limiter.toml", &[], LIMITER),
@@ -133,6 +181,12 @@ pub const CASES: &[Case] = &[
             teeth: 0.05,
         }]
     ),
+    case!(
+        "Universal scalability law: eight statements at once",
+        "contention.toml",
+        &[],
+        CONTENTION
+    ),
     case!("M/M/1 behind a delay: the lag of a replica", "replica.toml", &[], REPLICA),
     case!(
         "Jackson network: a pool, a shared core and threads in tandem",
@@ -152,7 +206,20 @@ pub const CASES: &[Case] = &[
     case!("Retries: 30 % fail, three more attempts", "retries.toml", &[], RETRIES),
     case!("LRU cache: 10,000 of 100,000 keys", "cache.toml", &[], LRU),
     case!("FIFO cache: the same keys", "cache.toml", &["cache.store.eviction=fifo"], FIFO),
+    case!(
+        "LRU cache: 50,000 of 100,000 keys",
+        "cache.toml",
+        &["cache.store.max_entries=50_000", "run.warmup=2s", "run.duration=20s"],
+        ROOMY
+    ),
+    case!(
+        "Random eviction: as FIFO",
+        "cache.toml",
+        &["cache.store.eviction=allkeys-random", "run.warmup=2s", "run.duration=20s"],
+        FIFO
+    ),
     case!("Cache with a time to live, not renewed by hits", "expiry.toml", &[], EXPIRY),
+    case!("X-Fetch: values that are loaded anew before their end", "early.toml", &[], EARLY),
 ];
 
 const MM1: &[Row] = &[
@@ -224,23 +291,6 @@ const POOLER: &[Row] = &[Row {
     observe: |it| it.wait_mean_s("pooler.bouncer"),
     theory: |s| mmc(20, 900.0, 0.02 * s).wait_mean_s(),
     teeth: 0.03,
-}];
-
-const OVERFLOW: &[Row] = &[Row {
-    figure: "opened",
-    formula: "lambda P(none idle, some unlent)",
-    source: "Grassmann, Taksar and Heyman 1985",
-    unit: Unit::PerSecond,
-    observe: |it| {
-        let opened = it.at("pool.pg").counters[Counter::Opened as usize];
-        opened as f64 / it.outcome.measured.seconds()
-    },
-    theory: |s| {
-        let pool =
-            OverflowPool { arrival_rate_per_s: 50.0, hold_s: 0.1 * s, kept: 5, overflow: 10 };
-        pool.openings_per_s()
-    },
-    teeth: 0.06,
 }];
 
 const DELAY: &[Row] = &[Row {
@@ -466,36 +516,6 @@ const RETRIES: &[Row] = &[
     },
 ];
 
-const LRU: &[Row] = &[Row {
-    figure: "hit ratio",
-    formula: "1 - exp(-q T), T fills the cache",
-    source: "Che, Tung and Wang 2002",
-    unit: Unit::Ratio,
-    observe: |it| it.hit_ratio("cache.store"),
-    theory: |s| lru_hits(&zipf(), (10_000.0 * s) as usize).hit_ratio,
-    teeth: 0.1,
-}];
-
-const FIFO: &[Row] = &[Row {
-    figure: "hit ratio",
-    formula: "q T / (1 + q T), T fills the cache",
-    source: "Gelenbe 1973",
-    unit: Unit::Ratio,
-    observe: |it| it.hit_ratio("cache.store"),
-    theory: |s| fifo_hits(&zipf(), (10_000.0 * s) as usize).hit_ratio,
-    teeth: 0.05,
-}];
-
-const EXPIRY: &[Row] = &[Row {
-    figure: "hit ratio",
-    formula: "x / (1 + x), x asked in a lifetime",
-    source: "Jung, Berger and Balakrishnan 2003",
-    unit: Unit::Ratio,
-    observe: |it| it.hit_ratio("cache.store"),
-    theory: |s| ttl_hit_ratio(2_000.0 / 1_000.0 * 0.5 * s),
-    teeth: 0.02,
-}];
-
 const fn pollaczek_khinchine(theory: fn(f64) -> f64) -> Row {
     Row {
         figure: "mean wait",
@@ -572,9 +592,4 @@ fn cycle(stretch: f64) -> ClosedSolution {
         Resource { servers: 2, demand_s: 0.040 * stretch },
     ];
     ClosedNetwork { think_s: 0.5, resources }.solve(40)
-}
-
-/// The popularity of 100,000 keys by Zipf's law with exponent 0.8.
-fn zipf() -> Vec<f64> {
-    (1..=100_000).map(|rank| libm::pow(f64::from(rank), -0.8)).collect()
 }

@@ -4,6 +4,7 @@
 //! false-alarm rate and its teeth. The topologies are ordinary files (`topologies/theory`), so that
 //! `run` gives the same numbers.
 
+mod caches;
 mod cases;
 mod observed;
 mod products;

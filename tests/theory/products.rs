@@ -3,7 +3,7 @@
 
 use loadbearing::model::Model;
 use loadbearing::run::{Counter, Outcome};
-use loadbearing::theory::ContentionLaw;
+use loadbearing::theory::{ContentionLaw, EarlyRefresh};
 
 use crate::{Runs, check, check_jointly};
 
@@ -118,9 +118,7 @@ fn bounded_loads_are_bounded() {
     assert!(most("'consistent-hash'").0 > 0);
 }
 
-/// X-Fetch: who reads a value d before its end loads it anew with probability exp(-d / (beta delta)),
-/// delta being how long a load takes. With reads at rate r the first does so by then with probability
-/// 1 - exp(-r beta delta (1 - exp(-ttl / (beta delta)))), and loads come each ttl or sooner.
+/// X-Fetch: who reads a value d before its end loads it anew with probability exp(-d / (beta delta)).
 #[test]
 fn early_refreshes_follow_their_law() {
     let (rate, load_s, ttl_s) = (10.0, 0.1, 2.0);
@@ -141,20 +139,7 @@ fn early_refreshes_follow_their_law() {
         );
         Runs::of(12, &topology)
     };
-    // How long a value stands until somebody begins to load the next one: the integral of its survival.
-    let stands_s = |beta: f64| {
-        let scale = beta * load_s;
-        let step = ttl_s / 20_000.0;
-        let survival = |k: u32| {
-            let at = (f64::from(k) + 0.5) * step;
-            let hazard = libm::exp((at - ttl_s) / scale) - libm::exp(-ttl_s / scale);
-            libm::exp(-rate * scale * hazard) * step
-        };
-        let until = (0..20_000).map(survival).sum::<f64>();
-        // What has stood to its end is loaded by the next one who comes.
-        let never = libm::exp(-rate * scale * (1.0 - libm::exp(-ttl_s / scale)));
-        (until + never / rate, 1.0 - never)
-    };
+    let theory = |beta: f64| EarlyRefresh { reads_per_s: rate, load_s, ttl_s, beta };
     let mut shares = Vec::new();
     let mut rates = Vec::new();
     for beta in points {
@@ -167,8 +152,8 @@ fn early_refreshes_follow_their_law() {
         shares.push((beta, early.iter().zip(&loads).map(|(early, all)| early / all).collect()));
         rates.push((beta, loads.iter().map(|all| all / 2_000.0).collect()));
     }
-    check_jointly("early loads", &shares, 0.1, |beta, s| stands_s(beta * s).1);
-    check_jointly("loads", &rates, 0.05, |beta, s| 1.0 / (stands_s(beta * s).0 + load_s));
+    check_jointly("early loads", &shares, 0.1, |beta, s| theory(beta * s).early_ratio());
+    check_jointly("loads", &rates, 0.05, |beta, s| theory(beta * s).loads_per_s());
 }
 
 /// The universal scalability law. A closed crowd is a number of statements at once, and the throughput
