@@ -171,6 +171,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Permit { bulkhead, .. } => {
             format!("a place in bulkhead.{}", model.bulkheads[bulkhead].name)
         }
+        Op::Deadline => "stop if nobody waits any more".into(),
         Op::PermitBack => "give the place back".into(),
         Op::Protect { breaker, entry, .. } => {
             format!("call {} through breaker.{}", entry.0, model.breakers[breaker].name)

@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 31;
+pub const FAILURES: usize = 32;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -69,6 +69,8 @@ pub enum Failure {
     SlowDown,
     /// The driver waited no longer for a statement, which goes on at the server.
     QueryTimeout,
+    /// A balancer's circuit breaker turned it away: too many at its targets, or waiting for them (503).
+    Overflow,
 }
 
 impl Failure {
@@ -105,6 +107,7 @@ impl Failure {
         Failure::Reset,
         Failure::SlowDown,
         Failure::QueryTimeout,
+        Failure::Overflow,
     ];
 
     /// Its name in files and results.
@@ -141,6 +144,7 @@ impl Failure {
             Failure::Reset => "reset",
             Failure::SlowDown => "slow_down",
             Failure::QueryTimeout => "query_timeout",
+            Failure::Overflow => "overflow",
         }
     }
 
@@ -151,6 +155,7 @@ impl Failure {
             Failure::Guarded
             | Failure::SessionGuarded
             | Failure::NoInstance
+            | Failure::Overflow
             | Failure::Shed
             | Failure::SlowDown
             | Failure::BreakerOpen => 503,

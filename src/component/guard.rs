@@ -2,7 +2,8 @@
 //!
 //! There is no product to follow: this is the middleware that teams write by hand, such as "503
 //! when the pool is at 85 %" (read for every request) or "no new sessions above 50,000" (counted at
-//! most every 30 s). It has no hysteresis. With a cached value it decides by the past: whatever
+//! most every 30 s). It has no hysteresis unless it is told to: then it stays shut until the value
+//! has fallen below a second, lower bound. With a cached value it decides by the past: whatever
 //! comes while the value is cached passes or fails by the same old number, so the metric overshoots
 //! by all that arrives in that time.
 
@@ -33,9 +34,11 @@ pub struct Unreadable;
 /// One guard of one process.
 pub struct Guard {
     threshold: f64,
+    release: f64,
     cache: Option<Duration>,
     on_error: FailMode,
-    value: f64,
+    /// The last value that was read stood too high.
+    shut: bool,
     stale_at: Time,
 }
 
@@ -43,7 +46,14 @@ impl Guard {
     /// Rejects from `threshold` on (in the metric's own unit), on a value read for every request,
     /// or kept for the time of `cache`.
     pub fn new(threshold: f64, cache: Option<Duration>, on_error: FailMode) -> Guard {
-        Guard { threshold, cache, on_error, value: 0.0, stale_at: Time::ZERO }
+        let stale_at = Time::ZERO;
+        Guard { threshold, release: threshold, cache, on_error, shut: false, stale_at }
+    }
+
+    /// Hysteresis: once it rejects, it goes on until the metric is below `value`, at most the
+    /// threshold.
+    pub fn released_below(self, value: f64) -> Guard {
+        Guard { release: value.min(self.threshold), ..self }
     }
 
     /// The verdict by the value that is still cached; `None` when the metric must be read. For a
@@ -51,7 +61,7 @@ impl Guard {
     /// too.
     #[inline]
     pub fn cached(&self, now: Time) -> Option<Verdict> {
-        (now < self.stale_at).then(|| self.verdict(self.value))
+        (now < self.stale_at).then(|| self.verdict())
     }
 
     /// The verdict by a value that was read at `now`, or could not be read. A failure is not kept:
@@ -61,10 +71,10 @@ impl Guard {
         match (read, self.on_error) {
             (Ok(value), _) => {
                 if let Some(length) = self.cache {
-                    self.value = value;
                     self.stale_at = now + length;
                 }
-                self.verdict(value)
+                self.shut = value >= if self.shut { self.release } else { self.threshold };
+                self.verdict()
             }
             (Err(Unreadable), FailMode::Open) => Verdict::Pass,
             (Err(Unreadable), FailMode::Closed) => Verdict::Reject,
@@ -80,8 +90,8 @@ impl Guard {
         }
     }
 
-    fn verdict(&self, value: f64) -> Verdict {
-        if value >= self.threshold { Verdict::Reject } else { Verdict::Pass }
+    fn verdict(&self) -> Verdict {
+        if self.shut { Verdict::Reject } else { Verdict::Pass }
     }
 }
 
@@ -99,6 +109,14 @@ mod tests {
         assert_eq!(guard.decide(at(0), || Ok(16.99)), Verdict::Pass);
         assert_eq!(guard.decide(at(0), || Ok(17.0)), Verdict::Reject);
         assert_eq!(guard.decide(at(0), || Ok(16.0)), Verdict::Pass, "no hysteresis, no memory");
+    }
+
+    #[test]
+    fn with_hysteresis_it_stays_shut_until_the_lower_bound() {
+        let mut guard = Guard::new(17.0, None, FailMode::Open).released_below(10.0);
+        let seen = [16.9, 17.0, 16.0, 10.0, 9.9, 16.9, 17.0];
+        let verdicts = seen.map(|value| guard.decide(at(0), || Ok(value)) == Verdict::Reject);
+        assert_eq!(verdicts, [false, true, true, true, false, false, true]);
     }
 
     #[test]

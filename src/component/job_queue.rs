@@ -51,7 +51,7 @@ pub struct JobQueue {
     running: u32,
     runaway: u32,
     waiting: u32,
-    /// Stalled jobs: taken before all others, the last one first.
+    /// Stalled jobs, and those that are put first: taken before all others, the last one first.
     head: VecDeque<Waiting>,
     lanes: Vec<Lane>,
 }
@@ -92,6 +92,12 @@ impl JobQueue {
         };
         self.lanes[index].jobs.push_back(Waiting { job, since: now });
         self.waiting += 1;
+    }
+
+    /// A job is put before all others: a new one with `lifo`, or one that is retried without a delay
+    /// (`RPUSH`, at the end from which workers take).
+    pub fn push_first(&mut self, now: Time, job: u32) {
+        self.push_stalled(now, job);
     }
 
     /// A job whose worker died or lost its lock is queued again, before all others
@@ -177,7 +183,7 @@ pub enum JobBackoff {
 }
 
 /// How often a job is tried, and how often it may stall.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RetryRule {
     /// Whose formula.
     pub driver: Driver,
@@ -187,12 +193,14 @@ pub struct RetryRule {
     pub backoff: JobBackoff,
     /// How often a job may stall before it fails (`maxStalledCount`, 1).
     pub max_stalled: u32,
+    /// Share of the wait that is left to chance (BullMQ's `jitter`, 0).
+    pub jitter: f64,
 }
 
 impl RetryRule {
     /// One attempt, one stall: the default of both products.
     pub fn once(driver: Driver) -> RetryRule {
-        RetryRule { driver, attempts: 1, backoff: JobBackoff::None, max_stalled: 1 }
+        RetryRule { driver, attempts: 1, backoff: JobBackoff::None, max_stalled: 1, jitter: 0.0 }
     }
 
     /// The wait before the next attempt when `failed` of them have failed, the last one included;
@@ -212,6 +220,14 @@ impl RetryRule {
                 Duration(delay.0.saturating_mul(doubled(failed.saturating_sub(1))))
             }
         })
+    }
+
+    /// The wait with its part of chance: `unit` is uniform between 0 and 1.
+    pub fn jittered(&self, delay: Duration, unit: impl FnOnce() -> f64) -> Duration {
+        match self.jitter {
+            0.0 => delay,
+            share => delay.scale(1.0 - share + share * unit()),
+        }
     }
 
     /// Whether a job that has stalled for the `stalls`th time is queued again.

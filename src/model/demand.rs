@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use super::ids::*;
 use super::tape::{Op, Pc};
 use super::{Model, Workload};
+use crate::component::cache::Ttl;
 use crate::kernel::Dense;
-use crate::units::Duration;
 
 pub use flows::Sender;
 use statements::Held;
@@ -96,7 +96,8 @@ pub fn settle_caches(model: &mut Model) {
     for cache in 0..model.caches.len() {
         let id = CacheId(cache as u32);
         let traffic = model.caches[id].keysets.iter().map(|keys| {
-            let (weight, ttl) = gets.get(&(cache as u32, keys.0)).copied().unwrap_or((0.0, None));
+            let (weight, ttl) =
+                gets.get(&(cache as u32, keys.0)).copied().unwrap_or((0.0, Ttl::None));
             (weight * rate, ttl)
         });
         model.caches[id].traffic = traffic.collect();
@@ -149,7 +150,7 @@ struct Walk<'m> {
     elsewhere_s: f64,
     bytes: f64,
     /// Lookups per request by (cache, keys), with the time to live of what is stored.
-    gets: BTreeMap<(u32, u32), (f64, Option<Duration>)>,
+    gets: BTreeMap<(u32, u32), (f64, Ttl)>,
     /// Removals per request by (cache, keys).
     deletes: BTreeMap<(u32, u32), f64>,
     edges: Vec<f64>,
@@ -373,25 +374,23 @@ impl<'m> Walk<'m> {
             }
             Op::CacheGet { cache, keys, hit, .. } => {
                 self.command(cache, weight, service, &held);
-                self.gets.entry((cache.0, keys.0)).or_insert((0.0, None)).0 += weight;
+                self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None)).0 += weight;
                 let ratio = self.hits.get(&(cache.0, keys.0)).copied().unwrap_or(0.5);
                 self.go(hit, weight * ratio, service, &held);
                 return self.go(next, weight * (1.0 - ratio), service, &held);
             }
-            Op::CacheSet { cache, keys, ttl, .. } => {
+            Op::CacheSet { cache, keys, ttl, policy, .. } => {
                 self.command(cache, weight, service, &held);
-                let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, None));
-                entry.1 = model.span(ttl);
+                let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None));
+                entry.1 = model.ttl(ttl, policy);
             }
             Op::CacheDelete { cache, keys, .. } => {
                 self.command(cache, weight, service, &held);
                 *self.deletes.entry((cache.0, keys.0)).or_insert(0.0) += weight;
             }
-            Op::CacheLock { cache, .. }
+            op @ (Op::CacheLock { cache, .. }
             | Op::CacheUnlock { cache, .. }
-            | Op::Command { cache, .. } => {
-                self.command(cache, weight, service, &held);
-            }
+            | Op::Command { cache, .. }) => self.command_of(op, cache, weight, service, &held),
             Op::SessionSeek { session, none, .. } => {
                 let fresh = self.fresh() * (1.0 - model.sessions[session].guests);
                 let skips = model.sessions[session].guests + fresh;
@@ -433,7 +432,7 @@ impl<'m> Walk<'m> {
                 // With all places of a process taken, jobs share its cores and take longer.
                 let queue = &model.queues[spec.queue];
                 let crowd = f64::from(queue.concurrency) * spec.cpu_share / queue.cores;
-                self.service_s[station] += weight * seconds * crowd.max(1.0);
+                self.service_s[station] += weight * (seconds * crowd.max(1.0)).max(queue.pace());
                 self.visits[station] += weight;
                 if wait {
                     self.elsewhere(seconds, weight, &held);
@@ -461,7 +460,7 @@ impl<'m> Walk<'m> {
             Op::Permit { bulkhead, .. } => {
                 self.visits[model.bulkheads[bulkhead].station] += weight;
             }
-            Op::PermitBack => {}
+            Op::PermitBack | Op::Deadline => {}
             Op::Protect { breaker, entry, .. } => {
                 self.visits[model.breakers[breaker].station] += weight;
                 self.part(&[entry], 1.0, weight, service, &held);

@@ -15,22 +15,23 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
-    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, Harm, Health, Host,
-    Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric, Monitor, OnSigterm,
-    Others, PendingRules, Per, Policy, Pool, PoolMode, Pooler, Probe, Process, Prune, Queue, READY,
-    Reading, Reads, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
-    Shown, Side, Socket, Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
-    UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, HandOut, Harm,
+    Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric,
+    Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Persistence, Policy, Pool, PoolMode,
+    Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading, Reads, Region, Relation, Reshard,
+    Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side, Socket, Standby, Stays, Store,
+    StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
 use crate::component::backoff;
+use crate::component::cache::Ttl;
 use crate::component::retry_budget::{Budget, Throttle};
 use crate::kernel::Dense;
 use crate::units::{Duration, Rate, Time};
 use crate::variate::{AliasTable, Law, Sampler};
 use ids::*;
-use tape::{Catch, Draw, Op, Pc, Spans, TtlId};
+use tape::{Catch, Draw, Op, Pc, PolicyId, Spans, TtlId};
 
 /// What the engine runs.
 #[derive(Clone, Debug)]
@@ -537,6 +538,10 @@ impl Model {
     /// An amount (bytes) drawn from a law.
     pub fn draw_bytes(&self, what: Draw, stream: crate::stream::StreamKey) -> f64 {
         self.laws[what.law].sampler.draw(&mut stream.draw(u64::from(what.id.0)))
+    }
+    /// How long a value is kept that is set with those.
+    pub fn ttl(&self, id: TtlId, policy: PolicyId) -> Ttl {
+        Ttl::of(self.span(id), self.policies[usize::from(policy.0)].sliding)
     }
     /// The optional duration of that number.
     #[inline(always)]

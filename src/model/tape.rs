@@ -74,6 +74,13 @@ pub enum Command {
     SessionDestroy,
     /// INCR of the counter of a limiter's key.
     Count(LimitId),
+    /// A command that the author describes.
+    Own {
+        /// How long it has the server's thread.
+        takes: LawId,
+        /// It changes what the server holds.
+        write: bool,
+    },
 }
 
 /// One operation of the tape. The fields are what the operation's sentence speaks of; `Pc`s are where
@@ -120,6 +127,8 @@ pub enum Op {
     Permit { bulkhead: BulkheadId, share: f32 },
     /// Give the place taken last back.
     PermitBack,
+    /// Stop if nobody waits any more.
+    Deadline,
     /// Call what stands at the entry through a breaker, and wait for its end.
     Protect { breaker: BreakerId, entry: Pc, draw: DrawId },
     /// Fail.

@@ -81,6 +81,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let model = self.model;
         let op = || model.tape[task.pc.0 as usize];
         match task.state {
+            State::Pending => match op() {
+                Op::Enter { service, .. } => model.services[service].balancer_station,
+                other => unreachable!("{other:?} waits for no target"),
+            },
             State::Ready | State::Backlog => Some(self.station_of_worker(task.worker)),
             State::PlaceQueue => match op() {
                 Op::Permit { bulkhead, .. } => Some(model.bulkheads[bulkhead].station),

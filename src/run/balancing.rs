@@ -38,6 +38,8 @@ pub struct Node {
     pub(super) judge: Option<Judge>,
     /// By target: since when each idle connection to it has been idle, the latest last.
     pub(super) idle: Vec<VecDeque<Time>>,
+    /// Requests that wait for a connection, each with its target.
+    pub(super) pending: VecDeque<(u32, u32)>,
 }
 
 /// What a timer of a target is for.
@@ -83,6 +85,7 @@ impl Node {
             begun: vec![Time::ZERO; if spec.health.checks.is_some() { count } else { 0 }],
             judge: spec.health.ejection.map(|rule| Judge::new(rule, most)),
             idle: vec![VecDeque::new(); if spec.health.keep_alive.is_some() { count } else { 0 }],
+            pending: VecDeque::new(),
         }
     }
     /// Chooses a target for a user.
@@ -137,7 +140,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The node that a user's requests go through.
-    fn node_of(&self, service: ServiceId, user: u32) -> usize {
+    pub(super) fn node_of(&self, service: ServiceId, user: u32) -> usize {
         match self.model.services[service].nodes {
             1 => 0,
             nodes => {
@@ -179,8 +182,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let station = spec.balancer_station.unwrap_or(spec.station);
             self.count(station, Counter::Arrivals);
             self.count(station, Counter::Rejected);
-            self.tasks[task].answered = 503;
-            return self.fail(task, Failure::NoInstance);
+            return self.fail(task, Failure::Overflow);
         }
         let stream =
             before.map_or(record.stream, |(times, _)| record.stream.numbered(u64::from(times)));
@@ -204,6 +206,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = spec.health.nobody_status;
             return self.fail(task, Failure::NoInstance);
         };
+        if spec.health.max_connections.is_some() && self.pends(task, (service, number, target)) {
+            return;
+        }
         self.send_to_target(task, (service, number, target), condition);
     }
 
@@ -240,6 +245,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.health.max_conns.is_some() {
             self.look_at_targets(service, number);
         }
+        if spec.health.max_connections.is_some() {
+            self.serve_pending(service, number, target);
+        }
         let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
         let error = status != OK && status_of(&self.tasks[task]) >= 500;
         if judge.answered(target, error, lost, now) {
@@ -251,7 +259,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn has_sent(&self, service: ServiceId, number: usize, most: u32) -> bool {
         let targets = &self.services[service].nodes[number].targets;
         let all = 0..targets.len();
-        all.map(|target| targets.get(target).outstanding).sum::<u32>() >= most
+        let sent = all.map(|target| targets.get(target).outstanding).sum::<u32>();
+        // Without a connection a request is only pending, and counted when it gets one.
+        let connected = self.model.services[service].health.max_connections;
+        sent >= most && connected.is_none_or(|connections| sent < connections)
     }
 
     /// A target has one request more; it may be full now.
@@ -401,7 +412,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.services[service].registered[target as usize] {
             return;
         }
-        if !self.instances[index as usize].phase.listens() {
+        let silent = self.is_silent(index);
+        if !self.instances[index as usize].phase.listens() && !silent {
             return self.check_over(index, number, false);
         }
         let name = &self.model.services[service].name;
@@ -414,7 +426,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         node.begun[target as usize] = self.now;
         self.time_target(self.now + checks.timeout, index, number as u32, phase::LATE);
         if self.faults.is_some() {
-            let way = self.check_in_the_way(service, checks.timeout);
+            let way = self.check_in_the_way(index, checks.timeout);
             if way.lost {
                 self.tasks[task].status = Failure::UpstreamTimeout as u8;
             }

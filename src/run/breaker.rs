@@ -35,13 +35,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let (breaker, was_tripped) =
             all[place].get_or_insert_with(|| (Breaker::new(spec.config, started), false));
-        let before = breaker.state(self.now);
+        let (before, openings) = (breaker.state(self.now), breaker.openings());
         let result = change(breaker, self.now);
         let after = breaker.state(self.now);
         let meter = &mut self.meters[spec.station];
-        if after == breaker::State::Open && before != after {
-            meter.count(Counter::Opened);
-        }
+        let opened = match (openings, breaker.openings()) {
+            (Some(before), Some(after)) => after - before,
+            _ => u32::from(after == breaker::State::Open && before != after),
+        };
+        meter.add(Counter::Opened, u64::from(opened));
         let is_tripped = after != breaker::State::Closed;
         if is_tripped != *was_tripped {
             meter.held.add(self.now, if is_tripped { 1 } else { -1 });

@@ -1,6 +1,7 @@
 //! Bulkheads: places that requests hold, and where the others wait for one.
 
 use super::event::Kind;
+use super::gate::Counted;
 use super::meter::{Counter, MILLI};
 use super::task::{NONE, OK, Role, State};
 use super::world::World;
@@ -39,6 +40,8 @@ pub struct Permit {
     at: Pc,
     /// The place that the task took before, plus one; zero for none.
     outer: u32,
+    /// It is no place, but what a limiter may take back of its count.
+    counted: Option<Counted>,
 }
 
 /// Failures that say that somebody further on had no room or no time.
@@ -119,12 +122,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.inside += 1;
         let inside = state.inside;
         let (at, outer, worker) = (record.pc, record.permit, record.worker);
-        let permit = Permit { bulkhead, worker, since: self.now, inside, at, outer };
+        let since = self.now;
+        let permit = Permit { bulkhead, worker, since, inside, at, outer, counted: None };
         let permit = self.permits.insert(permit);
         let record = &mut self.tasks[task];
         (record.permit, record.deadline) = (permit + 1, Time::NEVER);
         record.pc.0 += 1;
         self.meters[self.model.bulkheads[bulkhead].station].busy.add(self.now, MILLI);
+    }
+
+    /// A limiter has counted a request, and may take that back when it is answered.
+    pub(super) fn hold_count(&mut self, task: u32, counted: Counted) {
+        let record = &self.tasks[task];
+        let (at, outer, worker) = (record.pc, record.permit, record.worker);
+        let counted = Some(counted);
+        let permit = Permit { worker, since: self.now, at, outer, counted, ..Permit::default() };
+        self.tasks[task].permit = self.permits.insert(permit) + 1;
     }
 
     /// A task gives the place back that it took last; the next ones come in.
@@ -136,6 +149,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let permit = self.permits[slot];
         self.permits.remove(slot);
         self.tasks[task].permit = permit.outer;
+        if let Some(counted) = permit.counted {
+            return self.take_count_back(task, counted);
+        }
         let station = self.model.bulkheads[permit.bulkhead].station;
         self.meters[station].busy.add(self.now, -MILLI);
         self.meters[station].count(Counter::Served);
@@ -189,7 +205,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whether nobody waits for a request any more.
-    fn user_has_gone(&self, task: u32) -> bool {
+    pub(super) fn user_has_gone(&self, task: u32) -> bool {
         let record = &self.tasks[task];
         record.role == Role::Attempt
             && (record.owner == NONE || self.journeys[record.owner].deadline <= self.now)
@@ -242,6 +258,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let permit = self.permits[slot];
             self.permits.remove(slot);
             self.tasks[task].permit = permit.outer;
+            if permit.counted.is_some() {
+                continue;
+            }
             let station = self.model.bulkheads[permit.bulkhead].station;
             self.meters[station].busy.add(self.now, -MILLI);
         }

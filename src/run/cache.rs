@@ -5,6 +5,7 @@ use super::flights::Leader;
 use super::meter::{Counter, MILLI, Part};
 use super::policy::{KeyLock, Load};
 use super::redis_memory::NO_ROOM;
+use super::redis_persistence::Disk;
 use super::standby::Standby;
 use super::task::{NONE, OK, State, flag};
 use super::world::World;
@@ -45,6 +46,8 @@ pub struct CacheState {
     pub(super) loads: Vec<Load>,
     /// Keys that are locked while they are loaded.
     pub(super) locks: BTreeMap<Key, KeyLock>,
+    /// What each node has of its disk, where it is written to one.
+    pub(super) disks: Vec<Disk>,
     /// The first of its clients among all.
     pub(super) first_client: u32,
     /// Numbers the draws of clients.
@@ -102,6 +105,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 standby: None,
                 loads: Vec::new(),
                 locks: BTreeMap::new(),
+                disks: match spec.persistence {
+                    Some(_) => vec![Disk::default(); copies as usize],
+                    None => Vec::new(),
+                },
                 first_client: 0,
                 dials: 0,
             };
@@ -109,7 +116,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let store = self.new_store(spec, copy, copies, stream);
                 state.stores.push(store);
             }
-            if spec.expire_cycle {
+            if spec.expire_cycle || spec.persistence.is_some() {
                 self.at(Time::ZERO + CacheStore::EXPIRE_CYCLE_INTERVAL, Kind::Expire, id.0);
             }
             let standing = spec.failover.is_some() || spec.reads != model::Reads::Primary;
@@ -147,7 +154,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let traffic: Vec<KeysetTraffic> = spec
             .traffic
             .iter()
-            .map(|(rate, ttl)| KeysetTraffic { rate_per_s: rate * share, ttl: ttl_of(*ttl) })
+            .map(|(rate, ttl)| KeysetTraffic { rate_per_s: rate * share, ttl: *ttl })
             .collect();
         let mut draws = stream.named("warm").draw(u64::from(copy));
         let probability = |key: Key| {
@@ -316,7 +323,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let numbers = self.op_at(task).numbers() ^ 0xc0_0000;
         let (_, node) = self.node_of_command(task);
         let condition = self.condition_of_cache(cache, node);
-        let work = condition.stretch(self.model.draw_law(spec.command, stream, numbers));
+        let law = match self.op_at(task) {
+            Op::Command { command: Command::Own { takes, .. }, .. } => takes,
+            _ => spec.command,
+        };
+        let work = condition.stretch(self.model.draw_law(law, stream, numbers));
         self.meters[spec.station].busy.add(self.now, MILLI);
         let at = self.tasks[task].work.0 as usize;
         let delay = self.caches[cache].loops[at].delay(self.now);
@@ -360,6 +371,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let rank = match command {
                     Command::Push => NONE,
                     Command::Count(limit) => self.counted(task, limit),
+                    Command::Own { .. } => self.op_at(task).numbers(),
                     _ => user,
                 };
                 (cache, Key { keyset: NONE, rank })
@@ -388,6 +400,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if no_room && matches!(op, Op::Command { .. }) {
             self.count(self.model.caches[cache].station, Counter::OutOfMemory);
             return self.fail_command(task, cache);
+        }
+        if !no_room && self.model.caches[cache].persistence.is_some() {
+            self.note_change(task, cache, node);
         }
         if matches!(op, Op::CacheLock { .. } | Op::CacheUnlock { .. }) {
             return self.lock_key(task, cache, back);
@@ -494,7 +509,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if is_server && self.tasks[task].work.0 & NO_ROOM != 0 {
                     self.count(station, Counter::OutOfMemory);
                 } else if let Some(ttl) = ttl {
-                    self.store_value(cache, store, key, ttl_of(ttl));
+                    let sliding = self.model.policies[usize::from(policy.0)].sliding
+                        && !self.model.keys[keys].is_absent(key.rank);
+                    self.store_value(cache, store, key, Ttl::of(ttl, sliding));
                     if policy.0 != 0 {
                         self.note_load(task, cache, store, key);
                     }
@@ -557,18 +574,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         was_there
     }
 
-    /// A value that a replica has not heard of is none to its readers.
-    fn seen_by_copy(&mut self, task: u32, cache: CacheId, node: u32, key: Key) -> Lookup {
-        let spec = &self.model.caches[cache];
-        let standby = self.caches[cache].standby.as_ref().expect("asked before");
-        let from_replica = self.tasks[task].work.0 as u32 >= spec.nodes;
-        if from_replica && standby.lags(node, key, self.now, spec) {
-            self.count(spec.station, Counter::StaleReads);
-            return Lookup::Miss;
-        }
-        Lookup::Hit
-    }
-
     /// In which store a task finds a key.
     pub(super) fn store_of(&self, task: u32, cache: CacheId, key: Key) -> u32 {
         let spec = &self.model.caches[cache];
@@ -585,14 +590,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// All nodes of a cache run their expiry cycle.
     pub fn expire_cycle(&mut self, cache: CacheId) {
         let now = self.now;
-        for node in 0..self.caches[cache].stores.len() {
+        let expires = self.model.caches[cache].expire_cycle;
+        for node in 0..if expires { self.caches[cache].stores.len() } else { 0 } {
             self.expire_node(cache, node);
         }
+        self.persist(cache);
         self.at(now + CacheStore::EXPIRE_CYCLE_INTERVAL, Kind::Expire, cache.0);
     }
-}
-
-/// A time to live as stores know it; values are kept until then whatever the hits.
-pub fn ttl_of(ttl: Option<Duration>) -> Ttl {
-    ttl.map_or(Ttl::None, Ttl::Fixed)
 }

@@ -1,12 +1,11 @@
 //! The edges of content delivery networks.
 
-use super::cache::ttl_of;
 use super::event::Kind;
 use super::meter::Counter;
 use super::task::{NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::component::cache::{
-    CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight,
+    CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Ttl,
 };
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
@@ -59,7 +58,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.model.plan.warm_caches {
             let traffic = KeysetTraffic {
                 rate_per_s: spec.rate_per_s / f64::from(spec.pops),
-                ttl: ttl_of(spec.ttl),
+                ttl: Ttl::of(spec.ttl, false),
             };
             let mut draws = self.key.named("cdn").named(&spec.name).draw(u64::from(pop));
             let probability = |key: Key| match &keys.sampler {
@@ -198,7 +197,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.status == OK && kept && !stale {
             let mut draws = record.stream.draw(0xed6e_f111);
             let store = &mut self.cdns[cdn].pops[pop as usize];
-            store.set(self.now, key, ttl_of(spec.ttl), &mut || draws.next_u64());
+            store.set(self.now, key, Ttl::of(spec.ttl, false), &mut || draws.next_u64());
             self.count(spec.station, Counter::Writes);
         }
         if !spec.collapse {

@@ -133,6 +133,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// How something gets to a machine that is gone: not at all, until TCP gives up.
+    pub(super) fn passage_to_nowhere(&self, packet: Packet) -> Passage {
+        let (Delivery::After(late) | Delivery::Never(late)) =
+            packet.sent_into_cut(self.now, Time::NEVER);
+        Passage { late, lost: true }
+    }
+
     /// How something that is sent now gets from one to the other.
     #[inline(always)]
     pub fn passage(&self, from: Party, to: Party, packet: Packet) -> Passage {

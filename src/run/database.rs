@@ -320,6 +320,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let limit = self.model.pools[kind].statement_timeout.or(spec.statement_timeout);
         let deadline = limit.map_or(Time::NEVER, |timeout| self.now + timeout);
+        let deadline = deadline.min(self.cancelled_at(task, kind));
         let record = &mut self.tasks[task];
         (record.work, record.deadline) = (work, deadline);
         if spec.locks && !self.lock_on(task, node) {
@@ -509,6 +510,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A statement has run for as long as it may: it is cancelled.
     pub fn statement_timeout(&mut self, task: u32) {
+        self.tasks[task].status = OK; // its driver may have given it up before
         match self.tasks[task].state {
             State::LockQueue => {
                 self.lock_failed(task, Failure::StatementTimeout, Counter::TimedOut)

@@ -11,7 +11,7 @@ use crate::component::rollout::{Fleet, decide, is_over};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{DeployId, ServiceId};
-use crate::model::{Deploy, OnSigterm, Rollout};
+use crate::model::{Deploy, OnSigterm, Purge, Rollout};
 use crate::units::{Duration, Time};
 
 /// How often a controller looks at its deploy.
@@ -72,6 +72,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.deploys[id].until = Some(self.now);
         self.services[service].deploying = None;
+        let model = self.model;
+        for purge in &model.deploys[id].purges {
+            match *purge {
+                Purge::Cdn(cdn) => self.purge_cdn(cdn),
+                Purge::Cache(cache) => {
+                    (0..model.caches[cache].nodes).for_each(|node| self.empty_store(cache, node));
+                }
+            }
+        }
     }
 
     /// One look at a rolling deploy; says whether it is over.

@@ -26,10 +26,12 @@ pub struct Condition {
     pub slow: f64,
     /// The chance that what it is asked fails.
     pub errors: f64,
+    /// It is gone with its machine, and nobody is told.
+    pub silent: bool,
 }
 
 /// As nearly always.
-pub const WELL: Condition = Condition { down: false, slow: 1.0, errors: 0.0 };
+pub const WELL: Condition = Condition { down: false, slow: 1.0, errors: 0.0, silent: false };
 
 impl Condition {
     /// A length of time under this condition.
@@ -139,6 +141,22 @@ impl FaultState {
         })
     }
 
+    /// What the last blow in force does to a unit.
+    pub(super) fn harm_of<'m>(&self, unit: Unit, model: &'m Model) -> Option<&'m Harm> {
+        let blow = self.struck.iter().rfind(|blow| blow.unit == unit)?;
+        Some(&model.faults[self.processes[blow.process as usize].fault].harm)
+    }
+
+    /// A unit has its place on another machine now: what befell the old one is nothing to it.
+    pub(super) fn forget_machine(&mut self, unit: Unit, model: &Model) {
+        let processes = &self.processes;
+        self.struck.retain(|blow| {
+            let harm = &model.faults[processes[blow.process as usize].fault].harm;
+            blow.unit != unit || !matches!(harm, Harm::NodeLoss(_))
+        });
+        self.examine(unit, model);
+    }
+
     /// What all blows in force make of a unit.
     fn examine(&mut self, unit: Unit, model: &Model) {
         let mut condition = WELL;
@@ -147,6 +165,7 @@ impl FaultState {
                 Harm::Stop | Harm::Restart | Harm::Failover | Harm::Promote => {
                     condition.down = true;
                 }
+                Harm::NodeLoss(_) => (condition.down, condition.silent) = (true, true),
                 Harm::Slow(times) => condition.slow *= times,
                 Harm::Flaky(share) => {
                     condition.errors = 1.0 - (1.0 - condition.errors) * (1.0 - share);

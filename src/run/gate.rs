@@ -4,14 +4,15 @@ use crate::component::guard::{FailMode, Guard, Unreadable, Verdict};
 use crate::component::limiter::{self, Limiter};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
+use crate::model;
 use crate::model::ids::{GuardId, LimitId, StationId};
 use crate::model::tape::{DrawId, Op, Pc};
 use crate::model::{Per, Watch};
-use crate::units::Duration;
+use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::{Counter, Part};
-use super::task::{NONE, Role, State, flag};
+use super::task::{NONE, OK, Role, State, flag};
 use super::world::World;
 
 /// A guard while it runs: one per worker process, since each has its own memory.
@@ -33,6 +34,23 @@ impl LimitState {
     }
 }
 
+/// A count that a request may be taken out of again when it is answered.
+#[derive(Clone, Copy)]
+pub struct Counted {
+    /// By which limiter.
+    pub limit: LimitId,
+    /// In which of its counts.
+    pub place: u32,
+    /// Under what.
+    pub key: u32,
+    /// When that window ends.
+    pub resets_at: Time,
+}
+
+fn fresh_guard(spec: &model::Guard) -> Guard {
+    Guard::new(spec.threshold, spec.cache, spec.on_error).released_below(spec.release)
+}
+
 /// What becomes of a request at a gate.
 #[derive(Clone, Copy, PartialEq)]
 enum Gate {
@@ -47,6 +65,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let verdict = match self.op_at(task) {
             Op::Limit { limit, draw } => self.limited(task, limit, draw),
             Op::Guard { guard, draw } => self.guarded(task, guard, draw),
+            Op::Deadline => return self.pass_deadline(task),
             _ => return self.pass_broken(task),
         };
         match verdict {
@@ -80,7 +99,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let counts = state.counts[place]
             .get_or_insert_with(|| Limiter::new(spec.rule, spec.max, spec.window));
-        match counts.hit(self.now, key) {
+        let verdict = counts.hit(self.now, key);
+        if (spec.skip_failed || spec.skip_successful)
+            && let Some(resets_at) = counts.resets_at(key)
+        {
+            self.hold_count(task, Counted { limit, place: place as u32, key, resets_at });
+        }
+        match verdict {
             limiter::Verdict::Pass { wait } => {
                 self.meters[spec.station].count(Counter::Served);
                 if !wait.is_zero() {
@@ -93,6 +118,21 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let retry_after = spec.retry_after.unwrap_or(retry_after);
                 self.refuse(task, spec.status, retry_after);
                 Gate::Refuse(Failure::Limited)
+            }
+        }
+    }
+
+    /// A request that was counted is being answered: some limits take it back. Whoever is not there
+    /// any more to be answered has closed the connection, which counts as a failure.
+    pub(super) fn take_count_back(&mut self, task: u32, counted: Counted) {
+        let record = &self.tasks[task];
+        let spec = &self.model.limits[counted.limit];
+        let gone = record.role == Role::Attempt && record.owner == NONE;
+        let failed = gone || record.status != OK;
+        if if failed { spec.skip_failed } else { spec.skip_successful } {
+            let counts = self.limits[counted.limit].counts.get_mut(counted.place as usize);
+            if let Some(Some(counts)) = counts {
+                counts.take_back(self.now, counted.key, counted.resets_at);
             }
         }
     }
@@ -144,7 +184,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         for (id, spec) in self.model.guards.enumerate() {
             if let Some(guard) = self.guards[id].per_worker.get_mut(worker as usize) {
-                *guard = Guard::new(spec.threshold, spec.cache, spec.on_error);
+                *guard = fresh_guard(spec);
             }
         }
     }
@@ -173,7 +213,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let place = record.worker as usize;
         let state = &mut self.guards[guard];
         while state.per_worker.len() <= place {
-            state.per_worker.push(Guard::new(spec.threshold, spec.cache, spec.on_error));
+            state.per_worker.push(fresh_guard(spec));
         }
         let verdict = match self.guards[guard].per_worker[place].cached(self.now) {
             Some(verdict) => verdict,

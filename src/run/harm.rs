@@ -22,7 +22,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let number = unit.number;
         let falls = harm.falls();
         match unit.kind {
-            UnitKind::Instance if falls => self.kill_instance(number),
+            UnitKind::Instance if falls => {
+                self.kill_instance(number);
+                if let Harm::NodeLoss(loss) = harm {
+                    self.node_lost(number, *loss);
+                }
+            }
             UnitKind::Node if falls => {
                 let takes =
                     if until == Time::NEVER { Duration::FOREVER } else { until.since(self.now) };
@@ -147,7 +152,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     false => record.status = Failure::GuardError as u8,
                 }
             }
-            Op::Command { command: Command::Push, .. } => {
+            Op::Command { command: Command::Push | Command::Own { .. }, .. } => {
                 record.status = Failure::CacheError as u8;
             }
             Op::Command { .. } => record.status = Failure::SessionError as u8,

@@ -117,7 +117,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.instances[index as usize].phase = if goes { Phase::Off } else { Phase::Down };
         let replace = self.model.services[service].replace;
         let held_off = self.holds_off(index);
-        if let Some(start) = replace.filter(|_| !goes) {
+        // What a lost machine ran is replaced when it is taken for lost.
+        if let Some(start) = replace.filter(|_| !goes && !self.is_silent(index)) {
             self.at(self.now + held_off + start, Kind::Restart, index);
         }
         for task in waiting {
@@ -186,6 +187,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// reset; what is under way for it becomes a ghost.
     fn lose(&mut self, task: u32) {
         let record = self.tasks[task];
+        let silence = self.silence(task, self.workers[record.worker as usize].instance);
         self.leave_instance(task);
         self.forget_permits(task);
         let index = self.workers[record.worker as usize].instance as usize;
@@ -215,7 +217,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if Q::TELLS {
                     self.tell_split(task, messenger);
                 }
-                self.reset(messenger, task, Failure::InstanceLost);
+                self.reset(messenger, task, Failure::InstanceLost, silence);
             } else if record.row != NONE && record.role != Role::Attempt {
                 self.attribution.close(record.row);
             }
@@ -224,7 +226,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, Pc(0), flag::GHOST);
         } else if told {
             self.tasks[task].epoch = self.client.next_epoch(task);
-            self.reset(task, task, Failure::InstanceLost);
+            self.reset(task, task, Failure::InstanceLost, silence);
         } else {
             self.end_task(task);
         }
@@ -241,8 +243,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         heir
     }
 
-    /// Whoever waits for a task will have no answer: this one travels back to say why.
-    pub(super) fn reset(&mut self, messenger: u32, lost: u32, why: Failure) {
+    /// Whoever waits for a task will have no answer: this one travels back to say why, or, where the
+    /// machine is gone, they find out by themselves after this time.
+    pub(super) fn reset(
+        &mut self,
+        messenger: u32,
+        lost: u32,
+        why: Failure,
+        silence: Option<Duration>,
+    ) {
         let record = &mut self.tasks[messenger];
         (record.status, record.parked, record.answered) = (why as u8, OK, 0);
         (record.epilogue, record.deadline, record.state) = (Pc(0), Time::NEVER, State::Away);
@@ -262,7 +271,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.attribution.lose(record.row, station, so_far);
         }
         debug_assert!(self.tasks[lost].leases[0].pool == NONE || messenger != lost);
-        self.answer(messenger, 0.0);
+        match silence {
+            Some(wait) => self.answer_in_vain(messenger, wait),
+            None => self.answer(messenger, 0.0),
+        }
     }
 
     /// The instance has a request less, without having served it.
@@ -349,7 +361,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let first = self.first_sub_pool(*kind, worker);
             for sub in first..first + self.sub_pools_per_worker(*kind) {
                 let state = &mut self.pools[sub as usize];
-                let unused = state.pool.idle() + state.opening_granted();
+                // Whoever held a connection has given it up: what is still cut lay idle.
+                let gone = if state.behind.is_some() { 0 } else { state.cut.len() as u32 };
+                let unused = state.pool.idle() - gone + state.opening_granted();
                 let total = state.lose_all();
                 let meter = &mut self.meters[model.pools[*kind].station];
                 meter.add(Counter::Closed, u64::from(total));

@@ -4,6 +4,7 @@
 //! component has its file. The engine knows no files, threads or clock: whoever runs it may look in
 //! through [`Watcher`] now and then, and stop it.
 
+mod accepting;
 mod answer;
 mod arrivals;
 mod audit;
@@ -18,6 +19,7 @@ mod client;
 mod consumer;
 mod cut;
 mod database;
+mod deadline;
 mod deploy;
 pub mod event;
 mod event_loop;
@@ -32,15 +34,19 @@ mod link;
 pub mod meter;
 mod observe;
 pub mod outcome;
+mod pending;
 mod policy;
 mod pool;
 mod pooler;
+mod node_loss;
 mod probing;
 mod queue;
+mod queue_limiter;
 mod queue_store;
 mod recorded;
 mod redis_client;
 mod redis_memory;
+mod redis_persistence;
 mod retrying;
 mod scaling;
 mod service;

@@ -1,6 +1,7 @@
 //! Connection pools in front of databases: the glue between [`component::pool`](crate::component)
 //! and the events. One sub-pool per worker process, shard and database node.
 
+mod lost;
 mod place;
 mod shard;
 mod start;
@@ -16,7 +17,7 @@ use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
 use crate::units::{Duration, Time};
 
-pub use shard::{shard_after, shard_of};
+pub use shard::{shard_after, shard_modulo, shard_of};
 
 use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
@@ -119,10 +120,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.tasks[task].state = State::Connecting;
                 self.connect(sub, connection, Duration::ZERO);
             }
-            Acquire::Reconnect(connection) => {
+            Acquire::Reconnect { old, new } => {
                 self.tasks[task].state = State::Connecting;
-                let closed = self.start_closing(sub, Cut::No, Heard::No);
-                self.connect(sub, connection, closed);
+                let cut = self.pools[sub as usize].how_cut(old);
+                let closed = self.start_closing(sub, cut, Heard::No);
+                self.connect(sub, new, closed);
             }
             Acquire::Wait => self.tasks[task].state = State::PoolQueue,
             Acquire::TimedOut => {
@@ -296,6 +298,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let awaits_close = spec.awaits_close;
         if !state.cut.is_empty() && state.take_cut(lease.connection) {
             let heard = spec.config.driver.hears_of_discarded();
+            state.pool.invalidate(now, lease.connection);
             let served = state.pool.discard(now, lease.connection);
             self.client_lets_go(lease, false);
             self.start_closing(lease.pool, Cut::Yes, heard);
@@ -371,7 +374,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[spec.station].busy.add(self.now, -MILLI);
         let heard = spec.config.driver.hears_of_discarded();
         let sub = &mut self.pools[lease.pool as usize];
-        let cut = if sub.take_cut(lease.connection) { Cut::Yes } else { Cut::No };
+        let cut = sub.how_cut(lease.connection);
         let served = sub.pool.discard(self.now, lease.connection);
         self.client_lets_go(lease, false);
         self.start_closing(lease.pool, cut, heard);
@@ -479,7 +482,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         while let Some(connection) = self.pools[sub as usize].pool.expire_idle(self.now) {
             self.client_lets_go(Lease { pool: sub, connection }, false);
-            self.start_closing(sub, Cut::No, Heard::Yes);
+            let cut = self.pools[sub as usize].how_cut(connection);
+            self.start_closing(sub, cut, Heard::Yes);
         }
         self.arm_pool(sub);
     }
@@ -534,8 +538,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             for kind in &spec.pools {
                 let base = self.first_sub_pool(*kind, worker);
                 for sub in base..base + self.sub_pools_per_worker(*kind) {
-                    while self.pools[sub as usize].pool.sever_idle().is_some() {
-                        self.start_closing(sub, Cut::No, Heard::No);
+                    while let Some(idle) = self.pools[sub as usize].pool.sever_idle() {
+                        let cut = self.pools[sub as usize].how_cut(idle);
+                        self.start_closing(sub, cut, Heard::No);
                     }
                 }
             }

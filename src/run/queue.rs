@@ -1,6 +1,7 @@
 //! Job queues: jobs that requests leave behind, and the processes that work them off.
 
-use crate::component::job_queue::{Driver, JobQueue};
+use crate::component::job_limiter::JobLimiter;
+use crate::component::job_queue::{Driver, JobBackoff, JobQueue};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents, ProcessorSharing};
 use crate::model;
@@ -24,6 +25,8 @@ pub struct JobRecord {
     pub(super) kind: JobId,
     /// Attempts that have failed.
     pub(super) failed: u32,
+    /// Bull's rate limiter has put it aside.
+    pub(super) aside: bool,
     /// How often it has stalled.
     pub(super) stalls: u32,
     /// The task that waits for it; [`NONE`] when nobody does.
@@ -79,6 +82,7 @@ impl Default for JobRecord {
         JobRecord {
             kind: JobId(0),
             failed: 0,
+            aside: false,
             stalls: 0,
             waiter: NONE,
             waiter_epoch: 0,
@@ -105,6 +109,8 @@ pub struct QueueState {
     pub(super) processes: Vec<Process>,
     /// Number of its first process among all processes of all queues.
     pub(super) first: u32,
+    /// How many jobs it starts in a time, where that is bounded.
+    pub(super) limiter: Option<JobLimiter>,
     /// A check for stalled jobs is due, and every process that could make it is busy.
     pub(super) check_is_due: bool,
     /// What its jobs take in its Redis, those that are over included (bytes).
@@ -158,6 +164,7 @@ impl QueueState {
             queue: JobQueue::new(spec.driver, spec.processes * spec.concurrency),
             processes: (0..spec.processes).map(|_| Process::idle(spec.cores)).collect(),
             first: spec.first_process,
+            limiter: spec.limiter.map(|limiter| JobLimiter::new(spec.driver, limiter)),
             check_is_due: false,
             bytes: 0,
             gone_since: None,
@@ -209,8 +216,17 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn queue_job(&mut self, job: u32) {
         let kind = &self.model.jobs[self.jobs[job].kind];
+        let record = &self.jobs[job];
+        // A retry after a delay goes to the tail all the same, as does what was put aside.
+        let first = kind.lifo
+            && !record.aside
+            && (record.failed == 0 || kind.retry.backoff == JobBackoff::None);
         self.queue_up(job, kind.queue);
-        self.queues[kind.queue].queue.push(self.now, job, kind.priority);
+        let queue = &mut self.queues[kind.queue].queue;
+        match first {
+            true => queue.push_first(self.now, job),
+            false => queue.push(self.now, job, kind.priority),
+        }
         self.start_jobs(kind.queue);
     }
 
@@ -229,9 +245,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.queues[queue].gone_since.is_some() {
             return; // nothing can be claimed
         }
-        while let Some(started) = self.queues[queue].queue.start(self.now) {
+        while !self.is_rate_limited(queue)
+            && let Some(started) = self.queues[queue].queue.start(self.now)
+        {
             let job = started.job;
             self.meters[spec.station].leave(self.now, self.jobs[job].queued);
+            if spec.limiter.is_some() && self.puts_aside(queue, job) {
+                continue;
+            }
             let state = &mut self.queues[queue];
             let free = |process: &Process| !process.down && process.slots < spec.concurrency;
             let takers = state.processes.iter().enumerate().filter(|(_, process)| free(process));
@@ -436,11 +457,17 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let visible = record.started + spec.lock;
                 visible.since(self.now)
             }),
-            _ => kind.retry.next_delay(record.failed),
+            _ => kind.retry.next_delay(record.failed).map(|delay| {
+                let draw = || record.stream.draw(0x7177_0000 + u64::from(record.failed)).unit();
+                kind.retry.jittered(delay, draw)
+            }),
         };
         match delay {
             Some(delay) => {
                 self.count(spec.station, Counter::Retried);
+                if delay.is_zero() && kind.lifo {
+                    return self.job_retry(job); // before its worker looks for the next one
+                }
                 let at = self.now + delay;
                 self.events.push(Event::new(at, Kind::JobRetry as u8, record.number, job));
             }

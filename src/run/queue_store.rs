@@ -135,6 +135,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn lose_jobs(&mut self, queue: QueueId) {
         let state = &mut self.queues[queue];
         (state.bytes, state.kept.finished) = (0, VecDeque::new());
+        if let Some(limiter) = &mut state.limiter {
+            limiter.forget();
+        }
         let waiting = state.queue.drain();
         let station = self.model.queues[queue].station;
         for job in waiting {
@@ -153,7 +156,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.count(station, Counter::Lost);
                     self.job_over(job, Some(Failure::JobFailed));
                 }
-                JobState::Running | JobState::Delayed => self.jobs[job].erased = true,
+                JobState::Running | JobState::Delayed => {
+                    (self.jobs[job].erased, self.jobs[job].aside) = (true, false);
+                }
                 _ => {}
             }
         }

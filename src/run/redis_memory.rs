@@ -40,7 +40,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Bytes in the memory of a node.
-    fn node_bytes(&mut self, cache: CacheId, node: u32) -> u64 {
+    pub(super) fn node_bytes(&mut self, cache: CacheId, node: u32) -> u64 {
         let spec = &self.model.caches[cache];
         let overhead = u64::from(spec.store.overhead_bytes);
         let mut bytes = self.caches[cache].stores[node as usize].used_bytes();
@@ -65,7 +65,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             // The store makes room by itself where it has the memory alone.
             Op::CacheSet { .. } => !alone || !spec.evicting.is_zero(),
             Op::Command { command, .. } => {
-                matches!(command, Command::SessionSave | Command::Push | Command::Count(_))
+                matches!(
+                    command,
+                    Command::SessionSave
+                        | Command::Push
+                        | Command::Count(_)
+                        | Command::Own { write: true, .. }
+                )
             }
             _ => false,
         };

@@ -18,9 +18,9 @@ use super::world::World;
 use crate::component::garbage::Heap;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::UnitKind;
 use crate::model::ids::{DeployId, ServiceId};
 use crate::model::tape::{Op, Pc};
+use crate::model::{HandOut, UnitKind};
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
@@ -241,7 +241,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         if full || !self.has_worker(index) {
             if unseen {
-                self.leave_unseen(self.instances[index as usize].first_worker);
+                self.wait_unseen(index);
             }
             self.instances[index as usize].backlog.push_back(task);
             let record = &mut self.tasks[task];
@@ -261,7 +261,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn turns_away(&mut self, task: u32, index: u32, full: bool) -> bool {
         let instance = &self.instances[index as usize];
         let spec = &self.model.services[instance.service];
-        let waiting = if full { instance.backlog.len() as u32 } else { instance.unseen };
+        let waiting = match spec.hand_out {
+            HandOut::ReusePort if !full => {
+                self.workers[self.hashed_worker(task, index) as usize].unseen
+            }
+            _ if full || spec.hand_out == HandOut::Shared => instance.backlog.len() as u32,
+            _ => instance.unseen,
+        };
         let closes = full && spec.closes;
         if waiting < spec.backlog && !closes {
             return false;
@@ -284,26 +290,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             let alone = spec.balancer_station.is_none() && record.role == Role::Attempt;
             alone && record.owner != NONE && self.journeys[record.owner].reloads & DIALLED != 0
         };
-        let is_new = spec.to_free_workers || record.pending & DIALS != 0 || dialled();
-        let polls = |worker: u32| {
-            let state = &self.workers[worker as usize];
-            !state.down && state.running == NONE
+        let is_new = match spec.hand_out {
+            HandOut::ReusePort => return !self.polls(self.hashed_worker(task, index)),
+            HandOut::FreeWorker | HandOut::Shared => true,
+            HandOut::EachInTurn => record.pending & DIALS != 0 || dialled(),
         };
-        is_new && !self.workers_of(index).any(polls)
-    }
-
-    /// A connection waits in the kernel until a loop looks.
-    fn leave_unseen(&mut self, worker: u32) {
-        let state = &mut self.workers[worker as usize];
-        state.unseen += 1;
-        self.instances[state.instance as usize].unseen += 1;
-    }
-
-    /// A loop looks what has come, and accepts all of it (libuv, `uv__server_io`).
-    #[cold]
-    pub(super) fn looks_up(&mut self, worker: u32) {
-        let state = &mut self.workers[worker as usize];
-        self.instances[state.instance as usize].unseen -= std::mem::take(&mut state.unseen);
+        is_new && !self.workers_of(index).any(|worker| self.polls(worker))
     }
 
     /// The SYN of a connection was dropped: it is sent again, 1 s, 3 s, 7 s, ... after the first, until
@@ -335,8 +327,11 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Whether a worker of the instance could be handed a request now.
     pub(super) fn has_worker(&self, index: u32) -> bool {
-        let service = self.instances[index as usize].service;
-        !self.model.services[service].to_free_workers || self.free_worker(index).is_some()
+        match self.model.services[self.instances[index as usize].service].hand_out {
+            HandOut::EachInTurn | HandOut::ReusePort => true,
+            HandOut::FreeWorker => self.free_worker(index).is_some(),
+            HandOut::Shared => self.workers_of(index).any(|worker| self.polls(worker)),
+        }
     }
 
     /// The worker of an instance that has been free for a new connection for longest.
@@ -373,15 +368,23 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The instance takes the request and hands it to one of its workers.
     pub(super) fn accept(&mut self, task: u32, index: u32) {
-        let instance = &mut self.instances[index as usize];
-        instance.open += 1;
-        let worker = if self.model.services[instance.service].to_free_workers {
-            let free = self.free_worker(index).expect("who hands out has seen a free worker");
-            self.workers[free as usize].handed = task;
-            free
-        } else {
-            self.worker_in_turn(index)
+        let service = self.instances[index as usize].service;
+        let worker = match self.model.services[service].hand_out {
+            HandOut::EachInTurn => self.worker_in_turn(index),
+            HandOut::FreeWorker => {
+                let free = self.free_worker(index).expect("who hands out has seen a free worker");
+                self.workers[free as usize].handed = task;
+                free
+            }
+            HandOut::Shared => self.polling_worker(task, index),
+            HandOut::ReusePort => self.hashed_worker(task, index),
         };
+        self.accept_at(task, worker);
+    }
+
+    /// A worker takes the request.
+    pub(super) fn accept_at(&mut self, task: u32, worker: u32) {
+        self.instances[self.workers[worker as usize].instance as usize].open += 1;
         let record = &mut self.tasks[task];
         let Op::Enter { epilogue, .. } = self.model.tape[record.pc.0 as usize] else {
             unreachable!("a task is accepted where its tape says so")
@@ -404,9 +407,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.services[service];
         loop {
             let instance = &self.instances[index as usize];
-            if spec.max_connections.is_some_and(|most| instance.open >= most)
-                || !self.has_worker(index)
-            {
+            if spec.max_connections.is_some_and(|most| instance.open >= most) {
+                return;
+            }
+            if !self.has_worker(index) {
+                if spec.hand_out == HandOut::Shared && !instance.backlog.is_empty() {
+                    self.wait_unseen(index);
+                }
                 return;
             }
             let instance = &mut self.instances[index as usize];

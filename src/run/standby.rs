@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::component::cache::Key;
+use crate::component::cache::{Key, Lookup};
 use crate::component::redis_failover;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::CacheId;
@@ -82,6 +82,24 @@ impl Standby {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
+    /// A value that a replica has not heard of is none to its readers.
+    pub(super) fn seen_by_copy(
+        &mut self,
+        task: u32,
+        cache: CacheId,
+        node: u32,
+        key: Key,
+    ) -> Lookup {
+        let spec = &self.model.caches[cache];
+        let standby = self.caches[cache].standby.as_ref().expect("asked before");
+        let from_replica = self.tasks[task].work.0 as u32 >= spec.nodes;
+        if from_replica && standby.lags(node, key, self.now, spec) {
+            self.count(spec.station, Counter::StaleReads);
+            return Lookup::Miss;
+        }
+        Lookup::Hit
+    }
+
     /// Which loop of a cache runs a command: that of the node, or of one of its replicas.
     pub(super) fn loop_of(&self, task: u32, cache: CacheId, node: u32) -> u32 {
         let spec = &self.model.caches[cache];

@@ -79,13 +79,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::CacheNode => self.cache_node_event(slot, event.ordinal()),
             Kind::CacheClient => self.client_event(slot, event.ordinal()),
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
-            Kind::Stalled => self.check_stalled(QueueId(slot)),
+            Kind::Stalled => self.queue_timer(QueueId(slot), event.ordinal()),
             Kind::Autoscale => self.autoscale(ServiceId(slot)),
             Kind::Appointment => self.keep_appointment(ServiceId(slot)),
             Kind::Boot => self.boot(slot),
             Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),
-            Kind::Restart => self.restart_instance(slot),
+            Kind::Restart => self.down_event(slot, event.ordinal()),
             Kind::Deploy => self.deploy(DeployId(slot)),
             Kind::Leaving => self.leaving(slot, event.ordinal()),
             Kind::Socket => self.socket_event(slot, event.ordinal()),
@@ -103,7 +103,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn advance(&mut self, task: u32) -> bool {
         let status = self.tasks[task].status;
         if status != OK {
-            self.fail(task, Failure::ALL[status as usize]);
+            self.has_failed(task, Failure::ALL[status as usize]);
             return false;
         }
         self.tasks[task].state = State::Running;
@@ -163,6 +163,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 Op::Limit { .. }
                 | Op::Guard { .. }
+                | Op::Deadline
                 | Op::GuardBroken { .. }
                 | Op::LimitBroken { .. } => {
                     if !self.pass_gate(task) {

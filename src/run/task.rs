@@ -91,6 +91,8 @@ pub enum State {
     Free,
     /// Between stations: travelling, or waiting for somebody outside.
     Away,
+    /// Waits in its balancer for a connection to its target.
+    Pending,
     /// Waits in a service's accept backlog.
     Backlog,
     /// Its callback waits for its loop.

@@ -65,7 +65,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         if self.faults.is_some() {
-            hop = self.held_up(task, service, dials, hop);
+            hop = self.held_up(task, (service, instance), dials, hop);
         }
         if hop.is_zero() {
             return self.place(task);
@@ -138,9 +138,18 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// How long a request takes to its target, or until its balancer gives up to reach it.
-    fn held_up(&mut self, task: u32, service: ServiceId, dials: bool, hop: Duration) -> Duration {
+    fn held_up(
+        &mut self,
+        task: u32,
+        (service, instance): (ServiceId, u32),
+        dials: bool,
+        hop: Duration,
+    ) -> Duration {
         let packet = if dials { Packet::Syn } else { Packet::Data };
-        let passage = self.passage_of_target(service, packet);
+        let passage = match self.is_silent(instance) {
+            true => self.passage_to_nowhere(packet),
+            false => self.passage_of_target(service, packet),
+        };
         let limit = self.model.services[service].health.connect_timeout.filter(|_| dials);
         match limit.filter(|limit| passage.late > *limit) {
             Some(limit) => {
@@ -157,8 +166,12 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// How long a check takes to an instance that its balancer cannot reach at present, and whether it
     /// gets there at all.
-    pub(super) fn check_in_the_way(&self, service: ServiceId, timeout: Duration) -> Passage {
-        let passage = self.passage_of_target(service, Packet::Syn);
+    pub(super) fn check_in_the_way(&self, index: u32, timeout: Duration) -> Passage {
+        let service = self.instances[index as usize].service;
+        let passage = match self.is_silent(index) {
+            true => self.passage_to_nowhere(Packet::Syn),
+            false => self.passage_of_target(service, Packet::Syn),
+        };
         match passage.lost || passage.late >= timeout {
             true => Passage { late: timeout, lost: true },
             false => passage,
@@ -260,6 +273,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.state == State::Free || record.ordinal != ordinal {
             return;
         }
+        if record.state == State::Pending {
+            return self.pending_timer(task, record.deadline);
+        }
         if record.state == State::Answering && record.worker != NONE && record.deadline == self.now
         {
             return self.answer_gets_through(task);
@@ -296,7 +312,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         match goes_on {
             true => self.begin_anew(task, messenger, index),
-            false => self.reset(messenger, messenger, Failure::UpstreamTimeout),
+            false => self.reset(messenger, messenger, Failure::UpstreamTimeout, None),
         }
     }
 }

@@ -11,6 +11,7 @@ mod networks;
 mod overflow;
 mod overload;
 mod stations;
+mod waves;
 
 pub use caches::{CacheHits, fifo_hits, lru_hits, ttl_hit_ratio, ttl_hit_ratio_renewed_at_hits};
 pub use limits::fixed_window_loss_ratio;
@@ -27,3 +28,4 @@ pub use stations::{
     ErlangA, Mg1, Mm1, Mmc, Mmck, cobham_waits_s, erlang_b, erlang_c, first_passage_connections_s,
     fork_join_pair_mean_s, gim1_response_mean_s,
 };
+pub use waves::InfiniteServer;

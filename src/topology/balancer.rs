@@ -59,6 +59,13 @@ spec! {
         /// Requests that all targets together have at most, by each node; it answers 503 to others.
         max_requests: Option<u32> = "no limit; envoy 1_024"
             from "Envoy circuit_breaker.proto (Thresholds.max_requests)", positive;
+        /// Connections that Envoy has to all targets together, by each node; one more is opened only to a
+        /// target that has none. Whoever finds none free waits for one of the target chosen.
+        max_connections: Option<u32> = "envoy 1_024"
+            from "Envoy circuit_breaker.proto (Thresholds.max_connections)", positive;
+        /// Requests that may wait so in Envoy, by each node; it answers 503 to others.
+        max_pending: Option<u32> = "envoy 1_024"
+            from "Envoy circuit_breaker.proto (Thresholds.max_pending_requests)";
         /// Whether a request that gets no answer from its target goes to the next one: where the target
         /// cannot be reached any request, where it is silent or has closed only what is `idempotent`.
         next_upstream: Option<bool> = "as its kind does"

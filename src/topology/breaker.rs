@@ -59,6 +59,13 @@ spec! {
         reset: Duration = "\"60s\"" from "resilience4j 2.3 (waitDurationInOpenState)", positive;
         /// Trial calls, which are judged together.
         trials: u32 = "10" from "resilience4j 2.3 (permittedNumberOfCallsInHalfOpenState)", positive;
+        /// Whether a timer lets trial calls through once `reset` is over; otherwise the next call
+        /// does. Results of earlier calls that come in between then count as those of trials.
+        half_open_itself: bool = "false"
+            from "resilience4j 2.3 (automaticTransitionFromOpenToHalfOpenEnabled)";
+        /// How long it waits for its trial calls; then it opens again.
+        max_half_open: Option<Duration> = "for ever: while a trial call hangs, all others fail"
+            from "resilience4j 2.3 (maxWaitDurationInHalfOpenState 0)", positive;
     }
 }
 spec! {

@@ -16,7 +16,7 @@ use super::tree::Node;
 use super::{
     check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
     check_flow, check_function, check_held, check_host, check_limits, check_monitor, check_pooler,
-    merge,
+    check_price, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -63,6 +63,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_deploy::deploys,
         check_function::functions,
         check_monitor::monitors,
+        check_price::sources,
         routes,
         check_edge::balancers,
         check_edge::arrivals,
@@ -409,6 +410,11 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
         let to = match &step.value {
             Step::Call(call) => service(&call.service.name),
             Step::Cache(lookup) => find(&topology.caches, &lookup.cache.name)
+                .spec
+                .region
+                .as_ref()
+                .map(|region| region.name.as_str()),
+            Step::Command(own) => find(&topology.caches, &own.cache.name)
                 .spec
                 .region
                 .as_ref()

@@ -43,6 +43,13 @@ pub(crate) fn caches(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     for (_, step) in cx.topology.steps() {
+        if let Step::Command(own) = &step.value
+            && find(&cx.topology.caches, &own.cache.name).spec.kind == CacheKind::Memory
+        {
+            let message = "memory of a worker runs no commands";
+            let help = "write its time as `cpu`, or use a cache that is a server";
+            found.push(error("bad-cache", &step.place, message.to_string()).help(help));
+        }
         let Step::Cache(lookup) = &step.value else { continue };
         let mut wrong = |message: &str, help: &str| {
             found.push(error("bad-cache", &step.place, message.to_string()).help(help));
@@ -54,6 +61,16 @@ pub(crate) fn caches(cx: &Cx<'_>) -> Diagnostics {
         if expires && (lookup.ttl.is_none() || !lookup.write) {
             let message =
                 "a value that does not expire has no jitter, and is neither early nor stale";
+            wrong(message, "give the look-up a `ttl`, and let it write");
+        }
+        let stale = lookup.early > 0.0
+            || !lookup.stale_while_revalidate.is_zero()
+            || !lookup.stale_if_error.is_zero();
+        if lookup.sliding && stale {
+            let message = "a value that each hit renews is never near its end when it is read";
+            wrong(message, "leave out `sliding`, or `early` and what is stale");
+        } else if lookup.sliding && (lookup.ttl.is_none() || !lookup.write) {
+            let message = "what is `sliding` is a `ttl`, and there is none";
             wrong(message, "give the look-up a `ttl`, and let it write");
         }
         if let Some(lock) = &lookup.lock {

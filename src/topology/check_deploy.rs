@@ -1,9 +1,10 @@
 //! What a deploy can do.
 
 use super::balancer::BalancerKind;
+use super::cache::CacheKind;
 use super::check::{Cx, Diagnostics, error};
 use super::deploy::Rollout;
-use super::names::Named;
+use super::names::{Named, Section};
 use super::process::{Liveness, Probe};
 use super::service::{Runtime, Service};
 use crate::component::rollout::Bounds;
@@ -32,8 +33,28 @@ pub(crate) fn deploys(cx: &Cx<'_>) -> Diagnostics {
             );
         }
     }
+    found.extend(purges(cx));
     found.extend(probes(cx));
     found.extend(memory(cx));
+    found
+}
+
+/// What is emptied is a server: memory of workers goes with them.
+fn purges(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for deploy in &cx.topology.deploys {
+        for purged in deploy.spec.purge.iter().filter(|it| it.section == Section::Cache) {
+            let cache = super::check::find(&cx.topology.caches, &purged.name);
+            if cache.spec.kind == CacheKind::Memory {
+                let message = format!(
+                    "`deploy.{}` empties `cache.{}`, which is memory of its service",
+                    deploy.name, purged.name
+                );
+                let help = "leave it out: new processes begin with nothing in memory";
+                found.push(error("bad-deploy", &purged.place, message).help(help));
+            }
+        }
+    }
     found
 }
 

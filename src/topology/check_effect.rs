@@ -1,10 +1,11 @@
 //! What is said but has no effect where it is said.
 
+use super::balancer::BalancerKind;
 use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics, find};
 use super::check_scaling;
 use super::check_stream;
-use super::queue::QueueDriver;
+use super::queue::{Backoff, Discipline, QueueDriver};
 use super::session::SessionStore;
 use super::workload::Process;
 
@@ -31,6 +32,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "nodes", "each worker has its own memory, and no other");
             idle(owner(), "replicas", "memory of a worker has no copies");
             idle(owner(), "client", "memory of a worker is used without a client");
+            idle(owner(), "persistence", "memory of a worker is written to no disk");
             let why = "in memory what has expired goes when it is asked for (lru-cache: `ttlAutopurge` false)";
             idle(owner(), "expire_cycle", why);
         }
@@ -48,6 +50,14 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
         }
     }
+    for balancer in &cx.topology.balancers {
+        if balancer.spec.kind != BalancerKind::Envoy {
+            for key in ["max_connections", "max_pending"] {
+                let why = "only Envoy (`kind = \"envoy\"`) limits its connections so";
+                idle(format!("balancer.{}", balancer.name), key, why);
+            }
+        }
+    }
     for service in &cx.topology.services {
         let (spec, owner) = (&service.spec, format!("service.{}", service.name));
         if spec.max_connections.is_some() {
@@ -60,7 +70,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner, "on_overflow", why);
         } else if !cx.topology.has_new_connections(service) {
             let why = "connections stay open, and there is no `max_connections`; new ones come with \
-                       `client.connection`, a balancer's `kind` or `hand_out = \"free-worker\"`";
+                       `client.connection`, a balancer's `kind` or another `hand_out`";
             idle(owner.clone(), "backlog", why);
             idle(owner, "on_overflow", why);
         }
@@ -91,6 +101,20 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     found.extend(check_scaling::no_effect(cx));
     found.extend(check_stream::streams(cx));
     found.extend(queues(cx));
+    found.extend(limits(cx));
+    found
+}
+
+/// Keys of limits that their way of counting has not.
+fn limits(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for limit in cx.topology.limits.iter().filter(|limit| !limit.spec.uncounts()) {
+        for key in ["skip_failed", "skip_successful"] {
+            let path = format!("limit.{}.{key}", limit.name);
+            let why = "only a fixed window takes requests out of its count again";
+            found.extend(cx.no_effect(&path, why, "leave it out, or count in fixed windows"));
+        }
+    }
     found
 }
 
@@ -111,6 +135,7 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
             ("stalled_interval", "SQS does not look for stalled jobs"),
             ("max_stalled", "SQS does not look for stalled jobs"),
             ("discipline", "a standard queue of SQS has no priorities"),
+            ("limiter", "SQS hands out whatever is asked for"),
         ] {
             idle(key(name), why, OUT);
         }
@@ -118,6 +143,16 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
     for job in &cx.topology.jobs {
         let key = |key: &str| format!("job.{}.{key}", job.name);
         let queue = find(&cx.topology.queues, &job.spec.queue.name);
+        if queue.spec.driver != QueueDriver::BullMq {
+            idle(key("jitter"), "only BullMQ leaves a share of the backoff to chance", OUT);
+        } else if job.spec.backoff == Backoff::None {
+            idle(key("jitter"), "there is no `backoff`", OUT);
+        }
+        if queue.spec.driver == QueueDriver::Sqs {
+            idle(key("lifo"), "a standard queue of SQS has no order", OUT);
+        } else if job.spec.priority > 0 && queue.spec.discipline == Discipline::Priority {
+            idle(key("lifo"), "a job with a `priority` goes among those of its priority", OUT);
+        }
         match queue.spec.driver {
             QueueDriver::Bull => {}
             QueueDriver::BullMq => {

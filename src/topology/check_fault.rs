@@ -10,7 +10,7 @@ use crate::diagnostic::Diagnostic;
 /// What can happen to the components of a section.
 fn possible(section: Section) -> &'static [&'static str] {
     match section {
-        Section::Service => &["stop", "restart", "slow", "flaky", "cut"],
+        Section::Service => &["stop", "restart", "node-loss", "slow", "flaky", "cut"],
         Section::Database => &["stop", "restart", "failover", "promote", "slow", "flaky", "cut"],
         Section::Cache => &["stop", "restart", "failover", "slow", "flaky", "cut"],
         Section::Pooler => &["stop", "restart", "slow", "flaky", "cut"],
@@ -32,6 +32,7 @@ fn word(harm: &Harm) -> &'static str {
         Harm::Restart => "restart",
         Harm::Failover => "failover",
         Harm::Promote => "promote",
+        Harm::NodeLoss(_) => "node-loss",
         Harm::Slow(_) => "slow",
         Harm::Flaky(_) => "flaky",
         Harm::Cut(_) => "cut",

@@ -4,7 +4,7 @@ use super::check::{Cx, Diagnostics, error, find};
 use super::names::Named;
 use super::pool::{OnError, Pool, PoolDriver};
 use super::pooler::PoolerKind;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 
 /// Time-outs that a driver has, and that what it goes through lets pass.
 pub(crate) fn timeouts(cx: &Cx<'_>) -> Diagnostics {
@@ -16,9 +16,12 @@ fn query_timeout(cx: &Cx<'_>, pool: &Named<Pool>) -> Option<Diagnostic> {
     pool.spec.query_timeout?;
     let place = cx.tree.place_of(&format!("pool.{}.query_timeout", pool.name));
     let pgs = matches!(pool.spec.driver, PoolDriver::NodePostgres | PoolDriver::Neon);
+    if pool.spec.driver == PoolDriver::Asyncpg {
+        return cancels_through(pool, &place);
+    }
     if !pgs {
         let message = format!("the driver of `pool.{}` has no `query_timeout`", pool.name);
-        let help = "only `node-postgres` and `neon` have it; `statement_timeout` lets the server \
+        let help = "only `node-postgres`, `neon` and `asyncpg` have it; `statement_timeout` lets the server \
                     cancel what takes too long";
         return Some(error("bad-pool", &place, message).help(help));
     }
@@ -30,6 +33,18 @@ fn query_timeout(cx: &Cx<'_>, pool: &Named<Pool>) -> Option<Diagnostic> {
         let help = "leave out `on_error` or `query_timeout`: a connection that is given up on is \
                     closed";
         error("bad-pool", &place, message).help(help)
+    })
+}
+
+/// A pooler passes a request to cancel on only for who has one of its connections at that moment.
+fn cancels_through(pool: &Named<Pool>, place: &Place) -> Option<Diagnostic> {
+    pool.spec.through.as_ref().map(|_| {
+        let message = format!(
+            "how asyncpg cancels statements of `pool.{}` through a pooler is not simulated",
+            pool.name
+        );
+        error("bad-pool", place, message)
+            .help("leave out `query_timeout`, or write a `statement_timeout` in the database")
     })
 }
 

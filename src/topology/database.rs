@@ -8,7 +8,7 @@ use super::plan::Plan;
 use super::price::Price;
 use super::region::Region;
 use super::spec::spec;
-use crate::units::{Duration, Money, Rate, Ratio};
+use crate::units::{Bandwidth, Bytes, Duration, Money, Rate, Ratio};
 
 spec! {
     /// A database server, with its replicas and shards.
@@ -110,9 +110,9 @@ spec! {
 }
 spec! {
     /// A change of the number of shards while they serve: what moves is copied first; then statements
-    /// for it are held back for a moment, and go to its new shard from then on. When n shards become
-    /// m > n, each keeps n/m of its keys, and when they become fewer only those that are given up lose
-    /// theirs: consistent hashing.
+    /// for it are held back for a moment, and go to its new shard from then on. With consistent hashing
+    /// each of n shards that become m > n keeps n/m of its keys, and when they become fewer only those
+    /// that are given up lose theirs.
     table Reshard {
         /// Shards afterwards.
         to: u32, positive;
@@ -122,9 +122,21 @@ spec! {
         copy: Duration, positive;
         /// Cores of each primary, of those that are new too, that copying keeps busy.
         load: f64 = "1" from "assumed: one process that reads or writes at each server", positive;
+        /// Which keys move.
+        rule: ReshardRule = "\"consistent\"" from "assumed: as few keys move as can";
         /// How long statements for keys that move are held back at the end.
         pause: Duration = "\"5s\""
             from "assumed: seconds (Vitess docs: VTGate buffers for 10s at most while traffic is switched)";
+    }
+}
+spec! {
+    /// Which keys move when n shards become m.
+    choice ReshardRule {
+        /// As few as can: consistent hashing, and ranges that are split.
+        Consistent = "consistent";
+        /// Shards are the hash modulo their number, so that a key stays only where both numbers leave
+        /// the same remainder: from 16 to 100 shards 4 % stay, from 4 to 5 a fifth.
+        Modulo = "modulo";
     }
 }
 spec! {
@@ -143,6 +155,10 @@ spec! {
     table Storage {
         /// Operations that it grants a second.
         iops: Rate = "\"3_000/s\"" from "AWS EBS user guide (gp3 baseline)", positive;
+        /// Data that it moves a second: with large operations this is reached before `iops`.
+        throughput: Bandwidth = "\"125MiB/s\"" from "AWS EBS user guide (gp3 baseline)", positive;
+        /// What one operation moves. Scans of whole tables, backups and builds of indexes move more.
+        block: Bytes = "\"8KiB\"" from "PostgreSQL 15 (block_size; a random read is a page)", positive;
         /// Time of one operation when nobody else asks.
         operation: Duration = "\"1ms\"" from "assumed: single-digit milliseconds, as AWS says",
             positive;

@@ -1,10 +1,16 @@
 //! Deploys: a new version of a service takes the place of the old one.
 
-use super::names::Ref;
+use super::names::{Address, Ref, Scope, Section};
 use super::service::{Runtime, Service};
 use super::spec::spec;
 use crate::units::{Duration, Ratio};
 
+/// What a deploy may empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Purged;
+impl Scope for Purged {
+    const SECTIONS: &'static [Section] = &[Section::Cdn, Section::Cache];
+}
 spec! {
     /// A new version of a service: every instance is replaced by a new one, whose memory, caches and
     /// pools are empty. A part of the scenario.
@@ -21,6 +27,10 @@ spec! {
         /// What a process does when it is told to end.
         on_sigterm: Option<OnSigterm> = "`exit`; uvicorn `finish`"
             from "Node.js 20 process (SIGTERM without a handler ends the process); uvicorn 0.54.0 (Server.shutdown)";
+        /// What is emptied once the new version is there, as the last step of a pipeline does: edges
+        /// (`cdn.edge`) and cache servers (`cache.redis`). What workers hold in memory goes with them in any
+        /// case.
+        purge: Vec<Address<Purged>> = "[]" from "assumed: what is cached stays until it expires";
         /// Time that a process has to end by itself before it is killed.
         grace: Duration = "\"30s\""
             from "Amazon ECS (stopTimeout 30 s); Kubernetes (terminationGracePeriodSeconds 30)", positive;

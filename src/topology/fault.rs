@@ -131,12 +131,30 @@ spec! {
         /// over: what it has not received by then is lost, and what it has received it replays first. The
         /// shard has a replica less from then on.
         Promote = "promote";
+        /// The machines that run them are gone without a word, and Kubernetes finds out: nobody answers or
+        /// refuses, until the node is marked as not ready and its pods leave the endpoints; others are started
+        /// in their place when their toleration is over.
+        NodeLoss(NodeLoss) = "node-loss";
         /// Everything that it does takes this many times as long.
         Slow(Slowness) = "slow";
         /// It answers this share of what it is asked with an error, at once.
         Flaky(Ratio) = "flaky";
         /// Packets to and from it are lost; TCP sends them again and again, and gives up in the end.
         Cut(Cut) = "cut";
+    }
+}
+spec! {
+    /// How Kubernetes finds out that a machine is gone.
+    table NodeLoss {
+        /// From the loss until the node is marked as not ready: its lease, renewed every 10 s, is as old
+        /// as that. Its pods are then sent nothing more.
+        grace: Duration = "\"50s\""
+            from "kube-controller-manager 1.32 (--node-monitor-grace-period 50 s; before that 40 s)";
+        /// How long pods tolerate a node that does not answer; then they are replaced.
+        toleration: Duration = "\"300s\""
+            from "Kubernetes DefaultTolerationSeconds (node.kubernetes.io/unreachable, 300 s)";
+        /// Time from there to the first request of the pod that is started in the place of each.
+        start: Duration = "\"20s\"" from "assumed: scheduling, image pull and start take 10 to 60 s";
     }
 }
 spec! {

@@ -182,6 +182,9 @@ impl Topology {
     }
     /// Whether requests to a service may come on connections that are new.
     pub fn has_new_connections(&self, service: &Named<Service>) -> bool {
+        if service.spec.hand_out.is_kernels() {
+            return true;
+        }
         let mut balancers = self.balancers.iter();
         match balancers.find(|balancer| balancer.spec.service.name == service.name) {
             Some(it) => it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some(),

@@ -10,7 +10,7 @@ use super::pool::Pool;
 use super::queue::Job;
 use super::relation::Relation;
 use super::retry::{Retry, Throttle};
-use super::service::Service;
+use super::service::{Runtime, Service};
 use super::session::Session;
 use super::spec::spec;
 use super::store::StoreUse;
@@ -79,6 +79,8 @@ spec! {
         Cache(CacheLookup) = "cache";
         /// Removes a key from a cache.
         Invalidate(Invalidate) = "invalidate";
+        /// A command that a cache server runs for so long: KEYS, SMEMBERS, LRANGE or DEL of much.
+        Command(OwnCommand) = "command";
         /// An explicit use of the session, beyond what the middleware does by itself.
         Session(SessionUse) = "session";
         /// A request to another service, through its balancer.
@@ -160,6 +162,9 @@ spec! {
         keys: Ref<Keys>;
         /// How long a value stays in the cache.
         ttl: Option<Duration> = "until it is evicted or invalidated" from "redis.conf", positive;
+        /// Whether a hit renews it: it then stays for a `ttl` from its last use on.
+        sliding: bool = "false"
+            from "redis.io (GET, not GETEX); lru-cache 11.5.3 (updateAgeOnGet false)";
         /// Whether simultaneous misses of one key in one worker share one computation.
         single_flight: bool = "false" from "assumed: nothing prevents a stampede";
         /// What happens on a miss.
@@ -210,6 +215,18 @@ spec! {
     }
 }
 spec! {
+    /// One command on a server, such as one whose work grows with what it is asked for: nothing else
+    /// runs there meanwhile. In a cluster it is always the same node.
+    table OwnCommand {
+        /// The cache.
+        cache "in": Ref<Cache>;
+        /// How long it has the server's one thread.
+        takes: Option<Dist> = "as any command of that cache" from "assumed: it is one of few elements";
+        /// Whether it changes what the server holds.
+        write: bool = "false" from "assumed: it reads";
+    }
+}
+spec! {
     /// What is done with the session.
     choice SessionUse {
         /// It is read.
@@ -241,6 +258,11 @@ spec! {
         throttle: Option<Throttle> = "every call is sent" from "axios 1 (no throttling)";
         /// Whether it may be made twice, as an operation's `idempotent`.
         idempotent: bool = "true" from "assumed: a GET; RFC 9110, 9.2.2: a POST is not";
+        /// Time to look its name up before the call (getaddrinfo), where each makes a new connection: on
+        /// Node a thread of the worker's pool waits for it, one that file reads and hashes want too.
+        lookup: Option<Dist> = "its connection stays open, or its address is known"
+            from "Node.js 20 (dns.lookup is getaddrinfo on libuv's pool; http.globalAgent keeps \
+            connections alive); asyncio has threads of its own for it";
         /// What the other service does.
         flow: Flow, positive;
     }
@@ -292,6 +314,14 @@ spec! {
 }
 
 impl Step {
+    /// Whether it takes a thread of its worker's pool.
+    pub fn takes_threads(&self, on: &Runtime) -> bool {
+        match self {
+            Step::Threads(_) | Step::Blocking(_) => true,
+            Step::Call(call) => call.lookup.is_some() && matches!(on, Runtime::Node(_)),
+            _ => false,
+        }
+    }
     /// The flows within it, each with the service it runs on if that is another.
     pub fn flows(&self) -> Vec<(&Flow, Option<&Ref<Service>>)> {
         match self {

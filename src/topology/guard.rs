@@ -22,6 +22,9 @@ spec! {
         reject_at: Option<Ratio>, positive;
         /// Turns requests away from this value on: a count, or a duration for `lag`.
         limit: Option<Threshold>, positive;
+        /// Hysteresis: once it turns requests away, it goes on until the value is below this share of
+        /// where it began.
+        release: Ratio = "\"100%\"" from "assumed: no hysteresis", positive;
         /// What it answers.
         respond: Respond = "{ status = 503 }" from "assumed: service unavailable";
         /// What happens when the guard itself fails.

@@ -24,6 +24,12 @@ spec! {
         /// Where the counters live.
         store: LimitStore = "\"memory\""
             from "express-rate-limit 8.7.4 (MemoryStore, one per process)";
+        /// Whether what is answered with a status of 400 or more is taken out of the count again,
+        /// refusals by the limit itself included. Only fixed windows do so.
+        skip_failed: bool = "false" from "express-rate-limit 8.7.4 (skipFailedRequests)";
+        /// Whether what is answered with a status below 400 is taken out of the count again: a limit on
+        /// failed logins. Only fixed windows do so.
+        skip_successful: bool = "false" from "express-rate-limit 8.7.4 (skipSuccessfulRequests)";
         /// What it answers.
         respond: Respond = "{ status = 429 }" from "express-rate-limit 8.7.4 (statusCode)";
         /// What happens when the counter's store fails.
@@ -105,5 +111,12 @@ spec! {
         /// The cache that holds them; each request then costs one command and one round trip.
         cache: Option<Ref<Cache>> = "counting costs no time"
             from "assumed: the document names no store";
+    }
+}
+
+impl Limit {
+    /// Whether its way of counting can take something back.
+    pub fn uncounts(&self) -> bool {
+        self.algorithm == LimitAlgorithm::FixedWindow
     }
 }

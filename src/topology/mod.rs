@@ -33,6 +33,7 @@ mod check_held;
 mod check_host;
 mod check_pool;
 mod check_pooler;
+mod check_price;
 mod check_reshard;
 mod check_scaling;
 mod check_stream;
@@ -87,18 +88,21 @@ pub use bulkhead::{
     AdaptiveLifo, Aimd, Bulkhead, ConcurrencyLimit, Delay, Gradient2, InBulkhead, LowPriority,
     QueueOrder, Shedding, Vegas, WaitingRoom,
 };
-pub use cache::{Cache, CacheKind, Eviction, KeyBy, Keys, Popularity, Zipf};
+pub use cache::{
+    Cache, CacheKind, Eviction, KeyBy, Keys, Persistence, Popularity, SavePoint, Zipf,
+};
 pub use cdn::Cdn;
 pub use database::{
-    Contention, CpuCredits, Database, DatabaseDriver, ShardBy, Standby, Storage, StorageBurst,
+    Contention, CpuCredits, Database, DatabaseDriver, ReshardRule, ShardBy, Standby, Storage,
+    StorageBurst,
 };
 pub use deploy::{BlueGreen, Deploy, EcsRollout, KubernetesRollout, OnSigterm, Rollout};
 pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
-    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, Query, Repeat,
-    Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
+    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, OwnCommand, Query,
+    Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
@@ -193,6 +197,7 @@ pub const SLUGS: &[&str] = &[
     "one-of",
     "other-kind",
     "out-of-range",
+    "price-without-source",
     "priority-alone",
     "region-shares",
     "statement-mode",

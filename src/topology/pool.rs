@@ -51,10 +51,12 @@ spec! {
         on_error: Option<OnError> = "destroy that of a query; keep elsewhere"
             from "pg-pool 3.14.0 (pool.query releases with the error); SQLAlchemy 2.1.9, asyncpg \
             0.32.0 and psycopg_pool 3.3.3 close only what is disconnected";
-        /// How long the driver waits for the answer to a statement. The request fails then and its
-        /// connection is closed, but the statement goes on at the server, and keeps its place there.
-        query_timeout: Option<Duration> = "none" from "pg 8.16.3 client.js (query_timeout false)",
-            positive;
+        /// How long the driver waits for the answer to a statement; then the request fails. node-postgres
+        /// closes the connection, and the statement goes on at the server, and keeps its place there.
+        /// asyncpg (`command_timeout`) has the server cancel it, over another connection, waits for that
+        /// and keeps the connection.
+        query_timeout: Option<Duration> = "none" from "pg 8.16.3 client.js (query_timeout false), \
+            asyncpg 0.32.0 (command_timeout None; connection.py, _cancel)", positive;
         /// A statement that takes longer is cancelled by the server, which is told so at the start of
         /// each connection.
         statement_timeout: Option<Duration> = "that of the database"
@@ -98,7 +100,9 @@ spec! {
         /// Idle connections are lent last in, first out.
         use_lifo: bool = "false" from "SQLAlchemy 2.1.9 QueuePool (use_lifo)";
         /// A connection that was used before is tried out at every checkout: three round trips with
-        /// asyncpg (BEGIN, an empty statement, ROLLBACK), one otherwise or with `autocommit`.
+        /// asyncpg (BEGIN, an empty statement, ROLLBACK), one otherwise or with `autocommit`. One that was
+        /// cut is opened anew, and so is every older one when it is lent next; without `pre_ping` the
+        /// first statement over such a connection fails, and the rest is the same.
         pre_ping: bool = "false" from "SQLAlchemy 2.1.9 Pool (pre_ping)";
         /// No BEGIN and no ROLLBACK around the statements.
         autocommit: bool = "false"

@@ -30,6 +30,8 @@ spec! {
         /// How often a message is received before it goes to the dead-letter queue.
         max_receives: Option<u32> = "again and again, while it is kept"
             from "Amazon SQS (no redrive policy)", positive;
+        /// The most jobs that all workers together start within a time.
+        limiter: Option<QueueLimiter> = "any number" from "Bull 4.16.5 and BullMQ 6.7.0 (limiter)";
         /// Which job is next.
         discipline: Discipline = "\"priority\"" from "Bull 4.16.5";
         /// The cache that holds the queue; adding a job then costs one command and one round trip.
@@ -51,6 +53,16 @@ spec! {
         /// Amazon SQS, a standard queue: what fails or takes longer than its `lock` is received
         /// again, up to `max_receives` times; no priorities, no backoff.
         Sqs = "sqs";
+    }
+}
+spec! {
+    /// How many jobs a queue starts. In BullMQ all wait until the time is over that began with the
+    /// first of them; Bull puts each aside for as long as those before it will need and a little more.
+    table QueueLimiter {
+        /// How many are started within the time.
+        max: u32, positive;
+        /// That time.
+        duration: Duration, positive;
     }
 }
 spec! {
@@ -81,6 +93,11 @@ spec! {
         attempts: u32 = "1" from "Bull 4.16.5 and BullMQ 6.7.0 (attempts)", positive;
         /// Time before a failed job is tried again.
         backoff: Backoff = "\"none\"" from "Bull 4.16.5";
+        /// Share of that time that is left to chance.
+        jitter: Ratio = "\"0%\"" from "BullMQ 6.7.0 (backoff.jitter)";
+        /// Whether it is put before all that wait, unless it has a `priority`; an attempt that comes
+        /// after a `backoff` is not.
+        lifo: bool = "false" from "Bull 4.16.5 and BullMQ 6.7.0 (lifo)";
         /// 1 comes first, then 2, and so on; 0 is none.
         priority: u32 = "0" from "Bull 4.16.5 (priority)";
         /// What a job takes in the memory of the queue's cache, beside its `overhead`.

@@ -75,6 +75,10 @@ spec! {
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
+        /// Whether it looks before each step if anybody still waits for it, and stops if not: callers
+        /// send along how long they wait, and so on down to here.
+        deadlines: bool = "false"
+            from "axios 1, Express 5 (no header says how long a caller waits; grpc.io: deadlines are passed on)";
         /// How much slower an instance is just after its start.
         warm_up: Option<WarmUp> = "no slower" from "assumed: instances run for long";
         /// Time from the death of an instance to the first request of the one that is started in its
@@ -159,7 +163,9 @@ impl Service {
     /// Whether new connections stand in the kernel's queue while all loops are busy: not where the
     /// primary of Node's cluster accepts them.
     pub fn kernel_queues(&self) -> bool {
-        self.workers == 1 || matches!(self.runtime, Runtime::Uvicorn(_))
+        self.workers == 1
+            || matches!(self.runtime, Runtime::Uvicorn(_))
+            || self.hand_out.is_kernels()
     }
     /// Cores of an instance; of a function, as its memory gives them.
     pub fn core_count(&self) -> f64 {
@@ -194,6 +200,22 @@ spec! {
         /// the one before: a blocked worker keeps one waiting and gets no more (Node.js 20,
         /// lib/internal/cluster/round_robin_handle.js).
         FreeWorker = "free-worker";
+        /// A new connection for each request, on a listening socket that all workers share: one that
+        /// polls takes it, any of them; while none does they wait, and the first that is done with its
+        /// callback takes them all (uvicorn 0.54.0 supervisors/multiprocess.py, one socket for all;
+        /// CPython selector_events.py, `_accept_connection`, libuv `uv__server_io`; Node.js with
+        /// `cluster.SCHED_NONE`).
+        Shared = "shared";
+        /// A new connection for each request, which the kernel gives to a worker by a hash of its
+        /// addresses, whatever that worker is at: each has a listening socket and a `backlog` of its own
+        /// (Linux socket(7), SO_REUSEPORT; gunicorn `reuse_port`, nginx `reuseport`).
+        ReusePort = "reuse-port";
+    }
+}
+impl HandOut {
+    /// Whether the kernel chooses the worker, and no process.
+    pub fn is_kernels(&self) -> bool {
+        matches!(self, HandOut::Shared | HandOut::ReusePort)
     }
 }
 spec! {

@@ -2,7 +2,7 @@
 
 use loadbearing::failure::Failure;
 
-use crate::support::{Ran, run};
+use crate::support::{Ran, ms, run};
 
 /// A request of 5 s blocks the only loop from 1 s on; forty more come, ten a second.
 const BLOCKED: &str = r#"
@@ -67,4 +67,43 @@ fn what_is_beyond_max_connections_waits_or_is_closed() {
     let closed = blocked(&[&most[..], &["service.web.on_max=close"]].concat());
     assert_eq!(closed.failed(Failure::Reset), closed.offered() - 1);
     assert_eq!(blocked(&[&most[..], &["service.web.on_max=wait"]].concat()).ok(), closed.offered());
+}
+
+/// Six requests of 100 ms, a millisecond apart, on two loops.
+const SIX: &str = r#"
+[arrivals]
+process = "even"
+rate = "1000/s"
+users = 1000
+stages = [{ for = "6500us", to = "1000/s" }, { for = "0s", to = "0/s" }]
+[service.web]
+runtime = "uvicorn"
+workers = 2
+cores = 2
+[operation.work]
+share = 1
+flow = [{ cpu = "100ms" }]
+"#;
+
+#[test]
+fn a_shared_socket_is_emptied_by_whoever_polls_first() {
+    let longest = |set: &str| run(SIX, &[set]).longest();
+    // Each loop has three; or the first to be done takes the four that wait, and the other idles.
+    assert_eq!(longest("service.web.hand_out=each-in-turn"), ms(296));
+    assert_eq!(longest("service.web.hand_out=shared"), ms(495));
+    // Somebody polls whenever one comes; a hash sends it to the other just as well.
+    let apart = ["arrivals.stages=[]", "arrivals.rate=18/s", "run.duration=20s"];
+    let mean = |set: &str| run(SIX, &[&apart[..], &[set]].concat()).mean_s();
+    assert_eq!(mean("service.web.hand_out=shared"), 0.1);
+    let hashed = mean("service.web.hand_out=reuse-port");
+    assert!(hashed > 0.15, "{hashed} s");
+    // Connections wait in one queue for all, or in the worker's own.
+    let refused = |sets: &[&str]| run(SIX, sets).failed(Failure::Refused);
+    assert_eq!(refused(&["service.web.hand_out=shared", "service.web.backlog=1"]), 3);
+    assert_eq!(refused(&["service.web.hand_out=shared", "service.web.backlog=4"]), 0);
+    let own = |backlog: u32| {
+        let backlog = format!("service.web.backlog={backlog}");
+        refused(&["service.web.hand_out=reuse-port", &backlog])
+    };
+    assert!(own(1) > 0 && own(1) < 5 && own(5) == 0, "{} {}", own(1), own(5));
 }

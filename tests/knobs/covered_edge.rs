@@ -110,6 +110,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_balancer_sheds_what_is_too_much_for_its_targets",
         "Balancer.max_conns Balancer.max_requests",
     ),
+    (
+        "upstream",
+        "envoy_has_so_many_connections_and_lets_so_many_wait_for_one",
+        "Balancer.max_connections Balancer.max_pending",
+    ),
     ("balancer", "a_new_target_gets_its_share_slowly", "Balancer.slow_start"),
     (
         "balancer",

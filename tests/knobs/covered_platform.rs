@@ -4,6 +4,7 @@
 /// See `coverage.rs`.
 pub const SOURCES: &[(&str, &str)] = &[
     ("deploy", include_str!("deploy.rs")),
+    ("node_loss", include_str!("node_loss.rs")),
     ("socket", include_str!("socket.rs")),
     ("store", include_str!("store.rs")),
     ("monitor", include_str!("monitor.rs")),
@@ -30,6 +31,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_blue_green_deploy_moves_everybody_at_once_and_keeps_the_old_fleet",
         "Rollout:blue-green BlueGreen.wait BlueGreen.keep",
     ),
+    (
+        "node_loss",
+        "kubernetes_finds_out_that_a_node_is_lost",
+        "Harm:node-loss NodeLoss.grace NodeLoss.toleration NodeLoss.start",
+    ),
+    ("deploy", "a_deploy_empties_what_it_says_at_its_end", "Deploy.purge"),
     ("deploy", "a_zone_is_lost_with_what_stands_in_it", "Fault.zone Region.zones"),
     (
         "socket",

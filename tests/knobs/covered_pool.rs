@@ -55,7 +55,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "upkeep",
         "shards_become_more_while_they_serve",
-        "Database.reshard Reshard.to Reshard.at Reshard.copy Reshard.load Reshard.pause",
+        "Database.reshard Reshard.to Reshard.at Reshard.copy Reshard.load Reshard.pause \
+         Reshard.rule ReshardRule:consistent ReshardRule:modulo",
     ),
     ("pooler", "statements_and_answers_pass_one_core_after_another", "Pooler.cpu"),
     (

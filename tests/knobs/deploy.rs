@@ -64,6 +64,11 @@ fn a_rolling_deploy_stays_within_its_bounds() {
     assert_eq!((fewer, mark), (vec![4., 4., 3., 3., 3., 3., 4., 4., 4., 4.], (2, Some(6), 4)));
     let (fewer, most, _) = held("{kubernetes={max_surge='0%', max_unavailable='100%'}}");
     assert_eq!((fewer, most), (vec![4., 4., 0., 0., 4., 4., 4., 4., 4., 4.], 4));
+    // None more: one by one in the place of the one that is missing. All four more: nobody is missing.
+    let (fewer, most, _) = held("{kubernetes={max_surge='0%'}}");
+    assert_eq!((fewer, most), (vec![4., 4., 3., 3., 3., 3., 3., 3., 3., 3.], 4));
+    let (fewer, most, mark) = held("{kubernetes={max_surge='100%', max_unavailable='0%'}}");
+    assert_eq!((fewer, most, mark), (four.clone(), 8, (2, Some(4), 4)));
     let later = deploy("'ecs'", "", &["deploy.new.at=3s", "deploy.new.start=4s"]);
     assert_eq!(from_to(later.outcome.deploys[0]), (3, Some(7), 4));
     // Another deploy of the same service waits for its turn.
@@ -128,6 +133,26 @@ fn a_blue_green_deploy_moves_everybody_at_once_and_keeps_the_old_fleet() {
         deploy_of(memory, "'blue-green'", "", &reads).count("cache.memory", Counter::Misses)
     };
     assert_eq!((misses("deploy.new.at=2s"), misses("deploy.new.at=19s")), (8, 4));
+}
+
+#[test]
+fn a_deploy_empties_what_it_says_at_its_end() {
+    // It begins at 2 s and is over at 4 s.
+    const STORES: &str = "[cache.redis]\nrtt = '0ms'\ncommand = '0ms'\n[keys.k]\ncount = 1\n\
+         [cdn.edge]\nkeys = 'k'\nedge_rtt = '0ms'\n";
+    let misses = |what: &str, flow: &str, sets: &[&str]| {
+        let all = ["operation.page.cdn=edge", "operation.page.flow=[{cpu='0ms'}]"];
+        let flow = format!("operation.page.flow=[{flow}]");
+        let edge = if what == "cdn.edge" { &all[..] } else { &[&*flow][..] };
+        deploy_of(STORES, "'ecs'", "", &[edge, sets].concat()).count(what, Counter::Misses)
+    };
+    let look = "{cache={in='redis', keys='k'}}";
+    for what in ["cache.redis", "cdn.edge"] {
+        let purge = format!("deploy.new.purge=['{what}']");
+        assert_eq!(misses(what, look, &[]), 1, "{what} keeps what it has");
+        assert_eq!(misses(what, look, &[&purge]), 2, "{what}");
+        assert_eq!(misses(what, look, &[&purge, "deploy.new.at=19s"]), 1, "not over yet");
+    }
 }
 
 #[test]

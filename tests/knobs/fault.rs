@@ -282,3 +282,49 @@ fn who_repeats_in_vain_gives_up_in_the_end() {
     // tcp_syn_retries: 127 s.
     assert_eq!(ran.each_failed(), ms(127_000 + 20 + 2));
 }
+
+/// Three connections lie idle when the server is away for 100 ms, between two bursts of three.
+const BACK: &str = r#"
+[arrivals]
+rate = "1/s"
+process = "even"
+stages = [
+  { for = "900ms", to = "1/s" }, { for = "0s", to = "3000/s" }, { for = "1ms", to = "3000/s" },
+  { for = "0s", to = "0/s" }, { for = "4s", to = "0/s" },
+  { for = "0s", to = "100/s" }, { for = "30ms", to = "100/s" }, { for = "0s", to = "0/s" },
+]
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+size = 3
+[database.db]
+cores = 8
+rtt = "2ms"
+connect = "2ms"
+[fault.stop]
+target = "database.db"
+what = "stop"
+at = "2s"
+for = "100ms"
+[operation.read]
+share = 1
+flow = [{ query = { pool = "pg", read = "5ms" } }]
+"#;
+
+#[test]
+fn who_does_not_watch_idle_connections_finds_out_by_using_them() {
+    let after = |driver: &str| {
+        let set = format!("pool.pg.driver={driver}");
+        let ran = run(BACK, &[&set, "run.duration=8s"]);
+        assert_eq!(ran.offered(), 6);
+        (ran.failed(Failure::DatabaseDown), ran.count("pool.pg", Counter::Opened))
+    };
+    // node-postgres has taken them out, and opens one, which is enough for the three.
+    assert_eq!(after("node-postgres"), (0, 4));
+    // SQLAlchemy: one error, then all older ones are replaced; with a ping not even that one.
+    assert_eq!(after("{sqlalchemy={autocommit=true}}"), (1, 5));
+    assert_eq!(after("{sqlalchemy={autocommit=true, pre_ping=true}}"), (0, 6));
+    // psycopg_pool lends each of them, and opens others in the background.
+    assert_eq!(after("{psycopg={autocommit=true}}"), (3, 6));
+}

@@ -178,3 +178,56 @@ fn a_message_that_is_not_deleted_shows_up_again() {
     let fails = ["job.j.work=1s", "job.j.fail=100%", "queue.q.max_receives=2"];
     assert_eq!(sqs(&fails).each_failed(), ms(31_000));
 }
+
+#[test]
+fn the_last_one_goes_first_where_it_is_said() {
+    let flow = "operation.work.flow=[{enqueue='j'}, {enqueue='j'}, {enqueue={job='k', wait=true}}]";
+    let lifo = "job.k.lifo=true";
+    assert_eq!([queued(&[flow]).each(), queued(&[flow, lifo]).each()], [ms(300), ms(200)]);
+    let among = [flow, lifo, "queue.q.driver=bullmq", "job.k.priority=2"];
+    assert_eq!(queued(&among).each(), ms(300), "a priority has its own order");
+    // A retry at once goes first too, one after a delay does not.
+    let fails = |backoff: &str| {
+        let fails = [flow, lifo, "job.k.fail=100%", "job.k.attempts=2", backoff];
+        queued(&fails).each_failed()
+    };
+    assert_eq!(fails("job.k.backoff=none"), ms(300));
+    assert_eq!(fails("job.k.backoff={fixed='1ms'}"), ms(400));
+}
+
+#[test]
+fn a_part_of_the_backoff_is_chance() {
+    let spread = |driver: &str, jitter: &str| {
+        let (driver, jitter) =
+            (format!("queue.q.driver={driver}"), format!("job.j.jitter={jitter}"));
+        let fails = ["job.j.fail=100%", "job.j.attempts=2", "job.j.backoff={fixed='2s'}"];
+        let often = ["arrivals.rate='0.4/s'", "run.duration=100s", driver.as_str(), &jitter];
+        let latency = queued(&[&fails[..], &often].concat()).outcome.failed_latency;
+        (latency.min().expect("all fail"), latency.max().expect("all fail"))
+    };
+    assert_eq!(spread("bullmq", "0%"), (ms(2_200), ms(2_200)));
+    assert_eq!(spread("bull", "50%"), (ms(2_200), ms(2_200)), "Bull knows none");
+    let (least, most) = spread("bullmq", "50%");
+    assert!(least >= ms(1_200) && least < ms(1_300), "{least}");
+    assert!(most < ms(2_200) && most > ms(2_100), "{most}");
+}
+
+#[test]
+fn a_queue_starts_so_many_jobs_in_a_time() {
+    let four = |driver: &str, limiter: &str| {
+        let (driver, limiter) =
+            (format!("queue.q.driver={driver}"), format!("queue.q.limiter={limiter}"));
+        let rare = ["arrivals.rate='0.1/s'", "run.duration=95s", "queue.q.processes=4"];
+        queued(&[&[FOUR, driver.as_str(), &limiter], &rare[..]].concat()).each()
+    };
+    let one = "{max=1, duration='1s'}";
+    // BullMQ's begin at 0, 1, 2 and 3 s; Bull puts them aside until 1, 2.1 and 3.2 s.
+    assert_eq!(four("bullmq", one), ms(3_100));
+    assert_eq!(four("bull", one), ms(3_300));
+    assert_eq!(four("bullmq", "{max=2, duration='1s'}"), ms(1_100));
+    assert_eq!(four("bullmq", "{max=4, duration='1s'}"), ms(100));
+    assert_eq!(four("bullmq", "{max=1, duration='300ms'}"), ms(1_000));
+    // The counter begins with the first job that is started, not with the clock.
+    let two = queued(&["queue.q.driver=bullmq", "queue.q.limiter={max=1, duration='1500ms'}"]);
+    assert_eq!((two.shortest(), two.longest() > ms(2_500)), (ms(100), true));
+}

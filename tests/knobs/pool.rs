@@ -166,6 +166,28 @@ fn a_driver_gives_up_on_a_statement_and_the_server_does_not() {
 }
 
 #[test]
+fn asyncpg_has_the_server_cancel_what_takes_too_long() {
+    // The statement comes to the server after 1 ms and would end at 11 ms. The request to cancel it sets
+    // out when the driver gives up, and is there two and a half round trips of 2 ms later.
+    let ran = |timeout: &str| {
+        let ran = read(&["pool.pg.driver=asyncpg", &format!("pool.pg.query_timeout={timeout}")]);
+        let count = |counter| ran.count("database.db", counter);
+        let counts = [count(Counter::Served), count(Counter::TimedOut), count(Counter::Wasted)];
+        assert_eq!(opened(&ran), 10, "connections are kept");
+        (ran, counts)
+    };
+    let (cancelled, counts) = ran("4ms");
+    assert_eq!((cancelled.failed(Failure::QueryTimeout), counts), (10, [0, 10, 0]));
+    assert_eq!(cancelled.each_failed(), ms(10), "cancelled after 9 ms, and half a trip back");
+    // One that ends before the server has heard of it has failed too.
+    let (ended, counts) = ran("8ms");
+    assert_eq!((ended.each_failed(), counts), (ms(12), [0, 10, 0]));
+    let (on_its_way, counts) = ran("11500us");
+    assert_eq!((on_its_way.failed(Failure::QueryTimeout), counts), (10, [10, 0, 0]));
+    assert_eq!(ran("13ms").0.each(), ms(14), "in time; the reset takes a trip");
+}
+
+#[test]
 fn a_plan_says_how_many_connections_its_server_accepts() {
     let left = |plan: &str| {
         let model = model(ONE_READ, &[&format!("database.db.plan={plan}")]);

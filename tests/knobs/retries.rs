@@ -77,18 +77,21 @@ fn attempts_of_axios_share_one_timeout_unless_it_is_reset() {
 fn the_aws_sdk_jitters_fully_and_longer_when_throttled() {
     let many =
         ["arrivals.rate=1/s", "arrivals.stages=[{for='200s', to='1/s'}, {for='0s', to='0/s'}]"];
-    let pause = |status: u32, more: &str| {
+    let pauses = |attempts: u32, status: u32, more: &str| {
         let flow = format!("operation.work.flow=[{{reply={{bytes='0B', status={status}}}}}]");
-        let retry = format!("client.retry={{aws-sdk={{attempts=2{more}}}}}");
+        let retry = format!("client.retry={{aws-sdk={{attempts={attempts}{more}}}}}");
         let ran = fails(&[&many[..], &[&flow, &retry, "arrivals.users=1000"]].concat());
         ran.outcome.failed_latency.mean_s().expect("all fail")
     };
+    let pause = |status, more| pauses(2, status, more);
     // Uniform from 0: 50 ms and 250 ms on average; 200 draws have deviations of 2 ms and 10 ms.
     assert!((pause(503, "") - 0.050).abs() < 0.009);
     assert!((pause(429, "") - 0.250).abs() < 0.045);
     assert!((pause(503, ", base='400ms'") - 0.200).abs() < 0.036);
     assert!((pause(429, ", throttled_base='100ms'") - 0.050).abs() < 0.009);
-    assert!((pause(503, ", base='400ms', cap='400ms'") - 0.200).abs() < 0.036);
+    // The second would be up to twice as long as the first.
+    assert!((pauses(3, 503, ", base='400ms'") - 0.600).abs() < 0.075);
+    assert!((pauses(3, 503, ", base='400ms', cap='400ms'") - 0.400).abs() < 0.047);
     assert_eq!((answered(503, "aws-sdk"), answered(501, "aws-sdk")), (3, 1));
     assert_eq!(answered(501, "{aws-sdk={on=[501]}}"), 3);
     assert_eq!(answered(503, "{aws-sdk={share='0%'}}"), 1);

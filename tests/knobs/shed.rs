@@ -291,8 +291,18 @@ fn opossum_has_its_options() {
     // With a short window the volume is never reached.
     assert_eq!(with("volume=15, window='1s'", &[]).count("breaker.b", Counter::Opened), 0);
     assert_eq!(with("volume=15, window='2s'", &[]).count("breaker.b", Counter::Opened), 1);
-    let lone = with("volume=15, window='2s', buckets=1", &[]);
-    assert_eq!(lone.count("breaker.b", Counter::Opened), 1);
+    // Ten failures from 1.5 s on are more than half of the last two seconds, but a single bucket is
+    // emptied at 2 s, between the first five and the others.
+    let spell = [
+        flow("", "{query={pool='pg', read='10ms'}}"),
+        "fault.f={target='database.db', what={flaky='100%'}, at='1450ms', for='1s'}".into(),
+    ];
+    let spell = spell.each_ref().map(String::as_str);
+    let opens = |buckets: u32| {
+        let options = format!("volume=10, window='2s', buckets={buckets}");
+        with(&options, &spell).count("breaker.b", Counter::Opened)
+    };
+    assert_eq!((opens(10), opens(1)), (1, 0));
     assert_eq!(with("volume=11, window='1500ms', buckets=1", &[]).failed(Failure::QueryError), 11);
     let full = with("capacity=2", &[&flow("", "{wait='1s'}")]);
     assert!(

@@ -279,6 +279,9 @@ fn a_volume_grants_so_many_operations_a_second() {
     assert_eq!(volume("{iops='500/s'}"), ms(400));
     assert_eq!(volume("{iops='500/s', operation='2ms'}"), ms(200));
     assert_eq!(volume("{}"), ms(100));
+    // Of 256 KiB each 125 MiB/s are 500 a second, and twice as much is 1,000.
+    assert_eq!(volume("{block='256KiB'}"), ms(400));
+    assert_eq!(volume("{block='256KiB', throughput='250MiB/s'}"), ms(200));
 }
 
 #[test]
@@ -439,6 +442,19 @@ fn shards_become_more_while_they_serve() {
         let expected = 0.3 * moving * 1.5;
         let mean = paused(to) - 0.001;
         assert!((mean / expected - 1.0).abs() < 0.1, "to {to}: {mean} for {expected}");
+    }
+    // Where shards are remainders, from 2 to 3 two thirds move instead of one.
+    let ruled = |rule: &str| {
+        let reshard = format!(
+            "database.db.reshard={{to=3, rule='{rule}', at='1s', copy='1s', load=0.01, pause='3s'}}"
+        );
+        let sets = [reshard.as_str(), "run.duration=10s", "database.db.cores=500"];
+        let many = ["database.db.shards=2", "arrivals.rate=1000/s"];
+        shards(&[&sets[..], &many].concat()).mean_s() - 0.001
+    };
+    for (rule, moving) in [("consistent", 1.0 / 3.0), ("modulo", 2.0 / 3.0)] {
+        let (expected, mean) = (0.3 * moving * 1.5, ruled(rule));
+        assert!((mean / expected - 1.0).abs() < 0.1, "{rule}: {mean} for {expected}");
     }
     // Copying takes one core of the one that a statement would have alone.
     let slow = ["operation.read.flow=[{query={pool='pg', read='10ms'}}]", "arrivals.rate=1/s"];

@@ -148,17 +148,49 @@ fn a_balancer_sheds_what_is_too_much_for_its_targets() {
     let shed = |more: &str| ran(more).failed(Failure::NoInstance);
     assert_eq!(shed("balancer.lb.kind=plain"), 0);
     assert_eq!((shed("balancer.lb.max_conns=3"), shed("balancer.lb.max_conns=4")), (4, 2));
-    assert_eq!(shed("balancer.lb.max_requests=3"), 7);
+    assert_eq!(ran("balancer.lb.max_requests=3").failed(Failure::Overflow), 7);
     assert_eq!(ran("balancer.lb.max_conns=3").count("service.web", Counter::Arrivals), 6);
-    // Envoy has such a limit by itself.
-    let many = "arrivals={process='even', rate='10_000/s', users=10, stages=[{for='150ms', to='10_000/s'}, {for='0s', to='0/s'}]}";
-    let shed = |more: &[&str]| {
-        let sets = [many, "operation.work.flow=[{wait='1s'}]", "service.web.instances=2"];
-        two(&[&sets[..], more].concat()).failed(Failure::NoInstance)
-    };
-    assert!(shed(&["balancer.lb.kind=envoy"]) >= 475);
-    assert_eq!(shed(&["balancer.lb.kind=envoy", "balancer.lb.max_requests=2_000"]), 0);
     // What has been answered makes room.
     let later = two(&["balancer.lb.max_conns=1", "operation.work.flow=[{wait='900ms'}]"]);
     assert_eq!(later.failed(Failure::NoInstance), 0);
+}
+
+#[test]
+fn envoy_has_so_many_connections_and_lets_so_many_wait_for_one() {
+    // Ten, a millisecond apart, of 100 ms each, for one target.
+    let burst = "arrivals={process='even', rate='1_000/s', users=10, stages=[{for='10500us', to='1_000/s'}, {for='0s', to='0/s'}]}";
+    let envoy = ["balancer.lb.kind=envoy", "balancer.lb.hop=0ms", "service.web.instances=1"];
+    let ran = |more: &[&str]| {
+        two(&[&[burst, "operation.work.flow=[{wait='100ms'}]"], &envoy[..], more].concat())
+    };
+    assert_eq!(ran(&[]).each(), ms(100));
+    // Two at a time: the fifth comes at 5 ms and goes at 201 ms, and five find three waiting.
+    let few = ["balancer.lb.max_connections=2", "balancer.lb.max_pending=3"];
+    let some = ran(&few);
+    assert_eq!((some.failed(Failure::Overflow), some.longest()), (5, ms(296)));
+    assert_eq!(some.count("balancer.lb", Counter::Opened), 2);
+    let all = ran(&few[..1]);
+    assert_eq!((all.failed(Failure::Overflow), all.longest()), (0, ms(492)));
+    // Their patience with the target counts from the start: the first two, and two that waited.
+    let patience = ran(&[few[0], "balancer.lb.idle_timeout=150ms"]);
+    assert_eq!((patience.ok(), patience.failed(Failure::UpstreamTimeout)), (2, 8));
+    // A target that has no connection gets one all the same.
+    let two = ran(&["balancer.lb.max_connections=1", "service.web.instances=2"]);
+    assert_eq!((two.count("balancer.lb", Counter::Opened), two.longest()), (2, ms(492)));
+    // By itself it has 1,024 of each.
+    let many = "arrivals={process='even', rate='10_000/s', users=10, stages=[{for='220ms', to='10_000/s'}, {for='0s', to='0/s'}]}";
+    let shed = |more: &str| {
+        ran(&[many, "operation.work.flow=[{wait='1s'}]", more]).failed(Failure::Overflow)
+    };
+    assert_eq!(shed("balancer.lb.nodes=1"), 2_200 - 2_048);
+    assert_eq!(shed("balancer.lb.max_connections=1_100"), 2_200 - 1_024);
+}
+
+#[test]
+fn a_name_is_looked_up_before_each_call() {
+    let text = "[service.web]\n[service.far]\n[operation.ask]\nshare = 1\nservice = 'web'\n\
+                flow = [{ call = { service = 'far', LOOKUPflow = [{ cpu = '10ms' }] } }]\n";
+    let each = |lookup: &str| run(&text.replace("LOOKUP", lookup), &[]).each();
+    assert_eq!(each(""), ms(10));
+    assert_eq!(each("lookup = '7ms', "), ms(17));
 }

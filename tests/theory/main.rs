@@ -14,29 +14,34 @@
 //! | M/M/1, M/D/1, M/G/1; D/M/1 | `list`, `loops::mm1`, `mg1`, `rare_blocking_operation`; `even_arrivals_are_d_m_1` |
 //! | E_n/M/1 (each n-th of a Poisson stream) | `list`, `loops::round_robin_is_en_m_1`, `cluster_is_en_m_1` |
 //! | M/G/1-PS, M/G/c-PS | `list`, `sharing::one_core_is_insensitive`, `several_cores_hold_what_mmc_holds`, `slowdown_is_the_same_for_all_sizes` |
-//! | M/M/c at published points; a pooler | `list`, `pools::mmc` |
+//! | M/M/c at published points, up to 99 % busy; a pooler | `list`, `pools::mmc`, `anchors::mmc_near_capacity` |
 //! | M/M/c/K, Erlang B | `list`, `pools::mmck`, `gates::guard_on_busy_is_erlang_b`, `a_bulkhead_is_erlang_b` |
-//! | M/M/c + M (Erlang A), M/M/c + D | `pools::impatient_users_who_leave_the_queue_are_erlang_a`, `acquire_timeout_is_constant_patience` |
+//! | M/M/c + M (Erlang A), M/M/c + D | `pools::impatient_users_who_leave_the_queue_are_erlang_a`, `anchors::erlang_a_at_published_points`, `pools::acquire_timeout_is_constant_patience` |
 //! | G/G/c (Kingman, Allen and Cunneen), within a tenth | `list` |
-//! | M/G/infinity | `list`, `deploys::open_sockets_are_an_infinite_server` |
+//! | M/G/infinity; its mean under a wave (M_t/G/infinity) | `list`, `deploys::open_sockets_are_an_infinite_server`; `anchors::an_infinite_server_follows_a_wave_late` |
 //! | machine repair, closed networks | `list`, `closed::machine_repair`, `mean_value_analysis` |
 //! | priorities (Cobham) | `list`, `pools::job_priorities_are_cobham` |
 //! | fork and join, the slowest of n | `list`, `pools::scatter_waits_for_the_slowest_shard` |
 //! | Jackson networks, visits to one loop | `list`, `loops::visits_to_the_same_loop` |
-//! | the first passage of a pool's total | `gates::guard_on_total_latches_at_the_first_passage`, `guard_on_total_of_an_idle_pool` |
-//! | openings of a pool with overflow | `list`, and the published points in `src/theory/overflow.rs` |
-//! | Che, random, sampled LRU, times to live | `list`, `caches` |
-//! | the supermarket model | `list`, `networks::two_choices_are_the_supermarket_model` |
+//! | the first passage of a pool's total | `latch` |
+//! | openings of a pool with overflow, at published points | `list`, `pools::overflow_connections_churn_as_published` |
+//! | Che, FIFO, random at published points; sampled LRU, times to live, early refreshes | `list`, `caches`, `products::early_refreshes_follow_their_law` |
+//! | the supermarket model; bounded loads | `list`, `networks::two_choices_are_the_supermarket_model`; `products::bounded_loads_are_bounded` |
+//! | the universal scalability law | `products::statements_slow_one_another_by_the_universal_scalability_law` |
+//! | rules of products: ALB's checks, slow starts, the HPA, CoDel | `products` |
 
+mod anchors;
 mod caches;
 mod closed;
 mod deploys;
 mod gates;
+mod latch;
 #[cfg(feature = "cli")]
 mod list;
 mod loops;
 mod networks;
 mod pools;
+mod products;
 #[path = "../runs/mod.rs"]
 mod runs;
 mod sharing;
@@ -47,7 +52,8 @@ use std::fs;
 
 use loadbearing::model::Model;
 use loadbearing::run::{Counter, Outcome, StationOutcome};
-use loadbearing::validation::{Observed, bound, deviation};
+use loadbearing::stats::student_t_quantile;
+use loadbearing::validation::{FALSE_ALARM, Observed, bound, deviation};
 
 /// Replications of one topology.
 struct Runs {
@@ -136,6 +142,38 @@ fn mean(observations: &[f64]) -> f64 {
 /// Whether the observations could have the expected value as their mean.
 fn agrees(observations: &[f64], expected: f64) -> bool {
     deviation(observations, expected).abs() < bound(observations.len())
+}
+
+/// The same with a bound of its own.
+fn agrees_within(observations: &[f64], expected: f64, bound: f64) -> bool {
+    deviation(observations, expected).abs() < bound
+}
+
+/// A table whose points share a parameter: `theory(point, stretch)`. All of them agree, at the
+/// false-alarm rate of a check for the whole table (Bonferroni); and with the parameter `share`
+/// larger, or as much smaller, the table does not.
+#[track_caller]
+fn check_jointly<P: Copy + std::fmt::Debug>(
+    what: &str,
+    points: &[(P, Vec<f64>)],
+    share: f64,
+    theory: impl Fn(P, f64) -> f64,
+) {
+    let each = FALSE_ALARM / points.len() as f64;
+    let fits = |point: P, observations: &[f64], stretch: f64| {
+        let degrees = observations.len() as f64 - 1.0;
+        let bound = student_t_quantile(1.0 - each / 2.0, degrees);
+        agrees_within(observations, theory(point, stretch), bound)
+    };
+    for (point, seen) in points {
+        let (mean, expected) = (mean(seen), theory(*point, 1.0));
+        let t = deviation(seen, expected);
+        assert!(fits(*point, seen, 1.0), "{what} at {point:?}: {mean} is not {expected}, t = {t}");
+    }
+    for stretch in [1.0 - share, 1.0 + share] {
+        let all = points.iter().all(|(point, seen)| fits(*point, seen, stretch));
+        assert!(!all, "{what}: no teeth, the parameter could be {stretch} times as large");
+    }
 }
 
 /// The observations agree with the theory, and reject the theory of a model whose parameter is

@@ -1,15 +1,15 @@
 //! Several servers behind one queue: connections of a pool, threads, a bounded station, jobs.
 
-use loadbearing::run::Counter;
+use loadbearing::run::{Counter, StationOutcome};
 use loadbearing::theory::{
-    ErlangA, Mmc, Mmck, cobham_waits_s, constant_patience_loss_ratio, fluid_loss_ratio,
-    quantile_level_of_max,
+    ErlangA, Mmc, Mmck, OverflowPool, cobham_waits_s, constant_patience_loss_ratio,
+    fluid_loss_ratio, quantile_level_of_max,
 };
 
-use crate::{Runs, check};
+use crate::{Runs, check, check_jointly};
 
 /// A pool over a database that never contends: each connection is a server.
-fn pool(
+pub fn pool(
     replications: u32,
     connections: u32,
     rate_per_s: f64,
@@ -155,4 +155,33 @@ fn impatient_users_who_leave_the_queue_are_erlang_a() {
         let waiting = runs.at("pool.pg", |it| it.waiting_mean);
         check(&format!("M/M/20+M {rate}/s, line"), &waiting, 0.03, |s| theory(s).waiting_mean());
     }
+}
+
+/// SQLAlchemy's pool opens and closes connections beyond those it keeps: a birth and death chain over
+/// who is inside and who is idle, at its published points, 5 + 10 at nine loads and 20 + 30.
+#[test]
+fn overflow_connections_churn_as_published() {
+    let chain = |(kept, overflow, rate): (u32, u32, f64), stretch: f64| {
+        OverflowPool { arrival_rate_per_s: rate, hold_s: 0.1 * stretch, kept, overflow }
+            .openings_per_s()
+    };
+    let loads = [10.0, 20.0, 30.0, 40.0, 50.0, 75.0, 100.0, 120.0, 140.0];
+    let points = loads.map(|rate| (5, 10, rate)).into_iter().chain([(20, 30, 300.0)]);
+    let seen: Vec<((u32, u32, f64), Vec<f64>)> = points
+        .map(|point| {
+            let (kept, overflow, rate) = point;
+            let sets = [
+                format!("pool.pg.size={kept}"),
+                format!("pool.pg.driver={{ sqlalchemy = {{ max_overflow = {overflow} }} }}"),
+                format!("arrivals.rate={rate}/s"),
+                format!("run.duration={}s", 6_000.0 / rate),
+                "run.attribution_every=1000".into(),
+            ];
+            let runs = Runs::over(12, "overflow.toml", &sets.each_ref().map(String::as_str));
+            let measured = runs.outcomes[0].measured.seconds();
+            let opened = |it: &StationOutcome| it.counters[Counter::Opened as usize] as f64;
+            (point, runs.at("pool.pg", |it| opened(it) / measured))
+        })
+        .collect();
+    check_jointly("opened", &seen, 0.05, chain);
 }

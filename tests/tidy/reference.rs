@@ -137,8 +137,11 @@ fn message<'a>(said: &'a str, slug: &str) -> (&'a str, &'a str) {
 
 /// Examples whose names do not begin with that of the section which they show.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("autoscale-cold-caches", "service"),
     ("autoscale-ecs", "service"),
     ("autoscale-hpa", "service"),
+    ("autoscale-schedule", "service"),
+    ("autoscale-steps", "service"),
     ("backlog-syn", "service"),
     ("concurrency-limit", "bulkhead"),
     ("connections", "client"),
@@ -146,6 +149,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("limiter", "limit"),
     ("monitors", "monitor"),
     ("object-storage", "store"),
+    ("price", "service"),
     ("retry-layers", "client"),
     ("retry-storm", "client"),
     ("shedding", "bulkhead"),

@@ -47,6 +47,81 @@ fn t_31_a_full_redis_without_eviction_reads_and_does_not_write() {
 }
 
 #[test]
+fn t_31_eviction_is_sampled() {
+    // Of five entries the one unused for longest goes, which may be one that is used: exact LRU hits
+    // more. Redis' cures are more samples, or counting uses.
+    let hits = |more: &[&str]| {
+        let sets = [
+            "run.duration=2500s",
+            "run.warmup=500s",
+            "arrivals.rate=20/s",
+            "cache.c.memory=200KB",
+            "keys.k.popularity.zipf.exponent=0.8",
+        ];
+        hit_ratio(&run(FULL, &[&sets[..], more].concat()))
+    };
+    let with = |policy: &str, samples: u32| {
+        let policy = format!("cache.c.eviction={policy}");
+        hits(&[&policy, &format!("cache.c.samples={samples}")])
+    };
+    let exact = hits(&["cache.c={kind='memory', service='web', eviction='lru'}"]);
+    let (one, five, ten) =
+        (with("allkeys-lru", 1), with("allkeys-lru", 5), with("allkeys-lru", 10));
+    let counted = with("allkeys-lfu", 5);
+    assert!(one + 0.01 < five && five < exact - 0.002, "{one} < {five} < {exact}");
+    assert!(ten > five && counted > exact, "{five} < {ten}, {exact} < {counted}");
+}
+
+#[test]
+fn t_31_eviction_runs_in_the_path_of_commands() {
+    // A report of 100 KB makes room by evicting a thousand small values: up to 500 us of each command
+    // that writes, while all others wait for the only thread.
+    const MIXED: &str = r#"
+[arrivals]
+rate = "1_000/s"
+[service.web]
+[cache.c]
+rtt = "0ms"
+command = "20us"
+memory = "1MB"
+overhead = "0B"
+eviction = "allkeys-lru"
+evicting = "5us"
+[cache.reports]
+rtt = "0ms"
+command = "20us"
+memory = "1MB"
+overhead = "0B"
+eviction = "allkeys-lru"
+evicting = "5us"
+[keys.small]
+count = 50_000
+size = "100B"
+[keys.large]
+count = 1_000
+size = "100KB"
+[operation.look]
+share = 98
+flow = [{ cache = { in = "c", keys = "small" } }]
+[operation.report]
+share = 2
+flow = [{ cache = { in = "c", keys = "large" } }]
+"#;
+    let p99_us = |more: &[&str]| {
+        let sets = ["run.start={caches='warm', sessions='cold'}", "run.duration=20s"];
+        let ran = run(MIXED, &[&sets[..], more].concat());
+        assert!(ran.count("cache.c", Counter::Evicted) > 1_000);
+        ran.outcome.latency.quantile(0.99).expect("answers").seconds() * 1e6
+    };
+    let held_up = p99_us(&[]);
+    assert!(held_up > 200.0, "{held_up} us: commands wait for evictions");
+    // Cure: large values in a cache of their own, where room is made for one by one.
+    let apart = "operation.report.flow=[{cache={in='reports', keys='large'}}]";
+    let cured = p99_us(&[apart]);
+    assert!(cured < 100.0, "{cured} us, not {held_up}");
+}
+
+#[test]
 fn t_32_expired_keys_occupy_memory_until_they_are_sampled() {
     let brief = "operation.look.flow=[{cache={in='c', keys='k', ttl='1s'}}]";
     let sets = ["run.duration=60s", "cache.c.memory=1GB", "keys.k.count=100_000", brief];

@@ -121,6 +121,30 @@ fn t_10_four_slow_lookups_stall_every_file_read() {
 }
 
 #[test]
+fn t_10_four_lookups_of_names_stall_every_file_read() {
+    // Calls over new connections; the name server answers after a second.
+    let page = |lookup: &str| {
+        let call =
+            format!("{{ call = {{ service = 'far', {lookup}flow = [{{ cpu = '1ms' }}] }} }}");
+        format!(
+            "[service.web]\ncores = 8\n[service.far]\ncores = 8\nworkers = 4\n\
+             [operation.page]\nshare = 1\nservice = 'web'\nflow = [{{ parallel = [[{call}], \
+             [{call}], [{call}], [{call}], [{{ wait = '1ms' }}, {{ threads = '500ms' }}]] }}]\n"
+        )
+    };
+    let each = |lookup: &str, sets: &[&str]| {
+        let slowly = ["arrivals.rate=0.2/s", "arrivals.process=even", "arrivals.users=1"];
+        run(&page(lookup), &[&slowly[..], sets].concat()).each()
+    };
+    let slow = "lookup = '1s', ";
+    assert_eq!(each(slow, &[]), ms(1_500), "the read begins when a lookup has ended");
+    // The cures: connections that stay open, more threads; asyncio has others for it.
+    assert_eq!(each("", &[]), ms(501));
+    assert_eq!(each(slow, &["service.web.threads=5"]), ms(1_001));
+    assert_eq!(each(slow, &["service.web.runtime=uvicorn"]), ms(1_001));
+}
+
+#[test]
 fn t_48_a_second_core_gives_nothing_to_one_process() {
     let (one, two) = (web(&["service.web.cores=1"]), web(&["service.web.cores=2"]));
     assert_eq!(one.outcome.latency, two.outcome.latency, "the same requests take the same time");

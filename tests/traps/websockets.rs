@@ -87,6 +87,61 @@ fn t_51_reconnects_come_in_a_storm() {
 }
 
 #[test]
+fn t_51_a_deploy_brings_everybody_back_at_once() {
+    // Both processes are replaced at once; a thousand handshakes of 5 ms are 2.5 s of each new one, and
+    // whoever wants a page waits behind them.
+    let deployed = |more: &[&str]| {
+        let sets = [
+            "socket.chat.connect_cpu=5ms",
+            "socket.chat.messages=1/s",
+            "arrivals.rate=20/s",
+            "deploy.v2={service='web', at='10s', start='5s', on_sigterm='finish'}",
+        ];
+        let ran = chat(&[&sets, more].concat());
+        assert_eq!(ran.count("socket.chat", Counter::Lost), 0, "their process says goodbye");
+        let opened = ran.count("socket.chat", Counter::Opened);
+        assert!((1_000..=1_500).contains(&opened), "{opened} come back, some of them twice");
+        (ran.station("service.web").waiting_peak, ran.longest().seconds())
+    };
+    let (together, page) = deployed(&["socket.chat.reconnect.jitter=0%"]);
+    assert!(together > 800 && page > 2.0, "{together} wait, a page takes {page} s");
+    // One process after the other is no cure: the clients of the first go to the second, and all of them
+    // come back once more when that goes.
+    let (one_by_one, _) = deployed(&[
+        "socket.chat.reconnect.jitter=0%",
+        "deploy.v2.how={ecs={min_healthy='50%', max_extra='0%'}}",
+    ]);
+    assert!(one_by_one > 800, "{one_by_one} of {together}");
+    // Cure: pauses over which the handshakes fit, and a longest pause that does not cut their spread off:
+    // with delay = most every other client comes after exactly that.
+    let (half, _) = deployed(&["socket.chat.reconnect={delay='15s', most='15s'}"]);
+    let (spread, page) = deployed(&["socket.chat.reconnect={delay='15s', most='30s'}"]);
+    assert!(half > 400, "{half} wait");
+    assert!(spread < 50 && page < 0.3, "{spread} wait, a page takes {page} s");
+}
+
+#[test]
+fn t_51_a_blocked_loop_loses_its_clients_and_gets_them_back_in_a_storm() {
+    // One report computes for 50 s: 500 clients hear no ping for 45 s and go.
+    let reported = |step: &str| {
+        let report = format!("operation.page.flow=[{{{step}='50s'}}]");
+        let sets = [
+            "run.duration=120s",
+            "arrivals={crowd={at='5s', users=1}}",
+            "socket.chat.messages=1/s",
+            &report,
+        ];
+        let ran = chat(&sets);
+        (ran.count("socket.chat", Counter::Closed), ran.station("service.web").waiting_peak)
+    };
+    let (gone, waiting) = reported("cpu");
+    assert!((400..=1_100).contains(&gone) && waiting > 200, "{gone} have gone, {waiting} wait");
+    // Cure: what computes for long does so in a thread.
+    let (gone, waiting) = reported("threads");
+    assert!(gone == 0 && waiting < 100, "{gone} have gone, {waiting} wait");
+}
+
+#[test]
 fn a_balancer_closes_what_is_quiet_for_longer_than_its_idle_timeout() {
     // Pings every 90 s through an ALB that waits 60 s: each connection is lost every minute.
     let text = r#"

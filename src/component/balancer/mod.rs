@@ -393,7 +393,10 @@ impl Chooser {
     ) -> u32 {
         let mut chosen = self.choose(targets, key, now, draw);
         if targets.slow_start.is_some() {
-            for _ in 0..targets.available.len() {
+            // A rotation comes to one that takes its whole share in a round; who draws may take longer.
+            let draws = matches!(self, Chooser::Random | Chooser::Choices { .. });
+            let rounds = if draws { 64 } else { 1 };
+            for _ in 0..rounds * targets.available.len() {
                 let part = targets.part(chosen, now);
                 if part >= 1.0 || (draw() as f64) < part * u64::MAX as f64 {
                     break;

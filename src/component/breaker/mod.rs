@@ -82,6 +82,14 @@ impl Breaker {
         }
     }
 
+    /// How often it has opened, where timers of its own may open it unseen.
+    pub fn openings(&self) -> Option<u32> {
+        match self {
+            Breaker::Opossum(_) => None,
+            Breaker::Resilience4j(breaker) => Some(breaker.openings()),
+        }
+    }
+
     /// What it does at `now`.
     pub fn state(&self, now: Time) -> State {
         match self {

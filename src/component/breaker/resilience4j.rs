@@ -21,6 +21,10 @@ pub struct Resilience4jConfig {
     pub reset: Duration,
     /// `permittedNumberOfCallsInHalfOpenState`: trial calls, judged together.
     pub trials: u32,
+    /// `automaticTransitionFromOpenToHalfOpenEnabled`: a timer half-opens it, not the next call.
+    pub half_opens_itself: bool,
+    /// `maxWaitDurationInHalfOpenState`: half-open for so long, it opens again; [`None`]: never (0).
+    pub most_half_open: Option<Duration>,
 }
 
 /// The last results of a state, in a ring.
@@ -65,7 +69,8 @@ impl Window {
 /// # Model
 /// - Each state has a window of its own. A result counts in the state that is current when it comes,
 ///   not in the one that let the call through: late failures count against the trial.
-/// - No timer half-opens it: the first call after the wait does.
+/// - No timer half-opens it, unless it is told so: the first call after the wait does.
+/// - Timers are looked at when somebody calls or a call ends: nobody sees the state in between.
 /// - Half-open, `trials` calls are let through, and it closes or opens when so many results are there.
 pub struct Resilience4j {
     config: Resilience4jConfig,
@@ -73,14 +78,23 @@ pub struct Resilience4j {
     window: Window,
     /// Trial calls that may still be let through.
     trials_left: u32,
-    opened: Time,
+    /// Since when it is open or half-open.
+    since: Time,
+    openings: u32,
 }
 
 impl Resilience4j {
     /// A closed breaker.
     pub fn new(config: Resilience4jConfig) -> Resilience4j {
         let window = Window::new(config.window, config.volume.min(config.window));
-        Resilience4j { config, state: State::Closed, window, trials_left: 0, opened: Time::ZERO }
+        Resilience4j {
+            config,
+            state: State::Closed,
+            window,
+            trials_left: 0,
+            since: Time::ZERO,
+            openings: 0,
+        }
     }
 
     /// What it does at present.
@@ -88,12 +102,42 @@ impl Resilience4j {
         self.state
     }
 
+    /// How often it has opened.
+    pub fn openings(&self) -> u32 {
+        self.openings
+    }
+
+    fn open(&mut self, at: Time) {
+        (self.state, self.since) = (State::Open, at);
+        self.window = Window::new(self.config.window, u32::MAX);
+        self.openings += 1;
+    }
+    fn half_open(&mut self, at: Time) {
+        (self.state, self.since) = (State::HalfOpen, at);
+        self.window = Window::new(self.config.trials, self.config.trials);
+        self.trials_left = self.config.trials;
+    }
+
+    /// Timers that have fired until `now`.
+    fn catch_up(&mut self, now: Time) {
+        loop {
+            let due = match (self.state, self.config.most_half_open) {
+                (State::Open, _) if self.config.half_opens_itself => self.since + self.config.reset,
+                (State::HalfOpen, Some(most)) => self.since + most,
+                _ => return,
+            };
+            if due > now {
+                return;
+            }
+            if self.state == State::Open { self.half_open(due) } else { self.open(due) }
+        }
+    }
+
     /// `tryAcquirePermission`.
     pub fn begin(&mut self, now: Time) -> Result<(), Rejected> {
-        if self.state == State::Open && now > self.opened + self.config.reset {
-            self.state = State::HalfOpen;
-            self.window = Window::new(self.config.trials, self.config.trials);
-            self.trials_left = self.config.trials;
+        self.catch_up(now);
+        if self.state == State::Open && now > self.since + self.config.reset {
+            self.half_open(now);
         }
         match self.state {
             State::Closed => Ok(()),
@@ -108,15 +152,15 @@ impl Resilience4j {
 
     /// `onSuccess`, `onError`.
     pub fn end(&mut self, now: Time, ended: Ended, took: Duration) {
+        self.catch_up(now);
         let (failed, slow) = (ended == Ended::Failure, took > self.config.slow);
         let reached = self.window.record(failed, slow, &self.config);
         match (self.state, reached) {
-            (State::Closed | State::HalfOpen, Some(true)) => {
-                self.state = State::Open;
-                self.opened = now;
-                self.window = Window::new(self.config.window, u32::MAX);
+            (State::Closed | State::HalfOpen, Some(true)) => self.open(now),
+            (State::HalfOpen, Some(false)) => {
+                let openings = self.openings;
+                *self = Resilience4j { openings, ..Resilience4j::new(self.config) };
             }
-            (State::HalfOpen, Some(false)) => *self = Resilience4j::new(self.config),
             _ => {}
         }
     }
@@ -134,6 +178,8 @@ mod tests {
         volume: 100,
         reset: Duration::secs(60),
         trials: 10,
+        half_opens_itself: false,
+        most_half_open: None,
     };
     const QUICK: Duration = Duration::millis(1);
 
@@ -191,6 +237,44 @@ mod tests {
         assert_eq!(breaker.state(), State::HalfOpen);
         breaker.end(at(60_100), Ended::Success, QUICK);
         assert_eq!(breaker.state(), State::Closed, "4 of 10");
+    }
+
+    /// A trial call hangs: without a bound everybody else is rejected for ever.
+    #[test]
+    fn a_trial_that_hangs_is_waited_for_no_longer_than_said() {
+        let bounded = Some(Duration::secs(5));
+        for (most_half_open, later) in [(None, Err(Rejected::Open)), (bounded, Ok(()))] {
+            let config = Resilience4jConfig { volume: 1, trials: 1, most_half_open, ..CONFIG };
+            let mut breaker = Resilience4j::new(config);
+            calls(&mut breaker, 0, Ended::Failure, 1);
+            assert_eq!(breaker.begin(at(61_000)), Ok(()), "the trial, which hangs");
+            assert_eq!(breaker.begin(at(65_999)), Err(Rejected::Open));
+            assert_eq!(breaker.begin(at(126_000)), Err(Rejected::Open), "open from 66 to 126 s");
+            assert_eq!(breaker.begin(at(126_001)), later);
+            assert_eq!(breaker.openings(), 1 + u32::from(most_half_open.is_some()));
+        }
+    }
+
+    /// Half-open from 60 s on by itself, a result that comes before anybody calls is a trial's.
+    #[test]
+    fn a_timer_half_opens_it_where_it_is_told_so() {
+        for (half_opens_itself, state) in [(false, State::Open), (true, State::Closed)] {
+            let config = Resilience4jConfig { volume: 1, trials: 1, half_opens_itself, ..CONFIG };
+            let mut breaker = Resilience4j::new(config);
+            breaker.begin(at(0)).expect("closed");
+            calls(&mut breaker, 0, Ended::Failure, 1);
+            breaker.end(at(60_000), Ended::Success, QUICK);
+            assert_eq!(breaker.state(), state);
+        }
+        // With both timers it goes to and fro: open 60 s, half-open 5 s.
+        let most_half_open = Some(Duration::secs(5));
+        let config =
+            Resilience4jConfig { volume: 1, half_opens_itself: true, most_half_open, ..CONFIG };
+        let mut breaker = Resilience4j::new(config);
+        calls(&mut breaker, 0, Ended::Failure, 1);
+        assert_eq!(breaker.begin(at(129_999)), Ok(()), "half-open from 125 s on");
+        assert_eq!(breaker.begin(at(130_000)), Err(Rejected::Open));
+        assert_eq!(breaker.openings(), 3);
     }
 
     #[test]

@@ -126,6 +126,17 @@ pub enum Ttl {
     Sliding(Duration),
 }
 
+impl Ttl {
+    /// So long, if there is an end; from the last hit on, if hits renew it.
+    pub fn of(length: Option<Duration>, sliding: bool) -> Ttl {
+        match (length, sliding) {
+            (None, _) => Ttl::None,
+            (Some(length), false) => Ttl::Fixed(length),
+            (Some(length), true) => Ttl::Sliding(length),
+        }
+    }
+}
+
 /// What a read found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lookup {

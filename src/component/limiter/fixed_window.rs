@@ -43,6 +43,20 @@ impl FixedWindow {
         }
         Verdict::Reject { retry_after: whole_seconds(entry.reset_at.since(now)) }
     }
+
+    /// When the present window of a key ends.
+    pub fn resets_at(&self, key: u32) -> Time {
+        self.keys.get(key as usize).map_or(Time::ZERO, |window| window.reset_at)
+    }
+
+    /// A request of `key` is taken out of the count of its window, which ended or ends at `reset_at`
+    /// (`decrementKey`: nothing once that is over; never below zero).
+    pub fn take_back(&mut self, now: Time, key: u32, reset_at: Time) {
+        if now < reset_at {
+            let entry = entry(&mut self.keys, key);
+            entry.hits = entry.hits.saturating_sub(1);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -98,6 +112,20 @@ mod tests {
             let retry_after = Duration::secs(seconds);
             assert_eq!(limiter.hit(at(millis), 0), Verdict::Reject { retry_after }, "{millis}");
         }
+    }
+
+    #[test]
+    fn what_is_taken_back_leaves_room_in_its_own_window_only() {
+        let mut limiter = FixedWindow::new(1, Duration::secs(60));
+        assert_eq!(limiter.hit(at(0), 0), Verdict::NOW);
+        let first = limiter.resets_at(0);
+        limiter.take_back(at(10), 0, first);
+        limiter.take_back(at(10), 0, first);
+        assert_eq!(limiter.hit(at(20), 0), Verdict::NOW, "back to zero, and not below");
+        assert!(matches!(limiter.hit(at(30), 0), Verdict::Reject { .. }));
+        assert_eq!(limiter.hit(at(60_000), 0), Verdict::NOW);
+        limiter.take_back(at(60_001), 0, first);
+        assert!(matches!(limiter.hit(at(60_002), 0), Verdict::Reject { .. }), "the next window");
     }
 
     #[test]

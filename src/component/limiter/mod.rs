@@ -123,6 +123,24 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// When the window that a request of `key` has just been counted in ends, if what it counts can
+    /// be taken back.
+    pub fn resets_at(&self, key: u32) -> Option<Time> {
+        match self {
+            Limiter::FixedWindow(rule) => Some(rule.resets_at(key)),
+            _ => None,
+        }
+    }
+
+    /// A request of `key` is taken out of the count of its window; see [`FixedWindow::take_back`].
+    pub fn take_back(&mut self, now: Time, key: u32, reset_at: Time) {
+        if let Limiter::FixedWindow(rule) = self {
+            rule.take_back(now, key, reset_at);
+        }
+    }
+}
+
 /// The record of a key, which is made when the key first comes.
 fn entry<T: Clone + Default>(keys: &mut Vec<T>, key: u32) -> &mut T {
     let index = key as usize;

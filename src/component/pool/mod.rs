@@ -35,9 +35,13 @@ pub enum Acquire {
     Granted(Connection),
     /// Start to open this one; the request is bound to it.
     Connect(Connection),
-    /// Close the old connection, which is out of the pool, then open this one in its stead; the
-    /// request is bound to it.
-    Reconnect(Connection),
+    /// Close the old connection, then open a new one in its stead; the request is bound to it.
+    Reconnect {
+        /// It is out of the pool.
+        old: Connection,
+        /// What to open.
+        new: Connection,
+    },
     /// It is in the queue.
     Wait,
     /// Its time is up, and it has looked for the last time.
@@ -199,6 +203,12 @@ pub trait Rules {
     fn release(&mut self, now: Time, connection: Connection) -> Released;
     /// The holder gives a connection back broken: it is out of the pool; start to close it.
     fn discard(&mut self, now: Time, connection: Connection) -> Option<Served>;
+    /// Its holder has found that the server has cut this connection: those opened before are suspect.
+    fn invalidate(&mut self, _now: Time, _connection: Connection) {}
+    /// The same, found when it was tried out: start to open this one in its stead, for the same task.
+    fn replace(&mut self, _now: Time, _connection: Connection, _task: u32) -> Connection {
+        unreachable!("no other pool tries its connections out")
+    }
     /// The closing of a connection has ended.
     fn closed(&mut self, now: Time) -> Option<Served>;
     /// The next deadline of a request or an opening that has passed; to be asked until `None`.
@@ -298,6 +308,12 @@ impl Pool {
     pub fn discard(&mut self, now: Time, connection: Connection) -> Option<Served> {
         of!(self, it => it.discard(now, connection))
     }
+    pub fn invalidate(&mut self, now: Time, connection: Connection) {
+        of!(self, it => it.invalidate(now, connection));
+    }
+    pub fn replace(&mut self, now: Time, connection: Connection, task: u32) -> Connection {
+        of!(self, it => it.replace(now, connection, task))
+    }
     pub fn closed(&mut self, now: Time) -> Option<Served> {
         of!(self, it => it.closed(now))
     }
@@ -348,6 +364,10 @@ impl Pool {
     pub fn connecting(&self) -> u32 {
         self.places().connecting()
     }
+    /// Connections that nobody uses.
+    pub fn idle_ones(&self) -> impl Iterator<Item = Connection> + '_ {
+        self.places().idle_ones()
+    }
     /// Whether nobody has used this connection since it was opened.
     pub fn is_fresh(&self, connection: Connection) -> bool {
         self.places().uses(connection) == 0
@@ -364,6 +384,12 @@ impl Driver {
     #[inline(always)]
     pub fn opens_by_itself(self) -> bool {
         matches!(self, Driver::Asyncpg | Driver::Psycopg)
+    }
+    /// Whether an idle connection that its server cuts leaves the pool at once. SQLAlchemy and
+    /// psycopg_pool read nothing from idle ones: their next user finds out.
+    #[inline(always)]
+    pub fn notices_cuts(self) -> bool {
+        matches!(self, Driver::NodePostgres | Driver::Asyncpg)
     }
     /// Whether the pool wants to hear of the end of a connection that was given back broken.
     pub fn hears_of_discarded(self) -> Heard {

@@ -22,6 +22,7 @@ struct Place {
     state: State,
     generation: u32,
     uses: u32,
+    began: Time,
     opened: Time,
 }
 
@@ -45,12 +46,18 @@ impl Places {
         deadline: Time,
     ) -> Connection {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.places.push(Place { state: State::Free, generation: 0, uses: 0, opened: now });
+            self.places.push(Place {
+                state: State::Free,
+                generation: 0,
+                uses: 0,
+                began: now,
+                opened: now,
+            });
             self.places.len() as u32 - 1
         });
         let place = &mut self.places[slot as usize];
         place.state = State::Connecting { owner, owner_deadline, deadline };
-        (place.uses, place.opened) = (0, now);
+        (place.uses, place.began, place.opened) = (0, now, now);
         self.total += 1;
         self.connecting += 1;
         Connection { slot, generation: place.generation }
@@ -122,6 +129,11 @@ impl Places {
         self.places[slot as usize].opened
     }
 
+    /// When its opening began.
+    pub(super) fn began(&self, slot: u32) -> Time {
+        self.places[slot as usize].began
+    }
+
     /// A connection that somebody holds.
     fn held(&mut self, connection: Connection) -> &mut Place {
         let place = &mut self.places[connection.slot as usize];
@@ -170,6 +182,12 @@ impl Places {
     /// Slots of idle connections, the one that was used last at the end.
     pub(super) fn idle_slots(&self) -> impl Iterator<Item = u32> + '_ {
         self.idle.iter().copied()
+    }
+
+    /// Idle connections, the one that was used last at the end.
+    pub(super) fn idle_ones(&self) -> impl Iterator<Item = Connection> + '_ {
+        let one = |slot| Connection { slot, generation: self.places[slot as usize].generation };
+        self.idle_slots().map(one)
     }
 
     /// Since when the connection at that place of the line has been idle.

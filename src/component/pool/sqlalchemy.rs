@@ -12,7 +12,10 @@
 //!   itself instead of failing (`_do_get`).
 //! - A failed opening, and the closing of an overflow connection, make room and **wake nobody**.
 //! - Nothing is ever closed for being idle; `recycle` closes at the next checkout.
-//! - A connection that is invalidated leaves an empty record in the queue, which its next user fills.
+//! - A connection that is invalidated leaves an empty record in the queue, which its next user fills. If
+//!   that fails, the record goes back, and a waiter is woken (`_checkin_failed`).
+//! - Nobody watches idle connections. Who finds one cut, by a ping or by a statement, invalidates all
+//!   that began to open before: each is replaced at its next checkout (`Pool._invalidate`).
 
 use super::places::Places;
 use super::{
@@ -43,6 +46,10 @@ pub struct Sqlalchemy {
     late: Vec<u32>,
     /// Records in the queue that have lost their connection.
     empty: u32,
+    /// Places of the records that are being filled.
+    filling: Vec<u32>,
+    /// What began to open before is replaced at its next checkout (`_invalidate_time`).
+    invalidated: Option<Time>,
     /// Connections being closed that still count (`_dec_overflow` comes after `close`).
     closing: u32,
 }
@@ -58,6 +65,8 @@ impl Rules for Sqlalchemy {
             woken: Vec::new(),
             late: Vec::new(),
             empty: 0,
+            filling: Vec::new(),
+            invalidated: None,
             closing: 0,
         }
     }
@@ -104,6 +113,7 @@ impl Rules for Sqlalchemy {
     }
 
     fn connected(&mut self, now: Time, connection: Connection) -> Connected {
+        self.was_filling(connection);
         match self.places.opened(now, connection) {
             None => Connected::Stale,
             Some(owner) => {
@@ -112,10 +122,11 @@ impl Rules for Sqlalchemy {
         }
     }
 
-    /// The overflow counter goes down, and nobody is woken.
+    /// Of a new connection: the overflow counter goes down, and nobody is woken.
     fn connect_failed(&mut self, _now: Time, connection: Connection) -> Option<ConnectFailed> {
         let owner = self.places.failed(connection)?;
-        Some(ConnectFailed { owner, served: None })
+        let served = if self.was_filling(connection) { self.put_empty() } else { None };
+        Some(ConnectFailed { owner, served })
     }
 
     #[inline]
@@ -136,11 +147,20 @@ impl Rules for Sqlalchemy {
     /// The connection is closed; its record goes back without one, if the queue has a place for it.
     fn discard(&mut self, _now: Time, connection: Connection) -> Option<Served> {
         self.places.forget(connection.slot);
-        if self.places.idle() + self.empty >= self.config.size {
-            return None;
+        self.put_empty()
+    }
+
+    fn invalidate(&mut self, now: Time, connection: Connection) {
+        let began = self.places.began(connection.slot);
+        if self.invalidated.is_none_or(|before| before <= began) {
+            self.invalidated = Some(now);
         }
-        self.empty += 1;
-        self.wake().map(|task| Served::Woken { task })
+    }
+
+    fn replace(&mut self, now: Time, connection: Connection, task: u32) -> Connection {
+        self.invalidate(now, connection);
+        self.places.forget(connection.slot);
+        self.fill(now, task)
     }
 
     /// Of an overflow connection: only now is there room again, and nobody is told.
@@ -200,6 +220,8 @@ impl Rules for Sqlalchemy {
         self.out_of_order.clear();
         self.woken.clear();
         self.late.clear();
+        self.filling.clear();
+        self.invalidated = None;
         (self.empty, self.closing) = (0, 0);
         self.places.lose_all()
     }
@@ -226,17 +248,44 @@ impl Sqlalchemy {
         let lent = if self.config.lifo { self.places.take_hot() } else { self.places.take_cold() };
         let Some(connection) = lent else {
             self.empty = self.empty.checked_sub(1)?;
-            return Some(Acquire::Connect(self.open(now, task)));
+            return Some(Acquire::Connect(self.fill(now, task)));
         };
-        if after(self.places.age_of(connection.slot), self.config.max_lifetime) < now {
-            self.places.forget(connection.slot);
-            return Some(Acquire::Reconnect(self.open(now, task)));
+        let began = self.places.began(connection.slot);
+        let invalid = self.invalidated.is_some_and(|at| at > began);
+        if after(began, self.config.max_lifetime) < now || invalid {
+            let old = self.places.forget(connection.slot);
+            return Some(Acquire::Reconnect { old, new: self.fill(now, task) });
         }
         Some(Acquire::Granted(connection))
     }
 
     fn open(&mut self, now: Time, task: u32) -> Connection {
         self.places.open(now, Some(task), Time::NEVER, Time::NEVER)
+    }
+
+    /// The same for a record that is there.
+    fn fill(&mut self, now: Time, task: u32) -> Connection {
+        let connection = self.open(now, task);
+        self.filling.push(connection.slot);
+        connection
+    }
+
+    /// Whether an opening that has ended was to fill a record.
+    fn was_filling(&mut self, connection: Connection) -> bool {
+        let place = self.filling.iter().position(|slot| *slot == connection.slot);
+        place.is_some_and(|place| {
+            self.filling.swap_remove(place);
+            true
+        })
+    }
+
+    /// A record without a connection goes into the queue, if that has a place for it.
+    fn put_empty(&mut self) -> Option<Served> {
+        if self.places.idle() + self.empty >= self.config.size {
+            return None;
+        }
+        self.empty += 1;
+        self.wake().map(|task| Served::Woken { task })
     }
 
     /// The oldest waiter's callback becomes ready.
@@ -376,7 +425,41 @@ mod tests {
         assert_eq!(pool.release(ms(10), first), Released::Idle);
         assert_eq!(pool.acquire(ms(50), 2), Acquire::Granted(first), "not older than 50 ms");
         assert_eq!(pool.release(ms(51), first), Released::Idle);
-        assert!(matches!(pool.acquire(ms(51), 3), Acquire::Reconnect(_)));
+        assert!(matches!(pool.acquire(ms(51), 3), Acquire::Reconnect { .. }));
         assert_eq!(pool.total(), 1);
+    }
+
+    #[test]
+    fn one_that_was_cut_invalidates_all_that_were_opened_before_it_was_found() {
+        let (mut pool, held) = busy(3, 0, 1_000);
+        for connection in &held {
+            pool.release(ms(1), *connection);
+        }
+        let Acquire::Granted(first) = pool.acquire(ms(2), 1) else { panic!("idle ones") };
+        let new = pool.replace(ms(2), first, 1);
+        assert_eq!(pool.connected(ms(3), new), Connected::Granted { task: 1 });
+        for (task, old) in [(2, held[1]), (3, held[2])] {
+            let Acquire::Reconnect { old: closed, new } = pool.acquire(ms(4), task) else {
+                panic!("invalid")
+            };
+            assert_eq!(closed, old);
+            assert_eq!(pool.connected(ms(5), new), Connected::Granted { task });
+        }
+        // What was opened since is good, and one more that is old tells nothing new.
+        pool.release(ms(6), new);
+        assert!(matches!(pool.acquire(ms(6), 4), Acquire::Granted(_)));
+        pool.invalidate(ms(7), new);
+        pool.release(ms(7), new);
+        assert!(matches!(pool.acquire(ms(8), 5), Acquire::Reconnect { .. }));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_filled_goes_back_and_wakes_a_waiter() {
+        let (mut pool, held) = busy(1, 0, 1_000);
+        assert_eq!(pool.acquire(ms(1), 7), Acquire::Wait);
+        let new = pool.replace(ms(2), held[0], 0);
+        let served = Some(Served::Woken { task: 7 });
+        assert_eq!(pool.connect_failed(ms(3), new), Some(ConnectFailed { owner: Some(0), served }));
+        assert!(matches!(pool.acquire(ms(3), 7), Acquire::Connect(_)), "it fills the record");
     }
 }

@@ -98,7 +98,7 @@ impl History {
                 self.held.push(connection);
             }
             Acquire::Connect(connection) => self.opening.push(connection),
-            Acquire::Reconnect(connection) => {
+            Acquire::Reconnect { new: connection, .. } => {
                 self.closing += 1;
                 self.opening.push(connection);
             }

@@ -3,12 +3,14 @@
 use super::hosts::rank_of;
 use super::{Compiler, find, optional};
 use crate::component::cache::{CacheConfig, Eviction};
+use crate::component::persistence::SavePoint;
 use crate::component::redis_client::{ClientRules, Product};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Cache, Failover, Keys, Model, Reads};
+use crate::model::{Cache, Failover, Keys, Model, Persistence, Reads};
 use crate::topology;
 use crate::topology::Named;
+use crate::units::TICKS_PER_SECOND;
 use crate::variate::{KeySampler, Law, Popularity};
 
 impl Compiler<'_> {
@@ -54,9 +56,27 @@ impl Compiler<'_> {
                 sessions: Vec::new(),
                 queues: Vec::new(),
                 traffic: Vec::new(),
+                persistence: spec
+                    .persistence
+                    .as_ref()
+                    .filter(|_| !in_process)
+                    .map(|written| self.persistence(written)),
             });
         }
         all
+    }
+
+    fn persistence(&mut self, written: &topology::Persistence) -> Persistence {
+        let point = |point: &topology::SavePoint| SavePoint {
+            seconds: point.after.0 / TICKS_PER_SECOND,
+            changes: point.changes,
+        };
+        Persistence {
+            save: written.save.iter().map(point).collect(),
+            fork: written.fork,
+            disk_bytes_per_s: written.disk.0 / 8.0,
+            fsync: written.fsync.as_ref().map(|law| self.law(law)),
+        }
     }
 
     /// CPU time of a command: on the node of a server, on the worker for memory.

@@ -47,7 +47,16 @@ impl Compiler<'_> {
                     let at = topology.run.warmup + it.at;
                     let copied = at + it.copy;
                     let ends = copied + it.pause;
-                    Reshard { from: spec.shards, to: it.to, at, copied, ends, load: it.load }
+                    let modulo = it.rule == topology::ReshardRule::Modulo;
+                    Reshard {
+                        from: spec.shards,
+                        to: it.to,
+                        at,
+                        copied,
+                        ends,
+                        load: it.load,
+                        modulo,
+                    }
                 }),
                 shard_keys: match &spec.shard_by {
                     topology::ShardBy::Keys(keys) => Some(find(&topology.keys, &keys.name)),
@@ -75,11 +84,12 @@ impl Compiler<'_> {
 }
 
 fn volume(storage: &topology::Storage) -> VolumeConfig {
+    let most_per_s = storage.throughput.0 / 8.0 / storage.block.0;
     VolumeConfig {
-        rate_per_s: storage.iops.0,
+        rate_per_s: storage.iops.0.min(most_per_s),
         operation: storage.operation,
         burst: storage.burst.as_ref().map(|burst| Burst {
-            rate_per_s: burst.iops.0.max(storage.iops.0),
+            rate_per_s: burst.iops.0.max(storage.iops.0).min(most_per_s),
             credits: burst.credits,
             start: burst.start.0,
         }),

@@ -3,13 +3,20 @@
 use super::{Compiler, find, named};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Deploy, Exit, OnSigterm, Rollout};
+use crate::model::{Deploy, Exit, OnSigterm, Purge, Rollout};
 use crate::topology::{self, Named};
 use crate::units::Duration;
 
 impl Compiler<'_> {
     pub(super) fn deploys(&self) -> Dense<DeployId, Deploy> {
         self.topology.deploys.iter().map(|deploy| self.deploy(deploy)).collect()
+    }
+
+    fn purge(&self, section: topology::Section, name: &str) -> Purge {
+        match section {
+            topology::Section::Cdn => Purge::Cdn(find(&self.topology.cdns, name)),
+            _ => Purge::Cache(find(&self.topology.caches, name)),
+        }
     }
 
     fn deploy(&self, deploy: &Named<topology::Deploy>) -> Deploy {
@@ -46,6 +53,7 @@ impl Compiler<'_> {
                 },
                 killed_after: spec.grace,
             },
+            purges: spec.purge.iter().map(|it| self.purge(it.section, &it.name)).collect(),
         }
     }
 }

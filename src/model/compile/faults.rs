@@ -4,7 +4,7 @@ use super::{Compiler, find, instance_slots};
 use crate::component::redis_failover;
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Extent, Fault, Harm, Side, Unit, UnitKind};
+use crate::model::{Extent, Fault, Harm, NodeLoss, Side, Unit, UnitKind};
 use crate::topology;
 use crate::topology::{Named, Section, Target};
 use crate::units::Duration;
@@ -218,6 +218,10 @@ impl Compiler<'_> {
             topology::Harm::Restart => (Harm::Restart, "restart"),
             topology::Harm::Failover => (Harm::Failover, "failover"),
             topology::Harm::Promote => (Harm::Promote, "promote"),
+            topology::Harm::NodeLoss(it) => {
+                let (grace, toleration, start) = (it.grace, it.toleration, it.start);
+                (Harm::NodeLoss(NodeLoss { grace, toleration, start }), "node loss")
+            }
             topology::Harm::Slow(slow) => (Harm::Slow(slow.times), "slow"),
             topology::Harm::Flaky(share) => (Harm::Flaky(share.0), "flaky"),
             topology::Harm::Cut(cut) => {
@@ -378,7 +382,8 @@ impl Compiler<'_> {
 
 /// Whether what is struck is down.
 fn falls(harm: &topology::Harm) -> bool {
-    matches!(harm, topology::Harm::Stop | topology::Harm::Restart)
+    use topology::Harm::{NodeLoss, Restart, Stop};
+    matches!(harm, Stop | Restart | NodeLoss(_))
 }
 
 /// Nodes of a cache server; memory of workers is none.

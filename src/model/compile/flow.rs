@@ -321,7 +321,11 @@ impl<'t> Compiler<'t> {
         sessions: &Sessions,
         behind: &mut Vec<Behind<'t>>,
     ) {
+        let looks = self.topology.services[place.service].spec.deadlines;
         for (number, step) in flow.iter().enumerate() {
+            if looks {
+                self.emit(Op::Deadline);
+            }
             self.step(&step.value, &place.at(number), model, sessions, behind);
         }
     }
@@ -333,6 +337,9 @@ impl<'t> Compiler<'t> {
         place: &Place<'t>,
         behind: &mut Vec<Behind<'t>>,
     ) {
+        if let Some(lookup) = &call.lookup {
+            self.look_up(lookup, place);
+        }
         let timeout = self.spans.id(optional(call.timeout));
         let retry = self.call_retry(call, place.service);
         let draw = place.draw("call");
@@ -348,6 +355,21 @@ impl<'t> Compiler<'t> {
             ..place.at("call")
         };
         behind.push(Behind::Call { at, call, place });
+    }
+
+    /// A name is looked up: a thread waits, of libuv's pool, or of one that nobody else wants.
+    fn look_up(&mut self, lookup: &topology::Dist, place: &Place<'t>) {
+        let runtime = &self.topology.services[place.service].spec.runtime;
+        let pooled = matches!(runtime, topology::Runtime::Node(_)) && !place.in_thread;
+        let length = Draw { law: self.law(lookup), id: place.draw("lookup") };
+        if pooled {
+            self.emit(Op::ThreadEnter);
+        }
+        self.emit(Op::Wait { length });
+        if pooled {
+            self.emit(Op::ThreadLeave);
+            self.emit(Op::ThreadFree);
+        }
     }
 
     fn step(
@@ -402,6 +424,7 @@ impl<'t> Compiler<'t> {
                 self.look_into_memory(cache, place, "delete");
                 self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
             }
+            Step::Command(own) => self.own_command(own, place),
             Step::Session(which) => self.session_step(which, place, model),
             Step::Call(call) => self.call_step(call, place, behind),
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place),

@@ -30,6 +30,7 @@ impl Compiler<'_> {
                 station: self.station(&format!("guard.{}", guard.name)),
                 watch,
                 threshold,
+                release: threshold * spec.release.0,
                 cache: Some(spec.sampled).filter(|length| !length.is_zero()),
                 on_error: fail_mode(&spec.fail),
                 status: spec.respond.status,
@@ -109,6 +110,8 @@ impl Compiler<'_> {
                 window: spec.window,
                 max: spec.max,
                 per_process: spec.store == topology::LimitStore::Memory,
+                skip_failed: spec.skip_failed && spec.uncounts(),
+                skip_successful: spec.skip_successful && spec.uncounts(),
                 cache: match &spec.store {
                     topology::LimitStore::Shared(shared) => {
                         shared.cache.as_ref().map(|cache| find(&self.topology.caches, &cache.name))
@@ -250,6 +253,8 @@ fn breaker_config(written: &topology::BreakerProduct) -> BreakerConfig {
                 volume: spec.volume,
                 reset: spec.reset,
                 trials: spec.trials,
+                half_opens_itself: spec.half_open_itself,
+                most_half_open: optional(spec.max_half_open),
             })
         }
     }

@@ -209,10 +209,7 @@ impl<'t> Compiler<'t> {
             let path = format!("service.{}", service.name);
             let uses_threads = topology.steps().iter().any(|(at, step)| {
                 *at == Some(service.name.as_str())
-                    && matches!(
-                        step.value,
-                        topology::Step::Threads(_) | topology::Step::Blocking(_)
-                    )
+                    && step.value.takes_threads(&service.spec.runtime)
             });
             // Each loop can compute on one core, and so can each thread, unless a lock is in the way.
             let each =

@@ -40,6 +40,7 @@ impl Compiler<'_> {
                 }),
                 reshards: database.spec.reshard.is_some(),
                 query_timeout: optional(spec.query_timeout),
+                cancels: spec.driver == PoolDriver::Asyncpg,
                 statement_timeout: optional(spec.statement_timeout),
                 discards: match (&spec.on_error, &spec.driver) {
                     (Some(OnError::Destroy), _) => Discards::Always,
@@ -68,6 +69,7 @@ impl Compiler<'_> {
                 replica_config: None,
                 reshards: named(&topology.databases, &own.database.name).spec.reshard.is_some(),
                 query_timeout: None,
+                cancels: false,
                 statement_timeout: None,
                 discards: Discards::Queries,
                 awaits_close: false,

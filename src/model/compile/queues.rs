@@ -1,6 +1,7 @@
 //! Queues and jobs.
 
 use super::{Compiler, find, named, optional};
+use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue::{Driver, JobBackoff, RetryRule};
 use crate::kernel::Dense;
 use crate::model::ids::*;
@@ -29,6 +30,12 @@ impl Compiler<'_> {
                     .cache
                     .as_ref()
                     .map(|cache| find(&self.topology.caches, &cache.name)),
+                limiter: queue
+                    .spec
+                    .limiter
+                    .as_ref()
+                    .map(|limiter| LimiterConfig { max: limiter.max, duration: limiter.duration })
+                    .filter(|_| driver_of(&queue.spec.driver) != Driver::Sqs),
                 can_stall: self.can_stall(queue),
                 first_process,
             });
@@ -60,8 +67,10 @@ impl Compiler<'_> {
                         topology::Backoff::Fixed(delay) => JobBackoff::Fixed(delay),
                         topology::Backoff::Exponential(delay) => JobBackoff::Exponential(delay),
                     },
+                    jitter: if driver == Driver::BullMq { spec.jitter.0 } else { 0.0 },
                     ..RetryRule::once(driver)
                 },
+                lifo: spec.lifo && driver != Driver::Sqs && (fifo || spec.priority == 0),
                 priority: if fifo { 0 } else { spec.priority },
                 size_bytes: spec.size.0 as u32,
                 keep_completed: spec.keep_completed,

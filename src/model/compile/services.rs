@@ -11,7 +11,7 @@ use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{
-    Affinity, Appointment, Function, Health, Metric, Rule, Scaling, Service, Stays, Wake,
+    Affinity, Appointment, Function, HandOut, Health, Metric, Rule, Scaling, Service, Stays, Wake,
 };
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
@@ -52,7 +52,12 @@ impl Compiler<'_> {
             max_instances: most_instances(self.topology, spec),
             slots: instance_slots(self.topology, service),
             workers: spec.workers,
-            to_free_workers: spec.hand_out == topology::HandOut::FreeWorker,
+            hand_out: match spec.hand_out {
+                topology::HandOut::EachInTurn => HandOut::EachInTurn,
+                topology::HandOut::FreeWorker => HandOut::FreeWorker,
+                topology::HandOut::Shared => HandOut::Shared,
+                topology::HandOut::ReusePort => HandOut::ReusePort,
+            },
             wake: spec.wake.as_ref().map(|wake| Wake {
                 cpu: wake.cpu,
                 idle: wake.idle,
@@ -234,6 +239,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             idle_timeout: Some(secs(15)),
             keep_alive: Some(secs(3600)),
             max_requests: Some(1_024),
+            max_connections: Some(spec.max_connections.unwrap_or(1_024)),
+            max_pending: spec.max_pending.unwrap_or(1_024),
             // Envoy answers 503 with the flag UF.
             unreached_status: 503,
             ..plain
@@ -257,6 +264,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         slow_start: spec.slow_start,
         max_conns: spec.max_conns,
         max_requests: spec.max_requests.or(of_kind.max_requests),
+        max_connections: of_kind.max_connections,
+        max_pending: of_kind.max_pending,
         connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
         keep_alive,

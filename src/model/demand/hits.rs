@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Walk;
+use crate::component::cache::Ttl;
 use crate::model::Keys;
 use crate::model::ids::{CacheId, KeysId};
 use crate::theory;
-use crate::units::Duration;
 
 impl Walk<'_> {
     /// Hit ratios by theory: a time to live lets a key go, and so does a full store (Che et al. 2002).
@@ -32,7 +32,7 @@ impl Walk<'_> {
         }
         let edges = model.cdns.enumerate().map(|(id, cdn)| {
             let per_pop = self.edges[id.0 as usize] * rate / f64::from(cdn.pops);
-            hit_ratio(&model.keys[cdn.keys], (per_pop, 0.0), cdn.ttl, u64::MAX)
+            hit_ratio(&model.keys[cdn.keys], (per_pop, 0.0), Ttl::of(cdn.ttl, false), u64::MAX)
         });
         (hits, edges.collect())
     }
@@ -40,7 +40,7 @@ impl Walk<'_> {
 
 /// The share of lookups that find their key: each key is there while it lives, and while it is
 /// among those that fit. Rates of reads and of removals (1/s).
-fn hit_ratio(keys: &Keys, rates: (f64, f64), ttl: Option<Duration>, room: u64) -> f64 {
+fn hit_ratio(keys: &Keys, rates: (f64, f64), ttl: Ttl, room: u64) -> f64 {
     let (rate_per_s, removals_per_s) = rates;
     // Ranks beyond this many are looked at in steps: their probabilities hardly differ.
     const LOOKED_AT: u32 = 200_000;
@@ -51,8 +51,17 @@ fn hit_ratio(keys: &Keys, rates: (f64, f64), ttl: Option<Duration>, room: u64) -
     };
     // A value lives until its time is over or it is removed, the first of a Poisson stream.
     let lives = |chance: f64| {
-        let ttl_s = ttl.map_or(f64::INFINITY, Duration::seconds);
         let removals_per_s = removals_per_s * chance;
+        let ttl_s = match ttl {
+            Ttl::None => f64::INFINITY,
+            Ttl::Fixed(length) => length.seconds(),
+            // The read before was not longer ago than that, and no removal has come since.
+            Ttl::Sliding(length) => {
+                let (reads, all) = (rate_per_s * chance, rate_per_s * chance + removals_per_s);
+                let renewed = theory::ttl_hit_ratio_renewed_at_hits(all * length.seconds());
+                return if all > 0.0 { reads / all * renewed } else { 0.0 };
+            }
+        };
         let life_s = match removals_per_s > 0.0 {
             true => -libm::expm1(-removals_per_s * ttl_s) / removals_per_s,
             false => ttl_s,

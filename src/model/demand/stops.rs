@@ -2,10 +2,38 @@
 
 use super::{Held, Walk};
 use crate::model::ids::*;
+use crate::model::tape::{Command, Op};
 
 impl Walk<'_> {
     pub(super) fn command(
         &mut self,
+        cache: CacheId,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[Held],
+    ) {
+        self.runs(self.model.caches[cache].command, cache, weight, service, held);
+    }
+
+    /// A command may have a time of its own.
+    pub(super) fn command_of(
+        &mut self,
+        op: Op,
+        cache: CacheId,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[Held],
+    ) {
+        let takes = match op {
+            Op::Command { command: Command::Own { takes, .. }, .. } => takes,
+            _ => self.model.caches[cache].command,
+        };
+        self.runs(takes, cache, weight, service, held);
+    }
+
+    fn runs(
+        &mut self,
+        takes: LawId,
         cache: CacheId,
         weight: f64,
         service: Option<ServiceId>,
@@ -21,8 +49,8 @@ impl Walk<'_> {
             self.mean(model.route(model.services[service].region, spec.region))
         });
         self.elsewhere(self.mean(spec.rtt) + far, weight, held);
-        self.on_host(spec.host, weight * self.mean(spec.command));
-        self.serve(spec.station, self.mean(spec.command), weight, held);
+        self.on_host(spec.host, weight * self.mean(takes));
+        self.serve(spec.station, self.mean(takes), weight, held);
     }
 
     pub(super) fn link(

@@ -1,6 +1,7 @@
 //! Caches and the keys in them.
 
 use crate::component::cache;
+use crate::component::persistence::SavePoint;
 use crate::component::redis_client::ClientRules;
 use crate::kernel::Rank;
 use crate::model::ids::*;
@@ -53,7 +54,22 @@ pub struct Cache {
     /// Queues whose jobs share its memory.
     pub queues: Vec<QueueId>,
     /// How each of its key sets is read (1/s) and for how long values are kept: for warm starts.
-    pub traffic: Vec<(f64, Option<Duration>)>,
+    pub traffic: Vec<(f64, cache::Ttl)>,
+    /// How it is written to disk, if it is.
+    pub persistence: Option<Persistence>,
+}
+
+/// How a cache is written to disk.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Persistence {
+    /// When a snapshot is made.
+    pub save: Vec<SavePoint>,
+    /// How long forking takes for a gigabyte.
+    pub fork: Duration,
+    /// What the child writes (bytes/s).
+    pub disk_bytes_per_s: f64,
+    /// How long an fsync of the append-only file takes, if there is one.
+    pub fsync: Option<LawId>,
 }
 
 /// Who lets a replica take over.
@@ -91,6 +107,8 @@ pub enum Reads {
 /// What a look-up does to have few loads.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Policy {
+    /// A hit renews it.
+    pub sliding: bool,
     /// By what share a time to live is longer or shorter.
     pub spread: f64,
     /// The beta of early refreshes; 0 for none.

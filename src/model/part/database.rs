@@ -86,6 +86,8 @@ pub struct Reshard {
     pub ends: Duration,
     /// Cores of each primary that copying keeps busy.
     pub load: f64,
+    /// The shard is the hash modulo their number.
+    pub modulo: bool,
 }
 
 /// Synchronous copies.

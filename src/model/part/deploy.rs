@@ -21,6 +21,17 @@ pub struct Deploy {
     pub start: Duration,
     /// How an old instance ends.
     pub exit: Exit,
+    /// What is emptied at its end.
+    pub purges: Vec<Purge>,
+}
+
+/// What a deploy empties.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purge {
+    /// The edges of a content delivery network.
+    Cdn(CdnId),
+    /// The servers of a cache.
+    Cache(CacheId),
 }
 
 /// How old instances give way to new ones.

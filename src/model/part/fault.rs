@@ -50,6 +50,8 @@ pub enum Harm {
     Failover,
     /// Its primary is lost for good, and a replica takes over.
     Promote,
+    /// Its machine is gone, and Kubernetes finds out.
+    NodeLoss(NodeLoss),
     /// It takes so many times as long.
     Slow(f64),
     /// It fails this share of what it is asked.
@@ -61,8 +63,20 @@ pub enum Harm {
 impl Harm {
     /// Whether what it strikes is down.
     pub fn falls(&self) -> bool {
-        matches!(self, Harm::Stop | Harm::Restart | Harm::Failover | Harm::Promote)
+        use Harm::{Failover, NodeLoss, Promote, Restart, Stop};
+        matches!(self, Stop | Restart | Failover | Promote | NodeLoss(_))
     }
+}
+
+/// How Kubernetes finds out that a machine is gone.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct NodeLoss {
+    /// Until it is marked as not ready, and its pods leave the endpoints.
+    pub grace: Duration,
+    /// From then on, until its pods are deleted and replaced.
+    pub toleration: Duration,
+    /// From then on, until others serve in their place.
+    pub start: Duration,
 }
 
 /// One side of a network cut.

@@ -15,6 +15,8 @@ pub struct Guard {
     pub watch: Watch,
     /// It turns requests away from this value on.
     pub threshold: f64,
+    /// Once it does, until the value is below this.
+    pub release: f64,
     /// How long a value is kept.
     pub cache: Option<Duration>,
     /// What it does when it cannot look.
@@ -63,6 +65,10 @@ pub struct Limit {
     pub max: u32,
     /// One count per worker process, rather than one for all.
     pub per_process: bool,
+    /// What is answered with an error has not been counted.
+    pub skip_failed: bool,
+    /// What is answered well has not been counted.
+    pub skip_successful: bool,
     /// The Redis that keeps that one.
     pub cache: Option<CacheId>,
     /// Status of its refusal.

@@ -17,11 +17,11 @@ mod store;
 mod stream;
 mod queue;
 
-pub use cache::{Cache, Failover, Keys, LoadLock, Policy, Reads};
+pub use cache::{Cache, Failover, Keys, LoadLock, Persistence, Policy, Reads};
 pub use cost::Cost;
 pub use database::{Database, Maintenance, Relation, Reshard, Standby, Want};
-pub use deploy::{Deploy, Exit, OnSigterm, Rollout};
-pub use fault::{Extent, Fault, Harm, Side, UNIT_KINDS, Unit, UnitKind};
+pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
+pub use fault::{Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Cdn, Link, Region};
@@ -29,8 +29,8 @@ pub use pool::{Discards, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Timer};
 pub use queue::{Job, Queue};
 pub use service::{
-    Affinity, Appointment, Function, Health, Host, Metric, Others, Rule, Scaling, Service, Stays,
-    Wake,
+    Affinity, Appointment, Function, HandOut, Health, Host, Metric, Others, Rule, Scaling, Service,
+    Stays, Wake,
 };
 pub use session::{Prune, Session};
 pub use socket::Socket;

@@ -26,6 +26,8 @@ pub struct Pool {
     pub reshards: bool,
     /// How long the driver waits for the answer to a statement.
     pub query_timeout: Option<Duration>,
+    /// It has the server cancel the statement then, over another connection.
+    pub cancels: bool,
     /// Statements are cancelled after this; the database's own limit where there is none.
     pub statement_timeout: Option<Duration>,
     /// Which failed statements destroy their connections.

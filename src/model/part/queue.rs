@@ -1,5 +1,6 @@
 //! Queues and jobs.
 
+use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue;
 use crate::model::ids::*;
 use crate::units::Duration;
@@ -29,6 +30,8 @@ pub struct Queue {
     pub max_receives: Option<u32>,
     /// The Redis that keeps it.
     pub cache: Option<CacheId>,
+    /// How many jobs it starts in a time, if that is bounded.
+    pub limiter: Option<LimiterConfig>,
     /// Whether anything in the model can make its jobs lose their locks.
     pub can_stall: bool,
     /// Number of its first process among all processes of all queues.
@@ -36,6 +39,13 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// How long a job takes a place at least, on average (s): where a limiter lets only so many start,
+    /// all places are as good as taken meanwhile.
+    pub fn pace(&self) -> f64 {
+        let slots = f64::from(self.processes * self.concurrency);
+        let limiter = self.limiter;
+        limiter.map_or(0.0, |it| it.duration.seconds() / f64::from(it.max) * slots)
+    }
     /// Whether a message that has failed so often is received once more.
     pub fn receives_left(&self, failed: u32) -> bool {
         self.max_receives.is_none_or(|most| failed < most)
@@ -59,6 +69,8 @@ pub struct Job {
     pub timeout: Option<Duration>,
     /// Attempts in all, and the delays between them.
     pub retry: job_queue::RetryRule,
+    /// It goes before all that wait.
+    pub lifo: bool,
     /// 1 is served first; 0 has none.
     pub priority: u32,
     /// What one takes in Redis (bytes).

@@ -65,8 +65,8 @@ pub struct Service {
     pub slots: u32,
     /// Event loops per instance.
     pub workers: u32,
-    /// A request is a new connection, handed to a worker that has taken the one before.
-    pub to_free_workers: bool,
+    /// How requests come to its workers.
+    pub hand_out: HandOut,
     /// What it costs a loop to wake.
     pub wake: Option<Wake>,
     /// Cores per instance.
@@ -250,6 +250,10 @@ pub struct Health {
     pub max_conns: Option<u32>,
     /// Requests at all targets at most.
     pub max_requests: Option<u32>,
+    /// Connections to all targets at most, but for a first one to each.
+    pub max_connections: Option<u32>,
+    /// Requests that may wait for one of those.
+    pub max_pending: u32,
     /// How long an idle connection of a client to it stays open.
     pub client_keep_alive: Duration,
     /// A request that gets no answer from its target goes to the next one.
@@ -267,4 +271,17 @@ pub enum Affinity {
     User,
     /// The client's address.
     Address,
+}
+
+/// How requests come to the workers of an instance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HandOut {
+    /// To each in turn.
+    EachInTurn,
+    /// Each is a new connection, handed to a worker that has taken the one before.
+    FreeWorker,
+    /// Each is a new connection, which a worker takes that polls.
+    Shared,
+    /// Each is a new connection, for the worker that a hash of its addresses names.
+    ReusePort,
 }

@@ -4,11 +4,16 @@
 //! releases the connection with the error: the pool closes it, and as it has a statement under way its
 //! socket is destroyed. The server does not notice before it has something to say: it goes on with the
 //! statement for nobody, its locks held and its connection counted, until it ends.
+//!
+//! asyncpg (0.32.0 `protocol.pyx`, `_request_cancel`; `command_timeout`) asks the server to cancel the
+//! statement, over another connection: a round trip of TCP, one that asks for TLS, and half of one. Who
+//! gives the connection back waits until the server has answered on it, and keeps it.
 
 use super::failover::Presence;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::Model;
+use crate::model::ids::PoolId;
 use crate::model::tape::Pc;
 use crate::run::event::Kind;
 use crate::run::meter::{Counter, Part};
@@ -49,6 +54,46 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.attribution.keep(record.row, place, &mut asked.before);
         }
         self.at_task(until, Kind::QueryTimeout, task);
+    }
+
+    /// When the server hears that a statement which comes to it now is to be cancelled.
+    #[inline]
+    pub(super) fn cancelled_at(&self, task: u32, kind: PoolId) -> Time {
+        let Some(asked) = self.asked.as_ref().filter(|_| self.model.pools[kind].cancels) else {
+            return Time::NEVER;
+        };
+        match asked.until.get(task as usize) {
+            Some((until, _)) if *until < Time::NEVER => {
+                let rtt = self.statement_rtt(task);
+                (*until + rtt + rtt + rtt.half()).max(self.now)
+            }
+            _ => Time::NEVER,
+        }
+    }
+
+    /// A driver that has the server cancel its statement has waited for long enough: whatever the
+    /// statement comes to now, it has failed. What is on the cores goes on until the server hears.
+    fn given_up(&mut self, task: u32, at: Pc) {
+        let record = &mut self.tasks[task];
+        if record.status != OK {
+            return;
+        }
+        match record.state {
+            State::Answering => (record.status, record.pc) = (Failure::QueryTimeout as u8, at),
+            State::InDatabase | State::Storing => record.status = Failure::StatementTimeout as u8,
+            _ => {}
+        }
+    }
+
+    /// Why a statement has failed that its server cancelled: by its own limit, or for its driver.
+    pub(in crate::run) fn cancelled_for(&self, task: u32, why: Failure) -> Failure {
+        let until = self.asked.as_ref().and_then(|asked| asked.until.get(task as usize));
+        match (why, until) {
+            (Failure::StatementTimeout, Some((until, _))) if *until <= self.now => {
+                Failure::QueryTimeout
+            }
+            _ => why,
+        }
     }
 
     /// Whether the statement that a task has sent then is still under way.
@@ -106,6 +151,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let lease = record.lease();
         let sub = &self.pools[lease.pool as usize];
         let (node, kind) = (sub.node, sub.kind);
+        if self.model.pools[kind].cancels {
+            return self.given_up(task, at);
+        }
         let heir = if record.state == State::PoolerQueue {
             self.leave_pooler_queue(task);
             task

@@ -11,7 +11,7 @@ use crate::model::ids::PoolId;
 use crate::model::tape::Route;
 use crate::run::event::Kind;
 use crate::run::meter::Part;
-use crate::run::pool::{shard_after, shard_of};
+use crate::run::pool::{shard_after, shard_modulo, shard_of};
 use crate::run::task::State;
 use crate::run::world::World;
 use crate::units::{Duration, Time};
@@ -20,6 +20,14 @@ use super::failover::Presence;
 
 /// Copying takes its share of the cores piece by piece, one in each such time.
 const PIECE: Duration = Duration::millis(100);
+
+impl Reshard {
+    /// The shard of a key when everything has moved.
+    fn shard_afterwards(&self, key: u32) -> u32 {
+        let rule = if self.modulo { shard_modulo } else { shard_after };
+        rule(key, self.from, self.to)
+    }
+}
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// Copying begins when the file says so.
@@ -60,11 +68,14 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The shard that a statement goes to, before and after some keys have moved.
     pub(in crate::run) fn shard_by_now(&self, task: u32, kind: PoolId, route: Route) -> u32 {
-        let Reshard { from, to, ends, .. } = self.reshard_of(kind);
+        let reshard = self.reshard_of(kind);
         let Some(key) = self.key_of_route(task, kind, route) else {
             unreachable!("the checker lets nobody ask all shards while they change")
         };
-        if self.now < Time::ZERO + ends { shard_of(key, from) } else { shard_after(key, from, to) }
+        match self.now < Time::ZERO + reshard.ends {
+            true => shard_of(key, reshard.from),
+            false => reshard.shard_afterwards(key),
+        }
     }
 
     fn reshard_of(&self, kind: PoolId) -> Reshard {
@@ -79,12 +90,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         kind: PoolId,
         route: Route,
     ) -> bool {
-        let Reshard { from, to, copied, ends, .. } = self.reshard_of(kind);
+        let reshard @ Reshard { from, copied, ends, .. } = self.reshard_of(kind);
         if self.now < Time::ZERO + copied || self.now >= Time::ZERO + ends {
             return false;
         }
         let key = self.key_of_route(task, kind, route);
-        if key.is_none_or(|key| shard_of(key, from) == shard_after(key, from, to)) {
+        if key.is_none_or(|key| shard_of(key, from) == reshard.shard_afterwards(key)) {
             return false;
         }
         let length = (Time::ZERO + ends).since(self.now);

@@ -13,12 +13,29 @@ pub fn shard_of(user: u32, shards: u32) -> u32 {
 /// n/m of what it has, and each new one gets as much; of those that become fewer the rest is spread.
 pub fn shard_after(user: u32, from: u32, to: u32) -> u32 {
     let before = shard_of(user, from);
-    // Independent of where it is: another multiplier, and another fold.
-    let mixed = (u64::from(user).wrapping_add(1)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
-    let place = ((u128::from(mixed ^ (mixed >> 32)) * u128::from(to)) >> 64) as u32;
+    let place = elsewhere(user, to);
     let moves = if to > from { place >= from } else { before >= to };
     if moves { place } else { before }
+}
+
+/// The same where the shard is the hash modulo their number. Of a hash h only h mod `from` is known, the
+/// shard before; how often `from` goes into what it is modulo the least common multiple is a further
+/// draw, and both together say what h mod `to` is.
+pub fn shard_modulo(user: u32, from: u32, to: u32) -> u32 {
+    let before = shard_of(user, from);
+    let (mut divisor, mut rest) = (from, to);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    let turns = elsewhere(user, to / divisor);
+    ((u64::from(before) + u64::from(from) * u64::from(turns)) % u64::from(to)) as u32
+}
+
+/// One of so many, independent of where a user or a key is: another multiplier, and another fold.
+fn elsewhere(user: u32, places: u32) -> u32 {
+    let mixed = (u64::from(user).wrapping_add(1)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    ((u128::from(mixed ^ (mixed >> 32)) * u128::from(places)) >> 64) as u32
 }
 
 #[cfg(test)]
@@ -27,12 +44,28 @@ mod tests {
 
     #[test]
     fn as_few_keys_move_as_can_and_shards_stay_even() {
-        let keys = 100_000;
         for (from, to, moving) in [(1, 2, 0.5), (4, 5, 0.2), (16, 100, 0.84), (4, 3, 0.25)] {
+            moves(shard_after, from, to, moving);
+        }
+    }
+
+    /// Those stay whose remainders agree: of 400 hashes 16 from 16 to 100 shards.
+    #[test]
+    fn modulo_moves_nearly_all() {
+        for (from, to, moving) in
+            [(1, 2, 0.5), (4, 5, 0.8), (16, 100, 0.96), (4, 3, 0.75), (4, 8, 0.5)]
+        {
+            moves(shard_modulo, from, to, moving);
+        }
+    }
+
+    fn moves(rule: fn(u32, u32, u32) -> u32, from: u32, to: u32, moving: f64) {
+        let keys = 100_000;
+        {
             let mut held = vec![0_u32; to as usize];
             let mut moved = 0;
             for key in 0..keys {
-                let after = shard_after(key, from, to);
+                let after = rule(key, from, to);
                 held[after as usize] += 1;
                 moved += u32::from(after != shard_of(key, from));
             }

@@ -2,7 +2,7 @@
 
 use super::super::super::Model;
 use super::super::super::ids::*;
-use super::super::super::tape::{Catch, Draw, Op, Pc, PolicyId};
+use super::super::super::tape::{Catch, Command, Draw, Op, Pc, PolicyId};
 use super::super::super::{LoadLock, Policy};
 use super::super::{Compiler, find, optional};
 use super::{Behind, Place, Sessions};
@@ -59,6 +59,7 @@ impl<'t> Compiler<'t> {
     /// The policy of a look-up.
     fn policy(&mut self, lookup: &topology::CacheLookup) -> PolicyId {
         let policy = Policy {
+            sliding: lookup.sliding,
             spread: lookup.jitter.0.min(1.0),
             early: lookup.early,
             revalidate: lookup.stale_while_revalidate,
@@ -89,6 +90,17 @@ impl<'t> Compiler<'t> {
         if spec.kind == topology::CacheKind::Memory && self.laws[law.0 as usize].mean > 0.0 {
             self.emit(Op::Cpu { work: Draw { law, id: place.draw(purpose) } });
         }
+    }
+
+    /// A command that the author describes.
+    pub(super) fn own_command(&mut self, own: &topology::OwnCommand, place: &Place) {
+        let cache: CacheId = find(&self.topology.caches, &own.cache.name);
+        let takes = match &own.takes {
+            Some(said) => self.law(said),
+            None => self.cache_command(&self.topology.caches[cache.0 as usize].spec),
+        };
+        let command = Command::Own { takes, write: own.write };
+        self.emit(Op::Command { cache, command, draw: place.draw("command") });
     }
 
     /// A cache's key sets are those that flows use it with.

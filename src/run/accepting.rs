@@ -1,0 +1,82 @@
+//! Connections that wait in the kernel, and workers that take them from there by themselves.
+//!
+//! What no loop has seen yet is counted with the loop that will see it. On a socket that workers share
+//! it may be any of them: whichever is done with its callback first takes all that wait, as a loop
+//! accepts until there is nothing more (CPython selector_events.py, `_accept_connection`; libuv,
+//! `uv__server_io`). With SO_REUSEPORT each connection belongs to one worker from the start.
+
+use super::task::NONE;
+use super::world::World;
+use crate::kernel::PendingEvents;
+use crate::model::HandOut;
+
+/// Draws of a request: which worker polls first, and where its connection belongs.
+const POLLS: u64 = 0xacc_e97;
+const HASH: u64 = 0x5_09e0;
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Whether a worker waits for something to come.
+    pub(super) fn polls(&self, worker: u32) -> bool {
+        let state = &self.workers[worker as usize];
+        !state.down && state.running == NONE
+    }
+
+    /// One of the workers that poll: all are woken, and one is first.
+    pub(super) fn polling_worker(&self, task: u32, index: u32) -> u32 {
+        let all = || self.workers_of(index).filter(|worker| self.polls(*worker));
+        let chosen = match all().count() as u32 {
+            0 | 1 => 0,
+            several => self.tasks[task].stream.draw(POLLS).below(several),
+        };
+        all().nth(chosen as usize).expect("who hands out has seen a worker that polls")
+    }
+
+    /// The worker that a connection belongs to, by a hash of its addresses.
+    pub(super) fn hashed_worker(&self, task: u32, index: u32) -> u32 {
+        let all = || self.workers_of(index).filter(|worker| !self.workers[*worker as usize].down);
+        let chosen = self.tasks[task].stream.draw(HASH).below((all().count() as u32).max(1));
+        all().nth(chosen as usize).unwrap_or(self.instances[index as usize].first_worker)
+    }
+
+    /// A connection waits in the kernel until a certain loop looks.
+    pub(super) fn leave_unseen(&mut self, worker: u32) {
+        let state = &mut self.workers[worker as usize];
+        state.unseen += 1;
+        self.instances[state.instance as usize].unseen += 1;
+    }
+
+    /// A connection waits in the kernel and belongs to no loop: of a shared socket, all will look.
+    pub(super) fn wait_unseen(&mut self, index: u32) {
+        let service = self.instances[index as usize].service;
+        let workers = self.workers_of(index);
+        if self.model.services[service].hand_out != HandOut::Shared {
+            return self.leave_unseen(workers.start);
+        }
+        for worker in workers {
+            if self.workers[worker as usize].unseen == 0 {
+                self.leave_unseen(worker);
+            }
+        }
+    }
+
+    /// A loop looks what has come, and accepts all of it.
+    #[cold]
+    pub(super) fn looks_up(&mut self, worker: u32) {
+        let state = &mut self.workers[worker as usize];
+        let (index, service) = (state.instance, state.service);
+        self.instances[index as usize].unseen -= std::mem::take(&mut state.unseen);
+        let spec = &self.model.services[service];
+        if spec.hand_out != HandOut::Shared || self.workers[worker as usize].down {
+            return;
+        }
+        loop {
+            let instance = &mut self.instances[index as usize];
+            if spec.max_connections.is_some_and(|most| instance.open >= most) {
+                return;
+            }
+            let Some(next) = instance.backlog.pop_front() else { return };
+            self.leave(next, spec.station);
+            self.accept_at(next, worker);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Idle connections that their server has cut, in pools that do not watch them.
+//!
+//! node-postgres and asyncpg hear of the end of a socket at once, and take the connection out of the
+//! pool. SQLAlchemy and psycopg_pool lend it: whoever gets it finds out. SQLAlchemy's pool then
+//! replaces all others from before at their next checkout, so that one stop costs one error; a ping
+//! (`pre_ping`) that fails costs none, as the connection is opened anew within the checkout
+//! (2.1.9, pool/base.py, `_ConnectionFairy._checkout`).
+
+use crate::component::pool::{Connection, Heard};
+use crate::failure::Failure;
+use crate::kernel::PendingEvents;
+use crate::model::tape::{Op, Statement};
+use crate::run::meter::MILLI;
+use crate::run::task::{OK, State};
+use crate::run::world::World;
+use crate::units::Duration;
+
+use super::{Cut, SubPool};
+
+impl SubPool {
+    /// Whether the server has cut a connection that is about to be closed; asked once.
+    pub(super) fn how_cut(&mut self, connection: Connection) -> Cut {
+        if self.take_cut(connection) { Cut::Yes } else { Cut::No }
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Whether a pool goes on to lend idle connections that its server has cut.
+    pub(in crate::run) fn keeps_cut_ones(&self, sub: u32) -> bool {
+        !self.pools[sub as usize].pool.config().driver.notices_cuts()
+    }
+
+    /// The server has cut all idle connections of a pool that does not notice. Says how many.
+    pub(in crate::run) fn cut_idle(&mut self, sub: u32) -> u32 {
+        let state = &mut self.pools[sub as usize];
+        let before = state.cut.len();
+        for idle in state.pool.idle_ones() {
+            if !state.cut[..before].iter().any(|(known, _)| *known == idle) {
+                state.cut.push((idle, Failure::DatabaseDown));
+            }
+        }
+        (state.cut.len() - before) as u32
+    }
+
+    /// The server of a pool that was cut has one connection less, if it is the server's own.
+    pub(in crate::run) fn free_slot_behind(&mut self, sub: u32) {
+        let state = &self.pools[sub as usize];
+        let node = state.node;
+        if state.behind.is_none() {
+            self.node_mut(node).free_slot();
+        }
+    }
+
+    /// What a task stands at has failed. If it was to try out its connection, another is opened in
+    /// its stead, and all older ones are suspect.
+    pub(in crate::run) fn has_failed(&mut self, task: u32, why: Failure) {
+        let pinged = matches!(self.op_at(task), Op::Query { kind: Statement::Ping, .. });
+        if !pinged || why != Failure::DatabaseDown {
+            return self.fail(task, self.cancelled_for(task, why));
+        }
+        let lease = self.tasks[task].pop_lease().expect("it tries out what it holds");
+        let now = self.now;
+        let record = &mut self.tasks[task];
+        (record.status, record.state, record.since) = (OK, State::Connecting, now);
+        while !matches!(self.model.tape[self.tasks[task].pc.0 as usize], Op::Acquire { .. }) {
+            self.tasks[task].pc.0 -= 1; // it is granted a connection where it asked for one
+        }
+        let state = &mut self.pools[lease.pool as usize];
+        let station = self.model.pools[state.kind].station;
+        let new = state.pool.replace(now, lease.connection, task);
+        let cut = state.how_cut(lease.connection);
+        self.meters[station].busy.add(now, -MILLI);
+        self.meters[station].enter(now);
+        self.client_lets_go(lease, false);
+        self.start_closing(lease.pool, cut, Heard::No);
+        self.connect(lease.pool, new, Duration::ZERO);
+        self.arm_pool(lease.pool);
+    }
+}

@@ -1,0 +1,44 @@
+//! What the tests of limits, guards, breakers and jobs turn that came last: a part of the list in
+//! `coverage.rs`.
+
+/// See `coverage.rs`.
+pub const COVERED: &[(&str, &str, &str)] = &[
+    (
+        "uncounted",
+        "a_limit_takes_back_what_it_does_not_want_to_count",
+        "Limit.skip_failed Limit.skip_successful",
+    ),
+    ("uncounted", "a_service_stops_when_nobody_waits_any_more", "Service.deadlines"),
+    ("uncounted", "a_guard_with_hysteresis_stays_shut_for_longer", "Guard.release"),
+    (
+        "uncounted",
+        "resilience4j_half_opens_by_a_timer_and_does_not_wait_for_ever",
+        "Resilience4j.half_open_itself Resilience4j.max_half_open",
+    ),
+    (
+        "job",
+        "a_queue_starts_so_many_jobs_in_a_time",
+        "Queue.limiter QueueLimiter.max QueueLimiter.duration",
+    ),
+    ("job", "a_part_of_the_backoff_is_chance", "Job.jitter"),
+    (
+        "redis_server",
+        "a_long_command_keeps_all_others_waiting",
+        "Step:command OwnCommand.in OwnCommand.takes",
+    ),
+    (
+        "redis_server",
+        "a_snapshot_forks_the_server",
+        "Cache.persistence Persistence.save Persistence.fork Persistence.disk SavePoint.after \
+         SavePoint.changes OwnCommand.write",
+    ),
+    ("redis_server", "an_fsync_of_more_than_two_seconds_blocks_the_server", "Persistence.fsync"),
+    ("redis_server", "a_hit_renews_what_is_sliding", "CacheLookup.sliding"),
+    ("job", "the_last_one_goes_first_where_it_is_said", "Job.lifo"),
+];
+
+/// The sources of these tests.
+pub const SOURCES: &[(&str, &str)] = &[
+    ("redis_server", include_str!("redis_server.rs")),
+    ("uncounted", include_str!("uncounted.rs")),
+];
