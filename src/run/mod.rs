@@ -34,6 +34,7 @@ mod link;
 pub mod meter;
 mod observe;
 pub mod outcome;
+mod outdated;
 mod pending;
 mod policy;
 mod pool;
