@@ -274,11 +274,19 @@ spec! {
     /// How an autoscaler decides.
     choice ScalePolicy {
         /// Target tracking of Amazon ECS: 3 minutes above the target add, 15 below 90 % of it remove.
-        TargetTracking = "target-tracking";
+        TargetTracking(Tracking) = "target-tracking";
         /// The Horizontal Pod Autoscaler of Kubernetes.
         Hpa(Hpa) = "hpa";
         /// Steps: beyond a bound for some data points, so many instances more or fewer.
         Steps(Steps) = "steps";
+    }
+}
+spec! {
+    /// Target tracking.
+    table Tracking {
+        /// Below so much of the target for 15 minutes instances are removed.
+        low: Ratio = "\"90%\"" from "alarms that target tracking makes: 90 % of the target for ECS services, \
+            70 % for EC2 groups", positive;
     }
 }
 spec! {

@@ -399,6 +399,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "an_autoscaler_adds_an_instance_after_three_periods_and_a_start",
         "Service.autoscale Autoscale.max Autoscale.target Autoscale.period Autoscale.start",
     ),
+    ("service", "target_tracking_removes_below_its_low_threshold", "Tracking.low"),
     (
         "service",
         "an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation",
