@@ -16,7 +16,7 @@ use crate::units::{Duration, Time};
 const HIGH_POINTS: u32 = 3;
 /// Minutes below the low threshold that raise the low alarm.
 const LOW_POINTS: u32 = 15;
-/// The low threshold as a share of the target, for ECS services.
+/// The low threshold as a share of the target, for ECS services; 0.7 for EC2 groups.
 const LOW_SHARE: f64 = 0.9;
 /// A wanted count this little above a whole number is rounding, not demand.
 const WHOLE: f64 = 1e-9;
@@ -30,6 +30,8 @@ pub struct TargetTracking {
     pub min: u32,
     /// The most tasks.
     pub max: u32,
+    /// The low threshold as a share of the target (0.9).
+    pub low_share: f64,
     /// After a scale-out (300 s).
     pub scale_out_cooldown: Duration,
     /// After a scale-in (300 s).
@@ -43,6 +45,7 @@ impl TargetTracking {
             target,
             min,
             max,
+            low_share: LOW_SHARE,
             scale_out_cooldown: Duration::secs(300),
             scale_in_cooldown: Duration::secs(300),
         }
@@ -88,7 +91,7 @@ impl Autoscaler {
     /// that run. To be called once a minute.
     pub fn observe(&mut self, now: Time, metric: f64, running: u32) -> Decision {
         let high = metric > self.policy.target;
-        let low = metric < LOW_SHARE * self.policy.target;
+        let low = metric < self.policy.low_share * self.policy.target;
         self.high_points = if high { self.high_points + 1 } else { 0 };
         self.low_points = if low { self.low_points + 1 } else { 0 };
         if self.high_points >= HIGH_POINTS {

@@ -18,9 +18,10 @@ pub use part::{
     Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, HandOut, Harm,
     Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric,
     Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Persistence, Policy, Pool, PoolMode,
-    Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading, Reads, Region, Relation, Reshard,
-    Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side, Socket, Standby, Stays, Store,
-    StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Wake, Want, Watch,
+    Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling, Region,
+    Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side, Socket,
+    Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit,
+    UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

@@ -18,7 +18,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Whether a worker waits for something to come.
     pub(super) fn polls(&self, worker: u32) -> bool {
         let state = &self.workers[worker as usize];
-        !state.down && state.running == NONE
+        self.takes_requests(worker) && state.running == NONE
     }
 
     /// One of the workers that poll: all are woken, and one is first.
@@ -33,7 +33,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The worker that a connection belongs to, by a hash of its addresses.
     pub(super) fn hashed_worker(&self, task: u32, index: u32) -> u32 {
-        let all = || self.workers_of(index).filter(|worker| !self.workers[*worker as usize].down);
+        let all = || self.workers_of(index).filter(|worker| self.takes_requests(*worker));
         let chosen = self.tasks[task].stream.draw(HASH).below((all().count() as u32).max(1));
         all().nth(chosen as usize).unwrap_or(self.instances[index as usize].first_worker)
     }
@@ -66,7 +66,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (index, service) = (state.instance, state.service);
         self.instances[index as usize].unseen -= std::mem::take(&mut state.unseen);
         let spec = &self.model.services[service];
-        if spec.hand_out != HandOut::Shared || self.workers[worker as usize].down {
+        if spec.hand_out != HandOut::Shared || !self.takes_requests(worker) {
             return;
         }
         loop {

@@ -149,6 +149,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.at_task(at + way, kind, task);
     }
 
+    /// A flow fails by itself, and does not go on.
+    pub(super) fn raise(&mut self, task: u32, why: Failure) -> bool {
+        self.fail(task, why);
+        false
+    }
+
     /// The flow of a task is over.
     pub(super) fn end_of_flow(&mut self, task: u32) {
         self.answer(task, 0.0);

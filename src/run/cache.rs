@@ -488,10 +488,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 if found == Lookup::Hit {
                     self.count(station, Counter::Hits);
+                    self.finds_value(task, (cache, store), key);
                     self.tasks[task].pc = hit;
                     return true;
                 }
                 self.count(station, Counter::Misses);
+                self.begins_load(task, cache, key);
                 self.tasks[task].flags |= flag::MISSED;
                 if single_flight {
                     return self.lead_or_join(task, cache, scope, key);
@@ -511,6 +513,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 } else if let Some(ttl) = ttl {
                     let sliding = self.model.policies[usize::from(policy.0)].sliding
                         && !self.model.keys[keys].is_absent(key.rank);
+                    self.ends_load(task, (cache, store), key);
                     self.store_value(cache, store, key, Ttl::of(ttl, sliding));
                     if policy.0 != 0 {
                         self.note_load(task, cache, store, key);
@@ -523,6 +526,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Op::CacheDelete { keys, key, .. } => {
                 let key = self.key_of(task, cache, keys, key);
+                self.source_changes(cache, key);
                 self.remove_value(cache, store, key);
                 self.tasks[task].pc.0 += 1;
             }
@@ -572,19 +576,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         let grown = store.used_bytes() as i64 - used as i64;
         self.meters[self.model.caches[cache].station].held.add(self.now, grown);
         was_there
-    }
-
-    /// In which store a task finds a key.
-    pub(super) fn store_of(&self, task: u32, cache: CacheId, key: Key) -> u32 {
-        let spec = &self.model.caches[cache];
-        match spec.service {
-            None if spec.nodes == 1 => 0,
-            None => node_of(slot_of(key, Placement::Spread), spec.nodes),
-            Some(service) => {
-                let first = self.services[service].first_instance as usize;
-                self.tasks[task].worker - self.instances[first].first_worker
-            }
-        }
     }
 
     /// All nodes of a cache run their expiry cycle.

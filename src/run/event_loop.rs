@@ -67,6 +67,13 @@ pub struct Worker {
     pub timers: Vec<Time>,
     /// It has died and is not back yet.
     pub down: bool,
+    /// Requests that it has answered, where that may end it; how often it was started; and whether it
+    /// takes no more.
+    pub answered: u32,
+    /// See `answered`.
+    pub lives: u32,
+    /// See `answered`.
+    pub leaving: bool,
     /// When it was started; nothing if it has run for longer than the run.
     pub started: Option<Time>,
 }

@@ -28,6 +28,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !phase.runs() || std::mem::replace(&mut self.workers[worker as usize].down, true) {
             return;
         }
+        self.end_process(worker);
+        let index = self.workers[worker as usize].instance;
+        let workers = self.workers_of(index);
+        if workers.clone().all(|worker| self.workers[worker as usize].down) {
+            self.instance_down(index);
+        } else {
+            self.accept_waiting(index);
+        }
+        self.lose_sockets(worker);
+    }
+
+    /// Whatever a process has is gone: what it is at, what waits for it, its memory and connections.
+    pub(super) fn end_process(&mut self, worker: u32) {
         let slots = 0..self.tasks.capacity() as u32;
         let dying: Vec<u32> = slots.filter(|task| self.dies_with(*task, worker)).collect();
         for task in &dying {
@@ -47,14 +60,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.lose(task);
         }
         self.lose_pools(worker);
-        let index = self.workers[worker as usize].instance;
-        let workers = self.workers_of(index);
-        if workers.clone().all(|worker| self.workers[worker as usize].down) {
-            self.instance_down(index);
-        } else {
-            self.accept_waiting(index);
-        }
-        self.lose_sockets(worker);
     }
 
     /// An instance dies at once with all of its workers and its backlog, and stays down until
@@ -73,6 +78,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         (state.down, state.started) = (false, Some(self.now));
+        (state.answered, state.lives, state.leaving) = (0, state.lives + 1, false);
         (state.heap, state.pause) = (state.heap.emptied(), Duration::ZERO);
         let index = state.instance;
         if self.instances[index as usize].phase == Phase::Down {

@@ -91,10 +91,12 @@ pub enum Counter {
     PausedMicros,
     /// Time that executions of a function are charged for (ms).
     BilledMillis,
+    /// Workers that ended because they had answered enough.
+    Recycled,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 39;
+pub const COUNTERS: usize = 40;
 
 impl Counter {
     /// All of them, in their order.
@@ -138,6 +140,7 @@ impl Counter {
         Counter::Collections,
         Counter::PausedMicros,
         Counter::BilledMillis,
+        Counter::Recycled,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -180,6 +183,7 @@ impl Counter {
             Counter::Collections => "collections",
             Counter::PausedMicros => "paused_us",
             Counter::BilledMillis => "billed_ms",
+            Counter::Recycled => "recycled",
             Counter::HitBytes => "hit_bytes",
         }
     }

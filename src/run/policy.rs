@@ -6,6 +6,7 @@
 //! Cache Stampede Prevention" (VLDB 2015): who reads at t loads anew if
 //! t - delta beta ln(u) >= expiry, where delta is how long the last load took and u is uniform.
 
+use crate::component::cache::cluster::{Placement, node_of, slot_of};
 use crate::component::cache::{Key, Lookup};
 use crate::kernel::PendingEvents;
 use crate::model::Policy;
@@ -171,6 +172,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(place) = state.loads.iter().position(mine) {
             let load = state.loads.swap_remove(place);
             state.stores[store as usize].note_load(key, now.since(load.since));
+        }
+    }
+
+    /// In which store a task finds a key.
+    pub(super) fn store_of(&self, task: u32, cache: CacheId, key: Key) -> u32 {
+        let spec = &self.model.caches[cache];
+        match spec.service {
+            None if spec.nodes == 1 => 0,
+            None => node_of(slot_of(key, Placement::Spread), spec.nodes),
+            Some(service) => {
+                let first = self.services[service].first_instance as usize;
+                self.tasks[task].worker - self.instances[first].first_worker
+            }
         }
     }
 

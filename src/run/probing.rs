@@ -32,6 +32,8 @@ pub(super) mod purpose {
     pub const EXHAUSTED: u32 = u32::MAX >> 8;
     /// See `EXHAUSTED`: a worker is there again.
     pub const RESPAWN: u32 = EXHAUSTED - 1;
+    /// See `EXHAUSTED`: a worker that has answered enough looks, or whether it may end.
+    pub const RETIRE: u32 = EXHAUSTED - 2;
     /// See `EXHAUSTED`: a timer of a worker is due; its number is added.
     pub const TIMER: u32 = EXHAUSTED + 1;
     /// Lives are counted up to so many, then from 0 again.
@@ -130,6 +132,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match ordinal {
             purpose::EXHAUSTED => return self.run_out(slot),
             purpose::RESPAWN => return self.respawn(slot),
+            purpose::RETIRE => return self.end_recycled(slot),
             timer if timer >= purpose::TIMER => {
                 return self.timer_due(slot, timer - purpose::TIMER);
             }

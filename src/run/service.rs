@@ -170,6 +170,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                         pause: Duration::ZERO,
                         free_since: 0,
                         down: false,
+                        answered: 0,
+                        lives: 0,
+                        leaving: false,
                         started: None,
                     });
                 }
@@ -328,7 +331,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Whether a worker of the instance could be handed a request now.
     pub(super) fn has_worker(&self, index: u32) -> bool {
         match self.model.services[self.instances[index as usize].service].hand_out {
-            HandOut::EachInTurn | HandOut::ReusePort => true,
+            HandOut::EachInTurn | HandOut::ReusePort => self.some_worker_takes(index),
             HandOut::FreeWorker => self.free_worker(index).is_some(),
             HandOut::Shared => self.workers_of(index).any(|worker| self.polls(worker)),
         }
@@ -337,7 +340,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The worker of an instance that has been free for a new connection for longest.
     fn free_worker(&self, index: u32) -> Option<u32> {
         let state = |worker: &u32| &self.workers[*worker as usize];
-        let free = |worker: &u32| !state(worker).down && state(worker).handed == NONE;
+        let free = |worker: &u32| self.takes_requests(*worker) && state(worker).handed == NONE;
         self.workers_of(index).filter(free).min_by_key(|worker| state(worker).free_since)
     }
 
@@ -360,7 +363,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         loop {
             let worker = instance.first_worker + instance.rotation;
             instance.rotation = (instance.rotation + 1) % workers;
-            if !self.workers[worker as usize].down {
+            let state = &self.workers[worker as usize];
+            if !state.down && !state.leaving {
                 return worker;
             }
         }
@@ -447,6 +451,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = &mut self.instances[index as usize];
         instance.open -= 1;
         self.workers[worker as usize].open -= 1;
+        if let Some(process) = &self.model.services[service].process
+            && let Some(rule) = process.recycling
+        {
+            self.count_answer(worker, rule);
+        }
         let station = self.model.services[service].station;
         if self.tasks[task].role != Role::Probe {
             self.count(station, Counter::Served);

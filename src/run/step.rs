@@ -184,10 +184,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.protect(task, breaker, entry, draw);
                     return false;
                 }
-                Op::Raise { why } => {
-                    self.fail(task, why);
-                    return false;
-                }
+                Op::Raise { why } => return self.raise(task, why),
                 Op::SessionSeek { .. }
                 | Op::SessionFound { .. }
                 | Op::SessionEnd { .. }

@@ -34,6 +34,7 @@ use super::host::HostState;
 use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
+use super::outdated::Ages;
 use super::pool::SubPool;
 use super::pooler::{PoolerState, Process};
 use super::probing::Watched;
@@ -117,6 +118,8 @@ pub struct World<'m, Q> {
     pub bulkheads: Dense<BulkheadId, BulkheadState>,
     /// Places taken in them.
     pub permits: Slab<Permit>,
+    /// How old cached values are, where that is asked.
+    pub ages: Ages,
     /// Circuit breakers.
     pub breakers: Dense<BreakerId, BreakerState>,
     /// Links.
@@ -211,6 +214,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             limits: model.limits.iter().map(|_| LimitState::default()).collect(),
             bulkheads: model.bulkheads.iter().map(|_| BulkheadState::default()).collect(),
             permits: Slab::new(),
+            ages: Ages::default(),
             breakers: model.breakers.iter().map(|_| BreakerState::default()).collect(),
             links: model.links.iter().map(LinkState::new).collect(),
             queues: model.queues.iter().map(QueueState::new).collect(),

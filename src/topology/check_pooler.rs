@@ -157,9 +157,14 @@ fn processes(cx: &Cx<'_>) -> Diagnostics {
             let place = cx.tree.place_of(&path(key));
             found.push(error("wrong-pooler", &place, message).help(help));
         };
-        if pooler.spec.max_db_connections.is_some() && !pooler.spec.is_pgbouncer() {
-            let message = format!("`pooler.{}` is no PgBouncer", pooler.name);
-            wrong("max_db_connections", message, "leave it out, or write `size`");
+        for (key, said) in [
+            ("max_db_connections", pooler.spec.max_db_connections),
+            ("max_user_connections", pooler.spec.max_user_connections),
+        ] {
+            if said.is_some() && !pooler.spec.is_pgbouncer() {
+                let message = format!("`pooler.{}` is no PgBouncer", pooler.name);
+                wrong(key, message, "leave it out, or write `size`");
+            }
         }
         let Some(process) = &pooler.spec.process else { continue };
         let other = find(&cx.topology.poolers, &process.name);
@@ -171,7 +176,7 @@ fn processes(cx: &Cx<'_>) -> Diagnostics {
             let message = "only PgBouncer has pools for several users in one process".to_string();
             wrong("process", message, "leave it out");
         }
-        for key in ["clients", "cpu", "max_db_connections"] {
+        for key in ["clients", "cpu", "max_db_connections", "max_user_connections"] {
             if cx.tree.at(&path(key)).is_some() {
                 let message = format!(
                     "`pooler.{}` shares the `{key}` of `pooler.{}`",
@@ -196,6 +201,7 @@ pub(crate) fn server_connections<'a>(
         .map(|pooler| {
             let process = find(&cx.topology.poolers, process_of(pooler));
             let size = pooler.spec.size(&database.spec) + pooler.spec.reserve;
+            let size = size.min(process.spec.max_user_connections.unwrap_or(u32::MAX));
             let Some(most) = process.spec.max_db_connections else { return (pooler, size) };
             if !left.iter().any(|(name, _)| *name == process.name) {
                 left.push((&process.name, most));

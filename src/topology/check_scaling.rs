@@ -41,7 +41,7 @@ pub(super) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         let cpu = std::iter::once(&scale.metric).chain(&scale.also);
         let cpu = cpu.filter(|it| **it == ScaleMetric::Cpu).count() > 0;
         match scale.policy {
-            ScalePolicy::TargetTracking => {}
+            ScalePolicy::TargetTracking(_) => {}
             ScalePolicy::Hpa(_) => {
                 let why = "the Horizontal Pod Autoscaler has no cooldown for growing";
                 idle(owner(), "cooldown_out", why);

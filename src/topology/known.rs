@@ -37,6 +37,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "rejected",
             "timed_out",
             "billed_ms",
+            "recycled",
             "worker_busiest_ratio",
             "worker_imbalance_ratio",
         ],

@@ -36,12 +36,20 @@ spec! {
             from "PgBouncer doc/config.md (max_client_conn); Supavisor tenants/tenant.ex \
             (default_max_clients); Neon docs (connection pooling)", positive;
         /// The pooler in whose process this is one more pool, for a further user or database: they share
-        /// its `cpu`, its `clients` and its `max_db_connections`.
+        /// its `cpu`, its `clients`, its `max_db_connections` and its `max_user_connections`.
         process: Option<Ref<Pooler>> = "a process of its own" from "assumed: one user";
         /// Connections to each server that all pools of the process have together. One more is opened
         /// only in the place of one that lies idle in any of them.
         max_db_connections: Option<u32> = "no limit"
             from "PgBouncer doc/config.md (max_db_connections 0)", positive;
+        /// The user whose pool it is: pools of one process with the same name, to several databases or
+        /// servers, share `max_user_connections`.
+        user: Option<String> = "a user of its own" from "assumed: one pool for each user";
+        /// Connections to servers that each user of the process has in all of its pools together. As at
+        /// `max_db_connections`, one more is opened only in the place of one of that user's that lies idle.
+        max_user_connections: Option<u32> = "no limit"
+            from "PgBouncer doc/config.md (max_user_connections 0); objects.c \
+            (evict_user_connection)", positive;
         /// Time on its one core for each statement, half of it for the answer.
         cpu: Option<Duration> = "none: its core never fills up"
             from "assumed; about 30us: PgBouncer 1.25.1 does 33_000 statements/s over TLS in one \

@@ -142,6 +142,15 @@ spec! {
         /// A request that finds so many at its worker, itself counted, is answered 503.
         limit_concurrency: Option<u32> = "no limit"
             from "uvicorn 0.54.0 Config (limit_concurrency)", positive;
+        /// A worker that has answered so many requests ends, once what it has is answered, and its parent
+        /// starts another; of one worker nobody does, but `service.replace`.
+        limit_max_requests: Option<u32> = "no limit"
+            from "uvicorn 0.54.0 Config (limit_max_requests), gunicorn (max_requests 0)", positive;
+        /// Each worker adds up to so many by chance, so that not all end together.
+        limit_max_requests_jitter: u32 = "0"
+            from "uvicorn 0.54.0 Config (limit_max_requests_jitter), gunicorn (max_requests_jitter)";
+        /// Time that a new worker takes to start.
+        worker_start: Duration = "\"1s\"" from "assumed: importing an application";
     }
 }
 
@@ -265,11 +274,19 @@ spec! {
     /// How an autoscaler decides.
     choice ScalePolicy {
         /// Target tracking of Amazon ECS: 3 minutes above the target add, 15 below 90 % of it remove.
-        TargetTracking = "target-tracking";
+        TargetTracking(Tracking) = "target-tracking";
         /// The Horizontal Pod Autoscaler of Kubernetes.
         Hpa(Hpa) = "hpa";
         /// Steps: beyond a bound for some data points, so many instances more or fewer.
         Steps(Steps) = "steps";
+    }
+}
+spec! {
+    /// Target tracking.
+    table Tracking {
+        /// Below so much of the target for 15 minutes instances are removed.
+        low: Ratio = "\"90%\"" from "alarms that target tracking makes: 90 % of the target for ECS services, \
+            70 % for EC2 groups", positive;
     }
 }
 spec! {

@@ -1,6 +1,7 @@
 //! Connections that wait to be accepted.
 
 use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
 
 use crate::support::{Ran, ms, run};
 
@@ -106,4 +107,59 @@ fn a_shared_socket_is_emptied_by_whoever_polls_first() {
         refused(&["service.web.hand_out=reuse-port", &backlog])
     };
     assert!(own(1) > 0 && own(1) < 5 && own(5) == 0, "{} {}", own(1), own(5));
+}
+
+/// A request of 1 ms every 10 ms, over connections that stay open.
+const LEAKY: &str = r#"
+[arrivals]
+process = "even"
+rate = "100/s"
+[service.web]
+workers = 2
+cores = 2
+[pool.pg]
+service = "web"
+database = "db"
+[database.db]
+[operation.work]
+share = 1
+flow = [{ cpu = "1ms" }]
+"#;
+
+#[test]
+fn a_worker_that_has_answered_enough_is_replaced() {
+    let ran = |uvicorn: &str| {
+        run(LEAKY, &[&format!("service.web.runtime={{uvicorn={{{uvicorn}}}}}"), "run.duration=20s"])
+    };
+    let recycled = |ran: &Ran| ran.count("service.web", Counter::Recycled);
+    let all = ran("");
+    assert_eq!((recycled(&all), all.each(), all.ok()), (0, ms(1), 2_000 - 1));
+    // Both have answered a hundred after two seconds, and end together: for 100 ms they look, for up to
+    // 500 ms their parent does, and a second it takes to start. Whoever comes meanwhile waits.
+    let together = ran("limit_max_requests=100");
+    assert_eq!((together.ok(), together.failed(Failure::InstanceLost)), (all.ok(), 0));
+    // The first to be back takes all that wait, and has answered enough at once.
+    assert!((10..20).contains(&recycled(&together)), "{}", recycled(&together));
+    assert!(together.longest() > ms(1_000) && together.longest() < ms(1_700));
+    let slow = ran("limit_max_requests=100, worker_start='3s'");
+    assert!(slow.longest() > ms(3_000), "{:?}", slow.longest());
+    // With jitter they rarely meet: the other takes all meanwhile.
+    let waits = |ran: &Ran| ran.outcome.latency.mean_s().expect("served");
+    let apart = ran("limit_max_requests=100, limit_max_requests_jitter=200");
+    assert!(recycled(&apart) > 4, "{}", recycled(&apart));
+    assert!(waits(&apart) < 0.5 * waits(&together), "{} {}", waits(&apart), waits(&together));
+    // Nobody starts a single one again, unless something does.
+    let single = |more: &str| {
+        run(
+            LEAKY,
+            &[
+                "service.web.workers=1",
+                "run.duration=20s",
+                "service.web.runtime={uvicorn={limit_max_requests=100}}",
+                more,
+            ],
+        )
+    };
+    assert!(single("service.web.cores=1").failed(Failure::InstanceLost) > 1_800);
+    assert!(single("service.web.replace=1s").ok() > 900);
 }

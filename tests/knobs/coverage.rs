@@ -365,6 +365,11 @@ const COVERED: &[(&str, &str, &str)] = &[
         "HandOut:shared HandOut:reuse-port",
     ),
     ("upstream", "a_name_is_looked_up_before_each_call", "Call.lookup"),
+    (
+        "accept",
+        "a_worker_that_has_answered_enough_is_replaced",
+        "Uvicorn.limit_max_requests Uvicorn.limit_max_requests_jitter Uvicorn.worker_start",
+    ),
     ("service", "a_hop_leads_in_and_out", "Service.hop"),
     ("service", "a_balancer_is_a_hop_of_its_own", "Balancer.service Balancer.hop"),
     ("service", "the_requests_of_operations_go_to_their_service", "Operation.service"),
@@ -394,6 +399,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "an_autoscaler_adds_an_instance_after_three_periods_and_a_start",
         "Service.autoscale Autoscale.max Autoscale.target Autoscale.period Autoscale.start",
     ),
+    ("service", "target_tracking_removes_below_its_low_threshold", "Tracking.low"),
     (
         "service",
         "an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation",

@@ -62,7 +62,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "pooler",
         "pools_of_one_process_share_its_core_its_clients_and_its_room",
-        "Pooler.process Pooler.max_db_connections",
+        "Pooler.process Pooler.max_db_connections Pooler.user Pooler.max_user_connections",
     ),
     (
         "pool",

@@ -216,6 +216,12 @@ fn pools_of_one_process_share_its_core_its_clients_and_its_room() {
     assert_eq!((narrow.shortest(), opened(&narrow)), (ms(72), [10, 10]));
     assert_eq!(narrow.count("pooler.b", Counter::Closed), 10);
     assert_eq!(opened(&users(&["pooler.b.max_db_connections=2"])), [1, 1]);
+    // So do the pools of one user, and those of two users do not.
+    let (b, c) = ("pooler.b.user='app'", "pooler.c.user='app'");
+    let one = "pooler.b.max_user_connections=1";
+    assert_eq!(opened(&users(&[one])), [1, 1]);
+    assert_eq!(opened(&users(&[one, b, c])), [10, 10]);
+    assert_eq!(opened(&users(&["pooler.b.max_user_connections=2", b, c])), [1, 1]);
     // One that is in use is not closed: who waits has it when it is idle.
     let side = "operation.read.flow = [{ parallel = [[{ query = { pool = 'one', read = '10ms' } }], \
                 [{ query = { pool = 'two', read = '10ms' } }]] }]";

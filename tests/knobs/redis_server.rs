@@ -105,3 +105,32 @@ fn a_hit_renews_what_is_sliding() {
     assert_eq!(read(", sliding=true", "arrivals.rate=1/s"), (9, 1));
     assert_eq!(read(", sliding=true", "arrivals.rate=0.5/s"), (0, 5), "not if it comes too late");
 }
+
+/// A value that takes 300 ms to load, one key; its source changes 100 ms after each look-up.
+#[test]
+fn values_can_be_out_of_date() {
+    let stale = |flow: &str| {
+        let text = SERVER.replace(
+            "[keys.k]",
+            "[cache.l]\nkind = 'memory'\nservice = 'web'\ncommand = '0ms'\n[keys.k]",
+        );
+        let flow = format!("operation.work.flow={flow}");
+        let ran = run(&text, &[&flow, "keys.k.count=1", "cache.c.rtt=0ms", "cache.c.command=0ms"]);
+        ["cache.c", "cache.l"].map(|path| ran.count(path, Counter::StaleReads))
+    };
+    let raced = |after: &str, more: &str| {
+        stale(&format!(
+            "[{{parallel=[[{{cache={{in='c', keys='k', miss=[{{wait='300ms'}}]{more}}}}}], \
+             [{{wait='{after}'}}, {{invalidate={{in='c', keys='k'}}}}]]}}]"
+        ))
+    };
+    // Missed at 1, 3, ... 9 s, and stored after the removal: at 2, 4, ... 10 s the old value is there.
+    assert_eq!(raced("100ms", ""), [5, 0]);
+    assert_eq!(raced("400ms", ""), [0, 0], "removed after it has been stored");
+    assert_eq!(raced("100ms", ", ttl='500ms'"), [0, 0], "a time to live bounds it");
+    // The memory before it is told nothing.
+    let tiers = "[{cache={in='l', keys='k', miss=[{cache={in='c', keys='k', miss=[{wait='1ms'}]}}]}}, \
+                 {invalidate={in='c', keys='k'}}]";
+    assert_eq!(stale(tiers), [0, 9]);
+    assert_eq!(stale(&tiers.replace("{in='c', keys='k'}}]", "{in='l', keys='k'}}]")), [9, 0]);
+}

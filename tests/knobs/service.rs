@@ -294,6 +294,20 @@ flow = [{ query = { pool = "pg", read = "1s" } }]
 }
 
 #[test]
+fn target_tracking_removes_below_its_low_threshold() {
+    // Four instances at three quarters of their target: three would do.
+    let at_last = |low: &str| {
+        let scaling = format!(
+            "service.web.autoscale={{min=1, max=4, target='30%', policy={{target-tracking={{{low}}}}}}}"
+        );
+        let held = scaled(&[&scaling, "service.web.instances=4", "run.duration=1200s"]);
+        (first(&held, 3.0), held[119])
+    };
+    assert_eq!(at_last(""), (Some(910), 3.0), "fifteen minutes below 27 %");
+    assert_eq!(at_last("low='70%'"), (None, 4.0), "an EC2 group removes below 21 %");
+}
+
+#[test]
 fn an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation() {
     let hpa = "service.web.autoscale={min=1, max=4, start='10s', policy='hpa'}";
     let at = |sets: &[&str]| first(&scaled(&[&[hpa], sets].concat()), 2.0);

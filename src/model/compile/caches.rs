@@ -107,6 +107,7 @@ impl Compiler<'_> {
                 given: None,
                 size_bytes: spec.size.0 as u32,
                 absent: spec.absent.0,
+                removed: false,
             }
         };
         self.topology.keys.iter().map(one).collect()

@@ -421,6 +421,7 @@ impl<'t> Compiler<'t> {
             Step::Invalidate(invalidate) => {
                 let cache = find(&self.topology.caches, &invalidate.cache.name);
                 let keys = self.keyset(model, cache, &invalidate.keys.name);
+                model.keys[keys].removed = true;
                 self.look_into_memory(cache, place, "delete");
                 self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
             }

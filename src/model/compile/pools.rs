@@ -113,6 +113,10 @@ impl Compiler<'_> {
                 process: find(&topology.poolers, &process.name),
                 clients: process.spec.most_clients(database).unwrap_or(u32::MAX),
                 at_most: process.spec.max_db_connections.unwrap_or(u32::MAX),
+                user: (
+                    find(&topology.poolers, user_of(topology, pooler, &process.name)),
+                    process.spec.max_user_connections.unwrap_or(u32::MAX),
+                ),
                 core: process.spec.cpu.map(|cpu| {
                     (cpu.half(), self.station(&format!("pooler.{}.core", process.name)))
                 }),
@@ -122,6 +126,21 @@ impl Compiler<'_> {
         };
         topology.poolers.iter().map(one).collect()
     }
+}
+
+/// The first pooler of a process that is a pool of the same user.
+fn user_of<'t>(
+    topology: &'t topology::Topology,
+    pooler: &'t topology::Named<topology::Pooler>,
+    process: &str,
+) -> &'t str {
+    let in_process = |it: &&topology::Named<topology::Pooler>| {
+        it.spec.process.as_ref().map_or(&*it.name, |of| &of.name) == process
+    };
+    let same = |it: &&topology::Named<topology::Pooler>| {
+        it.spec.user.is_some() && it.spec.user == pooler.spec.user
+    };
+    topology.poolers.iter().filter(in_process).find(same).map_or(&pooler.name, |it| &it.name)
 }
 
 /// The options of a pool: what is said, over what its driver has.

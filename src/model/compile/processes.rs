@@ -3,7 +3,7 @@
 use super::Compiler;
 use crate::component::garbage::Generations;
 use crate::model::tape::Pc;
-use crate::model::{Collecting, Memory, Probe, Process};
+use crate::model::{Collecting, Memory, Probe, Process, Recycling};
 use crate::topology::{self, Liveness, Runtime};
 
 impl Compiler<'_> {
@@ -32,15 +32,24 @@ impl Compiler<'_> {
             timers: Vec::new(),
             stops_unhealthy: spec.liveness == Some(Liveness::TargetGroup),
             backs_off: spec.crash_back_off.unwrap_or(kubelet),
+            recycling: recycling(&spec.runtime),
         };
         let said = process.memory.is_some()
             || process.gc.is_some()
             || spec.liveness.is_some()
             || spec.readiness.is_some()
             || !spec.timers.is_empty()
-            || process.backs_off;
+            || process.backs_off
+            || process.recycling.is_some();
         said.then(|| Box::new(process))
     }
+}
+
+/// After how many requests workers end.
+fn recycling(runtime: &Runtime) -> Option<Recycling> {
+    let Runtime::Uvicorn(its) = runtime else { return None };
+    let (jitter, start) = (its.limit_max_requests_jitter, its.worker_start);
+    its.limit_max_requests.map(|after| Recycling { after, jitter, start })
 }
 
 /// By what they decide, the probes of a service.

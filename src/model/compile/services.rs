@@ -151,7 +151,8 @@ impl Compiler<'_> {
         };
         let (min, max) = (scaling.min, scaling.max);
         let rule = match &scaling.policy {
-            topology::ScalePolicy::TargetTracking => Rule::Tracking(TargetTracking {
+            topology::ScalePolicy::TargetTracking(its) => Rule::Tracking(TargetTracking {
+                low_share: its.low.0,
                 scale_out_cooldown: scaling.cooldown_out,
                 scale_in_cooldown: scaling.cooldown_in,
                 ..TargetTracking::new(target, min, max)

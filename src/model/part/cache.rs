@@ -160,6 +160,8 @@ pub struct Keys {
     pub size_bytes: u32,
     /// The share of keys for which there is nothing.
     pub absent: f64,
+    /// Flows remove some of them from caches.
+    pub removed: bool,
 }
 
 impl Keys {

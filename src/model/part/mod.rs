@@ -26,7 +26,7 @@ pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Cdn, Link, Region};
 pub use pool::{Discards, Pool, PoolMode, Pooler};
-pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Timer};
+pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
 pub use queue::{Job, Queue};
 pub use service::{
     Affinity, Appointment, Function, HandOut, Health, Host, Metric, Others, Rule, Scaling, Service,

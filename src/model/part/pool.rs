@@ -55,6 +55,8 @@ pub struct Pooler {
     pub clients: u32,
     /// Connections of its process to each server at most.
     pub at_most: u32,
+    /// The first pooler of its process whose user is the same, and the user's connections at most.
+    pub user: (PoolerId, u32),
     /// Time on the core of its process for a statement, or for an answer; and where that is measured.
     pub core: Option<(Duration, StationId)>,
     /// Round trip between services and it, within a region.

@@ -20,6 +20,19 @@ pub struct Process {
     pub stops_unhealthy: bool,
     /// Starting again waits longer each time.
     pub backs_off: bool,
+    /// Its workers end after so many requests.
+    pub recycling: Option<Recycling>,
+}
+
+/// Workers that end after so many requests.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Recycling {
+    /// So many.
+    pub after: u32,
+    /// And up to so many more, by chance.
+    pub jitter: u32,
+    /// How long the next one takes to start.
+    pub start: Duration,
 }
 
 /// The probe that decides whether an instance is killed.

@@ -199,6 +199,7 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Collections => "Collections of garbage",
         Counter::PausedMicros => "Time that event loops stood still for collections (us)",
         Counter::BilledMillis => "Time that executions of a function are charged for (ms)",
+        Counter::Recycled => "Workers that ended because they had answered enough requests",
         Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }

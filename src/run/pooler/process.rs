@@ -78,14 +78,31 @@ impl<Q: PendingEvents> World<'_, Q> {
         })
     }
 
-    /// Connections that the process may still open to a pooler's server.
-    pub(super) fn room(&self, number: u32) -> u32 {
+    /// The pools of a pooler's user in its process, to whichever server.
+    fn pools_of_user(&self, number: u32) -> impl Iterator<Item = u32> + use<'_, Q> {
+        let user = |number: u32| self.model.poolers[self.poolers[number as usize].kind].user.0;
+        let own = user(number);
+        (0..self.poolers.len() as u32).filter(move |other| user(*other) == own)
+    }
+
+    /// Connections that the process may still open to a pooler's server, whoever's they are.
+    fn room_at_server(&self, number: u32) -> u32 {
         let at_most = self.model.poolers[self.poolers[number as usize].kind].at_most;
         if at_most == u32::MAX {
             return at_most;
         }
         let open = self.pools_beside(number).map(|it| self.poolers[it as usize].pool.total());
         at_most.saturating_sub(open.sum())
+    }
+
+    /// Connections that it may still open to a pooler's server.
+    pub(super) fn room(&self, number: u32) -> u32 {
+        let of_user = self.model.poolers[self.poolers[number as usize].kind].user.1;
+        if of_user == u32::MAX {
+            return self.room_at_server(number);
+        }
+        let open = self.pools_of_user(number).map(|it| self.poolers[it as usize].pool.total());
+        self.room_at_server(number).min(of_user.saturating_sub(open.sum()))
     }
 
     /// Whether a pooler may open a connection: another makes room for somebody who waits.
@@ -95,9 +112,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 return false;
             }
             let idle_at = |it: u32| Some((self.poolers[it as usize].pool.oldest_idle()?, it));
-            let Some((_, other)) = self.pools_beside(number).filter_map(idle_at).min() else {
-                return false;
+            let oldest = match self.room_at_server(number) {
+                0 => self.pools_beside(number).filter_map(idle_at).min(),
+                _ => self.pools_of_user(number).filter_map(idle_at).min(),
             };
+            let Some((_, other)) = oldest else { return false };
             self.poolers[other as usize].pool.evict().expect("it has an idle one");
             self.close_server(other);
         }
@@ -107,11 +126,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Pools of the same process that wait look whether there is room for them now.
     pub(super) fn tend_beside(&mut self, number: u32) {
         let kind = self.poolers[number as usize].kind;
-        if self.model.poolers[kind].at_most == u32::MAX {
+        let spec = &self.model.poolers[kind];
+        if spec.at_most == u32::MAX && spec.user.1 == u32::MAX {
             return;
         }
         let waits = |it: &u32| *it != number && self.poolers[*it as usize].pool.waiting() > 0;
-        let others: Vec<u32> = self.pools_beside(number).filter(waits).collect();
+        let of_user = self.pools_of_user(number).filter(|_| spec.user.1 < u32::MAX);
+        let mut others: Vec<u32> = self.pools_beside(number).chain(of_user).filter(waits).collect();
+        others.sort_unstable();
+        others.dedup();
         for other in others {
             self.tend_alone(other);
         }
