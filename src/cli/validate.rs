@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use loadbearing::reality::{Comparison, Measurements, Way, compare};
-use loadbearing::report::{Validated, page, validated};
+use loadbearing::report::{Validated, by_run, page, validated};
 
 use super::progress::Bar;
 use super::{Failure, diagnose, say, style_of_stdout};
@@ -19,7 +19,7 @@ use super::{Failure, diagnose, say, style_of_stdout};
 #[command(after_help = "\
 Examples:
   loadbearing validate reality
-  loadbearing validate reality --only R5
+  loadbearing validate reality --only R5 --by-run
   loadbearing validate reality --forecast --runs 40
   loadbearing validate my-measurements --map reality
 
@@ -47,6 +47,9 @@ pub struct Arguments {
     /// Writes a page on replay and forecast, with its figure beside it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["forecast", "replay", "json"])]
     page: Option<PathBuf>,
+    /// Shows each measured run beside its replay, where a cell is predicted and where it is not
+    #[arg(long, conflicts_with_all = ["forecast", "brief", "json"])]
+    by_run: bool,
     /// Prints the summary only
     #[arg(long)]
     brief: bool,
@@ -80,6 +83,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let result = found(way)?;
     if arguments.json {
         say(&format!("{:#}\n", result.to_json()))?;
+    } else if arguments.by_run {
+        say(&by_run(&result, style_of_stdout()))?;
     } else if !arguments.quiet {
         say(&validated(&result, arguments.brief, style_of_stdout()))?;
     }

@@ -330,6 +330,11 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// The share of the machine that computed; what its hypervisor had elsewhere counts as busy.
+    pub fn computing(&self) -> Option<f64> {
+        let stolen = self.stolen.unwrap_or(0.0);
+        self.busy.map(|busy| (busy - stolen).max(0.0))
+    }
     /// A figure, if it was measured.
     pub fn figure(&self, figure: Figure) -> Option<f64> {
         self.figures.iter().find(|(known, _)| *known == figure).map(|(_, value)| *value)

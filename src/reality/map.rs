@@ -36,9 +36,16 @@ struct Beside {
     /// their rate.
     #[serde(default)]
     resting_ms: f64,
+    /// In how many pieces generator and database compute that.
+    #[serde(default = "one")]
+    own_pieces: f64,
+    /// In how many pieces a neighbour's servers compute theirs.
+    #[serde(default = "one")]
+    server_pieces: f64,
     /// What is set: `{rate}` stands for requests a second, the cell's own and its neighbours'; `{cpu}`
-    /// for what is computed for each (us), beside the cell's own server. Of that `{own}` is for what
-    /// generator and database compute (us), `{theirs}` for what the neighbours' servers do; `{foreign}`
+    /// for what is computed for each (us), beside the cell's own server. Of that `{own}` is for each
+    /// piece that generator and database compute (us), `{own_rate}` of them a second; `{theirs}` and
+    /// `{their_rate}` say the same of the neighbours' servers; `{foreign}`
     /// for the pieces a second of programs that have nothing to do with any of them.
     sets: Vec<String>,
     /// How long such pieces of foreign programs are (ms).
@@ -50,6 +57,10 @@ struct Beside {
     /// The share that was stolen while the topologies' times were measured, and is contained in them.
     #[serde(default)]
     contained: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -76,6 +87,10 @@ struct Choice {
     /// What computes for each of its requests beside its service and that of every cell (ms).
     #[serde(default)]
     more_ms: f64,
+    /// Whether a run of it had as many neighbours as were recorded beside any run of its cell, as far as
+    /// the machine can have been busy with them: deployments that always ran together.
+    #[serde(default)]
+    together: bool,
     /// What is set for what there is beside it, if it differs.
     beside: Option<Vec<String>>,
 }
@@ -139,6 +154,11 @@ impl Map {
         (self.room(busy, cell) - around.busy).clamp(0.0, beside.cores)
     }
 
+    /// Whether a run of the cell had as many neighbours as were recorded beside any of its runs.
+    pub fn together(&self, cell: &Cell) -> bool {
+        self.choice(cell).is_some_and(|choice| choice.together)
+    }
+
     /// Cores that can have been busy with neighbours, where the machine was so busy in all during a run
     /// of a cell.
     pub fn room(&self, busy: f64, cell: &Cell) -> f64 {
@@ -167,8 +187,13 @@ impl Map {
         let known = [
             ("rate".to_string(), format!("{rate:.3}")),
             ("cpu".to_string(), format!("{:.3}", 1e6 * busy / rate)),
-            ("own".to_string(), format!("{:.3}", 1e3 * beside.own_ms)),
-            ("theirs".to_string(), format!("{:.3}", (1e3 * servers / rate).max(0.001))),
+            ("own_rate".to_string(), format!("{:.3}", rate * beside.own_pieces)),
+            ("own".to_string(), format!("{:.3}", 1e3 * beside.own_ms / beside.own_pieces)),
+            ("their_rate".to_string(), format!("{:.3}", rate * beside.server_pieces)),
+            (
+                "theirs".to_string(),
+                format!("{:.3}", (1e3 * servers / rate / beside.server_pieces).max(0.001)),
+            ),
             ("foreign".to_string(), format!("{:.3}", 1e3 * foreign)),
             ("stolen".to_string(), format!("{:.4}", 100.0 * stolen)),
         ];

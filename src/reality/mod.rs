@@ -83,8 +83,19 @@ impl Level {
     }
 }
 
-/// A figure as measured and as simulated.
+/// A figure of one measured run, replayed.
 #[derive(Clone, Copy, Debug)]
+pub struct Replayed {
+    /// Which run of the cell, from 1.
+    pub run: u32,
+    /// As measured.
+    pub measured: f64,
+    /// The mean of its simulated runs.
+    pub simulated: f64,
+}
+
+/// A figure as measured and as simulated.
+#[derive(Clone, Debug)]
 pub struct Compared {
     /// Which.
     pub figure: Figure,
@@ -94,6 +105,8 @@ pub struct Compared {
     pub simulated: Level,
     /// What a closed form alone says.
     pub form: Option<f64>,
+    /// Run by run; empty in a forecast, whose runs are none of those measured.
+    pub runs: Vec<Replayed>,
 }
 
 impl Compared {
@@ -212,7 +225,11 @@ pub fn compare(
     let classes: Vec<String> = said[0][0].iter().map(|it| it.class.clone()).collect();
     let compared = |(place, class): (usize, String)| {
         let figures = Figure::ALL.into_iter().filter_map(|figure| {
-            one(measurements, cell, &class, place, figure, &said, form.as_ref())
+            let mut found = one(measurements, cell, &class, place, figure, &said, form.as_ref())?;
+            if matches!(way, Way::Replay(_)) {
+                found.runs = by_run(measurements, cell, &class, place, figure, &said);
+            }
+            Some(found)
         });
         Comparison {
             cell: cell.id.clone(),
@@ -261,7 +278,28 @@ fn one(
         return None;
     }
     let form = form.and_then(|form| form.figure(class, figure));
-    Some(Compared { figure, measured, simulated, form })
+    Some(Compared { figure, measured, simulated, form, runs: Vec::new() })
+}
+
+/// A figure of each run that was measured and replayed.
+fn by_run(
+    measurements: &Measurements,
+    cell: &Cell,
+    class: &str,
+    place: usize,
+    figure: Figure,
+    said: &[Vec<Vec<Measured>>],
+) -> Vec<Replayed> {
+    let pair = |measured: &Measured| {
+        let played = said.get(measured.run.checked_sub(1)?)?;
+        let values: Vec<f64> = played.iter().filter_map(|it| it[place].figure(figure)).collect();
+        Some(Replayed {
+            run: measured.run as u32,
+            measured: measured.figure(figure)?,
+            simulated: values.iter().sum::<f64>() / values.len().max(1) as f64,
+        })
+    };
+    measurements.of(&cell.id, class).filter_map(pair).collect()
 }
 
 /// The model of a cell's topology, with nothing else on its machine.

@@ -85,17 +85,23 @@ impl Measurements {
         let runs: Vec<&Measured> = self.of(&cell.id, "all").collect();
         let recorded: Vec<Around> = runs.iter().map(|it| self.recorded(it)).collect();
         // Where nothing was recorded beside a run, what was beside the cell's others serves: as far as
-        // the machine can have been busy with it.
-        let known = recorded.iter().filter(|it| it.per_s > 0.0);
-        let usual = Around::mean(known.copied());
+        // the machine can have been busy with it. So it does where less was recorded than ran.
+        let together = self.map.together(cell);
+        let known = recorded.iter().filter(|it| it.per_s > 0.0).copied();
+        let more = |a: Around, b: Around| if b.busy > a.busy { b } else { a };
+        let usual = match together {
+            true => known.fold(Around::default(), more),
+            false => Around::mean(known),
+        };
         let completed = recorded.iter().zip(&runs).map(|(it, run)| {
-            let room = run.busy.map_or(0.0, |busy| self.map.room(busy, cell));
+            let busy = run.computing();
+            let room = busy.map_or(0.0, |busy| self.map.room(busy, cell));
             let mut around = *it;
-            if it.per_s <= 0.0 && usual.busy > 0.0 {
-                let fits = (room / usual.busy).clamp(0.0, 1.0);
+            if usual.busy > it.busy && (it.per_s <= 0.0 || together) {
+                let fits = room.clamp(it.busy, usual.busy) / usual.busy;
                 (around.per_s, around.busy) = (fits * usual.per_s, fits * usual.busy);
             }
-            around.foreign = run.busy.map_or(0.0, |busy| self.map.foreign(busy, cell, around));
+            around.foreign = busy.map_or(0.0, |busy| self.map.foreign(busy, cell, around));
             around
         });
         let wanted = |(_, it): &(Around, &&Measured)| run.is_none_or(|run| it.run == run);

@@ -39,7 +39,7 @@ pub use covered::{coverage_to_json, covered};
 pub use findings::{Findings, findings};
 pub use layout::Style;
 pub use ran::{Written, ran};
-pub use validated::{Validated, block, summary, validated};
+pub use validated::{Validated, block, by_run, summary, validated};
 pub use validation_page::{Page, page};
 
 pub use crate::result::Point;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::layout::{Cell, Grid, Look, Style};
 use super::show::digits;
-use crate::reality::{Compared, Comparison, Figure, Level, Way};
+use crate::reality::{Compared, Comparison, Figure, Level, Replayed, Way};
 
 /// Of the cells, so many must be predicted.
 pub const WANTED: f64 = 0.9;
@@ -40,6 +40,7 @@ impl Validated {
     pub fn to_json(&self) -> Value {
         let level =
             |it: Level| json!({"mean": it.mean, "spread": it.spread, "half_width": it.half});
+        let run = |it: &Replayed| json!({"run": it.run, "measured": it.measured, "simulated": it.simulated});
         let figure = |it: &Compared| {
             json!({
                 "figure": it.figure.name(),
@@ -50,6 +51,7 @@ impl Validated {
                 "intervals_meet": it.meets(),
                 "closed_form": it.form,
                 "closed_form_error": it.error_of_form(),
+                "by_run": it.runs.iter().map(run).collect::<Vec<Value>>(),
             })
         };
         let row = |it: &Comparison| {
@@ -96,15 +98,18 @@ pub fn validated(result: &Validated, brief: bool, style: Style) -> String {
     out
 }
 
-/// One class of one cell, figure by figure.
-pub fn block(comparison: &Comparison, style: Style) -> String {
-    let title = match comparison.class.as_str() {
+fn title(comparison: &Comparison) -> String {
+    match comparison.class.as_str() {
         "all" => comparison.cell.clone(),
         class => format!("{}, {class}", comparison.cell),
-    };
+    }
+}
+
+/// One class of one cell, figure by figure.
+pub fn block(comparison: &Comparison, style: Style) -> String {
     let form = comparison.form.unwrap_or("closed form");
     let columns = ["measured", "simulated", "error", "", form, "error"];
-    let mut grid = Grid::new(&title, &columns);
+    let mut grid = Grid::new(&title(comparison), &columns);
     for it in &comparison.figures {
         let judged = comparison.judged().any(|judged| judged.figure == it.figure);
         let held = match comparison.way {
@@ -130,6 +135,43 @@ pub fn block(comparison: &Comparison, style: Style) -> String {
         ]);
     }
     grid.render(style)
+}
+
+/// Every run of every class on a line, as measured and as simulated.
+pub fn by_run(result: &Validated, style: Style) -> String {
+    let shown = [Figure::Mean, Figure::Quantile(50), Figure::Quantile(95)];
+    let mut out = String::new();
+    for comparison in &result.comparisons {
+        let columns = [
+            "mean",
+            "simulated",
+            "error",
+            "p50",
+            "simulated",
+            "error",
+            "p95",
+            "simulated",
+            "error",
+        ];
+        let mut grid = Grid::new(&title(comparison), &columns);
+        let Some(means) = comparison.figure(Figure::Mean) else { continue };
+        for run in means.runs.iter().map(|it| it.run) {
+            let mut row = vec![Cell::from(format!("  run {run}"))];
+            for figure in shown {
+                let runs = comparison.figure(figure).map_or(&[][..], |it| &it.runs);
+                let found = runs.iter().find(|it| it.run == run);
+                let say = |value: Option<f64>| value.map_or("-".into(), |it| with(figure, it, 0.0));
+                row.push(Cell::from(say(found.map(|it| it.measured))));
+                row.push(Cell::from(say(found.map(|it| it.simulated))));
+                let off = found.map(|it| it.simulated / it.measured - 1.0);
+                row.push(Cell::from(error(figure, off)));
+            }
+            grid.row(row);
+        }
+        out.push_str(&grid.render(style));
+        out.push('\n');
+    }
+    out
 }
 
 /// All cells on a line each, the worst first, and the score.

@@ -8,7 +8,7 @@ use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{
     CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId,
 };
-use crate::model::tape::{Op, Statement};
+use crate::model::tape::{Draw, Op, Statement};
 use crate::units::Duration;
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -227,12 +227,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 Op::Store { usage } => return self.ask_store(task, usage),
                 Op::Wait { length } => {
-                    let length = self.draw(length, task);
-                    self.travel(task, length);
-                    let record = &mut self.tasks[task];
-                    (record.state, record.since) = (State::Away, self.now);
-                    record.pc.0 += 1;
-                    self.at_task(self.now + length, Kind::Resume, task);
+                    self.wait_outside(task, length);
                     return false;
                 }
                 Op::Fork { first, count } => {
@@ -267,6 +262,16 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
         }
+    }
+
+    /// A task waits for somebody who is not simulated.
+    fn wait_outside(&mut self, task: u32, length: Draw) {
+        let length = self.draw(length, task);
+        self.travel(task, length);
+        let record = &mut self.tasks[task];
+        (record.state, record.since) = (State::Away, self.now);
+        record.pc.0 += 1;
+        self.at_task(self.now + length, Kind::Resume, task);
     }
 
     /// A task that is on no worker goes on: it sets out, or comes to an end.
