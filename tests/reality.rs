@@ -111,7 +111,7 @@ fn the_page_is_fresh_and_no_fewer_cells_are_predicted_than_before() {
     }
     let (held, cells) = replay.score();
     // Nine in ten are the goal; what misses is explained on the page. It must not become less.
-    assert!(held >= 31 && cells == 38, "{held} of {cells} cells are predicted");
+    assert!(held >= 33 && cells == 38, "{held} of {cells} cells are predicted");
 }
 
 /// The goal has teeth: a pool that holds its connections for 4 % longer is not a prediction.

@@ -387,6 +387,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A worker takes the request.
+    #[inline(always)]
     pub(super) fn accept_at(&mut self, task: u32, worker: u32) {
         self.instances[self.workers[worker as usize].instance as usize].open += 1;
         let record = &mut self.tasks[task];

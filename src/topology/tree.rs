@@ -1,5 +1,7 @@
 //! A file as a tree whose every key and value knows its place.
 
+use std::ops::Range;
+
 use crate::diagnostic::{Diagnostic, Place, SourceId};
 
 /// A value and where it stands.
@@ -119,7 +121,7 @@ impl Node {
 /// Every fault of syntax, each at its place; what could be understood is returned beside them.
 pub fn parse(text: &str, source: SourceId) -> (Node, Vec<Diagnostic>) {
     let (table, errors) = toml::de::DeTable::parse_recoverable(text);
-    let diagnostics = errors
+    let mut diagnostics: Vec<Diagnostic> = errors
         .iter()
         .map(|error| {
             let span = error.span().unwrap_or(0..0);
@@ -127,8 +129,12 @@ pub fn parse(text: &str, source: SourceId) -> (Node, Vec<Diagnostic>) {
         })
         .collect();
     let span = table.span();
-    let value = from_table(table.into_inner(), source);
+    let value = from_table(table.into_inner(), source, &mut diagnostics);
     (Node { value, place: Place { source, span } }, diagnostics)
+}
+
+fn overlaps(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start <= b.end && b.start <= a.end
 }
 
 fn syntax_diagnostic(message: &str, place: Place) -> Diagnostic {
@@ -141,20 +147,28 @@ fn syntax_diagnostic(message: &str, place: Place) -> Diagnostic {
         .help("keys are bare words, texts and quantities stand in double quotes: `rtt = \"75ms\"`")
 }
 
-fn from_table(table: toml::de::DeTable<'_>, source: SourceId) -> Value {
+fn from_table(
+    table: toml::de::DeTable<'_>,
+    source: SourceId,
+    faults: &mut Vec<Diagnostic>,
+) -> Value {
     Value::Table(
         table
             .into_iter()
             .map(|(key, value)| {
                 let place = Place { source, span: key.span() };
                 let key = Key { name: key.into_inner().into_owned(), place };
-                (key, from_value(value, source))
+                (key, from_value(value, source, faults))
             })
             .collect(),
     )
 }
 
-fn from_value(spanned: toml::Spanned<toml::de::DeValue<'_>>, source: SourceId) -> Node {
+fn from_value(
+    spanned: toml::Spanned<toml::de::DeValue<'_>>,
+    source: SourceId,
+    faults: &mut Vec<Diagnostic>,
+) -> Node {
     use toml::de::DeValue;
     let place = Place { source, span: spanned.span() };
     let value = match spanned.into_inner() {
@@ -162,6 +176,13 @@ fn from_value(spanned: toml::Spanned<toml::de::DeValue<'_>>, source: SourceId) -
         DeValue::Integer(number) => {
             match i64::from_str_radix(number.as_str(), number.radix()) {
                 Ok(number) => Value::Integer(number),
+                Err(error) if *error.kind() == std::num::IntErrorKind::InvalidDigit => {
+                    // The parser says so itself, but not of `1_000/s`.
+                    if !faults.iter().any(|fault| overlaps(&fault.place.span, &place.span)) {
+                        faults.push(syntax_diagnostic("invalid number", place.clone()));
+                    }
+                    Value::String(number.as_str().into())
+                }
                 // Beyond 64 bits: as a float it is too large for every key, which is then said.
                 Err(_) => Value::Float(number.as_str().parse().unwrap_or(f64::INFINITY)),
             }
@@ -170,9 +191,9 @@ fn from_value(spanned: toml::Spanned<toml::de::DeValue<'_>>, source: SourceId) -
         DeValue::Boolean(flag) => Value::Boolean(flag),
         DeValue::Datetime(date) => Value::Datetime(date.to_string()),
         DeValue::Array(items) => {
-            Value::Array(items.into_iter().map(|item| from_value(item, source)).collect())
+            Value::Array(items.into_iter().map(|item| from_value(item, source, faults)).collect())
         }
-        DeValue::Table(table) => from_table(table, source),
+        DeValue::Table(table) => from_table(table, source, faults),
     };
     Node { value, place }
 }
@@ -191,6 +212,14 @@ mod tests {
         let pool = node.at("pool.pg").expect("present");
         assert_eq!(&text[pool.place.span.clone()], "[pool.pg]");
         assert_eq!(node.place_of("pool.pg.absent"), pool.place);
+    }
+
+    #[test]
+    fn a_number_with_a_unit_and_without_quotes_is_a_fault() {
+        for text in ["rate = 1000/s\n", "rate = 1_000/s\n"] {
+            assert_eq!(parse(text, SourceId(0)).1.len(), 1, "{text}");
+        }
+        assert!(parse("rate = 1_000\n", SourceId(0)).1.is_empty());
     }
 
     #[test]
