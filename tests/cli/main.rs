@@ -91,14 +91,14 @@ replications = 3
 [arrivals]
 rate = "100/s"
 [service.web]
-price = "$30"
+price = { monthly = "$30", source = "invented" }
 [pool.pg]
 service = "web"
 database = "main"
 size = 5
 acquire_timeout = "1s"
 [database.main]
-price = "$60"
+price = { monthly = "$60", source = "invented" }
 [operation.browse]
 share = 1
 flow = [{ cpu = "1ms" }, { query = { pool = "pg", read.exponential = "10ms" } }, { reply = "2KB" }]
