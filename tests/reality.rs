@@ -7,9 +7,9 @@ use std::path::Path;
 use loadbearing::experiment::Silent;
 use loadbearing::reality::schedule::{Planned, Schedule};
 use loadbearing::reality::{
-    Cell, Comparison, Figure, Measurements, Mode, Playback, Way, compare, model_of,
+    Cell, Comparison, Figure, Measurements, Mode, Playback, Replayed, Way, compare, model_of,
 };
-use loadbearing::report::{Validated, page};
+use loadbearing::report::{Style, Validated, by_run, page};
 use loadbearing::topology::ReadText;
 
 fn read(path: &str) -> Result<String, String> {
@@ -91,6 +91,20 @@ fn a_replay_follows_its_own_run() {
     for (said, measured) in said.iter().zip(&measured) {
         assert!((said / measured - 1.0).abs() < 0.25, "{said} for {measured}");
     }
+}
+
+#[test]
+fn every_measured_run_is_beside_its_replay() {
+    let measurements = measurements();
+    let found = comparisons(&measurements, Way::Replay(2), &["R5-lc-r300"]);
+    let mean = found[0].figure(Figure::Mean).expect("answered");
+    assert_eq!(mean.runs.iter().map(|it| it.run).collect::<Vec<u32>>(), [1, 2, 3, 4, 5]);
+    let over = |of: fn(&Replayed) -> f64| mean.runs.iter().map(of).sum::<f64>() / 5.0;
+    assert!((over(|it| it.simulated) / mean.simulated.mean - 1.0).abs() < 1e-9);
+    let measured = mean.measured.expect("it was").mean;
+    assert!((over(|it| it.measured) / measured - 1.0).abs() < 1e-9);
+    let text = by_run(&Validated::new(Way::Replay(2), found.clone()), Style::Plain);
+    assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("run ")).count(), 5);
 }
 
 #[test]

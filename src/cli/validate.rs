@@ -48,7 +48,7 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["forecast", "replay", "json"])]
     page: Option<PathBuf>,
     /// Shows each measured run beside its replay, where a cell is predicted and where it is not
-    #[arg(long, conflicts_with_all = ["forecast", "brief", "json"])]
+    #[arg(long, conflicts_with_all = ["forecast", "brief", "json", "page", "quiet"])]
     by_run: bool,
     /// Prints the summary only
     #[arg(long)]

@@ -173,14 +173,22 @@ impl SessionTable {
 
     /// Whether a session in hand was one of those that were evicted: as likely as they are among all
     /// of its second.
-    pub fn is_evicted(&mut self, now: Time, session: Session, unit_draw: f64) -> bool {
+    pub fn is_evicted(
+        &mut self,
+        now: Time,
+        session: Session,
+        unit_draw: impl FnOnce() -> f64,
+    ) -> bool {
+        if self.evicted.is_empty() {
+            return false;
+        }
         self.advance(now);
-        if self.evicted.is_empty() || session.expires_s < self.first_live_s {
+        if session.expires_s < self.first_live_s {
             return false;
         }
         let at = self.at(session.expires_s);
         let (gone, there) = (f64::from(self.evicted[at]), f64::from(self.expiring[at]));
-        let is_one = gone > 0.0 && unit_draw * (gone + there) < gone;
+        let is_one = gone > 0.0 && unit_draw() * (gone + there) < gone;
         self.evicted[at] -= u32::from(is_one);
         is_one
     }

@@ -283,14 +283,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             None => self.begin_attempt(journey),
             Some(law) => {
                 let late = self.model.draw_law(law, stream, 0x1a7e);
-                self.leave_late(journey, late);
+                self.rest(journey, Part::Service, late);
             }
         }
-    }
-
-    /// The request leaves after the moment at which it was meant to.
-    fn leave_late(&mut self, journey: u32, late: Duration) {
-        self.rest(journey, Part::Service, late);
     }
 
     /// For so long the user does nothing but wait for the next attempt.

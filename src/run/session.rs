@@ -267,8 +267,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let held = state.held[user as usize];
         if held != UNSEEN {
             let found = (held != GONE).then(|| Session::from_expiry_s(held))?;
-            let stream = state.stream.named("evicted").numbered(u64::from(user));
-            if state.table.is_evicted(now, found, stream.draw(now.0).unit()) {
+            let stream = state.stream;
+            let luck = || stream.named("evicted").numbered(u64::from(user)).draw(now.0).unit();
+            if state.table.is_evicted(now, found, luck) {
                 state.held[user as usize] = GONE;
                 return None;
             }
@@ -281,7 +282,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let left = holders.remaining(unit).and_then(|it| it.0.checked_sub(now.0));
                 left.and_then(|left| {
                     let found = Session::from_expiry_s(second_of(now + Duration(left)));
-                    let luck = state.stream.named("evicted").draw(u64::from(user)).unit();
+                    let stream = state.stream;
+                    let luck = || stream.named("evicted").draw(u64::from(user)).unit();
                     if state.unseen.is_evicted(now, found, luck) {
                         return None;
                     }

@@ -34,8 +34,8 @@ impl CacheStore {
         fit.next_multiple_of(16)
     }
 
-    /// One active expiry cycle of at most so many loops: samples 20 entries with a TTL, deletes the expired, and repeats
-    /// while more than 10 % of the sample had expired (Redis expire.c).
+    /// One active expiry cycle of at most so many loops: samples 20 entries with a TTL, deletes the
+    /// expired, and repeats while more than 10 % of the sample had expired (Redis expire.c).
     ///
     /// # Model
     /// The sample is drawn at random; Redis 6 and later walk their hash table with a cursor, which
