@@ -223,7 +223,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.homes[node as usize].database
     }
     /// Where a node is measured: with the primaries, or with the replicas.
-    fn station_of_node(&self, node: u32) -> StationId {
+    pub(super) fn station_of_node(&self, node: u32) -> StationId {
         self.homes[node as usize].station
     }
     /// A node by its number among all nodes of all databases.
@@ -236,7 +236,16 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn send_statement(&mut self, task: u32) {
         if self.asked.is_some() {
             self.await_answer(task);
+            if self.waits_in_client(task) {
+                return;
+            }
         }
+        self.submit_statement(task);
+    }
+
+    /// A statement leaves its client.
+    #[inline]
+    pub(super) fn submit_statement(&mut self, task: u32) {
         let passage = self.passage_of_statement(task);
         let half = self.statement_rtt(task).half() + passage.late;
         self.travel(task, half);

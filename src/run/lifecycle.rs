@@ -12,8 +12,9 @@
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI};
+use super::pool::Cut;
 use super::service::Phase;
-use super::task::{Lease, NONE, OK, Role, State, Task, flag};
+use super::task::{NONE, OK, Role, State, Task, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
@@ -170,6 +171,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.leave(task, self.model.pools[pool].station);
             }
             State::PoolerQueue => self.leave_pooler_queue(task),
+            State::StatementQueue => self.leave_statement_queue(task),
             State::Computing if self.instances[index as usize].host == NONE => {
                 self.meters[service.station].busy.add(self.now, -MILLI);
             }
@@ -310,7 +312,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         while let Some(lease) = self.tasks[task].pop_lease() {
             let kind = self.pools[lease.pool as usize].kind;
             self.meters[self.model.pools[kind].station].busy.add(self.now, -MILLI);
-            let cut = self.pools[lease.pool as usize].take_cut(lease.connection);
+            let cut = self.pools[lease.pool as usize].how_cut(lease.connection) == Cut::Yes;
             let pooled = self.pools[lease.pool as usize].behind.is_some();
             if pooled {
                 self.free_far_end(lease.pool);
@@ -331,12 +333,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A ghost has nothing more to do; a connection that it still had ends at its server.
+    /// A ghost has nothing more to do; a connection that it still had ends at its server, or is ready
+    /// for the next statement.
     pub(super) fn bury(&mut self, ghost: u32) {
         self.release_locks(ghost);
-        while let Some(Lease { pool, .. }) = self.tasks[ghost].pop_lease() {
-            let node = self.pools[pool as usize].node;
-            self.node_mut(node).free_slot();
+        while let Some(lease) = self.tasks[ghost].pop_lease() {
+            if !self.is_ready_again(ghost, lease) {
+                let node = self.pools[lease.pool as usize].node;
+                self.node_mut(node).free_slot();
+            }
         }
         self.end_task(ghost);
     }
@@ -368,7 +373,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             for sub in first..first + self.sub_pools_per_worker(*kind) {
                 let state = &mut self.pools[sub as usize];
                 // Whoever held a connection has given it up: what is still cut lay idle.
-                let gone = if state.behind.is_some() { 0 } else { state.cut.len() as u32 };
+                let gone = if state.behind.is_some() { 0 } else { state.cut.len() };
+                let gone = (gone + state.unanswered.len()) as u32;
                 let unused = state.pool.idle() - gone + state.opening_granted();
                 let total = state.lose_all();
                 let meter = &mut self.meters[model.pools[*kind].station];
@@ -447,6 +453,17 @@ mod tests {
     #[test]
     fn everything_adds_up_however_processes_die() {
         torment(include_str!("../../tests/topologies/pressure.toml"));
+    }
+
+    #[test]
+    fn everything_adds_up_where_clients_are_kept_with_statements_under_way() {
+        torment(
+            "version = 1\narrivals.rate = '300/s'\n[service.web]\nworkers = 2\n[pool.pg]\n\
+             service = 'web'\ndatabase = 'db'\nsize = 3\nidle_timeout = '20ms'\nmax_uses = 7\n\
+             on_error = 'keep'\nquery_timeout = '5ms'\n[database.db]\nconnect = '2ms'\n\
+             [operation.read]\nshare = 1\nflow = [{ query = { pool = 'pg', read = '8ms' } },\n\
+             { transaction = { pool = 'pg', flow = [{ query = { pool = 'pg', write = '6ms' } }] } }]\n",
+        );
     }
 
     #[test]

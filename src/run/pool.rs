@@ -5,19 +5,20 @@ mod lost;
 mod place;
 mod shard;
 mod start;
+mod unanswered;
 
 use crate::component::pool::{
     Acquire, ConnectFailed, Connected, Connection, Expired, Heard, Pool, Released, Served,
 };
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::Discards;
-use crate::model::UnitKind;
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
+use crate::model::{self, Discards, UnitKind};
 use crate::units::{Duration, Time};
 
 pub use shard::{shard_after, shard_modulo, shard_of};
+pub(super) use unanswered::Unanswered;
 
 use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
@@ -55,6 +56,8 @@ pub struct SubPool {
     opening: Vec<(Connection, Opening)>,
     /// Connections in use that the server has cut; their holders do not know yet.
     pub(super) cut: Vec<(Connection, Failure)>,
+    /// Connections whose server is still at a statement that nobody waits for.
+    pub(super) unanswered: Vec<Unanswered>,
     /// Connections opened so far: numbers its random draws.
     pub connects: u32,
 }
@@ -88,6 +91,7 @@ impl SubPool {
     pub fn lose_all(&mut self) -> u32 {
         self.opening.clear();
         self.cut.clear();
+        self.unanswered.clear();
         self.armed = Time::NEVER;
         self.rotation = 0;
         self.pool.lose_all()
@@ -343,7 +347,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.resume(task);
             }
             Released::Idle => {}
-            Released::Close => return Some(self.start_closing(sub, Cut::No, Heard::Yes)),
+            Released::Close => {
+                let cut = self.pools[sub as usize].how_cut(connection);
+                return Some(self.start_closing(sub, cut, Heard::Yes));
+            }
         }
         None
     }
@@ -361,13 +368,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 | Failure::Deadlock
                 | Failure::ReplayConflict
         );
-        let discards = match spec.discards {
-            Discards::Never => false,
-            // Its answer is still to come on that connection.
-            Discards::Queries => why == Failure::QueryTimeout || !self.took_by_hand(task),
-            Discards::Always => true,
-        };
-        if !(statement && discards) {
+        if !(statement && self.discards(task, spec, why)) {
             self.release(lease);
             return;
         }
@@ -382,6 +383,17 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.served(lease.pool, served);
         }
         self.arm_pool(lease.pool);
+    }
+
+    /// Whether the connection, the innermost, of a task whose statement has failed is destroyed.
+    pub(super) fn discards(&self, task: u32, spec: &model::Pool, why: Failure) -> bool {
+        match spec.discards {
+            Discards::Never => false,
+            // Poolers do not have clients whose answer is still to come.
+            Discards::Queries if why == Failure::QueryTimeout && spec.pooler.is_some() => true,
+            Discards::Queries => !self.took_by_hand(task),
+            Discards::Always => true,
+        }
     }
 
     /// Whether the connection that a task has just given up, the innermost, was taken by the application

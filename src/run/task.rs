@@ -111,6 +111,8 @@ pub enum State {
     PoolQueue,
     /// Waits for the connection that is being opened for it.
     Connecting,
+    /// Its statement waits in its client for the end of another, which was given up.
+    StatementQueue,
     /// Its statement waits at a pooler for a connection to the server.
     PoolerQueue,
     /// On a core of a database node.

@@ -25,13 +25,14 @@ fn query_timeout(cx: &Cx<'_>, pool: &Named<Pool>) -> Option<Diagnostic> {
                     cancel what takes too long";
         return Some(error("bad-pool", &place, message).help(help));
     }
-    (pool.spec.on_error == Some(OnError::Keep)).then(|| {
+    let keeps = pool.spec.on_error == Some(OnError::Keep) && pool.spec.through.is_some();
+    keeps.then(|| {
         let message = format!(
-            "`pool.{}` would lend a connection whose last statement is still under way",
+            "how a client of `pool.{}` waits for the end of a statement that was given up is not \
+             simulated through a pooler",
             pool.name
         );
-        let help = "leave out `on_error` or `query_timeout`: a connection that is given up on is \
-                    closed";
+        let help = "leave out `on_error`: a connection that is given up on is closed";
         error("bad-pool", &place, message).help(help)
     })
 }

@@ -51,8 +51,10 @@ spec! {
         on_error: Option<OnError> = "destroy that of a query; keep elsewhere"
             from "pg-pool 3.14.0 (pool.query releases with the error); SQLAlchemy 2.1.9, asyncpg \
             0.32.0 and psycopg_pool 3.3.3 close only what is disconnected";
-        /// How long the driver waits for the answer to a statement; then the request fails. node-postgres
-        /// closes the connection, and the statement goes on at the server, and keeps its place there.
+        /// How long the driver waits for the answer to a statement; then the request fails. In node-postgres
+        /// the statement goes on at the server. Its connection is closed or kept as `on_error` says: a
+        /// closed one keeps its place at the server until the statement has ended, and in one that is kept
+        /// the next statement waits for that.
         /// asyncpg (`command_timeout`) has the server cancel it, over another connection, waits for that
         /// and keeps the connection.
         query_timeout: Option<Duration> = "none" from "pg 8.16.3 client.js (query_timeout false), \

@@ -166,6 +166,40 @@ fn a_driver_gives_up_on_a_statement_and_the_server_does_not() {
 }
 
 #[test]
+fn a_client_that_is_kept_sends_the_next_statement_when_the_last_one_has_ended() {
+    // Each second a request, over one connection; its statement takes 1,500 ms at the server.
+    let flow = "operation.read.flow=[{query={pool='pg', read='1500ms'}}]";
+    let keep = ["pool.pg.size=1", "pool.pg.on_error=keep", flow];
+    let ran = read(&[&keep[..], &["pool.pg.query_timeout=900ms"]].concat());
+    // Asked at 1 s and given up at 1.9 s, the first runs until 2.501 s and is answered at 2.502 s. The second
+    // waits in the client from 2 s, is given up at 2.9 s, and answered at 4.004 s. The third comes at 3 s and
+    // is given up at 3.9 s: the server has never heard of it. So it is with every third.
+    assert_eq!((ran.failed(Failure::QueryTimeout), ran.each_failed()), (9, ms(900)));
+    assert_eq!(opened(&ran), 1, "the connection is the same all the time");
+    let at_server = [Counter::Arrivals, Counter::Served, Counter::Wasted];
+    assert_eq!(at_server.map(|it| ran.count("database.db", it)), [7, 6, 6]);
+    // Only the first is slow: the second waits for it from 2 s to 2.502 s, and takes 152 ms.
+    let slow = "fault.f={target='database.db', what={slow=10}, at='500ms', for='1s'}";
+    let brief = "operation.read.flow=[{query={pool='pg', read='150ms'}}]";
+    let sets = ["pool.pg.query_timeout=900ms", slow, brief, "run.duration=2900ms"];
+    let waited = read(&[&keep[..2], &sets].concat());
+    assert_eq!((waited.failed(Failure::QueryTimeout), waited.each()), (1, ms(502 + 152)));
+    // A transaction's connection is the application's to give back, and it keeps it.
+    let flow = "operation.read.flow=[{transaction={pool='pg', flow=[{query={pool='pg', write='1500ms'}}]}}]";
+    let alone = ["pool.pg.size=1", "pool.pg.query_timeout=900ms", flow];
+    assert_eq!(opened(&read(&alone)), 1);
+    assert_eq!(opened(&read(&[&alone[..], &["pool.pg.on_error=destroy"]].concat())), 10);
+    // Closing a connection whose statement goes on destroys its socket: the server keeps its place.
+    let used = read(&[&keep[..], &["pool.pg.query_timeout=900ms", "pool.pg.max_uses=1"]].concat());
+    assert_eq!((opened(&used), used.count("pool.pg", Counter::Closed)), (10, 9));
+    assert_eq!(used.count("database.db", Counter::Wasted), 9);
+    // A server that goes away takes what waits with it.
+    let fault = "fault.gone={target='database.db', what='stop', at='2400ms', for='100ms'}";
+    let gone = read(&[&keep[..], &["pool.pg.query_timeout=900ms", fault]].concat());
+    assert_eq!(gone.failed(Failure::DatabaseDown), 1);
+}
+
+#[test]
 fn asyncpg_has_the_server_cancel_what_takes_too_long() {
     // The statement comes to the server after 1 ms and would end at 11 ms. The request to cancel it sets
     // out when the driver gives up, and is there two and a half round trips of 2 ms later.

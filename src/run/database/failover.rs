@@ -119,6 +119,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 assert!(left.is_some(), "a statement in the database is on its cores");
                 self.statement_failed(task, node, Failure::DatabaseDown, Counter::Errors);
             }
+            State::StatementQueue => {
+                self.leave_statement_queue(task);
+                self.resume_failed(task, Failure::DatabaseDown);
+            }
             // Its way there, or its answer's way back: it hears of it when that would have ended.
             State::LockQueue => self.lock_failed(task, Failure::DatabaseDown, Counter::Errors),
             State::Storing | State::Answering if fine => {
@@ -148,8 +152,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             for (lease, node) in record.leases.iter().zip(lost) {
                 if let Some(node) = node {
                     let cut = (lease.connection, Failure::DatabaseDown);
-                    self.pools[lease.pool as usize].cut.push(cut);
-                    if self.pools[lease.pool as usize].behind.is_none() {
+                    let sub = &mut self.pools[lease.pool as usize];
+                    sub.cut.push(cut);
+                    if sub.behind.is_none() && !sub.leave_to_server(lease.connection) {
                         self.node_mut(node).free_slot();
                     }
                     self.release_locks(task);
@@ -170,7 +175,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 while let Some(connection) = self.pools[sub as usize].pool.sever_idle() {
                     self.client_lets_go(Lease { pool: sub, connection }, false);
-                    self.start_closing(sub, Cut::No, Heard::No);
+                    let cut = self.pools[sub as usize].how_cut(connection);
+                    self.start_closing(sub, cut, Heard::No);
                 }
             }
         }
@@ -184,6 +190,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 continue;
             }
             self.pools[sub as usize].lose_openings();
+            self.pools[sub as usize].unanswered.clear();
             if self.keeps_cut_ones(sub) {
                 self.cut_idle(sub);
                 continue;

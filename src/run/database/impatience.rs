@@ -3,7 +3,8 @@
 //! The timer begins as the statement is sent. When it ends the promise is rejected, and `pool.query`
 //! releases the connection with the error: the pool closes it, and as it has a statement under way its
 //! socket is destroyed. The server does not notice before it has something to say: it goes on with the
-//! statement for nobody, its locks held and its connection counted, until it ends.
+//! statement for nobody, its locks held and its connection counted, until it ends. Who gives the client
+//! back as it is has the next statement wait in it (`pool/unanswered.rs`).
 //!
 //! asyncpg (0.32.0 `protocol.pyx`, `_request_cancel`; `command_timeout`) asks the server to cancel the
 //! statement, over another connection: a round trip of TCP, one that asks for TLS, and half of one. Who
@@ -17,7 +18,8 @@ use crate::model::ids::PoolId;
 use crate::model::tape::Pc;
 use crate::run::event::Kind;
 use crate::run::meter::{Counter, Part};
-use crate::run::task::{NONE, OK, State, Task, flag};
+use crate::run::pool::Unanswered;
+use crate::run::task::{Lease, NONE, OK, State, Task, flag};
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -100,6 +102,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn is_asking(&self, record: &Task, at: Pc) -> bool {
         match record.state {
             State::Away
+            | State::StatementQueue
             | State::PoolerQueue
             | State::LockQueue
             | State::InDatabase
@@ -154,20 +157,38 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.model.pools[kind].cancels {
             return self.given_up(task, at);
         }
-        let heir = if record.state == State::PoolerQueue {
-            self.leave_pooler_queue(task);
-            task
-        } else {
-            self.disown_statement(task)
+        let heir = match record.state {
+            State::PoolerQueue => {
+                self.leave_pooler_queue(task);
+                task
+            }
+            State::StatementQueue => {
+                self.leave_statement_queue(task);
+                task
+            }
+            _ => self.give_statement_up(task, lease),
         };
-        let sub = &mut self.pools[lease.pool as usize];
-        if heir != task && sub.is_cut(lease.connection).is_none() {
-            sub.cut.push((lease.connection, Failure::QueryTimeout));
-        }
         let timeout = self.model.pools[kind].query_timeout.expect("its timer has ended");
         self.charge(heir, task, node, timeout);
         self.tasks[heir].status = OK;
         self.resume_failed(heir, Failure::QueryTimeout);
+    }
+
+    /// A statement goes on for nobody. Its connection is cut off from it, or waits for its end if the
+    /// application keeps it. The number under which its task goes on.
+    fn give_statement_up(&mut self, task: u32, lease: Lease) -> u32 {
+        let spec = &self.model.pools[self.pools[lease.pool as usize].kind];
+        let keeps = !self.discards(task, spec, Failure::QueryTimeout);
+        let heir = self.disown_statement(task);
+        let runs = self.tasks[task].leases_held() > 0;
+        let sub = &mut self.pools[lease.pool as usize];
+        let connection = lease.connection;
+        if runs && keeps {
+            sub.unanswered.push(Unanswered { connection, ghost: task, next: NONE });
+        } else if sub.is_cut(connection).is_none() {
+            sub.cut.push((connection, Failure::QueryTimeout));
+        }
+        heir
     }
 
     /// Whatever has been noted since the statement was sent, its sender has waited for the server.

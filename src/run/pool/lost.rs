@@ -18,9 +18,11 @@ use crate::units::Duration;
 use super::{Cut, SubPool};
 
 impl SubPool {
-    /// Whether the server has cut a connection that is about to be closed; asked once.
-    pub(super) fn how_cut(&mut self, connection: Connection) -> Cut {
-        if self.take_cut(connection) { Cut::Yes } else { Cut::No }
+    /// Whether the server has cut a connection that is about to be closed, or keeps its end of it until
+    /// a statement has ended; asked once.
+    pub(in crate::run) fn how_cut(&mut self, connection: Connection) -> Cut {
+        let gone = self.take_cut(connection) || self.leave_to_server(connection);
+        if gone { Cut::Yes } else { Cut::No }
     }
 }
 

@@ -72,6 +72,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             rotation: 0,
             opening: Vec::new(),
             cut: Vec::new(),
+            unanswered: Vec::new(),
             connects: 0,
         });
     }
