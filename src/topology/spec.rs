@@ -123,10 +123,17 @@ impl Reader {
                 .iter()
                 .map(|field| format!("{} = {}", field.key, field.kind.example()))
                 .collect();
-            let key = self.path.last().filter(|key| key.parse::<usize>().is_err());
-            let key = key.map_or(String::new(), |key| format!("{key} = "));
             let message = format!("`{}` is {}; it must be a table", self.path(), node.what());
-            let help = format!("for example `{key}{{ {} }}`", fields.join(", "));
+            let help = match self.path.as_slice() {
+                // A component that was written without its name.
+                [section, key] if Section::ALL.iter().any(|s| s.key() == section) && known(key) => {
+                    format!("give it a name: write `{key}` under `[{section}.main]`")
+                }
+                [.., key] if key.parse::<usize>().is_err() => {
+                    format!("for example `{key} = {{ {} }}`", fields.join(", "))
+                }
+                _ => format!("for example `{{ {} }}`", fields.join(", ")),
+            };
             return self
                 .wrong(Diagnostic::error("wrong-type", node.place.clone(), message).help(help));
         };
