@@ -252,20 +252,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// Whether a loop that is kept busy will find a timer of a task due before it sees an answer that
-    /// comes now: timers run before the next poll (libuv, `uv_run`).
-    pub(super) fn timer_runs_first(&self, task: u32, due: Time) -> bool {
-        let worker = &self.workers[self.tasks[task].worker as usize];
-        if due == Time::NEVER || worker.running == NONE {
-            return false;
-        }
-        let running = self.tasks.peek(worker.running);
-        running.state == State::Computing
-            && running.deadline != Time::NEVER
-            && running.deadline >= due
-            && self.model.services[worker.service].polls_after_timers
-    }
-
     /// A task goes on within the running callback of its own process.
     pub fn go_on_within(&mut self, task: u32) {
         self.microtasks.push_back(task);

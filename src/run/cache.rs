@@ -412,12 +412,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         } else if !self.use_store(task, cache, node, scope) {
             return;
         }
+        self.command_returns(task, back);
+        if passage.lost {
+            self.tasks[task].status = Failure::CacheError as u8;
+        }
+    }
+
+    /// The answer to a command sets out.
+    pub(super) fn command_returns(&mut self, task: u32, back: Duration) {
         self.travel(task, back);
         let record = &mut self.tasks[task];
-        record.state = State::Away;
-        if passage.lost {
-            record.status = Failure::CacheError as u8;
-        }
+        (record.state, record.since, record.work) = (State::Returning, self.now, back);
         self.at_task(self.now + back, Kind::Resume, task);
     }
 

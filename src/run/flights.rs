@@ -102,6 +102,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             for leader in self.caches[cache].leaders.iter_mut().filter(|it| it.task == task) {
                 leader.task = heir;
             }
+            let before = (task, self.tasks[task].epoch);
+            let epoch = self.tasks[heir].epoch;
+            for lock in self.caches[cache].locks.values_mut() {
+                lock.pass_on(before, (heir, epoch));
+            }
         }
     }
 

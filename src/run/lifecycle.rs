@@ -204,7 +204,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let haunts = match record.state {
             State::Away | State::InDatabase | State::Answering => true,
             State::LockQueue | State::Storing => true,
-            State::CacheQueue | State::InCache => true,
+            State::CacheQueue | State::InCache | State::Returning => true,
             State::Computing => alone,
             _ => false,
         };

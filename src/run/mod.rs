@@ -65,6 +65,7 @@ mod task;
 mod testing;
 mod timer;
 mod transport;
+mod unseen;
 mod upstream;
 mod world;
 

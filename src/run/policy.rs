@@ -36,6 +36,15 @@ pub struct KeyLock {
     epoch: u16,
 }
 
+impl KeyLock {
+    /// Whoever is now another task has it still.
+    pub(super) fn pass_on(&mut self, from: (u32, u16), to: (u32, u16)) {
+        if (self.task, self.epoch) == from {
+            (self.task, self.epoch) = to;
+        }
+    }
+}
+
 /// What a look-up comes to.
 enum Found {
     Fresh,
@@ -250,11 +259,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             other => unreachable!("{other:?} locks no key"),
         }
-        if !pause.is_zero() {
-            let station = self.model.caches[cache].station;
-            self.spend(task, station, Part::Wait, pause);
-            self.count(station, Counter::Joined);
+        if pause.is_zero() {
+            return self.command_returns(task, back);
         }
+        let station = self.model.caches[cache].station;
+        self.spend(task, station, Part::Wait, pause);
+        self.count(station, Counter::Joined);
         self.travel(task, back);
         self.tasks[task].state = State::Away;
         self.at_task(now + back + pause, Kind::Resume, task);

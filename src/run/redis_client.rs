@@ -11,7 +11,7 @@ use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::CacheId;
-use crate::model::tape::Pc;
+use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
 
 use super::cut::Party;
@@ -332,9 +332,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             && timed.due <= self.now
         {
             self.clients[number as usize].timed.pop_front();
-            let record = self.tasks.peek(timed.task);
-            if (record.epoch, record.pc) == (timed.epoch, timed.at) {
-                self.command_times_out(timed.task, number);
+            if self.tasks.peek(timed.task).epoch == timed.epoch {
+                self.command_times_out(timed, number);
             }
         }
         let client = &mut self.clients[number as usize];
@@ -345,24 +344,48 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    fn command_times_out(&mut self, task: u32, number: u32) {
+    /// A client gives a command up, unless it has seen the answer.
+    fn command_times_out(&mut self, timed: Timed, number: u32) {
+        let Timed { task, at, .. } = timed;
         let cache = self.clients[number as usize].cache;
         let spec = &self.model.caches[cache];
         let times_all = spec.client.is_some_and(|rules| rules.times_all());
         let station = spec.station;
-        let late = match self.tasks[task].state {
-            State::WithClient => {
+        let record = *self.tasks.peek(task);
+        let late = match record.state {
+            State::WithClient if record.pc == at => {
                 self.clients[number as usize].held.retain(|held| held.task != task);
                 self.leave(task, station);
                 task
             }
-            State::Away | State::CacheQueue | State::InCache if times_all => {
+            State::Away | State::CacheQueue | State::InCache if record.pc == at && times_all => {
                 self.disown(task, station)
+            }
+            State::Returning if times_all && self.comes_after(at, record.pc) => {
+                self.disown(task, station)
+            }
+            State::Ready if times_all && self.comes_after(at, record.pc) => {
+                if self.is_answered_unseen(&record) {
+                    self.tasks[task].pc = at;
+                    self.count(station, Counter::TimedOut);
+                    self.command_failed(task, cache);
+                }
+                return;
             }
             _ => return,
         };
+        self.tasks[late].pc = at;
         self.count(station, Counter::TimedOut);
         self.reject_command(late, cache);
+    }
+
+    /// Whether the tape goes on there when the command at `at` has been run.
+    fn comes_after(&self, at: Pc, pc: Pc) -> bool {
+        let hit = match self.model.tape[at.0 as usize] {
+            Op::CacheGet { hit, .. } => hit,
+            _ => at,
+        };
+        pc.0 == at.0 + 1 || pc == hit && hit != at
     }
 
     /// A task gives its command up; what is under way for it goes on as a ghost. The number under which
@@ -373,7 +396,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let heir = self.succeed(task);
         if record.row != NONE {
             match record.state {
-                State::Away => {
+                State::Away | State::Returning => {
                     let ahead = Duration(record.work.0.saturating_sub(so_far.0));
                     self.attribution.refund(record.row, self.network, Part::Service, ahead);
                 }

@@ -129,6 +129,8 @@ pub enum State {
     CacheQueue,
     /// Its command is being run by a cache node.
     InCache,
+    /// A cache node has run its command: the answer travels back.
+    Returning,
     /// Waits for somebody else's load of the same key.
     Joined,
     /// Waits for branches, or a call.

@@ -110,6 +110,10 @@ fn a_command_is_given_up_wherever_it_is() {
     assert_eq!(ran.count("cache.c", Counter::Served), 12);
     let ran = gone(&[limit, well, "cache.c.rtt=1s"]);
     assert_eq!((ran.ok(), ran.each()), (9, ms(200)));
+    // The node has run it after half a second, and the answer would be there after another.
+    let limit = "cache.c.client={ioredis-5={command_timeout='800ms'}}";
+    let ran = gone(&[limit, well, "cache.c.rtt=1s"]);
+    assert_eq!((ran.ok(), ran.each(), ran.count("cache.c", Counter::Served)), (8, ms(800), 9));
     assert_eq!(gone(&[well, "cache.c.command=700ms"]).each(), ms(700));
 }
 

@@ -57,12 +57,14 @@ fn t_08_a_timeout_fires_after_a_block_though_the_connection_was_there() {
 }
 
 #[test]
-fn t_08_a_call_or_a_statement_fails_though_its_answer_was_there() {
+fn t_08_a_call_a_statement_or_a_command_fails_though_its_answer_was_there() {
     // The answer is there after 100 ms, while a callback blocks the loop from 50 ms on.
     let asked = |what: &str, block: &str, sets: &[&str]| {
         let text = format!(
             "[service.web]\n[service.api]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\n\
-             query_timeout = '1s'\n[database.db]\nrtt = '0ms'\nconnect = '0ms'\n\
+             query_timeout = '1s'\n[database.db]\nrtt = '0ms'\nconnect = '0ms'\n[keys.few]\ncount = 1\n\
+             [cache.redis]\nrtt = '0ms'\ncommand = '100ms'\n\
+             client = {{ ioredis-5 = {{ command_timeout = '1s' }} }}\n\
              [operation.page]\nservice = 'web'\nshare = 1\nflow = [{{ parallel = [[{what}], \
              [{{ wait = '50ms' }}, {{ cpu = '{block}' }}]] }}]\n"
         );
@@ -70,7 +72,13 @@ fn t_08_a_call_or_a_statement_fails_though_its_answer_was_there() {
     };
     let call = "{ call = { service = 'api', timeout = '1s', flow = [{ wait = '100ms' }] } }";
     let query = "{ query = { pool = 'pg', read = '100ms' } }";
-    for (what, why) in [(call, Failure::UpstreamTimeout), (query, Failure::QueryTimeout)] {
+    let command = "{ command = { in = 'redis', takes = '100ms' } }";
+    let asks = [
+        (call, Failure::UpstreamTimeout),
+        (query, Failure::QueryTimeout),
+        (command, Failure::CacheError),
+    ];
+    for (what, why) in asks {
         let blocked = asked(what, "2s", &[]);
         assert!(blocked.failed(why) >= 11 && blocked.ok() == 0, "{what}");
         assert_eq!(blocked.each_failed(), ms(2_050), "and late by what was left of the block");

@@ -101,9 +101,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.tasks[task].leases = Default::default();
             } else {
                 for (lease, _) in record.leases.iter().zip(lost).filter(|(_, lost)| *lost) {
-                    self.pools[lease.pool as usize]
-                        .cut
-                        .push((lease.connection, Failure::DatabaseDown));
+                    let sub = &mut self.pools[lease.pool as usize];
+                    if sub.is_cut(lease.connection).is_none() {
+                        sub.cut.push((lease.connection, Failure::DatabaseDown));
+                    }
                 }
             }
         }
@@ -121,7 +122,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             State::StatementQueue => {
                 self.leave_statement_queue(task);
-                self.resume_failed(task, Failure::DatabaseDown);
+                let record = &mut self.tasks[task];
+                (record.state, record.status) = (State::Away, Failure::DatabaseDown as u8);
+                self.at_task(self.now, Kind::Resume, task);
             }
             // Its way there, or its answer's way back: it hears of it when that would have ended.
             State::LockQueue => self.lock_failed(task, Failure::DatabaseDown, Counter::Errors),

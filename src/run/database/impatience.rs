@@ -113,21 +113,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// Whether the answer to the statement that a task has sent then is there, and its loop has been
-    /// busy with one callback since before that: the timer runs first (libuv).
-    fn is_answered_unseen(&self, record: &Task, at: Pc) -> bool {
-        let there = record.state == State::Ready
-            && record.status == OK
-            && (record.pc == at || record.pc.0 == at.0 + 1);
-        there && {
-            let worker = &self.workers[record.worker as usize];
-            let running = self.tasks.peek(worker.running); // who is ready waits for another
-            running.state == State::Computing
-                && running.since <= record.since
-                && self.model.services[worker.service].polls_after_timers
-        }
-    }
-
     /// A driver has waited for long enough, unless the answer has been seen.
     pub fn query_timeout(&mut self, task: u32, ordinal: u32) {
         let record = *self.tasks.peek(task);
@@ -136,7 +121,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.ordinal == ordinal
             && until == self.now
             && record.leases[0].pool != NONE
-            && self.is_answered_unseen(&record, at)
+            && (record.pc == at || record.pc.0 == at.0 + 1)
+            && self.is_answered_unseen(&record)
         {
             let failing = &mut self.tasks[task];
             (failing.status, failing.pc) = (Failure::QueryTimeout as u8, at);
