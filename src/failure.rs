@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 32;
+pub const FAILURES: usize = 33;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -71,6 +71,8 @@ pub enum Failure {
     QueryTimeout,
     /// A balancer's circuit breaker turned it away: too many at its targets, or waiting for them (503).
     Overflow,
+    /// The body of the request took too long to arrive (408).
+    RequestTimeout,
 }
 
 impl Failure {
@@ -108,6 +110,7 @@ impl Failure {
         Failure::SlowDown,
         Failure::QueryTimeout,
         Failure::Overflow,
+        Failure::RequestTimeout,
     ];
 
     /// Its name in files and results.
@@ -145,6 +148,7 @@ impl Failure {
             Failure::SlowDown => "slow_down",
             Failure::QueryTimeout => "query_timeout",
             Failure::Overflow => "overflow",
+            Failure::RequestTimeout => "request_timeout",
         }
     }
 
@@ -152,6 +156,7 @@ impl Failure {
     pub fn status(self) -> u16 {
         match self {
             Failure::Limited => 429,
+            Failure::RequestTimeout => 408,
             Failure::Guarded
             | Failure::SessionGuarded
             | Failure::NoInstance

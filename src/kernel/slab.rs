@@ -80,6 +80,14 @@ impl<T: Default> Slab<T> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+    /// The slots that hold a record, in order; it takes as long as there are slots.
+    pub fn occupied(&self) -> Vec<u32> {
+        let mut holds = vec![true; self.records.len()];
+        for slot in &self.free {
+            holds[*slot as usize] = false;
+        }
+        (0..self.records.len() as u32).filter(|slot| holds[*slot as usize]).collect()
+    }
     /// How many slots there are, free ones included: the most records that ever lived at once.
     pub fn capacity(&self) -> usize {
         self.records.len()

@@ -14,13 +14,13 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    ALIVE, Acks, Affinity, Appointment, Breaker, Bulkhead, Cache, Cdn, Collecting, Consumer, Cost,
-    Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard, HandOut, Harm,
-    Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory, Metric,
-    Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Persistence, Policy, Pool, PoolMode,
-    Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling, Region,
-    Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side, Socket,
-    Standby, Stays, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit,
+    ALIVE, Acks, Affinity, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, Collecting,
+    Consumer, Cost, Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard,
+    HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory,
+    Metric, Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Persistence, Policy, Pool,
+    PoolMode, Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling,
+    Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side,
+    Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit,
     UnitKind, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
@@ -309,6 +309,19 @@ pub struct Client {
     pub reload: Option<Reload>,
     /// Connections, where they cost something.
     pub connection: Option<Connection>,
+    /// How long who is let go may finish, where they are interrupted then.
+    pub grace: Option<Grace>,
+}
+
+/// How long virtual users who are let go may finish what they are at.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Grace {
+    /// From when the population falls below them.
+    pub ramp_down: Option<Duration>,
+    /// When the load generator's plan is over, if it ends in a run; from the start of the run.
+    pub end: Option<Duration>,
+    /// How long after that.
+    pub stop: Option<Duration>,
 }
 
 /// Connections of users.

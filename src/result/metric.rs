@@ -364,6 +364,14 @@ fn rates() -> Vec<Metric> {
         )
         .fold(Fold::Total)
         .sparse(),
+        Metric::new(
+            "interrupted_iterations",
+            Unit::Count,
+            "Requests of a load generator that it interrupted, in all replications.",
+            |seen, _| Some(seen.outcome.attempts.interrupted as f64),
+        )
+        .fold(Fold::Total)
+        .sparse(),
         share("failed_ratio", "Share of ended requests that failed.", |seen, _| {
             share_of(seen.outcome.requests.failed_all(), seen.ended())
         }),

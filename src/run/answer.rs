@@ -33,6 +33,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             // What it leads, it goes on to load.
             answer.flags &= !flag::LEADS;
             let answer = self.new_task(answer);
+            self.answers_for(answer, task);
             if record.role == Role::Attempt && record.owner != NONE {
                 self.journeys[record.owner].task = answer;
             }

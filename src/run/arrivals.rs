@@ -185,15 +185,31 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             self.arrivals.visits.remove(visit);
         }
-        if model.arrivals.vus.is_some() {
+        self.free_vu();
+    }
+
+    fn free_vu(&mut self) {
+        if self.model.arrivals.vus.is_some() {
             self.arrivals.busy -= 1;
         }
+    }
+
+    /// What an open stream's user was at is interrupted, and with it their visit.
+    pub(super) fn visit_ends(&mut self, slot: u32) {
+        if self.stream_spec().session.is_some() {
+            self.arrivals.visits.remove(self.arrivals.visit_of[slot as usize]);
+        }
+        self.free_vu();
     }
 
     /// The next page of a session, or the next of a crowd.
     pub(super) fn comes_again(&mut self, slot: u32) {
         if slot == CROWD {
             return self.next_of_crowd();
+        }
+        if self.is_stopped() {
+            self.arrivals.visits.remove(slot);
+            return self.free_vu();
         }
         let visit = self.arrivals.visits[slot];
         self.arrivals.current = slot;

@@ -30,10 +30,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         audit
     }
 
-    /// Requests in = done + failed + in flight.
+    /// Requests in = done + failed + interrupted + in flight.
     fn audit_requests(&self, audit: &mut Audit) {
         let observer = &self.observer;
-        let ended = observer.ok + observer.failed.iter().sum::<u64>();
+        let ended = observer.ok + observer.failed.iter().sum::<u64>() + observer.interrupted;
         let inside = self.journeys.len() as u64;
         audit.check(observer.in_flight_then + observer.offered == ended + inside, || {
             format!(

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use super::carried::Idle;
 use super::event::Kind;
 use super::meter::Counter;
 use super::probing::KUBELET;
@@ -18,7 +19,7 @@ use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
-use crate::model::{Affinity, Service, Stays, UnitKind};
+use crate::model::{Affinity, Service, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
@@ -36,8 +37,8 @@ pub struct Node {
     begun: Vec<Time>,
     /// What the targets' answers say.
     pub(super) judge: Option<Judge>,
-    /// By target: since when each idle connection to it has been idle, the latest last.
-    pub(super) idle: Vec<VecDeque<Time>>,
+    /// By target: idle connections to it, the one used last at the end.
+    pub(super) idle: Vec<VecDeque<Idle>>,
     /// Requests that wait for a connection, each with its target.
     pub(super) pending: VecDeque<(u32, u32)>,
 }
@@ -72,9 +73,8 @@ impl Node {
         }
         targets.start_slowly(spec.health.slow_start);
         let balancer = match spec.stays {
-            Stays::Never => Balancer::new(spec.policy),
-            Stays::User => Balancer::sticky(spec.policy),
-            Stays::Connection(idle) => Balancer::by_connection(spec.policy, idle),
+            None => Balancer::new(spec.policy),
+            Some(rule) => Balancer::staying(spec.policy, rule),
         };
         let count = most as usize;
         Node {
@@ -226,6 +226,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             true => self.landed_at(task, &self.tasks[task]).map(|at| now.since(at)),
             false => None,
         };
+        let stays = self.stays_open(task, service);
         let state = &mut self.services[service];
         let target = index - state.first_instance;
         let node = &mut state.nodes[number];
@@ -234,9 +235,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             node.balancer.heard(target, latency, now);
         }
         if let Some(idle) = node.idle.get_mut(target as usize) {
-            match lost || spec.health.keep_alive == Some(Duration::ZERO) {
-                true => node.targets.connect(target, -1),
-                false => idle.push_back(now),
+            let kept = !lost && spec.health.keep_alive != Some(Duration::ZERO);
+            match stays.filter(|_| kept) {
+                None => node.targets.connect(target, -1),
+                Some(connection) => idle.push_back(connection),
             }
         }
         if let Some(station) = spec.balancer_station.filter(|_| lost) {

@@ -15,6 +15,7 @@ use crate::units::{Duration, Time};
 use crate::variate::exponential;
 
 use super::event::Kind;
+use super::interrupting::STOP;
 use super::meter::Part;
 use super::task::{Journey, NONE, OK, Role, State, Task, flag};
 use super::world::World;
@@ -25,7 +26,7 @@ pub(super) const ORDINALS: u32 = 0x7fff_ffff;
 const LINE: u32 = NONE >> 5;
 
 /// How long a virtual user without thinking time takes for an iteration that takes no time.
-const AT_ONCE: Duration = Duration::millis(1);
+pub(super) const AT_ONCE: Duration = Duration::millis(1);
 
 /// Users while they run.
 pub struct ClientState {
@@ -96,7 +97,7 @@ impl ClientState {
     fn set_busy(&mut self, user: u32) {
         self.busy[user as usize / 64] |= 1 << (user % 64);
     }
-    fn set_thinking(&mut self, user: u32) {
+    pub(super) fn set_thinking(&mut self, user: u32) {
         self.busy[user as usize / 64] &= !(1 << (user % 64));
     }
 }
@@ -104,6 +105,7 @@ impl ClientState {
 impl<Q: PendingEvents> World<'_, Q> {
     /// The first arrivals.
     pub fn start_users(&mut self) {
+        self.start_letting_go();
         match &self.model.workload {
             Workload::Closed { memoryless: false, .. } => {
                 for user in 0..self.model.users() {
@@ -122,7 +124,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    fn thinking_time(&self, user: u32) -> Duration {
+    pub(super) fn thinking_time(&self, user: u32) -> Duration {
         let Workload::Closed { think, .. } = &self.model.workload else {
             unreachable!("only closed populations think")
         };
@@ -201,6 +203,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A user of a population that thinks one by one has finished thinking.
     pub fn think_done(&mut self, user: u32) {
+        if user == STOP {
+            return self.stop_users();
+        }
         match &self.model.workload {
             Workload::Recorded(_) => return self.take_turn(user),
             Workload::Open { .. } => return self.comes_again(user),
@@ -274,6 +279,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.model.arrivals.session.is_some() && !self.note_visit(journey) {
             self.journeys[journey].fresh = self.model.operations[operation].login;
         }
+        self.note_journey(user, journey);
         let now = self.now;
         self.observer.offered(operation, now);
         if Q::TELLS {
@@ -512,6 +518,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The pause is over.
     pub fn retry(&mut self, journey: u32) {
+        if self.was_interrupted(journey) {
+            return self.end_interrupted(journey);
+        }
         self.begin_attempt(journey);
     }
 
@@ -532,6 +541,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         match &self.model.workload {
             Workload::Closed { memoryless, .. } => {
+                self.note_journey(record.user, NONE);
                 self.client.set_thinking(record.user);
                 if !memoryless {
                     let think = self.thinking_time(record.user);

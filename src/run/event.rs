@@ -105,7 +105,8 @@ kinds! {
     /// Edges look for origins that take too long (CDN).
     Origins,
     /// The kubelet probes, or has waited too long (instance; the ordinal says what), or a worker has
-    /// run out of memory, is there again, or has a timer due (worker).
+    /// run out of memory, is there again, or has a timer due (worker), or looks for bodies that take too
+    /// long (service).
     Probe,
     /// A cache runs its expiry cycle (cache).
     Expire,

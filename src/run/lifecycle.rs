@@ -244,6 +244,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn succeed(&mut self, task: u32) -> u32 {
         let record = self.tasks[task];
         let heir = self.new_task(record);
+        self.answers_for(heir, task);
         if record.role == Role::Attempt && record.owner != NONE {
             self.journeys[record.owner].task = heir;
         }

@@ -142,19 +142,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.spend(task, spec.station, Part::Service, on_link - waited);
         let delay = spec.loss.map_or(RETRANSMISSION, |(_, _, delay)| delay);
         let late = if record.has(flag::LOST) { delay } else { Duration::ZERO };
-        self.travel(task, late);
         self.tasks[task].deadline = Time::NEVER;
+        let bytes = alone.seconds() * spec.per_flow.0 / 8.0;
+        let service = self.service_of_worker(self.tasks[task].worker);
+        let took = self.body_takes(task, bytes, self.model.services[service].region);
         if record.has(flag::UPLOAD) {
-            let record = &mut self.tasks[task];
-            record.flags &= !flag::UPLOAD;
-            record.state = State::Away;
-            record.pc.0 += 1;
-            self.at_task(self.now + late, Kind::Resume, task);
+            self.body_has_come(task, record.since, late, took);
         } else {
-            let bytes = alone.seconds() * spec.per_flow.0 / 8.0;
-            let service = self.service_of_worker(self.tasks[task].worker);
-            let took = self.body_takes(task, bytes, self.model.services[service].region);
-            self.travel(task, took);
+            self.travel(task, late + took);
             self.answer_travels(task, late + took);
         }
     }
@@ -184,9 +179,27 @@ impl<Q: PendingEvents> World<'_, Q> {
                 false
             }
             None => {
-                self.tasks[task].pc.0 += 1;
-                true
+                let region = self.model.services[service].region;
+                let took = self.body_takes(task, bytes, region);
+                if took.is_zero() {
+                    self.tasks[task].pc.0 += 1;
+                    return true;
+                }
+                self.body_has_come(task, self.now, Duration::ZERO, took);
+                false
             }
         }
+    }
+
+    /// A body that began its way `at` is through with the link; it is whole when its user's line has
+    /// carried it, and what was lost has come again.
+    fn body_has_come(&mut self, task: u32, at: Time, late: Duration, took: Duration) {
+        let rest = self.rest_of_body(task, at, late + took);
+        self.travel(task, rest);
+        let record = &mut self.tasks[task];
+        record.flags &= !flag::UPLOAD;
+        record.state = State::Away;
+        record.pc.0 += 1;
+        self.at_task(self.now + rest, Kind::Resume, task);
     }
 }

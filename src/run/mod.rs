@@ -14,6 +14,7 @@ mod breaker;
 mod bulkhead;
 mod by_instance;
 mod cache;
+mod carried;
 mod cdn;
 mod client;
 mod consumer;
@@ -29,6 +30,7 @@ mod function;
 mod gate;
 mod harm;
 mod host;
+mod interrupting;
 mod lifecycle;
 mod link;
 pub mod meter;
@@ -192,6 +194,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
             failed: observer.attempts_failed,
             late: observer.late,
             dropped: world.arrivals.dropped,
+            interrupted: observer.interrupted,
             connections: observer.connections,
         },
         latency: observer.latency(),

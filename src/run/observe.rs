@@ -33,6 +33,8 @@ pub struct Observer {
     pub attempts_failed: FailureCounts,
     /// Answers that nobody waited for any more.
     pub late: u64,
+    /// Requests whose virtual user was stopped before they were over.
+    pub interrupted: u64,
     /// Connections that users had to set up.
     pub connections: u64,
     /// From the intended start to what the user saw, retries included, of requests that failed; of
@@ -91,6 +93,7 @@ impl Observer {
             attempts: 0,
             attempts_failed: [0; FAILURES],
             late: 0,
+            interrupted: 0,
             connections: 0,
             failed_latency: Histogram::new(),
             attempt_latency: Histogram::new(),
@@ -122,6 +125,12 @@ impl Observer {
         if self.measuring {
             self.attempt_latency.record(length);
         }
+    }
+
+    /// A request was interrupted.
+    pub fn interrupted(&mut self, now: Time) {
+        self.in_flight.add(now, -1);
+        self.interrupted += 1;
     }
 
     /// A request is over.
@@ -162,7 +171,7 @@ impl Observer {
     fn start_measuring(&mut self, now: Time) {
         self.measuring = true;
         (self.offered, self.ok, self.attempts, self.late) = (0, 0, 0, 0);
-        self.connections = 0;
+        (self.connections, self.interrupted) = (0, 0);
         (self.failed, self.attempts_failed) = ([0; FAILURES], [0; FAILURES]);
         for tally in self.operations.iter_mut() {
             *tally = OperationTally::default();

@@ -127,6 +127,8 @@ pub struct Attempts {
     pub late: u64,
     /// Arrivals that found no virtual user free.
     pub dropped: u64,
+    /// Requests whose virtual user was stopped before they were over.
+    pub interrupted: u64,
     /// Connections that users had to set up.
     pub connections: u64,
 }

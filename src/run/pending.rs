@@ -62,7 +62,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         // Those that have been closed for their idleness do not count.
         for (target, idle) in node.idle.iter_mut().enumerate() {
             let before = idle.len() as i32;
-            while idle.front().is_some_and(|since| now.since(*since) >= keep) {
+            while idle.front().is_some_and(|idle| now.since(idle.since) >= keep) {
                 idle.pop_front();
             }
             node.targets.connect(target as u32, idle.len() as i32 - before);

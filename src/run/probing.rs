@@ -8,6 +8,7 @@
 
 use crate::component::crash_loop::CrashLoop;
 use crate::kernel::{Event, PendingEvents};
+use crate::model::ids::ServiceId;
 use crate::model::{ALIVE, Memory, Probe, Process, READY};
 use crate::units::{Duration, Time};
 
@@ -34,6 +35,8 @@ pub(super) mod purpose {
     pub const RESPAWN: u32 = EXHAUSTED - 1;
     /// See `EXHAUSTED`: a worker that has answered enough looks, or whether it may end.
     pub const RETIRE: u32 = EXHAUSTED - 2;
+    /// In place of all that: a service looks for bodies that take too long.
+    pub const BODIES: u32 = EXHAUSTED - 3;
     /// See `EXHAUSTED`: a timer of a worker is due; its number is added.
     pub const TIMER: u32 = EXHAUSTED + 1;
     /// Lives are counted up to so many, then from 0 again.
@@ -133,6 +136,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             purpose::EXHAUSTED => return self.run_out(slot),
             purpose::RESPAWN => return self.respawn(slot),
             purpose::RETIRE => return self.end_recycled(slot),
+            purpose::BODIES => return self.check_bodies(ServiceId(slot)),
             timer if timer >= purpose::TIMER => {
                 return self.timer_due(slot, timer - purpose::TIMER);
             }

@@ -307,13 +307,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tell_op(task);
         }
         let (way, kind, keeps) = match self.model.tape[record.pc.0 as usize] {
-            Op::Edge { cdn, .. } => (self.way_to_edge(task, cdn), Kind::Edge, Duration::FOREVER),
+            Op::Edge { cdn, .. } => {
+                (self.way_to_edge(task, cdn), Kind::Edge, (Duration::FOREVER, None))
+            }
             Op::Enter { service, .. } => {
                 let spec = &self.model.services[service];
                 // Whoever the user is connected to: the balancer, or the process itself.
                 let keeps = match spec.balancer_station {
-                    Some(_) => spec.health.client_keep_alive,
-                    None => spec.keep_alive,
+                    Some(_) => (spec.health.client_keep_alive, spec.health.keepalive_requests),
+                    None => (spec.keep_alive, spec.requests_per_connection),
                 };
                 let passage = self.passage_of_user(task, service);
                 if passage.lost {

@@ -23,7 +23,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The round trips before a request can be sent, if its user has no connection that is open.
-    pub(super) fn set_up(&mut self, task: u32, way: Duration, service_keeps: Duration) -> Duration {
+    pub(super) fn set_up(
+        &mut self,
+        task: u32,
+        way: Duration,
+        (service_keeps, carries): (Duration, Option<u32>),
+    ) -> Duration {
         let Some(spec) = self.model.client.connection else { return Duration::ZERO };
         let record = self.tasks[task];
         let place = record.user as usize;
@@ -34,6 +39,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let used = self.client.used[place];
         let open = used != Time::NEVER && self.now.since(used.min(self.now)) < keeps;
         self.client.used[place] = self.now;
+        self.user_sends(record.user, !open, carries);
         if record.role == Role::Attempt && record.owner != NONE {
             self.journeys[record.owner].reloads &= !DIALLED;
         }
@@ -73,10 +79,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         wait
     }
 
-    /// A user has their answer: their connection is idle from now on.
+    /// A user has their answer: their connection is idle from now on, or closed with it.
     pub(super) fn connection_idle(&mut self, user: u32) {
+        let closes = self.user_is_let_go(user);
         if let Some(used) = self.client.used.get_mut(user as usize) {
-            *used = self.now;
+            *used = if closes { Time::NEVER } else { self.now };
         }
     }
 

@@ -4,6 +4,7 @@
 //! A balancer stands before its service: a cut of the service lies behind it, and is met by its
 //! connect timeout, its patience with an answer, and its checks.
 
+use super::carried::Idle;
 use super::cut::{Party, Passage};
 use super::event::Kind;
 use super::fault::Condition;
@@ -93,13 +94,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         let open = idle.len() as i32;
         // Closed by the balancer, or by the target so long ago that the balancer has heard of it.
         let known = keep.min(spec.keep_alive + hop);
-        while idle.front().is_some_and(|since| now.since(*since) >= known) {
+        while idle.front().is_some_and(|idle| now.since(idle.since) >= known) {
             idle.pop_front();
         }
         let gone = idle.len() as i32 - open;
         node.targets.connect(target, gone);
-        let Some(since) = idle.pop_back() else {
-            node.targets.connect(target, 1);
+        let kept = idle.pop_back();
+        self.carry(task, service, kept.map_or(0, |kept| kept.carried));
+        let Some(Idle { since, .. }) = kept else {
+            self.services[service].nodes[number].targets.connect(target, 1);
             if let Some(station) = spec.balancer_station {
                 self.count(station, Counter::Opened);
             }
@@ -120,7 +123,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(keep) = spec.health.keep_alive else { return 0 };
         let keep = keep.min(spec.keep_alive);
         let target = (index - state.first_instance) as usize;
-        let open = |since: &&Time| self.now.since(**since) < keep;
+        let open = |idle: &&Idle| self.now.since(idle.since) < keep;
         let idle = state
             .nodes
             .iter()

@@ -18,6 +18,7 @@ use super::breaker::BreakerState;
 use super::bulkhead::{BulkheadState, Permit};
 use super::by_instance::{ByInstance, watched};
 use super::cache::CacheState;
+use super::carried::Carried;
 use super::cdn::CdnState;
 use super::client::ClientState;
 use super::database::impatience::Asked;
@@ -31,6 +32,7 @@ use super::fault::FaultState;
 use super::function::accounts;
 use super::gate::{GuardState, LimitState};
 use super::host::HostState;
+use super::interrupting::LettingGo;
 use super::link::LinkState;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
@@ -160,6 +162,10 @@ pub struct World<'m, Q> {
     pub pauses: StationId,
     /// By task: where a balancer has sent its request before.
     pub tried: Vec<Tried>,
+    /// What connections have carried, where servers limit that.
+    pub carried: Carried,
+    /// Which virtual users are interrupted next, where any are.
+    pub letting_go: LettingGo,
     /// Until when drivers wait for answers, where any does not wait for ever.
     pub asked: Option<Box<Asked>>,
     /// Who writes down what becomes of some requests, if somebody does.
@@ -235,6 +241,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             network: station("network"),
             pauses: station("users"),
             tried: Vec::new(),
+            carried: Carried::default(),
+            letting_go: LettingGo::default(),
             asked: Asked::new(model),
             recorder: None,
         };
@@ -254,6 +262,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         world.start_checks();
         world.start_probes();
         world.start_all_timers();
+        world.start_body_checks();
         world.start_users();
         world.start_faults();
         world.start_resharding();

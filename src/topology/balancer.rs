@@ -50,6 +50,9 @@ spec! {
         /// How long a connection to a target that nobody uses stays open.
         keep_alive: Option<Duration> = "as its kind does"
             from "ALB (idle timeout 60 s); Envoy (1 h); nginx before 1.29.7 closes it at once", positive;
+        /// Requests over one connection, of users to it and of its own to targets; then it is closed.
+        keepalive_requests: Option<u32> = "no limit; nginx 1_000"
+            from "nginx core and upstream modules (keepalive_requests 1000 since 1.19.10)", positive;
         /// How long an instance that is being taken out may finish what it has.
         deregistration_delay: Option<Duration> = "as its kind does"
             from "ALB target groups (300 s); others wait for ever";
@@ -141,10 +144,18 @@ spec! {
     }
 }
 spec! {
-    /// The instance that served the same user before.
+    /// The instance that served the same user before, by a cookie of the balancer's. A user whose cookie
+    /// has expired is placed as a new one.
     table Sticky {
         /// How a new user is placed.
         then: FirstChoice = "\"round-robin\"" from "AWS Application Load Balancer";
+        /// How long after a user's last request the cookie is valid: every answer renews it.
+        max_idle: Option<Duration> = "as its kind does: alb 1day, others for ever"
+            from "ALB target groups (stickiness.lb_cookie.duration_seconds 86,400, as app_cookie's); nginx \
+                (sticky cookie without `expires`, HAProxy cookie without maxidle: until the browser closes)",
+            positive;
+        /// How long it is valid after the request that it was made for, whatever follows.
+        max_life: Option<Duration> = "for ever" from "HAProxy (cookie without maxlife)", positive;
     }
 }
 spec! {

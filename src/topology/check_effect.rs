@@ -25,6 +25,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             }
         }
     }
+    let_go(cx, &mut idle);
     for cache in &cx.topology.caches {
         let owner = || format!("cache.{}", cache.name);
         if cache.spec.kind == CacheKind::Memory {
@@ -50,31 +51,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "samples", "this `eviction` compares no entries chosen at random");
         }
     }
-    for balancer in &cx.topology.balancers {
-        if balancer.spec.kind != BalancerKind::Envoy {
-            for key in ["max_connections", "max_pending"] {
-                let why = "only Envoy (`kind = \"envoy\"`) limits its connections so";
-                idle(format!("balancer.{}", balancer.name), key, why);
-            }
-        }
-    }
-    for service in &cx.topology.services {
-        let (spec, owner) = (&service.spec, format!("service.{}", service.name));
-        if spec.max_connections.is_some() {
-            continue;
-        }
-        idle(owner.clone(), "on_max", "there is no `max_connections`");
-        if !spec.kernel_queues() {
-            let why = "the primary of a cluster always accepts, and there is no `max_connections`";
-            idle(owner.clone(), "backlog", why);
-            idle(owner, "on_overflow", why);
-        } else if !cx.topology.has_new_connections(service) {
-            let why = "connections stay open, and there is no `max_connections`; new ones come with \
-                       `client.connection`, a balancer's `kind` or another `hand_out`";
-            idle(owner.clone(), "backlog", why);
-            idle(owner, "on_overflow", why);
-        }
-    }
+    servers(cx, &mut idle);
     for session in &cx.topology.sessions {
         if matches!(session.spec.store, SessionStore::Jwt(_)) {
             for key in ["resave", "touch", "cookie", "rolling", "save_uninitialized"] {
@@ -103,6 +80,72 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     found.extend(queues(cx));
     found.extend(limits(cx));
     found
+}
+
+/// Keys of balancers and services about connections that they have not.
+fn servers(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
+    for balancer in &cx.topology.balancers {
+        let target = find(&cx.topology.services, &balancer.spec.service.name);
+        if cx.topology.client.connection.is_none() && !cx.topology.keeps_connections(target) {
+            let why = "connections cost nothing, or are new for each request";
+            idle(format!("balancer.{}", balancer.name), "keepalive_requests", why);
+        }
+        if balancer.spec.kind != BalancerKind::Envoy {
+            for key in ["max_connections", "max_pending"] {
+                let why = "only Envoy (`kind = \"envoy\"`) limits its connections so";
+                idle(format!("balancer.{}", balancer.name), key, why);
+            }
+        }
+    }
+    for service in &cx.topology.services {
+        let (spec, owner) = (&service.spec, format!("service.{}", service.name));
+        if !cx.topology.waits_for_bodies(service) {
+            let why = "no request to it has a body that takes time: a `transfer` over a `link` or a \
+                       `client.connection`, not behind nginx, which reads it first";
+            idle(owner.clone(), "runtime.node.request_timeout", why);
+            idle(owner.clone(), "runtime.node.connections_check", why);
+        }
+        if !cx.topology.keeps_connections(service) {
+            let why = "connections to it cost nothing, or are new for each request; they are kept with \
+                       `client.connection` or a balancer's `keep_alive`";
+            idle(owner.clone(), "runtime.node.max_requests_per_socket", why);
+        }
+        if spec.max_connections.is_some() {
+            continue;
+        }
+        idle(owner.clone(), "on_max", "there is no `max_connections`");
+        if !spec.kernel_queues() {
+            let why = "the primary of a cluster always accepts, and there is no `max_connections`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        } else if !cx.topology.has_new_connections(service) {
+            let why = "connections stay open, and there is no `max_connections`; new ones come with \
+                       `client.connection`, a balancer's `kind` or another `hand_out`";
+            idle(owner.clone(), "backlog", why);
+            idle(owner, "on_overflow", why);
+        }
+    }
+}
+
+/// Keys about virtual users who are let go, where none are.
+fn let_go(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
+    const GOES_ON: &str =
+        "the plan does not end: its last stage would have to leave nobody (`to = 0`)";
+    if let Some(users) = &cx.topology.users {
+        let falls = !users.stages.is_empty() || users.spike.is_some();
+        if !falls {
+            let why = "the population never falls: there are no `stages`";
+            idle("users".into(), "graceful_ramp_down", why);
+        }
+        if users.stages.last().is_none_or(|stage| stage.to > 0) {
+            idle("users".into(), "graceful_stop", GOES_ON);
+        }
+    }
+    if let Some(arrivals) = &cx.topology.arrivals
+        && arrivals.stages.last().is_none_or(|stage| stage.to.0 > 0.0)
+    {
+        idle("arrivals.vus".into(), "graceful_stop", GOES_ON);
+    }
 }
 
 /// Keys of limits that their way of counting has not.

@@ -14,7 +14,7 @@ use super::host::Host;
 use super::kind::Kind;
 use super::limit::Limit;
 use super::monitor::Monitor;
-use super::names::{Named, Placed};
+use super::names::{Named, Placed, Section};
 use super::objective::Objective;
 use super::pool::Pool;
 use super::pooler::Pooler;
@@ -193,6 +193,35 @@ impl Topology {
                 connects || service.spec.hand_out == HandOut::FreeWorker
             }
         }
+    }
+    /// Whether connections to a service are opened, and kept for the next request.
+    pub fn keeps_connections(&self, service: &Named<Service>) -> bool {
+        let mut balancers = self.balancers.iter();
+        match balancers.find(|balancer| balancer.spec.service.name == service.name) {
+            Some(it) => match it.spec.keep_alive {
+                Some(said) => !said.is_zero(),
+                None => matches!(it.spec.kind, BalancerKind::Alb | BalancerKind::Envoy),
+            },
+            None => self.client.connection.is_some(),
+        }
+    }
+    /// Whether a service may wait for the bodies of requests: they come up a link or the lines of users.
+    /// nginx reads them before it asks its server (`proxy_request_buffering on`).
+    pub fn waits_for_bodies(&self, service: &Named<Service>) -> bool {
+        let mut balancers = self.balancers.iter();
+        let behind_nginx = balancers.any(|balancer| {
+            balancer.spec.service.name == service.name && balancer.spec.kind == BalancerKind::Nginx
+        });
+        let region = self.region_of(&service.spec);
+        let has_link = self.links.iter().any(|link| match link.spec.carries.section {
+            Section::Service => link.spec.carries.name == service.name,
+            _ => region.is_none_or(|region| link.spec.carries.name == region.name),
+        });
+        !behind_nginx
+            && (has_link || self.client.connection.is_some())
+            && self.steps().iter().any(|(at, step)| {
+                *at == Some(service.name.as_str()) && matches!(step.value, Step::Transfer(_))
+            })
     }
     /// The steps of all operations, health checks and timers, each with the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {

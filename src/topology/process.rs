@@ -15,6 +15,16 @@ spec! {
         /// Collecting garbage, for which the loop stands still.
         gc: Option<Gc> = "collecting takes no time of its own"
             from "assumed: contained in the operations' own CPU time";
+        /// How long the body of a request may take to arrive; then the answer is 408 and the connection
+        /// closes. `"0s"` waits for ever.
+        request_timeout: Duration = "\"300s\""
+            from "Node.js 20 lib/_http_server.js (requestTimeout 300,000 ms)";
+        /// How often it looks whether one has taken longer: it is cut off at the next look.
+        connections_check: Duration = "\"30s\""
+            from "Node.js 20 lib/_http_server.js (connectionsCheckingInterval 30,000 ms)", positive;
+        /// Requests over one connection; the last is answered with `Connection: close`.
+        max_requests_per_socket: Option<u32> = "no limit"
+            from "Node.js 20 lib/_http_server.js (maxRequestsPerSocket 0)", positive;
     }
 }
 spec! {
@@ -106,7 +116,14 @@ mod tests {
 
     #[test]
     fn v8_takes_half_of_a_small_machine() {
-        let node = Node { gc: None, heap: None, place: Default::default() };
+        let node = Node {
+            gc: None,
+            heap: None,
+            request_timeout: Duration::ZERO,
+            connections_check: Duration::secs(30),
+            max_requests_per_socket: None,
+            place: Default::default(),
+        };
         let limit = |gib: f64| node.heap_limit(Bytes(gib * GIB)).0 / GIB;
         assert_eq!([0.5, 2.0, 4.0, 8.0, 14.9].map(limit), [0.25, 1.0, 2.0, 2.0, 2.0]);
         // As v8.getHeapStatistics() says of Node.js 20.20.2 on 23.5 GiB, less three semi-spaces.

@@ -180,6 +180,13 @@ impl Service {
     pub fn core_count(&self) -> f64 {
         self.function.as_ref().map_or(self.cores, Function::cores)
     }
+    /// Requests that it answers over one connection at most.
+    pub fn requests_per_connection(&self) -> Option<u32> {
+        match &self.runtime {
+            Runtime::Node(node) => node.max_requests_per_socket,
+            Runtime::Uvicorn(_) => None,
+        }
+    }
     /// Whether only one thread of a worker computes at a time.
     pub fn has_one_lock(&self) -> bool {
         matches!(self.runtime, Runtime::Uvicorn(_))

@@ -97,6 +97,13 @@ spec! {
         returning: Ratio = "\"0%\"" from "assumed: every visit logs in";
         /// The population over time: straight lines from stage to stage, as in k6.
         stages: Vec<UserStage> = "[]" from "assumed: a steady population";
+        /// How long a user below whom the population falls may finish what they are at; then it is
+        /// interrupted, and counts neither as served nor as failed.
+        graceful_ramp_down: Option<Duration> = "for ever"
+            from "assumed: users are people; k6 ramping-vus 30s (gracefulRampDown)";
+        /// How long after the last stage, if that leaves nobody, whatever `graceful_ramp_down` says.
+        graceful_stop: Option<Duration> = "for ever"
+            from "assumed: users are people; k6 30s (gracefulStop)";
         /// A crowd that comes at once and leaves at once.
         spike: Option<Spike>;
         /// Time over which the population arrives at the start, evenly.
@@ -196,6 +203,9 @@ spec! {
         /// The most; each arrival that finds none free is dropped, and has one more made.
         max: Option<u32> = "no more than `pre_allocated`"
             from "k6 ramping-arrival-rate (maxVUs defaults to preAllocatedVUs)", positive;
+        /// How long after the last stage, if that ends at no arrivals, they may finish what they are at;
+        /// then it is interrupted, and counts neither as served nor as failed.
+        graceful_stop: Duration = "\"30s\"" from "k6 (gracefulStop 30 s)";
     }
 }
 spec! {

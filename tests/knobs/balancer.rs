@@ -48,6 +48,25 @@ fn weights_are_shares() {
 }
 
 #[test]
+fn a_user_whose_cookie_has_expired_is_placed_anew() {
+    let sticky = |more: &str, sets: &[&str]| {
+        let policy = format!("balancer.lb.policy={{sticky={{{more}}}}}");
+        uneven(&two(&[&[policy.as_str()], sets].concat()))
+    };
+    // One user, once a second; two instances in turn.
+    assert_eq!(sticky("", &[]), 2.0);
+    assert_eq!(sticky("max_idle='1s'", &[]), 2.0, "every answer renews it");
+    assert_eq!(sticky("max_idle='999ms'", &[]), 1.0);
+    // Three on the first, three on the second, three on the first, one on the second.
+    assert_eq!(sticky("max_life='2s'", &[]), 1.2);
+    // ALB's cookie is valid for a day, and the user comes every 25 hours.
+    let rare = ["arrivals.rate=0.04/h", "run.duration=251h", "run.window=1h"];
+    let alb = [&rare[..], &["balancer.lb.kind=alb"]].concat();
+    assert_eq!((sticky("", &rare), sticky("", &alb)), (2.0, 1.0));
+    assert_eq!(sticky("max_idle='25h'", &alb), 2.0);
+}
+
+#[test]
 fn two_choices_look_at_requests_in_flight() {
     let slow = [
         "arrivals.rate=100/s",

@@ -41,6 +41,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_full_backlog_refuses_or_drops",
         "Service.on_overflow Overflow:refuse Overflow:drop Balancer.connect_timeout",
     ),
+    (
+        "balancer",
+        "a_user_whose_cookie_has_expired_is_placed_anew",
+        "Sticky.max_idle Sticky.max_life",
+    ),
     ("balancer", "weights_are_shares", "Balancer.weights Policy:weighted-round-robin"),
     ("balancer", "two_choices_look_at_requests_in_flight", "TwoChoices.choices TwoChoices.bias"),
     (
@@ -92,6 +97,16 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "balancer",
         "an_idle_connection_is_closed_from_either_side",
         "Balancer.keep_alive Service.keep_alive",
+    ),
+    (
+        "carried",
+        "a_body_that_does_not_come_in_time_is_answered_408_at_the_next_look",
+        "Node.request_timeout Node.connections_check",
+    ),
+    (
+        "carried",
+        "a_connection_carries_so_many_requests",
+        "Node.max_requests_per_socket Balancer.keepalive_requests",
     ),
     ("upstream", "nginx_asks_the_next_server_when_one_is_silent", "Operation.idempotent"),
     ("upstream", "calls_through_nginx_are_repeated_like_requests_of_users", "Call.idempotent"),

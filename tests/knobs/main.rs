@@ -5,6 +5,7 @@ mod accept;
 mod arrivals;
 mod balancer;
 mod cache;
+mod carried;
 mod client;
 mod connection;
 mod coverage;

@@ -198,3 +198,74 @@ fn who_does_not_think_asks_back_to_back() {
     let nothing = ran(&["operation.read.flow=[{wait='0s'}]"]);
     assert!(nothing.ok() > 10_000 && nothing.ok() <= 10_501, "{}", nothing.ok());
 }
+
+/// Four virtual users whose iterations take 10 s, and who are let go.
+const K6: &str = "[users]\npopulation = 4\nthink = '0s'\n[service.web]\n[operation.read]\nshare = 1\n\
+                  flow = [{ wait = '10s' }]\n";
+
+#[test]
+fn a_virtual_user_who_is_let_go_may_finish_for_so_long() {
+    // All begin at 0 s. Users 3, 2, 1 and 0 are let go at 2, 4, 6 and 8 s.
+    let counts = |sets: &[&str]| {
+        let down = ["users.stages=[{for='8s', to=0}]", "run.duration=30s", "run.window=1s"];
+        let ran = run(K6, &[&down[..], sets].concat());
+        let requests = &ran.outcome.requests;
+        assert_eq!(requests.failed_all(), 0, "what is interrupted has not failed");
+        (ran.ok(), ran.outcome.attempts.interrupted)
+    };
+    assert_eq!(counts(&[]), (4, 0), "people finish what they are at");
+    assert_eq!(counts(&["users.graceful_ramp_down=30s"]), (4, 0));
+    // Those let go at 2 and 4 s would finish 8 and 6 s later, those at 6 and 8 s 4 and 2 s later.
+    assert_eq!(counts(&["users.graceful_ramp_down=7s"]), (3, 1));
+    assert_eq!(counts(&["users.graceful_ramp_down=5s"]), (2, 2));
+    assert_eq!(counts(&["users.graceful_ramp_down=0s"]), (0, 4));
+    // The plan is over at 8 s: a second later all are stopped.
+    assert_eq!(counts(&["users.graceful_stop=1s"]), (0, 4));
+    assert_eq!(counts(&["users.graceful_stop=2500ms"]), (4, 0));
+    assert_eq!(counts(&["users.graceful_ramp_down=5s", "users.graceful_stop=1s"]), (0, 4));
+    // The last user to go is answered late, and for nobody.
+    let late = run(
+        K6,
+        &["users.stages=[{for='8s', to=0}]", "users.graceful_ramp_down=1s", "run.duration=30s"],
+    );
+    assert_eq!(late.outcome.attempts.late, 4);
+}
+
+#[test]
+fn a_virtual_user_who_comes_back_in_time_is_not_interrupted() {
+    let back = |sets: &[&str]| {
+        let ran =
+            run(K6, &[&["run.duration=19s", "users.graceful_ramp_down=5s"][..], sets].concat());
+        (ran.ok(), ran.outcome.attempts.interrupted)
+    };
+    // Two go at 3 s, and are there again at 7 s or at 9 s: then they begin anew.
+    assert_eq!(
+        back(&[
+            "users.stages=[{for='3s', to=4}, {for='0s', to=2}, {for='4s', to=2}, {for='0s', to=4}]"
+        ]),
+        (4, 0)
+    );
+    let late =
+        "users.stages=[{for='3s', to=4}, {for='0s', to=2}, {for='5500ms', to=2}, {for='0s', to=4}]";
+    assert_eq!(back(&[late]), (4, 2), "two end at 10 s, two at 18.5 s");
+}
+
+#[test]
+fn a_generator_of_arrivals_stops_what_is_late_when_its_plan_is_over() {
+    let text = "[arrivals]\nprocess = 'even'\nstages = [{ for = '0s', to = '1/s' }, { for = '5500ms', to = '1/s' }, \
+                { for = '0s', to = '0/s' }]\nvus = { pre_allocated = 9 }\n[service.web]\n[operation.read]\n\
+                share = 1\nflow = [{ wait = '40s' }]\n";
+    let counts = |sets: &[&str]| {
+        let ran = run(text, &[&["run.duration=100s"][..], sets].concat());
+        (ran.ok(), ran.outcome.attempts.interrupted)
+    };
+    // They come from 1 to 5 s, and are over from 41 to 45 s; the plan ends at 5.5 s.
+    assert_eq!(counts(&[]), (0, 5), "30 s later all are stopped");
+    assert_eq!(counts(&["arrivals.vus.graceful_stop=37s"]), (2, 3));
+    assert_eq!(counts(&["arrivals.vus.graceful_stop=1h"]), (5, 0));
+    // Who is between two pages goes with the plan, too.
+    let visits = ["arrivals.session={pages=1e9, think='8s'}", "operation.read.flow=[{wait='2s'}]"];
+    let ran = run(text, &[&["run.duration=100s"][..], &visits].concat());
+    // Five of four pages each by 35.5 s, of which two have just begun.
+    assert_eq!((ran.ok(), ran.outcome.attempts.interrupted, ran.offered()), (18, 2, 20));
+}

@@ -11,7 +11,7 @@
 //! | ring hash | nginx `hash ... consistent` (ketama): 160 points a unit of weight; Envoy and HAProxy bound its loads |
 //! | Maglev | Envoy `MAGLEV`: a table of 65,537 places |
 //! | peak EWMA | linkerd2-proxy: the cheaper of two at random, by latency x (outstanding + 1) |
-//! | sticky | ALB's cookie: pinned after a first choice by any of the above |
+//! | sticky | a cookie: pinned after a first choice by any of the above, until it expires |
 //!
 //! Targets that are not available take no part: the others share their turns evenly. Where none is,
 //! there is no choice; a balancer that then sends to all of them (ALB does) marks all available.
@@ -274,10 +274,51 @@ impl Ewma {
 
 /// Whom a balancer has sent where, for those who stay.
 struct Pins {
-    /// By user: the target, and when it was used last.
-    targets: Vec<(u32, Time)>,
-    /// How long an idle connection lasts; a cookie lasts for ever.
-    idle: Option<Duration>,
+    /// By user.
+    all: Vec<Pin>,
+    /// For how long they stay.
+    rule: Stay,
+}
+
+/// Where a user stays.
+#[derive(Clone, Copy)]
+struct Pin {
+    target: u32,
+    /// When the user was sent there first.
+    made: Time,
+    /// When last.
+    used: Time,
+}
+
+impl Pin {
+    const NONE: Pin = Pin { target: UNPINNED, made: Time::ZERO, used: Time::ZERO };
+}
+
+/// For how long a user stays with a target.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Stay {
+    /// As long as the cookie that says so is valid: every answer renews it (ALB; nginx, which puts it into
+    /// every answer, `ngx_http_upstream_sticky_cookie_insert`; HAProxy's maxidle), unless it is older
+    /// than any may become (maxlife).
+    Cookie {
+        /// How long after the last request.
+        idle: Option<Duration>,
+        /// How long after the first.
+        life: Option<Duration>,
+    },
+    /// As long as the connection is open, which closes when idle for so long.
+    Connection(Duration),
+}
+
+impl Stay {
+    fn is_over(self, pin: Pin, now: Time) -> bool {
+        let exceeds =
+            |most: Option<Duration>, since: Time| most.is_some_and(|it| now.since(since) > it);
+        match self {
+            Stay::Cookie { idle, life } => exceeds(idle, pin.used) || exceeds(life, pin.made),
+            Stay::Connection(idle) => exceeds(Some(idle), pin.used),
+        }
+    }
 }
 
 /// One balancer node at work.
@@ -308,17 +349,10 @@ impl Balancer {
     }
 
     /// A balancer that chooses so for the first request of a user, and keeps to it while that
-    /// target is available. Users must be small numbers: memory grows to the largest.
-    pub fn sticky(policy: Policy) -> Balancer {
-        let pins = Pins { targets: Vec::new(), idle: None };
-        Balancer { pins: Some(pins), ..Balancer::new(policy) }
-    }
-
-    /// A balancer that chooses so for each connection of a user, which closes when it has been idle for
-    /// so long, or its target goes.
-    pub fn by_connection(policy: Policy, idle: Duration) -> Balancer {
-        let pins = Pins { targets: Vec::new(), idle: Some(idle) };
-        Balancer { pins: Some(pins), ..Balancer::new(policy) }
+    /// target is available and the rule says so. Users must be small numbers: memory grows to the
+    /// largest.
+    pub fn staying(policy: Policy, rule: Stay) -> Balancer {
+        Balancer { pins: Some(Pins { all: Vec::new(), rule }), ..Balancer::new(policy) }
     }
 
     /// The target for a request, or `None` if none is available. `key` is the user of a balancer that
@@ -342,13 +376,13 @@ impl Balancer {
             return Some(self.chooser.choose_slowly(targets, key, now, &mut draw));
         };
         let user = usize::try_from(key).expect("users are small numbers");
-        if user >= pins.targets.len() {
-            pins.targets.resize(user + 1, (UNPINNED, Time::ZERO));
+        if user >= pins.all.len() {
+            pins.all.resize(user + 1, Pin::NONE);
         }
-        let (kept, used) = pins.targets[user];
-        let over = pins.idle.is_some_and(|idle| now.since(used) > idle);
-        let counts = pins.idle.is_some();
-        if kept == UNPINNED || over || !targets.get(kept).available {
+        let pin = &mut pins.all[user];
+        let kept = pin.target;
+        let counts = matches!(pins.rule, Stay::Connection(_));
+        if kept == UNPINNED || pins.rule.is_over(*pin, now) || !targets.get(kept).available {
             let chosen = self.chooser.choose_slowly(targets, key, now, &mut draw);
             if counts && kept != UNPINNED {
                 targets.connect(kept, -1);
@@ -356,10 +390,10 @@ impl Balancer {
             if counts {
                 targets.connect(chosen, 1);
             }
-            pins.targets[user].0 = chosen;
+            (pin.target, pin.made) = (chosen, now);
         }
-        pins.targets[user].1 = now;
-        Some(pins.targets[user].0)
+        pin.used = now;
+        Some(pin.target)
     }
 
     /// Whether latencies are to be told.

@@ -9,6 +9,8 @@ const RING: Policy = Policy::RingHash { bound: None };
 const MAGLEV: Policy = Policy::Maglev { bound: None };
 const EWMA: Policy = Policy::PeakEwma { decay: Duration::secs(10), first: Duration::millis(30) };
 
+const FOR_EVER: Stay = Stay::Cookie { idle: None, life: None };
+
 const POLICIES: [Policy; 10] = [
     Policy::RoundRobin,
     Policy::WeightedRoundRobin,
@@ -38,7 +40,7 @@ fn everyone() -> impl Iterator<Item = (String, Balancer)> {
     POLICIES.into_iter().flat_map(|policy| {
         [
             (format!("{policy:?}"), Balancer::new(policy)),
-            (format!("sticky {policy:?}"), Balancer::sticky(policy)),
+            (format!("sticky {policy:?}"), Balancer::staying(policy, FOR_EVER)),
         ]
     })
 }
@@ -176,9 +178,27 @@ fn a_consistent_hash_moves_only_what_it_must() {
 }
 
 #[test]
+fn a_cookie_is_renewed_by_use_up_to_its_longest_life() {
+    let at = |seconds| Time::ZERO + Duration::secs(seconds);
+    let picks = |idle: Option<u64>, life: Option<u64>| -> Vec<u32> {
+        let mut targets = Targets::new(&[1; 9]);
+        let limit = |seconds: Option<u64>| seconds.map(Duration::secs);
+        let rule = Stay::Cookie { idle: limit(idle), life: limit(life) };
+        let mut balancer = Balancer::staying(Policy::RoundRobin, rule);
+        let times = [0, 10, 20, 30, 41, 52].map(at);
+        times.iter().map(|now| balancer.pick(&mut targets, 3, *now, || 0).unwrap()).collect()
+    };
+    assert_eq!(picks(None, None), [0, 0, 0, 0, 0, 0]);
+    assert_eq!(picks(Some(10), None), [0, 0, 0, 0, 1, 2]);
+    assert_eq!(picks(Some(11), None), [0, 0, 0, 0, 0, 0]);
+    assert_eq!(picks(None, Some(20)), [0, 0, 0, 1, 1, 2]);
+    assert_eq!(picks(Some(10), Some(20)), [0, 0, 0, 1, 2, 3]);
+}
+
+#[test]
 fn a_user_stays_until_its_target_goes() {
     let mut targets = Targets::new(&[1; 3]);
-    let mut balancer = Balancer::sticky(Policy::RoundRobin);
+    let mut balancer = Balancer::staying(Policy::RoundRobin, FOR_EVER);
     let mut pick = |targets: &mut Targets, user| balancer.pick(targets, user, Time::ZERO, || 0);
     assert_eq!((pick(&mut targets, 7), pick(&mut targets, 2)), (Some(0), Some(1)));
     assert_eq!((pick(&mut targets, 7), pick(&mut targets, 2)), (Some(0), Some(1)));

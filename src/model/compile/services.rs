@@ -5,13 +5,13 @@ use super::{
     Compiler, computes_in_threads, draw_id, find, instance_slots, most_instances, optional,
 };
 use crate::component::autoscaler::TargetTracking;
-use crate::component::balancer::{Policy, health};
+use crate::component::balancer::{Policy, Stay, health};
 use crate::component::hpa::HpaPolicy;
 use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{
-    Affinity, Appointment, Function, HandOut, Health, Metric, Rule, Scaling, Service, Stays, Wake,
+    Affinity, Appointment, Bodies, Function, HandOut, Health, Metric, Rule, Scaling, Service, Wake,
 };
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
@@ -38,7 +38,7 @@ impl Compiler<'_> {
             .iter()
             .find(|balancer| balancer.spec.service.name == service.name);
         let hop = balancer.map_or(&spec.hop, |balancer| &balancer.spec.hop);
-        let (policy, stays) = balancer.map_or((Policy::RoundRobin, Stays::Never), policy);
+        let (policy, stays) = balancer.map_or((Policy::RoundRobin, None), policy);
         let station = |it: &Named<topology::Balancer>| format!("balancer.{}", it.name);
         Service {
             name: service.name.clone(),
@@ -80,6 +80,8 @@ impl Compiler<'_> {
             nodes: balancer.map_or(1, |it| it.spec.nodes),
             health: balancer.map_or(Health::default(), |it| health(&it.spec)),
             keep_alive: spec.keep_alive,
+            requests_per_connection: spec.requests_per_connection(),
+            bodies: self.bodies(service),
             drops: spec.on_overflow == topology::Overflow::Drop,
             balancer_station: balancer.map(|it| self.station(&station(it))),
             affinity: match balancer.map(|balancer| &balancer.spec.by) {
@@ -99,6 +101,17 @@ impl Compiler<'_> {
 }
 
 impl Compiler<'_> {
+    /// How long bodies may take to come up to a service, where any could take longer in a run.
+    fn bodies(&self, service: &Named<topology::Service>) -> Option<Bodies> {
+        let topology::Runtime::Node(node) = &service.spec.runtime else { return None };
+        let run = self.topology.run.warmup + self.topology.run.duration;
+        let may_be_late = !node.request_timeout.is_zero()
+            && run > node.request_timeout
+            && self.topology.waits_for_bodies(service);
+        let (timeout, check) = (node.request_timeout, node.connections_check);
+        may_be_late.then_some(Bodies { timeout, check })
+    }
+
     fn function(&mut self, service: &Named<topology::Service>) -> Option<Box<Function>> {
         let spec = service.spec.function.as_ref()?;
         let topology = self.topology;
@@ -181,7 +194,7 @@ impl Compiler<'_> {
     }
 }
 
-fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Stays) {
+fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Option<Stay>) {
     let first = |choice: &topology::FirstChoice| match choice {
         topology::FirstChoice::RoundRobin => Policy::RoundRobin,
         topology::FirstChoice::Random => Policy::Random,
@@ -189,8 +202,8 @@ fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Stays) {
     };
     let bound = |hash: &topology::HashBound| hash.bound;
     let stays = match &balancer.spec.per {
-        topology::BalancePer::Request => Stays::Never,
-        topology::BalancePer::Connection(connection) => Stays::Connection(connection.idle),
+        topology::BalancePer::Request => None,
+        topology::BalancePer::Connection(connection) => Some(Stay::Connection(connection.idle)),
     };
     let policy = match &balancer.spec.policy {
         topology::Policy::RoundRobin => Policy::RoundRobin,
@@ -204,7 +217,15 @@ fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Stays) {
         topology::Policy::PeakEwma(peak) => {
             Policy::PeakEwma { decay: peak.decay, first: peak.first }
         }
-        topology::Policy::Sticky(sticky) => return (first(&sticky.then), Stays::User),
+        topology::Policy::Sticky(sticky) => {
+            let of_kind = match balancer.spec.kind {
+                BalancerKind::Alb => Some(Duration::secs(86_400)),
+                _ => None,
+            };
+            let idle = optional(sticky.max_idle).or(of_kind);
+            let life = optional(sticky.max_life);
+            return (first(&sticky.then), Some(Stay::Cookie { idle, life }));
+        }
     };
     (policy, stays)
 }
@@ -228,8 +249,11 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             connect_timeout: Some(minute),
             ejection: Some(nginx),
             idle_timeout: Some(minute),
+            // ngx_http_core_module.c: keepalive_timeout 75,000 ms, keepalive_requests 1000; the latter
+            // for servers in ngx_http_upstream_keepalive_module.c, too.
             keep_alive: Some(Duration::ZERO),
             client_keep_alive: secs(75),
+            keepalive_requests: Some(1_000),
             next_upstream: true,
             nobody_status: 502,
             ..plain
@@ -270,6 +294,7 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
         keep_alive,
+        keepalive_requests: spec.keepalive_requests.or(of_kind.keepalive_requests),
         client_keep_alive: match of_kind.client_keep_alive {
             Duration::ZERO => keep_alive.unwrap_or(Duration::FOREVER),
             known => known,

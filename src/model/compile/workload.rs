@@ -2,7 +2,7 @@
 
 use super::super::ids::{LawId, SessionId};
 use super::super::tape::Op;
-use super::super::{Client, Connection, Curve, Model, Plan, Reload, Workload};
+use super::super::{Client, Connection, Curve, Grace, Model, Plan, Reload, Workload};
 use super::{Compiler, retries};
 use crate::component::session_population::Holders;
 use crate::topology::{self, Topology};
@@ -123,12 +123,31 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             loss: spec.loss.0,
             bandwidth: spec.bandwidth,
         }),
+        grace: grace(topology),
         reload: topology.client.reload.as_ref().map(|reload| Reload {
             after: reload.after,
             share: reload.share.0,
             times: reload.times.min(127) as u8,
         }),
     }
+}
+
+/// How long virtual users may finish what they are at. A plan of stages is over when the last leaves
+/// nobody.
+fn grace(topology: &Topology) -> Option<Grace> {
+    if let Some(users) = &topology.users {
+        let (ramp_down, stop) = (users.graceful_ramp_down, users.graceful_stop);
+        let length = users.stages.iter().map(|stage| stage.length).fold(users.ramp, |a, b| a + b);
+        let ends = users.stages.last().is_some_and(|stage| stage.to == 0);
+        let said = ramp_down.is_some() || stop.is_some();
+        return said.then_some(Grace { ramp_down, end: ends.then_some(length), stop });
+    }
+    let arrivals = topology.arrivals.as_ref()?;
+    let vus = arrivals.vus.as_ref()?;
+    let length =
+        arrivals.stages.iter().map(|stage| stage.length).fold(Duration::ZERO, |a, b| a + b);
+    let ends = arrivals.stages.last().is_some_and(|stage| stage.to.0 == 0.0);
+    ends.then_some(Grace { ramp_down: None, end: Some(length), stop: Some(vus.graceful_stop) })
 }
 
 /// How long users wait, unless that is always longer than the run.

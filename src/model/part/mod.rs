@@ -29,8 +29,8 @@ pub use pool::{Discards, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
 pub use queue::{Job, Queue};
 pub use service::{
-    Affinity, Appointment, Function, HandOut, Health, Host, Metric, Others, Rule, Scaling, Service,
-    Stays, Wake,
+    Affinity, Appointment, Bodies, Function, HandOut, Health, Host, Metric, Others, Rule, Scaling,
+    Service, Wake,
 };
 pub use session::{Prune, Session};
 pub use socket::Socket;

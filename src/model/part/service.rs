@@ -6,7 +6,7 @@ use crate::component::{autoscaler, hpa, step_scaling};
 use crate::kernel::Rank;
 use crate::model::ids::*;
 use crate::model::tape::Pc;
-use crate::units::Duration;
+use crate::units::{Duration, Time};
 
 /// A machine that several components share.
 #[derive(Clone, Debug)]
@@ -91,8 +91,8 @@ pub struct Service {
     pub cancel_waiting: bool,
     /// How instances are chosen.
     pub policy: balancer::Policy,
-    /// Whether a user stays with an instance.
-    pub stays: Stays,
+    /// For how long a user stays with an instance that was chosen for them.
+    pub stays: Option<balancer::Stay>,
     /// The shares of its instances, in turn; empty for equal ones.
     pub weights: Vec<u32>,
     /// Balancer nodes.
@@ -105,6 +105,10 @@ pub struct Service {
     pub balancer_station: Option<StationId>,
     /// How long an idle connection stays open on its own side.
     pub keep_alive: Duration,
+    /// Requests over one connection to it.
+    pub requests_per_connection: Option<u32>,
+    /// How long bodies may take to come up to it, where one could take too long.
+    pub bodies: Option<Bodies>,
     /// What hashing and stickiness go by.
     pub affinity: Affinity,
     /// One way from the balancer to an instance.
@@ -145,6 +149,24 @@ pub struct Function {
     /// Executions at once that functions of its region may take which have reserved none, and that all
     /// may take together.
     pub account: (u32, u32),
+}
+
+/// How long the body of a request may take.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Bodies {
+    /// So long.
+    pub timeout: Duration,
+    /// How often the server looks.
+    pub check: Duration,
+}
+
+impl Bodies {
+    /// When a body that begins to arrive `at` is given up: at the first look by which it has taken
+    /// longer than it may.
+    pub fn given_up(&self, at: Time) -> Time {
+        let due = (at + self.timeout).0;
+        Time((due / self.check.0 + 1) * self.check.0)
+    }
 }
 
 /// What it costs a loop that has been polling to wake.
@@ -216,17 +238,6 @@ pub struct Appointment {
     pub max: u32,
 }
 
-/// Whether a balancer keeps to an instance that it has chosen.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Stays {
-    /// It chooses for each request.
-    Never,
-    /// It chooses for each user.
-    User,
-    /// It chooses for each connection of a user, which closes when idle for so long.
-    Connection(Duration),
-}
-
 /// What a balancer knows of the health of its targets, and does about it.
 #[derive(Clone, Debug, Default)]
 pub struct Health {
@@ -256,6 +267,8 @@ pub struct Health {
     pub max_pending: u32,
     /// How long an idle connection of a client to it stays open.
     pub client_keep_alive: Duration,
+    /// Requests over one connection, of a client or to a target.
+    pub keepalive_requests: Option<u32>,
     /// A request that gets no answer from its target goes to the next one.
     pub next_upstream: bool,
     /// What it answers when it could not connect in time.

@@ -1,0 +1,165 @@
+//! What servers let connections carry: so many requests, and bodies for so long.
+//!
+//! The last request that a connection may carry is answered with `Connection: close` (Node.js 20,
+//! lib/_http_server.js, `maxRequestsPerSocket`; nginx, `keepalive_requests`), so whoever comes next
+//! opens another. A body that has not come in time is given up with 408, at the server's next look
+//! (`checkConnections`), and its connection closes.
+
+use super::event::Kind;
+use super::meter::Part;
+use super::probing::purpose;
+use super::task::{NONE, Role, State, flag};
+use super::world::World;
+use crate::failure::Failure;
+use crate::kernel::{Event, PendingEvents};
+use crate::model::Bodies;
+use crate::model::ids::ServiceId;
+use crate::units::{Duration, Time};
+
+/// An idle connection of a balancer to a target.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle {
+    /// Since when it is idle.
+    pub since: Time,
+    /// Requests that it has carried, where they are counted.
+    pub carried: u32,
+}
+
+/// How many requests the connections of tasks and users have carried, where servers limit that.
+#[derive(Debug, Default)]
+pub struct Carried {
+    /// By task: requests over its connection, itself included.
+    of_task: Vec<u32>,
+    /// By user: how many more their connection carries, once the present one is answered.
+    left: Vec<u32>,
+}
+
+/// More than any limit: the connection closes whatever it has carried.
+const CLOSES: u32 = u32::MAX;
+
+/// The element, in a vector that grows to it.
+fn place(all: &mut Vec<u32>, index: u32) -> &mut u32 {
+    let index = index as usize;
+    if all.len() <= index {
+        all.resize(index + 1, 0);
+    }
+    &mut all[index]
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// Requests over a connection of a service's balancer to one of its instances.
+    fn carries(&self, service: ServiceId) -> Option<u32> {
+        let spec = &self.model.services[service];
+        let both = spec.requests_per_connection.into_iter().chain(spec.health.keepalive_requests);
+        both.min()
+    }
+
+    /// A task has its balancer's connection, which has carried so many before.
+    #[inline]
+    pub(super) fn carry(&mut self, task: u32, service: ServiceId, before: u32) {
+        if self.carries(service).is_some() || !self.carried.of_task.is_empty() {
+            *place(&mut self.carried.of_task, task) = before + 1;
+        }
+    }
+
+    /// A task answers on the connection of another.
+    #[inline]
+    pub(super) fn answers_for(&mut self, answer: u32, task: u32) {
+        if let Some(carried) = self.carried.of_task.get(task as usize).copied() {
+            *place(&mut self.carried.of_task, answer) = carried;
+        }
+    }
+
+    /// The connection over which a task has been answered, if it stays open.
+    #[inline]
+    pub(super) fn stays_open(&self, task: u32, service: ServiceId) -> Option<Idle> {
+        if self.carried.of_task.is_empty() {
+            return Some(Idle { since: self.now, carried: 0 });
+        }
+        let carried = self.carried.of_task.get(task as usize).copied().unwrap_or(0);
+        let closes = carried >= self.carries(service).unwrap_or(CLOSES);
+        (!closes).then_some(Idle { since: self.now, carried })
+    }
+
+    /// A user sends a request to whoever lets a connection carry so many, over a new one or the last.
+    #[inline]
+    pub(super) fn user_sends(&mut self, user: u32, new: bool, limit: Option<u32>) {
+        if limit.is_some() || !self.carried.left.is_empty() {
+            let left = place(&mut self.carried.left, user);
+            let before = if new { limit.unwrap_or(CLOSES) } else { *left };
+            *left = before.saturating_sub(1);
+        }
+    }
+
+    /// Whether a user's connection closes with the answer that they have got.
+    #[inline]
+    pub(super) fn user_is_let_go(&self, user: u32) -> bool {
+        self.carried.left.get(user as usize) == Some(&0)
+    }
+
+    /// Services that give bodies up look for the first time.
+    pub(super) fn start_body_checks(&mut self) {
+        for (id, spec) in self.model.services.enumerate() {
+            if let Some(bodies) = spec.bodies {
+                self.time_body_check(id, bodies);
+            }
+        }
+    }
+
+    fn time_body_check(&mut self, service: ServiceId, bodies: Bodies) {
+        let at = Time((self.now.0 / bodies.check.0 + 1) * bodies.check.0);
+        self.events.push(Event::new(at, Kind::Probe as u8, purpose::BODIES, service.0));
+    }
+
+    /// A service looks for bodies on its link that have taken too long.
+    pub(super) fn check_bodies(&mut self, service: ServiceId) {
+        let bodies = self.model.services[service].bodies.expect("it looks for them");
+        self.time_body_check(service, bodies);
+        for task in 0..self.tasks.capacity() as u32 {
+            let record = *self.tasks.peek(task);
+            let comes = record.state == State::OnLink && record.has(flag::UPLOAD);
+            if !comes
+                || self.service_of_worker(record.worker) != service
+                || record.since + bodies.timeout >= self.now
+            {
+                continue;
+            }
+            self.cut_transfer(task);
+            let link = self.model.services[service].link.expect("a body is on its service's link");
+            let so_far = self.now.since(record.since);
+            self.spend(task, self.model.links[link].station, Part::Wait, so_far);
+            self.give_body_up(task);
+            self.resume(task);
+        }
+    }
+
+    /// How much longer the rest of a body takes that began to arrive `at` and is through with its
+    /// link: it may be given up meanwhile.
+    pub(super) fn rest_of_body(&mut self, task: u32, at: Time, rest: Duration) -> Duration {
+        let service = self.service_of_worker(self.tasks[task].worker);
+        let bodies = self.model.services[service].bodies;
+        match bodies.map(|bodies| bodies.given_up(at)).filter(|end| *end < self.now + rest) {
+            Some(end) => {
+                self.give_body_up(task);
+                end.since(self.now)
+            }
+            None => rest,
+        }
+    }
+
+    /// A body is given up: its request fails, and its connection closes.
+    fn give_body_up(&mut self, task: u32) {
+        let record = &mut self.tasks[task];
+        record.flags &= !flag::UPLOAD;
+        (record.state, record.deadline) = (State::Away, Time::NEVER);
+        record.status = Failure::RequestTimeout as u8;
+        let record = *record;
+        let service = self.service_of_worker(record.worker);
+        if record.has(flag::OUTSTANDING) && self.model.services[service].balancer_station.is_some()
+        {
+            *place(&mut self.carried.of_task, task) = CLOSES;
+        } else if record.role == Role::Attempt && record.owner != NONE {
+            *place(&mut self.carried.left, record.user) = 0;
+        }
+    }
+}
