@@ -30,6 +30,8 @@
 //! | [`session_population`] | how many sessions are alive, and of what age | M/G/∞ |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
+//! | [`vacuum`] | what vacuuming a table takes | PostgreSQL 15 autovacuum |
+//! | [`checkpoint`] | which pages a checkpoint writes, and what the first change after it logs | PostgreSQL 15 checkpointer |
 //! | [`burst_credits`] | how long a burstable instance bursts | AWS T3, T4g |
 //! | [`volume`] | how many storage operations are granted | AWS EBS gp2, gp3 |
 //! | [`tcp`] | packets that are lost, sent again, given up | Linux TCP |
@@ -44,6 +46,7 @@ pub mod balancer;
 pub mod breaker;
 pub mod burst_credits;
 pub mod cache;
+pub mod checkpoint;
 pub mod concurrency;
 pub mod consumer_group;
 pub mod crash_loop;
@@ -67,6 +70,7 @@ pub mod session_population;
 pub mod session_table;
 pub mod step_scaling;
 pub mod table_lock;
+pub mod vacuum;
 pub mod volume;
 pub mod tcp;
 pub mod waiting_room;

@@ -342,7 +342,7 @@ fn ceil_s(time: Time) -> u32 {
 /// # Model
 /// t(n) = base × (1 + (times - 1) (n / rows_at)^power): `times` the base at `rows_at` rows. A
 /// lookup through a B-tree hardly grows, `times` 1; a sequential scan grows with power 1.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct QueryLaw {
     /// The number of rows for which the growth is known.
     pub rows_at: u64,

@@ -14,7 +14,7 @@ mod stops;
 use std::collections::BTreeMap;
 
 use super::ids::*;
-use super::tape::{Op, Pc};
+use super::tape::{LocksId, Op, Pc};
 use super::{Model, Workload};
 use crate::component::cache::Ttl;
 use crate::kernel::Dense;
@@ -364,8 +364,9 @@ impl<'m> Walk<'m> {
                 self.square(station, weight, self.hold(pool, next));
                 held.push(self.holding(pool));
             }
-            Op::Query { work, kind, slowed_by, open, .. } => {
+            Op::Query { work, kind, slowed_by, open, locks, .. } => {
                 let slowed = slowed_by.map_or(1.0, |session| self.slowdown(session));
+                let slowed = slowed * self.table_slowdown(locks);
                 let seconds = self.mean(work.law) * slowed;
                 self.statement(seconds, (kind, open), weight, &mut held);
             }
@@ -518,6 +519,15 @@ impl<'m> Walk<'m> {
         let logins: f64 =
             self.model.operations.iter().filter(|one| one.login).map(|one| one.share).sum();
         logins + (1.0 - logins) * client.visit_chance * (1.0 - client.returning_chance)
+    }
+
+    /// How much longer statements take on a table as large as at the start.
+    fn table_slowdown(&self, locks: LocksId) -> f64 {
+        let Some(want) = usize::from(locks.0).checked_sub(1) else { return 1.0 };
+        let want = &self.model.wants[want];
+        let table = &self.model.relations[want.relation];
+        let shards = u64::from(self.model.databases[table.database].shards);
+        want.growth.map_or(1.0, |law| law.multiplier(table.count / shards))
     }
 
     fn slowdown(&self, session: SessionId) -> f64 {

@@ -21,7 +21,7 @@ pub use part::{
     PoolMode, Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling,
     Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side,
     Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit,
-    UnitKind, Wake, Want, Watch,
+    UnitKind, Upkeep, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 

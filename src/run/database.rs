@@ -66,6 +66,8 @@ pub struct DatabaseState {
     last_write: Vec<Time>,
     /// Writes so far.
     written: u64,
+    /// Those before the last checkpoint began.
+    checkpointed: u64,
     /// Primaries that are lost, and the replicas that will take over from them.
     promotions: Vec<promotion::Promotion>,
     /// Replicas that are there no more: they have become primaries.
@@ -207,6 +209,7 @@ impl DatabaseState {
             first: spec.first_node,
             last_write: Vec::new(),
             written: 0,
+            checkpointed: 0,
             promotions: Vec::new(),
             promoted: 0,
         }
@@ -298,7 +301,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let node = self.pools[self.tasks[task].lease().pool as usize].node;
         let alone = self.condition(UnitKind::Node, node).stretch(self.draw(work, task));
-        let slowed = slowed_by.map_or(1.0, |session| self.session_slowdown(session));
+        let database = &self.model.databases[self.database_of(node)];
+        let slowed = match slowed_by {
+            Some(session) => self.session_slowdown(session),
+            None if database.locks => self.table_slowdown(task),
+            None => 1.0,
+        };
         (if slowed == 1.0 { alone } else { alone.scale(slowed) }, kind)
     }
 
@@ -421,11 +429,17 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How long a statement waits for storage on an idle volume.
     fn storage_time(&self, task: u32, node: u32, cpu: Duration) -> Duration {
         let storage = Duration(self.tasks[task].work.0.saturating_sub(cpu.0));
-        if storage.is_zero() || !self.model.databases[self.database_of(node)].locks {
-            return storage;
+        let database = self.database_of(node);
+        let spec = &self.model.databases[database];
+        let logged = match &spec.full_pages {
+            Some(rules) => self.full_pages(task, database, rules),
+            None => Duration::ZERO,
+        };
+        if storage.is_zero() || !spec.locks {
+            return storage + logged;
         }
         let bloated = self.bloat_at(task);
-        if bloated == 1.0 { storage } else { storage.scale(bloated) }
+        (if bloated == 1.0 { storage } else { storage.scale(bloated) }) + logged
     }
 
     /// How long a commit waits for standbys: for the quorum's slowest.

@@ -210,7 +210,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             processes: Dense::default(),
             databases: model.databases.iter().map(DatabaseState::new).collect(),
             homes: Home::of_all(model),
-            locks: Locks::new(tables, model.relations.len()),
+            locks: Locks::new(tables, &model.relations),
             maintenance: Vec::new(),
             caches: Dense::default(),
             clients: Vec::new(),

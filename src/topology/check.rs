@@ -16,7 +16,7 @@ use super::tree::Node;
 use super::{
     check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
     check_flow, check_function, check_held, check_host, check_limits, check_monitor, check_pooler,
-    check_price, merge,
+    check_price, check_upkeep, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -64,6 +64,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_function::functions,
         check_monitor::monitors,
         check_price::sources,
+        check_upkeep::upkeep,
         routes,
         check_edge::balancers,
         check_edge::arrivals,

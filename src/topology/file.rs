@@ -14,7 +14,7 @@ use super::host::Host;
 use super::kind::Kind;
 use super::limit::Limit;
 use super::monitor::Monitor;
-use super::names::{Named, Placed, Section};
+use super::names::{Named, Placed, Ref, Section};
 use super::objective::Objective;
 use super::pool::Pool;
 use super::pooler::Pooler;
@@ -193,6 +193,14 @@ impl Topology {
                 connects || service.spec.hand_out == HandOut::FreeWorker
             }
         }
+    }
+    /// Rows of a table at the start.
+    pub fn rows_of(&self, table: &Relation) -> u64 {
+        let keys = |wanted: &Ref<Keys>| {
+            let found = self.keys.iter().find(|keys| keys.name == wanted.name);
+            found.map_or(0, |keys| keys.spec.count)
+        };
+        table.count.unwrap_or_else(|| table.rows.as_ref().map_or(0, keys))
     }
     /// Whether connections to a service are opened, and kept for the next request.
     pub fn keeps_connections(&self, service: &Named<Service>) -> bool {

@@ -11,6 +11,7 @@ use super::queue::Job;
 use super::relation::Relation;
 use super::retry::{Retry, Throttle};
 use super::service::{Runtime, Service};
+use super::session::Growth;
 use super::session::Session;
 use super::spec::spec;
 use super::store::StoreUse;
@@ -119,6 +120,14 @@ spec! {
         write: Option<Dist>;
         /// The table or view that it works on, whose locks it takes: a write also those of a row.
         on: Option<Ref<Relation>> = "no lock" from "assumed: statements do not meet";
+        /// How it slows down as its table grows, as one that reads all of it does; with several shards each
+        /// has its part.
+        growth: Option<Growth> = "it does not slow down" from "PostgreSQL (a B-tree lookup hardly grows)";
+        /// Rows that a write adds to its table. One that neither adds nor deletes rows changes one, of which
+        /// a dead version stays.
+        inserts: u32 = "0" from "assumed: an UPDATE of a row";
+        /// Rows that a write takes out of its table; their versions are dead.
+        deletes: u32 = "0" from "assumed: an UPDATE of a row";
         /// Whether it is a read that locks its row (SELECT FOR UPDATE).
         for_update: bool = "false" from "assumed: a plain SELECT";
         /// Which of the rows that the operation works on: statements of a request that say the same

@@ -37,6 +37,7 @@ mod check_price;
 mod check_reshard;
 mod check_scaling;
 mod check_stream;
+mod check_upkeep;
 mod check_limits;
 mod check_monitor;
 mod check_deploy;
@@ -126,7 +127,9 @@ pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
 };
 pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
-pub use relation::{LockMode, Maintenance, Relation, TableLock};
+pub use relation::{
+    Autovacuum, Checkpoint, LockMode, Maintenance, MaintenanceKind, Relation, TableLock,
+};
 pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};

@@ -476,7 +476,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     (
         "upkeep",
         "a_job_comes_every_so_often_and_takes_its_time",
-        "Maintenance.every Maintenance.work Maintenance.per_write Maintenance.threshold \
+        "Maintenance.every MaintenanceKind:job Maintenance.work Maintenance.per_write Maintenance.threshold \
          Maintenance.lock TableLock.on",
     ),
     ("upkeep", "a_job_spreads_its_work", "Maintenance.spread"),
@@ -576,16 +576,6 @@ const COVERED: &[(&str, &str, &str)] = &[
         "Arrivals.process Process:poisson Process:even",
     ),
     ("workload", "the_rate_is_the_rate", "Arrivals.rate"),
-    (
-        "workload",
-        "a_virtual_user_who_is_let_go_may_finish_for_so_long",
-        "Users.graceful_ramp_down Users.graceful_stop",
-    ),
-    (
-        "workload",
-        "a_generator_of_arrivals_stops_what_is_late_when_its_plan_is_over",
-        "Vus.graceful_stop",
-    ),
     ("workload", "stages_are_straight_lines", "Arrivals.stages RateStage.for RateStage.to"),
     ("workload", "a_spike_multiplies", "Arrivals.spike Spike.at Spike.for Spike.times"),
     ("workload", "a_wave_goes_up_and_down", "Arrivals.sinusoid Sinusoid.period Sinusoid.amplitude"),

@@ -4,6 +4,35 @@
 /// See `coverage.rs`.
 pub const COVERED: &[(&str, &str, &str)] = &[
     (
+        "tables",
+        "autovacuum_takes_what_its_points_and_the_table_say",
+        "Maintenance.kind MaintenanceKind:autovacuum Autovacuum.on Autovacuum.threshold \
+         Autovacuum.scale_factor Autovacuum.cost_limit Autovacuum.cost_delay Autovacuum.page_hit \
+         Autovacuum.page_miss Autovacuum.page_dirty Autovacuum.cached Autovacuum.page_cpu \
+         Relation.row_size Relation.indexes",
+    ),
+    (
+        "tables",
+        "a_checkpoint_writes_each_changed_page_once_and_logs_its_first_change",
+        "MaintenanceKind:checkpoint Checkpoint.completion_target Checkpoint.pages Checkpoint.changes \
+         Checkpoint.full_page_writes Checkpoint.page_cpu",
+    ),
+    (
+        "tables",
+        "a_table_that_grows_slows_its_statements_down",
+        "Relation.count Query.growth Query.inserts Query.deletes",
+    ),
+    (
+        "workload",
+        "a_virtual_user_who_is_let_go_may_finish_for_so_long",
+        "Users.graceful_ramp_down Users.graceful_stop",
+    ),
+    (
+        "workload",
+        "a_generator_of_arrivals_stops_what_is_late_when_its_plan_is_over",
+        "Vus.graceful_stop",
+    ),
+    (
         "uncounted",
         "a_limit_takes_back_what_it_does_not_want_to_count",
         "Limit.skip_failed Limit.skip_successful",
@@ -39,6 +68,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
 
 /// The sources of these tests.
 pub const SOURCES: &[(&str, &str)] = &[
+    ("tables", include_str!("tables.rs")),
     ("redis_server", include_str!("redis_server.rs")),
     ("uncounted", include_str!("uncounted.rs")),
 ];

@@ -46,6 +46,7 @@ mod socket;
 mod store;
 mod stream;
 mod support;
+mod tables;
 mod uncounted;
 mod upkeep;
 mod upstream;

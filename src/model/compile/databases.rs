@@ -75,6 +75,7 @@ impl Compiler<'_> {
                 }),
                 standby_delay: spec.standby_delay,
                 conflicts: spec.replicas > 0 && !spec.standby_feedback && conflicting,
+                full_pages: self.full_pages(database),
                 locks: with_locks || spec.idle_in_transaction_timeout.is_some(),
             });
             first_node += spec.most_shards() * (1 + spec.replicas);

@@ -1,7 +1,7 @@
 //! Session stores.
 
+use super::relations::query_law;
 use super::{Compiler, find, named, own_pool};
-use crate::component::session_table::QueryLaw;
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Prune, Session};
@@ -31,11 +31,7 @@ impl Compiler<'_> {
             let spec = &session.spec;
             let (growth, prune) = match &spec.store {
                 topology::SessionStore::Postgres(store) => {
-                    let growth = store.growth.as_ref().map(|growth| QueryLaw {
-                        rows_at: growth.rows,
-                        times: growth.times,
-                        power: growth.power,
-                    });
+                    let growth = store.growth.as_ref().map(query_law);
                     (growth, Some(self.prune(store)))
                 }
                 _ => (None, None),

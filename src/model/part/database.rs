@@ -1,7 +1,10 @@
 //! Databases.
 
 use crate::component::burst_credits::CreditConfig;
+use crate::component::checkpoint::CheckpointRules;
+use crate::component::session_table::QueryLaw;
 use crate::component::table_lock::Mode;
+use crate::component::vacuum::VacuumRules;
 use crate::component::volume::VolumeConfig;
 use crate::kernel::Rank;
 use crate::model::ids::*;
@@ -67,6 +70,8 @@ pub struct Database {
     pub standby_delay: Duration,
     /// Something that is replayed may conflict with queries on replicas.
     pub conflicts: bool,
+    /// What the first change of a page after a checkpoint costs, where that is looked at.
+    pub full_pages: Option<CheckpointRules>,
     /// Its statements may take locks, or be idle within a transaction for too long.
     pub locks: bool,
 }
@@ -114,6 +119,8 @@ pub struct Relation {
     pub first_table: u32,
     /// Its rows, where they are locked.
     pub rows: Option<KeysId>,
+    /// How many they are at the start.
+    pub count: u64,
     /// Further waiting for storage when as many versions are dead as there are rows.
     pub bloat: f64,
 }
@@ -127,6 +134,40 @@ pub struct Want {
     pub mode: Mode,
     /// Which row, if one.
     pub row: Option<DrawId>,
+    /// Rows that it adds to its table.
+    pub inserts: u32,
+    /// Rows that it takes out.
+    pub deletes: u32,
+    /// How it slows down as its table grows.
+    pub growth: Option<QueryLaw>,
+}
+
+impl Want {
+    /// Row versions that it leaves dead: of an update one.
+    pub fn leaves_dead(&self) -> u64 {
+        match (self.inserts, self.deletes) {
+            (0, 0) => 1,
+            (_, deletes) => deletes.into(),
+        }
+    }
+}
+
+/// What a job of a database takes.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Upkeep {
+    /// What it says.
+    Job,
+    /// Vacuuming a table, whose rows are of that many bytes and which has so many indexes.
+    Vacuum {
+        /// How it decides, and how fast it may be.
+        rules: VacuumRules,
+        /// Bytes of a row.
+        row_bytes: f64,
+        /// Indexes.
+        indexes: f64,
+    },
+    /// A checkpoint, with the CPU time for each page.
+    Checkpoint(CheckpointRules, Duration),
 }
 
 /// What a database does by itself, on one of its primaries.
@@ -136,6 +177,8 @@ pub struct Maintenance {
     pub name: String,
     /// As measured.
     pub station: StationId,
+    /// What it is.
+    pub kind: Upkeep,
     /// Who does it.
     pub database: DatabaseId,
     /// On which shard.

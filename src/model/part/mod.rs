@@ -19,7 +19,7 @@ mod queue;
 
 pub use cache::{Cache, Failover, Keys, LoadLock, Persistence, Policy, Reads};
 pub use cost::Cost;
-pub use database::{Database, Maintenance, Relation, Reshard, Standby, Want};
+pub use database::{Database, Maintenance, Relation, Reshard, Standby, Upkeep, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
 pub use fault::{Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};

@@ -10,9 +10,9 @@ use std::collections::VecDeque;
 use crate::component::table_lock::{Mode, TableLock};
 use crate::failure::Failure;
 use crate::kernel::{Dense, PendingEvents};
-use crate::model::Want;
 use crate::model::ids::RelationId;
 use crate::model::tape::{LocksId, Op, Statement};
+use crate::model::{Relation, Want};
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
 use crate::run::task::{NONE, State};
@@ -65,27 +65,66 @@ pub struct Locks {
     free_holds: Vec<u32>,
     /// By task.
     transactions: Vec<Transaction>,
-    /// By relation: writes so far, and those that had been cleaned up.
-    written: Dense<RelationId, (u64, u64)>,
+    /// By relation.
+    versions: Dense<RelationId, Versions>,
+}
+
+/// The row versions of a table.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Versions {
+    /// Writes so far.
+    writes: u64,
+    /// Rows that live.
+    pub rows: u64,
+    /// Versions that have died so far.
+    died: u64,
+    /// Those of them that have been cleaned up.
+    cleaned: u64,
+}
+
+impl Versions {
+    /// Versions that are dead, and not cleaned up.
+    pub fn dead(&self) -> u64 {
+        self.died - self.cleaned
+    }
 }
 
 impl Locks {
     /// For so many locks of tables and so many relations.
-    pub fn new(tables: usize, relations: usize) -> Locks {
+    pub fn new(tables: usize, relations: &Dense<RelationId, Relation>) -> Locks {
         Locks {
             tables: vec![TableLock::default(); tables],
             rows: vec![Vec::new(); tables],
-            written: Dense::new(vec![(0, 0); relations]),
+            versions: relations
+                .iter()
+                .map(|table| Versions { rows: table.count, ..Versions::default() })
+                .collect(),
             ..Locks::default()
         }
     }
     /// Writes to a relation so far.
     pub fn written(&self, relation: RelationId) -> u64 {
-        self.written[relation].0
+        self.versions[relation].writes
     }
-    /// Dead row versions of a relation are cleaned up.
-    pub fn clean(&mut self, relation: RelationId) {
-        self.written[relation].1 = self.written[relation].0;
+    /// The row versions of a relation.
+    pub fn versions(&self, relation: RelationId) -> Versions {
+        self.versions[relation]
+    }
+    /// Row versions of a relation that are dead by now.
+    pub fn died(&self, relation: RelationId) -> u64 {
+        self.versions[relation].died
+    }
+    /// So many of a relation's dead row versions are cleaned up, counted from the first.
+    pub fn clean(&mut self, relation: RelationId, died: u64) {
+        let versions = &mut self.versions[relation];
+        versions.cleaned = versions.cleaned.max(died);
+    }
+    fn write(&mut self, want: Want) {
+        let versions = &mut self.versions[want.relation];
+        versions.writes += 1;
+        versions.died += want.leaves_dead();
+        versions.rows =
+            (versions.rows + u64::from(want.inserts)).saturating_sub(want.deletes.into());
     }
 
     fn of(&mut self, task: u32) -> &mut Transaction {
@@ -287,7 +326,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         if kind == Statement::Write {
-            self.locks.written[want.relation].0 += 1;
+            self.locks.write(want);
         }
         self.meters[station].pass();
         self.count(station, Counter::Served);
@@ -446,8 +485,19 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn bloat_at(&self, task: u32) -> f64 {
         let Some((want, _)) = self.want(task) else { return 1.0 };
         let spec = &self.model.relations[want.relation];
-        let Some(rows) = spec.rows.filter(|_| spec.bloat > 0.0) else { return 1.0 };
-        let (written, cleaned) = self.locks.written[want.relation];
-        1.0 + spec.bloat * (written - cleaned) as f64 / f64::from(self.model.keys[rows].count)
+        let versions = self.locks.versions(want.relation);
+        if spec.bloat == 0.0 || versions.rows == 0 {
+            return 1.0;
+        }
+        1.0 + spec.bloat * versions.dead() as f64 / versions.rows as f64
+    }
+
+    /// How much longer a statement takes because its table has grown; of each shard's part.
+    pub(super) fn table_slowdown(&self, task: u32) -> f64 {
+        let Some((want, _)) = self.want(task) else { return 1.0 };
+        let Some(law) = want.growth else { return 1.0 };
+        let spec = &self.model.relations[want.relation];
+        let shards = u64::from(self.model.databases[spec.database].shards);
+        law.multiplier(self.locks.versions(want.relation).rows / shards)
     }
 }

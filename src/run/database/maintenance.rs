@@ -5,7 +5,12 @@
 //! is spread comes in steps of 100 ms, the nap of PostgreSQL's checkpointer
 //! (`CheckpointWriteDelay`).
 
+use crate::component::checkpoint::CheckpointRules;
+use crate::component::vacuum::Table;
 use crate::kernel::{Event, PendingEvents};
+use crate::model::Upkeep;
+use crate::model::ids::{DatabaseId, RelationId};
+use crate::model::tape::{Op, Statement};
 use crate::run::event::Kind;
 use crate::run::meter::{Counter, MILLI};
 use crate::run::world::World;
@@ -36,8 +41,19 @@ pub struct MaintenanceState {
     storage: Duration,
     /// Writes at the end of the one before.
     seen: u64,
+    /// Row versions that were dead when it began.
+    died: u64,
     /// Ones so far: numbers the draws, and tells events of earlier ones.
     epoch: u32,
+}
+
+/// What a job takes.
+struct Takes {
+    cpu: Duration,
+    /// On an idle volume.
+    storage: Duration,
+    /// At least so long.
+    spread: Duration,
 }
 
 /// Where a job is.
@@ -105,7 +121,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let new = self.writes_for(job) - self.maintenance[job as usize].seen;
         let state = &mut self.maintenance[job as usize];
         state.due = self.now;
-        if !there || new < spec.threshold {
+        if !there || new < spec.threshold || !self.is_due(job) {
             return self.schedule_maintenance(job);
         }
         self.count(spec.station, Counter::Arrivals);
@@ -121,23 +137,96 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.begin_maintenance(job);
     }
 
+    /// Whether a job has anything to do, as its product sees it.
+    fn is_due(&self, job: u32) -> bool {
+        let spec = &self.model.maintenance[job as usize];
+        match (spec.kind, spec.lock) {
+            (Upkeep::Vacuum { rules, .. }, Some(want)) => {
+                let (rows, dead) = self.versions_on_shard(want.relation);
+                rules.is_due(rows, dead)
+            }
+            _ => true,
+        }
+    }
+
+    /// Live and dead row versions of a table on each of its shards.
+    fn versions_on_shard(&self, relation: RelationId) -> (f64, f64) {
+        let shards = self.model.databases[self.model.relations[relation].database].shards;
+        let versions = self.locks.versions(relation);
+        (versions.rows as f64 / f64::from(shards), versions.dead() as f64 / f64::from(shards))
+    }
+
+    /// What a job takes that begins now.
+    fn job_takes(&mut self, job: u32) -> Takes {
+        let spec = &self.model.maintenance[job as usize];
+        let database = &self.model.databases[spec.database];
+        let writes = self.writes_for(job);
+        let new = writes - std::mem::replace(&mut self.maintenance[job as usize].seen, writes);
+        // Without a volume storage has no limit, and nothing waits for it.
+        let operation = database.volume.map_or(Duration::ZERO, |volume| volume.operation);
+        match spec.kind {
+            Upkeep::Job => {
+                let number = self.maintenance[job as usize].epoch;
+                let stream =
+                    self.key.named("maintenance").named(&spec.name).numbered(spec.shard.into());
+                let drawn = self.model.draw_law(spec.work, stream, number);
+                let work = Duration(drawn.0.saturating_add(spec.per_write.0.saturating_mul(new)));
+                let cpu = work.scale(database.cpu_share);
+                Takes { cpu, storage: Duration(work.0 - cpu.0.min(work.0)), spread: spec.spread }
+            }
+            Upkeep::Vacuum { rules, row_bytes, indexes } => {
+                let on = spec.lock.expect("a vacuum locks its table").relation;
+                let (rows, dead) = self.versions_on_shard(on);
+                let vacuum = rules.work(Table { rows, row_bytes, indexes }, dead);
+                let reading = operation.scale(vacuum.reads);
+                let storage = reading + operation.scale(vacuum.writes);
+                Takes { cpu: vacuum.cpu, storage, spread: vacuum.cpu + reading + vacuum.naps }
+            }
+            Upkeep::Checkpoint(rules, page_cpu) => {
+                self.databases[spec.database].checkpointed = writes;
+                let pages = rules.changed(new / u64::from(database.shards));
+                Takes {
+                    cpu: page_cpu.scale(pages),
+                    storage: operation.scale(pages),
+                    spread: spec.spread,
+                }
+            }
+        }
+    }
+
+    /// How long the whole pages that a statement logs keep it, as the first to change them after a
+    /// checkpoint's beginning, on an idle volume.
+    pub(super) fn full_pages(
+        &self,
+        task: u32,
+        database: DatabaseId,
+        rules: &CheckpointRules,
+    ) -> Duration {
+        let Op::Query { kind: Statement::Write, .. } = self.op_at(task) else {
+            return Duration::ZERO;
+        };
+        let spec = &self.model.databases[database];
+        let state = &self.databases[database];
+        // It has been counted itself.
+        let before = (state.written - state.checkpointed).saturating_sub(1);
+        let operation = spec.volume.expect("whole pages are logged to a volume").operation;
+        operation.scale(rules.logged(before / u64::from(spec.shards)))
+    }
+
     /// A job has its lock, if it needs one.
     pub(super) fn begin_maintenance(&mut self, job: u32) {
         let spec = &self.model.maintenance[job as usize];
         let node = self.node_of_job(job);
-        let writes = self.writes_for(job);
-        let number = self.maintenance[job as usize].epoch;
-        let stream = self.key.named("maintenance").named(&spec.name).numbered(spec.shard.into());
-        let drawn = self.model.draw_law(spec.work, stream, number);
+        let Takes { cpu, storage, spread } = self.job_takes(job);
+        let died = spec.lock.map_or(0, |want| self.locks.died(want.relation));
         let state = &mut self.maintenance[job as usize];
-        let new = writes - std::mem::replace(&mut state.seen, writes);
-        let work = Duration(drawn.0.saturating_add(spec.per_write.0.saturating_mul(new)));
-        let cpu = work.scale(self.model.databases[spec.database].cpu_share);
-        let steps = spec.spread.0.div_ceil(STEP.0).max(1);
+        let steps = spread.0.div_ceil(STEP.0).max(1);
+        state.died = died;
         state.phase = Phase::Running;
         state.steps = steps as u32;
         state.cpu = Duration(cpu.0 / steps);
-        state.storage = Duration((work.0 - cpu.0.min(work.0)) / steps);
+        state.storage = Duration(storage.0 / steps);
+        let cpu = state.cpu;
         self.meters[spec.station].shared(self.now.since(state.due));
         self.meters[spec.station].busy.add(self.now, MILLI);
         if steps > 1 {
@@ -187,7 +276,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         if well {
             self.count(spec.station, Counter::Served);
             if let (true, Some(want)) = (spec.cleans, spec.lock) {
-                self.locks.clean(want.relation);
+                let died = match spec.kind {
+                    Upkeep::Job => self.locks.died(want.relation),
+                    _ => self.maintenance[job as usize].died,
+                };
+                self.locks.clean(want.relation, died);
             }
             if spec.conflicts {
                 self.ship_conflict(node);
