@@ -81,6 +81,12 @@ pub fn decide(bounds: Bounds, fleet: Fleet) -> Orders {
     Orders { start, stop_unready, stop_ready, stop_new: new.saturating_sub(fleet.wanted) }
 }
 
+/// From how many failed starts on Amazon ECS' circuit breaker gives a deploy up: half of the tasks that are
+/// wanted, at least 3 and at most 200 (Amazon ECS developer guide, deployment circuit breaker).
+pub fn failures_allowed(wanted: u32) -> u32 {
+    wanted.div_ceil(2).clamp(3, 200)
+}
+
 /// Whether the deploy is over.
 pub fn is_over(fleet: Fleet) -> bool {
     fleet.old_ready + fleet.old_unready == 0 && fleet.new_ready >= fleet.wanted
@@ -100,6 +106,12 @@ mod tests {
         assert_eq!(Bounds::ecs(4, 1.0, 2.0), bounds(8, 4));
         assert_eq!(Bounds::ecs(3, 0.5, 1.5), bounds(4, 2), "up and down");
         assert_eq!(Bounds::ecs(10, 0.7, 1.1), bounds(11, 7), "no dust of binary fractions");
+    }
+
+    #[test]
+    fn the_circuit_breaker_opens_at_half_within_its_bounds() {
+        let allowed = [1, 6, 7, 25, 400, 1_000].map(failures_allowed);
+        assert_eq!(allowed, [3, 3, 4, 13, 200, 200]);
     }
 
     /// Runs a deploy of `wanted` instances to its end; every started instance is ready a step later.

@@ -23,6 +23,20 @@ pub struct Fault {
     pub units: u32,
 }
 
+/// What a deploy did: `service.web deploy, rolled back, 4 starts failed`.
+fn deployed_what(model: &Model, mark: &crate::run::DeployMark) -> String {
+    let mut what = model.deploys[mark.deploy].label.clone();
+    if mark.undone.is_some() {
+        what.push_str(", rolled back");
+    }
+    match mark.failed {
+        0 => {}
+        1 => what.push_str(", 1 start failed"),
+        failed => what.push_str(&format!(", {failed} starts failed")),
+    }
+    what
+}
+
 /// All faults and deploys of all replications, in the order of their beginning.
 pub fn faults(model: &Model, outcomes: &[Outcome]) -> Vec<Fault> {
     let seconds = |at: Time| at.since(Time::ZERO).seconds();
@@ -39,7 +53,7 @@ pub fn faults(model: &Model, outcomes: &[Outcome]) -> Vec<Fault> {
         let deployed = move |mark: &crate::run::DeployMark| Fault {
             replication,
             name: model.deploys[mark.deploy].name.clone(),
-            what: model.deploys[mark.deploy].label.clone(),
+            what: deployed_what(model, mark),
             from_s: seconds(mark.from),
             until_s: mark.until.map(seconds),
             units: mark.units,

@@ -7,7 +7,7 @@
 use super::event::Kind;
 use super::service::Phase;
 use super::world::World;
-use crate::component::rollout::{Fleet, decide, is_over};
+use crate::component::rollout::{Fleet, decide, failures_allowed, is_over};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{DeployId, ServiceId};
@@ -36,8 +36,14 @@ pub struct Deploying {
     pub from: Option<Time>,
     /// Until when, once it is over.
     pub until: Option<Time>,
+    /// Since when it is rolled back.
+    pub undone: Option<Time>,
     /// How many instances it has started.
     pub units: u32,
+    /// How many of them have failed to start.
+    pub failed: u32,
+    /// The version before.
+    before: u32,
     /// When all users are moved to the new fleet.
     switch: Option<Time>,
 }
@@ -61,8 +67,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.deploys[id].from = Some(self.now);
             let state = &mut self.services[service];
             state.deploying = Some(id);
-            state.version += 1;
+            self.deploys[id].before = state.version;
+            state.versions += 1;
+            state.version = state.versions;
         }
+        self.roll_back_if_due(id);
         let over = match self.model.deploys[id].rollout {
             Rollout::BlueGreen(wait, keep) => self.blue_green(id, wait, keep),
             _ => self.roll(id),
@@ -72,6 +81,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.deploys[id].until = Some(self.now);
         self.services[service].deploying = None;
+        if self.deploys[id].undone.is_some() {
+            return;
+        }
         let model = self.model;
         for purge in &model.deploys[id].purges {
             match *purge {
@@ -83,9 +95,67 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// A deploy that takes too long, or too many of whose instances do not start, is rolled back.
+    fn roll_back_if_due(&mut self, id: DeployId) {
+        let Deploy { service, rollback_after, circuit_breaker, .. } = self.model.deploys[id];
+        let deploying = self.deploys[id];
+        let from = deploying.from.expect("it has begun");
+        let late = rollback_after.is_some_and(|after| self.now >= from + after);
+        let wanted = self.services[service].wanted;
+        let broken = circuit_breaker && deploying.failed >= failures_allowed(wanted);
+        if deploying.undone.is_some() || !(late || broken) || is_over(self.fleet(service)) {
+            return;
+        }
+        self.deploys[id].undone = Some(self.now);
+        self.services[service].version = deploying.before;
+    }
+
+    /// Whether an instance is of a version that cannot start.
+    pub(super) fn is_broken(&self, index: u32) -> bool {
+        let instance = &self.instances[index as usize];
+        self.services[instance.service].deploying.is_some_and(|id| {
+            self.model.deploys[id].fails_to_start && instance.version > self.deploys[id].before
+        })
+    }
+
+    /// An instance of a version that cannot start has ended. A pod stays, to be tried again and again;
+    /// a task of Amazon ECS is gone.
+    pub(super) fn failed_to_start(&mut self, index: u32) {
+        let id = self.services[self.instances[index as usize].service].deploying;
+        let id = id.expect("its deploy goes on until it is gone");
+        let rollout = self.model.deploys[id].rollout;
+        let deploying = &mut self.deploys[id];
+        deploying.failed += 1;
+        let stays = matches!(rollout, Rollout::Kubernetes(..)) && deploying.undone.is_none();
+        self.instances[index as usize].phase = if stays { Phase::Down } else { Phase::Off };
+    }
+
+    /// Notes which new instances are ready, where they must have been for a while to count.
+    fn note_ready(&mut self, id: DeployId) {
+        let Deploy { service, min_ready, .. } = self.model.deploys[id];
+        if min_ready.is_zero() {
+            return;
+        }
+        for index in self.pick(service, u32::MAX, |phase| phase == Phase::Up, true) {
+            let ready = self.is_passed(index);
+            let since = &mut self.instances[index as usize].ready_since;
+            *since = if ready { self.now.min(*since) } else { Time::NEVER };
+        }
+    }
+
+    /// Whether an instance that is ready has been for long enough to count.
+    fn is_available(&self, index: u32) -> bool {
+        let instance = &self.instances[index as usize];
+        let deploying = self.services[instance.service].deploying;
+        let min_ready = deploying.map_or(Duration::ZERO, |id| self.model.deploys[id].min_ready);
+        min_ready.is_zero()
+            || instance.ready_since < Time::NEVER && instance.ready_since + min_ready <= self.now
+    }
+
     /// One look at a rolling deploy; says whether it is over.
     fn roll(&mut self, id: DeployId) -> bool {
         let Deploy { service, rollout, .. } = self.model.deploys[id];
+        self.note_ready(id);
         // What one order makes possible is ordered at once.
         loop {
             let fleet = self.fleet(service);
@@ -114,6 +184,14 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// One look at a blue-green deploy; says whether all users have been moved.
     fn blue_green(&mut self, id: DeployId, wait: Duration, keep: Duration) -> bool {
         let service = self.model.deploys[id].service;
+        if self.deploys[id].undone.is_some() {
+            // Nobody has been moved.
+            for index in self.pick(service, u32::MAX, |phase| phase == Phase::Up, false) {
+                self.retire(index, id);
+            }
+            let fleet = self.fleet(service);
+            return fleet.old_ready + fleet.old_unready == 0;
+        }
         let fleet = self.fleet(service);
         self.start_new(id, fleet.wanted.saturating_sub(fleet.new_ready + fleet.new_unready));
         if fleet.new_ready < fleet.wanted {
@@ -149,7 +227,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &self.services[instance.service];
         state.deploying.is_some_and(|id| {
             matches!(self.model.deploys[id].rollout, Rollout::BlueGreen(..))
-                && instance.version == state.version
+                && instance.version > self.deploys[id].before
         })
     }
 
@@ -162,7 +240,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let instance = &self.instances[index as usize];
             let new = instance.version == state.version;
             let count = match (instance.phase, new) {
-                (Phase::Up, true) if self.is_passed(index) => &mut fleet.new_ready,
+                (Phase::Up, true) if self.is_passed(index) && self.is_available(index) => {
+                    &mut fleet.new_ready
+                }
                 (Phase::Up, false) => &mut fleet.old_ready,
                 (Phase::Up | Phase::Starting | Phase::Down, true) => &mut fleet.new_unready,
                 (Phase::Starting | Phase::Down, false) => &mut fleet.old_unready,

@@ -95,7 +95,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// An instance that is down is there again with all of its workers, cold, and its balancer sends
     /// it requests.
     pub fn restart_instance(&mut self, index: u32) {
-        if self.instances[index as usize].phase == Phase::Down && !self.is_kept_down(index) {
+        let down = self.instances[index as usize].phase == Phase::Down;
+        if down && !self.is_kept_down(index) && !self.is_broken(index) {
             for worker in self.workers_of(index) {
                 self.restart_worker(worker);
             }

@@ -170,7 +170,9 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
             deploy: id,
             from: deploy.from?,
             until: deploy.until,
+            undone: deploy.undone,
             units: deploy.units,
+            failed: deploy.failed,
         })
     });
     let deploys = deploys.collect();

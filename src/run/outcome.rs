@@ -220,8 +220,12 @@ pub struct DeployMark {
     pub from: Time,
     /// Until when users were on the old version too; [`None`] if it was not over by the end.
     pub until: Option<Time>,
+    /// Since when it was rolled back.
+    pub undone: Option<Time>,
     /// How many instances it started.
     pub units: u32,
+    /// How many of them failed to start.
+    pub failed: u32,
 }
 
 /// A component in a step of the timeline.

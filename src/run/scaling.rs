@@ -241,6 +241,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(index) = (first..first + slots).find(free) else { return false };
         let instance = &mut self.instances[index as usize];
         (instance.phase, instance.version) = (Phase::Starting, version);
+        instance.ready_since = Time::NEVER;
         self.at(self.now + start, Kind::Boot, index);
         true
     }
@@ -269,6 +270,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.instances[index as usize].service;
         if self.model.services[service].function.is_some() {
             return self.environment_ready(index);
+        }
+        if self.is_broken(index) {
+            return self.failed_to_start(index);
         }
         for worker in self.workers_of(index) {
             let state = &mut self.workers[worker as usize];

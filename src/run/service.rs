@@ -61,6 +61,8 @@ pub struct ServiceState {
     pub deploying: Option<DeployId>,
     /// The version that new instances have.
     pub version: u32,
+    /// How many versions there have been since the first.
+    pub versions: u32,
     /// Its environments, if it is a function.
     pub function: Option<Box<FunctionState>>,
 }
@@ -118,6 +120,8 @@ pub struct Instance {
     pub draining_since: Time,
     /// Of which version it is.
     pub version: u32,
+    /// Since when the controller of a deploy has seen it ready.
+    pub ready_since: Time,
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -147,6 +151,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     phase,
                     draining_since: Time::ZERO,
                     version: 0,
+                    ready_since: Time::ZERO,
                 });
                 for _ in 0..service.workers {
                     self.workers.push(Worker {
@@ -203,6 +208,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 arrived_then: 0,
                 deploying: None,
                 version: 0,
+                versions: 0,
                 function: FunctionState::new(self.model, id),
             });
             self.meters[service.station].held.set(Time::ZERO, u64::from(service.instances));

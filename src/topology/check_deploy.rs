@@ -33,10 +33,27 @@ pub(crate) fn deploys(cx: &Cx<'_>) -> Diagnostics {
             );
         }
     }
+    found.extend(rollbacks(cx));
     found.extend(purges(cx));
     found.extend(probes(cx));
     found.extend(memory(cx));
     found
+}
+
+/// A deploy that is rolled back in any case is a mistake.
+fn rollbacks(cx: &Cx<'_>) -> Diagnostics {
+    let hopeless = |deploy: &&Named<super::deploy::Deploy>| {
+        deploy.spec.rollback_after.is_some_and(|after| after <= deploy.spec.start)
+    };
+    let say = |deploy: &Named<super::deploy::Deploy>| {
+        let message = format!(
+            "`deploy.{}` is rolled back before its first instance can be ready, {} after the beginning",
+            deploy.name, deploy.spec.start
+        );
+        let place = cx.tree.place_of(&format!("deploy.{}.rollback_after", deploy.name));
+        error("bad-deploy", &place, message).help("let `rollback_after` be longer than `start`")
+    };
+    cx.topology.deploys.iter().filter(hopeless).map(say).collect()
 }
 
 /// What is emptied is a server: memory of workers goes with them.

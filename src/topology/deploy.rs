@@ -24,6 +24,14 @@ spec! {
         /// Time from the start of a new instance to its first request.
         start: Duration = "\"60s\""
             from "assumed: image pull, start and health check of a Fargate task take 30 to 120 s";
+        /// Whether the new version cannot start: each of its processes ends where its first request would have
+        /// been possible. Amazon ECS starts another task in its place, Kubernetes keeps the pod, which is never
+        /// ready.
+        fails_to_start: bool = "false" from "assumed: the version was tried before";
+        /// Time after its beginning at which it is rolled back if it is not over: instances of the new version
+        /// end, and those of the old one that have gone are started again, within the same bounds.
+        rollback_after: Option<Duration> = "never"
+            from "Kubernetes (progressDeadlineSeconds 600 is only told); Helm 3 (upgrade --atomic: after 5 min)", positive;
         /// What a process does when it is told to end.
         on_sigterm: Option<OnSigterm> = "`exit`; uvicorn `finish`"
             from "Node.js 20 process (SIGTERM without a handler ends the process); uvicorn 0.54.0 (Server.shutdown)";
@@ -57,6 +65,9 @@ spec! {
         /// Tasks beyond those wanted that start or run at most, as a share, rounded down:
         /// `maximumPercent` less 100.
         max_extra: Ratio = "\"100%\"" from "Amazon ECS (maximumPercent 200)";
+        /// Whether it is rolled back once half as many tasks as are wanted have failed to start, at least 3 and at
+        /// most 200.
+        circuit_breaker: bool = "false" from "Amazon ECS (deploymentCircuitBreaker: enable and rollback false)";
     }
 }
 spec! {
@@ -66,6 +77,8 @@ spec! {
         max_surge: Ratio = "\"25%\"" from "Kubernetes apps/v1 (maxSurge 25 %)";
         /// Pods below those wanted at most, as a share, rounded down.
         max_unavailable: Ratio = "\"25%\"" from "Kubernetes apps/v1 (maxUnavailable 25 %)";
+        /// How long a new pod must have been ready before it counts and an old one may go for it.
+        min_ready: Duration = "\"0s\"" from "Kubernetes apps/v1 (minReadySeconds 0)";
         /// How long the hook that runs before SIGTERM sleeps, of the time of `grace`.
         pre_stop: Duration = "\"0s\"" from "Kubernetes core/v1 (lifecycle.preStop unset)";
         /// Time until balancers have heard that a pod is going.

@@ -32,6 +32,16 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Rollout:blue-green BlueGreen.wait BlueGreen.keep",
     ),
     (
+        "deploy",
+        "a_version_that_cannot_start_takes_what_may_be_missing_until_it_is_rolled_back",
+        "Deploy.fails_to_start Deploy.rollback_after EcsRollout.circuit_breaker",
+    ),
+    (
+        "deploy",
+        "a_pod_that_must_have_been_ready_for_a_while_counts_later",
+        "KubernetesRollout.min_ready",
+    ),
+    (
         "node_loss",
         "kubernetes_finds_out_that_a_node_is_lost",
         "Harm:node-loss NodeLoss.grace NodeLoss.toleration NodeLoss.start",

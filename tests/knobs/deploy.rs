@@ -135,6 +135,58 @@ fn a_blue_green_deploy_moves_everybody_at_once_and_keeps_the_old_fleet() {
     assert_eq!((misses("deploy.new.at=2s"), misses("deploy.new.at=19s")), (8, 4));
 }
 
+/// A new version that cannot start: what is left of the old one, and how it comes back.
+#[test]
+fn a_version_that_cannot_start_takes_what_may_be_missing_until_it_is_rolled_back() {
+    let idle = ["operation.page.flow=[{cpu='0ms'}]"];
+    let ran = |how: &str, more: &str| {
+        let ran = deploy(how, &format!(", fails_to_start=true{more}"), &idle);
+        let mark = ran.outcome.deploys[0];
+        // Nobody is sent to it; of the old pod that goes Kubernetes' balancer hears a second later.
+        let unheard = if how.contains("kubernetes") { 3 } else { 0 };
+        assert_eq!(ran.outcome.requests.failed_all(), unheard);
+        (running(&ran), from_to(mark), mark.failed)
+    };
+    let (four, quarter) = (vec![4.0; 10], vec![4., 4., 3., 3., 3., 3., 3., 3., 3., 3.]);
+    // One of four may be missing and one be there besides: two pods fail, and it stays like that.
+    assert_eq!(ran("'kubernetes'", ""), (quarter.clone(), (2, None, 2), 2));
+    // After 4 s the two go, and one of the old version starts in 2 s.
+    let back = ran("'kubernetes'", ", rollback_after='4s'");
+    assert_eq!(back, (vec![4., 4., 3., 3., 3., 3., 3., 3., 4., 4.], (2, Some(8), 3), 2));
+    // ECS with all of them healthy: four tasks fail every two seconds, and at the third it is enough.
+    let (held, mark, failed) = ran("'ecs'", "");
+    assert!(held == four && mark.1.is_none() && failed >= 4 * 5, "{mark:?} {failed}");
+    let (held, mark, failed) = ran("{ecs={circuit_breaker=true}}", "");
+    assert_eq!((held, mark, failed), (four.clone(), (2, Some(4), 4), 4));
+    // A fleet that is never ready is never switched to.
+    let (held, mark, _) = ran("'blue-green'", "");
+    assert_eq!((held, mark.1), (four.clone(), None));
+    let (held, mark, _) = ran("'blue-green'", ", rollback_after='3s'");
+    assert!(held == four && mark.1.is_some_and(|until| (5..=6).contains(&until)), "{mark:?}");
+    // One that is over in time is not rolled back.
+    let fine = deploy("'ecs'", ", rollback_after='3s'", &idle);
+    assert_eq!(fine.outcome.deploys[0].undone, None);
+    // One pod after another would take 8 s.
+    let slow = deploy("{kubernetes={max_surge='0%'}}", ", rollback_after='3s'", &idle);
+    let undone = slow.outcome.deploys[0].undone.map(|at| at.since(Time::ZERO));
+    assert_eq!(undone, Some(Duration::secs(5)));
+    assert_eq!(slow.held("service.web")[15], 4.0, "those that came up meanwhile are gone");
+}
+
+#[test]
+fn a_pod_that_must_have_been_ready_for_a_while_counts_later() {
+    let idle = ["operation.page.flow=[{cpu='0ms'}]"];
+    let over = |min_ready: &str| {
+        let how = format!("{{kubernetes={{max_surge='100%', max_unavailable='0%'{min_ready}}}}}");
+        let ran = deploy(&how, "", &idle);
+        (from_to(ran.outcome.deploys[0]).1, running(&ran))
+    };
+    assert_eq!(over(""), (Some(4), vec![4.0; 10]));
+    // Ready at 4 s, and old ones go from 7 s on.
+    let eight = vec![4., 4., 4., 4., 8., 8., 8., 4., 4., 4.];
+    assert_eq!(over(", min_ready='3s'"), (Some(7), eight));
+}
+
 #[test]
 fn a_deploy_empties_what_it_says_at_its_end() {
     // It begins at 2 s and is over at 4 s.

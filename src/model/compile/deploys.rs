@@ -36,6 +36,11 @@ impl Compiler<'_> {
                 (Rollout::BlueGreen(it.wait, it.keep), None, Duration::ZERO)
             }
         };
+        let circuit_breaker = matches!(&spec.how, topology::Rollout::Ecs(it) if it.circuit_breaker);
+        let min_ready = match &spec.how {
+            topology::Rollout::Kubernetes(it) => it.min_ready,
+            _ => Duration::ZERO,
+        };
         Deploy {
             name: deploy.name.clone(),
             label: format!("service.{} deploy", service.name),
@@ -43,6 +48,10 @@ impl Compiler<'_> {
             at: topology.run.warmup + spec.at,
             rollout,
             start: spec.start,
+            fails_to_start: spec.fails_to_start,
+            rollback_after: spec.rollback_after,
+            circuit_breaker,
+            min_ready,
             exit: Exit {
                 heard_after,
                 told_after,

@@ -19,6 +19,14 @@ pub struct Deploy {
     pub rollout: Rollout,
     /// From the start of an instance to its first request.
     pub start: Duration,
+    /// Whether its processes end as they start.
+    pub fails_to_start: bool,
+    /// From its beginning until it is rolled back unless it is over.
+    pub rollback_after: Option<Duration>,
+    /// Whether many failed starts roll it back.
+    pub circuit_breaker: bool,
+    /// How long a new instance must have been ready to count.
+    pub min_ready: Duration,
     /// How an old instance ends.
     pub exit: Exit,
     /// What is emptied at its end.
