@@ -57,6 +57,8 @@ pub enum Statement {
     Commit,
     /// A round trip that tries out a connection that was used before.
     Ping,
+    /// A round trip before a connection goes back to its pool, which is the pool's affair.
+    Reset,
 }
 
 /// What a plain command to a cache server is for.

@@ -330,7 +330,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.count(station, Counter::Writes);
                 self.databases[database].written += 1;
             }
-            Statement::Mark | Statement::Commit | Statement::Ping => {}
+            Statement::Mark | Statement::Commit | Statement::Ping | Statement::Reset => {}
         }
         if statement == Statement::Read && spec.replicas > 0 {
             self.note_staleness(task, node, database);

@@ -301,15 +301,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.pools[state.kind];
         let awaits_close = spec.awaits_close;
         if !state.cut.is_empty() && state.take_cut(lease.connection) {
-            let heard = spec.config.driver.hears_of_discarded();
             state.pool.invalidate(now, lease.connection);
-            let served = state.pool.discard(now, lease.connection);
-            self.client_lets_go(lease, false);
-            self.start_closing(lease.pool, Cut::Yes, heard);
-            if let Some(served) = served {
-                self.served(lease.pool, served);
-            }
-            self.arm_pool(lease.pool);
+            self.close_broken(lease, Cut::Yes);
             return None;
         }
         let released = state.pool.release(now, lease.connection);
@@ -373,9 +366,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         self.meters[spec.station].busy.add(self.now, -MILLI);
-        let heard = spec.config.driver.hears_of_discarded();
+        let cut = self.pools[lease.pool as usize].how_cut(lease.connection);
+        self.close_broken(lease, cut);
+    }
+
+    /// A connection that its holder has found broken, or made so, leaves its pool.
+    fn close_broken(&mut self, lease: Lease, cut: Cut) {
         let sub = &mut self.pools[lease.pool as usize];
-        let cut = sub.how_cut(lease.connection);
+        let heard = sub.pool.config().driver.hears_of_discarded();
         let served = sub.pool.discard(self.now, lease.connection);
         self.client_lets_go(lease, false);
         self.start_closing(lease.pool, cut, heard);
@@ -564,12 +562,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         debug_assert_eq!(self.tasks[task].status, OK, "a task fails once");
         self.tasks[task].status = why as u8;
         self.resume(task);
-    }
-
-    /// Whether the connection that a task acquired last has never been used.
-    pub fn holds_fresh(&self, task: u32) -> bool {
-        let lease = self.tasks[task].lease();
-        self.pools[lease.pool as usize].pool.is_fresh(lease.connection)
     }
 
     /// The operation that a task stands at.

@@ -8,7 +8,7 @@ use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{
     CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId,
 };
-use crate::model::tape::{Draw, Op, Statement};
+use crate::model::tape::{Draw, Op};
 use crate::units::Duration;
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -102,8 +102,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Says whether it computes, and so keeps the loop.
     pub fn advance(&mut self, task: u32) -> bool {
         let status = self.tasks[task].status;
-        if status != OK {
-            self.has_failed(task, Failure::ALL[status as usize]);
+        if status != OK && !self.has_failed(task, Failure::ALL[status as usize]) {
             return false;
         }
         self.tasks[task].state = State::Running;
@@ -120,9 +119,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
-                Op::Query { kind: Statement::Ping, .. } if self.holds_fresh(task) => {
-                    self.tasks[task].pc.0 += 1;
-                }
+                Op::Query { kind, .. } if self.is_spared(task, kind) => self.tasks[task].pc.0 += 1,
                 Op::Query { .. } => {
                     self.send_statement(task);
                     return false;

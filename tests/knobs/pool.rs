@@ -222,6 +222,29 @@ fn asyncpg_has_the_server_cancel_what_takes_too_long() {
 }
 
 #[test]
+fn a_connection_that_is_cut_as_it_goes_back_is_the_affair_of_its_pool() {
+    let cut = |driver: &str, at: &str, sets: &[&str]| {
+        let driver = format!("pool.pg.driver={driver}");
+        let fault =
+            format!("fault.f={{target='database.db', what='stop', at='{at}', for='100ms'}}");
+        let ran = read(&[&[&driver, &fault, "pool.pg.min=1"], sets].concat());
+        assert_eq!(ran.count("pool.pg", Counter::Closed), 1);
+        (ran.failed(Failure::DatabaseDown), ran.ok())
+    };
+    // The request of 3 s: BEGIN until 3.002 s, the statement until 3.014 s, ROLLBACK until 3.016 s. SQLAlchemy
+    // logs that its ROLLBACK has failed; what fails for the statement fails the request.
+    assert_eq!(cut("sqlalchemy", "3014500us", &[]), (0, 10));
+    assert_eq!(cut("sqlalchemy", "3010ms", &[]), (1, 9));
+    // psycopg's COMMIT at the same time is the request's own.
+    assert_eq!(cut("psycopg", "3014500us", &[]), (1, 9));
+    // asyncpg resets until 3.014 s, and raises what goes wrong; one that it knows to be closed it does not reset.
+    assert_eq!(cut("asyncpg", "3012500us", &[]), (1, 9));
+    let holds = "operation.read.flow=[{transaction={pool='pg', bare=true, flow=[\
+                 {query={pool='pg', read='10ms'}}, {cpu='50ms'}]}}]";
+    assert_eq!(cut("asyncpg", "3030ms", &[holds]), (0, 10));
+}
+
+#[test]
 fn a_plan_says_how_many_connections_its_server_accepts() {
     let left = |plan: &str| {
         let model = model(ONE_READ, &[&format!("database.db.plan={plan}")]);

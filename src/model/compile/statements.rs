@@ -54,7 +54,7 @@ impl<'t> Compiler<'t> {
             }
             self.emit(statement);
             if begins {
-                self.mark("rollback", false, &place);
+                self.end_of_use(pool, &place);
             }
             self.give_back(pool, &place);
         }
@@ -63,9 +63,24 @@ impl<'t> Compiler<'t> {
     /// A connection goes back to its pool, reset where the pool does that.
     pub(super) fn give_back(&mut self, pool: PoolId, place: &Place) {
         if self.topology.pools.get(pool.0 as usize).is_some_and(|pool| pool.spec.resets()) {
-            self.mark("reset", false, place);
+            self.reset("reset", place);
         }
         self.emit(Op::Release);
+    }
+
+    /// What ends the transaction that a use of a connection is: SQLAlchemy's pool rolls it back, and
+    /// psycopg's context commits it.
+    fn end_of_use(&mut self, pool: PoolId, place: &Place) {
+        match self.topology.pools[pool.0 as usize].spec.driver {
+            topology::PoolDriver::Sqlalchemy(_) => self.reset("rollback", place),
+            _ => self.mark("rollback", false, place),
+        }
+    }
+
+    /// What a pool sends over a connection that comes back.
+    fn reset(&mut self, what: &str, place: &Place) {
+        let work = Draw { id: place.draw(what), ..self.constant(0.0) };
+        self.query(work, Statement::Reset, 0.0, None);
     }
 
     /// A connection of a pool, tried out where the pool does that.

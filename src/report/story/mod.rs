@@ -82,6 +82,7 @@ impl Told<'_> {
             Op::Query { kind: Statement::Mark, .. } => "BEGIN",
             Op::Query { kind: Statement::Commit, .. } => "COMMIT",
             Op::Query { kind: Statement::Ping, .. } => "ping",
+            Op::Query { kind: Statement::Reset, .. } => "reset",
             Op::CacheGet { .. } => "GET",
             Op::CacheSet { .. } => "SET",
             Op::CacheDelete { .. } => "DEL",

@@ -6,12 +6,12 @@
 //! (`pre_ping`) that fails costs none, as the connection is opened anew within the checkout
 //! (2.1.9, pool/base.py, `_ConnectionFairy._checkout`).
 
-use crate::component::pool::{Connection, Heard};
+use crate::component::pool::{Connection, Driver, Heard};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::tape::{Op, Statement};
-use crate::run::meter::MILLI;
-use crate::run::task::{OK, State};
+use crate::run::meter::{Counter, MILLI};
+use crate::run::task::{Lease, OK, State};
 use crate::run::world::World;
 use crate::units::Duration;
 
@@ -53,13 +53,66 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// What a task stands at has failed. If it was to try out its connection, another is opened in
-    /// its stead, and all older ones are suspect.
-    pub(in crate::run) fn has_failed(&mut self, task: u32, why: Failure) {
-        let pinged = matches!(self.op_at(task), Op::Query { kind: Statement::Ping, .. });
-        if !pinged || why != Failure::DatabaseDown {
-            return self.fail(task, self.cancelled_for(task, why));
+    /// Whether a statement that has to do with the connection itself is not sent: a new one is not tried
+    /// out, and asyncpg gives one that has closed back as it is (pool.py, `release`: `is_closed`).
+    #[inline]
+    pub(in crate::run) fn is_spared(&self, task: u32, kind: Statement) -> bool {
+        let lease = || self.tasks[task].lease();
+        match kind {
+            Statement::Ping => {
+                let Lease { pool, connection } = lease();
+                self.pools[pool as usize].pool.is_fresh(connection)
+            }
+            Statement::Reset => {
+                let Lease { pool, connection } = lease();
+                let sub = &self.pools[pool as usize];
+                sub.pool.config().driver.notices_cuts() && sub.is_cut(connection).is_some()
+            }
+            _ => false,
         }
+    }
+
+    /// What a task stands at has failed. True: it was the affair of its pool, and the task goes on.
+    pub(in crate::run) fn has_failed(&mut self, task: u32, why: Failure) -> bool {
+        match self.op_at(task) {
+            Op::Query { kind: Statement::Ping, .. } if why == Failure::DatabaseDown => {
+                self.connect_instead(task);
+                false
+            }
+            Op::Query { kind: Statement::Reset, .. } if self.logs_failed_resets(task) => {
+                self.close_unreset(task);
+                true
+            }
+            _ => {
+                self.fail(task, self.cancelled_for(task, why));
+                false
+            }
+        }
+    }
+
+    /// SQLAlchemy logs what goes wrong as a connection comes back, and invalidates that connection
+    /// alone (pool/base.py, `_finalize_fairy`); asyncpg raises it.
+    fn logs_failed_resets(&self, task: u32) -> bool {
+        let sub = &self.pools[self.tasks[task].lease().pool as usize];
+        sub.pool.config().driver == Driver::Sqlalchemy
+    }
+
+    /// A connection that could not be reset leaves its pool; its user goes on behind the release.
+    fn close_unreset(&mut self, task: u32) {
+        let lease = self.tasks[task].pop_lease().expect("it was giving that back");
+        let record = &mut self.tasks[task];
+        record.status = OK;
+        record.pc.0 += 2;
+        let station = self.model.pools[self.pools[lease.pool as usize].kind].station;
+        self.meters[station].busy.add(self.now, -MILLI);
+        self.count(station, Counter::Served);
+        let cut = self.pools[lease.pool as usize].how_cut(lease.connection);
+        self.close_broken(lease, cut);
+    }
+
+    /// A connection that was tried out was cut: another is opened in its stead, and all older ones are
+    /// suspect.
+    fn connect_instead(&mut self, task: u32) {
         let lease = self.tasks[task].pop_lease().expect("it tries out what it holds");
         let now = self.now;
         let record = &mut self.tasks[task];
