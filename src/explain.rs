@@ -158,6 +158,8 @@ fn describe(model: &Model, op: Op) -> String {
         Op::ThreadLeave => "go on on the loop".into(),
         Op::ThreadFree => "give the thread back".into(),
         Op::Again { .. } => "a timer: due again from now".into(),
+        Op::Message { failed: false } => "message done: the next of its batch".into(),
+        Op::Message { failed: true } => "message failed: the next of its batch".into(),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length } => format!("wait {}", law(length.law)),
         Op::Store { usage } => model.store_uses[usage as usize].describe(model),

@@ -22,6 +22,7 @@
 //! | [`hpa`] | how many pods should run | Kubernetes HorizontalPodAutoscaler |
 //! | [`object_store`] | how many requests a prefix takes | Amazon S3 |
 //! | [`function_fleet`] | which environment takes a request of a function | AWS Lambda |
+//! | [`event_pollers`] | how many batches of messages a function is called with at once | AWS Lambda |
 //! | [`rollout`] | how many new instances a deploy starts, and old ones it stops | Kubernetes deployment controller, Amazon ECS |
 //! | [`step_scaling`] | the same, by steps of alarms | Application Auto Scaling |
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
@@ -50,6 +51,7 @@ pub mod checkpoint;
 pub mod concurrency;
 pub mod consumer_group;
 pub mod crash_loop;
+pub mod event_pollers;
 pub mod function_fleet;
 pub mod garbage;
 pub mod guard;

@@ -426,19 +426,7 @@ impl<'m> Walk<'m> {
                 return;
             }
             Op::Jump { to } => return self.go(to, weight, service, &held),
-            Op::Enqueue { job, wait, .. } => {
-                let spec = &model.jobs[job];
-                let seconds = self.mean(spec.work);
-                let station = model.queues[spec.queue].station;
-                // With all places of a process taken, jobs share its cores and take longer.
-                let queue = &model.queues[spec.queue];
-                let crowd = f64::from(queue.concurrency) * spec.cpu_share / queue.cores;
-                self.service_s[station] += weight * (seconds * crowd.max(1.0)).max(queue.pace());
-                self.visits[station] += weight;
-                if wait {
-                    self.elsewhere(seconds, weight, &held);
-                }
-            }
+            Op::Enqueue { job, wait, .. } => self.enqueue(job, wait, weight, &held),
             Op::Publish { stream, .. } => self.publish(stream, weight, &held),
             Op::Transfer { bytes } => self.link(service, self.mean(bytes.law), weight, &held),
             Op::Reply { bytes, .. } => {
@@ -448,6 +436,7 @@ impl<'m> Walk<'m> {
             }
             // Predictions are for the way on which nothing fails.
             Op::End
+            | Op::Message { .. }
             | Op::Refuse
             | Op::GuardBroken { .. }
             | Op::LimitBroken { .. }

@@ -14,14 +14,14 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    ALIVE, Acks, Affinity, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, Collecting,
+    ALIVE, Acks, Affinity, Agent, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, Collecting,
     Consumer, Cost, Database, Deploy, Discards, Exit, Extent, Failover, Fault, Function, Guard,
-    HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Memory,
-    Metric, Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Persistence, Policy, Pool,
-    PoolMode, Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling,
-    Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session, Shown, Side,
-    Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit,
-    UnitKind, Upkeep, Wake, Want, Watch,
+    HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance,
+    Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm, Others, PendingRules, Per, Persistence,
+    Policy, Poll, Pool, PoolMode, Pooler, Probe, Process, Prune, Purge, Queue, READY, Reading,
+    Reads, Recycling, Region, Relation, Reshard, Rollout, Rule, Rules, Scaling, Service, Session,
+    Shown, Side, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
+    UNIT_KINDS, Unit, UnitKind, Upkeep, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
@@ -101,6 +101,10 @@ pub struct Model {
     pub streams: Dense<StreamId, Stream>,
     /// Groups that consume them.
     pub consumers: Dense<ConsumerId, Consumer>,
+    /// How the ends of jobs are asked for.
+    pub polls: Vec<Poll>,
+    /// What opens connections for calls.
+    pub agents: Vec<Agent>,
     /// Job queues.
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.

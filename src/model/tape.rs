@@ -107,6 +107,8 @@ pub enum Op {
     ThreadFree,
     /// A timer's callback begins: it is due again from now on.
     Again { timer: u16 },
+    /// A message of a function's batch is done with, or has failed: the next one, or the call is over.
+    Message { failed: bool },
     /// Be answered 503, if the worker has so many requests.
     Admit { most: u32 },
     /// Have the loop for so long on the wall, however fast the core is.
@@ -197,13 +199,13 @@ pub enum Op {
     /// Start one branch a shard and wait for the slowest.
     Scatter { pool: PoolId, entry: Pc },
     /// Call another service and wait for its answer; a failure may be followed by another call.
-    Call { entry: Pc, timeout: TtlId, draw: DrawId, retry: RetryId },
+    Call { entry: Pc, timeout: TtlId, draw: DrawId, retry: RetryId, agent: AgentId },
     /// Jump to one of several places.
     Choose { choice: u32, draw: DrawId },
     /// Jump.
     Jump { to: Pc },
-    /// Put a job on a queue, and perhaps wait for its end.
-    Enqueue { job: JobId, draw: DrawId, wait: bool },
+    /// Put a job on a queue, and perhaps wait for its end, or have it asked for.
+    Enqueue { job: JobId, draw: DrawId, wait: bool, poll: PollId },
     /// Publish a message, and perhaps wait until it is acknowledged.
     Publish { stream: StreamId, draw: DrawId },
     /// Bring a body up to the service through its link.
@@ -243,6 +245,14 @@ pub struct LocksId(pub u16);
 /// An optional duration of the model, by number; 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TtlId(pub u16);
+
+/// How the end of a job is asked for, by number in the model's list plus one; 0: it is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PollId(pub u16);
+
+/// Who opens the connections for a call, by number in the model's list plus one; 0: they are open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AgentId(pub u16);
 
 /// What follows the failure of a call, by number in the model's list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

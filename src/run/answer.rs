@@ -4,6 +4,7 @@ use super::event::Kind;
 use super::meter::Counter;
 use super::task::{NONE, OK, Role, State, flag};
 use super::world::World;
+use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::UnitKind;
@@ -62,7 +63,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             Role::Attempt => self.answer_user(task, bytes),
             Role::Call => {
                 let caller_waits = self.awaits(record.owner, record.owner_epoch);
-                if !caller_waits || record.worker == NONE {
+                let unopened =
+                    record.status == Failure::Unreachable as u8 && !record.has(flag::ADMITTED);
+                if !caller_waits || record.worker == NONE || unopened {
                     self.depart_instance(task);
                     return self.child_over(task);
                 }
@@ -72,7 +75,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 let hop = self.model.services[service].hop;
                 let hop = self.model.draw_law(hop, record.stream, 0x0b0c);
-                let passage = self.passage_of_call(record.owner, service);
+                let passage = self.passage_of_call(record.owner, service, Packet::Data);
                 let way = self.way_between(record.owner, task) + hop + passage.late;
                 self.travel(task, way);
                 self.depart_instance(task);
@@ -84,6 +87,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Role::Branch | Role::Protected => self.child_over(task),
             Role::Tail => self.end_task(task),
             Role::Probe => self.probe_over(task),
+            Role::Batch => self.batch_answered(task),
             Role::Socket => self.socket_done(task),
         }
     }

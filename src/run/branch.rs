@@ -4,9 +4,10 @@ use super::event::Kind;
 use super::meter::Part;
 use super::task::{NONE, OK, PAUSED, Role, State, Task};
 use super::world::World;
+use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::tape::{Op, Pc};
+use crate::model::tape::{AgentId, Op, Pc};
 use crate::units::{Duration, Time};
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -103,8 +104,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let attempt = record.pending;
         (record.since, record.deadline) = (self.now, Time::NEVER);
         let record = *record;
-        let Op::Call { entry, timeout, draw, retry } = self.model.tape[record.pc.0 as usize - 1]
-        else {
+        let call = self.model.tape[record.pc.0 as usize - 1];
+        let Op::Call { entry, timeout, draw, retry, agent } = call else {
             unreachable!("a call is made where the tape says so")
         };
         let mut stream = record.stream.numbered(u64::from(draw.0));
@@ -131,7 +132,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Op::Enter { service, .. } = self.op_at(child) else {
             unreachable!("a call begins on its way to a service")
         };
-        let passage = self.passage_of_call(task, service);
+        if agent != AgentId::default() {
+            return self.send_by_agent(task, child, agent);
+        }
+        let passage = self.passage_of_call(task, service, Packet::Data);
         if passage.lost {
             return self.lose_on_way(child, passage.late);
         }
@@ -236,6 +240,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let owner = record.owner;
         if self.timer_runs_first(owner, self.tasks[owner].deadline) {
             return self.end_task(child);
+        }
+        if !self.idle_connections.is_empty() {
+            self.keep_connection(owner, &record);
         }
         if record.row != NONE && self.tasks[owner].row != NONE {
             self.attribution.fold(record.row, self.tasks[owner].row);

@@ -17,7 +17,7 @@ use crate::variate::exponential;
 use super::event::Kind;
 use super::interrupting::STOP;
 use super::meter::Part;
-use super::task::{Journey, NONE, OK, Role, State, Task, flag};
+use super::task::{Journey, NONE, OK, POLLS, Role, State, Task, flag};
 use super::world::World;
 
 /// Ordinals have 31 bits in an event; the largest is the line of equal patience.
@@ -252,13 +252,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         stream: StreamKey,
         operation: OperationId,
     ) {
+        let journey = self.new_journey(user, ordinal, stream, operation);
+        if self.model.arrivals.session.is_some() && !self.note_visit(journey) {
+            self.journeys[journey].fresh = self.model.operations[operation].login;
+        }
+        self.note_journey(user, journey);
+        self.set_out_for(journey);
+    }
+
+    /// What a user wants, before anything is done for it.
+    pub(super) fn new_journey(
+        &mut self,
+        user: u32,
+        ordinal: u32,
+        stream: StreamKey,
+        operation: OperationId,
+    ) -> u32 {
         let visit = stream.draw(0x71).unit();
         let client = &self.model.client;
         let fresh =
             visit < client.visit_chance && stream.draw(0x72).unit() >= client.returning_chance;
         let measured = ordinal.is_multiple_of(self.model.plan.attribution_every);
         let row = if measured { self.attribution.open() } else { NONE };
-        let journey = self.journeys.insert(Journey {
+        self.journeys.insert(Journey {
             intended: self.now,
             started: self.now,
             deadline: Time::NEVER,
@@ -275,17 +291,18 @@ impl<Q: PendingEvents> World<'_, Q> {
             previous: NONE,
             next: NONE,
             row,
-        });
-        if self.model.arrivals.session.is_some() && !self.note_visit(journey) {
-            self.journeys[journey].fresh = self.model.operations[operation].login;
-        }
-        self.note_journey(user, journey);
+        })
+    }
+
+    /// The user is about to ask for it.
+    pub(super) fn set_out_for(&mut self, journey: u32) {
+        let Journey { operation, stream, .. } = self.journeys[journey];
         let now = self.now;
         self.observer.offered(operation, now);
         if Q::TELLS {
             self.tell_wish(journey);
         }
-        match client.lateness {
+        match self.model.client.lateness {
             None => self.begin_attempt(journey),
             Some(law) => {
                 let late = self.model.draw_law(law, stream, 0x1a7e);
@@ -521,6 +538,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.was_interrupted(journey) {
             return self.end_interrupted(journey);
         }
+        if !self.watches.of_journeys.is_empty() {
+            self.forget_jobs(journey);
+        }
         self.begin_attempt(journey);
     }
 
@@ -538,6 +558,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.attribution.finish(record.row, latency);
             }
             self.attribution.close(record.row);
+        }
+        if !self.watches.of_journeys.is_empty() {
+            self.ask_for_jobs(journey, &record, status);
+            if record.reloads & POLLS != 0 {
+                return; // it was nobody's turn
+            }
         }
         match &self.model.workload {
             Workload::Closed { memoryless, .. } => {

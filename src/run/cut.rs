@@ -176,19 +176,24 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// How a call or its answer gets between a caller and the service that it calls.
     #[inline(always)]
-    pub(super) fn passage_of_call(&self, caller: u32, to: ServiceId) -> Passage {
+    pub(super) fn passage_of_call(&self, caller: u32, to: ServiceId, packet: Packet) -> Passage {
         self.amid_cuts(|| {
             let from = self.service_of_worker(self.tasks[caller].worker);
-            self.passage(Party::Service(from), self.front(to), Packet::Data)
+            self.passage(Party::Service(from), self.front(to), packet)
         })
     }
 
     /// A request never gets to its service: whoever sent it gives up after this time.
     pub(super) fn lose_on_way(&mut self, task: u32, after: Duration) {
+        self.give_up_on_way(task, after, Failure::Unreachable);
+    }
+
+    /// The same, for a reason of its own.
+    pub(super) fn give_up_on_way(&mut self, task: u32, after: Duration, why: Failure) {
         self.travel(task, after);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
-        record.status = Failure::Unreachable as u8;
+        record.status = why as u8;
         self.at_task(self.now + after, Kind::Resume, task);
     }
 

@@ -92,6 +92,8 @@ kinds! {
     Retry,
     /// A user has finished thinking (user).
     Think,
+    /// A user asks whether a job is done (what is watched).
+    Poll,
     /// The next candidate of the arrival stream.
     Candidate,
     // The deployment around it.

@@ -143,7 +143,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks.peek(task);
         let inside = match record.role {
             Role::Branch | Role::Protected | Role::Tail | Role::Socket => true,
-            Role::Attempt | Role::Call | Role::Probe => record.has(flag::ADMITTED),
+            Role::Attempt | Role::Call | Role::Probe | Role::Batch => record.has(flag::ADMITTED),
         };
         record.state != State::Free && record.worker == worker && inside
     }
@@ -212,6 +212,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let told = match record.role {
             Role::Attempt => record.owner != NONE,
             Role::Call => self.awaits(record.owner, record.owner_epoch),
+            Role::Batch => true,
             Role::Branch | Role::Protected | Role::Tail | Role::Probe => false,
             Role::Socket => {
                 self.socket_died(&record);

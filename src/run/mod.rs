@@ -5,6 +5,7 @@
 //! through [`Watcher`] now and then, and stop it.
 
 mod accepting;
+mod agent;
 mod answer;
 mod arrivals;
 mod audit;
@@ -33,12 +34,14 @@ mod host;
 mod interrupting;
 mod lifecycle;
 mod link;
+mod mapping;
 pub mod meter;
 mod observe;
 pub mod outcome;
 mod outdated;
 mod pending;
 mod policy;
+mod polling;
 mod pool;
 mod pooler;
 mod node_loss;

@@ -7,12 +7,13 @@ use crate::kernel::{Event, PendingEvents, ProcessorSharing};
 use crate::model;
 use crate::model::UnitKind;
 use crate::model::ids::{JobId, QueueId, StationId};
-use crate::model::tape::DrawId;
+use crate::model::tape::{DrawId, PollId};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
 use super::event::Kind;
+use super::mapping::MappingState;
 use super::meter::{Counter, MILLI, Part};
 use super::queue_store::Kept;
 use super::task::{NONE, State};
@@ -31,10 +32,14 @@ pub struct JobRecord {
     pub(super) stalls: u32,
     /// The task that waits for it; [`NONE`] when nobody does.
     pub(super) waiter: u32,
+    /// Who will ask whether it is done; [`NONE`] when nobody does.
+    pub(super) watch: u32,
     /// The waiter's epoch.
     pub(super) waiter_epoch: u16,
     /// The process that works at it.
     pub(super) process: u32,
+    /// Whose request it comes from.
+    pub(super) user: u32,
     /// When it was put on the queue, first or again.
     pub(super) queued: Time,
     /// Tells this job's events from those of the slot's earlier tenants, 31 bits.
@@ -85,8 +90,10 @@ impl Default for JobRecord {
             aside: false,
             stalls: 0,
             waiter: NONE,
+            watch: NONE,
             waiter_epoch: 0,
             process: NONE,
+            user: NONE,
             queued: Time::ZERO,
             started: Time::ZERO,
             due: Time::NEVER,
@@ -101,6 +108,13 @@ impl Default for JobRecord {
     }
 }
 
+impl JobRecord {
+    /// The root of the random numbers of its present attempt.
+    pub(super) fn attempt_stream(&self) -> StreamKey {
+        self.stream.numbered(u64::from(self.failed))
+    }
+}
+
 /// A queue while it runs.
 pub struct QueueState {
     /// Who is next.
@@ -111,6 +125,8 @@ pub struct QueueState {
     pub(super) first: u32,
     /// How many jobs it starts in a time, where that is bounded.
     pub(super) limiter: Option<JobLimiter>,
+    /// Who calls a function with its messages.
+    pub(super) mapping: Option<Box<MappingState>>,
     /// A check for stalled jobs is due, and every process that could make it is busy.
     pub(super) check_is_due: bool,
     /// What its jobs take in its Redis, those that are over included (bytes).
@@ -160,11 +176,16 @@ impl Process {
 impl QueueState {
     /// An idle queue.
     pub fn new(spec: &model::Queue) -> QueueState {
+        let slots = match spec.mapping {
+            Some(_) => u32::MAX, // its pollers are bounded
+            None => spec.processes * spec.concurrency,
+        };
         QueueState {
-            queue: JobQueue::new(spec.driver, spec.processes * spec.concurrency),
+            queue: JobQueue::new(spec.driver, slots),
             processes: (0..spec.processes).map(|_| Process::idle(spec.cores)).collect(),
             first: spec.first_process,
             limiter: spec.limiter.map(|limiter| JobLimiter::new(spec.driver, limiter)),
+            mapping: spec.mapping.as_ref().map(|it| Box::new(MappingState::new(it))),
             check_is_due: false,
             bytes: 0,
             gone_since: None,
@@ -175,7 +196,13 @@ impl QueueState {
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// A running callback puts a job on its queue. True: it does not wait for the job.
-    pub fn enqueue(&mut self, task: u32, kind: JobId, draw: DrawId, wait: bool) -> bool {
+    pub fn enqueue(
+        &mut self,
+        task: u32,
+        kind: JobId,
+        (draw, poll): (DrawId, PollId),
+        wait: bool,
+    ) -> bool {
         let record = self.tasks[task];
         let passage = self.passage_of_job(task, self.model.jobs[kind].queue);
         if passage.lost {
@@ -183,10 +210,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             return false;
         }
         let waiter = if wait { task } else { NONE };
+        let watch = if poll == PollId::default() { NONE } else { self.watch_job(task, kind, poll) };
         let job = self.jobs.insert(JobRecord {
             kind,
             waiter,
             waiter_epoch: record.epoch,
+            watch,
+            user: record.user,
             number: record.ordinal,
             stream: record.stream.numbered(u64::from(draw.0)),
             ..JobRecord::default()
@@ -242,6 +272,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Free slots take the next jobs; of the processes that have one the least busy goes first.
     pub(super) fn start_jobs(&mut self, queue: QueueId) {
         let spec = &self.model.queues[queue];
+        if let Some(mapping) = &spec.mapping {
+            return self.poll(queue, mapping);
+        }
         if self.queues[queue].gone_since.is_some() {
             return; // nothing can be claimed
         }
@@ -506,6 +539,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A job has ended, well or badly; whoever waited for it goes on.
     pub(super) fn job_over(&mut self, job: u32, failure: Option<Failure>) {
         let record = self.jobs.remove(job);
+        if record.watch != NONE {
+            self.watched_job_over(record.watch);
+        }
         if !record.erased {
             self.keep_finished(record.kind, failure.is_none());
         }

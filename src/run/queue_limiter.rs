@@ -4,6 +4,7 @@ use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::QueueId;
 
 use super::event::Kind;
+use super::mapping::POLL;
 use super::queue::JobState;
 use super::world::World;
 
@@ -15,6 +16,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn queue_timer(&mut self, queue: QueueId, what: u32) {
         match what {
             LIMIT_OVER => self.start_jobs(queue),
+            POLL.. => self.mapping_timer(queue, what),
             _ => self.check_stalled(queue),
         }
     }

@@ -13,7 +13,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::Part;
-use super::task::{DIALLED, Journey, NONE, OK, PAUSED};
+use super::task::{DIALLED, Journey, NONE, OK, PAUSED, POLLS};
 use super::world::World;
 
 /// An attempt that has failed.
@@ -40,7 +40,7 @@ impl Retry {
         let status = if failed.answered != 0 { failed.answered } else { failed.why.status() };
         let is_repeated = self.on.iter().any(|cause| match cause {
             Cause::Timeout => matches!(failed.why, Failure::GaveUp | Failure::UpstreamTimeout),
-            Cause::Refused => failed.why == Failure::Refused,
+            Cause::Refused => matches!(failed.why, Failure::Refused | Failure::Unreachable),
             Cause::ServerError => status >= 500,
             Cause::Status(code) => *code == status,
         });
@@ -193,7 +193,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn arm_reload(&mut self, journey: u32) {
         let Some(reload) = self.model.client.reload else { return };
         let record = self.journeys[journey];
-        if record.reloads & !DIALLED < reload.times && self.would_reload(&record) {
+        if record.reloads & !(DIALLED | POLLS) < reload.times && self.would_reload(&record) {
             let at = self.now + reload.after;
             self.events.push(Event::new(at, Kind::Patience as u8, record.ordinal, journey));
         }
@@ -208,8 +208,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn reload_due(&mut self, slot: u32) {
         let Some(reload) = self.model.client.reload else { return };
         let record = *self.journeys.peek(slot);
-        let waits =
-            record.attempt > 0 && record.task != NONE && record.reloads & !DIALLED < reload.times;
+        let waits = record.attempt > 0
+            && record.task != NONE
+            && record.reloads & !(DIALLED | POLLS) < reload.times;
         if !waits || record.started + reload.after != self.now || !self.would_reload(&record) {
             return;
         }

@@ -318,11 +318,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         // So far 2^n - 1 seconds have passed.
         let so_far = Duration::secs((1 << tried) - 1);
         let wait = Duration::secs(1 << tried);
-        let limit = spec.health.connect_timeout.filter(|_| spec.balancer_station.is_some());
-        let (wait, why) = match limit {
-            Some(limit) if so_far + wait > limit => {
-                (limit - so_far, Some(Failure::UpstreamTimeout))
+        let (left, late) = match spec.balancer_station {
+            Some(_) => {
+                let limit = spec.health.connect_timeout;
+                (
+                    limit.map(|limit| Duration(limit.0.saturating_sub(so_far.0))),
+                    Failure::UpstreamTimeout,
+                )
             }
+            None => (self.connect_time_left(task), Failure::Unreachable),
+        };
+        let record = &mut self.tasks[task];
+        let (wait, why) = match left {
+            Some(left) if wait > left => (left, Some(late)),
             _ if tried >= SYN_RETRIES => (wait, Some(Failure::Refused)),
             _ => (wait, None),
         };

@@ -69,6 +69,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             // Users.
             Kind::Retry => self.retry(slot),
             Kind::Think => self.think_done(slot),
+            Kind::Poll => self.poll_job(slot),
             Kind::Candidate => self.candidate(),
             // The deployment around it.
             Kind::Target => self.target_timer(slot, event.ordinal()),
@@ -217,6 +218,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 Op::ThreadFree => self.free_thread(task),
                 Op::Again { timer } => self.set_timer(task, timer),
+                Op::Message { failed } => {
+                    if !self.message_over(task, failed) {
+                        return false;
+                    }
+                }
                 Op::Admit { most } => {
                     if !self.admit(task, most) {
                         return false;
@@ -239,8 +245,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.call(task);
                     return false;
                 }
-                Op::Enqueue { job, draw, wait } => {
-                    if !self.enqueue(task, job, draw, wait) {
+                Op::Enqueue { job, draw, wait, poll } => {
+                    if !self.enqueue(task, job, (draw, poll), wait) {
                         return false;
                     }
                 }

@@ -79,6 +79,8 @@ pub enum Role {
     Tail,
     /// A health check of an instance (the owner), by a node of its balancer (the owner's epoch).
     Probe,
+    /// A call of a function with a batch of messages (the owner).
+    Batch,
     /// Something of a socket: the owner is its client or its message, the owner's epoch what it is.
     Socket,
 }
@@ -181,6 +183,8 @@ pub mod flag {
 pub const PAUSED: u16 = 1 << 15;
 /// In the number of a request's SYNs: its balancer opens a connection for it.
 pub const DIALS: u16 = 1 << 15;
+/// In the number of a journey's reloads: it asks whether a job is done, and is nobody's turn.
+pub const POLLS: u8 = 1 << 6;
 /// In the number of a journey's reloads: its attempt had to set up a connection.
 pub const DIALLED: u8 = 1 << 7;
 

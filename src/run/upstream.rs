@@ -57,7 +57,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.worker = self.instances[instance as usize].first_worker;
         let stream = record.stream;
         let mut hop = condition.stretch(self.model.draw_law(spec.hop, stream, 0x0b0b));
-        let mut dials = spec.health.connect_timeout.is_some();
+        let mut dials =
+            spec.health.connect_timeout.is_some() || self.tasks[task].pending & DIALS != 0;
         if spec.health.keep_alive.is_some() {
             dials = self.connect_target(task, service, number, target, hop);
             if dials {
@@ -153,14 +154,17 @@ impl<Q: PendingEvents> World<'_, Q> {
             true => self.passage_to_nowhere(packet),
             false => self.passage_of_target(service, packet),
         };
-        let limit = self.model.services[service].health.connect_timeout.filter(|_| dials);
+        let of_balancer = self.model.services[service].health.connect_timeout.filter(|_| dials);
+        let by_caller = of_balancer.is_none() && dials;
+        let limit = if by_caller { self.connect_time_left(task) } else { of_balancer };
+        let why = if by_caller { Failure::Unreachable } else { Failure::UpstreamTimeout };
         match limit.filter(|limit| passage.late > *limit) {
             Some(limit) => {
-                self.tasks[task].status = Failure::UpstreamTimeout as u8;
+                self.tasks[task].status = why as u8;
                 limit
             }
             None if passage.lost => {
-                self.tasks[task].status = Failure::UpstreamTimeout as u8;
+                self.tasks[task].status = why as u8;
                 passage.late
             }
             None => hop + passage.late,

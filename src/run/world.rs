@@ -34,9 +34,11 @@ use super::gate::{GuardState, LimitState};
 use super::host::HostState;
 use super::interrupting::LettingGo;
 use super::link::LinkState;
+use super::mapping::Batch;
 use super::meter::{Attribution, Counter, Meter, Meters, Part};
 use super::observe::Observer;
 use super::outdated::Ages;
+use super::polling::Watches;
 use super::pool::SubPool;
 use super::pooler::{PoolerState, Process};
 use super::probing::Watched;
@@ -108,6 +110,8 @@ pub struct World<'m, Q> {
     pub caches: Dense<CacheId, CacheState>,
     /// Clients of caches: one for each process and node.
     pub clients: Vec<CacheClient>,
+    /// Since when connections of callers are idle: for each worker, and each agent.
+    pub idle_connections: Vec<VecDeque<Time>>,
     /// Content delivery networks.
     pub cdns: Dense<CdnId, CdnState>,
     /// Session stores.
@@ -130,6 +134,10 @@ pub struct World<'m, Q> {
     pub queues: Dense<QueueId, QueueState>,
     /// Jobs that wait or run.
     pub jobs: Slab<JobRecord>,
+    /// Jobs whose ends users ask for.
+    pub watches: Watches,
+    /// Batches of messages that functions are called with.
+    pub batches: Slab<Batch>,
     /// What goes wrong, if anything does.
     pub faults: Option<Box<FaultState>>,
     /// Object stores.
@@ -214,6 +222,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             maintenance: Vec::new(),
             caches: Dense::default(),
             clients: Vec::new(),
+            idle_connections: Vec::new(),
             cdns: Dense::default(),
             sessions: Dense::default(),
             guards: model.guards.iter().map(|_| GuardState::default()).collect(),
@@ -225,6 +234,8 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             links: model.links.iter().map(LinkState::new).collect(),
             queues: model.queues.iter().map(QueueState::new).collect(),
             jobs: Slab::new(),
+            watches: Watches::default(),
+            batches: Slab::new(),
             faults: FaultState::new(model, key),
             stores: model.stores.iter().map(StoreState::new).collect(),
             sockets: Dense::default(),
@@ -248,6 +259,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         };
         world.build_hosts();
         world.build_services();
+        world.build_agents();
         world.build_poolers();
         world.build_pools();
         world.fill_poolers();

@@ -182,10 +182,22 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
         ] {
             idle(key(name), why, OUT);
         }
+        if queue.spec.mapping.is_some() {
+            let help = "leave it out; `mapping.maximum_concurrency` bounds calls at once";
+            for name in ["processes", "concurrency", "cores", "price"] {
+                idle(key(name), "a function gets the messages, in place of processes", help);
+            }
+        }
     }
     for job in &cx.topology.jobs {
         let key = |key: &str| format!("job.{}.{key}", job.name);
         let queue = find(&cx.topology.queues, &job.spec.queue.name);
+        match queue.spec.mapping.is_some() {
+            true => ["work", "cpu_share", "blocking"].iter().for_each(|name| {
+                idle(key(name), "a function gets the messages", "say what it does with `flow`");
+            }),
+            false => idle(key("flow"), "worker processes do the `work`", OUT),
+        }
         if queue.spec.driver != QueueDriver::BullMq {
             idle(key("jitter"), "only BullMQ leaves a share of the backoff to chance", OUT);
         } else if job.spec.backoff == Backoff::None {

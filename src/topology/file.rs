@@ -20,7 +20,7 @@ use super::pool::Pool;
 use super::pooler::Pooler;
 use super::price::Expense;
 use super::process::Liveness;
-use super::queue::{Job, Queue};
+use super::queue::{EventSourceMapping, Job, Queue};
 use super::region::{Link, Region, Routes};
 use super::relation::{Maintenance, Relation};
 use super::service::{HandOut, Service};
@@ -231,7 +231,13 @@ impl Topology {
                 *at == Some(service.name.as_str()) && matches!(step.value, Step::Transfer(_))
             })
     }
-    /// The steps of all operations, health checks and timers, each with the service it runs on.
+    /// The function that gets the messages of a queue.
+    pub fn mapped(&self, queue: &Ref<Queue>) -> Option<&EventSourceMapping> {
+        let found = self.queues.iter().find(|it| it.name == queue.name)?;
+        found.spec.mapping.as_ref()
+    }
+    /// The steps of all operations, health checks, timers and messages that functions get, each with
+    /// the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
         let of_operations = self.operations.iter().flat_map(|operation| {
             let service = self.service_of(&operation.spec);
@@ -253,6 +259,11 @@ impl Topology {
             let all = service.spec.timers.iter();
             all.flat_map(|timer| steps(&timer.flow, Some(&service.name)))
         });
-        of_operations.chain(of_checks).chain(of_probes).chain(of_timers).collect()
+        let of_messages = self.jobs.iter().flat_map(|job| {
+            let function = self.mapped(&job.spec.queue).map(|it| it.function.name.as_str());
+            steps(&job.spec.flow, function)
+        });
+        let all = of_operations.chain(of_checks).chain(of_probes).chain(of_timers);
+        all.chain(of_messages).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! What users do: operations, and the steps of their flows.
 
+use super::agent::HttpClient;
 use super::breaker::ThroughBreaker;
 use super::bulkhead::InBulkhead;
 use super::cache::{Cache, Keys};
@@ -259,7 +260,10 @@ spec! {
         /// The service.
         service: Ref<Service>;
         /// How long the caller waits before it fails; the work goes on.
-        timeout: Option<Duration> = "waits for ever" from "axios 1 (timeout 0)", positive;
+        timeout: Option<Duration> = "waits for ever; fetch 300 s, httpx 5 s"
+            from "axios 1 (timeout 0); undici 6.29.1 (headersTimeout); httpx 0.28.1", positive;
+        /// What it is made with.
+        client: HttpClient = "\"open\"" from "assumed: connections between services stay open";
         /// Whether a failed call is repeated; its retries multiply with those of whoever called the
         /// caller.
         retry: Retry = "\"never\"" from "axios 1 (no retries)";
@@ -283,6 +287,21 @@ spec! {
         job: Ref<Job>;
         /// Whether the flow waits until the job is done.
         wait: bool = "false" from "Bull 4.16.5 (queue.add returns at once)";
+        /// How whoever has the answer learns of the job's end: by asking again and again.
+        poll: Option<Poll> = "nobody asks" from "assumed: nobody waits for what happens in the background";
+    }
+}
+spec! {
+    /// What a user's device does once it has the answer: it asks whether the job is done, until it is or
+    /// has failed. These are requests as any other, beside what the user does; one that fails is followed
+    /// by the next.
+    table Poll {
+        /// What is asked.
+        operation: Ref<Operation>;
+        /// Time from the answer to the next question, and before the first.
+        every: Duration = "\"2s\"" from "assumed: a progress bar that moves", positive;
+        /// Questions at most.
+        most: Option<u32> = "until the job has ended" from "assumed: the page stays open", positive;
     }
 }
 spec! {

@@ -16,6 +16,7 @@
 //! assert!(loaded.defaults.iter().any(|it| it.path == "service.web.workers" && it.value == "1"));
 //! ```
 
+mod agent;
 mod balancer;
 mod breaker;
 mod bulkhead;
@@ -39,6 +40,7 @@ mod check_scaling;
 mod check_stream;
 mod check_upkeep;
 mod check_limits;
+mod check_mapping;
 mod check_monitor;
 mod check_deploy;
 mod database;
@@ -80,6 +82,7 @@ mod trace;
 pub(crate) mod tree;
 mod workload;
 
+pub use agent::{ClientConnections, ClientRules, HttpClient};
 pub use balancer::{
     BalanceBy, BalancePer, Balancer, BalancerKind, Checks, Ejection, FirstChoice, HashBound,
     MaxFails, Outliers, PeakEwma, PerConnection, Policy, Sticky, TwoChoices,
@@ -102,8 +105,8 @@ pub use dist::{Dist, Law, Measure};
 pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
-    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, OwnCommand, Query,
-    Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
+    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, OwnCommand, Poll,
+    Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
 };
 pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
@@ -122,7 +125,7 @@ pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
 pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
 pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe, Timer};
-pub use queue::{Backoff, Discipline, Job, Queue, QueueDriver};
+pub use queue::{Backoff, Discipline, EventSourceMapping, Job, Queue, QueueDriver};
 pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
 };
@@ -167,9 +170,11 @@ pub const SLUGS: &[&str] = &[
     "bad-cache",
     "bad-deploy",
     "bad-fault",
+    "bad-mapping",
     "bad-monitor",
     "bad-name",
     "bad-objective",
+    "bad-poll",
     "bad-pool",
     "bad-process",
     "bad-reshard",
@@ -320,7 +325,8 @@ mod tests {
         assert_eq!(Ok(rtt.clone()), Law::lognormal_from_median_and_p99(0.06, 0.25));
         assert_eq!(topology.keys[0].spec.size.0, 10_000.0);
         let parts = vec![(0.9, Law::Constant(0.05)), (0.1, Law::Exponential { mean: 1.0 })];
-        assert_eq!(topology.jobs[0].spec.work.law, Law::Mixture(parts));
+        let work = topology.jobs[0].spec.work.as_ref().expect("said");
+        assert_eq!(work.law, Law::Mixture(parts));
     }
 
     #[test]

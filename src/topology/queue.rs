@@ -2,8 +2,10 @@
 
 use super::cache::Cache;
 use super::dist::Dist;
+use super::flow::Flow;
 use super::names::Ref;
 use super::price::Price;
+use super::service::Service;
 use super::spec::spec;
 use crate::units::{Bytes, Duration, Ratio};
 
@@ -30,6 +32,9 @@ spec! {
         /// How often a message is received before it goes to the dead-letter queue.
         max_receives: Option<u32> = "again and again, while it is kept"
             from "Amazon SQS (no redrive policy)", positive;
+        /// The function of AWS Lambda that gets its messages, in place of worker processes.
+        mapping: Option<EventSourceMapping> = "worker processes take the messages"
+            from "Amazon SQS (nobody is called unless a mapping says so)";
         /// The most jobs that all workers together start within a time.
         limiter: Option<QueueLimiter> = "any number" from "Bull 4.16.5 and BullMQ 6.7.0 (limiter)";
         /// Which job is next.
@@ -53,6 +58,32 @@ spec! {
         /// Amazon SQS, a standard queue: what fails or takes longer than its `lock` is received
         /// again, up to `max_receives` times; no priorities, no backoff.
         Sqs = "sqs";
+    }
+}
+spec! {
+    /// An event source mapping of AWS Lambda: it polls a queue of SQS and calls a function with batches
+    /// of messages, five at once to begin with. While messages wait and all of these are under way, it
+    /// has one more every 200 ms (300 a minute), and loses them as fast while none waits. The handler
+    /// does one message after the other. A call that is throttled is made again, and the messages are
+    /// invisible meanwhile for no longer than the queue's `lock`.
+    table EventSourceMapping (short "function") {
+        /// The function.
+        function: Ref<Service>;
+        /// Messages in a call at most; more than 10 need a `batching_window`.
+        batch_size: u32 = "10" from "AWS Lambda (CreateEventSourceMapping, BatchSize)", positive;
+        /// How long messages are gathered for a call that is not full.
+        batching_window: Duration = "\"0s\""
+            from "AWS Lambda (CreateEventSourceMapping, MaximumBatchingWindowInSeconds)";
+        /// Calls at once at most.
+        maximum_concurrency: Option<u32> = "1,000"
+            from "AWS Lambda (services-sqs-scaling: batches at once of a mapping without ScalingConfig)";
+        /// Whether the function says which messages have failed. If not, one that fails ends the call,
+        /// and all messages of the batch are received again.
+        report_batch_item_failures: bool = "false"
+            from "AWS Lambda (CreateEventSourceMapping, FunctionResponseTypes)";
+        /// Time before a call that was throttled is made again; it doubles.
+        throttle_pause: Duration = "\"1s\""
+            from "assumed: AWS Lambda 'gradually' backs off, and states no times", positive;
     }
 }
 spec! {
@@ -80,8 +111,10 @@ spec! {
     component Job {
         /// The queue it waits in.
         queue: Ref<Queue>;
-        /// Time to do it on an idle machine.
-        work: Dist;
+        /// Time to do it on an idle machine; only where a function gets it, a `flow` says so instead.
+        work: Option<Dist> = "its `flow` says it" from "assumed: what a function does with it";
+        /// What a function does with it, step by step, for queues with a `mapping`.
+        flow: Flow = "[]" from "assumed: worker processes do the `work`";
         /// Share of that time that is CPU; the rest waits for others.
         cpu_share: Ratio = "\"100%\"" from "assumed: all of it computes";
         /// Whether it computes in one piece (synchronously): its process does nothing else
@@ -121,5 +154,21 @@ spec! {
         Fixed(Duration) = "fixed";
         /// A time that doubles: (2^n - 1) x this after the n-th attempt.
         Exponential(Duration) = "exponential";
+    }
+}
+
+/// Batches that a mapping has under way at once at most, if nothing is said.
+const BATCHES: u32 = 1_000;
+
+impl EventSourceMapping {
+    /// Calls at once at most.
+    pub fn most(&self) -> u32 {
+        self.maximum_concurrency.unwrap_or(BATCHES)
+    }
+}
+impl Queue {
+    /// Its worker processes: none where a function gets its messages.
+    pub fn workers(&self) -> u32 {
+        if self.mapping.is_some() { 0 } else { self.processes }
     }
 }

@@ -639,6 +639,8 @@ const SOURCES: &[(&str, &str)] = &[
     ("host", include_str!("host.rs")),
     ("job", include_str!("job.rs")),
     ("law", include_str!("law.rs")),
+    ("agent", include_str!("agent.rs")),
+    ("mapping", include_str!("mapping.rs")),
     ("network", include_str!("network.rs")),
     ("plan", include_str!("plan.rs")),
     ("pool", include_str!("pool.rs")),

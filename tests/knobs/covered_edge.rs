@@ -182,4 +182,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "impatient_users_load_the_page_anew",
         "Client.reload Reload.after Reload.share Reload.times",
     ),
+    (
+        "agent",
+        "a_call_opens_a_connection_unless_one_is_idle",
+        "Call.client HttpClient:open HttpClient:fetch HttpClient:axios HttpClient:requests \
+         HttpClient:httpx ClientConnections.keep_alive ClientConnections.tls",
+    ),
+    ("agent", "connecting_ends_at_its_timeout", "ClientConnections.connect_timeout"),
 ];

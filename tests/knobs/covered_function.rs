@@ -26,4 +26,25 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Function.price FunctionPrice.gb_second FunctionPrice.per_million \
          FunctionPrice.provisioned_gb_second FunctionPrice.source",
     ),
+    (
+        "mapping",
+        "a_function_does_a_job_in_place_of_processes",
+        "Queue.mapping EventSourceMapping.function Job.flow",
+    ),
+    (
+        "mapping",
+        "messages_come_in_batches_one_after_the_other",
+        "EventSourceMapping.batch_size EventSourceMapping.maximum_concurrency",
+    ),
+    (
+        "mapping",
+        "messages_are_gathered_for_a_batch_that_is_not_full",
+        "EventSourceMapping.batching_window",
+    ),
+    (
+        "mapping",
+        "one_failure_fails_the_batch_unless_it_is_reported",
+        "EventSourceMapping.report_batch_item_failures",
+    ),
+    ("mapping", "a_call_that_is_throttled_is_made_again", "EventSourceMapping.throttle_pause"),
 ];

@@ -63,6 +63,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("redis_server", "an_fsync_of_more_than_two_seconds_blocks_the_server", "Persistence.fsync"),
     ("redis_server", "a_hit_renews_what_is_sliding", "CacheLookup.sliding"),
+    ("job", "a_user_asks_for_the_end_of_a_job", "Enqueue.poll Poll.operation Poll.every Poll.most"),
     ("job", "the_last_one_goes_first_where_it_is_said", "Job.lifo"),
 ];
 

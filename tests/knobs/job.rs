@@ -231,3 +231,52 @@ fn a_queue_starts_so_many_jobs_in_a_time() {
     let two = queued(&["queue.q.driver=bullmq", "queue.q.limiter={max=1, duration='1500ms'}"]);
     assert_eq!((two.shortest(), two.longest() > ms(2_500)), (ms(100), true));
 }
+
+/// One request at 100 s, that leaves a job of 3.5 s behind; its user asks for the end.
+fn asked(poll: &str, sets: &[&str]) -> Ran {
+    let flow = format!(
+        "operation.work.flow=[{{enqueue={{job='j', poll={{operation='ask'{poll}}}}}}}, {{reply='1KB'}}]"
+    );
+    let text = format!("{QUEUED}\n[operation.ask]\nshare = 0\nflow = [{{ cpu = '1ms' }}]\n");
+    let once = ["arrivals.rate='0.01/s'", "run.duration=199s", "job.j.work=3500ms"];
+    run(&text, &[&[flow.as_str()], &once[..], sets].concat())
+}
+
+#[test]
+fn a_user_asks_for_the_end_of_a_job() {
+    let heard = |ran: &Ran| {
+        let count = |counter| ran.count("queue.q", counter);
+        (ran.offered() - 1, count(Counter::Replayed), count(Counter::LagMicros))
+    };
+    // Two seconds after an answer: at 2 s and 4.001 s, which is answered at 4.002 s.
+    let usual = asked("", &[]);
+    assert_eq!(heard(&usual), (2, 1, 4_002_000));
+    assert_eq!(usual.ok(), 3, "questions are requests");
+    // At 1, 2.001, 3.002 and 4.003 s.
+    assert_eq!(heard(&asked(", every='1s'", &[])), (4, 1, 4_004_000));
+    assert_eq!(heard(&asked(", every='1s', most=3", &[])), (3, 0, 0));
+    assert_eq!(heard(&asked(", every='1s', most=4", &[])), (4, 1, 4_004_000));
+    // The end is the end, a bad one too.
+    assert_eq!(heard(&asked("", &["job.j.fail=100%"])), (2, 1, 4_002_000));
+    let tried = ["job.j.fail=100%", "job.j.attempts=2"];
+    assert_eq!(heard(&asked("", &tried)), (4, 1, 8_004_000));
+    // A question that fails is followed by another.
+    let refused = ["operation.ask.flow=[{ reply = { bytes = '1KB', status = 500 } }]"];
+    assert_eq!(heard(&asked(", most=9", &refused)), (9, 0, 0));
+    // Who has no answer does not know what to ask for.
+    let lost = ["client.patience=1s", "operation.ask.flow=[{ cpu = '0ms' }]"];
+    let slow = "[{enqueue={job='j', poll={operation='ask'}}}, {wait='5s'}, {reply='1KB'}]";
+    let ran = asked("", &[&lost[..], &[&format!("operation.work.flow={slow}")]].concat());
+    assert_eq!(heard(&ran), (0, 0, 0));
+}
+
+#[test]
+fn users_of_a_population_ask_beside_what_they_do() {
+    let closed = "[users]\npopulation = 1\nthink = '10s'\n";
+    let text =
+        format!("{closed}{QUEUED}\n[operation.ask]\nshare = 0\nflow = [{{ cpu = '1ms' }}]\n");
+    let flow = "operation.work.flow=[{enqueue={job='j', poll={operation='ask', every='4s'}}}]";
+    let ran = run(&text, &[flow, "run.duration=100s", "job.j.work=1s"]);
+    // One turn every 10 s, and one question for each job; the last would come after the end.
+    assert_eq!((ran.offered(), ran.count("queue.q", Counter::Served)), (19, 10));
+}

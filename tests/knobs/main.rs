@@ -2,6 +2,7 @@
 //! turning it changes what it should, by the right amount where arithmetic says so.
 
 mod accept;
+mod agent;
 mod arrivals;
 mod balancer;
 mod cache;
@@ -27,6 +28,7 @@ mod gate;
 mod host;
 mod job;
 mod law;
+mod mapping;
 mod monitor;
 mod network;
 mod node_loss;

@@ -143,6 +143,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("autoscale-schedule", "service"),
     ("autoscale-steps", "service"),
     ("backlog-syn", "service"),
+    ("call-connect", "service"),
     ("call-lookup", "service"),
     ("concurrency-limit", "bulkhead"),
     ("connections", "client"),

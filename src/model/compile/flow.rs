@@ -2,15 +2,20 @@
 //! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
 
 mod cached;
+mod messages;
 mod middleware;
 mod protected;
 mod sessions;
 
+pub(super) use self::messages::messages;
 use super::super::ids::*;
-use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, Route, Statement};
-use super::super::{Choice, Model, Operation, Timer};
+use super::super::tape::{
+    AgentId, Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement,
+};
+use super::super::{Agent, Choice, Model, Operation, Poll, Timer};
 use super::{Compiler, draw_id, find, named, optional, processes, services};
 use crate::topology::{self, Flow, Named, Section, Step};
+use crate::units::Duration;
 use crate::variate::{AliasTable, Law};
 
 /// Compiles every operation.
@@ -340,14 +345,15 @@ impl<'t> Compiler<'t> {
         if let Some(lookup) = &call.lookup {
             self.look_up(lookup, place);
         }
-        let timeout = self.spans.id(optional(call.timeout));
+        let service: ServiceId = find(&self.topology.services, &call.service.name);
+        let (agent, without) = self.agent(call, ServiceId(place.service as u32), service);
+        let timeout = self.spans.id(optional(call.timeout).or(without));
         let retry = self.call_retry(call, place.service);
         let draw = place.draw("call");
-        let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry });
+        let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry, agent });
         if !call.idempotent {
             self.once.push(Pc(at as u32));
         }
-        let service: ServiceId = find(&self.topology.services, &call.service.name);
         let place = Place {
             service: service.0 as usize,
             held: Vec::new(),
@@ -355,6 +361,31 @@ impl<'t> Compiler<'t> {
             ..place.at("call")
         };
         behind.push(Behind::Call { at, call, place });
+    }
+
+    /// What opens connections for a call, and how long that lasts if its step does not say so. Calls of
+    /// a service to another with the same client share connections.
+    fn agent(
+        &mut self,
+        call: &topology::Call,
+        from: ServiceId,
+        to: ServiceId,
+    ) -> (AgentId, Option<Duration>) {
+        let Some(rules) = call.client.rules() else { return (AgentId::default(), None) };
+        let agent = Agent {
+            from,
+            to,
+            keep_alive: rules.keep_alive,
+            most_idle: rules.most_idle,
+            connect_timeout: rules.connect_timeout,
+            rounds: rules.tls.rounds(),
+        };
+        let found = self.agents.iter().position(|known| *known == agent);
+        let place = found.unwrap_or_else(|| {
+            self.agents.push(agent);
+            self.agents.len() - 1
+        });
+        (AgentId(place as u16 + 1), rules.timeout)
     }
 
     /// A name is looked up: a thread waits, of libuv's pool, or of one that nobody else wants.
@@ -471,7 +502,15 @@ impl<'t> Compiler<'t> {
             let cache = find(&self.topology.caches, &cache.name);
             self.emit(Op::Command { cache, command: Command::Push, draw: place.draw("push") });
         }
-        self.emit(Op::Enqueue { job, draw: place.draw("job"), wait: enqueue.wait });
+        let poll = enqueue.poll.as_ref().map_or(PollId::default(), |poll| {
+            self.polls.push(Poll {
+                operation: find(&self.topology.operations, &poll.operation.name),
+                every: poll.every,
+                most: poll.most.unwrap_or(u32::MAX),
+            });
+            PollId(self.polls.len() as u16)
+        });
+        self.emit(Op::Enqueue { job, draw: place.draw("job"), wait: enqueue.wait, poll });
     }
 
     fn choose(

@@ -75,6 +75,8 @@ pub fn compile(topology: &Topology) -> Model {
         breakers: compiler.breakers(),
         streams: compiler.streams(),
         consumers: compiler.consumers(),
+        polls: Vec::new(),
+        agents: Vec::new(),
         queues: compiler.queues(),
         jobs: compiler.jobs(),
         faults: compiler.faults(),
@@ -97,10 +99,13 @@ pub fn compile(topology: &Topology) -> Model {
     };
     flow::operations(&mut compiler, &mut model);
     flow::checks(&mut compiler, &mut model);
+    flow::messages(&mut compiler, &mut model);
     arrivals::follow_sessions(topology, &mut model);
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.retries = compiler.retries;
+    model.agents = compiler.agents;
+    model.polls = compiler.polls;
     compiler.once.sort_unstable();
     model.once = compiler.once;
     model.policies = compiler.policies;
@@ -124,6 +129,8 @@ pub(super) struct Compiler<'t> {
     laws: Vec<CompiledLaw>,
     spans: Spans,
     retries: Vec<super::CallRetry>,
+    agents: Vec<super::Agent>,
+    polls: Vec<super::Poll>,
     once: Vec<Pc>,
     policies: Vec<super::Policy>,
     tape: Vec<Op>,
@@ -145,6 +152,8 @@ impl<'t> Compiler<'t> {
             laws: vec![CompiledLaw::new(Law::Constant(0.0))],
             spans: Spans::default(),
             retries: Vec::new(),
+            agents: Vec::new(),
+            polls: Vec::new(),
             once: Vec::new(),
             policies: vec![super::Policy::default()],
             tape: Vec::new(),
@@ -230,7 +239,10 @@ impl<'t> Compiler<'t> {
             all.push(station(&path, StationKind::Service, cores));
         }
         for queue in &topology.queues {
-            let slots = f64::from(queue.spec.processes * queue.spec.concurrency);
+            let slots = match &queue.spec.mapping {
+                Some(mapping) => f64::from(mapping.most()),
+                None => f64::from(queue.spec.processes * queue.spec.concurrency),
+            };
             all.push(station(&format!("queue.{}", queue.name), StationKind::Queue, slots));
         }
         self.stream_stations(all);

@@ -31,7 +31,7 @@ impl Compiler<'_> {
             fixed(format!("cache.{}", cache.name), &cache.spec.price, nodes);
         }
         for queue in &topology.queues {
-            let processes = f64::from(queue.spec.processes);
+            let processes = f64::from(queue.spec.workers());
             fixed(format!("queue.{}", queue.name), &queue.spec.price, processes);
         }
         for consumer in &topology.consumers {

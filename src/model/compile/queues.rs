@@ -5,7 +5,8 @@ use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue::{Driver, JobBackoff, RetryRule};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Job, Queue};
+use crate::model::tape::Pc;
+use crate::model::{Job, Mapping, Queue};
 use crate::topology;
 use crate::topology::Named;
 
@@ -17,7 +18,7 @@ impl Compiler<'_> {
             all.push(Queue {
                 name: queue.name.clone(),
                 station: self.station(&format!("queue.{}", queue.name)),
-                processes: queue.spec.processes,
+                processes: queue.spec.workers(),
                 concurrency: queue.spec.concurrency,
                 cores: queue.spec.cores,
                 driver: driver_of(&queue.spec.driver),
@@ -36,10 +37,11 @@ impl Compiler<'_> {
                     .as_ref()
                     .map(|limiter| LimiterConfig { max: limiter.max, duration: limiter.duration })
                     .filter(|_| driver_of(&queue.spec.driver) != Driver::Sqs),
+                mapping: queue.spec.mapping.as_ref().map(|mapping| self.mapping(mapping)),
                 can_stall: self.can_stall(queue),
                 first_process,
             });
-            first_process += queue.spec.processes;
+            first_process += queue.spec.workers();
         }
         all
     }
@@ -56,7 +58,8 @@ impl Compiler<'_> {
             all.push(Job {
                 name: job.name.clone(),
                 queue: find(&topology.queues, &spec.queue.name),
-                work: self.law(&spec.work),
+                work: spec.work.as_ref().map_or(LawId(0), |work| self.law(work)),
+                entry: Pc(0),
                 cpu_share: spec.cpu_share.0,
                 blocking: spec.blocking,
                 timeout: optional(spec.timeout).filter(|_| driver == Driver::Bull),
@@ -80,6 +83,17 @@ impl Compiler<'_> {
         }
         all
     }
+    fn mapping(&self, spec: &topology::EventSourceMapping) -> Mapping {
+        Mapping {
+            function: find(&self.topology.services, &spec.function.name),
+            batch_size: spec.batch_size,
+            window: spec.batching_window,
+            most: spec.most(),
+            reports: spec.report_batch_item_failures,
+            pause: spec.throttle_pause,
+        }
+    }
+
     /// Whether jobs of a queue can lose their locks: their loops are kept, or their processes die.
     fn can_stall(&self, queue: &Named<topology::Queue>) -> bool {
         let topology = self.topology;

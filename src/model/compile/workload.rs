@@ -113,11 +113,7 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             .processes
             .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
         connection: topology.client.connection.as_ref().map(|spec| Connection {
-            rounds: match spec.tls {
-                topology::Tls::None => 1,
-                topology::Tls::V13 => 2,
-                topology::Tls::V12 => 3,
-            },
+            rounds: spec.tls.rounds(),
             keep_alive: spec.keep_alive,
             window: spec.window,
             loss: spec.loss.0,

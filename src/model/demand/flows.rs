@@ -1,9 +1,9 @@
 //! Who sends work to whom: the edges of the deployment's picture.
 
 use super::{Held, Walk};
-use crate::model::Acks;
-use crate::model::ids::{ServiceId, StationId, StreamId};
+use crate::model::ids::{JobId, ServiceId, StationId, StreamId};
 use crate::model::tape::{Op, Pc};
+use crate::model::{Acks, Job};
 
 /// Where a flow comes from: users, or a component.
 pub type Sender = Option<StationId>;
@@ -77,6 +77,34 @@ impl Walk<'_> {
             let between = (Some(stream.station), spec.station);
             *self.flows.entry(between).or_insert(0.0) += weight * times;
         }
+    }
+
+    /// A job, and the time of whoever works at it.
+    pub(super) fn enqueue(&mut self, id: JobId, waits: bool, weight: f64, held: &[Held]) {
+        let job = &self.model.jobs[id];
+        let queue = &self.model.queues[job.queue];
+        if let Some(mapping) = &queue.mapping {
+            return self.message(job, mapping.function, weight, waits);
+        }
+        let seconds = self.mean(job.work);
+        // With all places of a process taken, jobs share its cores and take longer.
+        let crowd = f64::from(queue.concurrency) * job.cpu_share / queue.cores;
+        self.service_s[queue.station] += weight * (seconds * crowd.max(1.0)).max(queue.pace());
+        self.visits[queue.station] += weight;
+        if waits {
+            self.elsewhere(seconds, weight, held);
+        }
+    }
+
+    /// A message of a queue that a function gets, in a batch of its own.
+    fn message(&mut self, job: &Job, function: ServiceId, weight: f64, waits: bool) {
+        let (queue, to) = (&self.model.queues[job.queue], &self.model.services[function]);
+        self.visits[queue.station] += weight;
+        *self.flows.entry((Some(queue.station), to.station)).or_insert(0.0) += weight;
+        let awaited = self.awaited;
+        self.awaited = if waits { awaited } else { 0.0 };
+        self.go(job.entry, weight, Some(function), &[]);
+        self.awaited = awaited;
     }
 
     /// Notes that a statement goes from a pool to its database or to the replicas.

@@ -24,10 +24,10 @@ pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
 pub use fault::{Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};
-pub use network::{Cdn, Link, Region};
+pub use network::{Agent, Cdn, Link, Region};
 pub use pool::{Discards, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
-pub use queue::{Job, Queue};
+pub use queue::{Job, Mapping, Poll, Queue};
 pub use service::{
     Affinity, Appointment, Bodies, Function, HandOut, Health, Host, Metric, Others, Rule, Scaling,
     Service, Wake,

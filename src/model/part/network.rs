@@ -58,3 +58,20 @@ pub struct Cdn {
     /// How often it is asked (1/s): for warm starts.
     pub rate_per_s: f64,
 }
+
+/// What opens and keeps connections from the workers of a service to another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// Who calls.
+    pub from: ServiceId,
+    /// Who is called.
+    pub to: ServiceId,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// Idle ones of a worker at most.
+    pub most_idle: usize,
+    /// How long opening one may take.
+    pub connect_timeout: Option<Duration>,
+    /// Round trips until one is open.
+    pub rounds: u32,
+}

@@ -3,6 +3,7 @@
 use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue;
 use crate::model::ids::*;
+use crate::model::tape::Pc;
 use crate::units::Duration;
 
 /// A job queue and its worker processes.
@@ -32,10 +33,40 @@ pub struct Queue {
     pub cache: Option<CacheId>,
     /// How many jobs it starts in a time, if that is bounded.
     pub limiter: Option<LimiterConfig>,
+    /// The function that gets its messages, in place of worker processes.
+    pub mapping: Option<Mapping>,
     /// Whether anything in the model can make its jobs lose their locks.
     pub can_stall: bool,
     /// Number of its first process among all processes of all queues.
     pub first_process: u32,
+}
+
+/// An event source mapping: which function gets a queue's messages, and how.
+#[derive(Clone, Debug)]
+pub struct Mapping {
+    /// The function.
+    pub function: ServiceId,
+    /// Messages in a call at most.
+    pub batch_size: u32,
+    /// How long they are gathered.
+    pub window: Duration,
+    /// Calls at once at most.
+    pub most: u32,
+    /// It hears which messages have failed.
+    pub reports: bool,
+    /// The first pause before a throttled call is made again.
+    pub pause: Duration,
+}
+
+/// How users learn of the end of a job: they ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Poll {
+    /// What they ask.
+    pub operation: OperationId,
+    /// Time before each question.
+    pub every: Duration,
+    /// Questions at most.
+    pub most: u32,
 }
 
 impl Queue {
@@ -59,8 +90,10 @@ pub struct Job {
     pub name: String,
     /// Where it waits.
     pub queue: QueueId,
-    /// How long it takes with a core to itself.
+    /// How long it takes a worker process, with a core to itself.
     pub work: LawId,
+    /// Where a function begins with it.
+    pub entry: Pc,
     /// Share of that which is CPU in its process.
     pub cpu_share: f64,
     /// It computes in one piece and keeps its process's loop meanwhile.

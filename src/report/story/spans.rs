@@ -196,7 +196,7 @@ impl Weaver<'_> {
             Role::Protected => "call through a breaker".into(),
             Role::Tail => "after the answer".into(),
             Role::Probe => "health check".into(),
-            Role::Socket => "message".into(),
+            Role::Batch | Role::Socket => "message".into(),
         };
         let (from, to) = match parent.map(|it| (self.trip.spans[it].from, self.trip.spans[it].to)) {
             Some((low, high)) => (from.clamp(low, high), to.clamp(low, high)),

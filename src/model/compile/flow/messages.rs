@@ -1,0 +1,36 @@
+//! What functions do with the messages of queues that are mapped to them.
+
+use super::super::super::Model;
+use super::super::super::ids::*;
+use super::super::super::tape::{Catch, Op};
+use super::super::{Compiler, find};
+use super::{Place, Sessions};
+
+/// Compiles the flows of jobs: they pass no middleware, and where the function reports which messages
+/// have failed, one that fails is followed by the next.
+pub(in super::super) fn messages(compiler: &mut Compiler, model: &mut Model) {
+    for (index, job) in compiler.topology.jobs.iter().enumerate() {
+        let Some(mapping) = compiler.topology.mapped(&job.spec.queue) else { continue };
+        let service: ServiceId = find(&compiler.topology.services, &mapping.function.name);
+        let place = Place {
+            operation: "",
+            service: service.0 as usize,
+            path: format!("job.{}", job.name),
+            held: Vec::new(),
+            begun: false,
+            in_thread: false,
+            keyed: None,
+        };
+        model.jobs[JobId(index as u32)].entry = compiler.here();
+        compiler.emit(Op::Enter { service, epilogue: None });
+        let (first, mut behind) = (compiler.here(), Vec::new());
+        compiler.flow(&job.spec.flow, &place, model, &Sessions::new(), &mut behind);
+        compiler.emit(Op::Message { failed: false });
+        if mapping.report_batch_item_failures {
+            let to = compiler.here();
+            compiler.catches.push(Catch { first, last: to, to, leases: 0, stale: None });
+            compiler.emit(Op::Message { failed: true });
+        }
+        compiler.rest(behind, model);
+    }
+}

@@ -1,0 +1,134 @@
+//! HTTP clients of services: who opens connections, keeps them, and gives up.
+
+use loadbearing::failure::Failure;
+
+use crate::support::{Ran, ms, run};
+
+/// Calls over a round trip of 20 ms, once a second.
+const CALLS: &str = r#"
+[region.here]
+users = "100%"
+[region.there]
+users = "0%"
+[route.here.there]
+rtt = "20ms"
+[service.web]
+region = "here"
+[service.far]
+region = "there"
+[operation.work]
+share = 1
+service = "web"
+flow = [{ call = { service = "far", client = "fetch", flow = [{ cpu = "1ms" }] } }]
+"#;
+
+fn calls(client: &str, sets: &[&str]) -> Ran {
+    let flow = format!(
+        "operation.work.flow=[{{call={{service='far', client={client}, flow=[{{cpu='1ms'}}]}}}}]"
+    );
+    run(CALLS, &[&[flow.as_str()], sets].concat())
+}
+
+#[test]
+fn a_call_opens_a_connection_unless_one_is_idle() {
+    let took = |client: &str, sets: &[&str]| {
+        let ran = calls(client, sets);
+        (ran.longest(), ran.shortest())
+    };
+    assert_eq!(took("'open'", &[]), (ms(21), ms(21)));
+    for kept in ["'fetch'", "'axios'", "'httpx'"] {
+        assert_eq!(took(kept, &[]), (ms(41), ms(21)), "{kept}: the first opens it");
+    }
+    assert_eq!(took("'requests'", &[]), (ms(41), ms(41)));
+    assert_eq!(took("{fetch={keep_alive='900ms'}}", &[]), (ms(41), ms(41)));
+    assert_eq!(took("{fetch={keep_alive='990ms'}}", &[]), (ms(41), ms(21)));
+    assert_eq!(took("{requests={tls='1.3'}}", &[]), (ms(61), ms(61)));
+    assert_eq!(took("{requests={tls='1.2'}}", &[]), (ms(81), ms(81)));
+    // Each worker has its own.
+    let two = calls("'fetch'", &["service.web.instances=2"]);
+    assert_eq!((two.mean_s() * 1e4).round(), 250.0, "two of ten open one");
+    // Who finds none idle opens another.
+    let burst = ["arrivals.rate=100/s", "run.duration=55ms"];
+    assert_eq!(calls("'fetch'", &burst).ok(), 1, "all of five wait for theirs");
+}
+
+#[test]
+fn a_connection_that_closes_meanwhile_resets_the_call() {
+    // Idle for 959 ms when the next call leaves, which takes 10 ms: closed on its way.
+    let closing = ["service.far.keep_alive='965ms'"];
+    let ran = calls("'axios'", &closing);
+    assert_eq!(ran.failed(Failure::UpstreamError), 5, "every second one");
+    assert_eq!(ran.each_failed(), ms(20));
+    let known = calls("'axios'", &["service.far.keep_alive='940ms'"]);
+    assert_eq!(known.each(), ms(41), "the client has heard of it");
+}
+
+#[test]
+fn connecting_ends_at_its_timeout() {
+    let cut = "fault.f={target='service.far', what={cut={from='service.web'}}, at='2500ms'}";
+    let long = ["run.duration='200s'", "arrivals.rate='0.1/s'", cut];
+    let fails = |client: &str| {
+        let ran = calls(client, &long);
+        assert!(ran.failed(Failure::UpstreamError) > 0, "{client}");
+        ran.each_failed()
+    };
+    assert_eq!(fails("'fetch'"), ms(10_000));
+    assert_eq!(fails("'httpx'"), ms(5_000));
+    assert_eq!(fails("'axios'"), ms(127_000));
+    assert_eq!(fails("'requests'"), ms(127_000));
+    assert_eq!(fails("{requests={connect_timeout='3s'}}"), ms(3_000));
+    // A machine that is gone, without a balancer before it that would notice.
+    let gone = "fault.f={target='service.far', what={node-loss={}}, at='2500ms'}";
+    let ran = calls("'fetch'", &["run.duration='200s'", "arrivals.rate='0.1/s'", gone]);
+    // Until the node is not ready; then there is nobody to connect to.
+    assert_eq!(ran.outcome.failed_latency.max(), Some(ms(10_000)));
+}
+
+#[test]
+fn a_syn_that_finds_no_room_is_sent_again_until_connecting_ends() {
+    // The only loop computes for 30 s, and one connection waits in the kernel. The SYNs of the next
+    // calls are dropped.
+    let full = [
+        "service.far.backlog=1",
+        "service.far.on_overflow='drop'",
+        "service.far.max_connections=1",
+        "run.duration='60s'",
+        "arrivals.rate='0.2/s'",
+    ];
+    let flow = |client: &str| {
+        format!(
+            "operation.work.flow=[{{call={{service='far', client={client}, \
+             flow=[{{cpu='200s'}}]}}}}]"
+        )
+    };
+    let fails = |client: &str| run(CALLS, &[&[flow(client).as_str()], &full[..]].concat());
+    assert_eq!(fails("'requests'").outcome.requests.failed_all(), 0, "SYNs go on for 127 s");
+    let ran = fails("{requests={connect_timeout='10s'}}");
+    assert_eq!(ran.each_failed(), ms(10_000));
+}
+
+#[test]
+fn a_call_over_a_kept_connection_waits_for_an_answer() {
+    let cut = "fault.f={target='service.far', what={cut={from='service.web'}}, at='2500ms'}";
+    let after = |client: &str, timeout: &str| {
+        let flow = format!(
+            "operation.work.flow=[{{call={{service='far', client={client}{timeout}, \
+             flow=[{{cpu='1ms'}}]}}}}]"
+        );
+        let ran = run(CALLS, &[&flow, cut, "run.duration='500s'", "arrivals.rate='0.5/s'"]);
+        ran.outcome.failed_latency.max().expect("calls fail")
+    };
+    // Requests of 2, 4, ... s: that of 4 s finds the connection of the one before.
+    assert_eq!(after("'fetch'", ""), ms(300_000));
+    assert_eq!(after("'httpx'", ""), ms(5_000));
+    assert_eq!(after("'fetch'", ", timeout='20s'"), ms(20_000));
+}
+
+#[test]
+fn a_connection_that_cannot_be_opened_may_be_tried_again() {
+    let cut = "fault.f={target='service.far', what={cut={from='service.web'}}, at='2500ms'}";
+    let flow = "operation.work.flow=[{call={service='far', client={fetch={connect_timeout='1s'}}, \
+                retry={axios-retry={retries=2}}, flow=[{cpu='1ms'}]}}]";
+    let ran = run(CALLS, &[flow, cut, "run.duration='99s'", "arrivals.rate='0.1/s'"]);
+    assert_eq!(ran.each_failed(), ms(3_000));
+}
