@@ -514,16 +514,22 @@ impl<Q: PendingEvents> World<'_, Q> {
             Some(entry) => {
                 self.messages[record.owner].left += 1;
                 self.written(record.owner, record.user);
-                let what = Callback { what: callback::PUBLISH, members: 0, ..of(record) };
+                let what = Callback { what: callback::PUBLISH, ..of(record) };
                 self.call_back(record.worker, entry, Duration::ZERO, what);
             }
             None => {
-                let everybody = spec.room.unwrap_or(u32::MAX).min(self.sockets[socket].open);
-                let missed = everybody.saturating_sub(record.user);
-                self.meters[spec.station].add(Counter::Wasted, u64::from(missed));
+                self.missed_elsewhere(socket, record.user);
                 self.written(record.owner, record.user);
             }
         }
+    }
+
+    /// A message reaches nobody but the members at its own process, of which there are so many.
+    fn missed_elsewhere(&mut self, socket: SocketId, here: u32) {
+        let spec = &self.model.sockets[socket];
+        let everybody = spec.room.unwrap_or(u32::MAX).min(self.sockets[socket].open);
+        let missed = everybody.saturating_sub(here);
+        self.meters[spec.station].add(Counter::Wasted, u64::from(missed));
     }
 
     /// The adapter has it: every process gets it, and looks whether it has members.
@@ -531,6 +537,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Message { socket, .. } = self.messages[record.owner];
         let spec = &self.model.sockets[socket];
         if record.status != OK {
+            self.missed_elsewhere(socket, record.user);
             return self.written(record.owner, 0);
         }
         let service = &self.model.services[spec.service];

@@ -147,6 +147,14 @@ fn a_broadcast_is_written_to_the_members_wherever_they_are() {
     assert_eq!(alone.count("socket.chat", Counter::Served), 5 * said);
     assert_eq!(alone.count("socket.chat", Counter::Wasted), 5 * said);
     let told = |more: &[&str]| chat(&[&says, &["socket.chat.adapter=redis"], more].concat());
+    // While Redis is gone it is as if there were none, and nothing comes later.
+    let gone = told(&["fault.f={target='cache.redis', what='stop', at='0s'}"]);
+    assert_eq!(gone.count("socket.chat", Counter::Served), 5 * said);
+    assert_eq!(gone.count("socket.chat", Counter::Wasted), 5 * said);
+    // A client that keeps its commands has them heard late, once it is connected again.
+    let held = "cache.redis.client={ioredis-5={max_retries='unlimited'}}";
+    let late = told(&["fault.f={target='cache.redis', what='stop', at='5s', for='1s'}", held]);
+    assert_eq!(late.count("socket.chat", Counter::Wasted), 0);
     let both = told(&[]);
     let (served, written) =
         (both.count("socket.chat", Counter::Served), both.count("socket.chat", Counter::Writes));
