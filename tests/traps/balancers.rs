@@ -1,6 +1,7 @@
 //! Balancers: what they do not know, and whom they favour.
 
 use loadbearing::failure::Failure;
+use loadbearing::topology::load;
 
 use crate::support::{Ran, run};
 
@@ -111,6 +112,37 @@ fn t_06_slow_start_is_for_targets_that_come_later() {
     // The first targets have their whole share at once: slow start does not spare them cold caches.
     let (with, without) = (uneven(&text("slow_start = \"100s\"")), uneven(&text("")));
     assert!((with - without).abs() < 0.01, "{with} {without}");
+    // One of two is gone from 5 to 25 s, and healthy again after five checks, at about 50 s. With its whole
+    // share it has half of the requests of 100 s; its share growing over these, about a quarter.
+    let late = |slow: &str| {
+        let checks = "checks = { interval = '5s', timeout = '1s' }";
+        let kind = format!("kind = \"alb\"\n{checks}\n{slow}");
+        let text = RARE.replace("kind = \"alb\"", &kind);
+        let gone = "fault.f={target='service.web', what='stop', count=1, at='5s', for='20s'}";
+        let load = ["arrivals.rate=100/s", "arrivals.process=even", "service.web.instances=2"];
+        let sets = ["run.duration=150s", "balancer.lb.policy=round-robin", gone];
+        uneven(&run(&text, &[&sets[..], &load].concat()))
+    };
+    let (with, without) = (late("slow_start = \"100s\""), late(""));
+    // Of 150 s: 2.5 + 45 + 50 to 2.5 + 50, and 2.5 + 45 + 70 to 2.5 + 30.
+    assert!((without - 1.30).abs() < 0.08 && (with - 1.57).abs() < 0.1, "{with} {without}");
+}
+
+#[test]
+fn t_06_slow_start_and_least_outstanding_exclude_each_other_at_an_alb() {
+    let refused = |kind: &str, policy: &str| {
+        let text = format!(
+            "version = 1\n{RARE}[balancer.own]\nservice = \"web\"\nkind = \"{kind}\"\n\
+             policy = \"{policy}\"\nslow_start = \"60s\"\n"
+        );
+        let loaded = load("test.toml", &[], &mut |_| Ok(text.clone()));
+        loaded
+            .diagnostics
+            .iter()
+            .any(|found| found.slug == "one-of" && found.message.contains("which an ALB refuses"))
+    };
+    assert!(refused("alb", "least-outstanding"));
+    assert!(!refused("alb", "round-robin") && !refused("plain", "least-outstanding"));
 }
 
 #[test]

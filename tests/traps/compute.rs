@@ -79,6 +79,48 @@ flow = [{ cpu = "6ms" }, { query = { pool = "pg", read.exponential = "200ms" } }
 }
 
 #[test]
+fn t_45_new_instances_begin_with_cold_caches() {
+    // Each process knows all of a thousand values; at 120 s two more come that know none, with half of 100/s.
+    // The database, which nobody asked before, can do 40/s.
+    const COLD: &str = r#"
+[arrivals]
+rate = "100/s"
+[service.web]
+instances = 2
+autoscale = { min = 2, max = 4, start = "1s", schedule = [{ at = "120s", min = 4 }] }
+[cache.values]
+kind = "memory"
+service = "web"
+[keys.values]
+count = 1_000
+[pool.pg]
+service = "web"
+database = "main"
+size = 20
+acquire_timeout = "1s"
+[database.main]
+cores = 1
+[operation.page]
+share = 1
+flow = [{ cache = { in = "values", keys = "values", miss = [{ query = { pool = "pg", read = "25ms" } }] } }]
+"#;
+    let until = |duration: &str, more: &[&str]| {
+        let warm = ["run.start={caches='warm', sessions='cold'}", duration];
+        run(COLD, &[&warm[..], more].concat())
+    };
+    let misses = |ran: &Ran| ran.count("cache.values", Counter::Misses);
+    assert_eq!(misses(&until("run.duration=119s", &[])), 0);
+    let grown = until("run.duration=181s", &[]);
+    // 1,000 (1 - e^(-25 x 60 / 1,000)) = 777 of each; some are loaded twice while the database is behind.
+    assert!((1_400..1_900).contains(&misses(&grown)), "{}", misses(&grown));
+    assert!(grown.longest().seconds() > 0.2, "{} instead of microseconds", grown.longest());
+    // The cure: values that they share.
+    let shared = until("run.duration=181s", &["cache.values={kind='redis'}"]);
+    assert_eq!(misses(&shared), 0);
+    assert!(shared.longest().seconds() < 0.05, "{}", shared.longest());
+}
+
+#[test]
 fn t_46_an_autoscaler_on_cpu_does_not_see_a_queue_for_connections() {
     // Two pools of five and 100 ms each carry 100/s of the 150/s that come; their loops are idle.
     const WAITS: &str = r#"

@@ -249,6 +249,62 @@ fn t_41_a_late_result_flips_a_half_open_breaker() {
     assert!(late.failed(Failure::BreakerOpen) > honest.failed(Failure::BreakerOpen));
 }
 
+/// One call each second over a breaker that half-opens after 2 s, and faults of what it calls: slow ones make
+/// 6.5 ms of it 6.5 s, flaky ones let it fail.
+fn half_opened(faults: &[&str]) -> (u64, u64, u64, u64) {
+    let flow = flow("{query={pool='pg', read='6500us'}}");
+    let faults: Vec<String> = faults
+        .iter()
+        .enumerate()
+        .map(|(number, fault)| format!("fault.f{number}={{target='database.db', {fault}}}"))
+        .collect();
+    let mut sets = vec![
+        flow.as_str(),
+        "arrivals.rate=1/s",
+        "breaker.b.product.opossum={volume=0, reset='2s'}",
+    ];
+    sets.extend(faults.iter().map(String::as_str));
+    let ran = run(CALLED, &sets);
+    let opened = ran.count("breaker.b", Counter::Opened);
+    (ran.ok(), ran.failed(Failure::QueryError), ran.failed(Failure::BreakerOpen), opened)
+}
+
+/// The call of 1 s takes 6.5 s.
+const SLOW: &str = "what={slow=1000}, at='500ms', for='1s'";
+
+#[test]
+fn t_41_an_old_success_closes_a_breaker_whose_trial_is_under_way() {
+    // Those of 2 and 3 s fail and open it until 5.0065 s. The trial of 6 s takes until 12.5 s, but the success
+    // at 7.5 s is of the call of 1 s: from then on all pass.
+    let opens = "what={flaky='100%'}, at='1500ms', for='2s'";
+    let trial = "what={slow=1000}, at='5500ms', for='1s'";
+    let (ok, failed, open, opened) = half_opened(&[SLOW, opens, trial]);
+    assert_eq!((ok, failed), (4, 2), "1, 8, 9, 10; and 2, 3");
+    assert_eq!((open, opened), (3, 1), "4, 5 and 7; not 8, 9 and 10");
+}
+
+#[test]
+fn t_41_an_old_failure_opens_a_breaker_whose_trial_succeeds() {
+    // All of the first three fail, that of 1 s at 7.5 s. The trial of 6 s ends well at 8.21 s: it is of no use,
+    // the breaker is open until 9.5 s.
+    let opens = "what={flaky='100%'}, at='500ms', for='3s'";
+    let trial = "what={slow=340}, at='5500ms', for='1s'";
+    let (ok, failed, open, opened) = half_opened(&[SLOW, opens, trial]);
+    assert_eq!((ok, failed), (2, 3), "6, 10; and 1, 2, 3");
+    assert_eq!((open, opened), (5, 2), "4, 5, 7, 8, 9; at 3 and at 7.5 s");
+}
+
+#[test]
+fn t_41_rejections_count_as_calls() {
+    // Opened by the failure of 1 s, it turns 2 and 3 away, and closes with 4. With those two the failures of 1,
+    // 5 and 6 are 3 of 6, not more than half; that of 7 is the fourth of 7. Without them 2 of 3 would do.
+    let faults =
+        ["what={flaky='100%'}, at='500ms', for='1s'", "what={flaky='100%'}, at='4500ms', for='3s'"];
+    let (ok, failed, open, opened) = half_opened(&faults);
+    assert_eq!((ok, failed), (2, 4), "4, 10; and 1, 5, 6, 7");
+    assert_eq!((open, opened), (4, 2), "2, 3, 8, 9");
+}
+
 #[test]
 fn t_42_every_process_must_learn_and_sends_its_own_trials() {
     let calls = |workers: u32| {

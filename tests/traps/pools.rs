@@ -241,6 +241,21 @@ fn t_14_any_failed_query_destroys_its_connection() {
 }
 
 #[test]
+fn t_14_a_query_timeout_leaves_the_servers_query_running() {
+    // Ten statements of 500 ms, of which nobody waits for more than 100 ms.
+    let slow = ["operation.read.flow=[{query={pool='pg', read='500ms'}}]"];
+    let ran = |timeout: &str| pool(&[&slow[..], &[timeout]].concat());
+    let busy = |ran: &Ran| (ran.station("database.db").busy_mean * 10.5 * 1e3).round();
+    let driver = ran("pool.pg.query_timeout=100ms");
+    assert_eq!((driver.failed(Failure::QueryTimeout), driver.each_failed()), (10, ms(100)));
+    assert_eq!(driver.count("database.db", Counter::Wasted), 10, "finished for nobody");
+    assert_eq!(busy(&driver), 5_000.0, "ms, as if nobody had given up");
+    // The cure: the server's own timeout ends it.
+    let server = ran("pool.pg.statement_timeout=100ms");
+    assert_eq!((server.failed(Failure::StatementTimeout), busy(&server)), (10, 1_000.0));
+}
+
+#[test]
 fn t_15_min_opens_nothing() {
     let cold = ["database.db.connect=50ms", "pool.pg.min=5"];
     let ran = pool(&cold);

@@ -35,9 +35,9 @@ fn outage(sets: &[&str]) -> Ran {
 #[test]
 fn t_33_failing_open_costs_the_reconnects_of_the_client() {
     let three = "cache.redis.client={ioredis-5={max_retries=3}}";
-    let early = outage(&[three, "run.duration=20300ms"]);
-    let p99 = early.outcome.latency.max().expect("some");
-    assert!(p99 < ms(320), "{p99:?}: the first flush comes after 300 ms");
+    let early = outage(&[three, "run.duration=20350ms"]);
+    let longest = early.longest();
+    assert!((ms(270)..ms(320)).contains(&longest), "{longest:?}: the first flush, 300 ms later");
     // From about 40 s on four attempts are 2 s apart: between flushes 8 s pass.
     let late_only = [
         "arrivals.stages=[{for='0s', to='0/s'}, {for='60s', to='0/s'}, {for='0s', to='100/s'}, {for='96s', to='100/s'}, {for='0s', to='0/s'}]",
