@@ -51,13 +51,15 @@ spec! {
         slow_threshold: Ratio = "\"100%\"" from "resilience4j 2.3 (slowCallRateThreshold)", positive;
         /// A call is slow if it takes longer.
         slow: Duration = "\"60s\"" from "resilience4j 2.3 (slowCallDurationThreshold)", positive;
-        /// The last so many calls are counted.
-        window: u32 = "100" from "resilience4j 2.3 (slidingWindowSize, COUNT_BASED)", positive;
-        /// Not before so many calls.
+        /// The last so many calls are counted, or those of the last so many seconds.
+        window: u32 = "100" from "resilience4j 2.3 (slidingWindowSize)", positive;
+        /// Whether `window` counts calls or seconds.
+        window_type: WindowType = "\"count-based\"" from "resilience4j 2.3 (slidingWindowType)";
+        /// Not before so many calls; a window of fewer calls, or trials, need not hold more.
         volume: u32 = "100" from "resilience4j 2.3 (minimumNumberOfCalls)", positive;
         /// How long it stays open before it lets trial calls through.
         reset: Duration = "\"60s\"" from "resilience4j 2.3 (waitDurationInOpenState)", positive;
-        /// Trial calls, which are judged together.
+        /// Trial calls, which are judged together, once there are `volume` results at the latest.
         trials: u32 = "10" from "resilience4j 2.3 (permittedNumberOfCallsInHalfOpenState)", positive;
         /// Whether a timer lets trial calls through once `reset` is over; otherwise the next call
         /// does. Results of earlier calls that come in between then count as those of trials.
@@ -66,6 +68,15 @@ spec! {
         /// How long it waits for its trial calls; then it opens again.
         max_half_open: Option<Duration> = "for ever: while a trial call hangs, all others fail"
             from "resilience4j 2.3 (maxWaitDurationInHalfOpenState 0)", positive;
+    }
+}
+spec! {
+    /// What a sliding window is of.
+    choice WindowType {
+        /// Calls.
+        CountBased = "count-based";
+        /// Whole seconds of the clock, the present one included.
+        TimeBased = "time-based";
     }
 }
 spec! {

@@ -87,7 +87,7 @@ pub use balancer::{
     BalanceBy, BalancePer, Balancer, BalancerKind, Checks, Ejection, FirstChoice, HashBound,
     MaxFails, Outliers, PeakEwma, PerConnection, Policy, Sticky, TwoChoices,
 };
-pub use breaker::{Breaker, BreakerProduct, Opossum, Resilience4j, ThroughBreaker};
+pub use breaker::{Breaker, BreakerProduct, Opossum, Resilience4j, ThroughBreaker, WindowType};
 pub use bulkhead::{
     AdaptiveLifo, Aimd, Bulkhead, ConcurrencyLimit, Delay, Gradient2, InBulkhead, LowPriority,
     QueueOrder, Shedding, Vegas, WaitingRoom,

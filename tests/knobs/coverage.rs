@@ -202,7 +202,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "resilience4j_has_its_options",
         "BreakerProduct:resilience4j Resilience4j.threshold Resilience4j.slow_threshold \
          Resilience4j.slow Resilience4j.window Resilience4j.volume Resilience4j.reset \
-         Resilience4j.trials",
+         Resilience4j.trials Resilience4j.window_type WindowType:time-based WindowType:count-based",
     ),
     (
         "gate",

@@ -320,10 +320,19 @@ fn resilience4j_has_its_options() {
     let failures = |options: &str| with(options, &[]).failed(Failure::QueryError);
     assert_eq!(failures(""), 100, "not before a hundred calls");
     assert_eq!(failures("volume=10"), 10);
-    assert_eq!(failures("window=7"), 7, "no more than the window holds are needed");
+    assert_eq!(
+        failures("window=7, window_type='count-based'"),
+        7,
+        "no more than the window holds are needed"
+    );
     // Ten trials, then again; one that comes after the wait begins them.
     assert_eq!(failures("volume=10, reset='2s', trials=3"), 10 + 4 * 3);
     assert_eq!(failures("volume=10, reset='2s', trials=1"), 10 + 4);
+    // Two results are enough where two were before.
+    assert_eq!(failures("volume=2, reset='2s', trials=3"), 2 + 4 * 2);
+    // A second has ten calls: two seconds never hold twenty-five, and three do.
+    assert_eq!(failures("volume=25, window=2, window_type='time-based'"), 104);
+    assert_eq!(failures("volume=25, window=3, window_type='time-based'"), 25);
     let half = flow("", "{query={pool='pg', read='10ms', fail='50%'}}");
     let opened = |options: &str| with(options, &[&half]).count("breaker.b", Counter::Opened);
     assert!(opened("threshold='90%', volume=20") == 0 && opened("threshold='20%', volume=20") > 0);

@@ -122,10 +122,17 @@ impl Opossum {
         }
     }
 
+    /// Whole milliseconds (status.js, `Math.floor`), of which a timer of Node has at least one.
+    fn step_length(&self) -> u64 {
+        let millisecond = Duration::millis(1).0;
+        let length = self.config.window.0 / self.ring.len() as u64;
+        (length / millisecond).max(1) * millisecond
+    }
+
     /// The present step of the window, those that have passed emptied.
     fn bucket(&mut self, now: Time) -> &mut Bucket {
         let steps = self.ring.len() as u64;
-        let length = (self.config.window.0 / steps).max(1);
+        let length = self.step_length();
         let step = now.since(self.started).0 / length;
         for passed in 0..(step - self.step).min(steps) {
             self.ring[((step - passed) % steps) as usize] = Bucket::default();

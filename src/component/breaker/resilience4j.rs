@@ -1,8 +1,8 @@
 //! The circuit breaker of resilience4j 2.3 (CircuitBreakerStateMachine, CircuitBreakerMetrics,
-//! FixedSizeSlidingWindowMetrics), with the count-based window.
+//! FixedSizeSlidingWindowMetrics, SlidingTimeWindowMetrics).
 
 use super::{Ended, Rejected, State};
-use crate::units::{Duration, Time};
+use crate::units::{Duration, TICKS_PER_SECOND, Time};
 
 /// `CircuitBreakerConfig`, and the semaphore bulkhead that usually stands around the same call.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -13,8 +13,10 @@ pub struct Resilience4jConfig {
     pub slow_threshold: f64,
     /// `slowCallDurationThreshold`: a call is slow from more than this on.
     pub slow: Duration,
-    /// `slidingWindowSize`: the last so many calls are counted.
+    /// `slidingWindowSize`: the last so many calls are counted, or the calls of so many seconds.
     pub window: u32,
+    /// `slidingWindowType`: whether `window` is in seconds of the clock, the present one included.
+    pub in_seconds: bool,
     /// `minimumNumberOfCalls`: not before so many.
     pub volume: u32,
     /// `waitDurationInOpenState`: how long it stays open.
@@ -27,41 +29,76 @@ pub struct Resilience4jConfig {
     pub most_half_open: Option<Duration>,
 }
 
-/// The last results of a state, in a ring.
-struct Window {
-    size: usize,
-    minimum: u32,
-    /// (failed, slow).
-    results: Vec<(bool, bool)>,
-    next: usize,
+/// What was counted, in all or in one slot of a ring.
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    calls: u32,
     failed: u32,
     slow: u32,
 }
 
+/// The last results of a state, in a ring: a slot for each call (`FixedSizeSlidingWindowMetrics`), or for
+/// each second of the clock (`SlidingTimeWindowMetrics`).
+struct Window {
+    minimum: u32,
+    ring: Vec<Tally>,
+    head: usize,
+    total: Tally,
+    /// The second that the head is for, where slots are seconds.
+    second: Option<u64>,
+}
+
 impl Window {
-    fn new(size: u32, minimum: u32) -> Window {
-        let size = size.max(1) as usize;
-        Window { size, minimum, results: Vec::with_capacity(size), next: 0, failed: 0, slow: 0 }
+    fn new(size: u32, minimum: u32, second: Option<u64>) -> Window {
+        let ring = vec![Tally::default(); size.max(1) as usize];
+        Window { minimum, ring, head: 0, total: Tally::default(), second }
+    }
+    /// The last calls, for as many of which there must be results as it holds, if more are asked for.
+    fn of_calls(size: u32, minimum: u32) -> Window {
+        Window::new(size, minimum.min(size), None)
+    }
+    /// The window of a closed breaker.
+    fn of_closed(config: &Resilience4jConfig, now: Time) -> Window {
+        match config.in_seconds {
+            true => Window::new(config.window, config.volume, Some(second_of(now))),
+            false => Window::of_calls(config.window, config.volume),
+        }
+    }
+    /// Makes the next slot the head, and forgets what was in it.
+    fn advance(&mut self) {
+        self.head = (self.head + 1) % self.ring.len();
+        let old = std::mem::take(&mut self.ring[self.head]);
+        self.total.calls -= old.calls;
+        self.total.failed -= old.failed;
+        self.total.slow -= old.slow;
     }
     /// Records a result; says whether a threshold is reached, once there are enough of them.
-    fn record(&mut self, failed: bool, slow: bool, config: &Resilience4jConfig) -> Option<bool> {
-        if self.results.len() < self.size {
-            self.results.push((failed, slow));
-        } else {
-            let (old_failed, old_slow) =
-                std::mem::replace(&mut self.results[self.next], (failed, slow));
-            self.failed -= u32::from(old_failed);
-            self.slow -= u32::from(old_slow);
+    fn record(
+        &mut self,
+        now: Time,
+        (failed, slow): (bool, bool),
+        config: &Resilience4jConfig,
+    ) -> Option<bool> {
+        let slots = match &mut self.second {
+            Some(second) => second_of(now) - std::mem::replace(second, second_of(now)),
+            None => 1,
+        };
+        (0..slots.min(self.ring.len() as u64)).for_each(|_| self.advance());
+        for tally in [&mut self.ring[self.head], &mut self.total] {
+            tally.calls += 1;
+            tally.failed += u32::from(failed);
+            tally.slow += u32::from(slow);
         }
-        self.next = (self.next + 1) % self.size;
-        self.failed += u32::from(failed);
-        self.slow += u32::from(slow);
-        let count = self.results.len() as u32;
-        let share = |part: u32| f64::from(part) / f64::from(count);
-        (count >= self.minimum).then(|| {
-            share(self.failed) >= config.threshold || share(self.slow) >= config.slow_threshold
+        let share = |part: u32| f64::from(part) / f64::from(self.total.calls);
+        (self.total.calls >= self.minimum).then(|| {
+            share(self.total.failed) >= config.threshold
+                || share(self.total.slow) >= config.slow_threshold
         })
     }
+}
+
+fn second_of(now: Time) -> u64 {
+    now.0 / TICKS_PER_SECOND
 }
 
 /// The breaker of one process.
@@ -71,7 +108,8 @@ impl Window {
 ///   not in the one that let the call through: late failures count against the trial.
 /// - No timer half-opens it, unless it is told so: the first call after the wait does.
 /// - Timers are looked at when somebody calls or a call ends: nobody sees the state in between.
-/// - Half-open, `trials` calls are let through, and it closes or opens when so many results are there.
+/// - Half-open, `trials` calls are let through, and it closes or opens when so many results are there, or
+///   as many as `volume` asks for, if that is less (`CircuitBreakerMetrics.forHalfOpen`).
 pub struct Resilience4j {
     config: Resilience4jConfig,
     state: State,
@@ -86,7 +124,7 @@ pub struct Resilience4j {
 impl Resilience4j {
     /// A closed breaker.
     pub fn new(config: Resilience4jConfig) -> Resilience4j {
-        let window = Window::new(config.window, config.volume.min(config.window));
+        let window = Window::of_closed(&config, Time::ZERO);
         Resilience4j {
             config,
             state: State::Closed,
@@ -109,12 +147,12 @@ impl Resilience4j {
 
     fn open(&mut self, at: Time) {
         (self.state, self.since) = (State::Open, at);
-        self.window = Window::new(self.config.window, u32::MAX);
+        self.window = Window::new(1, u32::MAX, None);
         self.openings += 1;
     }
     fn half_open(&mut self, at: Time) {
         (self.state, self.since) = (State::HalfOpen, at);
-        self.window = Window::new(self.config.trials, self.config.trials);
+        self.window = Window::of_calls(self.config.trials, self.config.volume);
         self.trials_left = self.config.trials;
     }
 
@@ -154,12 +192,12 @@ impl Resilience4j {
     pub fn end(&mut self, now: Time, ended: Ended, took: Duration) {
         self.catch_up(now);
         let (failed, slow) = (ended == Ended::Failure, took > self.config.slow);
-        let reached = self.window.record(failed, slow, &self.config);
+        let reached = self.window.record(now, (failed, slow), &self.config);
         match (self.state, reached) {
             (State::Closed | State::HalfOpen, Some(true)) => self.open(now),
             (State::HalfOpen, Some(false)) => {
-                let openings = self.openings;
-                *self = Resilience4j { openings, ..Resilience4j::new(self.config) };
+                self.state = State::Closed;
+                self.window = Window::of_closed(&self.config, now);
             }
             _ => {}
         }
@@ -175,6 +213,7 @@ mod tests {
         slow_threshold: 1.0,
         slow: Duration::secs(60),
         window: 100,
+        in_seconds: false,
         volume: 100,
         reset: Duration::secs(60),
         trials: 10,
@@ -224,9 +263,8 @@ mod tests {
 
     #[test]
     fn ten_trials_are_judged_together() {
-        let config = Resilience4jConfig { volume: 1, ..CONFIG };
-        let mut breaker = Resilience4j::new(config);
-        calls(&mut breaker, 0, Ended::Failure, 1);
+        let mut breaker = Resilience4j::new(CONFIG);
+        calls(&mut breaker, 0, Ended::Failure, 100);
         assert_eq!(breaker.begin(at(60_000)), Err(Rejected::Open), "not yet after it");
         for _ in 0..10 {
             assert_eq!(breaker.begin(at(60_001)), Ok(()));
@@ -237,6 +275,35 @@ mod tests {
         assert_eq!(breaker.state(), State::HalfOpen);
         breaker.end(at(60_100), Ended::Success, QUICK);
         assert_eq!(breaker.state(), State::Closed, "4 of 10");
+    }
+
+    /// As `min(minimumNumberOfCalls, permittedNumberOfCallsInHalfOpenState)`.
+    #[test]
+    fn trials_are_judged_as_soon_as_there_are_enough_results() {
+        let mut breaker = Resilience4j::new(Resilience4jConfig { volume: 3, ..CONFIG });
+        calls(&mut breaker, 0, Ended::Failure, 3);
+        calls(&mut breaker, 60_001, Ended::Success, 2);
+        assert_eq!(breaker.state(), State::HalfOpen);
+        calls(&mut breaker, 60_001, Ended::Failure, 1);
+        assert_eq!(breaker.state(), State::Closed, "1 of 3");
+    }
+
+    #[test]
+    fn seconds_leave_the_window_one_by_one() {
+        let timed = Resilience4jConfig { window: 3, volume: 4, in_seconds: true, ..CONFIG };
+        let mut breaker = Resilience4j::new(timed);
+        calls(&mut breaker, 900, Ended::Success, 3);
+        calls(&mut breaker, 2_999, Ended::Failure, 2);
+        assert_eq!(breaker.state(), State::Closed, "2 of 5");
+        // The second of the successes has left: three failures are too few, and a fourth is enough.
+        calls(&mut breaker, 3_000, Ended::Failure, 1);
+        assert_eq!(breaker.state(), State::Closed);
+        calls(&mut breaker, 4_999, Ended::Failure, 1);
+        assert_eq!(breaker.state(), State::Open, "4 of 4");
+        let mut breaker = Resilience4j::new(timed);
+        calls(&mut breaker, 0, Ended::Failure, 3);
+        calls(&mut breaker, 600_000, Ended::Failure, 3);
+        assert_eq!(breaker.state(), State::Closed, "all of the first have left");
     }
 
     /// A trial call hangs: without a bound everybody else is rejected for ever.

@@ -250,6 +250,7 @@ fn breaker_config(written: &topology::BreakerProduct) -> BreakerConfig {
                 slow_threshold: spec.slow_threshold.0,
                 slow: spec.slow,
                 window: spec.window,
+                in_seconds: spec.window_type == topology::WindowType::TimeBased,
                 volume: spec.volume,
                 reset: spec.reset,
                 trials: spec.trials,
