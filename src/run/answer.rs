@@ -2,7 +2,7 @@
 
 use super::event::Kind;
 use super::meter::Counter;
-use super::task::{NONE, OK, Role, State, flag};
+use super::task::{DIALLER, NONE, OK, Role, State, flag};
 use super::world::World;
 use crate::component::tcp::Packet;
 use crate::failure::Failure;
@@ -85,7 +85,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.at_task(self.now + way, Kind::Returned, task);
             }
             Role::Branch | Role::Protected => self.child_over(task),
-            Role::Tail => self.end_task(task),
+            Role::Tail => {
+                if record.branch == DIALLER {
+                    self.name_is_known(task);
+                }
+                self.end_task(task);
+            }
             Role::Probe => self.probe_over(task),
             Role::Batch => self.batch_answered(task),
             Role::Socket => self.socket_done(task),

@@ -36,12 +36,14 @@ pub struct Carried {
 
 /// More than any limit: the connection closes whatever it has carried.
 const CLOSES: u32 = u32::MAX;
+/// As many as anybody sends.
+const UNLIMITED: u32 = u32::MAX;
 
-/// The element, in a vector that grows to it.
-fn place(all: &mut Vec<u32>, index: u32) -> &mut u32 {
+/// The element, in a vector that grows to it with what is known of nobody.
+fn place(all: &mut Vec<u32>, index: u32, unknown: u32) -> &mut u32 {
     let index = index as usize;
     if all.len() <= index {
-        all.resize(index + 1, 0);
+        all.resize(index + 1, unknown);
     }
     &mut all[index]
 }
@@ -58,7 +60,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline]
     pub(super) fn carry(&mut self, task: u32, service: ServiceId, before: u32) {
         if self.carries(service).is_some() || !self.carried.of_task.is_empty() {
-            *place(&mut self.carried.of_task, task) = before + 1;
+            *place(&mut self.carried.of_task, task, 0) = before + 1;
         }
     }
 
@@ -66,7 +68,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline]
     pub(super) fn answers_for(&mut self, answer: u32, task: u32) {
         if let Some(carried) = self.carried.of_task.get(task as usize).copied() {
-            *place(&mut self.carried.of_task, answer) = carried;
+            *place(&mut self.carried.of_task, answer, 0) = carried;
         }
     }
 
@@ -85,8 +87,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline]
     pub(super) fn user_sends(&mut self, user: u32, new: bool, limit: Option<u32>) {
         if limit.is_some() || !self.carried.left.is_empty() {
-            let left = place(&mut self.carried.left, user);
-            let before = if new { limit.unwrap_or(CLOSES) } else { *left };
+            let left = place(&mut self.carried.left, user, UNLIMITED);
+            let before = if new { limit.unwrap_or(UNLIMITED) } else { *left };
             *left = before.saturating_sub(1);
         }
     }
@@ -157,9 +159,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.service_of_worker(record.worker);
         if record.has(flag::OUTSTANDING) && self.model.services[service].balancer_station.is_some()
         {
-            *place(&mut self.carried.of_task, task) = CLOSES;
+            *place(&mut self.carried.of_task, task, 0) = CLOSES;
         } else if record.role == Role::Attempt && record.owner != NONE {
-            *place(&mut self.carried.left, record.user) = 0;
+            *place(&mut self.carried.left, record.user, UNLIMITED) = 0;
         }
     }
 }

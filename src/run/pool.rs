@@ -1,6 +1,7 @@
 //! Connection pools in front of databases: the glue between [`component::pool`](crate::component)
 //! and the events. One sub-pool per worker process, shard and database node.
 
+mod lookup;
 mod lost;
 mod place;
 mod shard;
@@ -67,16 +68,24 @@ pub struct SubPool {
 pub(super) enum Opening {
     /// It has a slot.
     Granted,
+    /// It has a slot, at a pooler whose core has still to log its client in.
+    LogsIn,
     /// There are too many already.
     Full,
     /// There is no server.
     Nobody,
 }
 
+impl Opening {
+    fn is_granted(self) -> bool {
+        matches!(self, Opening::Granted | Opening::LogsIn)
+    }
+}
+
 impl SubPool {
     /// Connections being opened that have a slot at their server.
     pub fn opening_granted(&self) -> u32 {
-        self.opening.iter().filter(|(_, how)| *how == Opening::Granted).count() as u32
+        self.opening.iter().filter(|(_, how)| how.is_granted()).count() as u32
     }
     /// Why the server has cut this connection, if it has.
     #[inline(always)]
@@ -197,22 +206,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.begin_opening(sub, connection, how, took);
     }
 
-    pub(super) fn begin_opening(
-        &mut self,
-        sub: u32,
-        connection: Connection,
-        how: Opening,
-        took: Duration,
-    ) {
-        let state = &mut self.pools[sub as usize];
-        let kind = state.kind;
-        state.connects += 1;
-        state.opening.push((connection, how));
-        let number = number_of(connection);
-        self.events.push(Event::new(self.now + took, Kind::Connected as u8, number, sub));
-        self.meters[self.model.pools[kind].station].held.add(self.now, 1);
-    }
-
     /// A connection is open, or was refused, unless the pool has stopped waiting for it.
     pub fn connected(&mut self, sub: u32, number: u32) {
         if let Some(pooler) = sub.checked_sub(self.pools.len() as u32) {
@@ -221,6 +214,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let opening = &mut self.pools[sub as usize].opening;
         let place = opening.iter().position(|(connection, _)| number_of(*connection) == number);
         let Some(place) = place else { return };
+        if opening[place].1 == Opening::LogsIn {
+            opening[place].1 = Opening::Granted;
+            return self.log_in(sub, number);
+        }
         let (connection, how) = opening.swap_remove(place);
         let station = self.model.pools[self.pools[sub as usize].kind].station;
         if how != Opening::Granted {
@@ -481,7 +478,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let opening = &mut self.pools[sub as usize].opening;
                     let place = opening.iter().position(|(known, _)| *known == connection);
                     let place = place.expect("what is cut off was being opened");
-                    if opening.swap_remove(place).1 == Opening::Granted {
+                    if opening.swap_remove(place).1.is_granted() {
                         self.start_closing(sub, Cut::No, Heard::Yes);
                     } else {
                         self.meters[station].held.add(self.now, -1);

@@ -188,7 +188,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let broken = broken || self.stumbles(condition.errors) || self.stumbles(process.errors);
         let how = match broken {
             true => Opening::Nobody,
-            false if self.take_client(pooler) => Opening::Granted,
+            false if self.take_client(pooler) => match self.login_takes(pooler) {
+                Duration::ZERO => Opening::Granted,
+                _ => Opening::LogsIn,
+            },
             false => Opening::Full,
         };
         let spec = &self.model.pools[kind];
@@ -196,7 +199,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (here, there) = (self.model.services[spec.service].region, its.database);
         let route = self.model.route(here, self.model.databases[there].region);
         let far = self.model.draw_law(route, stream, number);
-        let law = if how == Opening::Granted { its.connect } else { its.rtt };
+        let refused = matches!(how, Opening::Full | Opening::Nobody);
+        let law = if refused { its.rtt } else { its.connect };
         let took = after + self.model.draw_law(law, stream, number) + far + far + far;
         let took = process.stretch(condition.stretch(took)) + passage.late;
         self.begin_opening(sub, connection, how, took);

@@ -74,6 +74,8 @@ struct Request {
     arrived: Time,
     /// How often it has found nobody.
     tries: u32,
+    /// How long its producer waits when it does again.
+    pause: Duration,
 }
 
 /// The leader of a partition.

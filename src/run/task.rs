@@ -191,6 +191,9 @@ pub const DIALLED: u8 = 1 << 7;
 /// In the number of a tail's branch: it only loads a value for a cache.
 pub const REFRESHER: u16 = u16::MAX;
 
+/// In the number of a tail's branch: it only looks a name up for a pool.
+pub const DIALLER: u16 = u16::MAX - 1;
+
 /// No failure.
 pub const OK: u8 = u8::MAX;
 

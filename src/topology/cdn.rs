@@ -27,11 +27,14 @@ spec! {
         stale_if_error: Duration = "\"0s\"" from "RFC 5861 (only where the origin says so)";
         /// How long its origin may take to answer. What is `idempotent` is then asked for again, until
         /// `attempts` have been made; the answer is 504.
-        origin_timeout: Duration = "\"30s\"" from "Amazon CloudFront (origin response timeout)", positive;
+        origin_timeout: Duration = "\"30s\""
+            from "Amazon CloudFront API (CustomOriginConfig.OriginReadTimeout: 30 s by default)", positive;
         /// How long connecting to the origin may take, each of `attempts` times.
-        connect_timeout: Duration = "\"10s\"" from "Amazon CloudFront (connection timeout)", positive;
+        connect_timeout: Duration = "\"10s\""
+            from "Amazon CloudFront API (Origin.ConnectionTimeout: 10 s by default)", positive;
         /// How often it asks its origin at most.
-        attempts: u32 = "3" from "Amazon CloudFront (connection attempts)", positive;
+        attempts: u32 = "3"
+            from "Amazon CloudFront API (Origin.ConnectionAttempts: 3 by default)", positive;
         /// What it costs.
         price: Option<UsagePrice>;
     }

@@ -53,6 +53,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_connections::replicas,
         super::check_scaling::scaling_bounds,
         check_connections::connection_bounds,
+        check_connections::flat_backoff,
         retry_bounds,
         wave_bounds,
         run_bounds,

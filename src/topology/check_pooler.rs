@@ -176,7 +176,7 @@ fn processes(cx: &Cx<'_>) -> Diagnostics {
             let message = "only PgBouncer has pools for several users in one process".to_string();
             wrong("process", message, "leave it out");
         }
-        for key in ["clients", "cpu", "max_db_connections", "max_user_connections"] {
+        for key in ["clients", "cpu", "login_cpu", "max_db_connections", "max_user_connections"] {
             if cx.tree.at(&path(key)).is_some() {
                 let message = format!(
                     "`pooler.{}` shares the `{key}` of `pooler.{}`",

@@ -188,6 +188,7 @@ pub const SLUGS: &[&str] = &[
     "empty",
     "extends-cycle",
     "extends-missing",
+    "flat-backoff",
     "foreign-component",
     "function-concurrency",
     "misplaced-reply",

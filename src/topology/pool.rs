@@ -1,6 +1,7 @@
 //! Pools of database connections.
 
 use super::database::Database;
+use super::dist::Dist;
 use super::names::Ref;
 use super::pooler::Pooler;
 use super::service::Service;
@@ -18,6 +19,11 @@ spec! {
         database: Ref<Database>;
         /// The pooler that its connections end at, on their way to the database.
         through: Option<Ref<Pooler>> = "straight to the database" from "assumed: no pooler";
+        /// Looking up the server's name before each connection is opened; on Node.js a thread of libuv's
+        /// pool waits for it, as at `call.lookup`.
+        lookup: Option<Dist> = "its address is known"
+            from "assumed: an address, or a resolver on the machine; Node.js 20 net.connect (dns.lookup is \
+            getaddrinfo on libuv's pool)";
         /// The most connections, per worker; SQLAlchemy lends `max_overflow` more.
         size: Option<u32> = "10; sqlalchemy 5, psycopg 4, prisma two for each core and one"
             from "pg-pool 3.14.0 (max), SQLAlchemy 2.1.9 (pool_size), asyncpg 0.32.0 (max_size), \

@@ -54,6 +54,9 @@ spec! {
         cpu: Option<Duration> = "none: its core never fills up"
             from "assumed; about 30us: PgBouncer 1.25.1 does 33_000 statements/s over TLS in one \
             process (proxysql.com, PgBouncer to ProxySQL, part 3, 2026)", positive;
+        /// Time on its core for each client that logs in: the handshake of TLS and its password.
+        login_cpu: Option<Duration> = "none"
+            from "assumed; a handshake of TLS with a key of RSA 2048 takes 0.5 to 1 ms", positive;
         /// How long a client waits for a connection to the server before it is disconnected.
         wait_timeout: Option<Duration> = "120s; supavisor 60s"
             from "PgBouncer doc/config.md (query_wait_timeout); RDS user guide \
@@ -150,6 +153,10 @@ impl Pooler {
             PoolerKind::Supavisor => Duration::millis(2_500),
             PoolerKind::RdsProxy => Duration::secs(1),
         })
+    }
+    /// Whether its core takes time for anything.
+    pub fn works(&self) -> bool {
+        self.cpu.is_some() || self.login_cpu.is_some()
     }
     /// Whether it is a PgBouncer, whoever runs it.
     pub fn is_pgbouncer(&self) -> bool {

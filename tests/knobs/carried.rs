@@ -75,6 +75,25 @@ fn a_body_that_was_given_up_takes_its_connection_with_it() {
 }
 
 #[test]
+fn who_is_cut_off_cuts_off_nobody_else() {
+    let text =
+        format!("{UPLOADS}{LINE}[operation.get]\nshare = 99\nflow = [{{ wait = '200ms' }}]\n");
+    let ran = run(
+        &text,
+        &[
+            "arrivals={process='even', rate='20/s', users=50}",
+            "client.connection.keep_alive=1h",
+            "service.web.runtime.node={request_timeout='1s', connections_check='500ms'}",
+            "run.duration=300s",
+        ],
+    );
+    let cut_off = ran.failed(Failure::RequestTimeout);
+    assert!(cut_off > 30, "{cut_off}");
+    let opened = ran.outcome.attempts.connections;
+    assert!(opened > 50 + cut_off / 2 && opened <= 50 + cut_off, "{opened} with {cut_off}");
+}
+
+#[test]
 fn a_connection_carries_so_many_requests() {
     // Ten requests, one a second. The last that a connection carries is answered, and it closes.
     let direct = |more: &str| {

@@ -233,3 +233,74 @@ fn pools_of_one_process_share_its_core_its_clients_and_its_room() {
     assert_eq!(refused.failed(Failure::TooManyConnections), 10);
     assert_eq!(users(&["pooler.b.cpu=2ms"]).shortest(), ms(36));
 }
+
+/// Ten requests at once, each over a connection that has to be opened first.
+const TEN: &str = r#"
+[arrivals]
+rate = "0/s"
+users = 10
+crowd = { at = "1s", users = 10 }
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+through = "b"
+[pooler.b]
+database = "db"
+mode = "transaction"
+rtt = "0ms"
+connect = "0ms"
+[database.db]
+cores = 10
+rtt = "0ms"
+connect = "0ms"
+[operation.read]
+share = 1
+flow = [{ query = { pool = "pg", read = "1ms" } }]
+"#;
+
+#[test]
+fn clients_log_in_one_after_another() {
+    let ten = |sets: &[&str]| run(TEN, sets);
+    assert_eq!(ten(&[]).each(), ms(1));
+    // All ten come at once: the first statement stands behind the last login.
+    let login = ten(&["pooler.b.login_cpu=10ms"]);
+    assert_eq!(login.each(), ms(101));
+    let busy = login.station("pooler.b.core").busy_mean * 10.5;
+    assert!((busy - 0.1).abs() < 1e-6, "{busy}");
+    let apart = "arrivals.crowd.over=200ms";
+    let login_apart = ten(&["pooler.b.login_cpu=10ms", apart]);
+    assert_eq!((login_apart.shortest(), login_apart.longest()), (ms(1), ms(11)), "one is enough");
+    // Statements pass the same core, 1 ms each way: ten, and then ten answers.
+    let both = ten(&["pooler.b.login_cpu=10ms", "pooler.b.cpu=2ms"]);
+    assert_eq!(both.longest(), ms(100 + 10 + 10));
+    let busy = both.station("pooler.b.core").busy_mean * 10.5;
+    assert!((busy - 0.12).abs() < 1e-6, "{busy}");
+}
+
+#[test]
+fn a_pool_looks_its_server_up_before_it_connects() {
+    let straight = TEN.replace("through = \"b\"\n", "").replace("[pooler.b]", "[pooler.unused]");
+    let ten = |sets: &[&str]| {
+        let ran = run(&straight, &[&["pool.pg.lookup=50ms"][..], sets].concat());
+        (ran.shortest(), ran.longest())
+    };
+    assert_eq!(run(&straight, &[]).each(), ms(1));
+    // Four threads of libuv's pool: four, four and two names at a time.
+    assert_eq!(ten(&[]), (ms(51), ms(151)));
+    assert_eq!(ten(&["service.web.threads=10"]), (ms(51), ms(51)));
+    assert_eq!(ten(&["service.web.threads=1"]), (ms(51), ms(501)));
+    assert_eq!(
+        ten(&["service.web.runtime=uvicorn"]),
+        (ms(51), ms(51)),
+        "asyncio has threads for it"
+    );
+    // Files wait for the same threads.
+    let files = "operation.read.flow=[{query={pool='pg', read='1ms'}}, {threads='10ms'}]";
+    let ran = run(&straight, &["pool.pg.lookup=50ms", files]);
+    assert_eq!(ran.station("service.web.threads").waiting_peak, 6);
+    // Through a pooler its own name is looked up, and what is connected is asked no more.
+    let again = ["pool.pg.lookup=50ms", "arrivals.crowd.over=9s"];
+    let ran = run(TEN, &again);
+    assert_eq!((ran.shortest(), ran.longest()), (ms(1), ms(51)));
+}

@@ -72,6 +72,18 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
     }
 }
 
+/// Compiles how pools look up their servers.
+pub(super) fn lookups(compiler: &mut Compiler, model: &mut Model) {
+    for (index, pool) in compiler.topology.pools.iter().enumerate() {
+        let Some(lookup) = &pool.spec.lookup else { continue };
+        let service: ServiceId = find(&compiler.topology.services, &pool.spec.service.name);
+        let entry = compiler.here();
+        compiler.look_up(lookup, &Place::alone(service, format!("pool.{}", pool.name)));
+        compiler.emit(Op::End);
+        model.pools[PoolId(index as u32)].lookup = Some(entry);
+    }
+}
+
 /// Compiles what a service does beside requests, to answer a check or by itself; says where that
 /// begins.
 fn aside<'t>(
@@ -81,15 +93,7 @@ fn aside<'t>(
     path: String,
     flow: Option<(&'t topology::Flow, bool)>,
 ) -> Pc {
-    let place = Place {
-        operation: "",
-        service: service.0 as usize,
-        path,
-        held: Vec::new(),
-        begun: false,
-        in_thread: false,
-        keyed: None,
-    };
+    let place = Place::alone(service, path);
     let entry = compiler.here();
     let enter = compiler.emit(begins);
     let mut behind = Vec::new();
@@ -127,6 +131,18 @@ pub(super) struct Place<'t> {
 }
 
 impl Place<'_> {
+    /// Where a service does something beside requests.
+    fn alone(service: ServiceId, path: String) -> Self {
+        Place {
+            operation: "",
+            service: service.0 as usize,
+            path,
+            held: Vec::new(),
+            begun: false,
+            in_thread: false,
+            keyed: None,
+        }
+    }
     pub(super) fn at(&self, step: impl std::fmt::Display) -> Self {
         Place { path: format!("{}.{step}", self.path), ..self.clone() }
     }

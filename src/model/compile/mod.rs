@@ -100,6 +100,7 @@ pub fn compile(topology: &Topology) -> Model {
     flow::operations(&mut compiler, &mut model);
     flow::checks(&mut compiler, &mut model);
     flow::messages(&mut compiler, &mut model);
+    flow::lookups(&mut compiler, &mut model);
     arrivals::follow_sessions(topology, &mut model);
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
@@ -220,6 +221,11 @@ impl<'t> Compiler<'t> {
                 *at == Some(service.name.as_str())
                     && step.value.takes_threads(&service.spec.runtime)
             });
+            let looks_up = |pool: &topology::Named<topology::Pool>| {
+                pool.spec.service.name == service.name && pool.spec.lookup.is_some()
+            };
+            let on_node = matches!(spec.runtime, topology::Runtime::Node(_));
+            let uses_threads = uses_threads || on_node && topology.pools.iter().any(looks_up);
             // Each loop can compute on one core, and so can each thread, unless a lock is in the way.
             let each =
                 if computes_in_threads(topology, service) { 1 + spec.thread_count() } else { 1 };
@@ -299,7 +305,7 @@ impl<'t> Compiler<'t> {
             let each = pooler.spec.size(database) + pooler.spec.reserve;
             let path = format!("pooler.{}", pooler.name);
             all.push(station(&path, StationKind::Pooler, f64::from(servers * each)));
-            if pooler.spec.cpu.is_some() {
+            if pooler.spec.works() {
                 all.push(station(&format!("{path}.core"), StationKind::Pooler, 1.0));
             }
         }

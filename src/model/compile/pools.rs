@@ -38,6 +38,7 @@ impl Compiler<'_> {
                     size: spec.replica_size.unwrap_or(config.size),
                     ..config
                 }),
+                lookup: None, // compiled with the flows
                 reshards: database.spec.reshard.is_some(),
                 query_timeout: optional(spec.query_timeout),
                 cancels: spec.driver == PoolDriver::Asyncpg,
@@ -67,6 +68,7 @@ impl Compiler<'_> {
                     ..node_postgres()
                 },
                 replica_config: None,
+                lookup: None, // compiled with the flows
                 reshards: named(&topology.databases, &own.database.name).spec.reshard.is_some(),
                 query_timeout: None,
                 cancels: false,
@@ -117,9 +119,11 @@ impl Compiler<'_> {
                     find(&topology.poolers, user_of(topology, pooler, &process.name)),
                     process.spec.max_user_connections.unwrap_or(u32::MAX),
                 ),
-                core: process.spec.cpu.map(|cpu| {
-                    (cpu.half(), self.station(&format!("pooler.{}.core", process.name)))
+                core: process.spec.works().then(|| {
+                    let cpu = process.spec.cpu.unwrap_or_default().half();
+                    (cpu, self.station(&format!("pooler.{}.core", process.name)))
                 }),
+                login: process.spec.login_cpu.unwrap_or_default(),
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
             }

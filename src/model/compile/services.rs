@@ -266,7 +266,8 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             max_requests: Some(1_024),
             max_connections: Some(spec.max_connections.unwrap_or(1_024)),
             max_pending: spec.max_pending.unwrap_or(1_024),
-            // Envoy answers 503 with the flag UF.
+            // Envoy docs, access logging: UF is an upstream connection failure in addition to 503, UT an
+            // upstream request timeout in addition to 504.
             unreached_status: 503,
             ..plain
         },

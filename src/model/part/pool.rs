@@ -3,6 +3,7 @@
 use crate::component::pool;
 use crate::component::pooler::PoolerConfig;
 use crate::model::ids::*;
+use crate::model::tape::Pc;
 use crate::units::Duration;
 
 /// A kind of connection pool: one per worker process, shard and database node.
@@ -22,6 +23,8 @@ pub struct Pool {
     pub config: pool::PoolConfig,
     /// The pools to the replicas, one per replica, where reads go to replicas.
     pub replica_config: Option<pool::PoolConfig>,
+    /// Where on the tape its server's name is looked up, where that takes time.
+    pub lookup: Option<Pc>,
     /// Its database's shards become more or fewer.
     pub reshards: bool,
     /// How long the driver waits for the answer to a statement.
@@ -59,6 +62,8 @@ pub struct Pooler {
     pub user: (PoolerId, u32),
     /// Time on the core of its process for a statement, or for an answer; and where that is measured.
     pub core: Option<(Duration, StationId)>,
+    /// Time on it for each client that logs in.
+    pub login: Duration,
     /// Round trip between services and it, within a region.
     pub rtt: LawId,
     /// Time to open a connection to it.

@@ -23,8 +23,17 @@ pub struct Process {
     pub(super) clients: u32,
     /// How long its core works at what it is at.
     work: Duration,
-    /// What its core is at work on, and what waits for it: tasks, with the time of their coming.
-    queue: VecDeque<(u32, Time)>,
+    /// What its core is at work on, and what waits for it, with the time of its coming.
+    queue: VecDeque<(Piece, Time)>,
+}
+
+/// A piece of work of a pooler's core.
+#[derive(Clone, Copy)]
+enum Piece {
+    /// A statement, or its answer.
+    Passes { task: u32 },
+    /// A client logs in: a connection of a pool.
+    LogsIn { sub: u32, number: u32 },
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -33,39 +42,69 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &self.tasks[task];
         if !record.has(flag::GHOST) {
             let kind = self.poolers[self.pooler_of(task) as usize].kind;
-            if let Some((cpu, station)) = self.model.poolers[kind].core {
-                let process = self.model.poolers[kind].process;
-                let cpu = self.condition(UnitKind::Pooler, process.0).stretch(cpu);
-                let state = &mut self.processes[process];
-                state.queue.push_back((task, self.now));
-                if state.queue.len() == 1 {
-                    state.work = cpu;
-                    self.meters[station].busy.add(self.now, MILLI);
-                    self.at(self.now + cpu, Kind::PoolerDone, process.0);
-                }
-                return;
+            if self.model.poolers[kind].core.is_some() {
+                return self.on_core(self.model.poolers[kind].process, Piece::Passes { task });
             }
         }
         self.in_pooler(task);
     }
 
-    /// The core of a process is done with a statement or an answer.
-    pub fn pooler_done(&mut self, process: PoolerId) {
-        let (each, station) = self.model.poolers[process].core.expect("it has been at work");
-        let next = self.condition(UnitKind::Pooler, process.0).stretch(each);
+    /// What a client that logs in takes of a pooler's core.
+    pub(super) fn login_takes(&self, number: u32) -> Duration {
+        self.model.poolers[self.poolers[number as usize].kind].login
+    }
+
+    /// A client's connection has come to its pooler, whose core is to log it in.
+    pub fn log_in(&mut self, sub: u32, number: u32) {
+        let behind = self.pools[sub as usize].behind.as_ref().expect("it goes through one");
+        let kind = self.poolers[behind.pooler as usize].kind;
+        self.on_core(self.model.poolers[kind].process, Piece::LogsIn { sub, number });
+    }
+
+    /// A piece of work comes to the core of a process.
+    fn on_core(&mut self, process: PoolerId, piece: Piece) {
         let state = &mut self.processes[process];
-        let cpu = std::mem::replace(&mut state.work, next);
-        let (task, came) = state.queue.pop_front().expect("it has been at work on something");
+        state.queue.push_back((piece, self.now));
+        if state.queue.len() == 1 {
+            let (_, station) = self.model.poolers[process].core.expect("it has work for it");
+            self.meters[station].busy.add(self.now, MILLI);
+            self.begin_piece(process);
+        }
+    }
+
+    /// The core begins what stands first.
+    fn begin_piece(&mut self, process: PoolerId) {
+        let spec = &self.model.poolers[process];
+        let alone = match self.processes[process].queue.front() {
+            Some((Piece::LogsIn { .. }, _)) => spec.login,
+            _ => spec.core.expect("it has work for it").0,
+        };
+        let work = self.condition(UnitKind::Pooler, process.0).stretch(alone);
+        self.processes[process].work = work;
+        self.at(self.now + work, Kind::PoolerDone, process.0);
+    }
+
+    /// The core of a process is done with what it was at.
+    pub fn pooler_done(&mut self, process: PoolerId) {
+        let (_, station) = self.model.poolers[process].core.expect("it has been at work");
+        let state = &mut self.processes[process];
+        let cpu = state.work;
+        let (piece, came) = state.queue.pop_front().expect("it has been at work on something");
         if state.queue.is_empty() {
             self.meters[station].busy.add(self.now, -MILLI);
         } else {
-            self.at(self.now + next, Kind::PoolerDone, process.0);
+            self.begin_piece(process);
         }
         let waited = self.now.since(came) - cpu;
         self.meters[station].shared(waited);
-        self.spend(task, station, Part::Wait, waited);
-        self.spend(task, station, Part::Service, cpu);
-        self.in_pooler(task);
+        match piece {
+            Piece::Passes { task } => {
+                self.spend(task, station, Part::Wait, waited);
+                self.spend(task, station, Part::Service, cpu);
+                self.in_pooler(task);
+            }
+            Piece::LogsIn { sub, number } => self.connected(sub, number),
+        }
     }
 
     /// The pools of a pooler's process to the same server.

@@ -73,9 +73,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.count(station, Counter::Retried);
         self.streams.drawn += 1;
         let key = self.key.named("stream").named("again").numbered(self.streams.drawn);
-        let unit = key.draw(0).unit();
-        let pause = FIRST.scale(f64::from(1 << (tries - 1)) * (1.0 - SPREAD + 2.0 * SPREAD * unit));
-        self.time_stream(self.now + pause.min(LONGEST), purpose::ARRIVE, 0, slot);
+        let mut draws = key.draw(0);
+        let mut around = |length: Duration| length.scale(1.0 + SPREAD * (2.0 * draws.unit() - 1.0));
+        // Each pause is spread around the one before, which was spread itself (retry/index.js).
+        let request = &mut self.streams.requests[slot as usize];
+        let pause = if tries == 1 { around(FIRST) } else { request.pause };
+        request.pause = around(pause).scale(2.0).min(LONGEST);
+        self.time_stream(self.now + pause, purpose::ARRIVE, 0, slot);
     }
 
     fn give_up_request(&mut self, slot: u32) {
