@@ -1,5 +1,6 @@
 //! Do summaries say what the runs measured, and what theory says follows from it?
 
+use loadbearing::model::demand::demand;
 use loadbearing::model::{Model, compile};
 use loadbearing::result::{Summary, compare};
 use loadbearing::run::{Ended, Outcome, Unwatched, replicate};
@@ -380,4 +381,46 @@ fn a_pool_has_erlangs_formula_and_a_population_its_bounds() {
     assert!(most.is_bound() && most.high.is_some_and(|high| ends < high * 1.005), "{most:?}");
     let least = bound("latency_s.mean").expect("a population");
     assert!((least.low - 0.010).abs() < 1e-4 && least.simulated.estimate > Some(least.low));
+}
+
+/// A cluster whose queue lies on one of three nodes, four shards of popular keys, six partitions with a
+/// member each and with half as many members: the part that is asked most is full first, and says so
+/// before and after a run.
+#[test]
+fn a_component_is_full_when_its_busiest_part_is() {
+    const AROUND: &str = "version = 1\n[run]\nwarmup = '5s'\nduration = '60s'\nreplications = 2\n[arrivals]\nrate = '100/s'\n[service.web]\ncores = 4\nworkers = 4\n[operation.page]\n";
+    const STREAM: &str = "flow = [{ publish = 's' }]\n[stream.s]\nkind.kafka = { partitions = 6, keys = 'k' }\n[keys.k]\ncount = 1_000\npopularity.zipf.exponent = 1.1\n[consumer.c]\nstream = 's'\nwork = '20ms'\n";
+    let queue = "flow = [{ enqueue = 'j' }, { cache = { in = 'redis', keys = 'k' } }]\n[cache.redis]\nnodes = 3\nfailover = 'cluster'\ncommand = '1ms'\n[keys.k]\ncount = 9_000\n[queue.q]\ndriver = 'bullmq'\ncache = 'redis'\nprocesses = 50\nconcurrency = 20\n[job.j]\nqueue = 'q'\nwork = '1ms'\n";
+    let shards = "flow = [{ query = { pool = 'pg', read = '2ms' } }]\n[pool.pg]\nservice = 'web'\ndatabase = 'main'\nsize = 50\n[database.main]\nshards = 4\ncores = 1\nshard_by.keys = 'k'\nmax_connections = 500\n[keys.k]\ncount = 1_000\npopularity.zipf.exponent = 1.3\n";
+    let six = format!("{STREAM}members = 6\n");
+    let three = format!("{STREAM}members = 3\n");
+    let mut found = Vec::new();
+    for (path, text) in [
+        ("cache.redis", queue),
+        ("database.main", shards),
+        ("consumer.c", &six),
+        ("consumer.c", &three),
+    ] {
+        let text = format!("{AROUND}{text}");
+        let loaded = load("uneven.toml", &[], &mut |_| Ok(text.clone()));
+        let model =
+            compile(&loaded.topology.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics)));
+        let summary = Summary::new(&model, &outcomes(&model));
+        let bearing = summary.saturation.order.iter().find(|it| it.component == path);
+        let bearing = bearing.expect("it works");
+        let station = model.stations.ids().find(|id| model.stations[*id].path == path);
+        let asked = demand(&model, None);
+        let foreseen = asked.imbalance[station.expect("it is there")];
+        let measured = bearing.imbalance_ratio;
+        assert!(foreseen > 1.2, "{path} is asked unevenly: {foreseen}");
+        assert!((measured / foreseen - 1.0).abs() < 0.05, "{path}: {measured} for {foreseen}");
+        let full = asked.saturation(&model).into_iter().find(|(id, _)| Some(*id) == station);
+        let full = full.expect("it works").1;
+        let ratio = bearing.rate_per_s.at_100 / full;
+        assert!((ratio - 1.0).abs() < 0.06, "{path} is full at {ratio} of {full}/s");
+        found.push(foreseen);
+    }
+    // Each page asks for a key of any node and adds a job to one: (1/3 + 1) of 2/3, where nothing misses.
+    assert!((found[0] - 2.0).abs() < 0.05, "{found:?}");
+    assert!(found[2] > found[3], "members with two partitions each are evener: {found:?}");
 }

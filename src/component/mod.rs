@@ -30,6 +30,7 @@
 //! | [`redis_failover`] | how long until a replica takes over | Redis Sentinel and Cluster |
 //! | [`session_population`] | how many sessions are alive, and of what age | M/G/∞ |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
+//! | [`shard`] | which shard or partition has a user or a key | consistent and modulo hashing |
 //! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
 //! | [`vacuum`] | what vacuuming a table takes | PostgreSQL 15 autovacuum |
 //! | [`checkpoint`] | which pages a checkpoint writes, and what the first change after it logs | PostgreSQL 15 checkpointer |
@@ -70,6 +71,7 @@ pub mod retry_budget;
 pub mod rollout;
 pub mod session_population;
 pub mod session_table;
+pub mod shard;
 pub mod step_scaling;
 pub mod table_lock;
 pub mod vacuum;

@@ -10,6 +10,7 @@ mod hits;
 mod pieces;
 mod statements;
 mod stops;
+mod uneven;
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,9 @@ pub struct Demand {
     pub hits: BTreeMap<(u32, u32), f64>,
     /// Predicted hit ratio of each CDN.
     pub edge_hits: Vec<f64>,
+    /// What the busiest node, shard, partition or member of each component is asked over the mean of all:
+    /// 1 where there is one, or all are asked alike.
+    pub imbalance: Dense<StationId, f64>,
     /// Bytes of answers.
     pub bytes: f64,
     /// Who turns to whom, and how often for a request of the mix; users where nobody is named.
@@ -75,6 +79,7 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
     let response_s = walk.response_s();
     Demand {
         response_s,
+        imbalance: walk.imbalance(),
         service_s: walk.service_s,
         visits: walk.visits,
         squares_s2: walk.squares_s2,
@@ -113,14 +118,18 @@ impl Demand {
         let capacity = model.stations[station].capacity;
         if capacity > 0.0 { self.service_s[station] / capacity } else { 0.0 }
     }
+    /// How long one request of the mix keeps the busiest part of a component busy (s).
+    fn busiest_load_s(&self, model: &Model, station: StationId) -> f64 {
+        self.load_s(model, station) * self.imbalance[station]
+    }
     /// Components in the order in which they saturate as load grows, with the request rate at which
-    /// each does (1/s).
+    /// the busiest part of each does (1/s).
     pub fn saturation(&self, model: &Model) -> Vec<(StationId, f64)> {
         let mut order: Vec<(StationId, f64)> = model
             .stations
             .ids()
             .filter(|id| self.load_s(model, *id) > 0.0)
-            .map(|id| (id, 1.0 / self.load_s(model, id)))
+            .map(|id| (id, 1.0 / self.busiest_load_s(model, id)))
             .collect();
         order.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
         order
@@ -154,6 +163,10 @@ struct Walk<'m> {
     /// Removals per request by (cache, keys).
     deletes: BTreeMap<(u32, u32), f64>,
     edges: Vec<f64>,
+    /// Commands per request that go to the node of a key, by (cache, keys).
+    keyed: BTreeMap<(u32, u32), f64>,
+    /// Commands per request for queues, by cache.
+    queued: BTreeMap<u32, f64>,
     /// See [`Demand::flows`].
     flows: BTreeMap<(Sender, StationId), f64>,
     /// Where to go on.
@@ -214,6 +227,8 @@ impl<'m> Walk<'m> {
             gets: BTreeMap::new(),
             deletes: BTreeMap::new(),
             edges: vec![0.0; model.cdns.len()],
+            keyed: BTreeMap::new(),
+            queued: BTreeMap::new(),
             flows: BTreeMap::new(),
             front: BTreeMap::new(),
             strands_s: vec![0.0],
@@ -374,19 +389,19 @@ impl<'m> Walk<'m> {
                 held.pop();
             }
             Op::CacheGet { cache, keys, hit, .. } => {
-                self.command(cache, weight, service, &held);
+                self.keyed_command(cache, keys, weight, service, &held);
                 self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None)).0 += weight;
                 let ratio = self.hits.get(&(cache.0, keys.0)).copied().unwrap_or(0.5);
                 self.go(hit, weight * ratio, service, &held);
                 return self.go(next, weight * (1.0 - ratio), service, &held);
             }
             Op::CacheSet { cache, keys, ttl, policy, .. } => {
-                self.command(cache, weight, service, &held);
+                self.keyed_command(cache, keys, weight, service, &held);
                 let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None));
                 entry.1 = model.ttl(ttl, policy);
             }
             Op::CacheDelete { cache, keys, .. } => {
-                self.command(cache, weight, service, &held);
+                self.keyed_command(cache, keys, weight, service, &held);
                 *self.deletes.entry((cache.0, keys.0)).or_insert(0.0) += weight;
             }
             op @ (Op::CacheLock { cache, .. }

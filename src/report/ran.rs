@@ -137,6 +137,9 @@ pub(super) fn bearing_lines(saturation: &Saturation) -> Vec<String> {
     lines
 }
 
+/// From here on a component's parts are worth telling apart.
+const UNEVEN: f64 = 1.1;
+
 /// Where a component stands: what it does now, and at which load it is full.
 pub(super) fn bearing_words(bearing: &Bearing) -> String {
     let mut words = Vec::new();
@@ -150,6 +153,13 @@ pub(super) fn bearing_words(bearing: &Bearing) -> String {
         // Full, though its own work would not fill it: what holds it waits for something else.
         let held_up = bearing.saturated_now && bearing.load_factor.at_100 > 1.0;
         let alone = if held_up { "by its own work " } else { "" };
+        let what = match bearing.imbalance_ratio {
+            even if even < UNEVEN => what.to_string(),
+            uneven => {
+                let mean = show::value(bearing.utilisation_ratio / uneven, Unit::Ratio);
+                format!("{what} in its busiest part ({mean} on average)")
+            }
+        };
         words.push(format!("{busy} {what} now, {alone}full at {}", full_at(bearing)));
     }
     words.join(", ")

@@ -37,8 +37,11 @@ pub struct Bearing {
     pub component: String,
     /// Its kind.
     pub kind: &'static str,
-    /// Busy over capacity at the present load; for a guard, what it watches over its threshold.
+    /// Busy over capacity at the present load, of its busiest part where it has several; for a guard, what it watches over its threshold.
     pub utilisation_ratio: f64,
+    /// What its busiest node, shard, partition or member works over the mean of all, where it has several: its
+    /// utilisation is that of the busiest.
+    pub imbalance_ratio: f64,
     /// It is at its limit now, or turns requests away.
     pub saturated_now: bool,
     /// Share of what comes to it that it turns away.
@@ -116,7 +119,7 @@ pub fn saturation(model: &Model, outcomes: &[Outcome]) -> Saturation {
             let wanted = match load_of(model, &asked, bearing.station) {
                 _ if !bearing.has_level() => 1.0,
                 0.0 => bearing.utilisation_ratio * load_rate_per_s / ended,
-                load_s => load_s * load_rate_per_s,
+                load_s => load_s * load_rate_per_s * bearing.imbalance_ratio,
             };
             bearing.load_factor = reached(wanted);
         }
@@ -171,6 +174,7 @@ fn bearing(model: &Model, outcomes: &[Outcome], id: StationId) -> Option<Bearing
         component: station.path.clone(),
         kind: kind_name(station.kind),
         utilisation_ratio: level,
+        imbalance_ratio: mean_of(outcomes, |outcome| outcome.stations[id].imbalance.unwrap_or(1.0)),
         saturated_now: level >= SATURATED || turns_away,
         turned_away_ratio,
         load_factor: reached(level),
@@ -189,7 +193,7 @@ fn level_of(model: &Model, outcomes: &[Outcome], id: StationId) -> Option<f64> {
     match model.guards.iter().find(|guard| guard.station == id) {
         Some(guard) => guarded_level(model, outcomes, guard),
         None => (model.stations[id].capacity > 0.0)
-            .then(|| mean_of(outcomes, |outcome| outcome.stations[id].utilisation())),
+            .then(|| mean_of(outcomes, |outcome| outcome.stations[id].busiest())),
     }
 }
 

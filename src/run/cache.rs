@@ -331,6 +331,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[spec.station].busy.add(self.now, MILLI);
         let at = self.tasks[task].work.0 as usize;
         let delay = self.caches[cache].loops[at].delay(self.now);
+        self.meters[spec.station].works(node, work);
         self.occupy_node(task, cache, work + delay, goes_on);
     }
 

@@ -215,6 +215,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let alone = self.model.draw_law(spec.work, handling_key(&entry), spec.draw);
         let takes = self.condition(UnitKind::Member, unit).stretch(alone);
         let number = self.streams.next_number();
+        self.meters[spec.station].works(spec.part_of(log, member), takes);
         let its = &mut self.streams.groups[id].members[member as usize];
         its.at_work += 1;
         let handler = Handler {

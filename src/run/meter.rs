@@ -206,6 +206,17 @@ pub struct Meter {
     waited: u128,
     /// Waiting times are recorded from the end of the warm-up on.
     recording: bool,
+    /// What each part works, where a component has parts that cannot help one another.
+    parts: Parts,
+}
+
+/// Parts of a component with a queue each: nodes of a cluster, shards, partitions.
+#[derive(Clone, Debug, Default)]
+struct Parts {
+    /// What each has worked (ticks); empty where there is one part only.
+    worked: Vec<u64>,
+    /// How many of them can work at a time.
+    servers: u32,
 }
 
 impl Meter {
@@ -223,7 +234,34 @@ impl Meter {
             counters: [0; COUNTERS],
             waited: 0,
             recording: false,
+            parts: Parts::default(),
         }
+    }
+    /// From now on it has so many parts, of which so many can work at a time.
+    pub fn divide(&mut self, parts: u32, servers: u32) {
+        if parts > 1 {
+            self.parts = Parts { worked: vec![0; parts as usize], servers };
+        }
+    }
+    /// A part works for so long.
+    #[inline(always)]
+    pub fn works(&mut self, part: u32, length: Duration) {
+        if let Some(worked) = self.parts.worked.get_mut(part as usize) {
+            *worked += length.0;
+        }
+    }
+    /// A part has not worked so much of what was said.
+    pub fn spared(&mut self, part: u32, length: Duration) {
+        if let Some(worked) = self.parts.worked.get_mut(part as usize) {
+            *worked = worked.saturating_sub(length.0);
+        }
+    }
+    /// How much more the busiest part works than the mean of those that can work at a time: 1 is even;
+    /// [`None`] for what has no parts or has not worked.
+    pub fn imbalance(&self) -> Option<f64> {
+        let busiest = *self.parts.worked.iter().max()?;
+        let all: u128 = self.parts.worked.iter().map(|ticks| u128::from(*ticks)).sum();
+        (all > 0).then(|| busiest as f64 * f64::from(self.parts.servers) / all as f64)
     }
     /// Counts one.
     #[inline(always)]
@@ -268,6 +306,7 @@ impl Meter {
         self.counters = [0; COUNTERS];
         self.wait = Histogram::new();
         self.recording = true;
+        self.parts.worked.fill(0);
         for level in [&mut self.waiting, &mut self.busy, &mut self.held] {
             level.reset(now);
         }

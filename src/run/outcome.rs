@@ -158,12 +158,19 @@ pub struct StationOutcome {
     pub counters: [u64; COUNTERS],
     /// The busiest worker's share of time computing, and the mean over workers (services only).
     pub worker_busiest: Option<(f64, f64)>,
+    /// How much more its busiest node, shard, partition or member works than the mean (components with
+    /// several only).
+    pub imbalance: Option<f64>,
 }
 
 impl StationOutcome {
     /// Busy servers as a share of servers.
     pub fn utilisation(&self) -> f64 {
         if self.capacity > 0.0 { self.busy_mean / self.capacity } else { 0.0 }
+    }
+    /// Utilisation of its busiest part: its limit is reached when that is full.
+    pub fn busiest(&self) -> f64 {
+        self.utilisation() * self.imbalance.unwrap_or(1.0)
     }
 }
 

@@ -4,7 +4,6 @@
 mod lookup;
 mod lost;
 mod place;
-mod shard;
 mod start;
 mod unanswered;
 
@@ -18,7 +17,6 @@ use crate::model::tape::{Op, Pc, Route};
 use crate::model::{self, Discards, UnitKind};
 use crate::units::{Duration, Time};
 
-pub use shard::{shard_after, shard_modulo, shard_of};
 pub(super) use unanswered::Unanswered;
 
 use super::database::{Presence, SYN_PATIENCE};

@@ -14,6 +14,7 @@ use super::event::Kind;
 use super::meter::{Counter, MILLI, Part, Still};
 use super::task::{NONE, State};
 use super::world::World;
+use crate::component::shard::partition_of;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::ids::{ConsumerId, StationId, StreamId};
 use crate::model::tape::DrawId;
@@ -196,12 +197,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// By its key, or in turn.
     fn partition_of(&mut self, task: u32, topic: &Topic, draw: DrawId) -> u32 {
         match topic.keys {
-            Some(keys) => {
-                let rank = u64::from(self.rank_of(task, keys, draw));
-                let mixed = rank.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
-                ((mixed >> 32) % u64::from(topic.partitions)) as u32
-            }
+            Some(keys) => partition_of(self.rank_of(task, keys, draw), topic.partitions),
             None => {
                 let turn = &mut self.streams.turns[self.tasks[task].worker as usize];
                 *turn = turn.wrapping_add(1);
@@ -290,6 +286,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let append = self.topic(stream).append;
         let takes = self.draw_for_stream(stream, append);
         let takes = self.condition(UnitKind::Stream, stream.0).stretch(takes);
+        let partition = self.streams.requests[slot as usize].partition;
+        let first = self.topic(stream).first_partition;
+        self.meters[station].works(partition - first, takes);
         let request = &mut self.streams.requests[slot as usize];
         // What it waited for its leader is known now; kept as the instant from which it is served.
         let waited = self.now.since(request.arrived);

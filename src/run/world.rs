@@ -244,7 +244,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             socket_generation: 0,
             streams: Streams::default(),
             deploys: Dense::default(),
-            meters: model.stations.iter().map(|station| Meter::new(station.capacity)).collect(),
+            meters: meters(model),
             attribution: Attribution::new(model.stations.len()),
             observer: Observer::new(model),
             by_instance: watched(model),
@@ -430,4 +430,30 @@ fn constant_ways(model: &Model) -> Vec<Option<Duration>> {
     };
     let pairs = model.regions.ids().flat_map(|home| model.regions.ids().map(move |it| (home, it)));
     pairs.map(|(home, region)| of(home, region)).collect()
+}
+
+/// A meter for each component; those whose parts cannot help one another know what each part works.
+fn meters(model: &Model) -> Meters {
+    let mut meters: Meters =
+        model.stations.iter().map(|station| Meter::new(station.capacity)).collect();
+    for cache in model.caches.iter() {
+        meters[cache.station].divide(cache.nodes, cache.nodes);
+    }
+    for database in model.databases.iter() {
+        let nodes = database.shards * (1 + database.replicas);
+        if database.shards > 1 {
+            meters[database.station].divide(nodes, database.shards);
+        }
+        if database.shards > 1 && database.replicas > 0 {
+            meters[database.replica_station].divide(nodes, database.shards * database.replicas);
+        }
+    }
+    for stream in model.streams.iter() {
+        let leaders = stream.topic.as_ref().map_or(1, |topic| topic.partitions);
+        meters[stream.station].divide(leaders, leaders);
+    }
+    for consumer in model.consumers.iter() {
+        meters[consumer.station].divide(consumer.parts.count, consumer.parts.servers);
+    }
+    meters
 }

@@ -63,6 +63,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "expired",
             "out_of_memory",
             "utilisation_ratio",
+            "part_busiest_ratio",
             "held",
         ],
     ),
@@ -82,7 +83,10 @@ pub const METRICS: &[(&str, &[&str])] = &[
         &["utilisation_ratio", "waiting", "wait_p95_s", "served", "retried", "timed_out", "wasted"],
     ),
     ("[job.NAME]", &[]),
-    ("[stream.NAME]", &["utilisation_ratio", "arrivals", "served", "waiting", "carried_bytes"]),
+    (
+        "[stream.NAME]",
+        &["utilisation_ratio", "part_busiest_ratio", "arrivals", "served", "waiting"],
+    ),
     (
         "[consumer.NAME]",
         &[

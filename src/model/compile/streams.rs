@@ -6,8 +6,8 @@ use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::tape::{Command, Op};
 use crate::model::{
-    Acks, Consumer, KafkaRules, PendingRules, Rules, Station, StationKind, Stream, SubscriberRules,
-    Topic,
+    Acks, Consumer, ConsumerParts, KafkaRules, PendingRules, Rules, Station, StationKind, Stream,
+    SubscriberRules, Topic,
 };
 use crate::topology::{self, Named, StreamKind};
 use crate::units::Duration;
@@ -105,6 +105,7 @@ impl Compiler<'_> {
                 draw: draw_id(&path).0,
                 fails: (spec.fail.0, spec.poison.0),
                 rules: rules(spec, &stream.spec),
+                parts: parts(spec, &stream.spec),
             });
             first_member += spec.members;
         }
@@ -125,6 +126,16 @@ impl Compiler<'_> {
         let stream = find(&self.topology.streams, name);
         self.emit(Op::Publish { stream, draw: place.draw("publish") });
     }
+}
+
+/// Members or partitions of a group of Kafka; others take what comes next, or have all the same.
+fn parts(spec: &topology::Consumer, stream: &topology::Stream) -> ConsumerParts {
+    let StreamKind::Kafka(topic) = &stream.kind else {
+        return ConsumerParts { by_member: true, count: 1, servers: 1 };
+    };
+    let by_member = spec.concurrency == 1 && spec.members < topic.partitions;
+    let count = if by_member { spec.members } else { topic.partitions };
+    ConsumerParts { by_member, count, servers: count.min(spec.members * spec.concurrency) }
 }
 
 fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {

@@ -24,11 +24,27 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
+        if matches!(op, Op::Command { command: Command::Push, .. }) {
+            *self.queued.entry(cache.0).or_insert(0.0) += weight;
+        }
         let takes = match op {
             Op::Command { command: Command::Own { takes, .. }, .. } => takes,
             _ => self.model.caches[cache].command,
         };
         self.runs(takes, cache, weight, service, held);
+    }
+
+    /// A command that goes to the node of a key.
+    pub(super) fn keyed_command(
+        &mut self,
+        cache: CacheId,
+        keys: KeysId,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[Held],
+    ) {
+        *self.keyed.entry((cache.0, keys.0)).or_insert(0.0) += weight;
+        self.command(cache, weight, service, held);
     }
 
     fn runs(

@@ -35,4 +35,6 @@ pub use service::{
 pub use session::{Prune, Session};
 pub use socket::Socket;
 pub use store::{Store, StoreUse};
-pub use stream::{Acks, Consumer, KafkaRules, PendingRules, Rules, Stream, SubscriberRules, Topic};
+pub use stream::{
+    Acks, Consumer, ConsumerParts, KafkaRules, PendingRules, Rules, Stream, SubscriberRules, Topic,
+};

@@ -78,6 +78,27 @@ pub struct Consumer {
     pub fails: (f64, f64),
     /// By whose rules.
     pub rules: Rules,
+    /// What limits it where messages are shared out unevenly.
+    pub parts: ConsumerParts,
+}
+
+impl Consumer {
+    /// The part that works on a message of a log.
+    #[inline]
+    pub fn part_of(&self, log: u32, member: u32) -> u32 {
+        if self.parts.by_member { member } else { log }
+    }
+}
+
+/// Parts of a group of consumers that cannot help one another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConsumerParts {
+    /// Members that work on one message at a time, each on those of its partitions; else partitions.
+    pub by_member: bool,
+    /// How many there are; one where everybody takes what comes next.
+    pub count: u32,
+    /// How many of them work at a time.
+    pub servers: u32,
 }
 
 /// The rules of a product's consumers.

@@ -133,6 +133,20 @@ fn shares() -> Vec<Metric> {
         )
         .sparse(),
         Metric::new(
+            "part_busiest_ratio",
+            Unit::Ratio,
+            "Utilisation of its busiest node, shard, partition or member, where it has several.",
+            |seen, _| seen.station().imbalance.map(|_| seen.station().busiest()),
+        )
+        .sparse(),
+        Metric::new(
+            "part_imbalance_ratio",
+            Unit::Ratio,
+            "What its busiest node, shard, partition or member works over the mean of all: 1 is even.",
+            |seen, _| seen.station().imbalance,
+        )
+        .sparse(),
+        Metric::new(
             "worker_busiest_ratio",
             Unit::Ratio,
             "Share of the time that the busiest worker computes.",

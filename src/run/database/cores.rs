@@ -98,6 +98,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn onto_cores(&mut self, node: u32, cpu: Duration, job: u32) {
         let now = self.now;
         let host = self.node_mut(node).host;
+        let home = &self.homes[node as usize];
+        self.meters[home.station].works(home.place, cpu);
         if host == NONE {
             self.change_cores(node, |cores| cores.add(now, cpu, job));
             return self.arm_node(node);
@@ -113,13 +115,17 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn off_cores(&mut self, node: u32, job: u32) -> Option<Duration> {
         let now = self.now;
         let host = self.node_mut(node).host;
-        if host == NONE {
-            return self.change_cores(node, |cores| cores.remove(now, job));
-        }
-        let job = self.forget_job(host, node, job)?;
         let station = self.station_of_node(node);
-        self.meters[station].busy.add(now, -MILLI);
-        self.leave_host(host, job)
+        let left = if host == NONE {
+            self.change_cores(node, |cores| cores.remove(now, job))
+        } else {
+            let job = self.forget_job(host, node, job)?;
+            self.meters[station].busy.add(now, -MILLI);
+            self.leave_host(host, job)
+        };
+        let place = self.homes[node as usize].place;
+        self.meters[station].spared(place, left.unwrap_or_default());
+        left
     }
 
     /// A job of a node is done with the cores of the machine that the node shares.

@@ -5,13 +5,13 @@
 //! to its new shard.
 
 use super::Timer;
+use crate::component::shard::{shard_after, shard_modulo, shard_of};
 use crate::kernel::PendingEvents;
 use crate::model::Reshard;
 use crate::model::ids::PoolId;
 use crate::model::tape::Route;
 use crate::run::event::Kind;
 use crate::run::meter::Part;
-use crate::run::pool::{shard_after, shard_modulo, shard_of};
 use crate::run::task::State;
 use crate::run::world::World;
 use crate::units::{Duration, Time};

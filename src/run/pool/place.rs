@@ -1,6 +1,6 @@
 //! Where sub-pools are: whose they are, and which one a statement goes through.
 
-use super::shard_of;
+use crate::component::shard::shard_of;
 use crate::kernel::PendingEvents;
 use crate::model::ids::PoolId;
 use crate::model::tape::{DrawId, Route};

@@ -1,10 +1,8 @@
-//! Which shard has what.
-
-use crate::run::task::NONE;
+//! Which shard or partition has what.
 
 /// The shard of a user or a key: the hash that spreads them is a bijection, so shards hold equally many.
 pub fn shard_of(user: u32, shards: u32) -> u32 {
-    debug_assert!(user != NONE);
+    debug_assert!(user != u32::MAX);
     let mixed = (u64::from(user).wrapping_add(1)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((u128::from(mixed ^ (mixed >> 29)) * u128::from(shards)) >> 64) as u32
 }
@@ -36,6 +34,13 @@ fn elsewhere(user: u32, places: u32) -> u32 {
     let mixed = (u64::from(user).wrapping_add(1)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     ((u128::from(mixed ^ (mixed >> 32)) * u128::from(places)) >> 64) as u32
+}
+
+/// The partition of a key.
+pub fn partition_of(rank: u32, partitions: u32) -> u32 {
+    let mixed = u64::from(rank).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    ((mixed >> 32) % u64::from(partitions)) as u32
 }
 
 #[cfg(test)]
