@@ -315,6 +315,8 @@ pub struct Client {
     pub connection: Option<Connection>,
     /// How long who is let go may finish, where they are interrupted then.
     pub grace: Option<Grace>,
+    /// Failures of a visit after which a user of a population makes room for another.
+    pub abandons_after: Option<u32>,
 }
 
 /// How long virtual users who are let go may finish what they are at.

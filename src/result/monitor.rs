@@ -106,7 +106,7 @@ pub fn monitor_courses(model: &Model, outcome: &Outcome) -> Vec<MonitorCourse> {
 fn what(monitor: &Monitor) -> &'static str {
     match monitor.shows {
         Shown::Busy(_) => "busy",
-        Shown::Open(_) => "open",
+        Shown::Open(..) => "open",
         Shown::Rate(..) => "rate",
         Shown::Waiting(_) => "waiting",
         Shown::Held(_) => "held",
@@ -246,8 +246,10 @@ fn truth(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
         return values.iter().map(|(end, _, truth)| (*end, *truth)).collect();
     }
     let value = |window: &Window| match monitor.shows {
-        Shown::Busy(station) => Some(share(model, station, window, |it| it.0)),
-        Shown::Open(station) => Some(share(model, station, window, |it| it.1)),
+        Shown::Busy(station) => Some(share(model, station, window)),
+        Shown::Open(station, most) => {
+            Some(if most > 0.0 { window.stations[station.0 as usize].held / most } else { 0.0 })
+        }
         Shown::Rate(..) => {
             Some((window.ok + window.failed) as f64 / window.end.since(window.start).seconds())
         }
@@ -273,12 +275,8 @@ fn share_of(count: u64, window: &Window) -> f64 {
     if ended == 0 { 0.0 } else { count as f64 / ended as f64 }
 }
 
-fn share(
-    model: &Model,
-    station: StationId,
-    window: &Window,
-    of: impl Fn((f64, f64)) -> f64,
-) -> f64 {
+/// Busy servers of a component as a share of those that it has.
+fn share(model: &Model, station: StationId, window: &Window) -> f64 {
     let at = window.stations[station.0 as usize];
     // Instances come and go: a product's share is of those that run.
     let capacity = model.stations[station].capacity;
@@ -286,7 +284,7 @@ fn share(
         Some(service) => capacity / f64::from(service.max_instances) * at.held,
         None => capacity,
     };
-    if capacity > 0.0 { of((at.busy, at.held)) / capacity } else { 0.0 }
+    if capacity > 0.0 { at.busy / capacity } else { 0.0 }
 }
 
 /// The end and the value of each whole period.

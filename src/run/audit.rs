@@ -156,7 +156,15 @@ impl<Q: PendingEvents> World<'_, Q> {
                 )
             });
         }
-        for state in self.databases.iter() {
+        for (id, state) in self.databases.enumerate() {
+            let spec = &self.model.databases[id];
+            let mut stations = vec![spec.station, spec.replica_station];
+            stations.dedup();
+            let held: u64 = stations.iter().map(|station| self.meters[*station].held.value()).sum();
+            let all: u64 = state.nodes.iter().map(|node| u64::from(node.connections)).sum();
+            audit.check(held == all, || {
+                format!("database.{}: {held} connections counted of {all}", spec.name)
+            });
             for node in &state.nodes {
                 audit.check(node.connections <= node.slots, || {
                     "a database has more connections than it grants".into()

@@ -240,7 +240,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.client.busy.is_empty() {
             self.client.set_busy(user);
         }
-        let operation = OperationId(self.model.mix.draw(&mut stream.draw(0x0b)));
+        let operation = match self.course.next_of(user) {
+            Some(operation) => operation,
+            None => OperationId(self.model.mix.draw(&mut stream.draw(0x0b))),
+        };
         self.begin_journey(user, number as u32 & ORDINALS, stream, operation);
     }
 
@@ -270,8 +273,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     ) -> u32 {
         let visit = stream.draw(0x71).unit();
         let client = &self.model.client;
-        let fresh =
-            visit < client.visit_chance && stream.draw(0x72).unit() >= client.returning_chance;
+        let begins = self.course.begins(user, visit < client.visit_chance);
+        let fresh = begins && stream.draw(0x72).unit() >= client.returning_chance;
         let measured = ordinal.is_multiple_of(self.model.plan.attribution_every);
         let row = if measured { self.attribution.open() } else { NONE };
         self.journeys.insert(Journey {
@@ -568,6 +571,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match &self.model.workload {
             Workload::Closed { memoryless, .. } => {
                 self.note_journey(record.user, NONE);
+                self.course.goes_on(self.model, &record, status);
                 self.client.set_thinking(record.user);
                 if !memoryless {
                     let think = self.thinking_time(record.user);

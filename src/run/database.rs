@@ -158,19 +158,13 @@ pub struct Shipped {
 
 impl Node {
     /// One more connection, unless there are too many already.
-    pub fn take_slot(&mut self) -> bool {
+    fn take_slot(&mut self) -> bool {
         let free = self.connections < self.slots;
         self.connections += u32::from(free);
         free
     }
-    /// One connection less, unless it was to a server that is no more.
-    pub fn free_slot_of(&mut self, incarnation: u32) {
-        if incarnation == self.incarnation {
-            self.free_slot();
-        }
-    }
     /// One connection less.
-    pub fn free_slot(&mut self) {
+    fn free_slot(&mut self) {
         assert!(self.connections > 0, "a connection closes once");
         self.connections -= 1;
     }
@@ -233,6 +227,36 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn node_mut(&mut self, node: u32) -> &mut Node {
         let home = &self.homes[node as usize];
         &mut self.databases[home.database].nodes[home.place as usize]
+    }
+
+    /// One more connection to a node, unless there are too many already.
+    pub(super) fn take_slot(&mut self, node: u32) -> bool {
+        let taken = self.node_mut(node).take_slot();
+        if taken {
+            self.count_backends(node, 1);
+        }
+        taken
+    }
+    /// One connection less to a node, unless it was to a server that is no more.
+    pub(super) fn free_slot_of(&mut self, node: u32, incarnation: u32) {
+        if incarnation == self.node_mut(node).incarnation {
+            self.free_slot(node);
+        }
+    }
+    /// One connection less to a node.
+    pub(super) fn free_slot(&mut self, node: u32) {
+        self.node_mut(node).free_slot();
+        self.count_backends(node, -1);
+    }
+    /// All connections to a node are gone.
+    fn free_all_slots(&mut self, node: u32) {
+        let gone = std::mem::take(&mut self.node_mut(node).connections);
+        self.count_backends(node, -i64::from(gone));
+    }
+    /// What the server shows as `pg_stat_database.numbackends`.
+    fn count_backends(&mut self, node: u32, more: i64) {
+        let station = self.station_of_node(node);
+        self.meters[station].held.add(self.now, more);
     }
 
     /// A running callback sends the statement that its tape stands at.

@@ -174,6 +174,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Workload::Closed { memoryless, .. } => {
                 self.letting_go.journeys[record.user as usize] = NONE;
                 self.client.set_thinking(record.user);
+                self.course.leaves(record.user);
                 if !memoryless {
                     let think = self.thinking_time(record.user).max(AT_ONCE);
                     self.at(self.now + think, Kind::Think, record.user);

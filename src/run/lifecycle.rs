@@ -343,7 +343,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         while let Some(lease) = self.tasks[ghost].pop_lease() {
             if !self.is_ready_again(ghost, lease) {
                 let node = self.pools[lease.pool as usize].node;
-                self.node_mut(node).free_slot();
+                self.free_slot(node);
             }
         }
         self.end_task(ghost);
@@ -365,7 +365,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A database node learns that a connection's client is gone.
     pub fn severed(&mut self, node: u32, incarnation: u32) {
-        self.node_mut(node).free_slot_of(incarnation);
+        self.free_slot_of(node, incarnation);
     }
 
     /// The pools of a dead process are gone with their connections and queues.

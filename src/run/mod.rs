@@ -18,6 +18,7 @@ mod cache;
 mod carried;
 mod cdn;
 mod client;
+mod course;
 mod consumer;
 mod cut;
 mod database;

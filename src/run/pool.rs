@@ -182,11 +182,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let condition = self.condition(UnitKind::Pool, kind.0);
         let passage = self.passage_of_connect(kind);
         let broken = condition.down || passage.lost || self.stumbles(condition.errors);
-        let server = self.node_mut(node);
-        let presence = server.presence;
+        let presence = self.node_mut(node).presence;
         let how = match presence {
             _ if broken => Opening::Nobody,
-            Presence::Up if server.take_slot() => Opening::Granted,
+            Presence::Up if self.take_slot(node) => Opening::Granted,
             Presence::Up => Opening::Full,
             _ => Opening::Nobody,
         };
@@ -437,7 +436,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The close handshake of a connection is over; only now is the queue served again.
     pub fn closed(&mut self, sub: u32, told: u32) {
         let node = self.pools[sub as usize].node;
-        self.node_mut(node).free_slot_of(told >> 1);
+        self.free_slot_of(node, told >> 1);
         if told & 1 != 0 {
             return;
         }

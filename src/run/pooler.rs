@@ -116,7 +116,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &self.poolers[number as usize];
         let (node, size) = (state.node, state.pool.config().size);
         let size = size.min(self.room(number));
-        let granted = (0..size).take_while(|_| self.node_mut(node).take_slot()).count() as u32;
+        let granted = (0..size).take_while(|_| self.take_slot(node)).count() as u32;
         let station = self.station_of_pooler(number);
         self.meters[station].held.add(self.now, i64::from(granted));
         self.poolers[number as usize].pool.prefill(self.now, granted);
@@ -218,7 +218,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let node = state.node;
         match state.behind.as_ref().map(|behind| behind.pooler) {
             Some(pooler) => self.free_client(pooler),
-            None => self.node_mut(node).free_slot(),
+            None => self.free_slot(node),
         }
     }
 
@@ -489,8 +489,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let presence = server.presence;
         let kind = self.poolers[number as usize].kind;
         let passage = self.passage_of_pooler(kind);
-        let server = self.node_mut(node);
-        let granted = presence == Presence::Up && !passage.lost && server.take_slot();
+        let granted = presence == Presence::Up && !passage.lost && self.take_slot(node);
         let database = &self.model.databases[self.model.poolers[kind].database];
         let name = &self.model.poolers[kind].name;
         let stream = self.key.named("pooler").named(name).numbered(u64::from(node));

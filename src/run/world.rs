@@ -21,6 +21,7 @@ use super::cache::CacheState;
 use super::carried::Carried;
 use super::cdn::CdnState;
 use super::client::ClientState;
+use super::course::Course;
 use super::database::impatience::Asked;
 use super::database::locks::Locks;
 use super::database::maintenance::MaintenanceState;
@@ -174,6 +175,8 @@ pub struct World<'m, Q> {
     pub carried: Carried,
     /// Which virtual users are interrupted next, where any are.
     pub letting_go: LettingGo,
+    /// Users of a population whose requests follow one another.
+    pub course: Course,
     /// Until when drivers wait for answers, where any does not wait for ever.
     pub asked: Option<Box<Asked>>,
     /// Who writes down what becomes of some requests, if somebody does.
@@ -254,6 +257,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             tried: Vec::new(),
             carried: Carried::default(),
             letting_go: LettingGo::default(),
+            course: Course::new(model),
             asked: Asked::new(model),
             recorder: None,
         };

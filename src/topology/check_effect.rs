@@ -26,6 +26,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     let_go(cx, &mut idle);
+    chains(cx, &mut idle);
     for cache in &cx.topology.caches {
         let owner = || format!("cache.{}", cache.name);
         if cache.spec.kind == CacheKind::Memory {
@@ -145,6 +146,24 @@ fn let_go(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
         && arrivals.stages.last().is_none_or(|stage| stage.to.0 > 0.0)
     {
         idle("arrivals.vus".into(), "graceful_stop", GOES_ON);
+    }
+}
+
+/// What users do one thing after another, where each comes for one thing.
+fn chains(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
+    let topology = cx.topology;
+    if topology.arrivals.as_ref().is_some_and(|arrivals| arrivals.session.is_none()) {
+        for operation in topology.operations.iter().filter(|it| !it.spec.next.is_empty()) {
+            let why =
+                "each arrival is a single operation; with `arrivals.session` users stay for more";
+            idle(format!("operation.{}", operation.name), "next", why);
+        }
+    }
+    let chained = topology.operations.iter().any(|operation| !operation.spec.next.is_empty());
+    if !chained && topology.sessions.is_empty() {
+        let why = "who comes in the place of a user does the same: no operation says `next`, and there is \
+                   no `session`";
+        idle("users".into(), "abandons_after", why);
     }
 }
 

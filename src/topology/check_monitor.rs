@@ -61,9 +61,9 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
                 let message = format!("`monitor.{name}` shows what a {} holds", of.section);
                 wrong(message, "nothing is held there: show what is `busy` or `waiting`");
             }
-            (Shows::Open, Some(of)) if of.section != Section::Pool => {
+            (Shows::Open, Some(of)) if !matches!(of.section, Section::Pool | Section::Database) => {
                 let message = format!("`monitor.{name}` shows what is open of a {}", of.section);
-                wrong(message, "let it look at a pool, or show `busy`");
+                wrong(message, "let it look at a pool or a database, or show `busy`");
             }
             (Shows::Latency(shown), None) => {
                 let by_window = shown.how == Estimation::MeanOfWindows;
@@ -104,6 +104,7 @@ fn holds(section: Section) -> bool {
         Section::Service
             | Section::Pool
             | Section::Pooler
+            | Section::Database
             | Section::Cache
             | Section::Session
             | Section::Socket

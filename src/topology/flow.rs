@@ -32,8 +32,9 @@ spec! {
         service: Option<Ref<Service>> = "the only service" from "assumed: there is no choice";
         /// The content delivery network in front of it.
         cdn: Option<Ref<Cdn>> = "none" from "assumed: requests go straight to the service";
-        /// What a user of a session of `[arrivals]` does after it: one of these, and with what is left of
-        /// 100 % they leave. Empty: as the session's `pages` say.
+        /// What a user of `[users]`, or of a session of `[arrivals]`, does after it: one of these, and with
+        /// what is left of 100 % they leave; in a population somebody else then begins a visit in their
+        /// place. Empty: as the shares say, or a session's `pages`.
         next: Vec<Next> = "[]" from "assumed: pages are chosen by their shares";
         /// Whether it makes a session.
         login: bool = "false" from "assumed: most operations only use a session";

@@ -46,12 +46,13 @@ spec! {
         /// Busy servers as a share of all: cores, connections in use, slots.
         Busy = "busy";
         /// What is open as a share of the most that may be: of node-postgres totalCount / max, idle and
-        /// connecting ones included.
+        /// connecting ones included; of a database the backends of its primaries / `max_connections`.
         Open = "open";
         /// Requests that wait at a component.
         Waiting = "waiting";
-        /// What a component holds: a pool's connections, sessions of a store, a cache's bytes, a
-        /// service's instances, connections of a socket, members of a group.
+        /// What a component holds: a pool's connections, those to a database (PostgreSQL
+        /// `numbackends`), sessions of a store, a cache's bytes, a service's instances, connections of a
+        /// socket, members of a group.
         Held = "held";
         /// What a link carries.
         Bandwidth = "bandwidth";

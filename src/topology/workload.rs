@@ -95,6 +95,10 @@ spec! {
         visit: Option<Duration> = "one visit without end" from "assumed: users stay", positive;
         /// Share of visits that come with a session that still lives.
         returning: Ratio = "\"0%\"" from "assumed: every visit logs in";
+        /// After so many failures of a visit the user leaves; somebody else comes in their place after a
+        /// thinking time, and begins a visit anew.
+        abandons_after: Option<u32> = "users stay whatever happens"
+            from "assumed: failures are told to the user", positive;
         /// The population over time: straight lines from stage to stage, as in k6.
         stages: Vec<UserStage> = "[]" from "assumed: a steady population";
         /// How long a user below whom the population falls may finish what they are at; then it is

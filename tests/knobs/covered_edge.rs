@@ -19,6 +19,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Arrivals.session Visits.pages Visits.think Visits.abandons_after",
     ),
     ("arrivals", "operations_may_say_what_follows_them", "Operation.next Next.to Next.share"),
+    ("workload", "a_user_of_a_population_leaves_after_failures", "Users.abandons_after"),
     (
         "arrivals",
         "a_trace_is_played_as_it_was_scaled_or_resampled",

@@ -335,3 +335,31 @@ fn pools_start_empty_or_full() {
     assert_eq!(ran.each(), ms(10));
     assert_eq!(ran.station("pool.pg").held_peak, 3);
 }
+
+#[test]
+fn a_database_counts_its_backends() {
+    // The backend of each request is there for 10 ms of work and 500 ms of idleness.
+    let ran = read(&["pool.pg.idle_timeout=500ms"]);
+    assert!(ran.held("database.db")[1..9].iter().all(|held| (held - 0.51).abs() < 1e-9));
+    // Three processes with a pool of four each; none during a failover, one for each request after it.
+    let full = [
+        "run.start.pools=full",
+        "pool.pg.size=4",
+        "service.web.workers=3",
+        "pool.pg.idle_timeout=1h",
+    ];
+    let ran = read(&full);
+    assert!(ran.held("database.db").iter().all(|held| *held == 12.0));
+    let gone = "fault.f={target='database.db', what='failover', at='4s', for='3s'}";
+    let held = read(&[&full[..], &[gone]].concat()).held("database.db");
+    assert_eq!((held[3], held[4], held[5], held[6]), (12.0, 0.0, 0.0, 0.0));
+    assert!(held[9] > 1.0 && held[9] <= 3.0, "{held:?}");
+    // Replicas count their own; a pooler's connections are counted, its clients are not.
+    let reads = ["pool.pg.reads=replicas", "database.db.replicas=1", "pool.pg.idle_timeout=500ms"];
+    let ran = read(&reads);
+    let (primary, replica) = (ran.held("database.db"), ran.held("database.db.replicas"));
+    assert!(
+        (primary[4], (replica[4] - 0.51).abs() < 1e-9) == (0.0, true),
+        "{primary:?} {replica:?}"
+    );
+}

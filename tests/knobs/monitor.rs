@@ -64,6 +64,21 @@ fn what_is_open_is_not_what_is_in_use() {
 }
 
 #[test]
+fn the_backends_of_a_database_are_shown_and_of_those_it_accepts() {
+    let shows = |of: &str, what: &str, sets: &[&str]| {
+        shown(&format!("{{of='{of}', shows='{what}'}}"), sets).shown_mean
+    };
+    let full = ["run.start.pools=full"];
+    assert_eq!(shows("database.main", "held", &full), 10.0);
+    assert_eq!(shows("database.main", "held", &[]), shows("pool.pg", "held", &[]));
+    // Of 100 by itself, and of what is said, those that are kept back included.
+    assert!(near(shows("database.main", "open", &full), 0.1));
+    let few =
+        ["run.start.pools=full", "database.main.max_connections=20", "database.main.reserved=5"];
+    assert!(near(shows("database.main", "open", &few), 0.5));
+}
+
+#[test]
 fn a_quantile_is_what_one_makes_of_it() {
     let latency = |how: &str| shown(&format!("{{shows={{latency={{how='{how}'}}}}}}"), &[]);
     let histogram = latency("histogram");

@@ -269,3 +269,101 @@ fn a_generator_of_arrivals_stops_what_is_late_when_its_plan_is_over() {
     // Five of four pages each by 35.5 s, of which two have just begun.
     assert_eq!((ran.ok(), ran.outcome.attempts.interrupted, ran.offered()), (18, 2, 20));
 }
+
+const CHAINED: &str = r#"
+[users]
+population = 10
+think = "900ms"
+[service.web]
+[operation.a]
+share = 1
+next = [{ to = "b", share = "100%" }]
+flow = [{ wait = "100ms" }]
+[operation.b]
+share = 0
+next = [{ to = "c", share = "100%" }]
+flow = [{ wait = "100ms" }]
+[operation.c]
+share = 0
+flow = [{ wait = "100ms" }]
+"#;
+
+/// How often each operation of a chain was asked for.
+fn chained(sets: &[&str]) -> Vec<u64> {
+    let ran = run(CHAINED, &[&["run.duration=300s"], sets].concat());
+    ran.outcome.operations.iter().map(|one| one.offered).collect()
+}
+
+#[test]
+fn a_user_of_a_population_does_what_follows() {
+    // a, b, c, and again from the start, as the only operation with a share.
+    for think in ["users.think=900ms", "users.think={exponential='900ms'}"] {
+        let all = chained(&[think]);
+        assert!(
+            all.iter().all(|one| one.abs_diff(1_000) < 60 && one.abs_diff(all[0]) <= 10),
+            "{all:?}"
+        );
+    }
+    // Whoever has come to b stays there: ten users do a once.
+    let all = chained(&["operation.b.next=[{to='b', share='100%'}]"]);
+    assert!(all[0] == 10 && all[1].abs_diff(2_990) < 12 && all[2] == 0, "{all:?}");
+    // With the rest of 100 % users leave, and others begin: one b for each two a.
+    let all = chained(&["operation.a.next=[{to='b', share='50%'}]", "operation.b.next=[]"]);
+    assert!(all[0].abs_diff(2_000) < 80 && all[1].abs_diff(1_000) < 80 && all[2] == 0, "{all:?}");
+}
+
+#[test]
+fn what_is_expected_of_a_population_follows_its_chain() {
+    let shares = |sets: &[&str]| -> Vec<f64> {
+        crate::support::model(CHAINED, sets).operations.iter().map(|one| one.share).collect()
+    };
+    assert!(shares(&[]).iter().all(|share| (share - 1.0 / 3.0).abs() < 1e-9));
+    let half = ["operation.a.next=[{to='b', share='50%'}]", "operation.b.next=[]"];
+    let found = shares(&half);
+    assert!(
+        (found[0] - 2.0 / 3.0).abs() < 1e-9 && (found[1] - 1.0 / 3.0).abs() < 1e-9,
+        "{found:?}"
+    );
+}
+
+#[test]
+fn a_user_of_a_population_leaves_after_failures() {
+    // b fails and is done again and again, until the third failure: then somebody begins with a.
+    let fails = "operation.b.flow=[{wait='100ms'}, {reply={bytes='0B', status=500}}]";
+    let stays = "operation.b.next=[{to='b', share='100%'}]";
+    let all = chained(&[fails, stays, "users.abandons_after=3"]);
+    assert!(all[0].abs_diff(750) < 12 && all[1].abs_diff(2_250) < 22, "{all:?}");
+    assert_eq!(chained(&[fails, stays])[0], 10);
+}
+
+#[test]
+fn whoever_comes_in_the_place_of_a_user_has_a_session_to_make() {
+    let text = format!("{CHAINED}[session.s]\nstore.memory = {{}}\n");
+    let made = |sets: &[&str]| {
+        let sets = [&["service.web.before=['session.s']", "run.duration=300s"], sets].concat();
+        run(&text, &sets).count("session.s", loadbearing::run::Counter::Created)
+    };
+    // Without an end of visits each of ten users has one; the rest of c's 100 % ends a visit after three requests.
+    let stay = made(&["operation.c.next=[{to='a', share='100%'}]"]);
+    let leave = made(&["operation.c.next=[{to='a', share='0%'}]"]);
+    assert!(stay == 10 && leave.abs_diff(1_000) < 30, "{stay} {leave}");
+    let half = made(&["operation.c.next=[{to='a', share='0%'}]", "users.returning=50%"]);
+    assert!(half.abs_diff(500) < 70, "{half}");
+}
+
+#[test]
+fn what_nobody_follows_is_told() {
+    let told = |text: &str| {
+        let text = text.to_string();
+        let file = format!("version = 1\n{text}[service.web]\n");
+        let loaded = loadbearing::topology::load("test.toml", &[], &mut |_| Ok(file.clone()));
+        loadbearing::diagnostic::render_plain(&loaded.diagnostics, &loaded.sources)
+    };
+    let chain = "[operation.a]\nflow = [{ cpu = '1ms' }]\nnext = [{ to = 'a', share = '10%' }]\n";
+    let alone = told(&format!("[arrivals]\nrate = '1/s'\n{chain}"));
+    assert!(alone.contains("`operation.a.next` has no effect"), "{alone}");
+    let users = "[users]\npopulation = 1\nthink = '1s'\nabandons_after = 1\n";
+    assert_eq!(told(&format!("{users}{chain}")), "");
+    let same = told(&format!("{users}[operation.a]\nflow = [{{ cpu = '1ms' }}]\n"));
+    assert!(same.contains("`users.abandons_after` has no effect"), "{same}");
+}

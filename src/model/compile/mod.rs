@@ -101,7 +101,7 @@ pub fn compile(topology: &Topology) -> Model {
     flow::checks(&mut compiler, &mut model);
     flow::messages(&mut compiler, &mut model);
     flow::lookups(&mut compiler, &mut model);
-    arrivals::follow_sessions(topology, &mut model);
+    arrivals::follow_on(topology, &mut model);
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.retries = compiler.retries;

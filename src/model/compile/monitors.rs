@@ -9,6 +9,16 @@ impl Compiler<'_> {
         self.topology.monitors.iter().map(|monitor| self.monitor(monitor)).collect()
     }
 
+    /// How many connections may be open: those of a pool, or those that the primaries of a database accept.
+    fn most_open(&self, spec: &topology::Monitor) -> f64 {
+        let of = spec.of.as_ref().expect("the checker has asked for it");
+        if of.section == Section::Database {
+            let database = &super::named(&self.topology.databases, &of.name).spec;
+            return f64::from(database.accepts()) * f64::from(database.most_shards());
+        }
+        self.stations[self.station(&format!("{}.{}", of.section, of.name))].capacity
+    }
+
     fn monitor(&self, monitor: &Named<topology::Monitor>) -> Monitor {
         let spec = &monitor.spec;
         let station = || {
@@ -19,7 +29,7 @@ impl Compiler<'_> {
             name: monitor.name.clone(),
             shows: match &spec.shows {
                 topology::Shows::Busy => Shown::Busy(station()),
-                topology::Shows::Open => Shown::Open(station()),
+                topology::Shows::Open => Shown::Open(station(), self.most_open(spec)),
                 topology::Shows::Waiting => Shown::Waiting(station()),
                 topology::Shows::Held => match &spec.of {
                     Some(of) if of.section == Section::Cache => Shown::Memory(station()),

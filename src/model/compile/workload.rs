@@ -120,6 +120,7 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             bandwidth: spec.bandwidth,
         }),
         grace: grace(topology),
+        abandons_after: topology.users.as_ref().and_then(|users| users.abandons_after),
         reload: topology.client.reload.as_ref().map(|reload| Reload {
             after: reload.after,
             share: reload.share.0,

@@ -23,8 +23,8 @@ pub struct Monitor {
 pub enum Shown {
     /// Busy servers of a component as a share.
     Busy(StationId),
-    /// What it has open as a share.
-    Open(StationId),
+    /// What it has open as a share of so many.
+    Open(StationId, f64),
     /// Requests that wait there.
     Waiting(StationId),
     /// What it holds.

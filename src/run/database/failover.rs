@@ -49,9 +49,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = self.node_mut(node);
         state.presence = if silent { Presence::Silent } else { Presence::Refusing };
         state.incarnation += 1;
-        state.connections = 0;
         state.up_at = state.up_at.max(until);
         let at = state.up_at;
+        self.free_all_slots(node);
         self.at_node(at, Timer::Up, node);
         self.cut_poolers(node);
     }
@@ -158,7 +158,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let sub = &mut self.pools[lease.pool as usize];
                     sub.cut.push(cut);
                     if sub.behind.is_none() && !sub.leave_to_server(lease.connection) {
-                        self.node_mut(node).free_slot();
+                        self.free_slot(node);
                     }
                     self.release_locks(task);
                 }

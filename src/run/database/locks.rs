@@ -425,7 +425,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let sub = &mut self.pools[lease.pool as usize];
         if sub.is_cut(lease.connection).is_none() {
             sub.cut.push((lease.connection, Failure::IdleTransaction));
-            self.node_mut(node).free_slot();
+            self.free_slot(node);
             let station = self.station_of_node(node);
             self.count(station, Counter::TimedOut);
         }

@@ -49,7 +49,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &self.pools[sub as usize];
         let node = state.node;
         if state.behind.is_none() {
-            self.node_mut(node).free_slot();
+            self.free_slot(node);
         }
     }
 

@@ -88,7 +88,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let pooler = state.behind.as_ref().map(|behind| behind.pooler);
         let takes = |_: &u32| match pooler {
             Some(pooler) => self.take_client(pooler),
-            None => self.node_mut(node).take_slot(),
+            None => self.take_slot(node),
         };
         let granted = (0..size).take_while(takes).count() as u32;
         self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
