@@ -21,8 +21,6 @@ const WHOLE: f64 = 1e-9;
 /// The options of an autoscaler.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct HpaPolicy {
-    /// The value to hold the metric at.
-    pub target: f64,
     /// The fewest pods.
     pub min: u32,
     /// The most pods.
@@ -40,6 +38,8 @@ pub struct HpaPolicy {
 pub struct Pods {
     /// Mean of the metric over pods that are ready.
     pub metric: f64,
+    /// The value to hold it at.
+    pub target: f64,
     /// How many are.
     pub ready: u32,
     /// How many are not yet.
@@ -62,13 +62,9 @@ impl Hpa {
         Hpa { policy, desired, asked: VecDeque::new(), grown: VecDeque::new() }
     }
 
-    /// A look at the pods. Says how many there should be.
-    pub fn observe(&mut self, now: Time, pods: Pods) -> u32 {
-        self.observe_all(now, &[pods])
-    }
-
-    /// The same by several metrics, each brought to the scale of the target.
-    pub fn observe_all(&mut self, now: Time, metrics: &[Pods]) -> u32 {
+    /// A look at the pods, by each metric and its own target. Says how many there should be: the most
+    /// that any of them wants; one that is not known wants what there is (`computeReplicasForMetrics`).
+    pub fn observe(&mut self, now: Time, metrics: &[Pods]) -> u32 {
         let wanted = metrics.iter().map(|pods| self.wanted(*pods)).max();
         let asked = wanted.unwrap_or(self.desired).clamp(self.policy.min, self.policy.max);
         while let Some((at, _)) = self.asked.front()
@@ -111,7 +107,7 @@ impl Hpa {
         if pods.ready == 0 {
             return self.desired; // no metrics: "unable to get metrics"
         }
-        let ratio = pods.metric / self.policy.target;
+        let ratio = pods.metric / pods.target;
         let near = |ratio: f64| (ratio - 1.0).abs() <= TOLERANCE;
         let times =
             |ratio: f64, pods: u32| (ratio * f64::from(pods) - WHOLE).ceil().max(0.0) as u32;
@@ -134,7 +130,6 @@ mod tests {
 
     fn hpa(desired: u32) -> Hpa {
         let policy = HpaPolicy {
-            target: 0.5,
             min: 1,
             max: 100,
             stabilisation: Duration::secs(300),
@@ -147,36 +142,38 @@ mod tests {
         Time::ZERO + Duration::secs(seconds)
     }
     fn pods(metric: f64, ready: u32, unready: u32) -> Pods {
-        Pods { metric, ready, unready }
+        Pods { metric, target: 0.5, ready, unready }
     }
 
     #[test]
     fn the_formula_with_its_tolerance() {
         // The manual's own: 200m against 100m doubles, 50m halves.
-        assert_eq!(hpa(4).observe(at(0), pods(1.0, 4, 0)), 8);
-        assert_eq!(hpa(4).observe(at(0), pods(0.25, 4, 0)), 2);
-        assert_eq!(hpa(4).observe(at(0), pods(0.54, 4, 0)), 4);
-        assert_eq!(hpa(4).observe(at(0), pods(0.56, 4, 0)), 5);
-        assert_eq!(hpa(4).observe(at(0), pods(0.449, 4, 0)), 4, "ceil(3.6)");
+        assert_eq!(hpa(4).observe(at(0), &[pods(1.0, 4, 0)]), 8);
+        assert_eq!(hpa(4).observe(at(0), &[pods(0.25, 4, 0)]), 2);
+        assert_eq!(hpa(4).observe(at(0), &[pods(0.54, 4, 0)]), 4);
+        assert_eq!(hpa(4).observe(at(0), &[pods(0.56, 4, 0)]), 5);
+        assert_eq!(hpa(4).observe(at(0), &[pods(0.449, 4, 0)]), 4, "ceil(3.6)");
     }
 
     #[test]
     fn growth_is_limited_to_twice_or_four_more_in_a_period() {
         let mut one = hpa(1);
         let grown: Vec<u32> =
-            (0..4).map(|look| one.observe(at(15 * look), pods(50.0, 1, 0))).collect();
+            (0..4).map(|look| one.observe(at(15 * look), &[pods(50.0, 1, 0)])).collect();
         assert_eq!(grown, [5, 10, 20, 40]);
         let mut quick = hpa(4);
-        assert_eq!(quick.observe(at(0), pods(5.0, 4, 0)), 8);
-        assert_eq!(quick.observe(at(5), pods(5.0, 8, 0)), 8, "four were added 5 s ago");
-        assert_eq!(quick.observe(at(15), pods(5.0, 8, 0)), 16);
+        assert_eq!(quick.observe(at(0), &[pods(5.0, 4, 0)]), 8);
+        assert_eq!(quick.observe(at(5), &[pods(5.0, 8, 0)]), 8, "four were added 5 s ago");
+        assert_eq!(quick.observe(at(15), &[pods(5.0, 8, 0)]), 16);
     }
 
     #[test]
     fn pods_go_only_when_none_has_been_wanted_for_five_minutes() {
         let mut hpa = hpa(10);
         let trace: Vec<u32> = (0..24)
-            .map(|look| hpa.observe(at(15 * look), pods(if look == 0 { 0.5 } else { 0.1 }, 10, 0)))
+            .map(|look| {
+                hpa.observe(at(15 * look), &[pods(if look == 0 { 0.5 } else { 0.1 }, 10, 0)])
+            })
             .collect();
         // ceil(10 x 0.2) = 2 once the first look, which asked for 10, is 300 s old.
         assert_eq!(trace[..20], [10; 20]);
@@ -186,23 +183,33 @@ mod tests {
     #[test]
     fn of_several_metrics_the_largest_counts() {
         let all = [pods(0.25, 4, 0), pods(1.0, 4, 0), pods(0.5, 4, 0)];
-        assert_eq!(hpa(4).observe_all(at(0), &all), 8);
-        assert_eq!(hpa(4).observe_all(at(0), &all[..1]), 2);
+        assert_eq!(hpa(4).observe(at(0), &all), 8);
+        assert_eq!(hpa(4).observe(at(0), &all[..1]), 2);
         assert_eq!(
-            hpa(4).observe_all(at(0), &[pods(0.0, 0, 4), pods(0.25, 4, 0)]),
+            hpa(4).observe(at(0), &[pods(0.0, 0, 4), pods(0.25, 4, 0)]),
             4,
             "one is missing"
+        );
+        // Each has a target of its own: 30 jobs a pod of 10 want three times as many.
+        let jobs = Pods { metric: 30.0, target: 10.0, ready: 4, unready: 0 };
+        assert_eq!(hpa(4).observe(at(0), &[pods(0.75, 4, 0)]), 6);
+        assert_eq!(hpa(4).observe(at(0), &[pods(0.75, 4, 0), jobs]), 8, "at most twice");
+        let fewer = Pods { metric: 12.0, ..jobs };
+        assert_eq!(
+            hpa(4).observe(at(0), &[pods(0.75, 4, 0), fewer]),
+            6,
+            "the one wants 6, the other 5"
         );
     }
 
     #[test]
     fn t47_pods_that_are_not_ready_count_as_idle() {
         // Four at 90 % of a target of 50 %: eight. With four starting: 4 x 1.8 / 8 = 0.9, near enough.
-        assert_eq!(hpa(4).observe(at(0), pods(0.9, 4, 0)), 8);
-        assert_eq!(hpa(8).observe(at(0), pods(0.9, 4, 4)), 8);
+        assert_eq!(hpa(4).observe(at(0), &[pods(0.9, 4, 0)]), 8);
+        assert_eq!(hpa(8).observe(at(0), &[pods(0.9, 4, 4)]), 8);
         // At 200 % they are not enough: ceil(8 x 2) of the eight there are.
-        assert_eq!(hpa(8).observe(at(0), pods(2.0, 4, 4)), 16);
+        assert_eq!(hpa(8).observe(at(0), &[pods(2.0, 4, 4)]), 16);
         // Those that are not ready are left out of shrinking.
-        assert_eq!(hpa(8).observe(at(0), pods(0.2, 4, 4)), 2);
+        assert_eq!(hpa(8).observe(at(0), &[pods(0.2, 4, 4)]), 2);
     }
 }

@@ -370,7 +370,10 @@ impl<'m> Walk<'m> {
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Store { usage } => {
                 let usage = model.store_uses[usage as usize];
-                self.visits[model.stores[usage.store].station] += weight;
+                let store = &model.stores[usage.store];
+                self.visits[store.station] += weight;
+                let moves = store.shared.map_or(0.0, |all| self.mean(usage.bytes.law) / all);
+                self.service_s[store.station] += weight * moves;
                 self.elsewhere(usage.mean_s(model), weight, &held);
             }
             Op::Acquire { pool, .. } => {

@@ -184,7 +184,7 @@ fn of(model: &Model, number: usize, outcomes: &[Outcome]) -> Monitored {
     });
     let (shown_mean, shown_most) = match monitor.shows {
         Shown::Histogram(q) => {
-            let shown = mean(&|outcome| bucket_quantile(&outcome.latency, q));
+            let shown = mean(&|outcome| bucket_quantile(&outcome.latency, q, &monitor.buckets));
             (shown, shown)
         }
         Shown::FromSending(q) => {
@@ -394,7 +394,7 @@ fn greatest(values: impl Iterator<Item = f64>) -> f64 {
 
 /// `histogram_quantile` of Prometheus: the bucket that the rank falls into, and a straight line within
 /// it; beyond the last bound, that bound.
-fn bucket_quantile(latency: &Histogram, q: f64) -> f64 {
+fn bucket_quantile(latency: &Histogram, q: f64, buckets_s: &[f64]) -> f64 {
     let total = latency.count() as f64;
     if total == 0.0 {
         return 0.0;
@@ -405,14 +405,14 @@ fn bucket_quantile(latency: &Histogram, q: f64) -> f64 {
     };
     let rank = q * total;
     let mut lower = (0.0, 0.0);
-    for bound in BUCKETS_S {
+    for &bound in buckets_s {
         let count = below(bound);
         if count >= rank && count > lower.1 {
             return lower.0 + (bound - lower.0) * (rank - lower.1) / (count - lower.1);
         }
         lower = (bound, count);
     }
-    BUCKETS_S[BUCKETS_S.len() - 1]
+    lower.0
 }
 
 #[cfg(test)]
@@ -426,16 +426,16 @@ mod tests {
             latency.record(Duration::from_secs_f64(f64::from(ms) * 1e-3 + 0.5e-3));
         }
         // 50 of 100 are at most 50 ms and all at most 100 ms: p95 = 50 + 50 * 45 / 50.
-        assert!((bucket_quantile(&latency, 0.95) - 0.095).abs() < 1e-3);
+        assert!((bucket_quantile(&latency, 0.95, &BUCKETS_S) - 0.095).abs() < 1e-3);
         // All alike at 30 ms: the bucket is 25 to 50 ms, whatever is in it.
         let mut alike = Histogram::new();
         (0..1000).for_each(|_| alike.record(Duration::millis(30)));
-        assert!((bucket_quantile(&alike, 0.5) - 0.0375).abs() < 1e-9);
-        assert!((bucket_quantile(&alike, 0.99) - 0.04975).abs() < 1e-9);
+        assert!((bucket_quantile(&alike, 0.5, &BUCKETS_S) - 0.0375).abs() < 1e-9);
+        assert!((bucket_quantile(&alike, 0.99, &BUCKETS_S) - 0.04975).abs() < 1e-9);
         // Beyond the last bound it knows nothing.
         let mut slow = Histogram::new();
         slow.record(Duration::secs(60));
-        assert_eq!(bucket_quantile(&slow, 0.95), 10.0);
+        assert_eq!(bucket_quantile(&slow, 0.95, &BUCKETS_S), 10.0);
     }
 
     #[test]
@@ -447,6 +447,7 @@ mod tests {
             })
             .collect();
         let monitor = Monitor {
+            buckets: Vec::new(),
             name: String::new(),
             shows: Shown::MeanOfWindows,
             every: Duration::secs(60),

@@ -36,6 +36,8 @@ kinds! {
     JobDone,
     /// A link has a transfer finished (link).
     LinkDepart,
+    /// An object is through the bandwidth that all share (store).
+    StoreDepart,
     /// The core of a pooler is done with a statement or an answer (pooler).
     PoolerDone,
     /// A statement's storage waits are over (task).

@@ -48,10 +48,21 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The machine of an instance is lost.
     pub(super) fn node_lost(&mut self, index: u32, loss: NodeLoss) {
         self.instances[index as usize].draining_since = self.now;
-        let unready = self.now + loss.grace;
+        let unready = self.now + self.noticed_after(index, loss);
         let replaced = unready + loss.toleration + loss.start;
         self.due_at(unready, index, due::NOT_READY);
         self.due_at(replaced, index, due::REPLACED);
+    }
+
+    /// How long after its loss a node is marked as not ready: the last renewal of its lease is up to one
+    /// interval old, and the controller has seen it at its next look (`NodeLifecycleController`, which
+    /// counts from when it saw the lease change).
+    fn noticed_after(&self, index: u32, loss: NodeLoss) -> Duration {
+        let lost = self.instances[index as usize].draining_since;
+        let key = self.key.named("lease").numbered(u64::from(index)).numbered(lost.0);
+        let mut draws = key.draw(0);
+        let (age, seen) = (loss.lease.scale(draws.unit()), loss.monitor.scale(draws.unit()));
+        Duration((loss.grace + seen).0.saturating_sub(age.0))
     }
 
     fn due_at(&mut self, at: Time, index: u32, what: u32) {
@@ -68,9 +79,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(loss) = self.loss_of(index).filter(|_| self.is_silent(index)) else { return };
         // A machine that was back, and is lost again, has times of its own.
         let since = self.instances[index as usize].draining_since;
+        let unready = self.noticed_after(index, loss);
         let after = match what {
-            due::NOT_READY => loss.grace,
-            _ => loss.grace + loss.toleration + loss.start,
+            due::NOT_READY => unready,
+            _ => unready + loss.toleration + loss.start,
         };
         if since + after != self.now {
             return;

@@ -4,7 +4,7 @@
 //! back (BullMQ demands `maxRetriesPerRequest: null`): handlers go on, but no job is begun, ended or
 //! tried again. A lock that was not renewed in time is over when Redis is back, and its job has stalled.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::component::job_queue::Driver;
 use crate::failure::Failure;
@@ -30,8 +30,12 @@ pub struct Finished {
 /// What a queue has in Redis besides the jobs to be done.
 #[derive(Default)]
 pub struct Kept {
-    /// Jobs that are over, the first to end first.
-    finished: VecDeque<Finished>,
+    /// Jobs that are over, by the order in which they have ended.
+    finished: BTreeMap<u64, Finished>,
+    /// The places there of those of each kind that have failed, and that have completed.
+    alike: Vec<VecDeque<u64>>,
+    /// How many have ended.
+    ends: u64,
     /// Handlers that have ended while Redis was gone, with the numbers of their jobs.
     pub(super) ended: Vec<(u32, u32)>,
     /// Jobs whose next attempt was due meanwhile.
@@ -41,27 +45,40 @@ pub struct Kept {
 impl QueueState {
     /// When the first of the finished jobs ended (s), and how many there are.
     pub(super) fn finished_first(&self) -> Option<(u32, u64)> {
-        let first = self.kept.finished.front()?;
+        let (_, first) = self.kept.finished.first_key_value()?;
         Some((first.since, self.kept.finished.len() as u64))
     }
 
     /// The first of the finished jobs goes.
     pub(super) fn forget_oldest(&mut self) {
-        let gone = self.kept.finished.pop_front().expect("asked before");
+        let (_, gone) = self.kept.finished.pop_first().expect("asked before");
+        self.kept.alike[gone.class()].pop_front(); // of its own kind it is the first, too
         self.bytes -= gone.bytes;
     }
 
     /// A job is over: it stays, as far as its kind says.
     fn finish(&mut self, job: Finished, kind: &Job) {
         let keep = if job.completed { kind.keep_completed } else { kind.keep_failed };
-        self.kept.finished.push_back(job);
-        let Some(most) = keep else { return };
-        let alike = |it: &Finished| (it.kind, it.completed) == (job.kind, job.completed);
-        if self.kept.finished.iter().filter(|it| alike(it)).count() > most as usize {
-            let oldest = self.kept.finished.iter().position(alike).expect("it is one itself");
-            let gone = self.kept.finished.remove(oldest).expect("it was found");
+        let (place, class) = (self.kept.ends, job.class());
+        self.kept.ends += 1;
+        self.kept.finished.insert(place, job);
+        if self.kept.alike.len() <= class {
+            self.kept.alike.resize(class + 1, VecDeque::new());
+        }
+        let alike = &mut self.kept.alike[class];
+        alike.push_back(place);
+        if keep.is_some_and(|most| alike.len() > most as usize) {
+            let oldest = alike.pop_front().expect("it is one itself");
+            let gone = self.kept.finished.remove(&oldest).expect("it is kept");
             self.bytes -= gone.bytes;
         }
+    }
+}
+
+impl Finished {
+    /// Which jobs are kept together: those of a kind that ended alike.
+    fn class(&self) -> usize {
+        2 * self.kind.0 as usize + usize::from(self.completed)
     }
 }
 
@@ -134,7 +151,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A queue's Redis has come back empty: nothing waits any more, and what is at work has no job.
     pub(super) fn lose_jobs(&mut self, queue: QueueId) {
         let state = &mut self.queues[queue];
-        (state.bytes, state.kept.finished) = (0, VecDeque::new());
+        state.bytes = 0;
+        (state.kept.finished, state.kept.alike) = (BTreeMap::new(), Vec::new());
         if let Some(limiter) = &mut state.limiter {
             limiter.forget();
         }

@@ -36,7 +36,7 @@ impl Scaler {
                 });
                 Scaler::Tracking(policies.collect())
             }
-            Rule::Hpa(policy) => Scaler::Hpa(Hpa::new(*policy, instances)),
+            Rule::Hpa(policy, _) => Scaler::Hpa(Hpa::new(*policy, instances)),
             Rule::Steps(policy) => Scaler::Steps(StepScaler::new(policy.clone(), instances)),
         }
     }
@@ -55,7 +55,7 @@ impl Scaler {
                 }
                 decided.filter(|to| !silent || *to > wanted)
             }
-            Scaler::Hpa(hpa) => Some(hpa.observe_all(now, metrics)),
+            Scaler::Hpa(hpa) => Some(hpa.observe(now, metrics)),
             Scaler::Steps(scaler) => Some(scaler.observe(now, metrics[0].metric)),
         }
     }
@@ -111,8 +111,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.autoscaler.as_mut().expect("built with the service").settle(reached);
     }
 
-    /// What the metrics show of the period that ends now: each in its own unit, those of pods on the
-    /// scale of the first.
+    /// What the metrics show of the period that ends now: each in its own unit.
     fn scaling_metrics(&mut self, service: ServiceId, scaling: &Scaling) -> Vec<Pods> {
         let spec = &self.model.services[service];
         let busy = self.meters[spec.station].busy.total(self.now);
@@ -137,39 +136,41 @@ impl<Q: PendingEvents> World<'_, Q> {
                 waiting / f64::from(running.max(1)) / wanted
             }
         };
-        let first = match &scaling.rules[0].1 {
-            Rule::Hpa(policy) => policy.target,
-            _ => 1.0,
-        };
         let pods = |(metric, rule): &(Metric, Rule)| {
-            let plain = Pods { metric: value(*metric), ready: running, unready: starting };
+            let plain =
+                Pods { metric: value(*metric), target: 1.0, ready: running, unready: starting };
             match rule {
-                Rule::Hpa(policy) => {
-                    let young = match metric {
-                        Metric::Cpu => self.young_pods(service, policy),
-                        _ => 0,
-                    };
-                    // Resources are known in whole per cent.
-                    let metric = match metric {
-                        Metric::Cpu | Metric::Memory => {
-                            (plain.metric * 100.0 + WHOLE).floor() / 100.0
-                        }
-                        _ => plain.metric,
-                    };
-                    Pods {
-                        metric: if policy.target == first {
-                            metric
-                        } else {
-                            metric / policy.target * first
-                        },
-                        ready: running - young,
-                        unready: starting + young,
-                    }
+                Rule::Hpa(policy, target) => {
+                    Pods { target: *target, ..self.as_pods(service, policy, metric, plain) }
                 }
                 _ => plain,
             }
         };
         scaling.rules.iter().map(pods).collect()
+    }
+
+    /// A metric as the Horizontal Pod Autoscaler has it.
+    fn as_pods(
+        &self,
+        service: ServiceId,
+        policy: &HpaPolicy,
+        metric: &Metric,
+        plain: Pods,
+    ) -> Pods {
+        let young = if *metric == Metric::Cpu { self.young_pods(service, policy) } else { 0 };
+        let (ready, unready) = (plain.ready - young, plain.unready + young);
+        // Resources are known in whole per cent.
+        let in_per_cent = (plain.metric * 100.0 + WHOLE).floor() / 100.0;
+        match metric {
+            Metric::Cpu | Metric::Memory => Pods { metric: in_per_cent, ready, unready, ..plain },
+            Metric::Requests(_) => Pods { ready, unready, ..plain },
+            // Of an external metric each pod has its share, ready or not (`GetExternalPerPodMetricReplicas`).
+            Metric::Backlog(..) => {
+                let all = ready + unready;
+                let share = plain.metric * f64::from(plain.ready.max(1)) / f64::from(all.max(1));
+                Pods { metric: share, ready: all, unready: 0, ..plain }
+            }
+        }
     }
 
     /// Pods whose usage does not count yet: within the time of their initialisation those that have

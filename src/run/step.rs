@@ -6,7 +6,7 @@ use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{
-    CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId,
+    CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId, StoreId,
 };
 use crate::model::tape::{Draw, Op};
 use crate::units::Duration;
@@ -26,6 +26,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::DatabaseDepart => self.database_depart(slot),
             Kind::ProcessDepart => self.process_depart(slot),
             Kind::JobDone => self.job_done(slot, event.ordinal()),
+            Kind::StoreDepart => self.store_depart(StoreId(slot)),
             Kind::LinkDepart => self.link_depart(LinkId(slot)),
             Kind::PoolerDone => self.pooler_done(PoolerId(slot)),
             Kind::Stored => self.stored(slot),

@@ -1,15 +1,21 @@
 //! Object storage: requests that are taken, or slowed down and tried again.
+//!
+//! A multipart upload is begun, its parts go side by side, each tried again by itself, and it is
+//! completed. What a prefix takes is asked once, when it begins. Where requests share a bandwidth, the
+//! bytes of all objects go through one pipe at equal shares, and nobody is done before that.
 
 use super::event::Kind;
-use super::meter::{Counter, Part};
+use super::meter::{Counter, MILLI, Part};
 use super::task::State;
 use super::world::World;
 use crate::component::backoff::Backoff;
 use crate::component::object_store::Prefix;
 use crate::failure::Failure;
-use crate::kernel::PendingEvents;
-use crate::model::{Store, UnitKind};
-use crate::units::Duration;
+use crate::kernel::{PendingEvents, ProcessorSharing};
+use crate::model::ids::StoreId;
+use crate::model::{Store, StoreUse, UnitKind};
+use crate::stream::StreamKey;
+use crate::units::{Duration, Time};
 
 /// How clients wait that were slowed down (@smithy/core 3.41.0, `THROTTLING_RETRY_DELAY_BASE` 500 ms,
 /// `MAXIMUM_RETRY_DELAY` 20 s).
@@ -24,13 +30,19 @@ const AFTER_ERROR: Backoff =
 pub struct StoreState {
     puts: Vec<Prefix>,
     gets: Vec<Prefix>,
+    /// Objects that share a bandwidth: the work of one is its time alone.
+    pipe: Option<Box<ProcessorSharing>>,
+    /// When the next of them is through.
+    armed: Time,
 }
 
 impl StoreState {
     /// With all of its prefixes rested.
     pub fn new(spec: &Store) -> StoreState {
         let all = |rate| vec![Prefix::new(rate); spec.prefixes as usize];
-        StoreState { puts: all(spec.put_rate), gets: all(spec.get_rate) }
+        let pipe = spec.shared.map(|_| Box::new(ProcessorSharing::new(1.0, 0.0, 0.0)));
+        let (puts, gets) = (all(spec.put_rate), all(spec.get_rate));
+        StoreState { puts, gets, pipe, armed: Time::NEVER }
     }
 }
 
@@ -46,24 +58,37 @@ impl<Q: PendingEvents> World<'_, Q> {
         let errs = condition.down || self.stumbles(condition.errors);
         let state = &mut self.stores[usage.store];
         let prefixes = if usage.write { &mut state.puts } else { &mut state.gets };
-        let requests = usage.requests();
+        let bytes = self.model.draw_bytes(usage.bytes, record.stream);
+        let parts = usage.parts_of(bytes);
+        let requests = usage.requests(parts);
         let taken = !errs && prefixes[prefix].take(self.now, requests, spec.split_after);
         let meter = &mut self.meters[spec.station];
         meter.add(Counter::Arrivals, u64::from(requests));
         let wait = if taken {
             let first = if usage.write { spec.put } else { spec.get };
             let first = self.model.draw_law(first, record.stream, usage.bytes.id.0 ^ 0x5e_0001);
-            let bytes = self.model.draw_bytes(usage.bytes, record.stream);
             let count = if usage.write { Counter::Writes } else { Counter::Reads };
             meter.add(count, u64::from(requests));
             meter.add(Counter::Served, u64::from(requests));
             if !usage.write {
                 meter.add(Counter::Bytes, bytes as u64);
             }
-            let record = &mut self.tasks[task];
-            (record.pc.0, record.pending) = (record.pc.0 + 1, 0);
-            let took = condition.stretch(first + usage.transfer(bytes));
+            let took = match parts {
+                1 => Ok(first + usage.transfer(bytes, 1)),
+                _ => self.go_in_parts(task, &usage, (parts, bytes), first, condition.errors),
+            };
+            let failed = took.is_err();
+            let took = condition.stretch(took.unwrap_or_else(|until_failure| until_failure));
             self.spend(task, spec.station, Part::Service, took);
+            let record = &mut self.tasks[task];
+            record.pending = 0;
+            match failed {
+                true => record.status = Failure::UpstreamError as u8,
+                false => record.pc.0 += 1,
+            }
+            if spec.shared.is_some() && !failed {
+                return self.enter_pipe(task, &usage, bytes, took);
+            }
             took
         } else {
             let (count, why, backoff) = match errs {
@@ -92,5 +117,119 @@ impl<Q: PendingEvents> World<'_, Q> {
         (record.state, record.since) = (State::Away, self.now);
         self.at_task(self.now + wait, Kind::Resume, task);
         false
+    }
+
+    /// How long an object takes that goes in parts, or until one of them fails for good.
+    fn go_in_parts(
+        &mut self,
+        task: u32,
+        usage: &StoreUse,
+        (parts, bytes): (u32, f64),
+        first: Duration,
+        errors: f64,
+    ) -> Result<Duration, Duration> {
+        let spec = &self.model.stores[usage.store];
+        let law = if usage.write { spec.put } else { spec.get };
+        let stream = self.tasks[task].stream;
+        let transfer = usage.transfer(bytes / f64::from(parts), parts);
+        let mut lanes =
+            vec![if usage.write { first } else { Duration::ZERO }; usage.at_once as usize];
+        let mut failed: Option<Duration> = None;
+        for part in 0..parts {
+            let latency = match (usage.write, part) {
+                (false, 0) => first,
+                _ => self.model.draw_law(law, stream, usage.bytes.id.0 ^ (0x5e_1000 + part)),
+            };
+            let lane = (0..lanes.len()).min_by_key(|lane| lanes[*lane]).expect("at least one");
+            let key = stream.numbered(u64::from(usage.bytes.id.0)).numbered(u64::from(part));
+            let took = self.try_again(usage.store, latency + transfer, key, errors);
+            if let Err(until_failure) = took {
+                let at = lanes[lane] + until_failure;
+                failed = Some(failed.map_or(at, |before| before.min(at)));
+            }
+            let (Ok(took) | Err(took)) = took;
+            lanes[lane] += took;
+        }
+        if let Some(at) = failed {
+            return Err(at); // the others go on for nobody
+        }
+        let done = lanes.into_iter().max().unwrap_or_default();
+        if !usage.write {
+            return Ok(done);
+        }
+        let last = self.model.draw_law(law, stream, usage.bytes.id.0 ^ 0x5e_0fff);
+        let key = stream.numbered(u64::from(usage.bytes.id.0)).numbered(u64::from(parts));
+        let took = self.try_again(usage.store, last, key, errors);
+        took.map(|took| done + took).map_err(|took| done + took)
+    }
+
+    /// How long one request takes with the attempts that it needs; an error comes at once.
+    fn try_again(
+        &mut self,
+        store: StoreId,
+        takes: Duration,
+        key: StreamKey,
+        errors: f64,
+    ) -> Result<Duration, Duration> {
+        let spec = &self.model.stores[store];
+        let mut waited = Duration::ZERO;
+        for tried in 1..=spec.attempts {
+            if !self.stumbles(errors) {
+                return Ok(waited + takes);
+            }
+            self.count(spec.station, Counter::Errors);
+            if tried < spec.attempts {
+                self.count(spec.station, Counter::Retried);
+                let unit = key.draw(u64::from(tried)).unit();
+                waited += AFTER_ERROR.delay(tried, Duration::ZERO, unit);
+            }
+        }
+        Err(waited)
+    }
+
+    /// The bytes of an object share the bandwidth of all. The task goes on when they are through and it
+    /// has waited for answers besides, and not before it would by itself.
+    fn enter_pipe(&mut self, task: u32, usage: &StoreUse, bytes: f64, alone: Duration) -> bool {
+        let store = usage.store;
+        let all = self.model.stores[store].shared.expect("asked before");
+        let now = self.now;
+        let moves = usage.moves(bytes);
+        let record = &mut self.tasks[task];
+        (record.state, record.since, record.deadline) = (State::Away, now, now + alone);
+        record.work = Duration(alone.0.saturating_sub(moves.0));
+        let pipe = self.stores[store].pipe.as_mut().expect("built with its store");
+        pipe.add(now, Duration::from_secs_f64(bytes / all), task);
+        self.arm_pipe(store);
+        false
+    }
+
+    fn arm_pipe(&mut self, store: StoreId) {
+        let station = self.model.stores[store].station;
+        let state = &mut self.stores[store];
+        let pipe = state.pipe.as_ref().expect("built with its store");
+        self.meters[station].busy.set(self.now, if pipe.is_empty() { 0 } else { MILLI as u64 });
+        if let Some(at) = pipe.next_departure().filter(|at| *at != state.armed) {
+            state.armed = at;
+            self.at(at, Kind::StoreDepart, store.0);
+        }
+    }
+
+    /// Objects may be through.
+    pub(super) fn store_depart(&mut self, store: StoreId) {
+        if self.stores[store].armed != self.now {
+            return; // superseded
+        }
+        self.stores[store].armed = Time::NEVER;
+        let station = self.model.stores[store].station;
+        while let Some(task) =
+            self.stores[store].pipe.as_mut().and_then(|pipe| pipe.depart(self.now))
+        {
+            let record = &mut self.tasks[task];
+            let alone = std::mem::replace(&mut record.deadline, Time::NEVER);
+            let done = alone.max(self.now + record.work);
+            self.spend(task, station, Part::Wait, done.since(alone));
+            self.at_task(done, Kind::Resume, task);
+        }
+        self.arm_pipe(store);
     }
 }

@@ -1,8 +1,8 @@
 //! What a monitor can show.
 
 use super::check::{Cx, Diagnostics, error};
-use super::monitor::{Estimation, LatencyShown, Shows};
-use super::names::Section;
+use super::monitor::{Estimation, LatencyShown, Monitor, Shows};
+use super::names::{Named, Section};
 
 /// A monitor shows what there is.
 pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
@@ -83,6 +83,7 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
             _ => {}
         }
         found.extend(all);
+        found.extend(buckets(cx, monitor));
         if let Some(Err(why)) = spec.alarm.as_ref().map(|it| it.above.value(spec.measure())) {
             let place = cx.tree.place_of(&format!("monitor.{name}.alarm.above"));
             let message = format!("`monitor.{name}.alarm.above`: {}", why.message);
@@ -95,6 +96,22 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
+}
+
+/// Buckets ascend, and are those of a histogram.
+fn buckets(cx: &Cx<'_>, monitor: &Named<Monitor>) -> Diagnostics {
+    let Shows::Latency(shown) = &monitor.spec.shows else { return Vec::new() };
+    let path = format!("monitor.{}.shows.latency.buckets", monitor.name);
+    if shown.how != Estimation::Histogram {
+        let help = "say `how = \"histogram\"`, or leave them out";
+        return cx.no_effect(&path, "only a `histogram` has buckets", help).into_iter().collect();
+    }
+    if shown.buckets.is_sorted_by(|one, next| one < next) {
+        return Vec::new();
+    }
+    let message = format!("the buckets of `monitor.{}` do not ascend", monitor.name);
+    let help = "write them from the least to the greatest, each once";
+    vec![error("bad-monitor", &cx.tree.place_of(&path), message).help(help)]
 }
 
 /// Whether the components of a section hold something over time.

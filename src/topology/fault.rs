@@ -146,10 +146,14 @@ spec! {
 spec! {
     /// How Kubernetes finds out that a machine is gone.
     table NodeLoss {
-        /// From the loss until the node is marked as not ready: its lease, renewed every 10 s, is as old
-        /// as that. Its pods are then sent nothing more.
+        /// How old the node's lease is, as far as the controller has seen it, when it marks the node as
+        /// not ready. Its pods are then sent nothing more.
         grace: Duration = "\"50s\""
             from "kube-controller-manager 1.32 (--node-monitor-grace-period 50 s; before that 40 s)";
+        /// How often the kubelet renews the lease; the loss falls anywhere between two renewals.
+        lease: Duration = "\"10s\"" from "kubelet (nodeLeaseDurationSeconds 40 s, renewed after a quarter)";
+        /// How often the controller looks at leases: it sees a renewal that much later at most.
+        monitor: Duration = "\"5s\"" from "kube-controller-manager (--node-monitor-period 5 s)";
         /// How long pods tolerate a node that does not answer; then they are replaced.
         toleration: Duration = "\"300s\""
             from "Kubernetes DefaultTolerationSeconds (node.kubernetes.io/unreachable, 300 s)";

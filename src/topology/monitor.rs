@@ -96,6 +96,10 @@ spec! {
         quantile: Ratio = "\"95%\"" from "assumed: what most dashboards show", positive;
         /// How it is come by.
         how: Estimation = "\"mean-of-windows\"" from "assumed: an average over a graph of p95";
+        /// Upper bounds of the buckets of a `histogram`, ascending; what is beyond the last is shown as
+        /// the last.
+        buckets: Vec<Duration> = "[\"5ms\", \"10ms\", \"25ms\", \"50ms\", \"100ms\", \"250ms\", \"500ms\", \"1s\", \"2.5s\", \"5s\", \"10s\"]"
+            from "prom-client 15 (Histogram defaultBuckets) and client_golang (DefBuckets)", positive;
     }
 }
 spec! {
@@ -106,8 +110,7 @@ spec! {
         /// The mean of what the instances of a service, `of`, each measure of their own requests in a
         /// period, from when the balancer has one to its answer: an average over hosts of a quantile.
         MeanOfInstances = "mean-of-instances";
-        /// By `histogram_quantile` of Prometheus, which interpolates within the buckets of prom-client 15
-        /// and client_golang: 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5 and 10 s.
+        /// By `histogram_quantile` of Prometheus, which interpolates within `buckets`.
         Histogram = "histogram";
         /// Of single attempts, each from when it was sent rather than from when it was wanted: what a load
         /// generator sees that waits for answers (coordinated omission).

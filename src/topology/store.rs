@@ -26,6 +26,8 @@ spec! {
         /// What one request carries.
         bandwidth: Bandwidth = "\"680Mbit/s\""
             from "Amazon S3 performance design patterns (85 to 90 MB/s per concurrent request)", positive;
+        /// What all requests together carry, each an equal share: a NAT gateway's, or a host's uplink.
+        shared: Option<Bandwidth> = "as much as they ask for" from "Amazon S3 (it scales with what is asked)", positive;
         /// Attempts at a request, the first included; between those that were slowed down, the client
         /// waits for a random part of 0.5 s x 2^n, 20 s at most.
         attempts: u32 = "3" from "@smithy/core 3.41.0 (standard retry mode: 3 attempts, throttling base 500 ms)", positive;
@@ -40,9 +42,15 @@ spec! {
         store "in": Ref<Store>;
         /// Size of the object.
         bytes: Dist<Bytes>;
-        /// Parts that go side by side; more than one are a multipart upload, with two requests around
-        /// them, or ranged reads.
+        /// Parts that it is cut into, all of which go side by side; more than one are a multipart
+        /// upload, with a request before and one after them, or ranged reads. A part that fails is tried
+        /// again by itself.
         parts: u32 = "1" from "@aws-sdk/lib-storage 3 (below 5 MB an object has one part)", positive;
+        /// Size of a part, in place of their number: `"5MiB"`, as lib-storage cuts objects.
+        part_size: Option<Bytes> = "it is cut into `parts`"
+            from "@aws-sdk/lib-storage 3.1175.0 (partSize 5 MiB, where Upload is used)", positive;
+        /// Parts of a `part_size` that go side by side.
+        at_once: u32 = "4" from "@aws-sdk/lib-storage 3.1175.0 (queueSize)", positive;
         /// What the line carries over which it goes, if that is less than what the store does: with a
         /// presigned URL the user's own.
         line: Option<Bandwidth> = "as much as the store does" from "assumed: within one region", positive;

@@ -46,6 +46,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "kubernetes_finds_out_that_a_node_is_lost",
         "Harm:node-loss NodeLoss.grace NodeLoss.toleration NodeLoss.start",
     ),
+    (
+        "node_loss",
+        "a_loss_falls_between_two_renewals_of_the_lease",
+        "NodeLoss.lease NodeLoss.monitor",
+    ),
     ("deploy", "a_deploy_empties_what_it_says_at_its_end", "Deploy.purge"),
     ("deploy", "a_zone_is_lost_with_what_stands_in_it", "Fault.zone Region.zones"),
     (
@@ -71,6 +76,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Socket.messages Socket.message_cpu Socket.room Socket.write_cpu Socket.adapter \
          Socket.adapter_cpu",
     ),
+    (
+        "store",
+        "an_object_is_cut_into_parts_that_go_side_by_side",
+        "StoreUse.part_size StoreUse.at_once",
+    ),
+    ("store", "requests_share_a_bandwidth", "Store.shared"),
     (
         "store",
         "an_object_takes_its_first_byte_and_its_transfer",
@@ -118,7 +129,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "monitor",
         "a_quantile_is_what_one_makes_of_it",
         "Shows:latency LatencyShown.quantile LatencyShown.how Estimation:mean-of-windows \
-         Estimation:histogram Estimation:from-sending",
+         Estimation:histogram Estimation:from-sending LatencyShown.buckets",
     ),
     (
         "monitor",

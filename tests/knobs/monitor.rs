@@ -87,6 +87,11 @@ fn a_quantile_is_what_one_makes_of_it() {
     assert!(histogram.true_mean < 0.2 && histogram.true_mean > 0.148);
     let median = shown("{shows={latency={quantile='50%', how='histogram'}}}", &[]);
     assert!((median.shown_mean - 0.175).abs() < 0.02, "{median:?}");
+    // Buckets of one's own: from 125 to 175 ms, in which all are.
+    let own = "{shows={latency={how='histogram', buckets=['125ms', '175ms', '1s']}}}";
+    assert!((shown(own, &[]).shown_mean - 0.1725).abs() < 0.003, "{:?}", shown(own, &[]));
+    let short = "{shows={latency={how='histogram', buckets=['50ms', '100ms']}}}";
+    assert!(near(shown(short, &[]).shown_mean, 0.1), "beyond the last it says the last");
     // Users who try again wait twice as long as one attempt takes.
     let twice = [
         "client.patience=120ms",

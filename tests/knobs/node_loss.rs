@@ -22,7 +22,7 @@ flow = [{ cpu = "1ms" }]
 "#;
 
 fn lost(sets: &[&str]) -> Ran {
-    let fault = "fault.f={target='service.web', count=1, at='10500ms', what={node-loss={grace='20s', toleration='30s', start='5s'}}}";
+    let fault = "fault.f={target='service.web', count=1, at='10500ms', what={node-loss={grace='20s', lease='0s', monitor='0s', toleration='30s', start='5s'}}}";
     run(PODS, &[&[fault, "run.duration=120500ms", "run.window=500ms"], sets].concat())
 }
 
@@ -59,7 +59,7 @@ fn kubernetes_finds_out_that_a_node_is_lost() {
     let usual = run(
         PODS,
         &[
-            "fault.f={target='service.web', count=1, at='500ms', what='node-loss'}",
+            "fault.f={target='service.web', count=1, at='500ms', what={node-loss={lease='0s', monitor='0s'}}}",
             "run.duration=400s",
         ],
     );
@@ -75,7 +75,7 @@ fn an_answer_of_a_lost_node_is_waited_for_in_vain() {
                        { interval = '200s' }\n";
     let text = format!("{}{ALB}", PODS.replace("[client]\npatience = \"3s\"\n", ""));
     let after = |sets: &[&str]| {
-        let fault = "fault.f={target='service.web', count=1, at='10500ms', what='node-loss'}";
+        let fault = "fault.f={target='service.web', count=1, at='10500ms', what={node-loss={lease='0s', monitor='0s'}}}";
         let all = ["operation.page.flow=[{wait='900ms'}]", "run.duration=200s", fault];
         let ran = run(&text, &[&all[..], sets].concat());
         assert_eq!(ran.outcome.requests.failed_all(), ran.failed(Failure::UpstreamTimeout));
@@ -90,4 +90,31 @@ fn an_answer_of_a_lost_node_is_waited_for_in_vain() {
     // A check is not refused either, and fails when it has taken too long: two of them, 2 s apart.
     let (quick, _) = after(&["balancer.front.checks={interval='2s', timeout='1s'}"]);
     assert!(quick <= 4, "{quick}");
+}
+
+#[test]
+fn a_loss_falls_between_two_renewals_of_the_lease() {
+    // One request a second until the pod has left the endpoints; half of them meet the lost one.
+    let marked = |sets: &[&str]| -> Vec<f64> {
+        let seeds = (1..=40).map(|seed| format!("run.seed={seed}"));
+        let after = |seed: String| {
+            let faster = ["arrivals.rate=100/s", "run.duration=60s", "client.patience=1s"];
+            let ran = lost(&[&faster[..], &[seed.as_str()], sets].concat());
+            ran.failed(Failure::GaveUp) as f64 / 50.0
+        };
+        seeds.map(after).collect()
+    };
+    let spread = |sets: &[&str]| {
+        let all = marked(sets);
+        let least = all.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = all.iter().copied().fold(0.0, f64::max);
+        (least, most, all.iter().sum::<f64>() / all.len() as f64)
+    };
+    let (least, most, _) = spread(&[]);
+    assert!((least - 20.0).abs() < 0.1 && (most - 20.0).abs() < 0.1, "{least} {most}");
+    let (least, most, mean) = spread(&["fault.f.what.node-loss.lease=10s"]);
+    assert!(least > 9.9 && least < 11.5 && most < 20.1 && most > 18.5, "{least} {most}");
+    assert!((mean - 15.0).abs() < 1.5, "{mean}");
+    let (least, most, mean) = spread(&["fault.f.what.node-loss.monitor=5s"]);
+    assert!(least > 19.9 && most < 25.1 && (mean - 22.5).abs() < 0.8, "{least} {most} {mean}");
 }

@@ -27,7 +27,7 @@ fn with(flow: &str, sets: &[&str]) -> Ran {
 fn an_object_takes_its_first_byte_and_its_transfer() {
     let put = |more: &str| with(&format!("put={{in='s3', bytes='1MB'{more}}}"), &[]);
     assert_eq!(put("").each(), ms(100 + 100));
-    assert_eq!(put(", parts=4").each(), ms(100 + 25));
+    assert_eq!(put(", parts=4").each(), ms(100 + 100 + 25 + 100));
     // Begun, four parts, completed.
     assert_eq!(put(", parts=4").count("store.s3", Counter::Writes), 60);
     assert_eq!(put(", line='8Mbit/s'").each(), ms(100 + 1_000));
@@ -39,6 +39,48 @@ fn an_object_takes_its_first_byte_and_its_transfer() {
     assert_eq!(with(get, &["store.s3.bandwidth=160Mbit/s"]).each(), ms(50 + 100));
     let slower = ["store.s3.put=1s", "store.s3.get=2s"];
     assert_eq!((with(get, &slower).each(), run(UPLOADS, &slower).each()), (ms(2_200), ms(1_100)));
+}
+
+#[test]
+fn an_object_is_cut_into_parts_that_go_side_by_side() {
+    let put = |more: &str, sets: &[&str]| {
+        with(&format!("put={{in='s3', bytes='1MB', part_size={more}}}"), sets)
+    };
+    // Begun, four parts at once, completed.
+    assert_eq!(put("'250KB'", &[]).each(), ms(100 + 125 + 100));
+    assert_eq!(put("'250KB', at_once=2", &[]).each(), ms(100 + 2 * 125 + 100));
+    assert_eq!(put("'100KB'", &[]).each(), ms(100 + 3 * 110 + 100), "ten by fours");
+    assert_eq!(put("'1MB'", &[]).each(), ms(200), "one part is a plain PUT");
+    assert_eq!(put("'250KB'", &[]).count("store.s3", Counter::Writes), 60);
+    // Four share the line.
+    assert_eq!(put("'250KB', line='8Mbit/s'", &[]).each(), ms(100 + 1_100 + 100));
+    let get = with("get={in='s3', bytes='2MB', parts=4}", &[]);
+    assert_eq!((get.each(), get.count("store.s3", Counter::Reads)), (ms(50 + 50), 40));
+    // Each request is tried again by itself: ten of which each fails once in ten times.
+    let flaky = ["fault.f={target='store.s3', what={flaky='10%'}, at='0s'}", "arrivals.rate=100/s"];
+    let failed = |attempts: &str| {
+        let ran = put("'125KB'", &[&flaky[..], &[attempts]].concat());
+        ran.failed(Failure::UpstreamError) as f64 / ran.offered() as f64
+    };
+    let once = failed("store.s3.attempts=1");
+    assert!((once - (1.0 - 0.9f64.powi(10))).abs() < 0.05, "{once}");
+    let thrice = failed("store.s3.attempts=3");
+    assert!(thrice < 0.025, "{thrice}: each with one in a thousand");
+}
+
+#[test]
+fn requests_share_a_bandwidth() {
+    let shared = ["store.s3.shared=8Mbit/s", "arrivals.rate=0.1/s", "run.duration=95s"];
+    let one = with("put={in='s3', bytes='1MB'}", &shared);
+    assert_eq!(one.each(), ms(1_000 + 100));
+    let two = "parallel=[[{put={in='s3', bytes='1MB'}}], [{get={in='s3', bytes='1MB'}}]]";
+    assert_eq!(with(two, &shared).each(), ms(2_000 + 100));
+    assert_eq!(with(two, &shared[1..]).each(), ms(200));
+    // What one request carries by itself is still a bound.
+    let wide = ["store.s3.shared=800Mbit/s", "arrivals.rate=0.1/s", "run.duration=95s"];
+    assert_eq!(with("put={in='s3', bytes='1MB'}", &wide).each(), ms(100 + 100));
+    let parts = with("put={in='s3', bytes='1MB', parts=4}", &shared);
+    assert_eq!(parts.each(), ms(1_000 + 300));
 }
 
 #[test]

@@ -219,8 +219,9 @@ impl Compiler<'_> {
             topology::Harm::Failover => (Harm::Failover, "failover"),
             topology::Harm::Promote => (Harm::Promote, "promote"),
             topology::Harm::NodeLoss(it) => {
-                let (grace, toleration, start) = (it.grace, it.toleration, it.start);
-                (Harm::NodeLoss(NodeLoss { grace, toleration, start }), "node loss")
+                let (grace, lease, monitor) = (it.grace, it.lease, it.monitor);
+                let (toleration, start) = (it.toleration, it.start);
+                (Harm::NodeLoss(NodeLoss { grace, lease, monitor, toleration, start }), "node loss")
             }
             topology::Harm::Slow(slow) => (Harm::Slow(slow.times), "slow"),
             topology::Harm::Flaky(share) => (Harm::Flaky(share.0), "flaky"),

@@ -344,7 +344,8 @@ impl<'t> Compiler<'t> {
             all.push(station(&format!("session.{}", session.name), StationKind::Session, 0.0));
         }
         for store in &topology.stores {
-            all.push(station(&format!("store.{}", store.name), StationKind::Store, 0.0));
+            let pipe = f64::from(u8::from(store.spec.shared.is_some()));
+            all.push(station(&format!("store.{}", store.name), StationKind::Store, pipe));
         }
         for socket in &topology.sockets {
             all.push(station(&format!("socket.{}", socket.name), StationKind::Socket, 0.0));

@@ -55,6 +55,12 @@ impl Compiler<'_> {
                     topology::Estimation::FromSending => Shown::FromSending(shown.quantile.0),
                 },
             },
+            buckets: match &spec.shows {
+                topology::Shows::Latency(shown) => {
+                    shown.buckets.iter().map(|bound| bound.seconds()).collect()
+                }
+                _ => Vec::new(),
+            },
             every: spec.every,
             reads: match spec.reads {
                 topology::Reading::Average => Reading::Average,

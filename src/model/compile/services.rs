@@ -170,14 +170,16 @@ impl Compiler<'_> {
                 scale_in_cooldown: scaling.cooldown_in,
                 ..TargetTracking::new(target, min, max)
             }),
-            topology::ScalePolicy::Hpa(hpa) => Rule::Hpa(HpaPolicy {
+            topology::ScalePolicy::Hpa(hpa) => Rule::Hpa(
+                HpaPolicy {
+                    min,
+                    max,
+                    stabilisation: hpa.stabilisation,
+                    initialisation: hpa.initialisation,
+                    sample: hpa.sample,
+                },
                 target,
-                min,
-                max,
-                stabilisation: hpa.stabilisation,
-                initialisation: hpa.initialisation,
-                sample: hpa.sample,
-            }),
+            ),
             topology::ScalePolicy::Steps(steps) => {
                 let one = |step: &topology::ScaleStep| Step { beyond: step.at.0, change: step.by };
                 Rule::Steps(StepPolicy {

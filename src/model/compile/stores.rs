@@ -5,7 +5,7 @@ use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::tape::Draw;
 use crate::model::tape::DrawId;
-use crate::model::{Store, StoreUse};
+use crate::model::{Parts, Store, StoreUse};
 use crate::topology::{self, Named};
 
 impl Compiler<'_> {
@@ -26,6 +26,7 @@ impl Compiler<'_> {
             put: self.law(&spec.put),
             get: self.law(&spec.get),
             attempts: spec.attempts,
+            shared: spec.shared.map(|bits| bits.0 / 8.0),
         }
     }
 
@@ -33,15 +34,21 @@ impl Compiler<'_> {
     pub(super) fn store_use(&mut self, said: &topology::StoreUse, write: bool, id: DrawId) -> u32 {
         let store: StoreId = find(&self.topology.stores, &said.store.name);
         let spec = &self.topology.stores[store.0 as usize].spec;
-        let together = spec.bandwidth.0 * f64::from(said.parts);
-        let bits = said.line.map_or(together, |line| line.0.min(together));
+        let one = spec.bandwidth.0 / 8.0;
+        let (parts, at_once) = match said.part_size {
+            Some(size) => (Parts::Size(size.0), said.at_once),
+            None => (Parts::Number(said.parts), said.parts),
+        };
+        let together = one * f64::from(at_once);
+        let all = said.line.map_or(together, |line| (line.0 / 8.0).min(together));
         let bytes = Draw { law: self.law(&said.bytes), id };
         self.store_uses.push(StoreUse {
             store,
             write,
             bytes,
-            parts: said.parts,
-            bytes_per_s: bits / 8.0,
+            parts,
+            at_once,
+            bytes_per_s: (one, all),
         });
         self.store_uses.len() as u32 - 1
     }

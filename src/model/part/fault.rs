@@ -71,8 +71,12 @@ impl Harm {
 /// How Kubernetes finds out that a machine is gone.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct NodeLoss {
-    /// Until it is marked as not ready, and its pods leave the endpoints.
+    /// How old its lease is when it is marked as not ready, and its pods leave the endpoints.
     pub grace: Duration,
+    /// From one renewal of the lease to the next.
+    pub lease: Duration,
+    /// From one look of the controller to the next.
+    pub monitor: Duration,
     /// From then on, until its pods are deleted and replaced.
     pub toleration: Duration,
     /// From then on, until others serve in their place.

@@ -34,7 +34,7 @@ pub use service::{
 };
 pub use session::{Prune, Session};
 pub use socket::Socket;
-pub use store::{Store, StoreUse};
+pub use store::{Parts, Store, StoreUse};
 pub use stream::{
     Acks, Consumer, ConsumerParts, KafkaRules, PendingRules, Rules, Stream, SubscriberRules, Topic,
 };

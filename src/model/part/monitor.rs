@@ -14,6 +14,8 @@ pub struct Monitor {
     pub every: Duration,
     /// What becomes of a period.
     pub reads: Reading,
+    /// Upper bounds of the buckets of a histogram (s).
+    pub buckets: Vec<f64>,
     /// The value that calls somebody when it is passed in so many periods in a row.
     pub alarm: Option<(f64, u32)>,
 }

@@ -208,8 +208,8 @@ pub struct Scaling {
 pub enum Rule {
     /// Target tracking of ECS.
     Tracking(autoscaler::TargetTracking),
-    /// The Horizontal Pod Autoscaler.
-    Hpa(hpa::HpaPolicy),
+    /// The Horizontal Pod Autoscaler, and the target of its metric.
+    Hpa(hpa::HpaPolicy, f64),
     /// Steps.
     Steps(step_scaling::StepPolicy),
 }
