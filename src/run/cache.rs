@@ -329,6 +329,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let work = condition.stretch(self.model.draw_law(law, stream, numbers));
         self.meters[spec.station].busy.add(self.now, MILLI);
+        if work >= spec.slowlog {
+            self.meters[spec.station].count(Counter::Slow);
+        }
         let at = self.tasks[task].work.0 as usize;
         let delay = self.caches[cache].loops[at].delay(self.now);
         self.meters[spec.station].works(node, work);

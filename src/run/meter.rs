@@ -93,10 +93,12 @@ pub enum Counter {
     BilledMillis,
     /// Workers that ended because they had answered enough.
     Recycled,
+    /// Commands that a server's slow log has.
+    Slow,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 40;
+pub const COUNTERS: usize = 41;
 
 impl Counter {
     /// All of them, in their order.
@@ -141,6 +143,7 @@ impl Counter {
         Counter::PausedMicros,
         Counter::BilledMillis,
         Counter::Recycled,
+        Counter::Slow,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -184,6 +187,7 @@ impl Counter {
             Counter::PausedMicros => "paused_us",
             Counter::BilledMillis => "billed_ms",
             Counter::Recycled => "recycled",
+            Counter::Slow => "slow_commands",
             Counter::HitBytes => "hit_bytes",
         }
     }

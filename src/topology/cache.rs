@@ -50,6 +50,9 @@ spec! {
         /// CPU time of one command on its node, or, for memory, on the worker.
         command: Option<Dist> = "20us for redis, 1us for memory"
             from "assumed: a small GET or SET with its system calls; a look into a map";
+        /// A command that has the server's thread for so long, or longer, is in its slow log, which
+        /// `slow_commands` counts; waiting and the way do not count.
+        slowlog: Duration = "\"10ms\"" from "redis.conf (slowlog-log-slower-than 10000)", positive;
         /// What evicting one entry takes beside the command that needs the room; a command evicts for
         /// 500 us at most, and the next ones go on.
         evicting: Duration = "\"0s\"" from "assumed: contained in `command`; Redis evict.c (500 us at maxmemory-eviction-tenacity 10)";

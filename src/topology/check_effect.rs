@@ -35,6 +35,7 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "replicas", "memory of a worker has no copies");
             idle(owner(), "client", "memory of a worker is used without a client");
             idle(owner(), "persistence", "memory of a worker is written to no disk");
+            idle(owner(), "slowlog", "memory of a worker has no slow log");
             let why = "in memory what has expired goes when it is asked for (lru-cache: `ttlAutopurge` false)";
             idle(owner(), "expire_cycle", why);
         }

@@ -62,6 +62,7 @@ pub const METRICS: &[(&str, &[&str])] = &[
             "evicted",
             "expired",
             "out_of_memory",
+            "slow_commands",
             "utilisation_ratio",
             "part_busiest_ratio",
             "held",

@@ -47,6 +47,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Job.size Job.keep_completed Job.keep_failed",
     ),
     ("redis_memory", "eviction_takes_its_time_in_the_command", "Cache.evicting"),
+    ("redis_server", "the_slow_log_has_what_keeps_the_thread_for_long", "Cache.slowlog"),
     ("redis_memory", "the_expiry_cycle_keeps_commands_waiting", "Cache.expiring"),
     ("cache", "caches_start_warm_or_cold", "Run.start Start.caches Warmth:warm Warmth:cold"),
     (

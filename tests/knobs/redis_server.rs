@@ -36,6 +36,18 @@ fn a_long_command_keeps_all_others_waiting() {
     assert!(spread.shortest() == ms(42) && spread.longest() == ms(46), "{}", spread.shortest());
 }
 
+#[test]
+fn the_slow_log_has_what_keeps_the_thread_for_long() {
+    let slow = |sets: &[&str]| served(sets).count("cache.c", Counter::Slow);
+    // Ten commands of 40 ms; the GETs and SETs of 1 ms behind them wait as long, and are not slow.
+    assert_eq!(slow(&[]), 10);
+    assert_eq!((slow(&["cache.c.slowlog=40ms"]), slow(&["cache.c.slowlog=41ms"])), (10, 0));
+    assert_eq!(slow(&["cache.c.slowlog=1ms"]), 30);
+    // What a fault slows down is slow by the clock.
+    let fault = "fault.f={target='cache.c', what={slow=20}, at='4500ms', for='1s'}";
+    assert_eq!(slow(&[fault, "operation.work.flow=[{cache={in='c', keys='k'}}]"]), 2);
+}
+
 /// One value of a megabyte is set each second: a gigabyte of them at the start.
 fn saved(persistence: &str, sets: &[&str]) -> Ran {
     let text = SERVER.replace("[keys.k]\n", &format!("persistence = {persistence}\n[keys.k]\n"));

@@ -51,6 +51,7 @@ impl Compiler<'_> {
                 lag: spec.lag,
                 client: spec.client.as_ref().filter(|_| !in_process).map(|it| client_of(it, spec)),
                 expire_cycle: spec.expire_cycle && !in_process,
+                slowlog: spec.slowlog,
                 evicting: spec.evicting,
                 expiring: spec.expiring,
                 sessions: Vec::new(),

@@ -45,6 +45,8 @@ pub struct Cache {
     pub client: Option<ClientRules>,
     /// Runs the active expiry cycle.
     pub expire_cycle: bool,
+    /// From which time on the thread a command is in the slow log.
+    pub slowlog: Duration,
     /// What evicting one entry takes, in the path of the command that needs the room.
     pub evicting: Duration,
     /// What the expiry cycle needs for one entry that it removes.

@@ -214,6 +214,7 @@ fn counted(counter: Counter) -> &'static str {
         Counter::PausedMicros => "Time that event loops stood still for collections (us)",
         Counter::BilledMillis => "Time that executions of a function are charged for (ms)",
         Counter::Recycled => "Workers that ended because they had answered enough requests",
+        Counter::Slow => "Commands that the server's slow log has",
         Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }
