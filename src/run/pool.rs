@@ -3,23 +3,22 @@
 
 mod lookup;
 mod lost;
+mod opening;
 mod place;
 mod start;
 mod unanswered;
 
-use crate::component::pool::{
-    Acquire, ConnectFailed, Connected, Connection, Expired, Heard, Pool, Released, Served,
-};
+use crate::component::pool::{Acquire, Connection, Expired, Heard, Pool, Released, Served};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::PoolId;
 use crate::model::tape::{Op, Pc, Route};
-use crate::model::{self, Discards, UnitKind};
+use crate::model::{self, Discards};
 use crate::units::{Duration, Time};
 
+pub(super) use opening::{Begun, Opening};
 pub(super) use unanswered::Unanswered;
 
-use super::database::{Presence, SYN_PATIENCE};
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::pooler::Behind;
@@ -52,7 +51,7 @@ pub struct SubPool {
     /// The replica that the next read of this process goes to (used in the primary's sub-pool).
     pub rotation: u32,
     /// Connections that are being opened, and what the server makes of them.
-    opening: Vec<(Connection, Opening)>,
+    opening: Vec<Begun>,
     /// Connections in use that the server has cut; their holders do not know yet.
     pub(super) cut: Vec<(Connection, Failure)>,
     /// Connections whose server is still at a statement that nobody waits for.
@@ -61,38 +60,11 @@ pub struct SubPool {
     pub connects: u32,
 }
 
-/// What a server makes of a connection that is being opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Opening {
-    /// It has a slot.
-    Granted,
-    /// It has a slot, at a pooler whose core has still to log its client in.
-    LogsIn,
-    /// There are too many already.
-    Full,
-    /// There is no server.
-    Nobody,
-}
-
-impl Opening {
-    fn is_granted(self) -> bool {
-        matches!(self, Opening::Granted | Opening::LogsIn)
-    }
-}
-
 impl SubPool {
-    /// Connections being opened that have a slot at their server.
-    pub fn opening_granted(&self) -> u32 {
-        self.opening.iter().filter(|(_, how)| how.is_granted()).count() as u32
-    }
     /// Why the server has cut this connection, if it has.
     #[inline(always)]
     pub fn is_cut(&self, connection: Connection) -> Option<Failure> {
         self.cut.iter().find(|(one, _)| *one == connection).map(|(_, why)| *why)
-    }
-    /// The server is gone: nothing of what is being opened will be.
-    pub fn lose_openings(&mut self) {
-        self.opening.iter_mut().for_each(|(_, how)| *how = Opening::Nobody);
     }
     /// Its process has died: it has no connections and no queue. Says how many connections it had.
     pub fn lose_all(&mut self) -> u32 {
@@ -167,102 +139,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         record.push_lease(Lease { pool: sub, connection });
         record.pc = Pc(record.pc.0 + 1);
-    }
-
-    /// A connection begins to open, after something else: TCP, TLS, authentication, a new server
-    /// process. Beyond `max_connections` the server answers with an error at once.
-    pub(super) fn connect(&mut self, sub: u32, connection: Connection, after: Duration) {
-        let state = &self.pools[sub as usize];
-        let (node, kind, number) = (state.node, state.kind, state.connects);
-        if state.behind.is_some() {
-            return self.connect_to_pooler(sub, connection, after);
-        }
-        let stream = self.sub_pool_stream(sub).named("connect");
-        let database = &self.model.databases[self.model.pools[kind].database];
-        let condition = self.condition(UnitKind::Pool, kind.0);
-        let passage = self.passage_of_connect(kind);
-        let broken = condition.down || passage.lost || self.stumbles(condition.errors);
-        let presence = self.node_mut(node).presence;
-        let how = match presence {
-            _ if broken => Opening::Nobody,
-            Presence::Up if self.take_slot(node) => Opening::Granted,
-            Presence::Up => Opening::Full,
-            _ => Opening::Nobody,
-        };
-        let law = if how == Opening::Granted { database.connect } else { database.rtt };
-        let here = self.model.services[self.model.pools[kind].service].region;
-        let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
-        // Three round trips beyond those within a region: TCP, TLS, authentication.
-        let took = after
-            + match presence {
-                Presence::Silent => SYN_PATIENCE,
-                Presence::Refusing => self.model.draw_law(law, stream, number) + far,
-                Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
-            };
-        let took = condition.stretch(took) + passage.late;
-        self.begin_opening(sub, connection, how, took);
-    }
-
-    /// A connection is open, or was refused, unless the pool has stopped waiting for it.
-    pub fn connected(&mut self, sub: u32, number: u32) {
-        if let Some(pooler) = sub.checked_sub(self.pools.len() as u32) {
-            return self.server_connected(pooler, number);
-        }
-        let opening = &mut self.pools[sub as usize].opening;
-        let place = opening.iter().position(|(connection, _)| number_of(*connection) == number);
-        let Some(place) = place else { return };
-        if opening[place].1 == Opening::LogsIn {
-            opening[place].1 = Opening::Granted;
-            return self.log_in(sub, number);
-        }
-        let (connection, how) = opening.swap_remove(place);
-        let station = self.model.pools[self.pools[sub as usize].kind].station;
-        if how != Opening::Granted {
-            let database = self.database_of(self.pools[sub as usize].node);
-            self.count(station, Counter::Refused);
-            if self.pools[sub as usize].behind.is_none() {
-                self.count(self.model.databases[database].station, Counter::Refused);
-            }
-            self.meters[station].held.add(self.now, -1);
-            let failed = self.pools[sub as usize].pool.connect_failed(self.now, connection);
-            let why = match how {
-                Opening::Full => Failure::TooManyConnections,
-                _ => Failure::DatabaseDown,
-            };
-            self.connect_failed(sub, failed, why);
-            return self.arm_pool(sub);
-        }
-        self.count(station, Counter::Opened);
-        match self.pools[sub as usize].pool.connected(self.now, connection) {
-            Connected::Granted { task } => {
-                self.leave(task, station);
-                self.granted(task, sub, connection);
-                self.resume(task);
-            }
-            // No callback of this process is running: the waiter's own becomes ready.
-            Connected::Unclaimed(Released::Handed { task } | Released::Passed { task }) => {
-                self.leave(task, station);
-                self.granted(task, sub, connection);
-                self.resume(task);
-            }
-            Connected::Unclaimed(released) => {
-                self.released(sub, connection, released);
-            }
-            Connected::Stale => unreachable!("what is being opened is known to the pool"),
-        }
-        self.arm_pool(sub);
-    }
-
-    /// An opening has failed: its owner hears of it, the queue is served once.
-    fn connect_failed(&mut self, sub: u32, failed: Option<ConnectFailed>, why: Failure) {
-        let Some(ConnectFailed { owner, served }) = failed else { return };
-        if let Some(served) = served {
-            self.served(sub, served);
-        }
-        if let Some(task) = owner {
-            self.leave(task, self.model.pools[self.pools[sub as usize].kind].station);
-            self.resume_failed(task, why);
-        }
     }
 
     /// The pool serves the oldest request of its queue outside of any callback of that request.
@@ -473,9 +349,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Expired::Connect { connection, failed } => {
                     self.count(station, Counter::TimedOut);
                     let opening = &mut self.pools[sub as usize].opening;
-                    let place = opening.iter().position(|(known, _)| *known == connection);
+                    let place = opening.iter().position(|it| it.connection == connection);
                     let place = place.expect("what is cut off was being opened");
-                    if opening.swap_remove(place).1.is_granted() {
+                    if opening.swap_remove(place).how.is_granted() {
                         self.start_closing(sub, Cut::No, Heard::Yes);
                     } else {
                         self.meters[station].held.add(self.now, -1);
@@ -568,10 +444,4 @@ impl<Q: PendingEvents> World<'_, Q> {
         let network = self.network;
         self.spend(task, network, Part::Service, length);
     }
-}
-
-/// A connection as an event's ordinal: 14 bits of slot, 17 of generation. Only openings are told
-/// apart by it, and no pool opens 131,072 connections in one slot while one of them is opening.
-fn number_of(connection: Connection) -> u32 {
-    (connection.generation & 0x1_ffff) << 14 | connection.slot
 }

@@ -7,14 +7,14 @@
 //! the middle costs its server connection, which is closed, though what runs on it goes on.
 
 mod death;
+mod opening;
 mod process;
 
 use std::collections::VecDeque;
 
-use super::database::Presence;
 use super::event::Kind;
 use super::meter::{Counter, MILLI};
-use super::pool::Opening;
+use super::pool::{Begun, Opening};
 use super::task::{Lease, OK, State, flag};
 use super::world::World;
 use crate::component::pool::Connection;
@@ -26,6 +26,7 @@ use crate::model::tape::Op;
 use crate::model::{PoolMode, UnitKind};
 use crate::units::{Duration, Time};
 
+use opening::Login;
 pub use process::Process;
 
 /// A pooler's connections to one server.
@@ -44,13 +45,6 @@ pub struct PoolerState {
     opened: u32,
     /// Connections whose client is gone, and until when they are being reset.
     resetting: VecDeque<(Time, Server)>,
-}
-
-/// A connection that is being opened.
-struct Login {
-    number: u32,
-    granted: bool,
-    incarnation: u32,
 }
 
 /// What a pool has of the pooler that it goes through.
@@ -174,9 +168,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A connection that ends at a pooler begins to open: no server process is started for it.
-    pub(super) fn connect_to_pooler(&mut self, sub: u32, connection: Connection, after: Duration) {
+    pub(super) fn connect_to_pooler(&mut self, sub: u32, begun: Begun, after: Duration) {
         // A connection that was at this place before may have left its server connection there.
-        self.client_lets_go(Lease { pool: sub, connection }, false);
+        self.client_lets_go(Lease { pool: sub, connection: begun.connection }, false);
         let state = &self.pools[sub as usize];
         let (kind, number) = (state.kind, state.connects);
         let pooler = state.behind.as_ref().expect("it goes through one").pooler;
@@ -203,7 +197,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let law = if refused { its.rtt } else { its.connect };
         let took = after + self.model.draw_law(law, stream, number) + far + far + far;
         let took = process.stretch(condition.stretch(took)) + passage.late;
-        self.begin_opening(sub, connection, how, took);
+        self.begin_opening(sub, Begun { how, ..begun }, took);
     }
 
     /// Whether its clients keep a server connection for as long as they are connected.
@@ -480,57 +474,6 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.open_server(number);
         }
         self.arm_pooler(number);
-    }
-
-    fn open_server(&mut self, number: u32) {
-        let node = self.poolers[number as usize].node;
-        let server = self.node_mut(node);
-        let incarnation = server.incarnation;
-        let presence = server.presence;
-        let kind = self.poolers[number as usize].kind;
-        let passage = self.passage_of_pooler(kind);
-        let granted = presence == Presence::Up && !passage.lost && self.take_slot(node);
-        let database = &self.model.databases[self.model.poolers[kind].database];
-        let name = &self.model.poolers[kind].name;
-        let stream = self.key.named("pooler").named(name).numbered(u64::from(node));
-        let state = &mut self.poolers[number as usize];
-        let opened = state.opened;
-        state.opened += 1;
-        let law = if granted { database.connect } else { database.rtt };
-        let took = match presence {
-            // `server_connect_timeout` is 15 s as well.
-            Presence::Silent => state.pool.config().login_retry,
-            // It gives up on a cut network as it does on a silent server.
-            _ if passage.lost => state.pool.config().login_retry,
-            _ => self.model.draw_law(law, stream, opened) + passage.late,
-        };
-        state.opening.push(Login { number: opened, granted, incarnation });
-        let slot = self.pools.len() as u32 + number;
-        self.events.push(Event::new(self.now + took, Kind::Connected as u8, opened, slot));
-        let station = self.station_of_pooler(number);
-        self.meters[station].held.add(self.now, 1);
-    }
-
-    /// A connection of a pooler is open, or was refused.
-    pub(super) fn server_connected(&mut self, number: u32, opened: u32) {
-        let state = &mut self.poolers[number as usize];
-        let place = state.opening.iter().position(|it| it.number == opened);
-        // A pooler that has died meanwhile knows nothing of it.
-        let Some(place) = place else { return };
-        let Login { granted, incarnation, .. } = state.opening.remove(place);
-        let node = state.node;
-        let station = self.station_of_pooler(number);
-        if !granted || self.node_mut(node).incarnation != incarnation {
-            self.poolers[number as usize].pool.opening_failed(self.now);
-            let meter = &mut self.meters[station];
-            meter.count(Counter::Errors);
-            meter.held.add(self.now, -1);
-            return self.tend_pooler(number);
-        }
-        self.count(station, Counter::Opened);
-        let (server, returned) = self.poolers[number as usize].pool.opened(self.now);
-        self.server_returned(number, server, returned);
-        self.tend_pooler(number);
     }
 
     /// A connection to the server is closed: a round trip later the server has its place back.

@@ -9,7 +9,20 @@ use crate::diagnostic::{Diagnostic, Place};
 /// Time-outs that a driver has, and that what it goes through lets pass.
 pub(crate) fn timeouts(cx: &Cx<'_>) -> Diagnostics {
     let pools = cx.topology.pools.iter();
-    pools.flat_map(|pool| query_timeout(cx, pool).into_iter().chain(at_start(cx, pool))).collect()
+    let of = |pool| [query_timeout(cx, pool), connect_timeout(cx, pool), at_start(cx, pool)];
+    pools.flat_map(|pool| of(pool).into_iter().flatten()).collect()
+}
+
+/// pg hands one time to the pool and to its clients (`connectionTimeoutMillis`).
+fn connect_timeout(cx: &Cx<'_>, pool: &Named<Pool>) -> Option<Diagnostic> {
+    pool.spec.connect_timeout?;
+    let pgs = matches!(pool.spec.driver, PoolDriver::NodePostgres | PoolDriver::Neon);
+    pgs.then(|| {
+        let place = cx.tree.place_of(&format!("pool.{}.connect_timeout", pool.name));
+        let message = format!("the driver of `pool.{}` has no `connect_timeout` of its own", pool.name);
+        error("bad-pool", &place, message)
+            .help("write `acquire_timeout`: it is for waiting and for opening (`connectionTimeoutMillis`)")
+    })
 }
 
 fn query_timeout(cx: &Cx<'_>, pool: &Named<Pool>) -> Option<Diagnostic> {

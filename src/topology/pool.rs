@@ -38,6 +38,12 @@ spec! {
             from "pg-pool 3.14.0 (connectionTimeoutMillis 0), SQLAlchemy 2.1.9 (timeout), \
             asyncpg 0.32.0 (acquire without timeout), psycopg_pool 3.3.3 (timeout), Prisma docs \
             (pool_timeout)", positive;
+        /// How long the driver tries to open a connection, until it can be used, before it fails.
+        /// node-postgres has one time for this and for the wait, `acquire_timeout`.
+        connect_timeout: Option<Duration> = "asyncpg and sqlalchemy 60s, psycopg 130s, prisma 5s"
+            from "asyncpg 0.31.0 (connect, timeout=60), which SQLAlchemy 2.1.9 leaves as it is; psycopg \
+            3.2.9 (conninfo.py, _DEFAULT_CONNECT_TIMEOUT), with SQLAlchemy without asyncio, too; Prisma \
+            docs (connect_timeout)", positive;
         /// An idle connection is closed after this time; 0 is never.
         idle_timeout: Option<Duration> = "10s; sqlalchemy never, asyncpg and prisma 300s, psycopg 600s"
             from "pg-pool 3.14.0 (idleTimeoutMillis), SQLAlchemy 2.1.9 (no such option), asyncpg \
@@ -193,6 +199,17 @@ impl Pool {
             }
             _ => 0,
         }
+    }
+    /// How long opening a connection may take, as said or as the driver has it, if that is a time of its own.
+    pub fn opens_within(&self) -> Option<Duration> {
+        let usual = match &self.driver {
+            PoolDriver::NodePostgres | PoolDriver::Neon => None,
+            PoolDriver::Prisma(_) => Some(5),
+            PoolDriver::Asyncpg => Some(60),
+            PoolDriver::Sqlalchemy(its) if its.asyncio => Some(60),
+            PoolDriver::Sqlalchemy(_) | PoolDriver::Psycopg(_) => Some(130),
+        };
+        self.connect_timeout.or(usual.map(Duration::secs))
     }
     /// Whether every use of a connection is a transaction, asked for or not.
     pub fn always_begins(&self) -> bool {

@@ -69,6 +69,10 @@ spec! {
         max_lifetime: Option<Duration> = "3600s; supavisor and rds-proxy never"
             from "PgBouncer doc/config.md (server_lifetime); Supavisor db_handler.ex (none); rds-proxy \
             assumed: a day or longer";
+        /// How long it tries to open a connection to the server, until that can be used.
+        connect_timeout: Option<Duration> = "15s; supavisor 127s, rds-proxy 1s"
+            from "PgBouncer doc/config.md (server_connect_timeout); Supavisor db_handler.ex (gen_tcp:connect \
+            without a time: as long as Linux tries); rds-proxy assumed: it watches its servers", positive;
         /// How long after a failed opening the next is tried. Meanwhile PgBouncer turns away at once who
         /// needs a connection when none is left; with others they wait.
         login_retry: Option<Duration> = "15s; supavisor 2500ms, rds-proxy 1s"
@@ -157,6 +161,14 @@ impl Pooler {
     /// Whether its core takes time for anything.
     pub fn works(&self) -> bool {
         self.cpu.is_some() || self.login_cpu.is_some()
+    }
+    /// How long opening a connection to the server may take.
+    pub fn opens_within(&self) -> Duration {
+        self.connect_timeout.unwrap_or(Duration::secs(match self.kind {
+            PoolerKind::Pgbouncer | PoolerKind::Neon => 15,
+            PoolerKind::Supavisor => 127,
+            PoolerKind::RdsProxy => 1,
+        }))
     }
     /// Whether it is a PgBouncer, whoever runs it.
     pub fn is_pgbouncer(&self) -> bool {

@@ -22,6 +22,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_driver_gives_up_on_a_statement_and_the_server_does_not",
         "Pool.query_timeout Pool.statement_timeout",
     ),
+    ("pool", "an_opening_is_given_up_after_its_time", "Pool.connect_timeout"),
+    ("pooler", "a_pooler_gives_up_on_an_opening_after_its_time", "Pooler.connect_timeout"),
     ("pool", "psycopg_lets_so_many_wait", "Psycopg.max_waiting"),
     ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
     ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),

@@ -166,6 +166,40 @@ fn a_driver_gives_up_on_a_statement_and_the_server_does_not() {
 }
 
 #[test]
+fn an_opening_is_given_up_after_its_time() {
+    // Each request opens a connection of its own, and gives it up; so do those of the next two seconds.
+    let slow = ["database.db.connect=3s", "pool.pg.min=0", "run.duration=20s"];
+    let asyncpg = |more: &[&str]| read(&[&slow[..], &["pool.pg.driver=asyncpg"], more].concat());
+    let ran = asyncpg(&["pool.pg.connect_timeout=1500ms"]);
+    assert_eq!((ran.ok(), ran.each_failed()), (0, ms(1_500)));
+    let timed_out = ran.count("pool.pg", Counter::TimedOut);
+    assert_eq!((ran.failed(Failure::AcquireTimeout), timed_out, opened(&ran)), (18, 18, 0));
+    assert_eq!(asyncpg(&["pool.pg.connect_timeout=3100ms"]).failed(Failure::AcquireTimeout), 0);
+    // The server has its slot back a round trip later: two are enough for 1.5 s each, and one is not.
+    let slots = |most: &str| {
+        let most = format!("database.db.max_connections={most}");
+        asyncpg(&["pool.pg.connect_timeout=1500ms", &most]).failed(Failure::TooManyConnections)
+    };
+    assert_eq!((slots("5"), slots("4")), (0, 9));
+    // Where nobody says so, each driver has its own patience; node-postgres has one time for all.
+    let each = |driver: &str| {
+        let model = model(ONE_READ, &[&format!("pool.pg.driver={driver}")]);
+        model.pools.iter().next().and_then(|pool| pool.connect_timeout).map(|it| it.seconds())
+    };
+    let drivers = ["asyncpg", "psycopg", "prisma", "sqlalchemy", "{sqlalchemy={asyncio=false}}"];
+    assert_eq!(drivers.map(each), [60.0, 130.0, 5.0, 60.0, 130.0].map(Some));
+    assert_eq!(["node-postgres", "neon"].map(each), [None, None]);
+    // Nobody answers: asyncpg gives up after a minute, libpq when Linux does, after 127 s.
+    let cut = "fault.f={target='database.db', what='cut'}";
+    let lost = |driver: &str, until: &str| read(&[cut, driver, "pool.pg.min=0", until]);
+    let asyncpg = lost("pool.pg.driver=asyncpg", "run.duration=70500ms");
+    assert_eq!((asyncpg.failed(Failure::AcquireTimeout), asyncpg.each_failed()), (10, ms(60_000)));
+    let five = "pool.pg.driver={sqlalchemy={asyncio=false, max_overflow=0}}";
+    let libpq = lost(five, "run.duration=150s");
+    assert_eq!(libpq.failed(Failure::DatabaseDown), 5, "of five places");
+}
+
+#[test]
 fn a_client_that_is_kept_sends_the_next_statement_when_the_last_one_has_ended() {
     // Each second a request, over one connection; its statement takes 1,500 ms at the server.
     let flow = "operation.read.flow=[{query={pool='pg', read='1500ms'}}]";

@@ -141,6 +141,29 @@ fn only_pgbouncer_fails_fast_and_looks_three_times_a_second() {
 }
 
 #[test]
+fn a_pooler_gives_up_on_an_opening_after_its_time() {
+    let within = |time: &str| pooled(&[&format!("pooler.b.connect_timeout={time}")]);
+    // The first waits for what is opened for it; the next nine are turned away until the next try, at 16 s.
+    let late = within("15ms");
+    assert_eq!((late.ok(), late.failed(Failure::DatabaseDown)), (0, 9));
+    assert_eq!((late.count("pooler.b", Counter::Errors), opened(&late)), (1, 0));
+    assert_eq!(within("25ms").ok(), 10);
+    // A server that has given it a slot has that back: the next try gets it.
+    let sets = [
+        "pooler.b.connect_timeout=15ms",
+        "pooler.b.login_retry=1s",
+        "database.db.max_connections=4",
+    ];
+    assert_eq!(pooled(&sets).count("database.db", Counter::Refused), 0);
+    let patience = |kind: &str| {
+        let model = model(POOLED, &[&format!("pooler.b.kind={kind}")]);
+        model.poolers.iter().next().expect("one").connect_timeout.seconds()
+    };
+    let all = ["pgbouncer", "neon", "supavisor", "rds-proxy"];
+    assert_eq!(all.map(patience), [15.0, 15.0, 127.0, 1.0]);
+}
+
+#[test]
 fn products_have_their_own_defaults() {
     let capacity = |kind: &str| {
         let ran = pooled(&[&format!("pooler.b.kind={kind}")]);

@@ -40,6 +40,7 @@ impl Compiler<'_> {
                 }),
                 lookup: None, // compiled with the flows
                 reshards: database.spec.reshard.is_some(),
+                connect_timeout: optional(spec.opens_within()),
                 query_timeout: optional(spec.query_timeout),
                 cancels: spec.driver == PoolDriver::Asyncpg,
                 statement_timeout: optional(spec.statement_timeout),
@@ -70,6 +71,7 @@ impl Compiler<'_> {
                 replica_config: None,
                 lookup: None, // compiled with the flows
                 reshards: named(&topology.databases, &own.database.name).spec.reshard.is_some(),
+                connect_timeout: None,
                 query_timeout: None,
                 cancels: false,
                 statement_timeout: None,
@@ -126,6 +128,7 @@ impl Compiler<'_> {
                 login: process.spec.login_cpu.unwrap_or_default(),
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
+                connect_timeout: spec.opens_within(),
             }
         };
         topology.poolers.iter().map(one).collect()

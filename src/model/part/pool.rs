@@ -27,6 +27,8 @@ pub struct Pool {
     pub lookup: Option<Pc>,
     /// Its database's shards become more or fewer.
     pub reshards: bool,
+    /// How long opening a connection may take.
+    pub connect_timeout: Option<Duration>,
     /// How long the driver waits for the answer to a statement.
     pub query_timeout: Option<Duration>,
     /// It has the server cancel the statement then, over another connection.
@@ -68,6 +70,8 @@ pub struct Pooler {
     pub rtt: LawId,
     /// Time to open a connection to it.
     pub connect: LawId,
+    /// How long opening a connection to the server may take.
+    pub connect_timeout: Duration,
 }
 
 /// For how long a client of a pooler keeps a connection to the server.

@@ -3,33 +3,38 @@
 //! `net.connect` asks `dns.lookup`, which waits in a thread of libuv's pool (Node.js 20, lib/net.js,
 //! `lookupAndConnect`), so that connections wait for files and others' names, and these for them.
 
-use super::{Opening, number_of};
-use crate::component::pool::Connection;
+use super::opening::{Begun, Opening, number_of};
 use crate::kernel::{Event, PendingEvents};
 use crate::model::tape::Pc;
 use crate::run::event::Kind;
 use crate::run::task::{DIALLER, Task};
 use crate::run::world::World;
-use crate::units::Duration;
+use crate::units::{Duration, Time};
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// A connection begins to be opened, which takes so long once its server's name is known.
-    pub(in crate::run) fn begin_opening(
-        &mut self,
-        sub: u32,
-        connection: Connection,
-        how: Opening,
-        took: Duration,
-    ) {
+    pub(in crate::run) fn begin_opening(&mut self, sub: u32, begun: Begun, took: Duration) {
         let state = &mut self.pools[sub as usize];
         let kind = state.kind;
         state.connects += 1;
-        state.opening.push((connection, how));
-        let number = number_of(connection);
+        state.opening.push(begun);
+        let number = number_of(begun.connection);
         self.meters[self.model.pools[kind].station].held.add(self.now, 1);
-        match self.model.pools[kind].lookup {
+        let lookup = self.model.pools[kind].lookup;
+        self.time_patience(sub, begun, took, lookup.is_some());
+        match lookup {
             Some(entry) => self.look_up_server(sub, number, took, entry),
             None => self.time_connected(sub, number, took),
+        }
+    }
+
+    /// Its client may give up before that: what takes so long is known beforehand where nothing else,
+    /// neither a lookup nor a core, has a say.
+    fn time_patience(&mut self, sub: u32, begun: Begun, took: Duration, looked_up: bool) {
+        let may_last = looked_up || begun.how == Opening::LogsIn;
+        if begun.patience < Time::NEVER && (may_last || self.now + took >= begun.patience) {
+            let number = number_of(begun.connection);
+            self.events.push(Event::new(begun.patience, Kind::Connected as u8, number, sub));
         }
     }
 
