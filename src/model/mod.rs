@@ -25,9 +25,7 @@ pub use part::{
 };
 pub use recording::{Arrival, Recording, Turn, Turns};
 
-use crate::component::backoff;
-use crate::component::cache::Ttl;
-use crate::component::retry_budget::{Budget, Throttle};
+use crate::component::{backoff, cache::Ttl, retry_budget};
 use crate::kernel::Dense;
 use crate::units::{Duration, Rate, Time};
 use crate::variate::{AliasTable, Law, Sampler};
@@ -378,9 +376,9 @@ pub struct Retry {
     /// What may not be done twice is repeated only where there was no answer.
     pub spares_effects: bool,
     /// What keeps a process from retrying too much.
-    pub budget: Budget,
+    pub budget: retry_budget::Budget,
     /// What turns requests away before they are sent.
-    pub throttle: Option<Throttle>,
+    pub throttle: Option<retry_budget::Throttle>,
     /// The uniform numbers that pauses are made of, where each recorded request is given its own.
     pub given: Option<Vec<f64>>,
 }

@@ -195,8 +195,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             let spec = &model.databases[id];
             spec.shards * (1 + spec.replicas)
         };
-        let tables: u32 = model.relations.iter().map(|it| nodes(it.database)).sum();
-        let tables = tables as usize;
+        let tables: usize = model.relations.iter().map(|it| nodes(it.database) as usize).sum();
         let mut world = World {
             model,
             now: Time::ZERO,
