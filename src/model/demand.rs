@@ -368,14 +368,7 @@ impl<'m> Walk<'m> {
             }
             Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } | Op::Again { .. } => {}
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
-            Op::Store { usage } => {
-                let usage = model.store_uses[usage as usize];
-                let store = &model.stores[usage.store];
-                self.visits[store.station] += weight;
-                let moves = store.shared.map_or(0.0, |all| self.mean(usage.bytes.law) / all);
-                self.service_s[store.station] += weight * moves;
-                self.elsewhere(usage.mean_s(model), weight, &held);
-            }
+            Op::Store { usage } => self.ask_store(usage, service, weight, &held),
             Op::Acquire { pool, .. } => {
                 let station = model.pools[pool].station;
                 self.visits[station] += weight;
@@ -444,8 +437,8 @@ impl<'m> Walk<'m> {
                 return;
             }
             Op::Jump { to } => return self.go(to, weight, service, &held),
-            Op::Enqueue { job, wait, .. } => self.enqueue(job, wait, weight, &held),
-            Op::Publish { stream, .. } => self.publish(stream, weight, &held),
+            Op::Enqueue { job, wait, .. } => self.enqueue((job, wait), service, weight, &held),
+            Op::Publish { stream, .. } => self.publish(stream, service, weight, &held),
             Op::Transfer { bytes } => self.link(service, self.mean(bytes.law), weight, &held),
             Op::Reply { bytes, .. } => {
                 self.bytes += weight * self.mean(bytes.law);
@@ -507,6 +500,14 @@ impl<'m> Walk<'m> {
         self.elsewhere(edge * ratio + beyond * (1.0 - ratio), weight, &[]);
         self.go(hit, weight * ratio, None, &[]);
         self.go(next, weight * (1.0 - ratio), None, &[]);
+    }
+
+    /// Mean round trip between a service and the region of what it uses.
+    pub(super) fn way_to(&self, from: Option<ServiceId>, place: Option<RegionId>) -> f64 {
+        let ends = from.zip(place);
+        ends.map_or(0.0, |(from, there)| {
+            self.mean(self.model.route(self.model.services[from].region, there))
+        })
     }
 
     /// Mean round trip between users and a region.

@@ -8,7 +8,7 @@ use crate::component::tcp::{Delivery, Packet};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::ids::{
-    CacheId, ConsumerId, DatabaseId, PoolId, PoolerId, QueueId, RegionId, ServiceId,
+    CacheId, ConsumerId, DatabaseId, PoolId, PoolerId, QueueId, RegionId, ServiceId, StreamId,
 };
 use crate::model::{Model, Side, UnitKind};
 use crate::units::{Duration, Time};
@@ -18,6 +18,7 @@ use super::task::{Role, State};
 use super::world::World;
 
 /// A network that is cut.
+#[derive(Clone, Debug)]
 pub struct ActiveCut {
     /// Which fault's.
     pub process: u32,
@@ -46,6 +47,10 @@ pub enum Party {
     Pooler(PoolerId),
     /// A queue with its workers.
     Queue(QueueId),
+    /// The members of a group of consumers.
+    Consumer(ConsumerId),
+    /// What keeps a stream.
+    Stream(StreamId),
 }
 
 /// How a packet gets through.
@@ -79,6 +84,11 @@ impl Passage {
 }
 
 impl ActiveCut {
+    fn keeps_from_brokers(&self, group: ConsumerId, model: &Model) -> bool {
+        let stream = Party::Stream(model.consumers[group].stream);
+        self.lies_between(Party::Consumer(group), stream, model)
+    }
+
     fn lies_between(&self, a: Party, b: Party, model: &Model) -> bool {
         let near = |party| {
             // A region that is cut off from everything is cut off from its users too.
@@ -107,6 +117,9 @@ fn contains(side: Side, party: Party, model: &Model) -> bool {
         (Side::Region(region), Party::Pooler(it)) => {
             model.databases[model.poolers[it].database].region == region
         }
+        (Side::Region(region), Party::Queue(it)) => model.queues[it].region == Some(region),
+        (Side::Region(region), Party::Consumer(it)) => model.consumers[it].region == Some(region),
+        (Side::Region(region), Party::Stream(it)) => model.streams[it].region == Some(region),
         (Side::Service(one), Party::Service(other)) => one == other,
         (Side::Database(one), Party::Database(other)) => one == other,
         (Side::Cache(one), Party::Cache(other)) => one == other,
@@ -114,6 +127,7 @@ fn contains(side: Side, party: Party, model: &Model) -> bool {
             model.poolers[one].process == model.poolers[other].process
         }
         (Side::Queue(one), Party::Queue(other)) => one == other,
+        (Side::Consumer(one), Party::Consumer(other)) => one == other,
         _ => false,
     }
 }
@@ -257,32 +271,32 @@ impl<Q: PendingEvents> World<'_, Q> {
         })
     }
 
-    /// A cut begins: consumers on its near side hear nothing from their brokers.
-    pub(super) fn cut_consumers(&mut self, near: &[Side]) {
-        for side in near {
-            if let Side::Consumer(group) = side {
-                self.out_of_reach(*group, true);
-            }
+    /// A cut begins: consumers that it keeps from their brokers hear nothing from them.
+    pub(super) fn cut_consumers(&mut self, cut: &ActiveCut) {
+        for group in self.kept_from_brokers(cut) {
+            self.out_of_reach(group, true);
         }
     }
 
     /// A cut is over: consumers may reach their brokers again.
-    pub(super) fn heal_consumers(&mut self, near: &[Side]) {
-        for side in near {
-            if let Side::Consumer(group) = side
-                && !self.is_out_of_reach(*group)
-            {
-                self.within_reach(*group);
+    pub(super) fn heal_consumers(&mut self, cut: &ActiveCut) {
+        for group in self.kept_from_brokers(cut) {
+            if !self.is_out_of_reach(group) {
+                self.within_reach(group);
             }
         }
+    }
+
+    fn kept_from_brokers(&self, cut: &ActiveCut) -> Vec<ConsumerId> {
+        let groups = self.model.consumers.ids();
+        groups.filter(|group| cut.keeps_from_brokers(*group, self.model)).collect()
     }
 
     /// Whether a group of consumers is cut off from its brokers, or these are down.
     pub(super) fn is_out_of_reach(&self, group: ConsumerId) -> bool {
         let Some(state) = &self.faults else { return false };
-        let side = Side::Consumer(group);
         let stream = self.model.consumers[group].stream;
-        state.cuts.iter().any(|cut| cut.near.contains(&side))
+        state.cuts.iter().any(|cut| cut.keeps_from_brokers(group, self.model))
             || self.condition(UnitKind::Stream, stream.0).down
     }
 

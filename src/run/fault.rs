@@ -257,10 +257,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             units: units.len() as u32,
         });
         if let Harm::Cut(near, far) = &spec.harm {
-            state.cuts.push(ActiveCut { process, near: near.clone(), far: *far, until });
-        }
-        if let Harm::Cut(near, _) = &spec.harm {
-            self.cut_consumers(near);
+            let cut = ActiveCut { process, near: near.clone(), far: *far, until };
+            state.cuts.push(cut.clone());
+            self.cut_consumers(&cut);
         }
         for unit in units {
             let state = self.faults.as_mut().expect("a fault happens where there are some");
@@ -290,7 +289,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let harm = &model.faults[state.processes[process as usize].fault].harm;
         let mark = state.marks.iter_mut().rfind(|mark| mark.process == process);
         mark.expect("what ends has begun").until = Some(now);
-        state.cuts.retain(|cut| cut.process != process);
+        let healed = state.cuts.iter().position(|cut| cut.process == process);
+        let healed = healed.map(|place| state.cuts.remove(place));
         let (over, on): (Vec<Blow>, Vec<Blow>) =
             std::mem::take(&mut state.struck).into_iter().partition(|it| it.process == process);
         state.struck = on;
@@ -299,8 +299,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             state.examine(unit, model);
             self.heal(unit, harm);
         }
-        if let Harm::Cut(near, _) = harm {
-            self.heal_consumers(near);
+        if let Some(cut) = healed {
+            self.heal_consumers(&cut);
         }
         self.schedule_next(process);
     }

@@ -204,7 +204,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         wait: bool,
     ) -> bool {
         let record = self.tasks[task];
-        let passage = self.passage_of_job(task, self.model.jobs[kind].queue);
+        let queue = self.model.jobs[kind].queue;
+        let passage = self.passage_of_job(task, queue);
         if passage.lost {
             self.lose_on_way(task, passage.late);
             return false;
@@ -227,21 +228,29 @@ impl<Q: PendingEvents> World<'_, Q> {
             (record.state, record.since) = (State::JobQueue, self.now);
         }
         self.hold_job(kind);
-        if passage.late.is_zero() {
+        let far = self.way_to_queue(queue, task);
+        let late = passage.late + far;
+        if late.is_zero() {
             self.queue_job(job);
             return !wait;
         }
         self.jobs[job].state = JobState::Delayed;
-        let at = self.now + passage.late;
+        let at = self.now + passage.late + far.half();
         let number = self.jobs[job].number;
         self.events.push(Event::new(at, Kind::JobRetry as u8, number, job));
         if !wait {
-            self.travel(task, passage.late);
+            self.travel(task, late);
             let record = &mut self.tasks[task];
             (record.state, record.since) = (State::Away, self.now);
-            self.at_task(at, Kind::Resume, task);
+            self.at_task(self.now + late, Kind::Resume, task);
         }
         false
+    }
+
+    /// Round trip to a queue in another region; to one that a Redis holds, the command makes it.
+    fn way_to_queue(&self, queue: QueueId, task: u32) -> Duration {
+        let spec = &self.model.queues[queue];
+        self.way_to(spec.region.filter(|_| spec.cache.is_none()), task)
     }
 
     fn queue_job(&mut self, job: u32) {
@@ -556,13 +565,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         // The last attempt is service; queueing and earlier attempts are waiting.
         self.spend(record.waiter, station, Part::Wait, record.started.since(since));
         self.spend(record.waiter, station, Part::Service, self.now.since(record.started));
-        if !passage.late.is_zero() {
-            self.travel(record.waiter, passage.late);
+        let late = passage.late + self.way_to_queue(queue, record.waiter).half();
+        if !late.is_zero() {
+            self.travel(record.waiter, late);
             let waiter = &mut self.tasks[record.waiter];
             (waiter.state, waiter.since) = (State::Away, self.now);
             let lost = passage.lost.then_some(Failure::Unreachable);
             waiter.status = lost.or(failure).map_or(waiter.status, |why| why as u8);
-            return self.at_task(self.now + passage.late, Kind::Resume, record.waiter);
+            return self.at_task(self.now + late, Kind::Resume, record.waiter);
         }
         match failure {
             None => self.resume(record.waiter),

@@ -6,7 +6,7 @@ use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{
-    CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, ServiceId, SessionId, StoreId,
+    CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, RegionId, ServiceId, SessionId, StoreId,
 };
 use crate::model::tape::{Draw, Op};
 use crate::units::Duration;
@@ -337,6 +337,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.travel(task, way);
         self.tasks[task].since = self.now;
         self.at_task(self.now + way, kind, task);
+    }
+
+    /// Round trip between a task's service and the region of what it uses, where that is another one.
+    pub(super) fn way_to(&self, place: Option<RegionId>, task: u32) -> Duration {
+        let Some(there) = place else { return Duration::ZERO };
+        let record = &self.tasks[task];
+        let here = self.model.services[self.service_of_worker(record.worker)].region;
+        self.model.draw_law(self.model.route(here, there), record.stream, 0xfa_57)
     }
 
     /// The service that a worker belongs to.

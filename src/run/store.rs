@@ -86,10 +86,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 true => record.status = Failure::UpstreamError as u8,
                 false => record.pc.0 += 1,
             }
+            let far = self.way_to(spec.region, task);
+            self.travel(task, far);
             if spec.shared.is_some() && !failed {
-                return self.enter_pipe(task, &usage, bytes, took);
+                return self.enter_pipe(task, &usage, bytes, took + far);
             }
-            took
+            took + far
         } else {
             let (count, why, backoff) = match errs {
                 true => (Counter::Errors, Failure::UpstreamError, AFTER_ERROR),

@@ -66,6 +66,8 @@ struct Request {
     partition: u32,
     /// Where it is collected; [`NONE`] when it is not any more.
     collected_at: u32,
+    /// Whose: a worker of the service.
+    worker: u32,
     /// Tells its flush from those of the slot's earlier tenants.
     number: u32,
     messages: Vec<Published>,
@@ -223,6 +225,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let number = self.streams.next_number();
             let request = &mut self.streams.requests[slot as usize];
             (request.stream, request.partition, request.number) = (stream, partition, number);
+            request.worker = worker;
             request.collected_at = if collects { place as u32 } else { NONE };
             if collects {
                 self.streams.collecting[place] = slot;
@@ -255,8 +258,20 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.streams.collecting[place as usize] = NONE;
         }
         let rtt = self.topic(stream).rtt;
-        let way = self.draw_for_stream(stream, rtt).half();
+        let way = self.draw_for_stream(stream, rtt).half() + self.far_way(slot);
         self.time_stream(now + way, purpose::ARRIVE, 0, slot);
+    }
+
+    /// Half of what the route between a producer and brokers in another region takes.
+    fn far_way(&mut self, slot: u32) -> Duration {
+        let Request { stream, worker, .. } = self.streams.requests[slot as usize];
+        let model = self.model;
+        let Some(there) = model.streams[stream].region else { return Duration::ZERO };
+        let here = model.services[self.service_of_worker(worker)].region;
+        match here == there {
+            true => Duration::ZERO,
+            false => self.draw_for_stream(stream, model.route(here, there)).half(),
+        }
     }
 
     fn request_arrives(&mut self, slot: u32) {
@@ -323,7 +338,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Acks::Leader => now,
             Acks::All => visible,
         };
-        let back = acked + self.draw_for_stream(stream, rtt).half();
+        let back = acked + self.draw_for_stream(stream, rtt).half() + self.far_way(slot);
         self.acknowledge(slot, station, back);
     }
 

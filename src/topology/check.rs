@@ -61,6 +61,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_pooler::poolers,
         single_roles,
         check_fault::faults,
+        check_fault::homeless_amid_faults,
         check_deploy::deploys,
         check_function::functions,
         check_mapping::mappings,
@@ -394,6 +395,8 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
     let service = |name: &str| {
         find(&topology.services, name).spec.region.as_ref().map(|region| region.name.as_str())
     };
+    let place =
+        |section, name: &str| topology.place_of(section, name).map(|region| region.name.as_str());
     for operation in &topology.operations {
         let Some(to) = topology.service_of(&operation.spec) else { continue };
         for region in &topology.regions {
@@ -412,21 +415,18 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
     for (from, step) in topology.steps() {
         let to = match &step.value {
             Step::Call(call) => service(&call.service.name),
-            Step::Cache(lookup) => find(&topology.caches, &lookup.cache.name)
-                .spec
-                .region
-                .as_ref()
-                .map(|region| region.name.as_str()),
-            Step::Command(own) => find(&topology.caches, &own.cache.name)
-                .spec
-                .region
-                .as_ref()
-                .map(|region| region.name.as_str()),
-            Step::Invalidate(invalidate) => find(&topology.caches, &invalidate.cache.name)
-                .spec
-                .region
-                .as_ref()
-                .map(|region| region.name.as_str()),
+            Step::Cache(lookup) => place(Section::Cache, &lookup.cache.name),
+            Step::Command(own) => place(Section::Cache, &own.cache.name),
+            Step::Invalidate(invalidate) => place(Section::Cache, &invalidate.cache.name),
+            Step::Put(it) | Step::Get(it) => place(Section::Store, &it.store.name),
+            Step::Publish(stream) => place(Section::Stream, &stream.name),
+            Step::Enqueue(it) => {
+                let queue = &find(&topology.jobs, &it.job.name).spec.queue;
+                match &find(&topology.queues, &queue.name).spec.cache {
+                    Some(cache) => place(Section::Cache, &cache.name),
+                    None => place(Section::Queue, &queue.name),
+                }
+            }
             _ => continue,
         };
         needs.push((from.and_then(service), to, &step.place, "this step asks".into()));

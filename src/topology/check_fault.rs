@@ -1,11 +1,11 @@
 //! What a fault may strike, and how.
 
 use super::cache::CacheKind;
-use super::check::{Cx, Diagnostics, error, find};
-use super::fault::{Fault, Harm, Target};
+use super::check::{Cx, Diagnostics, error, find, names};
+use super::fault::{Cut, Fault, Harm, Target};
 use super::names::{Named, Section};
 use super::stream::StreamKind;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Place};
 
 /// What can happen to the components of a section.
 fn possible(section: Section) -> &'static [&'static str] {
@@ -70,27 +70,45 @@ pub(crate) fn faults(cx: &Cx<'_>) -> Diagnostics {
 fn zone_of(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Option<Diagnostic> {
     let zone = fault.spec.zone?;
     let topology = cx.topology;
-    let region = match target.section {
-        Section::Region => Some(target.name.as_str()),
-        Section::Service => named(&find(&topology.services, &target.name).spec.region),
-        Section::Database => named(&find(&topology.databases, &target.name).spec.region),
-        Section::Cache => named(&find(&topology.caches, &target.name).spec.region),
-        section => {
-            let message =
-                format!("`fault.{}` strikes a zone of a {section}, which is in none", fault.name);
-            let help = "leave out `zone`, or strike a region, a service, a database or a cache";
-            return Some(error("bad-fault", &target.place, message).help(help));
-        }
-    };
-    let known = |it: &&Named<super::region::Region>| region.is_none_or(|name| it.name == name);
-    let zones = topology.regions.iter().find(known).map_or(1, |it| it.spec.zones);
+    use Section::{Cache, Consumer, Database, Queue, Region, Service};
+    if !matches!(target.section, Region | Service | Database | Cache | Queue | Consumer) {
+        let message = format!(
+            "`fault.{}` strikes a zone of a {}, which is in none",
+            fault.name, target.section
+        );
+        let help = "leave out `zone`, or strike a region, a service, a database, a cache, a queue or \
+                    a consumer";
+        return Some(error("bad-fault", &target.place, message).help(help));
+    }
+    let zones = topology.place_of(target.section, &target.name).map_or(1, |it| it.spec.zones);
     let message = format!("`fault.{}` strikes zone {zone} of {zones}", fault.name);
     let help = "let `region.NAME.zones` say how many zones there are";
     (zone > zones).then(|| error("bad-fault", &fault.place, message).help(help))
 }
 
-fn named(region: &Option<super::names::Ref<super::region::Region>>) -> Option<&str> {
-    region.as_ref().map(|region| region.name.as_str())
+/// A fault of a region strikes what stands there, so that everything must say where it does.
+pub(crate) fn homeless_amid_faults(cx: &Cx<'_>) -> Diagnostics {
+    let topology = cx.topology;
+    let of_region = |fault: &Named<Fault>| match &fault.spec.what {
+        Harm::Cut(Cut { from: Some(from), .. }) if from.section == Section::Region => true,
+        _ => fault.spec.target.0.iter().any(|target| target.section == Section::Region),
+    };
+    let Some(fault) = topology.faults.iter().find(|it| of_region(it)) else { return Vec::new() };
+    let queues = topology.queues.iter().map(|it| (Section::Queue, &it.name, &it.place));
+    let streams = topology.streams.iter().map(|it| (Section::Stream, &it.name, &it.place));
+    let stores = topology.stores.iter().map(|it| (Section::Store, &it.name, &it.place));
+    let all = queues.chain(streams).chain(stores);
+    let homeless = all.filter(|(section, name, _)| topology.place_of(*section, name).is_none());
+    let several = topology.regions.len() > 1;
+    let one = |(section, name, place): (Section, &String, &Place)| {
+        let message = format!(
+            "`{section}.{name}` does not say in which region it stands, and `fault.{}` strikes one",
+            fault.name
+        );
+        error("ambiguous", place, message)
+            .help(format!("add `region`, one of {}", names(&topology.regions)))
+    };
+    homeless.filter(|_| several).map(one).collect()
 }
 
 fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {

@@ -25,6 +25,11 @@ pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
     }
     found.extend(unpublished(cx));
     found.extend(idle_keys(cx));
+    let of_redis = |it: &&Named<Stream>| !matches!(it.spec.kind, StreamKind::Kafka(_));
+    for stream in cx.topology.streams.iter().filter(of_redis) {
+        let path = format!("stream.{}.region", stream.name);
+        found.extend(cx.no_effect(&path, "it stands where its cache stands", "leave it out"));
+    }
     found
 }
 

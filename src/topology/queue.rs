@@ -5,6 +5,7 @@ use super::dist::Dist;
 use super::flow::Flow;
 use super::names::Ref;
 use super::price::Price;
+use super::region::Region;
 use super::service::Service;
 use super::spec::spec;
 use crate::units::{Bytes, Duration, Ratio};
@@ -14,6 +15,10 @@ spec! {
     component Queue {
         /// The product that it is.
         driver: QueueDriver = "\"bull\"" from "assumed: the queue of most Node applications";
+        /// Where its processes stand, and the queue itself if no `cache` holds it: a job from a service in
+        /// another region is then a round trip away.
+        region: Option<Ref<Region>> = "that of its `cache`, or the only region"
+            from "assumed: workers stand beside their queue";
         /// How many processes.
         processes: u32 = "1" from "assumed: one worker process", positive;
         /// Jobs that one process works on at once.

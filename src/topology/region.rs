@@ -1,10 +1,15 @@
 //! Places and what lies between them: regions, routes, links.
 
+use super::cache::Cache;
+use super::check::find;
 use super::dist::Dist;
+use super::file::Topology;
 use super::kind::Kind;
 use super::names::{Address, Named, Ref, Scope, Section};
 use super::price::UsagePrice;
+use super::queue::Queue;
 use super::spec::{Reader, Shape, spec};
+use super::stream::{Consumer, StreamKind};
 use super::tree::Node;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::units::{Bandwidth, Duration, Ratio};
@@ -21,6 +26,50 @@ spec! {
         zones: u32 = "1" from "assumed: a single zone", positive;
         /// Executions of functions that may run here at once.
         functions: u32 = "1_000" from "AWS Lambda quotas (concurrent executions)", positive;
+    }
+}
+impl Topology {
+    /// The region that something stands in: the one it names or follows from, or the only one.
+    /// [`None`] where there is none, or several and nothing says which.
+    pub(crate) fn place_of(&self, section: Section, name: &str) -> Option<&Named<Region>> {
+        let only = || self.regions.first().filter(|_| self.regions.len() == 1);
+        let named = |said: &Option<Ref<Region>>| match said {
+            Some(region) => self.regions.iter().find(|it| it.name == region.name),
+            None => only(),
+        };
+        let beside_cache = |cache: &Ref<Cache>| self.place_of(Section::Cache, &cache.name);
+        match section {
+            Section::Region => self.regions.iter().find(|it| it.name == name),
+            Section::Service => named(&find(&self.services, name).spec.region),
+            Section::Database => named(&find(&self.databases, name).spec.region),
+            Section::Cache => named(&find(&self.caches, name).spec.region),
+            Section::Store => named(&find(&self.stores, name).spec.region),
+            Section::Pooler => {
+                let pooler = find(&self.poolers, name);
+                let process = pooler.spec.process.as_ref().map(|it| find(&self.poolers, &it.name));
+                let database = &process.unwrap_or(pooler).spec.database;
+                self.place_of(Section::Database, &database.name)
+            }
+            Section::Queue => match &find(&self.queues, name).spec {
+                Queue { region: None, cache: Some(cache), .. } => beside_cache(cache),
+                queue => named(&queue.region),
+            },
+            Section::Stream => {
+                let stream = &find(&self.streams, name).spec;
+                match &stream.kind {
+                    StreamKind::Kafka(_) => named(&stream.region),
+                    StreamKind::RedisStream(its) => beside_cache(&its.cache),
+                    StreamKind::RedisPubSub(its) => beside_cache(&its.cache),
+                }
+            }
+            Section::Consumer => match &find(&self.consumers, name).spec {
+                Consumer { region: None, stream, .. } => {
+                    self.place_of(Section::Stream, &stream.name)
+                }
+                consumer => named(&consumer.region),
+            },
+            _ => None,
+        }
     }
 }
 spec! {

@@ -3,6 +3,7 @@
 use super::dist::Dist;
 use super::names::Ref;
 use super::price::StorePrice;
+use super::region::Region;
 use super::spec::spec;
 use crate::units::{Bandwidth, Bytes, Duration, Rate};
 
@@ -10,6 +11,8 @@ spec! {
     /// Object storage, as Amazon S3: it takes any number of objects, and so many requests a second of
     /// each prefix.
     component Store {
+        /// Where it stands; a service in another region asks over the route between them.
+        region: Option<Ref<Region>> = "the only region" from "Amazon S3 (a bucket has one region)";
         /// PUT, COPY, POST and DELETE requests of one prefix; more are answered 503 Slow Down.
         put_rate: Rate = "\"3_500/s\"" from "Amazon S3 performance guidelines (per partitioned prefix)", positive;
         /// GET and HEAD requests of one prefix.

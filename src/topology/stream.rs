@@ -4,6 +4,7 @@ use super::cache::{Cache, Keys};
 use super::dist::Dist;
 use super::names::Ref;
 use super::price::Price;
+use super::region::Region;
 use super::spec::spec;
 use crate::units::{Bytes, Duration, Ratio};
 
@@ -12,6 +13,9 @@ spec! {
     component Stream {
         /// The product that it is.
         kind: StreamKind;
+        /// Where its brokers stand, spread over the zones; a producer in another region sends over the
+        /// route between them. A stream of Redis stands where its cache does.
+        region: Option<Ref<Region>> = "the only region" from "assumed: there is no choice";
         /// Size of a message.
         message: Bytes = "\"1KB\"" from "assumed: a small event as JSON", positive;
     }
@@ -94,6 +98,8 @@ spec! {
     component Consumer {
         /// What they consume.
         stream: Ref<Stream>;
+        /// Where they stand.
+        region: Option<Ref<Region>> = "that of their stream" from "assumed: consumers stand beside it";
         /// How many processes.
         members: u32 = "1" from "assumed: one process", positive;
         /// What one of them works on at once: partitions of Kafka, messages of a stream of Redis.

@@ -9,6 +9,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("store", include_str!("store.rs")),
     ("monitor", include_str!("monitor.rs")),
     ("stream", include_str!("stream.rs")),
+    ("region", include_str!("region.rs")),
 ];
 
 /// See `coverage.rs`.
@@ -52,6 +53,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "NodeLoss.lease NodeLoss.monitor",
     ),
     ("deploy", "a_deploy_empties_what_it_says_at_its_end", "Deploy.purge"),
+    (
+        "region",
+        "what_stands_in_another_region_is_a_route_away",
+        "Store.region Stream.region Queue.region",
+    ),
+    ("region", "what_says_no_region_stands_beside_what_it_uses", "Consumer.region"),
     ("deploy", "a_zone_is_lost_with_what_stands_in_it", "Fault.zone Region.zones"),
     (
         "socket",

@@ -44,6 +44,7 @@ carries = "service.web"
 keys = "k"
 edge_rtt = "10ms"
 [queue.q]
+region = "here"
 [job.j]
 queue = "q"
 work = "100ms"

@@ -40,6 +40,7 @@ mod process;
 mod redis;
 mod redis_memory;
 mod redis_server;
+mod region;
 mod retries;
 mod service;
 mod session;

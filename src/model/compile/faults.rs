@@ -6,7 +6,7 @@ use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{Extent, Fault, Harm, NodeLoss, Side, Unit, UnitKind};
 use crate::topology;
-use crate::topology::{Named, Section, Target};
+use crate::topology::{Named, Section, StreamKind, Target};
 use crate::units::Duration;
 use crate::variate::Law;
 
@@ -17,6 +17,12 @@ const DATABASE_FAILOVER: Duration = Duration::secs(90);
 const PROMOTION: Duration = Duration::secs(30);
 /// Redis Sentinel: `down-after-milliseconds` 30 s, and about 3 s to agree and to promote.
 const CACHE_FAILOVER: Duration = Duration::secs(33);
+
+/// A unit and the zone that it stands in, counted from 0; [`None`] where it stands in several.
+struct Placed {
+    unit: Unit,
+    zone: Option<u32>,
+}
 
 impl Compiler<'_> {
     pub(super) fn faults(&mut self) -> Dense<FaultId, Fault> {
@@ -90,14 +96,14 @@ impl Compiler<'_> {
 
     /// The units of a target that a fault can strike.
     fn struck(&self, spec: &topology::Fault, target: &Target) -> Vec<Unit> {
-        let mut units = self.units(target);
+        let mut placed = self.units(target);
         if let Some(zone) = spec.zone {
-            units.retain(|unit| self.zone(*unit) == zone - 1);
+            placed.retain(|it| it.zone == Some(zone - 1));
             if falls(&spec.what) {
-                units.retain(|unit| !self.has_standby(*unit));
+                placed.retain(|it| !self.has_standby(it.unit));
             }
         }
-        units
+        placed.iter().map(|it| it.unit).collect()
     }
 
     /// The primaries of a zone that is lost fail over to their standbys in other zones, for as long as
@@ -106,9 +112,9 @@ impl Compiler<'_> {
         let spec = &fault.spec;
         let zone = spec.zone.filter(|_| falls(&spec.what))? - 1;
         let of = |target: &Target| {
-            let mut units = self.units(target);
-            units.retain(|unit| self.zone(*unit) == zone && self.has_standby(*unit));
-            units
+            let mut placed = self.units(target);
+            placed.retain(|it| it.zone == Some(zone) && self.has_standby(it.unit));
+            placed.iter().map(|it| it.unit).collect::<Vec<Unit>>()
         };
         let targets: Vec<Vec<Unit>> = spec.target.0.iter().map(of).collect();
         let any = targets.iter().any(|units| !units.is_empty());
@@ -119,51 +125,6 @@ impl Compiler<'_> {
             lasts: Some(self.add_law(Law::Constant(DATABASE_FAILOVER.seconds()))),
             ..whole.clone()
         })
-    }
-
-    /// In which zone of its region a unit stands: instances, nodes and processes in turn, the replicas
-    /// of a primary in the zones after its own.
-    fn zone(&self, unit: Unit) -> u32 {
-        let topology = self.topology;
-        let zones = |region: &Option<topology::Ref<topology::Region>>| {
-            let region = topology.regions.get(self.region(region).0 as usize);
-            region.map_or(1, |region| region.spec.zones)
-        };
-        let mut first = 0;
-        match unit.kind {
-            UnitKind::Instance => {
-                for service in &topology.services {
-                    let next = first + instance_slots(topology, service);
-                    if unit.number < next {
-                        return (unit.number - first) % zones(&service.spec.region);
-                    }
-                    first = next;
-                }
-            }
-            UnitKind::Node => {
-                for database in &topology.databases {
-                    let each = 1 + database.spec.replicas;
-                    let next = first + database.spec.most_shards() * each;
-                    if unit.number < next {
-                        let (shard, copy) =
-                            ((unit.number - first) / each, (unit.number - first) % each);
-                        return (shard + copy) % zones(&database.spec.region);
-                    }
-                    first = next;
-                }
-            }
-            UnitKind::CacheNode => {
-                for cache in &topology.caches {
-                    let next = first + nodes_of(&cache.spec);
-                    if unit.number < next {
-                        return (unit.number - first) % zones(&cache.spec.region);
-                    }
-                    first = next;
-                }
-            }
-            _ => {}
-        }
-        0
     }
 
     /// Whether a database node is a primary that another server can take the place of.
@@ -266,36 +227,98 @@ impl Compiler<'_> {
         services.chain(databases).chain(caches).collect()
     }
 
-    /// The units of a target.
-    fn units(&self, target: &Target) -> Vec<Unit> {
+    /// The units of a target, each with its zone.
+    fn units(&self, target: &Target) -> Vec<Placed> {
         match target.section {
-            Section::Region => self.units_in(find(&self.topology.regions, &target.name)),
-            Section::Host => self.units_on(&target.name),
-            section => self.units_of(section, &target.name, target.replicas),
+            Section::Region => self.units_in(&target.name),
+            Section::Host => {
+                let all = self.units_on(&target.name).into_iter();
+                all.map(|unit| Placed { unit, zone: None }).collect()
+            }
+            section => self.placed(section, &target.name, target.replicas),
         }
     }
 
     /// Everything that stands in a region.
-    fn units_in(&self, region: RegionId) -> Vec<Unit> {
+    fn units_in(&self, region: &str) -> Vec<Placed> {
         let topology = self.topology;
         let mut all = Vec::new();
-        for service in &topology.services {
-            if self.region(&service.spec.region) == region {
-                all.extend(self.units_of(Section::Service, &service.name, false));
+        let mut add = |section, name: &str, replicas| {
+            if topology.place_of(section, name).is_some_and(|it| it.name == region) {
+                all.extend(self.placed(section, name, replicas));
             }
+        };
+        for service in &topology.services {
+            add(Section::Service, &service.name, false);
         }
         for database in &topology.databases {
-            if self.region(&database.spec.region) == region {
-                all.extend(self.units_of(Section::Database, &database.name, false));
-                all.extend(self.units_of(Section::Database, &database.name, true));
-            }
+            add(Section::Database, &database.name, false);
+            add(Section::Database, &database.name, true);
         }
         for cache in &topology.caches {
-            if self.region(&cache.spec.region) == region {
-                all.extend(self.units_of(Section::Cache, &cache.name, false));
-            }
+            add(Section::Cache, &cache.name, false);
+        }
+        // The first pool of a process stands for all of them.
+        for pooler in topology.poolers.iter().filter(|it| it.spec.process.is_none()) {
+            add(Section::Pooler, &pooler.name, false);
+        }
+        for queue in &topology.queues {
+            add(Section::Queue, &queue.name, false);
+        }
+        // Streams of Redis are down with their server.
+        let is_kafka = |it: &&Named<topology::Stream>| matches!(it.spec.kind, StreamKind::Kafka(_));
+        for stream in topology.streams.iter().filter(is_kafka) {
+            add(Section::Stream, &stream.name, false);
+        }
+        for consumer in &topology.consumers {
+            add(Section::Consumer, &consumer.name, false);
+        }
+        for store in &topology.stores {
+            add(Section::Store, &store.name, false);
         }
         all
+    }
+
+    /// The units of a component, and in which zone of its region each stands: instances, nodes and
+    /// processes in turn, the replicas of a primary in the zones after its own.
+    fn placed(&self, section: Section, name: &str, replicas: bool) -> Vec<Placed> {
+        let topology = self.topology;
+        let zones = topology.place_of(section, name).map_or(1, |region| region.spec.zones);
+        let outlives = zones > 1 && self.spans_zones(section, name);
+        let copies = match (section, replicas) {
+            (Section::Database, true) => super::named(&topology.databases, name).spec.replicas,
+            _ => 1,
+        };
+        // One pooler is one process, however many pools it has.
+        let apart = !matches!(section, Section::Pooler);
+        let zone = |place: u32| match apart {
+            true if replicas => (place / copies + 1 + place % copies) % zones,
+            true => place % zones,
+            false => 0,
+        };
+        let units = self.units_of(section, name, replicas).into_iter().zip(0..);
+        let one = |(unit, place)| Placed { unit, zone: (!outlives).then(|| zone(place)) };
+        units.map(one).collect()
+    }
+
+    /// Whether a product stands in several zones, so that it outlives one of them: object storage,
+    /// managed poolers, topics of which there is another copy.
+    fn spans_zones(&self, section: Section, name: &str) -> bool {
+        let topology = self.topology;
+        match section {
+            // Amazon S3: objects are kept in at least three zones.
+            Section::Store => true,
+            Section::Stream => match &super::named(&topology.streams, name).spec.kind {
+                StreamKind::Kafka(topic) => topic.replicas > 1,
+                _ => false,
+            },
+            // Amazon RDS user guide: a proxy is deployed over several zones.
+            Section::Pooler => {
+                let kind = &super::named(&topology.poolers, name).spec.kind;
+                *kind == topology::PoolerKind::RdsProxy
+            }
+            _ => false,
+        }
     }
 
     /// Everything that runs on a machine, and the machine itself.

@@ -189,6 +189,12 @@ impl<'t> Compiler<'t> {
         }
     }
 
+    /// The region that a component stands in, where the file says so.
+    fn place_of(&self, section: topology::Section, name: &str) -> Option<RegionId> {
+        let region = self.topology.place_of(section, name)?;
+        Some(find(&self.topology.regions, &region.name))
+    }
+
     /// The station of a component.
     fn station(&self, path: &str) -> StationId {
         let found = self.stations.enumerate().find(|(_, station)| station.path == path);

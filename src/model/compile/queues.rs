@@ -17,6 +17,7 @@ impl Compiler<'_> {
         for queue in &self.topology.queues {
             all.push(Queue {
                 name: queue.name.clone(),
+                region: self.place_of(topology::Section::Queue, &queue.name),
                 station: self.station(&format!("queue.{}", queue.name)),
                 processes: queue.spec.workers(),
                 concurrency: queue.spec.concurrency,
@@ -100,8 +101,12 @@ impl Compiler<'_> {
         let blocks =
             topology.jobs.iter().any(|job| job.spec.queue.name == queue.name && job.spec.blocking);
         let dies = topology.faults.iter().any(|fault| {
-            let here = |target: &topology::Target| {
-                target.section == topology::Section::Queue && target.name == queue.name
+            let here = |target: &topology::Target| match target.section {
+                topology::Section::Queue => target.name == queue.name,
+                topology::Section::Region => topology
+                    .place_of(topology::Section::Queue, &queue.name)
+                    .is_some_and(|region| region.name == target.name),
+                _ => false,
             };
             let stops = matches!(fault.spec.what, topology::Harm::Stop | topology::Harm::Restart);
             stops && fault.spec.target.0.iter().any(here)

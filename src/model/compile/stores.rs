@@ -18,6 +18,7 @@ impl Compiler<'_> {
         let spec = &store.spec;
         Store {
             name: store.name.clone(),
+            region: self.place_of(topology::Section::Store, &store.name),
             station: self.station(&format!("store.{}", store.name)),
             put_rate: spec.put_rate.0,
             get_rate: spec.get_rate.0,

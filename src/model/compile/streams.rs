@@ -53,6 +53,7 @@ impl Compiler<'_> {
             first_partition += topic.as_ref().map_or(0, |topic| topic.partitions);
             all.push(Stream {
                 name: stream.name.clone(),
+                region: self.place_of(topology::Section::Stream, &stream.name),
                 station: self.station(&format!("stream.{}", stream.name)),
                 message: stream.spec.message.0 as u64,
                 topic,
@@ -96,6 +97,7 @@ impl Compiler<'_> {
             let path = format!("consumer.{}", consumer.name);
             all.push(Consumer {
                 name: consumer.name.clone(),
+                region: self.place_of(topology::Section::Consumer, &consumer.name),
                 station: self.station(&path),
                 stream: find(&topology.streams, &spec.stream.name),
                 members: spec.members,

@@ -50,8 +50,31 @@ impl Walk<'_> {
         }
     }
 
+    /// An object store is asked.
+    pub(super) fn ask_store(
+        &mut self,
+        usage: u32,
+        from: Option<ServiceId>,
+        weight: f64,
+        held: &[Held],
+    ) {
+        let usage = self.model.store_uses[usage as usize];
+        let store = &self.model.stores[usage.store];
+        self.visits[store.station] += weight;
+        let moves = store.shared.map_or(0.0, |all| self.mean(usage.bytes.law) / all);
+        self.service_s[store.station] += weight * moves;
+        let far = self.way_to(from, store.region);
+        self.elsewhere(usage.mean_s(self.model) + far, weight, held);
+    }
+
     /// A message: its leader's time, and the time of everybody who consumes it.
-    pub(super) fn publish(&mut self, id: StreamId, weight: f64, held: &[Held]) {
+    pub(super) fn publish(
+        &mut self,
+        id: StreamId,
+        from: Option<ServiceId>,
+        weight: f64,
+        held: &[Held],
+    ) {
         let model = self.model;
         let stream = &model.streams[id];
         self.visits[stream.station] += weight;
@@ -59,7 +82,8 @@ impl Walk<'_> {
             let append = self.mean(topic.append);
             self.service_s[stream.station] += weight * append;
             let copies = if topic.followers > 0 { self.mean(topic.replicate) } else { 0.0 };
-            let waits = topic.linger.seconds() + self.mean(topic.rtt) + append;
+            let far = self.way_to(from, stream.region);
+            let waits = topic.linger.seconds() + self.mean(topic.rtt) + far + append;
             match topic.acks {
                 Acks::None => {}
                 Acks::Leader => self.elsewhere(waits, weight, held),
@@ -80,9 +104,19 @@ impl Walk<'_> {
     }
 
     /// A job, and the time of whoever works at it.
-    pub(super) fn enqueue(&mut self, id: JobId, waits: bool, weight: f64, held: &[Held]) {
+    pub(super) fn enqueue(
+        &mut self,
+        (id, waits): (JobId, bool),
+        from: Option<ServiceId>,
+        weight: f64,
+        held: &[Held],
+    ) {
         let job = &self.model.jobs[id];
         let queue = &self.model.queues[job.queue];
+        let far = self.way_to(from, queue.region.filter(|_| queue.cache.is_none()));
+        if far > 0.0 {
+            self.elsewhere(far, weight, held);
+        }
         if let Some(mapping) = &queue.mapping {
             return self.message(job, mapping.function, weight, waits);
         }

@@ -11,6 +11,8 @@ use crate::units::Duration;
 pub struct Queue {
     /// Its name.
     pub name: String,
+    /// Where its processes stand, and itself without a cache. [`None`] where nothing says so.
+    pub region: Option<RegionId>,
     /// As measured.
     pub station: StationId,
     /// Worker processes.

@@ -10,6 +10,8 @@ use crate::units::Duration;
 pub struct Store {
     /// Its name.
     pub name: String,
+    /// Where it stands. [`None`] where nothing says so.
+    pub region: Option<RegionId>,
     /// As measured.
     pub station: StationId,
     /// Requests that write, of one prefix (1/s).

@@ -9,6 +9,8 @@ use crate::units::Duration;
 pub struct Stream {
     /// Its name.
     pub name: String,
+    /// Where it stands. [`None`] where nothing says so.
+    pub region: Option<RegionId>,
     /// As measured.
     pub station: StationId,
     /// Size of a message (bytes).
@@ -60,6 +62,8 @@ pub enum Acks {
 pub struct Consumer {
     /// Its name.
     pub name: String,
+    /// Where they stand. [`None`] where nothing says so.
+    pub region: Option<RegionId>,
     /// As measured.
     pub station: StationId,
     /// What they consume.
