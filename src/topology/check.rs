@@ -15,8 +15,8 @@ use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
     check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
-    check_flow, check_function, check_held, check_host, check_limits, check_mapping, check_monitor,
-    check_pooler, check_price, check_upkeep, merge,
+    check_flow, check_function, check_gate, check_held, check_host, check_limits, check_mapping,
+    check_monitor, check_pooler, check_price, check_upkeep, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -45,6 +45,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_flow::read_only_transactions,
         check_held::too_many_held,
         check_host::hosts,
+        check_gate::rates,
         check_limits::times,
         check_limits::crowds,
         check_limits::stores,

@@ -17,10 +17,13 @@ spec! {
         trust_proxy: bool = "true" from "assumed: set up for its proxy (Express 5 itself: false)";
         /// How requests are counted.
         algorithm: LimitAlgorithm = "\"fixed-window\"" from "express-rate-limit 8.7.4 (MemoryStore)";
-        /// Length of a window, or the time in which `max` come back.
-        window: Duration = "\"60s\"" from "express-rate-limit 8.7.4 (windowMs)", positive;
-        /// Requests of one key that pass in one window.
-        max: u32 = "5" from "express-rate-limit 8.7.4 (limit)";
+        /// Length of a window, or the time in which `max` come back. What counts otherwise than in fixed
+        /// windows or `cycles` has none of its own: it is said.
+        window: Option<Duration> = "60s; cycles 500ns"
+            from "express-rate-limit 8.7.4 (windowMs); resilience4j 2.3 (limitRefreshPeriod)", positive;
+        /// Requests of one key that pass in one window; said where `window` is.
+        max: Option<u32> = "5; cycles 50"
+            from "express-rate-limit 8.7.4 (limit); resilience4j 2.3 (limitForPeriod)";
         /// Where the counters live.
         store: LimitStore = "\"memory\""
             from "express-rate-limit 8.7.4 (MemoryStore, one per process)";
@@ -115,6 +118,19 @@ spec! {
 }
 
 impl Limit {
+    /// Requests of one key that pass, and in which time.
+    pub fn rate(&self) -> (u32, Duration) {
+        let (max, window) = match self.algorithm {
+            LimitAlgorithm::Cycles(_) => (50, Duration::nanos(500)),
+            _ => (5, Duration::secs(60)),
+        };
+        (self.max.unwrap_or(max), self.window.unwrap_or(window))
+    }
+    /// Whether the product that counts so has a rate by itself. nginx' `limit_req_zone` has none, nor has
+    /// a limit of limits or redis-cell.
+    pub fn has_rate(&self) -> bool {
+        matches!(self.algorithm, LimitAlgorithm::FixedWindow | LimitAlgorithm::Cycles(_))
+    }
     /// Whether its way of counting can take something back.
     pub fn uncounts(&self) -> bool {
         self.algorithm == LimitAlgorithm::FixedWindow

@@ -30,6 +30,7 @@ mod check_effect;
 mod check_fault;
 mod check_flow;
 mod check_function;
+mod check_gate;
 mod check_held;
 mod check_host;
 mod check_pool;

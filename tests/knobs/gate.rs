@@ -2,6 +2,7 @@
 
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
+use loadbearing::topology::load;
 
 use crate::support::{Ran, ms, run};
 
@@ -52,6 +53,35 @@ fn an_algorithm_counts_as_it_says() {
     // With a place in the queue 1, 2, 3, 5, 7 and 9 pass, the last of them at 11 s.
     assert_eq!(ok("{leaky-bucket={queue=1}}"), (5, 4));
     assert_eq!(ok("{cycles={timeout='0s'}}"), (6, 4), "1 2, 4 5, 8 9");
+}
+
+/// 1,050 requests evenly in 10.5 s, and a limit that says of its rate what it is told to.
+#[test]
+fn cycles_have_the_rate_of_resilience4j() {
+    let text = LIMITED.replace("max = 5\n", "");
+    let come = ["arrivals.rate=100/s", "arrivals.process=even", "arrivals.users=1"];
+    let refused = |sets: &[&str]| run(&text, &[&come[..], sets].concat()).failed(Failure::Limited);
+    let cycles = "limit.l.algorithm={cycles={timeout='0s'}}";
+    assert_eq!(refused(&[]), 1_050 - 5, "express-rate-limit's in a minute");
+    assert_eq!(refused(&[cycles]), 0);
+    // One permit for each 500 ns is enough; fifty for each of eleven seconds are not.
+    assert_eq!(refused(&[cycles, "limit.l.max=1"]), 0);
+    assert_eq!(refused(&[cycles, "limit.l.window=1s"]), 1_050 - 550);
+}
+
+#[test]
+fn a_limit_without_a_rate_of_its_own_says_one() {
+    let file = format!("version = 1\n[arrivals]\nrate = '1/s'\n{LIMITED}");
+    let said = |algorithm: &str| {
+        let sets = [format!("limit.l.algorithm={algorithm}")];
+        let found = load("test.toml", &sets, &mut |_| Ok(file.clone())).diagnostics;
+        found.into_iter().find(|it| it.slug == "missing-key").map(|it| it.message)
+    };
+    assert_eq!((said("fixed-window"), said("cycles")), (None, None));
+    let words = "`limit.l` needs `window`: its `algorithm` has no rate";
+    for algorithm in ["sliding-log", "sliding-counter", "token-bucket", "gcra", "leaky-bucket"] {
+        assert_eq!(said(algorithm).as_deref(), Some(words), "{algorithm}");
+    }
 }
 
 #[test]

@@ -97,6 +97,7 @@ impl Compiler<'_> {
     pub(super) fn limits(&self) -> Dense<LimitId, Limit> {
         let one = |limit: &Named<topology::Limit>| {
             let spec = &limit.spec;
+            let (max, window) = spec.rate();
             Limit {
                 name: limit.name.clone(),
                 station: self.station(&format!("limit.{}", limit.name)),
@@ -106,9 +107,9 @@ impl Compiler<'_> {
                     topology::LimitPer::User => Per::User,
                     topology::LimitPer::All => Per::All,
                 },
-                rule: rule(&spec.algorithm, spec.max),
-                window: spec.window,
-                max: spec.max,
+                rule: rule(&spec.algorithm, max),
+                window,
+                max,
                 per_process: spec.store == topology::LimitStore::Memory,
                 skip_failed: spec.skip_failed && spec.uncounts(),
                 skip_successful: spec.skip_successful && spec.uncounts(),
