@@ -14,6 +14,7 @@ pub mod maintenance;
 mod promotion;
 mod replication;
 mod resharding;
+mod silence;
 
 use std::collections::VecDeque;
 
@@ -51,10 +52,12 @@ pub enum Timer {
     Conflict,
     /// What moves to other shards is copied on.
     Copy,
+    /// Its address answers again.
+    Heard,
 }
 
 /// Their numbers.
-const TIMERS: [Timer; 4] = [Timer::Up, Timer::Credits, Timer::Conflict, Timer::Copy];
+const TIMERS: [Timer; 5] = [Timer::Up, Timer::Credits, Timer::Conflict, Timer::Copy, Timer::Heard];
 
 /// A database while it runs.
 pub struct DatabaseState {
@@ -112,6 +115,8 @@ pub struct Node {
     pub presence: Presence,
     /// When it will be there again.
     up_at: Time,
+    /// Until then nobody answers at its address.
+    silent_until: Time,
     /// How often it has come to be; connections of earlier ones are not its own.
     pub incarnation: u32,
     /// A replica that has become a primary: nobody is there any more.
@@ -194,6 +199,7 @@ impl DatabaseState {
                 account: cores::Account::default(),
                 presence: Presence::Up,
                 up_at: Time::ZERO,
+                silent_until: Time::ZERO,
                 incarnation: 1,
                 promoted: false,
             })
@@ -284,6 +290,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let lease = record.lease();
         if let Some(why) = self.pools[lease.pool as usize].is_cut(lease.connection) {
+            if why == silence::UNNOTICED {
+                return self.sent_to_nobody(task, half);
+            }
             // The socket is gone: the driver says so within the same turn of the loop.
             self.tasks[task].status = why as u8;
             return self.at_task(self.now, Kind::Resume, task);
@@ -403,6 +412,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Timer::Credits => self.credits_due(node),
             Timer::Conflict => self.conflict_due(node),
             Timer::Copy => self.copy_on(node),
+            Timer::Heard => self.heard_again(node),
         }
     }
 
@@ -513,12 +523,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stumbles = self.stumbles(errors);
         let record = &mut self.tasks[task];
         (record.state, record.deadline) = (State::Answering, Time::NEVER);
+        let mut hangs = Duration::ZERO;
         if passage.lost {
             record.status = Failure::DatabaseDown as u8;
         } else if record.status == Failure::StatementTimeout as u8 {
             self.meters[station].count(Counter::TimedOut);
         } else if record.status != OK {
             self.meters[station].count(Counter::Errors);
+            hangs = self.unanswered_for(node);
         } else if stumbles
             || fail > 0.0
                 && record.stream.draw(u64::from(work.id.0) ^ 0xfa11).chance(f64::from(fail))
@@ -542,7 +554,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.conflicts && self.node_mut(node).paused {
             self.replay(node);
         }
-        self.at_task(ends + back, arrives, task);
+        self.at_task(ends + back + hangs, arrives, task);
     }
 
     /// What becomes of the locks of a statement that has ended.

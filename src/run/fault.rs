@@ -162,7 +162,7 @@ impl FaultState {
         let mut condition = WELL;
         for blow in self.struck.iter().filter(|blow| blow.unit == unit) {
             match model.faults[self.processes[blow.process as usize].fault].harm {
-                Harm::Stop | Harm::Restart | Harm::Failover | Harm::Promote => {
+                Harm::Stop | Harm::Restart | Harm::Failover(_) | Harm::Promote => {
                     condition.down = true;
                 }
                 Harm::NodeLoss(_) => (condition.down, condition.silent) = (true, true),

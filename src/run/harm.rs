@@ -31,7 +31,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             UnitKind::Node if falls => {
                 let takes =
                     if until == Time::NEVER { Duration::FOREVER } else { until.since(self.now) };
-                self.node_down(number, takes, false);
+                let silent = match harm {
+                    Harm::Failover(silent) => *silent,
+                    _ => Duration::ZERO,
+                };
+                self.node_down(number, takes, silent);
                 if *harm == Harm::Promote {
                     self.lose_primary(number);
                 }

@@ -30,7 +30,7 @@ fn word(harm: &Harm) -> &'static str {
     match harm {
         Harm::Stop => "stop",
         Harm::Restart => "restart",
-        Harm::Failover => "failover",
+        Harm::Failover(_) => "failover",
         Harm::Promote => "promote",
         Harm::NodeLoss(_) => "node-loss",
         Harm::Slow(_) => "slow",
@@ -130,6 +130,13 @@ fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {
             let help = "let the fault strike the service: it takes its memory with it";
             found.push(error("bad-fault", &target.place, message).help(help));
         }
+    }
+    if let (Section::Cache, Harm::Failover(takeover)) = (target.section, &fault.spec.what)
+        && !takeover.silent.is_zero()
+    {
+        let message = format!("`{path}` cannot be lost without a word: only a database can");
+        let help = "leave out `silent`, or let a `cut` isolate the cache";
+        found.push(error("bad-fault", &target.place, message).help(help));
     }
     if target.section == Section::Database && fault.spec.what == Harm::Promote {
         let database = find(&cx.topology.databases, &target.name);

@@ -125,8 +125,9 @@ spec! {
         Stop = "stop";
         /// It is down, and comes back cold: with nothing stored in caches or at edges.
         Restart = "restart";
-        /// Its present primary is lost, and another takes over.
-        Failover = "failover";
+        /// Its present primary is lost, and another takes over. Connections are reset and new ones refused,
+        /// unless a database's machine is gone without a word (`silent`).
+        Failover(Takeover) = "failover";
         /// The primary of a database is lost for good, and the replica of its shard that is ahead takes
         /// over: what it has not received by then is lost, and what it has received it replays first. The
         /// shard has a replica less from then on.
@@ -141,6 +142,17 @@ spec! {
         Flaky(Ratio) = "flaky";
         /// Packets to and from it are lost; TCP sends them again and again, and gives up in the end.
         Cut(Cut) = "cut";
+    }
+}
+spec! {
+    /// How a primary is lost.
+    table Takeover {
+        /// For so long nobody answers at the address of a database's primary: what is sent is repeated, by
+        /// TCP's pauses, until somebody does, and idle connections seem sound. Statements that have reached
+        /// the server are never answered: their drivers wait until they give up. After that the address
+        /// answers again, refusing connections until the failover is over.
+        silent: Duration = "\"0s\"" from "assumed: a server that is shut down or has crashed, as in RDS' \
+            reboot with failover; its kernel closes the connections";
     }
 }
 spec! {

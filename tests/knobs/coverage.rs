@@ -103,6 +103,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     ("fault", "what_is_flaky_fails_its_share_at_once", "Harm:flaky"),
     ("fault", "a_restarted_cache_has_forgotten_and_a_stopped_one_has_not", "Harm:restart"),
     ("fault", "a_failover_takes_as_long_as_its_product_does", "Harm:failover"),
+    ("fault", "of_a_machine_that_is_gone_without_a_word_drivers_hear_nothing", "Takeover.silent"),
     ("fault", "a_replica_takes_over_without_what_it_has_not_received", "Harm:promote"),
     ("fault", "a_cut_network_repeats_until_it_heals", "Harm:cut Cut.from"),
     (

@@ -202,6 +202,50 @@ fn a_failover_takes_as_long_as_its_product_does() {
     assert_eq!(lasts("database.main", ", for='20s'"), ms(20_000));
 }
 
+/// A read each second over a database that is lost at 2.5 s, for 10 s.
+fn lost_silently(silent: &str, sets: &[&str]) -> Ran {
+    let text = "[service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\n[database.db]\nrtt = '2ms'\n\
+                connect = '0ms'\n[pooler.b]\ndatabase = 'db'\nmode = 'transaction'\nrtt = '0ms'\n\
+                connect = '0ms'\n[operation.read]\nshare = 1\n\
+                flow = [{ query = { pool = 'pg', read = '10ms' } }]\n";
+    let what = format!("what={{failover={{silent='{silent}'}}}}, at='2500ms', for='10s'");
+    let fault = format!("fault.f={{target='database.db', {what}}}");
+    run(text, &[&[fault.as_str(), "run.duration=19s"], sets].concat())
+}
+
+#[test]
+fn of_a_machine_that_is_gone_without_a_word_drivers_hear_nothing() {
+    let longest = |ran: &Ran| ran.outcome.failed_latency.max().expect("some failed");
+    let refused = lost_silently("0s", &[]);
+    assert_eq!((refused.failed(Failure::DatabaseDown), longest(&refused)), (10, ms(2)));
+    // Until 6.5 s nobody answers. The request of 3 s has a connection that seems sound: TCP repeats its
+    // statement last after 6,200 ms, and whoever is there then knows nothing of the connection. Those of 4,
+    // 5 and 6 s open connections: their SYN is refused when it is repeated after 3, 3 and 1 s; those from
+    // 7 to 12 s are at once.
+    let silent = lost_silently("4s", &[]);
+    assert_eq!((silent.failed(Failure::DatabaseDown), longest(&silent)), (10, ms(6_202)));
+    let mean = silent.outcome.failed_latency.mean_s().expect("some failed");
+    assert_eq!((mean * 10_000.0).round() as u64, 6_202 + 3_002 + 3_002 + 1_002 + 6 * 2);
+    assert!(silent.ok() >= 7, "it is there again");
+    // The time-outs of the driver decide: of the pool for those who connect, of the client for the first.
+    let sets = ["pool.pg.acquire_timeout=900ms", "pool.pg.query_timeout=1s"];
+    let impatient = lost_silently("4s", &sets);
+    let why = [Failure::AcquireTimeout, Failure::QueryTimeout, Failure::DatabaseDown];
+    assert_eq!(why.map(|it| impatient.failed(it)), [3, 1, 6]);
+    assert_eq!(longest(&impatient), ms(1_000));
+    // A statement that had come to the server is never answered; its driver may give up on it.
+    let under_way = "operation.read.flow=[{query={pool='pg', read='800ms'}}]";
+    let hangs = |timeout: &[&str]| {
+        let ran = lost_silently("4s", &[&[under_way, "run.duration=18900ms"], timeout].concat());
+        (ran.failed(Failure::QueryTimeout), ran.outcome.requests.in_flight_end)
+    };
+    assert_eq!(hangs(&[]), (0, 1), "that of 2 s");
+    assert_eq!(hangs(&["pool.pg.query_timeout=1s"]), (1, 0));
+    // A pooler's openings take as long as it is patient, and its clients wait for as long as they may.
+    let through = lost_silently("10s", &["pool.pg.through=b", "pooler.b.wait_timeout=3s"]);
+    assert!(through.failed(Failure::AcquireTimeout) >= 5, "who waits at it is disconnected");
+}
+
 #[test]
 fn a_replica_takes_over_without_what_it_has_not_received() {
     // A write at 1 s, 2 s, ... and a read of it from a replica.

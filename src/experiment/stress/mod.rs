@@ -187,7 +187,7 @@ impl Stress {
             _ if self.lasts.is_some() => self.lasts.unwrap_or_default(),
             (Some(law), _) => Duration::from_secs_f64(law.law.mean()),
             // As long as its product takes, which is part of what is watched.
-            (None, Harm::Failover | Harm::Promote | Harm::NodeLoss(_)) => Duration::ZERO,
+            (None, Harm::Failover(_) | Harm::Promote | Harm::NodeLoss(_)) => Duration::ZERO,
             (None, _) => LASTS,
         };
         named.map(|fault| length(&fault.spec)).max().unwrap_or_default()
@@ -225,7 +225,10 @@ impl Stress {
                     let spec = &mut fault.spec;
                     (spec.at, spec.every) = (Some(self.at), None);
                     let is_open = spec.length.is_none()
-                        && !matches!(spec.what, Harm::Failover | Harm::Promote | Harm::NodeLoss(_));
+                        && !matches!(
+                            spec.what,
+                            Harm::Failover(_) | Harm::Promote | Harm::NodeLoss(_)
+                        );
                     if let Some(length) = self.lasts.or(is_open.then_some(LASTS)) {
                         spec.length = Some(Dist::constant(length, fault.place.clone()));
                     }

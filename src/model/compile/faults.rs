@@ -121,7 +121,7 @@ impl Compiler<'_> {
         any.then(|| Fault {
             label: format!("primaries of zone {} failover", zone + 1),
             targets,
-            harm: Harm::Failover,
+            harm: Harm::Failover(Duration::ZERO),
             lasts: Some(self.add_law(Law::Constant(DATABASE_FAILOVER.seconds()))),
             ..whole.clone()
         })
@@ -151,7 +151,7 @@ impl Compiler<'_> {
         if spec.what == topology::Harm::Promote {
             return Some(self.add_law(Law::Constant(PROMOTION.seconds())));
         }
-        let takes_over = spec.what == topology::Harm::Failover;
+        let takes_over = matches!(spec.what, topology::Harm::Failover(_));
         let usual = |target: &Target| match target.section {
             Section::Cache => self.cache_failover(&target.name),
             _ => DATABASE_FAILOVER,
@@ -177,7 +177,7 @@ impl Compiler<'_> {
         match &spec.what {
             topology::Harm::Stop => (Harm::Stop, "stop"),
             topology::Harm::Restart => (Harm::Restart, "restart"),
-            topology::Harm::Failover => (Harm::Failover, "failover"),
+            topology::Harm::Failover(it) => (Harm::Failover(it.silent), "failover"),
             topology::Harm::Promote => (Harm::Promote, "promote"),
             topology::Harm::NodeLoss(it) => {
                 let (grace, lease, monitor) = (it.grace, it.lease, it.monitor);

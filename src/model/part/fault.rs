@@ -46,8 +46,8 @@ pub enum Harm {
     Stop,
     /// It is down, and comes back cold.
     Restart,
-    /// Its primary is lost, and another takes over.
-    Failover,
+    /// Its primary is lost, and another takes over; for so long nobody answers for it.
+    Failover(Duration),
     /// Its primary is lost for good, and a replica takes over.
     Promote,
     /// Its machine is gone, and Kubernetes finds out.
@@ -64,7 +64,7 @@ impl Harm {
     /// Whether what it strikes is down.
     pub fn falls(&self) -> bool {
         use Harm::{Failover, NodeLoss, Promote, Restart, Stop};
-        matches!(self, Stop | Restart | Failover | Promote | NodeLoss(_))
+        matches!(self, Stop | Restart | Failover(_) | Promote | NodeLoss(_))
     }
 }
 

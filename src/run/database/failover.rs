@@ -7,6 +7,7 @@
 //! 3.14.0 index.js, `!client._queryable`). A transaction that was open has never been.
 
 use crate::component::pool::{Connection, Heard};
+use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::PoolId;
@@ -18,6 +19,7 @@ use crate::run::task::{Lease, NONE, OK, State, Task, flag};
 use crate::run::world::World;
 use crate::units::Duration;
 
+use super::silence::UNNOTICED;
 use super::{BACKGROUND, REPLAY, Timer};
 
 /// Whether a database server is there.
@@ -37,9 +39,12 @@ pub enum Presence {
 pub const SYN_PATIENCE: Duration = Duration::secs(127);
 
 impl<Q: PendingEvents> World<'_, Q> {
-    /// A node goes away for so long, with all connections to it.
-    pub fn node_down(&mut self, node: u32, takes: Duration, silent: bool) {
+    /// A node goes away for so long, with all connections to it; for the first part of that nobody answers
+    /// for it.
+    pub fn node_down(&mut self, node: u32, takes: Duration, silent: Duration) {
+        let silent = silent.min(takes);
         if self.node_mut(node).presence == Presence::Up {
+            self.falls_silent(node, silent);
             self.lose_maintenance(node);
             self.cut_statements(node);
             self.cut_pools(node);
@@ -47,7 +52,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let until = self.now + takes;
         let state = self.node_mut(node);
-        state.presence = if silent { Presence::Silent } else { Presence::Refusing };
+        if state.presence == Presence::Up {
+            state.presence = Presence::Refusing;
+        }
         state.incarnation += 1;
         state.up_at = state.up_at.max(until);
         let at = state.up_at;
@@ -76,6 +83,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Every task that holds a connection to the node has lost it.
     fn cut_statements(&mut self, node: u32) {
+        let silent = self.node_mut(node).is_silent();
         for task in 0..self.tasks.capacity() as u32 {
             let record = *self.tasks.peek(task);
             if record.state == State::Free {
@@ -103,7 +111,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 for (lease, _) in record.leases.iter().zip(lost).filter(|(_, lost)| *lost) {
                     let sub = &mut self.pools[lease.pool as usize];
                     if sub.is_cut(lease.connection).is_none() {
-                        sub.cut.push((lease.connection, Failure::DatabaseDown));
+                        sub.cut.push((lease.connection, sub.how_it_learns(silent)));
                     }
                 }
             }
@@ -169,9 +177,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 for _ in 0..self.pools[sub as usize].opening_granted() {
                     self.free_far_end(sub);
                 }
-                self.pools[sub as usize].lose_openings();
+                self.pools[sub as usize].lose_openings(false);
                 if self.keeps_cut_ones(sub) {
-                    for _ in 0..self.cut_idle(sub) {
+                    for _ in 0..self.cut_idle(sub, Failure::DatabaseDown) {
                         self.free_slot_behind(sub);
                     }
                     continue;
@@ -192,13 +200,17 @@ impl<Q: PendingEvents> World<'_, Q> {
             if state.node != node || state.behind.is_some() && !self.keeps_sessions(sub) {
                 continue;
             }
-            self.pools[sub as usize].lose_openings();
-            self.pools[sub as usize].unanswered.clear();
-            if self.keeps_cut_ones(sub) {
-                self.cut_idle(sub);
+            let silent = self.node_mut(node).is_silent();
+            let state = &mut self.pools[sub as usize];
+            state.lose_openings(silent);
+            state.unanswered.clear();
+            let how = state.how_it_learns(silent);
+            if how == UNNOTICED || self.keeps_cut_ones(sub) {
+                self.cut_idle(sub, how);
                 continue;
             }
-            while self.pools[sub as usize].pool.sever_idle().is_some() {
+            while let Some(idle) = self.pools[sub as usize].pool.sever_idle() {
+                self.pools[sub as usize].take_cut(idle);
                 self.start_closing(sub, Cut::Yes, Heard::No);
             }
         }
@@ -220,9 +232,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.bury(task);
         }
         let (back, arrives) = self.way_back(task);
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
+        let repeats = self.repeated_for(node, Packet::Data);
         self.travel(task, back);
         self.tasks[task].state = State::Answering;
-        self.at_task(self.now + back, arrives, task);
+        self.at_task(self.now + back + repeats, arrives, task);
     }
 
     /// Something about a node is due.
@@ -247,7 +261,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         debug_assert!(record.status == OK || given_up, "a statement fails once");
         (record.state, record.deadline) = (State::Answering, crate::units::Time::NEVER);
         record.status = why as u8;
-        self.at_task(self.now + back, arrives, task);
+        let hangs = match why {
+            Failure::DatabaseDown => self.unanswered_for(node),
+            _ => Duration::ZERO,
+        };
+        self.at_task(self.now + back + hangs, arrives, task);
     }
 }
 
@@ -306,7 +324,8 @@ mod tests {
     #[test]
     fn a_refusing_server_fails_requests_at_once_and_a_silent_one_by_their_timeout() {
         let model = model(SHOP);
-        for (silent, why) in [(false, Failure::DatabaseDown), (true, Failure::AcquireTimeout)] {
+        let (asked, times) = (Failure::DatabaseDown, Failure::AcquireTimeout);
+        for (silent, why) in [(Duration::ZERO, asked), (Duration::secs(10), times)] {
             let mut world = World::<EventList>::new(&model, 0);
             run_for(&mut world, Duration::secs(60));
             let before = world.observer.ok;
@@ -316,8 +335,10 @@ mod tests {
             assert!(failed(&world, why) > 700, "{}", failed(&world, why));
             run_for(&mut world, Duration::secs(10));
             let served = world.observer.ok - before;
-            assert!((700..=1_200).contains(&served), "{served} after it was back");
-            let open = world.pools[0].pool.total();
+            // Statements that were sent to nobody are repeated, the first of them at 12.6 s.
+            assert!((500..=1_200).contains(&served), "{served} after it was back");
+            // Idle connections that nobody has asked over since are dead without their pool's knowing.
+            let open = world.pools[0].pool.total() - world.pools[0].cut.len() as u32;
             assert_eq!(world.node_mut(0).connections, open);
         }
     }
@@ -332,7 +353,7 @@ mod tests {
         let model = model(&text);
         let mut world = World::<EventList>::new(&model, 0);
         run_for(&mut world, Duration::millis(62_500));
-        world.node_down(0, Duration::millis(100), false);
+        world.node_down(0, Duration::millis(100), Duration::ZERO);
         let lost = world.pools[0].pool.busy();
         assert_eq!((lost, failed(&world, Failure::DatabaseDown)), (5, 0), "they hold, and wait");
         run_for(&mut world, Duration::secs(10));
@@ -355,7 +376,8 @@ mod tests {
             run_for(&mut world, Duration::micros(u64::from(draws.below(120_000))));
             let node = nodes[draws.below(nodes.len() as u32) as usize];
             let takes = Duration::millis(u64::from(draws.below(50)));
-            world.node_down(node, takes, draws.below(2) == 0);
+            let silent = if draws.below(2) == 0 { takes.half() } else { Duration::ZERO };
+            world.node_down(node, takes, silent);
             let database = world.database_of(node);
             let each = 1 + model.databases[database].replicas;
             let place = node - world.databases[database].first_node();
@@ -377,10 +399,13 @@ mod tests {
         for node in world.databases.iter().flat_map(|database| &database.nodes) {
             assert_eq!(node.connections, 0, "every connection of the dead has ended");
         }
-        // Those who wait at an edge have come since.
+        // Those who wait at an edge have come since, and of whom a silent server has died with nobody hears.
         let inside = |state| !matches!(state, State::Free | State::Away | State::Joined);
+        let lost = |task: &crate::run::task::Task| {
+            task.worker == crate::run::task::NONE && task.leases_held() == 0
+        };
         let left = (0..world.tasks.capacity() as u32)
-            .filter(|task| inside(world.tasks.peek(*task).state))
+            .filter(|task| inside(world.tasks.peek(*task).state) && !lost(world.tasks.peek(*task)))
             .count();
         assert_eq!(left, 0, "nothing is left of the dead");
     }

@@ -61,7 +61,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.databases[database].promotions.swap_remove(place);
         // A replica that has failed meanwhile is no replica either: its machine came back as the primary.
-        self.node_down(replica, Duration::FOREVER, false);
+        self.node_down(replica, Duration::FOREVER, Duration::ZERO);
         let state = self.node_mut(replica);
         (state.promoted, state.replay) = (true, Default::default());
         self.databases[database].promoted += 1;

@@ -33,12 +33,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The server has cut all idle connections of a pool that does not notice. Says how many.
-    pub(in crate::run) fn cut_idle(&mut self, sub: u32) -> u32 {
+    pub(in crate::run) fn cut_idle(&mut self, sub: u32, why: Failure) -> u32 {
         let state = &mut self.pools[sub as usize];
         let before = state.cut.len();
         for idle in state.pool.idle_ones() {
             if !state.cut[..before].iter().any(|(known, _)| *known == idle) {
-                state.cut.push((idle, Failure::DatabaseDown));
+                state.cut.push((idle, why));
             }
         }
         (state.cut.len() - before) as u32

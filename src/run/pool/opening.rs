@@ -2,6 +2,7 @@
 
 use super::{Cut, SubPool};
 use crate::component::pool::{ConnectFailed, Connected, Connection, Heard, Released};
+use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::UnitKind;
@@ -21,6 +22,8 @@ pub(in crate::run) enum Opening {
     Full,
     /// There is no server.
     Nobody,
+    /// Nobody has answered: by then its first packet is repeated, and somebody will.
+    Repeated,
 }
 
 /// A connection that is being opened.
@@ -46,8 +49,9 @@ impl SubPool {
         self.opening.iter().filter(|it| it.how.is_granted()).count() as u32
     }
     /// The server is gone: nothing of what is being opened will be.
-    pub fn lose_openings(&mut self) {
-        self.opening.iter_mut().for_each(|it| it.how = Opening::Nobody);
+    pub fn lose_openings(&mut self, silent: bool) {
+        let how = if silent { Opening::Repeated } else { Opening::Nobody };
+        self.opening.iter_mut().for_each(|it| it.how = how);
     }
 }
 
@@ -68,6 +72,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn reach(&mut self, sub: u32, begun: Begun, after: Duration) {
         let state = &self.pools[sub as usize];
         let (node, kind, number) = (state.node, state.kind, state.connects);
+        let repeats = self.repeated_for(node, Packet::Syn);
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
         let condition = self.condition(UnitKind::Pool, kind.0);
@@ -78,6 +83,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             _ if broken => Opening::Nobody,
             Presence::Up if self.take_slot(node) => Opening::Granted,
             Presence::Up => Opening::Full,
+            Presence::Silent if repeats < SYN_PATIENCE => Opening::Repeated,
             _ => Opening::Nobody,
         };
         let law = if how == Opening::Granted { database.connect } else { database.rtt };
@@ -86,7 +92,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         // Three round trips beyond those within a region: TCP, TLS, authentication.
         let took = after
             + match presence {
-                Presence::Silent => SYN_PATIENCE,
+                Presence::Silent => repeats,
                 Presence::Refusing => self.model.draw_law(law, stream, number) + far,
                 Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
             };
@@ -107,8 +113,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             opening[place].how = Opening::Granted;
             return self.log_in(sub, number);
         }
-        let Begun { connection, how, .. } = opening.swap_remove(place);
+        let begun = opening.swap_remove(place);
+        let Begun { connection, how, .. } = begun;
         let station = self.model.pools[self.pools[sub as usize].kind].station;
+        if how == Opening::Repeated && !too_slow {
+            self.meters[station].held.add(self.now, -1);
+            return self.reach(sub, begun, Duration::ZERO);
+        }
         if too_slow {
             self.opening_too_slow(sub, how);
             let failed = self.pools[sub as usize].pool.connect_failed(self.now, connection);

@@ -1,7 +1,8 @@
 //! A pooler's own connections while they are being opened.
 
+use crate::component::tcp::Packet;
 use crate::kernel::{Event, PendingEvents};
-use crate::run::database::{Presence, SYN_PATIENCE};
+use crate::run::database::Presence;
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
 use crate::run::world::World;
@@ -22,6 +23,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A pooler begins to open a connection.
     pub(super) fn open_server(&mut self, number: u32) {
         let node = self.poolers[number as usize].node;
+        let repeats = self.repeated_for(node, Packet::Syn);
         let server = self.node_mut(node);
         let incarnation = server.incarnation;
         let presence = server.presence;
@@ -36,7 +38,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.opened += 1;
         let law = if granted { database.connect } else { database.rtt };
         let took = match presence {
-            Presence::Silent => SYN_PATIENCE,
+            Presence::Silent => repeats,
             _ if passage.lost => passage.late,
             _ => self.model.draw_law(law, stream, opened) + passage.late,
         };
