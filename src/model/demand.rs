@@ -385,19 +385,20 @@ impl<'m> Walk<'m> {
                 held.pop();
             }
             Op::CacheGet { cache, keys, hit, .. } => {
-                self.keyed_command(cache, keys, weight, service, &held);
-                self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None)).0 += weight;
                 let ratio = self.hits.get(&(cache.0, keys.0)).copied().unwrap_or(0.5);
+                let extra = ratio * self.copied(cache, keys);
+                self.keyed_command(cache, keys, extra, weight, service, &held);
+                self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None)).0 += weight;
                 self.go(hit, weight * ratio, service, &held);
                 return self.go(next, weight * (1.0 - ratio), service, &held);
             }
             Op::CacheSet { cache, keys, ttl, policy, .. } => {
-                self.keyed_command(cache, keys, weight, service, &held);
+                self.keyed_command(cache, keys, self.copied(cache, keys), weight, service, &held);
                 let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None));
                 entry.1 = model.ttl(ttl, policy);
             }
             Op::CacheDelete { cache, keys, .. } => {
-                self.keyed_command(cache, keys, weight, service, &held);
+                self.keyed_command(cache, keys, 0.0, weight, service, &held);
                 *self.deletes.entry((cache.0, keys.0)).or_insert(0.0) += weight;
             }
             op @ (Op::CacheLock { cache, .. }

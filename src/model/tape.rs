@@ -8,7 +8,7 @@
 use crate::failure::Failure;
 use crate::model::ids::{
     BreakerId, BulkheadId, CacheId, CdnId, GuardId, JobId, KeysId, LawId, LimitId, PoolId,
-    ServiceId, SessionId, StreamId,
+    ServiceId, SessionId, SocketId, StreamId,
 };
 use crate::units::Duration;
 
@@ -70,8 +70,12 @@ pub enum Command {
     SessionSave,
     /// EXPIRE of a session.
     SessionTouch,
-    /// Pushing a job onto a queue.
+    /// Pushing a job onto a queue, a message onto a stream.
     Push,
+    /// PUBLISH to a channel.
+    Publish(StreamId),
+    /// PUBLISH of a broadcast, to the processes that hold the sockets.
+    Broadcast(SocketId),
     /// DEL of a session.
     SessionDestroy,
     /// INCR of the counter of a limiter's key.
@@ -193,7 +197,7 @@ pub enum Op {
     /// Remove a key.
     CacheDelete { cache: CacheId, keys: KeysId, key: DrawId },
     /// Send a cache server a command that concerns this request's user.
-    Command { cache: CacheId, command: Command, draw: DrawId },
+    Command { cache: CacheId, command: Command, draw: DrawId, bytes: u32 },
     /// Start branches side by side and wait for all of them.
     Fork { first: u32, count: u32 },
     /// Start one branch a shard and wait for the slowest.

@@ -6,6 +6,7 @@ use super::meter::{Counter, MILLI, Part};
 use super::policy::{KeyLock, Load};
 use super::redis_memory::NO_ROOM;
 use super::redis_persistence::Disk;
+use super::redis_size::Wire;
 use super::standby::Standby;
 use super::task::{NONE, OK, State, flag};
 use super::world::World;
@@ -58,11 +59,12 @@ pub struct CacheState {
 #[derive(Default)]
 pub(super) struct CommandLoop {
     running: bool,
-    queue: VecDeque<u32>,
+    pub(super) queue: VecDeque<u32>,
     /// What is done before its next command.
     owed: Duration,
     /// Until when it does what is no command.
     kept_until: Time,
+    pub(super) wire: Wire,
 }
 
 impl CommandLoop {
@@ -244,7 +246,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A command sets out for its node.
     pub(super) fn transmit(&mut self, task: u32, cache: CacheId) {
         let passage = self.passage_of_command(task, cache);
-        let half = self.cache_rtt(task, cache).half() + passage.late;
+        let half = self.cache_rtt(task, cache).half() + passage.late + self.bring(task, cache);
         self.travel(task, half);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
@@ -327,7 +329,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Command { command: Command::Own { takes, .. }, .. } => takes,
             _ => spec.command,
         };
-        let work = condition.stretch(self.model.draw_law(law, stream, numbers));
+        let mut work = self.model.draw_law(law, stream, numbers);
+        if spec.weighs {
+            work += self.extra_work(task, cache, node);
+        }
+        let work = condition.stretch(work);
         self.meters[spec.station].busy.add(self.now, MILLI);
         if work >= spec.slowlog {
             self.meters[spec.station].count(Counter::Slow);
@@ -373,7 +379,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Command { cache, command, .. } => {
                 let user = self.tasks[task].user;
                 let rank = match command {
-                    Command::Push => NONE,
+                    Command::Push | Command::Publish(_) | Command::Broadcast(_) => NONE,
                     Command::Count(limit) => self.counted(task, limit),
                     Command::Own { .. } => self.op_at(task).numbers(),
                     _ => user,
@@ -396,6 +402,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         // The way back is half of the round trip that the command began; then the tape goes on.
         let passage = self.passage_of_command(task, cache);
         let back = self.cache_rtt(task, cache).half() + passage.late;
+        let back = back + self.take_back(task, cache, node);
         if self.caches[cache].standby.is_some() {
             self.tasks[task].pending &= 0xff00; // its redirections are over
         }
@@ -437,20 +444,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         let line = self.caches[cache].loops.get(self.tasks[task].work.0 as u32 as usize);
         let place = line.and_then(|it| it.queue.iter().position(|other| *other == task));
         place.unwrap_or(0) as u32 + 1
-    }
-
-    /// Who loads the value that a task waits for.
-    pub(super) fn leader_before(&self, task: u32) -> Option<u32> {
-        let Op::CacheGet { cache, keys, key, .. } = self.op_at(task) else { return None };
-        let (scope, key) = (self.tasks[task].worker, self.key_of(task, cache, keys, key));
-        let leaders = &self.caches[cache].leaders;
-        let leads = |leader: &&Leader| (leader.scope, leader.key) == (scope, key);
-        leaders.iter().find(leads).map(|leader| leader.task)
-    }
-
-    /// The commands that wait for a node that is gone: they wait no longer.
-    pub(super) fn waiting_commands(&mut self, cache: CacheId, node: u32) -> Vec<u32> {
-        self.caches[cache].loops[node as usize].queue.drain(..).collect()
     }
 
     /// A store has lost all that it held.

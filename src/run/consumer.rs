@@ -151,6 +151,10 @@ impl GroupState {
             logs: owners.into_iter().map(log).collect(),
         }
     }
+    /// How many of its subscribers a message is sent to.
+    pub(super) fn connected(&self) -> u32 {
+        self.members.iter().filter(|it| !it.down && !it.cut).count() as u32
+    }
     /// Since when each message waits that nobody has taken.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
         let of = |log: &'_ Log| log.taken..log.entries.len();

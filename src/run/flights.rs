@@ -21,6 +21,15 @@ pub struct Leader {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
+    /// Who loads the value that a task waits for.
+    pub(super) fn leader_before(&self, task: u32) -> Option<u32> {
+        let Op::CacheGet { cache, keys, key, .. } = self.op_at(task) else { return None };
+        let (scope, key) = (self.tasks[task].worker, self.key_of(task, cache, keys, key));
+        let leaders = &self.caches[cache].leaders;
+        let leads = |leader: &&Leader| (leader.scope, leader.key) == (scope, key);
+        leaders.iter().find(leads).map(|leader| leader.task)
+    }
+
     /// A task leads a load that others may join.
     pub(super) fn lead(&mut self, task: u32, cache: CacheId, scope: u32, key: Key, at: Pc) {
         let led = self.caches[cache].flights.begin(scope, key, task);

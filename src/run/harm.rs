@@ -109,6 +109,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.reset_clients(cache, node);
     }
 
+    /// The commands that wait for a node that is gone: they wait no longer.
+    fn waiting_commands(&mut self, cache: CacheId, node: u32) -> Vec<u32> {
+        self.caches[cache].loops[node as usize].queue.drain(..).collect()
+    }
+
     /// A cache server has lost what it held.
     fn empty_cache_node(&mut self, number: u32) {
         let state = self.faults.as_ref().expect("only faults empty a cache");
@@ -156,9 +161,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                     false => record.status = Failure::GuardError as u8,
                 }
             }
-            Op::Command { command: Command::Push | Command::Own { .. }, .. } => {
-                record.status = Failure::CacheError as u8;
-            }
+            Op::Command {
+                command:
+                    Command::Push | Command::Publish(_) | Command::Broadcast(_) | Command::Own { .. },
+                ..
+            } => record.status = Failure::CacheError as u8,
             Op::Command { .. } => record.status = Failure::SessionError as u8,
             other => unreachable!("{other:?} is no command"),
         }

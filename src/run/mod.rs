@@ -55,6 +55,7 @@ mod recycling;
 mod redis_client;
 mod redis_memory;
 mod redis_persistence;
+mod redis_size;
 mod retrying;
 mod scaling;
 mod service;

@@ -25,6 +25,7 @@ fn changes(op: &Op) -> bool {
         Op::CacheSet { .. } | Op::CacheDelete { .. } => true,
         Op::CacheLock { .. } | Op::CacheUnlock { .. } => true,
         Op::Command { command: Command::SessionRead, .. } => false,
+        Op::Command { command: Command::Publish(_) | Command::Broadcast(_), .. } => false,
         Op::Command { command: Command::Own { write, .. }, .. } => *write,
         Op::Command { .. } => true,
         _ => false,

@@ -7,6 +7,7 @@
 //! once; every process gets it, and looks whether it has members (@socket.io/redis-adapter 8.3.0,
 //! `psubscribe`).
 
+mod adapter;
 mod held;
 mod idle;
 
@@ -64,7 +65,8 @@ mod draw {
     pub const SENDER: usize = 7;
     pub const MEMBERS: usize = 8;
     pub const PHASE: usize = 9;
-    pub const KINDS: usize = 10;
+    pub const PUBLISH: usize = 10;
+    pub const KINDS: usize = 11;
 }
 
 /// Generations that fit into an ordinal.
@@ -385,7 +387,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (stream, draw) = self.sockets[socket].next(draw::WORK);
         let work = self.model.draw_law(law, stream, draw);
         let entry = self.model.sockets[socket].callback;
-        let client = Callback { what, owner: slot, ordinal: generation, members: 0 };
+        let client = Callback { what, owner: slot, ordinal: generation, ..Callback::default() };
         self.call_back(worker, entry, work, client);
     }
 
@@ -402,6 +404,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             ordinal: what.ordinal,
             user: what.members,
             worker,
+            stream: what.stream,
             row: NONE,
             role: Role::Socket,
             state: State::Away,
@@ -469,7 +472,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let work = receive + spec.write_cpu.scale(f64::from(local));
         let message = Message { socket: id, sent: self.now, left: 1 };
         let owner = self.messages.insert(message);
-        let what = Callback { what: callback::RECEIVE, owner, ordinal: 0, members: local };
+        let what =
+            Callback { what: callback::RECEIVE, owner, members: local, ..Callback::default() };
         self.call_back(worker, spec.callback, work, what);
     }
 
@@ -506,64 +510,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// The process that a message came to has written to its own members, and publishes it.
-    fn received(&mut self, record: &Task) {
-        let Message { socket, .. } = self.messages[record.owner];
-        let spec = &self.model.sockets[socket];
-        match spec.publish {
-            Some(entry) => {
-                self.messages[record.owner].left += 1;
-                self.written(record.owner, record.user);
-                let what = Callback { what: callback::PUBLISH, ..of(record) };
-                self.call_back(record.worker, entry, Duration::ZERO, what);
-            }
-            None => {
-                self.missed_elsewhere(socket, record.user);
-                self.written(record.owner, record.user);
-            }
-        }
-    }
-
-    /// A message reaches nobody but the members at its own process, of which there are so many.
-    fn missed_elsewhere(&mut self, socket: SocketId, here: u32) {
-        let spec = &self.model.sockets[socket];
-        let everybody = spec.room.unwrap_or(u32::MAX).min(self.sockets[socket].open);
-        let missed = everybody.saturating_sub(here);
-        self.meters[spec.station].add(Counter::Wasted, u64::from(missed));
-    }
-
-    /// The adapter has it: every process gets it, and looks whether it has members.
-    fn published(&mut self, record: &Task) {
-        let Message { socket, .. } = self.messages[record.owner];
-        let spec = &self.model.sockets[socket];
-        if record.status != OK {
-            self.missed_elsewhere(socket, record.user);
-            return self.written(record.owner, 0);
-        }
-        let service = &self.model.services[spec.service];
-        let first = self.services[spec.service].first_instance;
-        let first = self.instances[first as usize].first_worker;
-        for place in 0..service.slots * service.workers {
-            let worker = first + place;
-            let index = self.workers[worker as usize].instance;
-            let runs = self.instances[index as usize].phase.runs();
-            if !runs || self.workers[worker as usize].down {
-                continue;
-            }
-            // Its own process knows it already, and only throws it away.
-            let members = match worker == record.worker {
-                true => 0,
-                false => self.members_at(socket, place as usize),
-            };
-            self.count(spec.station, Counter::Writes);
-            self.messages[record.owner].left += 1;
-            let work = spec.adapter_cpu + spec.write_cpu.scale(f64::from(members));
-            let what = Callback { what: callback::DELIVER, members, ..of(record) };
-            self.call_back(worker, spec.callback, work, what);
-        }
-        self.written(record.owner, 0);
-    }
-
     /// A process is gone, or has closed its sockets: its clients come back.
     pub(super) fn lose_sockets(&mut self, worker: u32) {
         if self.sockets.is_empty() {
@@ -586,14 +532,17 @@ impl<Q: PendingEvents> World<'_, Q> {
 }
 
 /// What a callback is for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Callback {
     what: u16,
     owner: u32,
     ordinal: u32,
     members: u32,
+    /// The root of its random numbers.
+    stream: StreamKey,
 }
 
 fn of(record: &Task) -> Callback {
-    Callback { what: 0, owner: record.owner, ordinal: record.ordinal, members: record.user }
+    let Task { owner, ordinal, user, .. } = *record;
+    Callback { owner, ordinal, members: user, ..Callback::default() }
 }

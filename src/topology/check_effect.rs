@@ -34,6 +34,9 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             idle(owner(), "nodes", "each worker has its own memory, and no other");
             idle(owner(), "replicas", "memory of a worker has no copies");
             idle(owner(), "client", "memory of a worker is used without a client");
+            idle(owner(), "bandwidth", "memory of a worker has no wire");
+            idle(owner(), "per_kb", "memory of a worker hands out references");
+            idle(owner(), "per_subscriber", "memory of a worker has no subscribers");
             idle(owner(), "persistence", "memory of a worker is written to no disk");
             idle(owner(), "slowlog", "memory of a worker has no slow log");
             let why = "in memory what has expired goes when it is asked for (lru-cache: `ttlAutopurge` false)";

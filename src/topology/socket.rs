@@ -39,6 +39,8 @@ spec! {
         message_cpu: Dist = "\"50us\"" from "assumed: parsing and a handler";
         /// How many clients a room has, spread over all processes as clients are.
         room: Option<u32> = "everybody who is connected" from "assumed: one room", positive;
+        /// Size of a message, as it passes through the adapter.
+        size: Bytes = "\"1KB\"" from "assumed: a small event as JSON", positive;
         /// CPU time to write to one member of a room.
         write_cpu: Duration = "\"10us\"" from "assumed: a small frame and a system call";
         /// The Redis that every broadcast is published to, and every process gets it from.

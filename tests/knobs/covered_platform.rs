@@ -81,7 +81,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "socket",
         "a_broadcast_is_written_to_the_members_wherever_they_are",
         "Socket.messages Socket.message_cpu Socket.room Socket.write_cpu Socket.adapter \
-         Socket.adapter_cpu",
+         Socket.adapter_cpu Socket.size",
     ),
     (
         "store",

@@ -46,6 +46,9 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "jobs_take_memory_while_they_are_kept",
         "Job.size Job.keep_completed Job.keep_failed",
     ),
+    ("redis_size", "each_subscriber_of_a_channel_takes_its_time", "Cache.per_subscriber"),
+    ("redis_size", "each_kilobyte_of_a_large_value_takes_its_time", "Cache.per_kb"),
+    ("redis_size", "a_wire_carries_one_value_after_another_each_way", "Cache.bandwidth"),
     ("redis_memory", "eviction_takes_its_time_in_the_command", "Cache.evicting"),
     ("redis_server", "the_slow_log_has_what_keeps_the_thread_for_long", "Cache.slowlog"),
     ("redis_memory", "the_expiry_cycle_keeps_commands_waiting", "Cache.expiring"),
@@ -107,4 +110,5 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("policies", include_str!("policies.rs")),
     ("redis", include_str!("redis.rs")),
     ("redis_memory", include_str!("redis_memory.rs")),
+    ("redis_size", include_str!("redis_size.rs")),
 ];

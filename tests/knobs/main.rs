@@ -40,6 +40,7 @@ mod process;
 mod redis;
 mod redis_memory;
 mod redis_server;
+mod redis_size;
 mod region;
 mod retries;
 mod service;

@@ -10,6 +10,7 @@ const SERVER: &str = r#"
 [cache.c]
 rtt = "2ms"
 command = "1ms"
+per_kb = "0s"
 [keys.k]
 count = 1000
 size = "1MB"

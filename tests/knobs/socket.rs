@@ -167,6 +167,15 @@ fn a_broadcast_is_written_to_the_members_wherever_they_are() {
     let micros = both.count("socket.chat", Counter::LagMicros) as f64;
     let mean = micros / both.count("socket.chat", Counter::Replayed) as f64;
     assert!((mean - 1_500.0).abs() < 50.0, "{mean}");
+    // PUBLISH takes its time of Redis, for each of the processes; a message of 116,384 B is copied in and to both.
+    let redis =
+        |more: &[&str]| told(more).station("cache.redis").busy_mean * 20.0 * 1e3 / said as f64;
+    let per = ["arrivals.rate=0.01/s", "cache.redis.per_subscriber=2ms"];
+    assert!((redis(&per) - 5.0).abs() < 0.1, "{}", redis(&per));
+    let four = redis(&[&per[..], &["service.web.instances=4"]].concat());
+    assert!((four - 9.0).abs() < 0.2, "{four}");
+    let large = redis(&[per[0], "cache.redis.per_kb=10us", "socket.chat.size=116384B"]);
+    assert!((large - 4.008).abs() < 0.1, "{large}");
     let some = told(&["socket.chat.room=4"]).count("socket.chat", Counter::Served);
     assert!(some.abs_diff(4 * said) < 20, "{some}");
     // A message costs its receipt, its members, and each process a look.

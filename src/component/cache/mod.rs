@@ -284,6 +284,11 @@ impl CacheStore {
         Stored::Ok { evicted }
     }
 
+    /// Whether there is a good value for `key`, without reading it.
+    pub fn holds(&self, now: Time, key: Key) -> bool {
+        self.residents.find(key).is_some_and(|place| self.residents.at(place).expires > now)
+    }
+
     /// Until when the value of `key` is good, and what loading it took; `None` if it is not resident.
     pub fn life(&self, key: Key) -> Option<(Time, Duration)> {
         let resident = self.residents.at(self.residents.find(key)?);

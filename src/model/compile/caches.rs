@@ -7,7 +7,8 @@ use crate::component::persistence::SavePoint;
 use crate::component::redis_client::{ClientRules, Product};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Cache, Failover, Keys, Model, Persistence, Reads};
+use crate::model::tape::{Command, Op};
+use crate::model::{Cache, Failover, Keys, Model, Persistence, Reads, SMALL_BYTES};
 use crate::topology;
 use crate::topology::Named;
 use crate::units::TICKS_PER_SECOND;
@@ -50,6 +51,10 @@ impl Compiler<'_> {
                 reads: reads_of(&spec.reads),
                 lag: spec.lag,
                 client: spec.client.as_ref().filter(|_| !in_process).map(|it| client_of(it, spec)),
+                per_subscriber: spec.per_subscriber,
+                per_kb: spec.per_kb,
+                bytes_per_s: spec.bandwidth.filter(|_| !in_process).map(|rate| rate.0 / 8.0),
+                weighs: false,
                 expire_cycle: spec.expire_cycle && !in_process,
                 slowlog: spec.slowlog,
                 evicting: spec.evicting,
@@ -112,6 +117,23 @@ impl Compiler<'_> {
             }
         };
         self.topology.keys.iter().map(one).collect()
+    }
+}
+
+/// Which caches have commands that take more than all take.
+pub(super) fn heavy(model: &mut Model) {
+    for op in &model.tape {
+        let (cache, heavy) = match *op {
+            Op::CacheGet { cache, keys, .. } | Op::CacheSet { cache, keys, .. } => {
+                (cache, u64::from(model.keys[keys].size_bytes) > SMALL_BYTES)
+            }
+            Op::Command { command: Command::Publish(_) | Command::Broadcast(_), cache, .. } => {
+                (cache, true)
+            }
+            Op::Command { cache, bytes, .. } => (cache, u64::from(bytes) > SMALL_BYTES),
+            _ => continue,
+        };
+        model.caches[cache].weighs |= heavy;
     }
 }
 

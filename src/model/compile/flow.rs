@@ -516,7 +516,9 @@ impl<'t> Compiler<'t> {
         let queue = &self.topology.jobs[job.0 as usize].spec.queue.name;
         if let Some(cache) = &named(&self.topology.queues, queue).spec.cache {
             let cache = find(&self.topology.caches, &cache.name);
-            self.emit(Op::Command { cache, command: Command::Push, draw: place.draw("push") });
+            let bytes = self.topology.jobs[job.0 as usize].spec.size.0 as u32;
+            let (command, draw) = (Command::Push, place.draw("push"));
+            self.emit(Op::Command { cache, command, draw, bytes });
         }
         let poll = enqueue.poll.as_ref().map_or(PollId::default(), |poll| {
             self.polls.push(Poll {

@@ -20,7 +20,9 @@ impl Compiler<'_> {
         let path = format!("socket.{}", socket.name);
         let callback = self.callback(&path, None);
         let adapter = spec.adapter.as_ref().map(|cache| find(&self.topology.caches, &cache.name));
-        let publish = adapter.map(|cache| self.callback(&path, Some(cache)));
+        let id = find(&self.topology.sockets, &socket.name);
+        let broadcast = (Command::Broadcast(id), spec.size.0 as u32);
+        let publish = adapter.map(|cache| self.callback(&path, Some((cache, broadcast))));
         Socket {
             name: socket.name.clone(),
             station: self.station(&path),
@@ -67,12 +69,12 @@ impl Compiler<'_> {
     }
 
     /// A callback that computes for as long as it is told, and perhaps publishes.
-    fn callback(&mut self, path: &str, publishes: Option<CacheId>) -> Pc {
+    fn callback(&mut self, path: &str, publishes: Option<(CacheId, (Command, u32))>) -> Pc {
         let entry = Pc(self.tape.len() as u32);
         self.tape.push(Op::Cpu { work: Draw { law: LawId(0), id: draw_id(path) } });
-        if let Some(cache) = publishes {
+        if let Some((cache, (command, bytes))) = publishes {
             let draw = draw_id(&format!("{path}.publish"));
-            self.tape.push(Op::Command { cache, command: Command::Push, draw });
+            self.tape.push(Op::Command { cache, command, draw, bytes });
         }
         self.tape.push(Op::End);
         entry

@@ -116,16 +116,18 @@ impl Compiler<'_> {
 
     /// A step that publishes: to Redis by a command.
     pub(super) fn publish(&mut self, name: &str, place: &Place<'_>) {
-        let cache = match &named(&self.topology.streams, name).spec.kind {
-            StreamKind::Kafka(_) => None,
-            StreamKind::RedisStream(its) => Some(&its.cache.name),
-            StreamKind::RedisPubSub(its) => Some(&its.cache.name),
-        };
-        if let Some(cache) = cache {
-            let cache = find(&self.topology.caches, cache);
-            self.emit(Op::Command { cache, command: Command::Push, draw: place.draw("push") });
-        }
+        let spec = &named(&self.topology.streams, name).spec;
         let stream = find(&self.topology.streams, name);
+        let cache = match &spec.kind {
+            StreamKind::Kafka(_) => None,
+            StreamKind::RedisStream(its) => Some((&its.cache.name, Command::Push)),
+            StreamKind::RedisPubSub(its) => Some((&its.cache.name, Command::Publish(stream))),
+        };
+        if let Some((cache, command)) = cache {
+            let cache = find(&self.topology.caches, cache);
+            let bytes = spec.message.0 as u32;
+            self.emit(Op::Command { cache, command, draw: place.draw("push"), bytes });
+        }
         self.emit(Op::Publish { stream, draw: place.draw("publish") });
     }
 }

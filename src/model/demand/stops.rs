@@ -2,17 +2,28 @@
 
 use super::{Held, Walk};
 use crate::model::ids::*;
+use crate::model::large_kb;
 use crate::model::tape::{Command, Op};
 
 impl Walk<'_> {
+    /// A command that takes so much more (s) than all do.
     pub(super) fn command(
         &mut self,
         cache: CacheId,
+        extra: f64,
         weight: f64,
         service: Option<ServiceId>,
         held: &[Held],
     ) {
-        self.runs(self.model.caches[cache].command, cache, weight, service, held);
+        let spec = &self.model.caches[cache];
+        let seconds = self.mean(spec.command) + extra;
+        self.runs(seconds, cache, weight, service, held);
+    }
+
+    /// What values of a key set add to a command (s).
+    pub(super) fn copied(&self, cache: CacheId, keys: KeysId) -> f64 {
+        let bytes = u64::from(self.model.keys[keys].size_bytes);
+        self.model.caches[cache].per_kb.seconds() * large_kb(bytes)
     }
 
     /// A command may have a time of its own.
@@ -24,14 +35,28 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
-        if matches!(op, Op::Command { command: Command::Push, .. }) {
+        if matches!(op, Op::Command { command: Command::Push | Command::Publish(_), .. }) {
             *self.queued.entry(cache.0).or_insert(0.0) += weight;
         }
-        let takes = match op {
-            Op::Command { command: Command::Own { takes, .. }, .. } => takes,
-            _ => self.model.caches[cache].command,
+        let spec = &self.model.caches[cache];
+        let Op::Command { command, bytes, .. } = op else {
+            return self.command(cache, 0.0, weight, service, held);
         };
-        self.runs(takes, cache, weight, service, held);
+        if let Command::Own { takes, .. } = command {
+            return self.runs(self.mean(takes), cache, weight, service, held);
+        }
+        let copy = spec.per_kb.seconds() * large_kb(u64::from(bytes));
+        let subscribers = match command {
+            Command::Publish(stream) => self.subscribers(stream),
+            _ => 0.0,
+        };
+        let extra = copy + subscribers * (copy + spec.per_subscriber.seconds());
+        self.command(cache, extra, weight, service, held);
+    }
+
+    fn subscribers(&self, stream: StreamId) -> f64 {
+        let all = self.model.streams[stream].consumers.iter();
+        all.map(|consumer| f64::from(self.model.consumers[*consumer].members)).sum()
     }
 
     /// A command that goes to the node of a key.
@@ -39,17 +64,18 @@ impl Walk<'_> {
         &mut self,
         cache: CacheId,
         keys: KeysId,
+        extra: f64,
         weight: f64,
         service: Option<ServiceId>,
         held: &[Held],
     ) {
         *self.keyed.entry((cache.0, keys.0)).or_insert(0.0) += weight;
-        self.command(cache, weight, service, held);
+        self.command(cache, extra, weight, service, held);
     }
 
     fn runs(
         &mut self,
-        takes: LawId,
+        seconds: f64,
         cache: CacheId,
         weight: f64,
         service: Option<ServiceId>,
@@ -65,8 +91,8 @@ impl Walk<'_> {
             self.mean(model.route(model.services[service].region, spec.region))
         });
         self.elsewhere(self.mean(spec.rtt) + far, weight, held);
-        self.on_host(spec.host, weight * self.mean(takes));
-        self.serve(spec.station, self.mean(takes), weight, held);
+        self.on_host(spec.host, weight * seconds);
+        self.serve(spec.station, seconds, weight, held);
     }
 
     pub(super) fn link(

@@ -43,6 +43,14 @@ pub struct Cache {
     pub lag: Duration,
     /// The client library of each process that uses it.
     pub client: Option<ClientRules>,
+    /// What each subscriber adds to a message that is published.
+    pub per_subscriber: Duration,
+    /// What each kilobyte of a large value adds to a command.
+    pub per_kb: Duration,
+    /// What its wire carries each way (bytes/s), if that is bounded.
+    pub bytes_per_s: Option<f64>,
+    /// Commands of the model have subscribers or large values.
+    pub weighs: bool,
     /// Runs the active expiry cycle.
     pub expire_cycle: bool,
     /// From which time on the thread a command is in the slow log.
@@ -59,6 +67,15 @@ pub struct Cache {
     pub traffic: Vec<(f64, cache::Ttl)>,
     /// How it is written to disk, if it is.
     pub persistence: Option<Persistence>,
+}
+
+/// Values of up to so many bytes are part of what every command takes: one reply buffer of Redis
+/// (PROTO_REPLY_CHUNK_BYTES).
+pub const SMALL_BYTES: u64 = 16 * 1024;
+
+/// The kilobytes of a value that are not.
+pub fn large_kb(bytes: u64) -> f64 {
+    bytes.saturating_sub(SMALL_BYTES) as f64 / 1e3
 }
 
 /// How a cache is written to disk.

@@ -92,6 +92,7 @@ impl Told<'_> {
                 Command::SessionTouch => "EXPIRE of the session",
                 Command::SessionDestroy => "DEL of the session",
                 Command::Push => "push of the job",
+                Command::Publish(_) | Command::Broadcast(_) => "PUBLISH",
                 Command::Count(_) => "INCR of the limit's counter",
                 Command::Own { .. } => "command of the flow",
             },

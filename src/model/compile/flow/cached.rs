@@ -100,7 +100,7 @@ impl<'t> Compiler<'t> {
             None => self.cache_command(&self.topology.caches[cache.0 as usize].spec),
         };
         let command = Command::Own { takes, write: own.write };
-        self.emit(Op::Command { cache, command, draw: place.draw("command") });
+        self.emit(Op::Command { cache, command, draw: place.draw("command"), bytes: 0 });
     }
 
     /// A cache's key sets are those that flows use it with.

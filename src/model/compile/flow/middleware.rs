@@ -27,7 +27,7 @@ impl Compiler<'_> {
         let cache = find(&self.topology.caches, &cache.name);
         let draw = place.draw(&format!("{name}/count"));
         let first = self.here();
-        self.emit(Op::Command { cache, command: Command::Count(limit), draw });
+        self.emit(Op::Command { cache, command: Command::Count(limit), draw, bytes: 0 });
         let last = self.here();
         self.emit(Op::Limit { limit, draw: place.draw(name) });
         self.catch((first, last), 0, Op::LimitBroken { limit });

@@ -53,7 +53,7 @@ impl Compiler<'_> {
         if let Some(cache) = &jwt.revocation {
             let cache = find(&self.topology.caches, &cache.name);
             let (command, draw) = (Command::SessionRead, place.draw("revocation"));
-            self.emit(Op::Command { cache, command, draw });
+            self.emit(Op::Command { cache, command, draw, bytes: 0 });
         }
         if guests > 0.0 {
             self.choices[choice].targets = vec![self.here(), brings];
@@ -81,7 +81,13 @@ impl Compiler<'_> {
                 let cache = find(&topology.caches, &store.cache.name);
                 let draw = place
                     .draw(&format!("{}/{command:?}", topology.sessions[session.0 as usize].name));
-                self.emit(Op::Command { cache, command, draw });
+                let carries = matches!(command, Command::SessionRead | Command::SessionSave);
+                let bytes = if carries {
+                    topology.sessions[session.0 as usize].spec.size.0 as u32
+                } else {
+                    0
+                };
+                self.emit(Op::Command { cache, command, draw, bytes });
             }
             SessionStore::Postgres(store) => {
                 let pool = self.session_pool(session, place.service);
