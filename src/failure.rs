@@ -27,7 +27,7 @@ pub enum Failure {
     Refused,
     /// No instance to send it to (503).
     NoInstance,
-    /// The instance that had it went away (502).
+    /// The instance that had it went away (502 from a balancer).
     InstanceLost,
     /// A call to another service took too long (504).
     UpstreamTimeout,
@@ -63,7 +63,7 @@ pub enum Failure {
     Unreachable,
     /// The sender's own process turned it away: too few of its requests are accepted.
     Throttled,
-    /// The connection to the instance was closed while the request was on its way (502).
+    /// The connection to the instance was closed while the request was on its way (502 from a balancer).
     Reset,
     /// An object store answered 503 Slow Down to all attempts.
     SlowDown,
@@ -152,6 +152,12 @@ impl Failure {
         }
     }
 
+    /// Whether whoever connected to the service got no answer at all; a balancer before it answers.
+    pub fn is_silence(self) -> bool {
+        use Failure::{InstanceLost, Refused, Reset, Unreachable};
+        matches!(self, Refused | Reset | InstanceLost | Unreachable)
+    }
+
     /// The HTTP status that a client sees by default; 0 where it sees none.
     pub fn status(self) -> u16 {
         match self {
@@ -179,9 +185,10 @@ impl Failure {
             | Failure::IdleTransaction
             | Failure::ReplayConflict
             | Failure::Answered => 500,
-            Failure::InstanceLost | Failure::UpstreamError | Failure::Reset => 502,
+            Failure::UpstreamError => 502,
             Failure::UpstreamTimeout | Failure::BreakerTimeout => 504,
-            Failure::Refused | Failure::GaveUp | Failure::Throttled | Failure::Unreachable => 0,
+            Failure::GaveUp | Failure::Throttled => 0,
+            Failure::Refused | Failure::InstanceLost | Failure::Reset | Failure::Unreachable => 0,
         }
     }
 }

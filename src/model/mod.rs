@@ -24,14 +24,14 @@ pub use part::{
     Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Wake, Want, Watch,
     large_kb,
 };
-pub use recording::{Arrival, Recording, Turn, Turns};
+pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 
 use crate::component::{backoff, cache::Ttl, retry_budget};
 use crate::kernel::Dense;
-use crate::units::{Duration, Rate, Time};
+use crate::units::{Duration, Rate};
 use crate::variate::{AliasTable, Law, Sampler};
 use ids::*;
-use tape::{Catch, Draw, Op, Pc, PolicyId, Spans, TtlId};
+use tape::{Catch, Draw, DrawId, Op, Pc, PolicyId, Spans, TtlId};
 
 /// What the engine runs.
 #[derive(Clone, Debug)]
@@ -134,6 +134,8 @@ pub struct Model {
     pub retries: Vec<CallRetry>,
     /// Calls that may not be made twice, in order.
     pub once: Vec<Pc>,
+    /// Where requests enter a service whose balancer goes by their key, and the draw of that key; by place.
+    pub balanced: Vec<(Pc, DrawId)>,
     /// Every component as measurements know it, sorted by path.
     pub stations: Dense<StationId, Station>,
     /// What the deployment costs.
@@ -267,28 +269,6 @@ pub struct SessionFlow {
     pub think: LawId,
     /// Failures after which the user leaves.
     pub abandons_after: Option<u32>,
-}
-
-/// Recorded arrivals.
-#[derive(Clone, Debug)]
-pub struct Trace {
-    /// When.
-    pub times: Vec<Time>,
-    /// By whom; empty where that is not recorded.
-    pub users: Vec<u32>,
-    /// What was asked for; empty where that is not recorded.
-    pub operations: Vec<OperationId>,
-    /// What is taken from it.
-    pub mode: TraceMode,
-}
-
-/// What is taken from recorded arrivals.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum TraceMode {
-    /// The instants.
-    Instants,
-    /// The times between them, drawn at random.
-    Gaps,
 }
 
 /// How users behave towards the system.

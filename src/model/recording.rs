@@ -15,6 +15,28 @@ use super::{CompiledLaw, Model, Workload};
 use crate::units::{Duration, Time};
 use crate::variate::Law;
 
+/// Recorded arrivals.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// When.
+    pub times: Vec<Time>,
+    /// By whom; empty where that is not recorded.
+    pub users: Vec<u32>,
+    /// What was asked for; empty where that is not recorded.
+    pub operations: Vec<OperationId>,
+    /// What is taken from it.
+    pub mode: TraceMode,
+}
+
+/// What is taken from recorded arrivals.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum TraceMode {
+    /// The instants.
+    Instants,
+    /// The times between them, drawn at random.
+    Gaps,
+}
+
 /// Requests that are written down.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Recording {

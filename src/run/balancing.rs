@@ -17,8 +17,8 @@ use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::ServiceId;
-use crate::model::tape::{Op, Pc};
+use crate::model::ids::{KeysId, ServiceId};
+use crate::model::tape::{DrawId, Op, Pc};
 use crate::model::{Affinity, Service, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
@@ -167,6 +167,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let key = match spec.affinity {
             Affinity::User => u64::from(record.user),
             Affinity::Address => u64::from(record.user % self.model.client.addresses),
+            Affinity::Keys(keys) => self.key_asked_for(task, keys),
         };
         let number = self.node_of(service, record.user);
         let condition = self.condition(UnitKind::Balancer, service.0);
@@ -212,6 +213,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.send_to_target(task, (service, number, target), condition);
     }
 
+    /// The key of a set that a request at its balancer is for.
+    fn key_asked_for(&self, task: u32, keys: KeysId) -> u64 {
+        let all = &self.model.balanced;
+        let place = all.binary_search_by_key(&self.tasks[task].pc, |(enter, _)| *enter);
+        let draw = place.map_or(DrawId(0), |place| all[place].1);
+        u64::from(self.rank_of(task, keys, draw))
+    }
+
     /// A request has left its target, well or badly; `lost` where there was no answer.
     pub(super) fn target_answered(&mut self, task: u32, index: u32, lost: bool) {
         let service = self.instances[index as usize].service;
@@ -251,7 +260,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.serve_pending(service, number, target);
         }
         let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
-        let error = status != OK && status_of(&self.tasks[task]) >= 500;
+        // What a target has not answered counts as the 5xx that is answered for it.
+        let silent = |status: u8| Failure::ALL[status as usize].is_silence();
+        let error = status != OK && (silent(status) || status_of(&self.tasks[task]) >= 500);
         if judge.answered(target, error, lost, now) {
             self.target_judged(service, number, target);
         }

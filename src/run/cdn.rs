@@ -23,6 +23,18 @@ pub struct CdnState {
     asked: Vec<Asked>,
     /// By point of presence and key: when an answer was fetched last, where stale ones are given.
     fetched: Vec<Time>,
+    /// By point of presence and key: the last failure; empty before the first.
+    failed: Vec<Failed>,
+}
+
+/// A failure of the origin that an edge keeps.
+#[derive(Clone, Copy, Default)]
+struct Failed {
+    /// Until when.
+    until: Time,
+    /// Which, and the status code that was chosen for it, or 0.
+    status: u8,
+    answered: u16,
 }
 
 /// What an edge asks its origin for, not as the request came.
@@ -48,7 +60,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             let count = spec.pops as usize * self.model.keys[spec.keys].count as usize;
             let fetched = vec![Time::NEVER; if spec.stale.is_zero() { 0 } else { count }];
             let flights = SingleFlight::new();
-            self.cdns.push(CdnState { pops, flights, asked: Vec::new(), fetched });
+            let (asked, failed) = (Vec::new(), Vec::new());
+            self.cdns.push(CdnState { pops, flights, asked, fetched, failed });
         }
     }
 
@@ -104,6 +117,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.count(spec.station, Counter::Hits);
             self.tasks[task].pc = hit;
             return self.advance_away(task);
+        }
+        if !self.cdns[cdn].failed.is_empty() && self.knows_failure(task, cdn, pop, key, hit) {
+            return;
         }
         self.count(spec.station, Counter::Misses);
         if spec.collapse && self.cdns[cdn].flights.begin(pop, key, task) == Flight::Join {
@@ -162,6 +178,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         for pop in 0..spec.pops as usize {
             self.cdns[cdn].pops[pop] = self.cold_edge(spec);
         }
+        self.cdns[cdn].fetched.fill(Time::NEVER);
+        self.cdns[cdn].failed.clear();
     }
 
     /// The CDN in front of the operation that an attempt is at.
@@ -172,6 +190,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// An answer passes its CDN's edge on the way to the user.
     fn answer_passes_edge(&mut self, task: u32) {
         let cdn = self.cdn_of_operation(&self.tasks[task]).expect("it has missed at its edge");
+        let record = &mut self.tasks[task];
+        let silent = record.status != OK && Failure::ALL[record.status as usize].is_silence();
+        if silent && record.answered == 0 {
+            record.answered = 502; // CloudFront: it could not connect to the origin
+        }
         self.fill_edge(task);
         self.tasks[task].flags &= !flag::EDGE_MISS;
         let way = self.way_to_edge(task, cdn);
@@ -190,10 +213,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.cdns[cdn];
         let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
         let pop = record.user % spec.pops;
-        let stale = self.answer_stale(task, cdn, pop, key);
-        let record = self.tasks[task];
         let kept =
             spec.uncacheable == 0.0 || !record.stream.draw(0xed6e_0000).chance(spec.uncacheable);
+        if record.status != OK && !spec.error_ttl.is_zero() {
+            self.keep_failure(task, cdn, pop, key);
+        }
+        let stale = self.answer_stale(task, (cdn, pop, key), kept);
+        let record = self.tasks[task];
         if record.status == OK && kept && !stale {
             let mut draws = record.stream.draw(0xed6e_f111);
             let store = &mut self.cdns[cdn].pops[pop as usize];
@@ -211,31 +237,85 @@ impl<Q: PendingEvents> World<'_, Q> {
         for other in joined {
             self.joined(other, spec.station);
             let waiter = &mut self.tasks[other];
-            (waiter.pc, waiter.status) = (hit, record.status);
+            (waiter.pc, waiter.status, waiter.answered) = (hit, record.status, record.answered);
             self.advance_away(other);
         }
     }
 
     /// The origin has failed, but the edge still has an answer that is not too old: that is given.
-    fn answer_stale(&mut self, task: u32, cdn: CdnId, pop: u32, key: Key) -> bool {
-        let spec = &self.model.cdns[cdn];
-        let count = self.model.keys[spec.keys].count;
+    fn answer_stale(&mut self, task: u32, (cdn, pop, key): (CdnId, u32, Key), kept: bool) -> bool {
+        let place = self.place_at_edge(cdn, pop, key);
         let now = self.now;
-        let place = (pop * count + key.rank) as usize;
         let Some(fetched) = self.cdns[cdn].fetched.get_mut(place) else { return false };
         let record = &mut self.tasks[task];
         if record.status == OK {
-            *fetched = now;
+            if kept {
+                *fetched = now;
+            }
             return false;
         }
-        let fresh = spec.ttl.unwrap_or(Duration::FOREVER);
-        if *fetched != Time::NEVER && now.since(*fetched).0 <= fresh.0.saturating_add(spec.stale.0)
-        {
-            (record.status, record.answered) = (OK, 0);
-            self.count(spec.station, Counter::StaleReads);
-            return true;
+        let wrong = is_failure_of_origin(record);
+        if !wrong || !self.has_stale_at_edge(cdn, place) {
+            return false;
         }
-        false
+        let record = &mut self.tasks[task];
+        (record.status, record.answered) = (OK, 0);
+        self.count(self.model.cdns[cdn].station, Counter::StaleReads);
+        true
+    }
+
+    /// Whether an edge has an answer whose time is over, but not for too long.
+    fn has_stale_at_edge(&self, cdn: CdnId, place: usize) -> bool {
+        let spec = &self.model.cdns[cdn];
+        let fresh = spec.ttl.unwrap_or(Duration::FOREVER);
+        let Some(fetched) = self.cdns[cdn].fetched.get(place) else { return false };
+        let most = fresh.0.saturating_add(spec.stale.0);
+        *fetched != Time::NEVER && self.now.since(*fetched).0 <= most
+    }
+
+    fn place_at_edge(&self, cdn: CdnId, pop: u32, key: Key) -> usize {
+        let count = self.model.keys[self.model.cdns[cdn].keys].count as usize;
+        pop as usize * count + key.rank as usize
+    }
+
+    /// The origin has failed: the edge does not ask it again for a while (CloudFront, error caching
+    /// minimum TTL).
+    #[cold]
+    fn keep_failure(&mut self, task: u32, cdn: CdnId, pop: u32, key: Key) {
+        let record = self.tasks[task];
+        if !is_kept(&record) || !self.model.operations[record.operation()].idempotent {
+            return;
+        }
+        let spec = &self.model.cdns[cdn];
+        let until = self.now + spec.error_ttl;
+        let place = self.place_at_edge(cdn, pop, key);
+        let all = spec.pops as usize * self.model.keys[spec.keys].count as usize;
+        let failed = &mut self.cdns[cdn].failed;
+        failed.resize(all, Failed::default());
+        failed[place] = Failed { until, status: record.status, answered: record.answered };
+    }
+
+    /// An edge that has nothing fresh may know that its origin fails: it says so, or gives what it has.
+    #[cold]
+    fn knows_failure(&mut self, task: u32, cdn: CdnId, pop: u32, key: Key, hit: Pc) -> bool {
+        let place = self.place_at_edge(cdn, pop, key);
+        let known = self.cdns[cdn].failed[place];
+        if known.until <= self.now {
+            return false;
+        }
+        let station = self.model.cdns[cdn].station;
+        self.tasks[task].answered = known.answered;
+        let failed = Task { status: known.status, ..self.tasks[task] };
+        if is_failure_of_origin(&failed) && self.has_stale_at_edge(cdn, place) {
+            self.count(station, Counter::StaleReads);
+            let record = &mut self.tasks[task];
+            (record.pc, record.answered) = (hit, 0);
+            self.advance_away(task);
+        } else {
+            self.count(station, Counter::Errors);
+            self.fail(task, Failure::ALL[known.status as usize]);
+        }
+        true
     }
 
     /// An answer that may not be cached is only for whoever asked: of those who wait, one goes to the
@@ -355,6 +435,24 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         true
     }
+}
+
+/// The status code of a failed answer of an origin.
+fn code_of(record: &Task) -> u16 {
+    match record.answered {
+        0 => Failure::ALL[record.status as usize].status(),
+        chosen => chosen,
+    }
+}
+
+/// Whether an origin fails, so that CloudFront gives what it has in place of its answer.
+fn is_failure_of_origin(record: &Task) -> bool {
+    code_of(record) >= 500
+}
+
+/// Whether CloudFront keeps a failed answer, whatever its headers say.
+fn is_kept(record: &Task) -> bool {
+    matches!(code_of(record), 404 | 414 | 500..=504)
 }
 
 /// The CDN that an operation's flow begins at, if it does.

@@ -527,7 +527,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.model.plan.keep_fates {
             self.keep_fate(&record, status, answered, flags);
         }
-        self.end_journey(journey, status);
+        self.end_journey(journey, status, answered);
     }
 
     /// The user waits before another attempt.
@@ -548,11 +548,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The user has what they wanted, or will not get it.
-    pub(super) fn end_journey(&mut self, journey: u32, status: u8) {
+    pub(super) fn end_journey(&mut self, journey: u32, status: u8, answered: u16) {
         let record = self.journeys.remove(journey);
         let latency = self.now.since(record.intended);
         let now = self.now;
-        self.observer.finished(&record, status, latency, now);
+        self.observer.finished(&record, (status, answered), latency, now);
         if Q::TELLS {
             self.tell_fate(&record, status);
         }

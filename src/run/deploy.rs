@@ -8,7 +8,6 @@ use super::event::Kind;
 use super::service::Phase;
 use super::world::World;
 use crate::component::rollout::{Fleet, decide, failures_allowed, is_over};
-use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{DeployId, ServiceId};
 use crate::model::{Deploy, OnSigterm, Purge, Rollout};
@@ -347,7 +346,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let station = self.model.services[instance.service].station;
                 for task in waiting {
                     self.leave(task, station);
-                    self.fail(task, Failure::InstanceLost);
+                    self.closed_on(task, index);
                 }
                 for worker in self.workers_of(index) {
                     self.lose_sockets(worker);

@@ -131,11 +131,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         for task in waiting {
             self.leave(task, station);
-            self.fail(task, Failure::InstanceLost);
+            self.closed_on(task, index);
         }
         if is_function {
             self.environment_died(index);
         }
+    }
+
+    /// An instance is gone, or closes a connection that it has not accepted.
+    pub(super) fn closed_on(&mut self, task: u32, index: u32) {
+        let service = self.instances[index as usize].service;
+        self.tasks[task].answered = self.model.services[service].health.broken_status;
+        self.fail(task, Failure::InstanceLost);
     }
 
     /// Whether a task is in a process: its flow runs there, or its answer has not yet left.
@@ -263,8 +270,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         why: Failure,
         silence: Option<Duration>,
     ) {
+        let service = self.service_of_worker(self.tasks[messenger].worker);
+        let said = self.model.services[service].health.broken_status;
         let record = &mut self.tasks[messenger];
-        (record.status, record.parked, record.answered) = (why as u8, OK, 0);
+        (record.status, record.parked) = (why as u8, OK);
+        record.answered = if why.is_silence() { said } else { 0 };
         (record.epilogue, record.deadline, record.state) = (Pc(0), Time::NEVER, State::Away);
         record.flags &= flag::EDGE_MISS | flag::GUEST;
         let record = *record;

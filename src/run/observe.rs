@@ -133,8 +133,14 @@ impl Observer {
         self.interrupted += 1;
     }
 
-    /// A request is over.
-    pub fn finished(&mut self, journey: &Journey, status: u8, latency: Duration, now: Time) {
+    /// A request is over; of a failed one, with the status code that was chosen for it, or 0.
+    pub fn finished(
+        &mut self,
+        journey: &Journey,
+        (status, answered): (u8, u16),
+        latency: Duration,
+        now: Time,
+    ) {
         self.in_flight.add(now, -1);
         let print = (u64::from(journey.ordinal) << 8 | u64::from(status))
             ^ latency.0.rotate_left(24)
@@ -152,7 +158,10 @@ impl Observer {
         } else {
             self.failed[status as usize] += 1;
             self.window.failed += 1;
-            let answered = Failure::ALL[status as usize].status();
+            let answered = match answered {
+                0 => Failure::ALL[status as usize].status(),
+                chosen => chosen,
+            };
             self.window.server_errors += u64::from(answered >= 500);
             tally.failed += 1;
             if self.measuring {

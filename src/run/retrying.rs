@@ -40,7 +40,10 @@ impl Retry {
         let status = if failed.answered != 0 { failed.answered } else { failed.why.status() };
         let is_repeated = self.on.iter().any(|cause| match cause {
             Cause::Timeout => matches!(failed.why, Failure::GaveUp | Failure::UpstreamTimeout),
-            Cause::Refused => matches!(failed.why, Failure::Refused | Failure::Unreachable),
+            Cause::Refused => {
+                matches!(failed.why, Failure::Refused | Failure::Unreachable) && status == 0
+            }
+            Cause::Network => failed.why.is_silence() && status == 0,
             Cause::ServerError => status >= 500,
             Cause::Status(code) => *code == status,
         });
@@ -338,7 +341,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.pause_journey(journey, pause);
         }
         self.observer.attempt_over(Failure::Throttled as u8, Duration::ZERO);
-        self.end_journey(journey, Failure::Throttled as u8);
+        self.end_journey(journey, Failure::Throttled as u8, 0);
         debug_assert_ne!(Failure::Throttled as u8, OK);
     }
 }

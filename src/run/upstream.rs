@@ -393,10 +393,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn not_answered(&mut self, task: u32, index: u32, why: Failure) {
         let sent = why == Failure::Reset;
         if !self.may_try_next(task, index, sent) {
-            let service = self.instances[index as usize].service;
-            if why == Failure::UpstreamTimeout {
-                self.tasks[task].answered = self.model.services[service].health.unreached_status;
-            }
+            let health = &self.model.services[self.instances[index as usize].service].health;
+            self.tasks[task].answered = match why {
+                Failure::UpstreamTimeout => health.unreached_status,
+                _ => health.broken_status,
+            };
             return self.fail(task, why);
         }
         let record = &mut self.tasks[task];

@@ -1,5 +1,6 @@
 //! Load balancers: how they choose, and whom they take for healthy.
 
+use super::cache::Keys;
 use super::dist::Dist;
 use super::flow::Flow;
 use super::names::Ref;
@@ -193,6 +194,9 @@ spec! {
         User = "user";
         /// The client's address.
         Address = "address";
+        /// The key that the request is for, of this set (`hash $uri` of nginx): all look-ups of its flow in
+        /// the set are then for that key, but for those in branches of their own. Only for hashing.
+        Keys(Ref<Keys>) = "keys";
     }
 }
 spec! {

@@ -23,8 +23,12 @@ spec! {
         /// Share of answers that may not be cached. Those who wait for one go to the origin one after
         /// another.
         uncacheable: Ratio = "\"0%\"" from "assumed: every answer says that it may be cached";
-        /// For how long after its time an answer is still given when the origin fails.
-        stale_if_error: Duration = "\"0s\"" from "RFC 5861 (only where the origin says so)";
+        /// For how long after its time an answer is still given when the origin fails (5xx, or no answer).
+        stale_if_error: Option<Duration> = "as long as it has them"
+            from "Amazon CloudFront (serves what it has of an origin that is not available)";
+        /// How long a failed answer (404, 414, 500 to 504, or none) to what is `idempotent` is kept: for so long
+        /// the edge gives it, or a stale answer in its place, without asking again.
+        error_ttl: Duration = "\"10s\"" from "Amazon CloudFront (error caching minimum TTL 10 s)";
         /// How long its origin may take to answer. What is `idempotent` is then asked for again, until
         /// `attempts` have been made; the answer is 504.
         origin_timeout: Duration = "\"30s\""

@@ -1,6 +1,6 @@
 //! Rules about who comes and how requests are spread.
 
-use super::balancer::{BalancerKind, Policy};
+use super::balancer::{BalanceBy, BalancePer, BalancerKind, Policy};
 use super::check::{Cx, Diagnostics, error, names};
 
 /// What a balancer cannot do.
@@ -23,6 +23,21 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
             found.push(
                 error("out-of-range", &checks.place, message).help("let `timeout` ≤ `interval`"),
             );
+        }
+        if let BalanceBy::Keys(_) = spec.by {
+            let stays = matches!(spec.policy, Policy::Sticky(_)) || spec.per != BalancePer::Request;
+            if stays {
+                let message = format!(
+                    "`balancer.{}` goes by keys, but sticks to a user or a connection",
+                    balancer.name
+                );
+                let help = "let `policy` be `consistent-hash` or `maglev` and `per` be `request`";
+                found.push(error("one-of", &place("by"), message).help(help));
+            } else if !matches!(spec.policy, Policy::ConsistentHash(_) | Policy::Maglev(_)) {
+                let why = "this `policy` hashes nothing";
+                let help = "let `policy` be `consistent-hash` or `maglev`";
+                found.extend(cx.no_effect(&format!("balancer.{}.by", balancer.name), why, help));
+            }
         }
         let least = matches!(spec.policy, Policy::LeastOutstanding);
         if spec.kind == BalancerKind::Alb && least && spec.slow_start.is_some() {

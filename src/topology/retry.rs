@@ -29,8 +29,9 @@ spec! {
 spec! {
     /// Repeats after the same delay each time.
     table FixedRetry {
-        /// The failures that are repeated: status codes, `"5xx"`, `"timeout"` (the client gave up),
-        /// `"refused"`.
+        /// The failures that are repeated: status codes, `"5xx"`, `"timeout"` (the client gave up), `"network"`
+        /// (no answer at all: the connection was refused or closed, or nobody was reached), `"refused"` (no
+        /// connection).
         on: Vec<Cause>, positive;
         /// Share of such failures that are repeated.
         share: Ratio = "\"100%\"" from "assumed: every client retries";
@@ -47,8 +48,9 @@ spec! {
 spec! {
     /// Repeats after delays that double: base, 2 x base, 4 x base, up to the cap.
     table ExponentialRetry {
-        /// The failures that are repeated: status codes, `"5xx"`, `"timeout"` (the client gave up),
-        /// `"refused"`.
+        /// The failures that are repeated: status codes, `"5xx"`, `"timeout"` (the client gave up), `"network"`
+        /// (no answer at all: the connection was refused or closed, or nobody was reached), `"refused"` (no
+        /// connection).
         on: Vec<Cause>, positive;
         /// Share of such failures that are repeated.
         share: Ratio = "\"100%\"" from "assumed: every client retries";
@@ -83,7 +85,7 @@ spec! {
     /// and all attempts share one. After an answer only what is `idempotent` is repeated.
     table AxiosRetry {
         /// The failures that are repeated.
-        on: Vec<Cause> = "[429, \"5xx\", \"refused\"]"
+        on: Vec<Cause> = "[429, \"5xx\", \"network\"]"
             from "axios-retry 4.5.0 (isNetworkOrIdempotentRequestError)", positive;
         /// Share of such failures that are repeated.
         share: Ratio = "\"100%\"" from "assumed: every client retries";
@@ -112,7 +114,7 @@ spec! {
     /// empties.
     table AwsRetry {
         /// The failures that are repeated.
-        on: Vec<Cause> = "[429, 500, 502, 503, 504, \"timeout\", \"refused\"]"
+        on: Vec<Cause> = "[429, 500, 502, 503, 504, \"timeout\", \"network\"]"
             from "@smithy/core 3.41.0 (transient and throttling errors)", positive;
         /// Share of such failures that are repeated.
         share: Ratio = "\"100%\"" from "assumed: every client retries";
@@ -141,7 +143,7 @@ spec! {
     /// Repeats as resilience4j does.
     table Resilience4jRetry {
         /// The failures that are repeated.
-        on: Vec<Cause> = "[\"5xx\", \"timeout\", \"refused\"]"
+        on: Vec<Cause> = "[\"5xx\", \"timeout\", \"network\"]"
             from "resilience4j RetryConfig (every exception)", positive;
         /// Share of such failures that are repeated.
         share: Ratio = "\"100%\"" from "assumed: every client retries";
@@ -161,7 +163,8 @@ spec! {
     /// its retry budget in that one's place, allows.
     table EnvoyRetry {
         /// The failures that are repeated (`retry_on`).
-        on: Vec<Cause> = "[\"5xx\", \"refused\"]" from "assumed: retry_on 5xx, connect-failure", positive;
+        on: Vec<Cause> = "[\"5xx\", \"network\"]"
+            from "assumed: retry_on 5xx, which has no answer at all (disconnect, reset) among it", positive;
         /// Share of such failures that are repeated.
         share: Ratio = "\"100%\"" from "assumed: every request may be repeated";
         /// Attempts after the first.
@@ -238,15 +241,17 @@ pub enum Cause {
     ServerError,
     /// No answer within the client's patience.
     Timeout,
-    /// The connection was refused.
+    /// There was no connection: it was refused, or nobody was reached.
     Refused,
+    /// There was no answer at all: the connection was refused or closed, or nobody was reached.
+    Network,
 }
 
 impl Item for Cause {}
 impl Shape for Cause {
     fn kind() -> Kind {
         Kind::Form {
-            what: "a status code, `\"5xx\"`, `\"timeout\"` or `\"refused\"`",
+            what: "a status code, `\"5xx\"`, `\"timeout\"`, `\"network\"` or `\"refused\"`",
             example: "503",
         }
     }
@@ -263,6 +268,7 @@ impl Shape for Cause {
             Value::String(word) if word == "timeout" => Some(Cause::Timeout),
             Value::String(word) if word == "5xx" => Some(Cause::ServerError),
             Value::String(word) if word == "refused" => Some(Cause::Refused),
+            Value::String(word) if word == "network" => Some(Cause::Network),
             _ => reader.wrong_type(node, &Self::kind()),
         }
     }

@@ -115,6 +115,55 @@ fn hashes_keep_to_one_target_unless_it_has_too_much() {
     }
 }
 
+/// Fifty products, which each of four instances remembers once it has looked one up.
+const PRODUCTS: &str = r#"
+[arrivals]
+process = "even"
+rate = "20/s"
+users = 1000
+[balancer.lb]
+service = "web"
+hop = "0ms"
+policy = "consistent-hash"
+[service.web]
+instances = 4
+[cache.memory]
+kind = "memory"
+service = "web"
+[keys.product]
+count = 50
+popularity = "uniform"
+[operation.work]
+share = 1
+service = "web"
+flow = [{ cache = { in = "memory", keys = "product", miss = [{ cpu = "1ms" }] } }]
+"#;
+
+#[test]
+fn a_hash_of_the_key_brings_all_requests_for_it_to_one_target() {
+    let misses = |text: &str, sets: &[&str]| {
+        run(text, sets).count("cache.memory", loadbearing::run::Counter::Misses)
+    };
+    // Of 200 requests about 49 of 50 products are asked for, and each is looked up once.
+    let once = |found: u64| assert!((45..=50).contains(&found), "{found}");
+    // By users, every instance comes to need every product.
+    assert!(misses(PRODUCTS, &[]) > 100);
+    let keys = "balancer.lb.by={keys='product'}";
+    once(misses(PRODUCTS, &[keys]));
+    once(misses(PRODUCTS, &[keys, "balancer.lb.policy=maglev"]));
+    assert!(misses(PRODUCTS, &[keys, "balancer.lb.policy=round-robin"]) > 100, "nothing is hashed");
+    // The key of another set says nothing of the product.
+    let other = format!("{PRODUCTS}[keys.other]\ncount = 50\npopularity = 'uniform'\n");
+    assert!(misses(&other, &["balancer.lb.by={keys='other'}"]) > 100);
+    // Behind an edge it is the key that was asked for there, and a call has one of its own.
+    let edge = format!("{PRODUCTS}[cdn.edge]\nkeys = 'product'\nttl = '1ms'\n");
+    let at_edge = misses(&edge, &[keys, "operation.work.cdn=edge"]);
+    assert!((40..=50).contains(&at_edge), "{at_edge}");
+    let called = format!("{PRODUCTS}[service.front]\n");
+    let call = "operation.work.flow=[{call={service='web', flow=[{cache={in='memory', keys='product', miss=[{cpu='1ms'}]}}]}}]";
+    once(misses(&called, &[keys, "operation.work.service=front", call]));
+}
+
 #[test]
 fn latency_is_remembered_and_forgotten() {
     let digest = |options: &str| {

@@ -119,8 +119,55 @@ fn what_may_not_be_cached_is_fetched_one_after_another() {
 fn a_stale_answer_is_better_than_none() {
     let text = format!("{EDGE}\n[fault.down]\ntarget = 'service.web'\nwhat = 'stop'\nat = '4s'\n");
     // Fetched at 1 s, fresh until 4.6 s: from 5 s on there is nobody to ask.
-    let plain = run(&text, &[]);
-    assert_eq!(plain.ok(), 4);
-    let stale = run(&text, &["cdn.edge.stale_if_error=3s"]);
-    assert_eq!((stale.ok(), stale.count("cdn.edge", Counter::StaleReads)), (7, 3));
+    let stale = |set: &str| {
+        let ran = run(&text, &[set]);
+        (ran.ok(), ran.count("cdn.edge", Counter::StaleReads))
+    };
+    assert_eq!(stale("cdn.edge.stale_if_error=0s"), (4, 0));
+    assert_eq!(stale("cdn.edge.stale_if_error=3s"), (7, 3));
+    // CloudFront gives what it has for as long as it has it, whether it asks each time or not.
+    assert_eq!(stale("cdn.edge.pops=1"), (10, 6));
+    assert_eq!(stale("cdn.edge.error_ttl=0s"), (10, 6));
+    // Of what may not be kept there is no old answer, and none of what was purged.
+    assert_eq!(stale("cdn.edge.uncacheable=100%").1, 0);
+    let purge = "fault.purge={target='cdn.edge', what='restart', at='4500ms', for='100ms'}";
+    assert_eq!(stale(purge).1, 0);
+}
+
+#[test]
+fn an_edge_keeps_failures_for_a_while() {
+    // Ten requests, a second apart; how often is the origin asked?
+    let asked = |status: u32, sets: &[&str]| {
+        let flow = format!(
+            "operation.get.flow=[{{wait='100ms'}}, {{reply={{bytes='0B', status={status}}}}}]"
+        );
+        let ran = run(EDGE, &[&[flow.as_str()], sets].concat());
+        assert_eq!(ran.ok(), 0);
+        (ran.count("service.web", Counter::Arrivals), ran.count("cdn.edge", Counter::Errors))
+    };
+    assert_eq!(asked(503, &[]), (1, 9));
+    // At 1, 5 and 9 s: what is answered at 1.1 s is kept until 4.1 s.
+    assert_eq!(asked(503, &["cdn.edge.error_ttl=3s"]), (3, 7));
+    assert_eq!(asked(503, &["cdn.edge.error_ttl=0s"]), (10, 0));
+    // CloudFront keeps what it lists only, and answers to what it may cache.
+    assert_eq!([404, 414, 500, 504].map(|status| asked(status, &[]).0), [1; 4]);
+    assert_eq!([400, 401, 429, 505].map(|status| asked(status, &[]).0), [10; 4]);
+    assert_eq!(asked(503, &["operation.get.idempotent=false"]), (10, 0));
+    // It is the answer that the origin gave: who repeats after it does so twice as often.
+    let retry = |on: u32| {
+        let flow = "operation.get.flow=[{reply={bytes='0B', status=503}}]";
+        let retry =
+            format!("client.retry.fixed={{on=[{on}], attempts=2, delay='1ms', jitter='0%'}}");
+        let ran = run(EDGE, &[flow, &retry]);
+        (ran.outcome.attempts.sent, ran.count("service.web", Counter::Arrivals))
+    };
+    assert_eq!((retry(503), retry(502)), ((20, 1), (10, 1)));
+    // Nobody there is a 502 of the edge's own.
+    let text = format!("{EDGE}\n[fault.down]\ntarget = 'service.web'\nwhat = 'stop'\nat = '0s'\n");
+    let none = |on: &str| {
+        let retry =
+            format!("client.retry.fixed={{on=[{on}], attempts=2, delay='1ms', jitter='0%'}}");
+        run(&text, &[&retry]).outcome.attempts.sent
+    };
+    assert_eq!((none("502"), none("'network'")), (20, 10));
 }

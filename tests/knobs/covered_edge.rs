@@ -36,6 +36,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("connection", "one_transfer_may_have_a_part_of_a_link", "Link.per_flow"),
     ("connection", "what_may_not_be_cached_is_fetched_one_after_another", "Cdn.uncacheable"),
     ("connection", "a_stale_answer_is_better_than_none", "Cdn.stale_if_error"),
+    ("connection", "an_edge_keeps_failures_for_a_while", "Cdn.error_ttl"),
+    ("balancer", "a_hash_of_the_key_brings_all_requests_for_it_to_one_target", "BalanceBy:keys"),
     ("balancer", "a_request_that_finds_its_target_dead_goes_to_the_next", "Balancer.next_upstream"),
     (
         "balancer",

@@ -61,6 +61,86 @@ fn axios_retry_repeats_a_post_only_where_there_was_no_answer() {
     assert_eq!(sent("{fixed={on=[503]}}", &[]), 3, "others repeat what they are told to");
 }
 
+/// Attempts of three requests of which the third is refused, and of its repetition if there is one.
+fn refused(balancer: &str, on: &str) -> u64 {
+    let text = format!("{FAILS}{balancer}");
+    let sets = [
+        "service.web.max_connections=1",
+        "service.web.backlog=1",
+        "service.web.on_overflow=refuse",
+        "arrivals={process='even', rate='1_000/s', users=9, stages=[{for='3500us', to='1_000/s'}, {for='0s', to='0/s'}]}",
+        "operation.work.flow=[{wait='100ms'}]",
+        "run.duration=10s",
+        &format!("client.retry.fixed={{on=[{on}], attempts=2, delay='1ms', jitter='0%'}}"),
+    ];
+    run(&text, &sets).outcome.attempts.sent
+}
+
+#[test]
+fn a_balancer_answers_for_a_target_that_refuses() {
+    for kind in ["plain", "alb", "nginx", "envoy"] {
+        let balancer = format!("[balancer.lb]\nservice = 'web'\nhop = '0ms'\nkind = '{kind}'\n");
+        let (right, wrong) = if kind == "envoy" { ("503", "502") } else { ("502", "503") };
+        let sent =
+            ["'5xx'", right, wrong, "'refused'", "'network'"].map(|on| refused(&balancer, on));
+        assert_eq!(sent, [4, 4, 3, 3, 3], "{kind}");
+    }
+    let sent = ["'5xx'", "502", "503", "'refused'", "'network'"].map(|on| refused("", on));
+    assert_eq!(sent, [3, 3, 3, 4, 4]);
+}
+
+#[test]
+fn without_a_balancer_no_answer_is_no_status() {
+    // The process dies at 1.05 s, with the request of 1 s, and stays away.
+    let sent = |balancer: &str, retry: &str| {
+        let text = format!("{FAILS}{balancer}");
+        let dies = "fault.f={target='service.web', what='stop', at='1050ms', for='100s'}";
+        let post = "operation.work.idempotent=false";
+        let retry = format!("client.retry={retry}");
+        run(&text, &[dies, post, &retry, "run.duration=90s"]).outcome.attempts.sent
+    };
+    let lb = "[balancer.lb]\nservice = 'web'\n";
+    let fixed = |on: &str| format!("{{fixed={{on=[{on}], attempts=3, delay='1s', jitter='0%'}}}}");
+    let both = |retry: &str| (sent("", retry), sent(lb, retry));
+    assert_eq!(both(&fixed("'network'")), (3, 1));
+    assert_eq!(both(&fixed("502")), (1, 3));
+    assert_eq!(both(&fixed("'5xx'")), (1, 3));
+    assert_eq!(both(&fixed("'refused', 'timeout'")), (1, 1));
+    // A POST: ECONNRESET carries no response, a 502 does.
+    assert_eq!(both("axios-retry"), (4, 1));
+    assert_eq!(both("resilience4j"), (3, 3));
+    assert_eq!(both("aws-sdk"), (3, 3));
+    assert_eq!(both("envoy"), (2, 2));
+}
+
+#[test]
+fn whoever_is_not_reached_tries_again_like_after_a_reset() {
+    let cut = |retry: &str| {
+        let text = format!("{FAILS}[region.here]\n");
+        let fault = "fault.f={target='service.web', what={cut={from='region.here'}}, at='0s'}";
+        let retry = format!("client.retry={retry}");
+        let ran = run(&text, &[fault, &retry, "run.duration=4000s"]);
+        (ran.outcome.attempts.sent, ran.failed(Failure::Unreachable), ran.each_failed())
+    };
+    // Each attempt ends when TCP gives up (tcp_retries2), and the pause is half a second.
+    assert_eq!(cut("resilience4j"), (3, 1, ms(3 * 924_600 + 2 * 500)));
+    assert_eq!(cut("{fixed={on=['5xx', 'timeout'], delay='1s'}}"), (1, 1, ms(924_600)));
+}
+
+#[test]
+fn calls_that_find_nobody_are_repeated_as_network_errors() {
+    let ran = |on: &str| {
+        let down = "fault.f={target='service.inner', what='stop', at='0s', for='100s'}";
+        let call = format!(
+            "operation.work.flow=[{{call={{service='inner', flow=[{{wait='100ms'}}], \
+             retry={{fixed={{on=[{on}], attempts=3, delay='1s', jitter='0%'}}}}}}}}]"
+        );
+        let ran = run(LAYERED, &[down, &call, "run.duration=60s"]);
+        ran.count("service.inner", loadbearing::run::Counter::Arrivals)
+    };
+    assert_eq!((ran("'network'"), ran("'5xx'")), (3, 1));
+}
+
 #[test]
 fn attempts_of_axios_share_one_timeout_unless_it_is_reset() {
     let sent = |more: &str| {

@@ -189,6 +189,11 @@ impl<'t> Compiler<'t> {
             self.emit(Op::Edge { cdn, key: place.draw("edge"), hit: Pc(0) })
         });
         let enter = self.emit(Op::Enter { service: index, epilogue: None });
+        let edge_keys = operation.spec.cdn.as_ref().map(|cdn| {
+            let cdn = named(&self.topology.cdns, &cdn.name);
+            (cdn.spec.keys.name.as_str(), place.draw("edge"))
+        });
+        let place = self.balanced(enter, place, edge_keys);
         let mut behind = Vec::new();
         let sessions = self.before(&place, model);
         self.flow(&operation.spec.flow, &place, model, &sessions, &mut behind);
@@ -205,6 +210,25 @@ impl<'t> Compiler<'t> {
         }
         self.rest(behind, model);
         entry
+    }
+
+    /// The steps of a request that enters there: if its balancer goes by keys, they are for the same key,
+    /// which is that of an edge before it where both have one set.
+    fn balanced(
+        &mut self,
+        enter: usize,
+        place: Place<'t>,
+        edge: Option<(&'t str, DrawId)>,
+    ) -> Place<'t> {
+        let service = &self.topology.services[place.service].name;
+        let before = self.topology.balancers.iter().find(|it| it.spec.service.name == *service);
+        let Some(topology::BalanceBy::Keys(keys)) = before.map(|balancer| &balancer.spec.by) else {
+            return place;
+        };
+        let at_edge = edge.filter(|(name, _)| *name == keys.name);
+        let keyed = at_edge.unwrap_or_else(|| (&keys.name, place.draw("balanced")));
+        self.balanced.push((Pc(enter as u32), keyed.1));
+        Place { keyed: Some(keyed), ..place }
     }
 
     /// What a failing request still does: its session is kept before its answer leaves.
@@ -264,6 +288,7 @@ impl<'t> Compiler<'t> {
                     *wanted = entry;
                     let service = ServiceId(place.service as u32);
                     let enter = self.emit(Op::Enter { service, epilogue: None });
+                    let place = self.balanced(enter, place, None);
                     let sessions = self.before(&place, model);
                     self.flow(&call.flow, &place, model, &sessions, &mut further);
                     self.end_sessions(&place, model, &sessions);

@@ -92,6 +92,7 @@ pub fn compile(topology: &Topology) -> Model {
         spans: Spans::default(),
         retries: Vec::new(),
         once: Vec::new(),
+        balanced: Vec::new(),
         stations: Dense::default(),
         costs: compiler.costs(),
         objectives: topology.objectives.clone(),
@@ -109,6 +110,8 @@ pub fn compile(topology: &Topology) -> Model {
     model.polls = compiler.polls;
     compiler.once.sort_unstable();
     model.once = compiler.once;
+    compiler.balanced.sort_unstable_by_key(|(enter, _)| *enter);
+    model.balanced = compiler.balanced;
     model.policies = compiler.policies;
     model.tape = compiler.tape;
     compiler.catches.sort_by_key(|catch| (catch.last.0 - catch.first.0, catch.first));
@@ -134,6 +137,7 @@ pub(super) struct Compiler<'t> {
     agents: Vec<super::Agent>,
     polls: Vec<super::Poll>,
     once: Vec<Pc>,
+    balanced: Vec<(Pc, DrawId)>,
     policies: Vec<super::Policy>,
     tape: Vec<Op>,
     catches: Vec<Catch>,
@@ -157,6 +161,7 @@ impl<'t> Compiler<'t> {
             agents: Vec::new(),
             polls: Vec::new(),
             once: Vec::new(),
+            balanced: Vec::new(),
             policies: vec![super::Policy::default()],
             tape: Vec::new(),
             catches: Vec::new(),

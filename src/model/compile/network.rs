@@ -91,7 +91,8 @@ impl Compiler<'_> {
                 keys: find(&topology.keys, &spec.keys.name),
                 pops: spec.pops,
                 uncacheable: spec.uncacheable.0,
-                stale: spec.stale_if_error,
+                stale: spec.stale_if_error.unwrap_or(Duration::FOREVER),
+                error_ttl: spec.error_ttl,
                 origin_timeout: spec.origin_timeout,
                 connect_timeout: Duration(
                     spec.connect_timeout.0.saturating_mul(u64::from(spec.attempts)),

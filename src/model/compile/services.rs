@@ -78,7 +78,14 @@ impl Compiler<'_> {
             stays,
             weights: balancer.map_or(Vec::new(), |it| it.spec.weights.clone()),
             nodes: balancer.map_or(1, |it| it.spec.nodes),
-            health: balancer.map_or(Health::default(), |it| health(&it.spec)),
+            health: match balancer {
+                Some(balancer) => health(&balancer.spec),
+                // Whoever invokes a function gets an answer of the platform.
+                None if spec.function.is_some() => {
+                    Health { broken_status: 502, ..Health::default() }
+                }
+                None => Health::default(),
+            },
             keep_alive: spec.keep_alive,
             requests_per_connection: spec.requests_per_connection(),
             bodies: self.bodies(service),
@@ -86,7 +93,10 @@ impl Compiler<'_> {
             balancer_station: balancer.map(|it| self.station(&station(it))),
             affinity: match balancer.map(|balancer| &balancer.spec.by) {
                 Some(topology::BalanceBy::Address) => Affinity::Address,
-                _ => Affinity::User,
+                Some(topology::BalanceBy::Keys(keys)) => {
+                    Affinity::Keys(find(&self.topology.keys, &keys.name))
+                }
+                Some(topology::BalanceBy::User) | None => Affinity::User,
             },
             hop: self.law(hop),
             link: self.link_of(service),
@@ -236,7 +246,13 @@ fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Option<Stay>) {
 pub(super) fn health(spec: &topology::Balancer) -> Health {
     let (secs, minute) = (Duration::secs, Duration::secs(60));
     let nginx = health::Ejection::MaxFails { fails: 1, timeout: secs(10) };
-    let plain = Health { nobody_status: 503, unreached_status: 504, ..Health::default() };
+    let plain = Health {
+        nobody_status: 503,
+        unreached_status: 504,
+        // ALB: "received a TCP RST from the target"; nginx: NGX_HTTP_UPSTREAM_FT_ERROR is 502.
+        broken_status: 502,
+        ..Health::default()
+    };
     let of_kind = match spec.kind {
         BalancerKind::Plain => plain,
         BalancerKind::Alb => Health {
@@ -268,9 +284,10 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             max_requests: Some(1_024),
             max_connections: Some(spec.max_connections.unwrap_or(1_024)),
             max_pending: spec.max_pending.unwrap_or(1_024),
-            // Envoy docs, access logging: UF is an upstream connection failure in addition to 503, UT an
-            // upstream request timeout in addition to 504.
+            // Envoy docs, access logging: UF is an upstream connection failure in addition to 503, UC its
+            // termination, UT an upstream request timeout in addition to 504.
             unreached_status: 503,
+            broken_status: 503,
             ..plain
         },
     };
@@ -303,6 +320,7 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             known => known,
         },
         unreached_status: of_kind.unreached_status,
+        broken_status: of_kind.broken_status,
         deregistration_delay: optional(spec.deregistration_delay).or(of_kind.deregistration_delay),
         next_upstream: spec.next_upstream.unwrap_or(of_kind.next_upstream),
         nobody_status: of_kind.nobody_status,

@@ -41,6 +41,8 @@ pub struct Cdn {
     pub uncacheable: f64,
     /// For how long after its time an answer is given when the origin fails.
     pub stale: Duration,
+    /// How long a failure is kept.
+    pub error_ttl: Duration,
     /// How long the origin may take to answer.
     pub origin_timeout: Duration,
     /// How long all attempts to connect to it may take.

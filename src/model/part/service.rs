@@ -273,6 +273,8 @@ pub struct Health {
     pub next_upstream: bool,
     /// What it answers when it could not connect in time.
     pub unreached_status: u16,
+    /// What it answers when a target refuses or closes the connection; 0 where there is no balancer.
+    pub broken_status: u16,
     /// What it answers when there is nobody to send to.
     pub nobody_status: u16,
 }
@@ -284,6 +286,8 @@ pub enum Affinity {
     User,
     /// The client's address.
     Address,
+    /// The key of this set that the request is for.
+    Keys(KeysId),
 }
 
 /// How requests come to the workers of an instance.
