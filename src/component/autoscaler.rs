@@ -2,9 +2,9 @@
 //!
 //! The policy owns two CloudWatch alarms on one-minute data points: *high*, above the target for 3
 //! of 3 minutes, and *low*, below 0.9 of the target for 15 of 15. An alarm acts every minute while
-//! it lasts. Both directions ask for `ceil(running x metric / target)` tasks: what is added is
-//! rounded up, and what is removed down. A load that passes within three minutes is not seen at
-//! all.
+//! it lasts. Both directions ask for `ceil(running x metric / target)` tasks, so that what is
+//! removed is rounded down. A load that passes within three minutes is not seen at all. AWS says of
+//! scaling in only that it is more gradual; that it goes there in one step is an assumption.
 //!
 //! Cooldowns (300 s each by default for ECS): after a scale-out, only a larger one may follow, and
 //! it is measured from the tasks that ran before the first; nothing is removed. After a scale-in,
@@ -32,6 +32,8 @@ pub struct TargetTracking {
     pub max: u32,
     /// The low threshold as a share of the target (0.9).
     pub low_share: f64,
+    /// Whether tasks are removed (`DisableScaleIn` is false).
+    pub scale_in: bool,
     /// After a scale-out (300 s).
     pub scale_out_cooldown: Duration,
     /// After a scale-in (300 s).
@@ -46,6 +48,7 @@ impl TargetTracking {
             min,
             max,
             low_share: LOW_SHARE,
+            scale_in: true,
             scale_out_cooldown: Duration::secs(300),
             scale_in_cooldown: Duration::secs(300),
         }
@@ -96,7 +99,7 @@ impl Autoscaler {
         self.low_points = if low { self.low_points + 1 } else { 0 };
         if self.high_points >= HIGH_POINTS {
             self.scale_out(now, metric, running)
-        } else if self.low_points >= LOW_POINTS {
+        } else if self.policy.scale_in && self.low_points >= LOW_POINTS {
             self.scale_in(now, metric, running)
         } else {
             Decision::None

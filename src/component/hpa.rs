@@ -1,32 +1,88 @@
 //! How many pods should run: the Horizontal Pod Autoscaler of Kubernetes.
 //!
-//! Every 15 s it asks for `ceil(pods x metric / target)`, and does nothing within 10 % of the target
-//! (`--horizontal-pod-autoscaler-tolerance`). Pods that are not ready have no usage: when there would
+//! Every 15 s it asks for `ceil(pods x metric / target)`, and does nothing within a tolerance of the
+//! target (10 %). Pods that are not ready have no usage: when there would
 //! be more pods they count as idle, which damps the growth; when there would be fewer they are left
 //! out (`replica_calculator.go`, `GetResourceReplicas`). For CPU a pod that has just become ready is not
 //! either, until a whole sample was taken since (`groupPods`). Usage is a share of what pods *request*,
 //! not of what they may take, in whole per cent. Of several metrics the one that wants the most decides.
 //!
-//! Defaults of `behavior` (`autoscaling/v2`): up at once by at most the larger of 100 % and 4 pods in
-//! any 15 s; down only to the most that was asked for within the last 300 s.
+//! `behavior` (`autoscaling/v2`) bounds both directions. A count within the least that was asked for in
+//! the window for growing (0 s) and the most in that for shrinking (300 s) stays, others go to the
+//! nearer of the two; and within each policy's period only so many pods come or go (`horizontal.go`,
+//! `stabilizeRecommendationWithBehaviors`, `convertDesiredReplicasWithBehaviorRate`).
 
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
-/// Closer than this to the target nothing is done.
-const TOLERANCE: f64 = 0.1;
 /// A wanted count this little above a whole number is rounding, not demand.
 const WHOLE: f64 = 1e-9;
 
-/// The options of an autoscaler.
+/// By how many pods a policy lets a count change within its period.
 #[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Change {
+    /// A share of those at the beginning.
+    Share(f64),
+    /// A number.
+    Pods(u32),
+}
+
+/// One of `policies`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Pace {
+    /// By how many.
+    pub change: Change,
+    /// Within which time (`periodSeconds`).
+    pub period: Duration,
+}
+
+/// Which of several policies counts (`selectPolicy`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Select {
+    /// The one that changes most.
+    Max,
+    /// The one that changes least.
+    Min,
+    /// Nothing changes.
+    Disabled,
+}
+
+/// One direction of `behavior`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Direction {
+    /// `stabilizationWindowSeconds`.
+    pub stabilisation: Duration,
+    /// Closer than this to the target nothing is done.
+    pub tolerance: f64,
+    /// By how many pods at most.
+    pub paces: Vec<Pace>,
+    /// Which of them counts.
+    pub select: Select,
+}
+
+impl Direction {
+    /// What growing (`true`) or shrinking comes to by the `counts` of all policies.
+    fn bound(&self, now: u32, counts: impl Iterator<Item = f64>, grows: bool) -> u32 {
+        let bound = match (self.select, grows) {
+            (Select::Disabled, _) => None,
+            (Select::Max, true) | (Select::Min, false) => counts.reduce(f64::max),
+            (Select::Min, true) | (Select::Max, false) => counts.reduce(f64::min),
+        };
+        bound.map_or(now, |bound| bound.max(0.0) as u32)
+    }
+}
+
+/// The options of an autoscaler.
+#[derive(Clone, PartialEq, Debug)]
 pub struct HpaPolicy {
     /// The fewest pods.
     pub min: u32,
     /// The most pods.
     pub max: u32,
-    /// `scaleDown.stabilizationWindowSeconds` (300 s).
-    pub stabilisation: Duration,
+    /// `scaleUp`.
+    pub up: Direction,
+    /// `scaleDown`.
+    pub down: Direction,
     /// For how long after its start a pod's readiness is in question (5 min).
     pub initialisation: Duration,
     /// Over how long its usage is measured (15 s).
@@ -50,16 +106,18 @@ pub struct Pods {
 pub struct Hpa {
     policy: HpaPolicy,
     desired: u32,
-    /// What was asked for, and when, within the stabilisation window.
+    /// What was asked for, and when, within the longer stabilisation window.
     asked: VecDeque<(Time, u32)>,
-    /// How many pods there were, and when, within the last period of the scale-up limit.
-    grown: VecDeque<(Time, u32)>,
+    /// How many there were at the first look: growing takes that for the first count asked for.
+    begun: Option<(Time, u32)>,
+    /// By how many pods the count changed, and when, within the longest period.
+    changed: VecDeque<(Time, i64)>,
 }
 
 impl Hpa {
     /// For a deployment with so many pods.
     pub fn new(policy: HpaPolicy, desired: u32) -> Hpa {
-        Hpa { policy, desired, asked: VecDeque::new(), grown: VecDeque::new() }
+        Hpa { policy, desired, asked: VecDeque::new(), begun: None, changed: VecDeque::new() }
     }
 
     /// A look at the pods, by each metric and its own target. Says how many there should be: the most
@@ -67,23 +125,35 @@ impl Hpa {
     pub fn observe(&mut self, now: Time, metrics: &[Pods]) -> u32 {
         let wanted = metrics.iter().map(|pods| self.wanted(*pods)).max();
         let asked = wanted.unwrap_or(self.desired).clamp(self.policy.min, self.policy.max);
+        let next = match self.stabilised(now, asked) {
+            next if next > self.desired => next.min(self.most(now)),
+            next => next.max(self.fewest(now).max(self.policy.min).min(self.desired)),
+        };
+        if next != self.desired {
+            self.changed.push_back((now, i64::from(next) - i64::from(self.desired)));
+        }
+        self.desired = next;
+        next
+    }
+
+    /// What is left of a count that is asked for by those asked for lately.
+    fn stabilised(&mut self, now: Time, asked: u32) -> u32 {
+        let (up, down) = (self.policy.up.stabilisation, self.policy.down.stabilisation);
         while let Some((at, _)) = self.asked.front()
-            && now.since(*at) >= self.policy.stabilisation
+            && now.since(*at) >= up.max(down)
         {
             self.asked.pop_front();
         }
         self.asked.push_back((now, asked));
-        let most_asked = self.asked.iter().map(|(_, asked)| *asked).max().expect("just pushed");
-        let next = if asked > self.desired {
-            asked.min(self.limit(now))
-        } else {
-            most_asked.min(self.desired)
+        let within = |window: Duration| {
+            let recent = self.asked.iter().filter(move |(at, _)| now.since(*at) < window);
+            recent.map(|(_, asked)| *asked)
         };
-        if next > self.desired {
-            self.grown.push_back((now, next - self.desired));
-        }
-        self.desired = next;
-        next
+        let (begun, then) = *self.begun.get_or_insert((now, self.desired));
+        let first = if now.since(begun) < up { then } else { asked };
+        let least = within(up).fold(asked.min(first), u32::min);
+        let most = within(down).fold(asked, u32::max);
+        self.desired.max(least).min(most)
     }
 
     /// The deployment could only reach so many.
@@ -91,16 +161,48 @@ impl Hpa {
         self.desired = desired;
     }
 
-    /// The most pods that there may be now: twice, or four more than, those of 15 s ago.
-    fn limit(&mut self, now: Time) -> u32 {
-        while let Some((at, _)) = self.grown.front()
-            && now.since(*at) >= Duration::secs(15)
+    /// How many pods there were before the changes of a period.
+    fn before(&self, now: Time, period: Duration) -> f64 {
+        let recent = self.changed.iter().filter(|(at, _)| now.since(*at) < period);
+        f64::from(self.desired) - recent.map(|(_, change)| *change as f64).sum::<f64>()
+    }
+
+    /// The most pods that there may be now.
+    fn most(&mut self, now: Time) -> u32 {
+        self.forget_changes(now);
+        let up = &self.policy.up;
+        let counts = up.paces.iter().map(|pace| {
+            let before = self.before(now, pace.period);
+            match pace.change {
+                Change::Share(share) => (before * (1.0 + share)).ceil(),
+                Change::Pods(pods) => before + f64::from(pods),
+            }
+        });
+        up.bound(self.desired, counts, true).max(self.desired)
+    }
+
+    /// The fewest pods that there may be now.
+    fn fewest(&mut self, now: Time) -> u32 {
+        self.forget_changes(now);
+        let down = &self.policy.down;
+        let counts = down.paces.iter().map(|pace| {
+            let before = self.before(now, pace.period);
+            match pace.change {
+                Change::Share(share) => (before * (1.0 - share)).floor(),
+                Change::Pods(pods) => before - f64::from(pods),
+            }
+        });
+        down.bound(self.desired, counts, false)
+    }
+
+    fn forget_changes(&mut self, now: Time) {
+        let paces = self.policy.up.paces.iter().chain(&self.policy.down.paces);
+        let longest = paces.map(|pace| pace.period).max().unwrap_or_default();
+        while let Some((at, _)) = self.changed.front()
+            && now.since(*at) >= longest
         {
-            self.grown.pop_front();
+            self.changed.pop_front();
         }
-        let added: u32 = self.grown.iter().map(|(_, added)| added).sum();
-        let then = self.desired - added.min(self.desired);
-        (2 * then).max(then + 4)
     }
 
     fn wanted(&self, pods: Pods) -> u32 {
@@ -108,7 +210,8 @@ impl Hpa {
             return self.desired; // no metrics: "unable to get metrics"
         }
         let ratio = pods.metric / pods.target;
-        let near = |ratio: f64| (ratio - 1.0).abs() <= TOLERANCE;
+        let (up, down) = (self.policy.up.tolerance, self.policy.down.tolerance);
+        let near = |ratio: f64| ratio - 1.0 <= up && 1.0 - ratio <= down;
         let times =
             |ratio: f64, pods: u32| (ratio * f64::from(pods) - WHOLE).ceil().max(0.0) as u32;
         if pods.unready == 0 || ratio <= 1.0 {
@@ -128,15 +231,30 @@ impl Hpa {
 mod tests {
     use super::*;
 
+    fn direction(stabilisation: u64, paces: &[(Change, u64)]) -> Direction {
+        let pace = |(change, period): &(Change, u64)| Pace {
+            change: *change,
+            period: Duration::secs(*period),
+        };
+        Direction {
+            stabilisation: Duration::secs(stabilisation),
+            tolerance: 0.1,
+            paces: paces.iter().map(pace).collect(),
+            select: Select::Max,
+        }
+    }
     fn hpa(desired: u32) -> Hpa {
-        let policy = HpaPolicy {
+        Hpa::new(usual(), desired)
+    }
+    fn usual() -> HpaPolicy {
+        HpaPolicy {
             min: 1,
             max: 100,
-            stabilisation: Duration::secs(300),
+            up: direction(0, &[(Change::Share(1.0), 15), (Change::Pods(4), 15)]),
+            down: direction(300, &[(Change::Share(1.0), 15)]),
             initialisation: Duration::secs(300),
             sample: Duration::secs(15),
-        };
-        Hpa::new(policy, desired)
+        }
     }
     fn at(seconds: u64) -> Time {
         Time::ZERO + Duration::secs(seconds)
@@ -178,6 +296,59 @@ mod tests {
         // ceil(10 x 0.2) = 2 once the first look, which asked for 10, is 300 s old.
         assert_eq!(trace[..20], [10; 20]);
         assert_eq!(trace[20], 2);
+    }
+
+    /// Looks every 15 s at so many per cent of the target's load, of the pods that there are.
+    fn looks(policy: HpaPolicy, desired: u32, loads: &[f64]) -> Vec<u32> {
+        let mut hpa = Hpa::new(policy, desired);
+        let mut now = desired;
+        let mut look = |(place, load): (u64, &f64)| {
+            now = hpa.observe(at(15 * place), &[pods(0.5 * load, now, 0)]);
+            now
+        };
+        (0..).zip(loads).map(&mut look).collect()
+    }
+
+    #[test]
+    fn policies_bound_what_goes_within_their_periods() {
+        // The manual's own: 10 % or 4 pods a minute, of 80 pods that ask for 10: eight go with the first.
+        let mut policy = usual();
+        policy.down = direction(0, &[(Change::Pods(4), 60), (Change::Share(0.1), 60)]);
+        let idle = [0.1; 5];
+        assert_eq!(looks(policy.clone(), 80, &idle), [72, 72, 72, 72, 64], "72 x 0.9 is 64.8");
+        policy.down.select = Select::Min;
+        assert_eq!(looks(policy.clone(), 80, &idle), [76, 76, 76, 76, 72]);
+        policy.down.select = Select::Disabled;
+        assert_eq!(looks(policy, 80, &idle), [80; 5]);
+    }
+
+    #[test]
+    fn policies_bound_what_comes_within_their_periods() {
+        let busy = [9.0; 5];
+        let mut policy = usual();
+        policy.up = direction(0, &[(Change::Pods(2), 30)]);
+        assert_eq!(looks(policy.clone(), 4, &busy), [6, 6, 8, 8, 10]);
+        policy.up = direction(0, &[(Change::Pods(2), 15), (Change::Share(0.1), 15)]);
+        policy.up.select = Select::Min;
+        assert_eq!(looks(policy.clone(), 4, &busy), [5, 6, 7, 8, 9], "ceil(4 x 1.1), and so on");
+        policy.up.select = Select::Disabled;
+        assert_eq!(looks(policy, 4, &busy), [4; 5]);
+    }
+
+    #[test]
+    fn growth_waits_for_the_least_of_its_window() {
+        let mut policy = usual();
+        policy.up.stabilisation = Duration::secs(60);
+        assert_eq!(looks(policy, 4, &[1.0, 2.0, 2.0, 2.0, 2.0, 2.0]), [4, 4, 4, 4, 8, 8]);
+    }
+
+    #[test]
+    fn each_direction_has_its_tolerance() {
+        let mut policy = usual();
+        (policy.up.tolerance, policy.down.tolerance) = (0.0, 0.3);
+        policy.down.stabilisation = Duration::ZERO;
+        assert_eq!(looks(policy.clone(), 10, &[1.05]), [11]);
+        assert_eq!(looks(policy, 10, &[0.75, 0.65]), [10, 7]);
     }
 
     #[test]

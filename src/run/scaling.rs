@@ -36,7 +36,7 @@ impl Scaler {
                 });
                 Scaler::Tracking(policies.collect())
             }
-            Rule::Hpa(policy, _) => Scaler::Hpa(Hpa::new(*policy, instances)),
+            Rule::Hpa(policy, _) => Scaler::Hpa(Hpa::new(policy.clone(), instances)),
             Rule::Steps(policy) => Scaler::Steps(StepScaler::new(policy.clone(), instances)),
         }
     }

@@ -53,6 +53,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_limits::unrolled,
         check_connections::replicas,
         super::check_scaling::scaling_bounds,
+        super::check_scaling::paces,
         check_connections::connection_bounds,
         check_connections::flat_backoff,
         retry_bounds,

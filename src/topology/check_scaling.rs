@@ -29,6 +29,25 @@ pub(super) fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
     found
 }
 
+/// A pace of the Horizontal Pod Autoscaler is a share or a number.
+pub(super) fn paces(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for service in &cx.topology.services {
+        let Some(ScalePolicy::Hpa(hpa)) = service.spec.autoscale.as_ref().map(|it| &it.policy)
+        else {
+            continue;
+        };
+        for pace in hpa.up.policies.iter().chain(&hpa.down.policies) {
+            if pace.percent.is_some() == pace.pods.is_some() {
+                let message = "this policy says both or neither of `percent` and `pods`".into();
+                let help = "say exactly one of the two; two policies stand side by side";
+                found.push(error("one-of", &pace.place, message).help(help));
+            }
+        }
+    }
+    found
+}
+
 /// Keys that an autoscaler's policy does not look at.
 pub(super) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
@@ -45,7 +64,7 @@ pub(super) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
             ScalePolicy::Hpa(_) => {
                 let why = "the Horizontal Pod Autoscaler has no cooldown for growing";
                 idle(owner(), "cooldown_out", why);
-                let why = "the Horizontal Pod Autoscaler has its `policy.hpa.stabilisation`";
+                let why = "the Horizontal Pod Autoscaler has its `policy.hpa.down.stabilisation`";
                 idle(owner(), "cooldown_in", why);
             }
             ScalePolicy::Steps(_) => {

@@ -140,8 +140,8 @@ pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
-    Autoscale, Backlog, HandOut, Hpa, Middleware, OnMax, Overflow, Runtime, ScaleMetric,
-    ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
+    Autoscale, Backlog, HandOut, Hpa, HpaPace, HpaSelect, Middleware, OnMax, Overflow, Runtime,
+    ScaleMetric, ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
 };
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,

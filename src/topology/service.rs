@@ -283,7 +283,7 @@ spec! {
         /// Target tracking of Amazon ECS: 3 minutes above the target add, 15 below 90 % of it remove.
         TargetTracking(Tracking) = "target-tracking";
         /// The Horizontal Pod Autoscaler of Kubernetes.
-        Hpa(Hpa) = "hpa";
+        Hpa(Box<Hpa>) = "hpa";
         /// Steps: beyond a bound for some data points, so many instances more or fewer.
         Steps(Steps) = "steps";
     }
@@ -294,14 +294,17 @@ spec! {
         /// Below so much of the target for 15 minutes instances are removed.
         low: Ratio = "\"90%\"" from "alarms that target tracking makes: 90 % of the target for ECS services, \
             70 % for EC2 groups", positive;
+        /// Whether instances are removed at all.
+        scale_in: bool = "true" from "AWS Application Auto Scaling (DisableScaleIn false)";
     }
 }
 spec! {
     /// The Horizontal Pod Autoscaler.
     table Hpa {
-        /// Pods are removed only down to the most that was wanted within this time.
-        stabilisation: Duration = "\"300s\""
-            from "Kubernetes autoscaling/v2 (scaleDown.stabilizationWindowSeconds)";
+        /// How pods are added.
+        up: HpaUp = "{}" from "Kubernetes autoscaling/v2 (behavior.scaleUp)";
+        /// How pods are removed.
+        down: HpaDown = "{}" from "Kubernetes autoscaling/v2 (behavior.scaleDown)";
         /// A pod that has started within this time counts as not ready, with a usage of nothing when
         /// pods are added, until its readiness is a `sample` old; one that fails its readiness probe
         /// does all this time.
@@ -309,6 +312,60 @@ spec! {
             from "kube-controller-manager (--horizontal-pod-autoscaler-cpu-initialization-period)";
         /// Over how long the usage of a pod is measured.
         sample: Duration = "\"15s\"" from "metrics-server 0.7 (--metric-resolution)";
+    }
+}
+spec! {
+    /// How the Horizontal Pod Autoscaler adds pods.
+    table HpaUp {
+        /// Pods are added only up to the least that was wanted within this time.
+        stabilisation: Duration = "\"0s\""
+            from "Kubernetes autoscaling/v2 (scaleUp.stabilizationWindowSeconds)";
+        /// By how many at most.
+        policies: Vec<HpaPace> = "[{ percent = \"100%\", period = \"15s\" }, { pods = 4, period = \"15s\" }]"
+            from "Kubernetes autoscaling/v2 (scaleUp.policies)", positive;
+        /// Which of them counts.
+        select: HpaSelect = "\"max\"" from "Kubernetes autoscaling/v2 (selectPolicy Max)";
+        /// So little above the target nothing is added.
+        tolerance: Ratio = "\"10%\"" from "kube-controller-manager \
+            (--horizontal-pod-autoscaler-tolerance 0.1; from 1.33 on scaleUp.tolerance)";
+    }
+}
+spec! {
+    /// How the Horizontal Pod Autoscaler removes pods.
+    table HpaDown {
+        /// Pods are removed only down to the most that was wanted within this time.
+        stabilisation: Duration = "\"300s\""
+            from "Kubernetes autoscaling/v2 (scaleDown.stabilizationWindowSeconds)";
+        /// By how many at most.
+        policies: Vec<HpaPace> = "[{ percent = \"100%\", period = \"15s\" }]"
+            from "Kubernetes autoscaling/v2 (scaleDown.policies)", positive;
+        /// Which of them counts.
+        select: HpaSelect = "\"max\"" from "Kubernetes autoscaling/v2 (selectPolicy Max)";
+        /// So little below the target nothing is removed.
+        tolerance: Ratio = "\"10%\"" from "kube-controller-manager \
+            (--horizontal-pod-autoscaler-tolerance 0.1; from 1.33 on scaleDown.tolerance)";
+    }
+}
+spec! {
+    /// How many pods may come or go within a time: a share of those at its beginning, or a number.
+    table HpaPace {
+        /// A share of the pods there were.
+        percent: Option<Ratio> = "see `pods`" from "Kubernetes autoscaling/v2 (type Percent)", positive;
+        /// So many pods.
+        pods: Option<u32> = "see `percent`" from "Kubernetes autoscaling/v2 (type Pods)", positive;
+        /// The time.
+        period: Duration, positive;
+    }
+}
+spec! {
+    /// Which of several policies counts.
+    choice HpaSelect {
+        /// The one that changes most.
+        Max = "max";
+        /// The one that changes least.
+        Min = "min";
+        /// None: nothing changes in this direction.
+        Disabled = "disabled";
     }
 }
 spec! {

@@ -400,12 +400,26 @@ const COVERED: &[(&str, &str, &str)] = &[
         "an_autoscaler_adds_an_instance_after_three_periods_and_a_start",
         "Service.autoscale Autoscale.max Autoscale.target Autoscale.period Autoscale.start",
     ),
-    ("service", "target_tracking_removes_below_its_low_threshold", "Tracking.low"),
+    (
+        "service",
+        "target_tracking_removes_below_its_low_threshold",
+        "Tracking.low Tracking.scale_in",
+    ),
     (
         "service",
         "an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation",
-        "Autoscale.policy ScalePolicy:target-tracking ScalePolicy:hpa Hpa.stabilisation \
-         Autoscale.cpu_request",
+        "Autoscale.policy ScalePolicy:target-tracking ScalePolicy:hpa Autoscale.cpu_request",
+    ),
+    (
+        "service",
+        "an_hpa_grows_as_its_behavior_says",
+        "Hpa.up HpaUp.stabilisation HpaUp.policies HpaUp.select HpaUp.tolerance HpaPace.percent \
+         HpaPace.pods HpaPace.period HpaSelect:max HpaSelect:min HpaSelect:disabled",
+    ),
+    (
+        "service",
+        "an_hpa_shrinks_as_its_behavior_says",
+        "Hpa.down HpaDown.stabilisation HpaDown.policies HpaDown.select HpaDown.tolerance",
     ),
     (
         "service",

@@ -305,6 +305,7 @@ fn target_tracking_removes_below_its_low_threshold() {
     };
     assert_eq!(at_last(""), (Some(910), 3.0), "fifteen minutes below 27 %");
     assert_eq!(at_last("low='70%'"), (None, 4.0), "an EC2 group removes below 21 %");
+    assert_eq!(at_last("scale_in=false"), (None, 4.0));
 }
 
 #[test]
@@ -321,7 +322,7 @@ fn an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation() {
     assert_eq!(at(&["service.web.cores=2", "service.web.autoscale.cpu_request=1"]), Some(30));
     let falls = [
         "arrivals.stages=[{for='100s', to='1/s'}, {for='0s', to='0.1/s'}]",
-        "service.web.autoscale.policy={hpa={stabilisation='60s'}}",
+        "service.web.autoscale.policy={hpa={down={stabilisation='60s'}}}",
     ];
     let held = scaled(&[&[hpa][..], &falls].concat());
     let back = |held: &[f64]| held.iter().rposition(|held| *held > 1.0).map(|window| window * 10);
@@ -329,6 +330,49 @@ fn an_hpa_looks_every_15_s_and_goes_back_after_its_stabilisation() {
     let held = scaled(&[hpa, falls[0]]);
     let slow = back(&held).expect("two for a while");
     assert!((220..=260).contains(&(slow - quick)), "{quick} and {slow}");
+}
+
+#[test]
+fn an_hpa_grows_as_its_behavior_says() {
+    let hpa = "service.web.autoscale={min=1, max=4, start='10s', target='10%', policy='hpa'}";
+    let grows = |to: f64, up: &str| {
+        let up = format!("service.web.autoscale.policy={{hpa={{up={{{up}}}}}}}");
+        first(&scaled(&[hpa, &up]), to)
+    };
+    // 90 % of one pod are nine: four at the first look, one and four more being allowed.
+    assert_eq!(grows(4.0, ""), Some(30));
+    assert_eq!(grows(4.0, "stabilisation='60s'"), Some(90));
+    assert_eq!(grows(2.0, "select='disabled'"), None);
+    let min = grows(4.0, "select='min'");
+    assert!(min > Some(30), "first twice as many: {min:?}");
+    let share = "policies=[{percent='100%', period='15s'}]";
+    assert_eq!((grows(2.0, share), grows(4.0, share)), (Some(30), min));
+    let one = "policies=[{pods=1, period='60s'}]";
+    assert_eq!((grows(2.0, one), grows(3.0, one)), (Some(30), Some(90)));
+    // The first look sees 12.6 s of 15, the second 90 %: 1.059 of the target.
+    let near = ["service.web.autoscale.target=85%"];
+    let tolerance = "service.web.autoscale.policy={hpa={up={tolerance='5%'}}}";
+    assert_eq!(first(&scaled(&[hpa, near[0]]), 2.0), None);
+    assert_eq!(first(&scaled(&[hpa, near[0], tolerance]), 2.0), Some(40));
+}
+
+#[test]
+fn an_hpa_shrinks_as_its_behavior_says() {
+    let hpa = "service.web.autoscale={min=1, max=4, target='90%', policy='hpa'}";
+    let held = |down: &str| {
+        let down = format!("service.web.autoscale.policy={{hpa={{down={{{down}}}}}}}");
+        scaled(&[hpa, &down, "service.web.instances=4", "run.duration=300s"])
+    };
+    let falls = |down: &str, to: f64| held(down).iter().position(|held| *held <= to);
+    // 22 % of four pods are one, at the first look.
+    let at_once = "stabilisation='0s'";
+    assert_eq!(falls(at_once, 1.0), Some(2));
+    let one = "stabilisation='0s', policies=[{pods=1, period='60s'}]";
+    assert_eq!((falls(one, 3.0), falls(one, 2.0), falls(one, 1.0)), (Some(2), Some(8), Some(14)));
+    let half = "stabilisation='0s', policies=[{percent='50%', period='60s'}]";
+    assert_eq!((falls(half, 2.0), falls(half, 1.0)), (Some(2), Some(8)));
+    assert_eq!(falls("stabilisation='0s', select='disabled'", 3.0), None);
+    assert_eq!(falls("stabilisation='0s', tolerance='80%'", 3.0), None);
 }
 
 #[test]

@@ -291,5 +291,5 @@ fn the_hpa_follows_its_rule_look_by_look() {
     assert_eq!((seen[40], &seen[41..]), (5, &[4; 19][..]));
     // Teeth: a target four per cent lower is a pod more, a shorter memory a look less.
     assert_eq!(pods(&["service.web.autoscale.target=48%"])[8], 17);
-    assert_eq!(pods(&["service.web.autoscale.policy.hpa.stabilisation=285s"])[39], 5);
+    assert_eq!(pods(&["service.web.autoscale.policy.hpa.down.stabilisation=285s"])[39], 5);
 }

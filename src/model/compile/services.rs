@@ -6,7 +6,7 @@ use super::{
 };
 use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::{Policy, Stay, health};
-use crate::component::hpa::HpaPolicy;
+use crate::component::hpa::{Change, Direction, HpaPolicy, Pace, Select};
 use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
@@ -176,6 +176,7 @@ impl Compiler<'_> {
         let rule = match &scaling.policy {
             topology::ScalePolicy::TargetTracking(its) => Rule::Tracking(TargetTracking {
                 low_share: its.low.0,
+                scale_in: its.scale_in,
                 scale_out_cooldown: scaling.cooldown_out,
                 scale_in_cooldown: scaling.cooldown_in,
                 ..TargetTracking::new(target, min, max)
@@ -184,7 +185,18 @@ impl Compiler<'_> {
                 HpaPolicy {
                     min,
                     max,
-                    stabilisation: hpa.stabilisation,
+                    up: Direction {
+                        stabilisation: hpa.up.stabilisation,
+                        tolerance: hpa.up.tolerance.0,
+                        paces: paces(&hpa.up.policies),
+                        select: select(&hpa.up.select),
+                    },
+                    down: Direction {
+                        stabilisation: hpa.down.stabilisation,
+                        tolerance: hpa.down.tolerance.0,
+                        paces: paces(&hpa.down.policies),
+                        select: select(&hpa.down.select),
+                    },
                     initialisation: hpa.initialisation,
                     sample: hpa.sample,
                 },
@@ -203,6 +215,25 @@ impl Compiler<'_> {
             }
         };
         (metric, rule)
+    }
+}
+
+fn paces(written: &[topology::HpaPace]) -> Vec<Pace> {
+    let one = |pace: &topology::HpaPace| Pace {
+        change: match (pace.percent, pace.pods) {
+            (Some(share), _) => Change::Share(share.0),
+            (None, pods) => Change::Pods(pods.unwrap_or(0)),
+        },
+        period: pace.period,
+    };
+    written.iter().map(one).collect()
+}
+
+fn select(written: &topology::HpaSelect) -> Select {
+    match written {
+        topology::HpaSelect::Max => Select::Max,
+        topology::HpaSelect::Min => Select::Min,
+        topology::HpaSelect::Disabled => Select::Disabled,
     }
 }
 
