@@ -6,6 +6,7 @@
 //! locks, the cores with their credits, replication, what a database does by itself, and servers
 //! that fail.
 
+mod backend;
 mod cores;
 mod failover;
 pub mod impatience;
@@ -85,6 +86,8 @@ pub struct Node {
     pub host: u32,
     /// When its next departure is scheduled.
     pub armed: Time,
+    /// Processes that start on them for connections.
+    starting: Vec<Option<backend::Start>>,
     /// Connections open.
     pub connections: u32,
     /// Connections at most.
@@ -184,6 +187,7 @@ impl DatabaseState {
                 cores: ProcessorSharing::new(spec.cores, sigma, kappa),
                 host: spec.host.map_or(NONE, |host| host.0),
                 armed: Time::NEVER,
+                starting: Vec::new(),
                 connections: 0,
                 slots: spec.slots,
                 replay: VecDeque::new(),

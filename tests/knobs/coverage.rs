@@ -29,6 +29,11 @@ const COVERED: &[(&str, &str, &str)] = &[
         "FixedRetry.honour_retry_after ExponentialRetry.honour_retry_after",
     ),
     ("database", "opening_a_connection_takes_its_time_once", "Database.connect"),
+    (
+        "database",
+        "opening_a_connection_takes_time_on_the_cores_of_its_server",
+        "Database.connect_cpu",
+    ),
     ("database", "an_idle_connection_closes_after_its_timeout", "Pool.idle_timeout"),
     ("database", "min_connections_are_not_closed", "Pool.min"),
     ("database", "the_size_bounds_connections", "Pool.size"),

@@ -363,3 +363,38 @@ fn a_database_counts_its_backends() {
         "{primary:?} {replica:?}"
     );
 }
+
+#[test]
+fn opening_a_connection_takes_time_on_the_cores_of_its_server() {
+    let text = "[service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\n[database.db]\ncores = 1\n\
+                rtt = '2ms'\nconnect = '20ms'\n[pooler.b]\ndatabase = 'db'\nmode = 'transaction'\n\
+                rtt = '0ms'\nconnect = '0ms'\n[operation.read]\nshare = 1\nflow = [{ parallel = [\
+                [{ query = { pool = 'pg', read = '10ms' } }], [{ query = { pool = 'pg', read = '10ms' } }]] }]\n";
+    let ran = |sets: &[&str]| run(text, sets);
+    let cpu = "database.db.connect_cpu=10ms";
+    // Two connections open side by side, then two statements share the core: 20 + 2 + 20 ms. Of the 20 ms ten
+    // are the core's, which both share: 10 ms more.
+    assert_eq!([ran(&[]).longest(), ran(&[cpu]).longest()], [ms(42), ms(52)]);
+    assert_eq!([ran(&[]).shortest(), ran(&[cpu]).shortest()], [ms(22), ms(22)]);
+    // Alone it takes as long as before; more than all of it it cannot be.
+    let alone = "operation.read.flow=[{query={pool='pg', read='10ms'}}]";
+    for cpu in ["10ms", "1s"] {
+        let ran = ran(&[alone, &format!("database.db.connect_cpu={cpu}")]);
+        assert_eq!(ran.longest(), ms(32));
+    }
+    // The server that goes away takes the process that starts with it.
+    let stop = "fault.f={target='database.db', what='stop', at='1015ms', for='100ms'}";
+    let lost = ran(&[alone, cpu, stop]);
+    assert_eq!((lost.failed(Failure::DatabaseDown), lost.each_failed()), (1, ms(15)));
+    // What takes longer for the others' sake runs into the patience of the driver: both at 25 ms.
+    let hurried = ["pool.pg.driver=asyncpg", "pool.pg.min=0", "pool.pg.connect_timeout=25ms"];
+    assert_eq!(ran(&hurried).failed(Failure::AcquireTimeout), 0);
+    let failed = ran(&[&hurried[..], &[cpu]].concat());
+    assert!(failed.failed(Failure::AcquireTimeout) >= 8);
+    assert_eq!(failed.outcome.failed_latency.min(), Some(ms(25)));
+    // So does a pooler's own connection.
+    let through = |sets: &[&str]| ran(&[&[alone, "pool.pg.through=b"], sets].concat());
+    assert_eq!([through(&[]).longest(), through(&[cpu]).longest()], [ms(32), ms(32)]);
+    let busy = ["database.db.connect_cpu=20ms", "pooler.b.connect_timeout=19ms"];
+    assert_eq!(through(&busy).ok(), 0);
+}

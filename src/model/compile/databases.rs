@@ -38,6 +38,7 @@ impl Compiler<'_> {
                 contention: (spec.contention.sigma, spec.contention.kappa),
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
+                connect_cpu: spec.connect_cpu,
                 slots: spec.available(),
                 replicas: spec.replicas,
                 lag: self.law(&spec.lag),

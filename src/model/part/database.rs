@@ -38,6 +38,8 @@ pub struct Database {
     pub rtt: LawId,
     /// Opening a connection.
     pub connect: LawId,
+    /// What of that is CPU time of the server.
+    pub connect_cpu: Duration,
     /// Connections of a node at most, those reserved already taken off.
     pub slots: u32,
     /// Read replicas of each shard.

@@ -1,5 +1,6 @@
 //! The cores of a database's nodes: who is on them, when they leave, and the credits they spend.
 
+use super::backend::STARTING;
 use super::maintenance::MAINTENANCE;
 use super::{BACKGROUND, REPLAY, Timer};
 use crate::kernel::{PendingEvents, ProcessorSharing, Start};
@@ -90,6 +91,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             REPLAY => self.replayed(node),
             BACKGROUND => {}
             job if job >= MAINTENANCE => self.maintenance_computed(job - MAINTENANCE),
+            job if job >= STARTING => self.backend_started(node, job - STARTING),
             task => self.statement_computed(task, node),
         }
     }

@@ -220,6 +220,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn lose_work(&mut self, node: u32) {
         self.off_cores(node, REPLAY);
         while self.off_cores(node, BACKGROUND).is_some() {}
+        self.lose_starts(node);
         assert!(self.node_mut(node).cores.is_empty(), "whoever was on its cores has heard of it");
         let state = self.node_mut(node);
         (state.replaying, state.paused) = (false, false);

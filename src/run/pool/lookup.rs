@@ -31,7 +31,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Its client may give up before that: what takes so long is known beforehand where nothing else,
     /// neither a lookup nor a core, has a say.
     fn time_patience(&mut self, sub: u32, begun: Begun, took: Duration, looked_up: bool) {
-        let may_last = looked_up || begun.how == Opening::LogsIn;
+        let may_last = looked_up || begun.how == Opening::LogsIn || !begun.cpu.is_zero();
         if begun.patience < Time::NEVER && (may_last || self.now + took >= begun.patience) {
             let number = number_of(begun.connection);
             self.events.push(Event::new(begun.patience, Kind::Connected as u8, number, sub));

@@ -35,6 +35,8 @@ pub(in crate::run) struct Begun {
     pub how: Opening,
     /// When its client gives up on it.
     pub patience: Time,
+    /// CPU time that its server has still to spend on it.
+    pub cpu: Duration,
 }
 
 impl Opening {
@@ -61,7 +63,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(in crate::run) fn connect(&mut self, sub: u32, connection: Connection, after: Duration) {
         let timeout = self.model.pools[self.pools[sub as usize].kind].connect_timeout;
         let patience = timeout.map_or(Time::NEVER, |timeout| self.now + after + timeout);
-        let begun = Begun { connection, how: Opening::Granted, patience };
+        let cpu = Duration::ZERO;
+        let begun = Begun { connection, how: Opening::Granted, patience, cpu };
         match self.pools[sub as usize].behind {
             Some(_) => self.connect_to_pooler(sub, begun, after),
             None => self.reach(sub, begun, after),
@@ -89,15 +92,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let law = if how == Opening::Granted { database.connect } else { database.rtt };
         let here = self.model.services[self.model.pools[kind].service].region;
         let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
+        let alone = self.model.draw_law(law, stream, number);
+        let cpu =
+            if how == Opening::Granted { alone.min(database.connect_cpu) } else { Duration::ZERO };
         // Three round trips beyond those within a region: TCP, TLS, authentication.
         let took = after
             + match presence {
                 Presence::Silent => repeats,
-                Presence::Refusing => self.model.draw_law(law, stream, number) + far,
-                Presence::Up => self.model.draw_law(law, stream, number) + far + far + far,
+                Presence::Refusing => alone + far,
+                Presence::Up => alone - cpu + far + far + far,
             };
         let took = condition.stretch(took) + passage.late;
-        self.begin_opening(sub, Begun { how, ..begun }, took);
+        self.begin_opening(sub, Begun { how, cpu, ..begun }, took);
     }
 
     /// A connection is open, or was refused, unless the pool has stopped waiting for it.
@@ -112,6 +118,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         if opening[place].how == Opening::LogsIn && !too_slow {
             opening[place].how = Opening::Granted;
             return self.log_in(sub, number);
+        }
+        let cpu = std::mem::take(&mut opening[place].cpu);
+        if opening[place].how == Opening::Granted && !cpu.is_zero() && !too_slow {
+            let node = self.pools[sub as usize].node;
+            return self.start_backend(node, sub, number, cpu);
         }
         let begun = opening.swap_remove(place);
         let Begun { connection, how, .. } = begun;

@@ -6,6 +6,7 @@ use crate::run::database::Presence;
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
 use crate::run::world::World;
+use crate::units::{Duration, Time};
 
 /// A connection that is being opened.
 pub(super) struct Login {
@@ -15,8 +16,10 @@ pub(super) struct Login {
     pub granted: bool,
     /// Of which incarnation of the server.
     pub incarnation: u32,
-    /// The pooler gives up on it before it is open.
-    too_slow: bool,
+    /// When the pooler gives up on it.
+    patience: Time,
+    /// CPU time that the server has still to spend on it.
+    cpu: Duration,
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -37,18 +40,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         let opened = state.opened;
         state.opened += 1;
         let law = if granted { database.connect } else { database.rtt };
+        let alone = self.model.draw_law(law, stream, opened);
+        let cpu = if granted { alone.min(database.connect_cpu) } else { Duration::ZERO };
         let took = match presence {
             Presence::Silent => repeats,
             _ if passage.lost => passage.late,
-            _ => self.model.draw_law(law, stream, opened) + passage.late,
+            _ => alone - cpu + passage.late,
         };
         // Who opens is patient for so long; what the server gave is given back then.
-        let patience = self.model.poolers[kind].connect_timeout;
-        let too_slow = took > patience;
-        let took = took.min(patience);
-        state.opening.push(Login { number: opened, granted, incarnation, too_slow });
+        let patience = self.now + self.model.poolers[kind].connect_timeout;
+        state.opening.push(Login { number: opened, granted, incarnation, patience, cpu });
         let slot = self.pools.len() as u32 + number;
-        self.events.push(Event::new(self.now + took, Kind::Connected as u8, opened, slot));
+        let at = (self.now + took).min(patience);
+        self.events.push(Event::new(at, Kind::Connected as u8, opened, slot));
+        if !cpu.is_zero() && at < patience {
+            self.events.push(Event::new(patience, Kind::Connected as u8, opened, slot));
+        }
         let station = self.station_of_pooler(number);
         self.meters[station].held.add(self.now, 1);
     }
@@ -59,10 +66,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         let place = state.opening.iter().position(|it| it.number == opened);
         // A pooler that has died meanwhile knows nothing of it.
         let Some(place) = place else { return };
-        let Login { granted, incarnation, too_slow, .. } = state.opening.remove(place);
         let node = state.node;
-        let station = self.station_of_pooler(number);
+        let login = &mut state.opening[place];
+        let (granted, incarnation) = (login.granted, login.incarnation);
+        let too_slow = self.now >= login.patience;
+        let cpu = std::mem::take(&mut login.cpu);
         let known = granted && self.node_mut(node).incarnation == incarnation;
+        if known && !too_slow && !cpu.is_zero() {
+            return self.start_backend(node, self.pools.len() as u32 + number, opened, cpu);
+        }
+        self.poolers[number as usize].opening.remove(place);
+        let station = self.station_of_pooler(number);
         if known && too_slow {
             self.sever_node(node);
         }
