@@ -22,7 +22,6 @@ pub use part::{
     Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard, Rollout, Rule,
     Rules, SMALL_BYTES, Scaling, Service, Session, Shown, Side, Socket, Standby, Store, StoreUse,
     Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Wake, Want, Watch,
-    large_kb,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

@@ -5,7 +5,7 @@
 //! from and to its socket. The wire of a node carries one answer after another, each way for itself.
 
 use crate::kernel::PendingEvents;
-use crate::model;
+use crate::model::Cache;
 use crate::model::ids::{CacheId, StreamId};
 use crate::model::tape::{Command, Op};
 use crate::units::{Duration, Time};
@@ -40,7 +40,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             _ => Duration::ZERO,
         };
         let copied =
-            model::large_kb(moved.comes) + model::large_kb(moved.goes) * f64::from(moved.receivers);
+            Cache::large_kb(moved.comes) + Cache::large_kb(moved.goes) * f64::from(moved.receivers);
         published + spec.per_kb.scale(copied)
     }
 

@@ -1,8 +1,8 @@
 //! What commands and bodies ask of the components that they go to.
 
 use super::{Held, Walk};
+use crate::model::Cache;
 use crate::model::ids::*;
-use crate::model::large_kb;
 use crate::model::tape::{Command, Op};
 
 impl Walk<'_> {
@@ -23,7 +23,7 @@ impl Walk<'_> {
     /// What values of a key set add to a command (s).
     pub(super) fn copied(&self, cache: CacheId, keys: KeysId) -> f64 {
         let bytes = u64::from(self.model.keys[keys].size_bytes);
-        self.model.caches[cache].per_kb.seconds() * large_kb(bytes)
+        self.model.caches[cache].per_kb.seconds() * Cache::large_kb(bytes)
     }
 
     /// A command may have a time of its own.
@@ -45,7 +45,7 @@ impl Walk<'_> {
         if let Command::Own { takes, .. } = command {
             return self.runs(self.mean(takes), cache, weight, service, held);
         }
-        let copy = spec.per_kb.seconds() * large_kb(u64::from(bytes));
+        let copy = spec.per_kb.seconds() * Cache::large_kb(u64::from(bytes));
         let subscribers = match command {
             Command::Publish(stream) => self.subscribers(stream),
             _ => 0.0,

@@ -73,9 +73,11 @@ pub struct Cache {
 /// (PROTO_REPLY_CHUNK_BYTES).
 pub const SMALL_BYTES: u64 = 16 * 1024;
 
-/// The kilobytes of a value that are not.
-pub fn large_kb(bytes: u64) -> f64 {
-    bytes.saturating_sub(SMALL_BYTES) as f64 / 1e3
+impl Cache {
+    /// The kilobytes of a value that are not.
+    pub fn large_kb(bytes: u64) -> f64 {
+        bytes.saturating_sub(SMALL_BYTES) as f64 / 1e3
+    }
 }
 
 /// How a cache is written to disk.

@@ -17,9 +17,7 @@ mod store;
 mod stream;
 mod queue;
 
-pub use cache::{
-    Cache, Failover, Keys, LoadLock, Persistence, Policy, Reads, SMALL_BYTES, large_kb,
-};
+pub use cache::{Cache, Failover, Keys, LoadLock, Persistence, Policy, Reads, SMALL_BYTES};
 pub use cost::Cost;
 pub use database::{Database, Maintenance, Relation, Reshard, Standby, Upkeep, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
