@@ -417,17 +417,6 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "service",
-        "an_hpa_grows_as_its_behavior_says",
-        "Hpa.up HpaUp.stabilisation HpaUp.policies HpaUp.select HpaUp.tolerance HpaPace.percent \
-         HpaPace.pods HpaPace.period HpaSelect:max HpaSelect:min HpaSelect:disabled",
-    ),
-    (
-        "service",
-        "an_hpa_shrinks_as_its_behavior_says",
-        "Hpa.down HpaDown.stabilisation HpaDown.policies HpaDown.select HpaDown.tolerance",
-    ),
-    (
-        "service",
         "an_hpa_does_not_count_pods_that_have_just_become_ready",
         "Hpa.initialisation Hpa.sample",
     ),

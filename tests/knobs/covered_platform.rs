@@ -10,6 +10,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("monitor", include_str!("monitor.rs")),
     ("stream", include_str!("stream.rs")),
     ("region", include_str!("region.rs")),
+    ("service", include_str!("service.rs")),
 ];
 
 /// See `coverage.rs`.
@@ -53,6 +54,17 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "NodeLoss.lease NodeLoss.monitor",
     ),
     ("deploy", "a_deploy_empties_what_it_says_at_its_end", "Deploy.purge"),
+    (
+        "service",
+        "an_hpa_grows_as_its_behavior_says",
+        "Hpa.up HpaUp.stabilisation HpaUp.policies HpaUp.select HpaUp.tolerance HpaPace.percent \
+         HpaPace.pods HpaPace.period HpaSelect:max HpaSelect:min HpaSelect:disabled",
+    ),
+    (
+        "service",
+        "an_hpa_shrinks_as_its_behavior_says",
+        "Hpa.down HpaDown.stabilisation HpaDown.policies HpaDown.select HpaDown.tolerance",
+    ),
     (
         "region",
         "what_stands_in_another_region_is_a_route_away",
