@@ -1,5 +1,4 @@
-//! What must hold between the parts of a topology. One function per rule, each returning
-//! diagnostics.
+//! What must hold between the parts of a topology: one function for each rule.
 
 use super::cache::{Cache, CacheKind};
 use super::file::Topology;

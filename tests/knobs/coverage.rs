@@ -1,5 +1,4 @@
 //! Every key of the language is claimed by a test.
-
 use loadbearing::topology::{Form, Kind, reference};
 
 /// The keys (`Table.key`) and possibilities (`Choice:name`) that each test turns.
