@@ -373,6 +373,7 @@ fn saturation_schema() -> Value {
             "utilisation_ratio": number(
                 "Busy over capacity now; for a guard, what it watches over its threshold."
             ),
+            "imbalance_ratio": number("What its busiest node, shard, partition or member works over the mean: 1 is even."),
             "saturated_now": flag("At its limit now, or turning requests away."),
             "turned_away_ratio": number("Share of what comes to it that it turns away."),
             "load_factor": { "$ref": "#/$defs/reached" },

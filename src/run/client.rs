@@ -264,6 +264,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// What a user wants, before anything is done for it.
+    #[inline]
     pub(super) fn new_journey(
         &mut self,
         user: u32,
@@ -298,6 +299,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The user is about to ask for it.
+    #[inline]
     pub(super) fn set_out_for(&mut self, journey: u32) {
         let Journey { operation, stream, .. } = self.journeys[journey];
         let now = self.now;
@@ -496,6 +498,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// An answer reaches its user, if they still wait for it.
+    #[inline]
     pub fn respond(&mut self, task: u32) {
         let record = self.tasks[task];
         if record.owner == NONE {
