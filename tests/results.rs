@@ -420,6 +420,13 @@ fn a_component_is_full_when_its_busiest_part_is() {
         assert!((ratio - 1.0).abs() < 0.06, "{path} is full at {ratio} of {full}/s");
         found.push(foreseen);
     }
+    // What waits has not been worked: overloaded, the busiest node is full and no more.
+    let text = format!("{AROUND}{queue}").replace("100/s", "1000/s");
+    let loaded = load("uneven.toml", &[], &mut |_| Ok(text.clone()));
+    let model = compile(&loaded.topology.expect("sound"));
+    let order = Summary::new(&model, &outcomes(&model)).saturation.order;
+    let full = order.iter().find(|it| it.component == "cache.redis").expect("it works");
+    assert!((0.98..=1.0).contains(&full.utilisation_ratio), "{}", full.utilisation_ratio);
     // Each page asks for a key of any node and adds a job to one: (1/3 + 1) of 2/3, where nothing misses.
     assert!((found[0] - 2.0).abs() < 0.05, "{found:?}");
     assert!(found[2] > found[3], "members with two partitions each are evener: {found:?}");

@@ -277,7 +277,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             {
                 return self.occupy_node(task, cache, takes, true);
             }
-            self.meters[station].busy.add(self.now, -MILLI);
+            self.meters[station].add_busy(self.now, node, -MILLI);
             self.meters[station].count(Counter::Served);
             self.spend(task, station, Part::Service, self.now.since(since));
             if self.is_out(cache, node, at) {
@@ -334,13 +334,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             work += self.extra_work(task, cache, node);
         }
         let work = condition.stretch(work);
-        self.meters[spec.station].busy.add(self.now, MILLI);
+        self.meters[spec.station].add_busy(self.now, node, MILLI);
         if work >= spec.slowlog {
             self.meters[spec.station].count(Counter::Slow);
         }
         let at = self.tasks[task].work.0 as usize;
         let delay = self.caches[cache].loops[at].delay(self.now);
-        self.meters[spec.station].works(node, work);
         self.occupy_node(task, cache, work + delay, goes_on);
     }
 

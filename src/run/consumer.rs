@@ -214,12 +214,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn begin(&mut self, id: ConsumerId, log: u32, member: u32, entry: Entry) {
         let spec = &self.model.consumers[id];
         self.meters[spec.station].leave(self.now, entry.since);
-        self.meters[spec.station].busy.add(self.now, MILLI);
+        self.meters[spec.station].add_busy(self.now, spec.part_of(log, member), MILLI);
         let unit = spec.first_member + member;
         let alone = self.model.draw_law(spec.work, handling_key(&entry), spec.draw);
         let takes = self.condition(UnitKind::Member, unit).stretch(alone);
         let number = self.streams.next_number();
-        self.meters[spec.station].works(spec.part_of(log, member), takes);
         let its = &mut self.streams.groups[id].members[member as usize];
         its.at_work += 1;
         let handler = Handler {
@@ -248,7 +247,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Handler { group: id, member, log, .. } = handler;
         let spec = &self.model.consumers[id];
         let station = spec.station;
-        self.meters[station].busy.add(self.now, -MILLI);
+        self.meters[station].add_busy(self.now, spec.part_of(log, member), -MILLI);
         let its = &mut self.streams.groups[id].members[member as usize];
         its.at_work -= 1;
         let stale = handler.state == HandlerState::Stale || handler.epoch != its.epoch;
@@ -286,7 +285,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             if !works || handler.group != id || handler.member != member {
                 continue;
             }
-            self.meters[station].busy.add(self.now, -MILLI);
+            self.meters[station].add_busy(self.now, spec.part_of(handler.log, member), -MILLI);
             self.count(station, Counter::Wasted);
             let pending = matches!(spec.rules, Rules::RedisStream(_));
             if pending && handler.state == HandlerState::Running {

@@ -217,10 +217,26 @@ pub struct Meter {
 /// Parts of a component with a queue each: nodes of a cluster, shards, partitions.
 #[derive(Clone, Debug, Default)]
 struct Parts {
-    /// What each has worked (ticks); empty where there is one part only.
-    worked: Vec<u64>,
+    /// One for each; empty where there is one part only.
+    of: Vec<PartBusy>,
     /// How many of them can work at a time.
     servers: u32,
+}
+
+/// How long a part has been busy.
+#[derive(Clone, Copy, Debug, Default)]
+struct PartBusy {
+    /// Its busy servers (thousandths), since when.
+    busy: i64,
+    since: Time,
+    /// The area under that until then.
+    area: i128,
+}
+
+impl PartBusy {
+    fn area(&self, now: Time) -> i128 {
+        self.area + i128::from(self.busy) * i128::from(now.since(self.since).0)
+    }
 }
 
 impl Meter {
@@ -244,27 +260,24 @@ impl Meter {
     /// From now on it has so many parts, of which so many can work at a time.
     pub fn divide(&mut self, parts: u32, servers: u32) {
         if parts > 1 {
-            self.parts = Parts { worked: vec![0; parts as usize], servers };
+            self.parts = Parts { of: vec![PartBusy::default(); parts as usize], servers };
         }
     }
-    /// A part works for so long.
+    /// So many more servers of a part are busy, or fewer (thousandths); and of the whole.
     #[inline(always)]
-    pub fn works(&mut self, part: u32, length: Duration) {
-        if let Some(worked) = self.parts.worked.get_mut(part as usize) {
-            *worked += length.0;
-        }
-    }
-    /// A part has not worked so much of what was said.
-    pub fn spared(&mut self, part: u32, length: Duration) {
-        if let Some(worked) = self.parts.worked.get_mut(part as usize) {
-            *worked = worked.saturating_sub(length.0);
+    pub fn add_busy(&mut self, now: Time, part: u32, change: i64) {
+        self.busy.add(now, change);
+        if let Some(part) = self.parts.of.get_mut(part as usize) {
+            (part.area, part.since) = (part.area(now), now);
+            part.busy += change;
         }
     }
     /// How much more the busiest part works than the mean of those that can work at a time: 1 is even;
     /// [`None`] for what has no parts or has not worked.
-    pub fn imbalance(&self) -> Option<f64> {
-        let busiest = *self.parts.worked.iter().max()?;
-        let all: u128 = self.parts.worked.iter().map(|ticks| u128::from(*ticks)).sum();
+    pub fn imbalance(&self, now: Time) -> Option<f64> {
+        let areas = self.parts.of.iter().map(|part| part.area(now));
+        let busiest = areas.clone().max()?;
+        let all: i128 = areas.sum();
         (all > 0).then(|| busiest as f64 * f64::from(self.parts.servers) / all as f64)
     }
     /// Counts one.
@@ -310,7 +323,9 @@ impl Meter {
         self.counters = [0; COUNTERS];
         self.wait = Histogram::new();
         self.recording = true;
-        self.parts.worked.fill(0);
+        for part in &mut self.parts.of {
+            (part.area, part.since) = (0, now);
+        }
         for level in [&mut self.waiting, &mut self.busy, &mut self.held] {
             level.reset(now);
         }

@@ -297,13 +297,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn append(&mut self, slot: u32) {
         let stream = self.streams.requests[slot as usize].stream;
         let station = self.model.streams[stream].station;
-        self.meters[station].busy.add(self.now, MILLI);
+        let partition = self.streams.requests[slot as usize].partition;
+        let part = partition - self.topic(stream).first_partition;
+        self.meters[station].add_busy(self.now, part, MILLI);
         let append = self.topic(stream).append;
         let takes = self.draw_for_stream(stream, append);
         let takes = self.condition(UnitKind::Stream, stream.0).stretch(takes);
-        let partition = self.streams.requests[slot as usize].partition;
-        let first = self.topic(stream).first_partition;
-        self.meters[station].works(partition - first, takes);
         let request = &mut self.streams.requests[slot as usize];
         // What it waited for its leader is known now; kept as the instant from which it is served.
         let waited = self.now.since(request.arrived);
@@ -319,7 +318,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (station, topic) = (self.model.streams[stream].station, self.topic(stream));
         let (followers, replicate, rtt, acks) =
             (topic.followers, topic.replicate, topic.rtt, topic.acks);
-        self.meters[station].busy.add(now, -MILLI);
+        let part = partition as u32 - topic.first_partition;
+        self.meters[station].add_busy(now, part, -MILLI);
         let slowest = (0..followers).map(|_| self.draw_for_stream(stream, replicate)).max();
         let visible = now + slowest.unwrap_or_default();
         let leader = &mut self.streams.leaders[partition];

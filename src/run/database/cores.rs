@@ -47,10 +47,16 @@ impl<Q: PendingEvents> World<'_, Q> {
             after = self.node_mut(node).cores.busy_milli();
         }
         if after != before {
-            let station = self.station_of_node(node);
-            self.meters[station].busy.add(self.now, after as i64 - before as i64);
+            self.note_busy(node, after as i64 - before as i64);
         }
         result
+    }
+
+    /// So many more cores of a node are busy, or fewer (thousandths).
+    #[inline]
+    fn note_busy(&mut self, node: u32, change: i64) {
+        let home = &self.homes[node as usize];
+        self.meters[home.station].add_busy(self.now, home.place, change);
     }
 
     /// Schedules the next departure from a node's cores.
@@ -100,14 +106,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn onto_cores(&mut self, node: u32, cpu: Duration, job: u32) {
         let now = self.now;
         let host = self.node_mut(node).host;
-        let home = &self.homes[node as usize];
-        self.meters[home.station].works(home.place, cpu);
         if host == NONE {
             self.change_cores(node, |cores| cores.add(now, cpu, job));
             return self.arm_node(node);
         }
-        let station = self.station_of_node(node);
-        self.meters[station].busy.add(now, MILLI);
+        self.note_busy(node, MILLI);
         let job = self.job_of_node(host, node, job);
         let rank = self.model.databases[self.database_of(node)].rank;
         self.join_host(host, cpu, job, Start::anew(rank));
@@ -117,23 +120,17 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn off_cores(&mut self, node: u32, job: u32) -> Option<Duration> {
         let now = self.now;
         let host = self.node_mut(node).host;
-        let station = self.station_of_node(node);
-        let left = if host == NONE {
-            self.change_cores(node, |cores| cores.remove(now, job))
-        } else {
-            let job = self.forget_job(host, node, job)?;
-            self.meters[station].busy.add(now, -MILLI);
-            self.leave_host(host, job)
-        };
-        let place = self.homes[node as usize].place;
-        self.meters[station].spared(place, left.unwrap_or_default());
-        left
+        if host == NONE {
+            return self.change_cores(node, |cores| cores.remove(now, job));
+        }
+        let job = self.forget_job(host, node, job)?;
+        self.note_busy(node, -MILLI);
+        self.leave_host(host, job)
     }
 
     /// A job of a node is done with the cores of the machine that the node shares.
     pub(in crate::run) fn node_computed(&mut self, node: u32, job: u32) {
-        let station = self.station_of_node(node);
-        self.meters[station].busy.add(self.now, -MILLI);
+        self.note_busy(node, -MILLI);
         self.done_on_node(node, job);
     }
 
