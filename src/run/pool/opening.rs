@@ -154,13 +154,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.count(station, Counter::Opened);
         match self.pools[sub as usize].pool.connected(self.now, connection) {
-            Connected::Granted { task } => {
-                self.leave(task, station);
-                self.granted(task, sub, connection);
-                self.resume(task);
-            }
             // No callback of this process is running: the waiter's own becomes ready.
-            Connected::Unclaimed(Released::Handed { task } | Released::Passed { task }) => {
+            Connected::Granted { task }
+            | Connected::Unclaimed(Released::Handed { task } | Released::Passed { task }) => {
                 self.leave(task, station);
                 self.granted(task, sub, connection);
                 self.resume(task);
