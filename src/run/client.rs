@@ -272,10 +272,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         stream: StreamKey,
         operation: OperationId,
     ) -> u32 {
-        let visit = stream.draw(0x71).unit();
         let client = &self.model.client;
-        let begins = self.course.begins(user, visit < client.visit_chance);
-        let fresh = begins && stream.draw(0x72).unit() >= client.returning_chance;
+        let (visits, returns) = (client.visit_chance, client.returning_chance);
+        let in_time = visits > 0.0 && stream.draw(0x71).unit() < visits;
+        let begins = self.course.begins(user, in_time);
+        let fresh = begins && stream.draw(0x72).unit() >= returns;
         let measured = ordinal.is_multiple_of(self.model.plan.attribution_every);
         let row = if measured { self.attribution.open() } else { NONE };
         self.journeys.insert(Journey {
@@ -436,22 +437,21 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The user waits no longer for this attempt, for whatever reason: out of the line.
     pub(super) fn disarm_patience(&mut self, journey: u32) {
-        let record = self.journeys[journey];
-        let equal = self.patience_is_equal();
-        if record.deadline == Time::NEVER {
+        let record = &mut self.journeys[journey];
+        if std::mem::replace(&mut record.deadline, Time::NEVER) == Time::NEVER {
             return;
         }
-        self.journeys[journey].deadline = Time::NEVER;
-        if !equal {
+        let (previous, next) = (record.previous, record.next);
+        if !self.patience_is_equal() {
             return; // its event finds the deadline changed
         }
-        match record.previous {
-            NONE => self.client.head = record.next,
-            previous => self.journeys[previous].next = record.next,
+        match previous {
+            NONE => self.client.head = next,
+            previous => self.journeys[previous].next = next,
         }
-        match record.next {
-            NONE => self.client.tail = record.previous,
-            next => self.journeys[next].previous = record.previous,
+        match next {
+            NONE => self.client.tail = previous,
+            next => self.journeys[next].previous = previous,
         }
     }
 

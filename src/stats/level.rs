@@ -35,8 +35,9 @@ pub struct Level {
 
 impl Level {
     /// A level of zero from `now` on, which also measures the time at or above each threshold
-    /// ([`thresholds_of_capacity`], or [`NO_THRESHOLDS`]).
+    /// ([`thresholds_of_capacity`], or [`NO_THRESHOLDS`]); they ascend.
     pub fn new(now: Time, thresholds: [u64; 4]) -> Level {
+        debug_assert!(thresholds.is_sorted(), "the first is the lowest");
         Level {
             value: 0,
             accounted: now,
@@ -81,6 +82,9 @@ impl Level {
         }
         self.accounted = now;
         self.integral += u128::from(self.value) * u128::from(ticks);
+        if self.value < self.thresholds[0] {
+            return; // most of the time: the thresholds ascend
+        }
         for (reached, &threshold) in self.reached.iter_mut().zip(&self.thresholds) {
             *reached += if self.value >= threshold { ticks } else { 0 };
         }
