@@ -16,7 +16,7 @@ mod waves;
 pub use caches::{
     CacheHits, EarlyRefresh, fifo_hits, lru_hits, ttl_hit_ratio, ttl_hit_ratio_renewed_at_hits,
 };
-pub use limits::fixed_window_loss_ratio;
+pub use limits::{fixed_window_loss_ratio, reopening_ratio};
 pub use networks::{
     Bounds, ClosedNetwork, ClosedSolution, MachineRepair, OpenStation, Resource,
     jackson_response_mean_s,

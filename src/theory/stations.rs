@@ -208,6 +208,12 @@ impl Mg1 {
     pub fn wait_mean_s(&self) -> f64 {
         over_slack(self.residual_s(), self.utilisation())
     }
+    /// Mean time (s) until a server who has `backlog` requests before it, the one in service among them
+    /// and fresh, is idle for the first time: backlog S / (1 - rho), which is backlog / (mu - lambda)
+    /// (a delay busy period; Takacs 1962).
+    pub fn drain_mean_s(&self, backlog: f64) -> f64 {
+        over_slack(backlog * self.service_s, self.utilisation())
+    }
     /// Mean response time under processor sharing (s): S / (1 - rho), whatever the distribution
     /// (Sakata, Noguchi and Oizumi 1971). A request of size x takes x / (1 - rho) in the mean.
     pub fn sharing_response_mean_s(&self) -> f64 {
@@ -366,6 +372,9 @@ mod tests {
         }
         assert!((many.wait_quantile_s(0.9) - libm::log(8.0) / 20.0).abs() < 1e-14);
         assert_eq!(many.wait_quantile_s(0.1), 0.0);
+        // One request alone begins a busy period: S / (1 - rho); with rho = 0.8 it is five times its own.
+        assert!((general.drain_mean_s(1.0) - 0.05).abs() < 1e-15);
+        assert!((general.drain_mean_s(300.0) - 300.0 / (100.0 - 80.0)).abs() < 1e-12);
         let constant = Mg1 { service_scv: 0.0, ..general };
         assert!((constant.wait_mean_s() - 0.02).abs() < 1e-15);
         assert!((many.wait_mean_with_variation_s(1.0, 0.0) - 0.02).abs() < 1e-15);

@@ -34,6 +34,28 @@ impl InfiniteServer {
         let size = stay_s / (1.0 + turn * turn);
         InfiniteServer { stay_s, frequency, response: (size, -turn * size) }
     }
+    /// Whose stays are the sum of equal exponential stages: H = (1 - (1 + i w S / k)^-k) / (i w).
+    pub fn erlang(stages: u32, stay_s: f64, period_s: f64) -> InfiniteServer {
+        let frequency = TAU / period_s;
+        let turn = frequency * stay_s / f64::from(stages);
+        // (1 + i turn)^-k by its size and its angle.
+        let size = libm::pow(1.0 + turn * turn, -0.5 * f64::from(stages));
+        let angle = -libm::atan(turn) * f64::from(stages);
+        let (real, imaginary) = (1.0 - size * libm::cos(angle), -size * libm::sin(angle));
+        InfiniteServer { stay_s, frequency, response: (imaginary / frequency, -real / frequency) }
+    }
+    /// Whose stays are of one of two exponential phases, each of which contributes half of the mean
+    /// (balanced means): the sum of both.
+    pub fn hyperexponential(cv: f64, stay_s: f64, period_s: f64) -> InfiniteServer {
+        let squared = cv * cv;
+        let skew = ((squared - 1.0) / (squared + 1.0)).sqrt();
+        let phases = [0.5 * (1.0 + skew), 0.5 * (1.0 - skew)].map(|share| {
+            let phase = InfiniteServer::exponential(stay_s / (2.0 * share), period_s);
+            (share * phase.response.0, share * phase.response.1)
+        });
+        let response = (phases[0].0 + phases[1].0, phases[0].1 + phases[1].1);
+        InfiniteServer { stay_s, frequency: TAU / period_s, response }
+    }
     /// The mean number in flight at a time (s), for each arrival per second on average (s).
     pub fn mean_at(&self, amplitude: f64, at_s: f64) -> f64 {
         let (turn, (real, imaginary)) = (self.frequency * at_s, self.response);
@@ -76,6 +98,15 @@ mod tests {
             assert!(
                 (InfiniteServer::constant(1.0, 8.0).mean_at(0.8, at_s) - constant).abs() < 1e-5
             );
+            // Two stages of a half each; and two phases at a squared variation of 1.5, which have the
+            // shares (1 +- sqrt(0.2)) / 2.
+            let erlang = integral(|u| (1.0 + 2.0 * u) * libm::exp(-2.0 * u), at_s);
+            assert!((InfiniteServer::erlang(2, 1.0, 8.0).mean_at(0.8, at_s) - erlang).abs() < 1e-5);
+            let (more, less) = (0.5 + 0.05_f64.sqrt(), 0.5 - 0.05_f64.sqrt());
+            let two =
+                |u: f64| more * libm::exp(-2.0 * more * u) + less * libm::exp(-2.0 * less * u);
+            let hyper = InfiniteServer::hyperexponential(1.5_f64.sqrt(), 1.0, 8.0);
+            assert!((hyper.mean_at(0.8, at_s) - integral(two, at_s)).abs() < 1e-5);
         }
     }
 

@@ -3,7 +3,9 @@
 use super::Row;
 use crate::result::Unit;
 use crate::run::Counter;
-use crate::theory::{EarlyRefresh, fifo_hits, lru_hits, ttl_hit_ratio};
+use crate::theory::{
+    EarlyRefresh, fifo_hits, lru_hits, ttl_hit_ratio, ttl_hit_ratio_renewed_at_hits,
+};
 
 /// Least recently used.
 pub(super) const LRU: &[Row] = &[Row {
@@ -38,7 +40,18 @@ pub(super) const EXPIRY: &[Row] = &[Row {
     teeth: 0.02,
 }];
 
-/// The same where half of all keys fit.
+/// A time to live that hits renew.
+pub(super) const SLIDING: &[Row] = &[Row {
+    figure: "hit ratio",
+    formula: "1 - exp(-x), x asked in a lifetime",
+    source: "Fricker, Robert and Roberts 2012",
+    unit: Unit::Ratio,
+    observe: |it| it.hit_ratio("cache.store"),
+    theory: |s| ttl_hit_ratio_renewed_at_hits(2_000.0 / 1_000.0 * 0.5 * s),
+    teeth: 0.02,
+}];
+
+/// LRU where half of all keys fit.
 pub(super) const ROOMY: &[Row] = &[Row {
     figure: "hit ratio",
     formula: "1 - exp(-q T), T fills the cache",

@@ -1,18 +1,18 @@
 //! The list.
 
-use super::caches::{EARLY, EXPIRY, FIFO, LRU, ROOMY};
+use super::caches::{EARLY, EXPIRY, FIFO, LRU, ROOMY, SLIDING};
 use super::products::{
     BULKHEAD, COMMANDS, CONTENTION, FUNCTION, IMPATIENT, LARGER_OVERFLOW, LATCH, LIMITER, OVERFLOW,
     WAVE,
 };
+use super::recoveries::{DRAIN, RETRIES, TRIAL, TRIALS, TWICE};
 use super::{Case, Row};
 use crate::result::Unit;
 use crate::run::Counter;
 use crate::theory::{
     ClosedNetwork, ClosedSolution, MachineRepair, Mg1, Mm1, Mmc, Mmck, OpenStation, Resource,
     cobham_waits_s, constant_patience_loss_ratio, erlang_b, fork_join_pair_mean_s,
-    gim1_response_mean_s, jackson_response_mean_s, quantile_level_of_max, retry_amplification,
-    supermarket_response,
+    gim1_response_mean_s, jackson_response_mean_s, quantile_level_of_max, supermarket_response,
 };
 
 /// A case with the file of that name.
@@ -204,6 +204,15 @@ pub const CASES: &[Case] = &[
         RANDOM_CHOICE
     ),
     case!("Retries: 30 % fail, three more attempts", "retries.toml", &[], RETRIES),
+    case!("A breaker that tries one call, and opens again if it fails", "breaker.toml", &[], TRIAL),
+    case!(
+        "The same with ten calls, of which half may not fail",
+        "breaker.toml",
+        &["breaker.b.product.resilience4j.volume=10", "breaker.b.product.resilience4j.trials=10",],
+        TRIALS
+    ),
+    case!("A lock that is not renewed: jobs that are done twice", "lock.toml", &[], TWICE),
+    case!("M/D/1 from a backlog of 300: a group catches up", "backlog.toml", &[], DRAIN),
     case!("LRU cache: 10,000 of 100,000 keys", "cache.toml", &[], LRU),
     case!("FIFO cache: the same keys", "cache.toml", &["cache.store.eviction=fifo"], FIFO),
     case!(
@@ -219,6 +228,13 @@ pub const CASES: &[Case] = &[
         FIFO
     ),
     case!("Cache with a time to live, not renewed by hits", "expiry.toml", &[], EXPIRY),
+    case!(
+        "Cache with a time to live, renewed by hits",
+        "expiry.toml",
+        &["operation.ask.flow=[{ cache = { in = \"store\", keys = \"things\", miss = [], \
+            ttl = \"500ms\", sliding = true } }]"],
+        SLIDING
+    ),
     case!("X-Fetch: values that are loaded anew before their end", "early.toml", &[], EARLY),
 ];
 
@@ -494,27 +510,6 @@ const RANDOM_CHOICE: &[Row] = &[Row {
     theory: |s| mm1(80.0, 10e-3 * s).response_mean_s(),
     teeth: 0.03,
 }];
-
-const RETRIES: &[Row] = &[
-    Row {
-        figure: "attempts each",
-        formula: "1 + p + p^2 + p^3",
-        source: "geometric law",
-        unit: Unit::Count,
-        observe: |it| it.outcome.attempts.sent as f64 / it.outcome.requests.offered as f64,
-        theory: |s| retry_amplification(0.3 * s, 3),
-        teeth: 0.03,
-    },
-    Row {
-        figure: "failed for good",
-        formula: "p^4",
-        source: "geometric law",
-        unit: Unit::Ratio,
-        observe: |it| it.failed_ratio(),
-        theory: |s| libm::pow(0.3 * s, 4.0),
-        teeth: 0.05,
-    },
-];
 
 const fn pollaczek_khinchine(theory: fn(f64) -> f64) -> Row {
     Row {

@@ -8,6 +8,7 @@ mod caches;
 mod cases;
 mod observed;
 mod products;
+mod recoveries;
 
 pub use cases::CASES;
 pub use observed::Observed;

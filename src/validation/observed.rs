@@ -1,6 +1,7 @@
 //! What theory speaks of, read from one replication.
 
 use crate::model::Model;
+use crate::model::ids::StationId;
 use crate::run::{Counter, Outcome, StationOutcome};
 use crate::stats::Histogram;
 
@@ -19,9 +20,15 @@ impl Observed<'_> {
     /// # Panics
     /// If there is none.
     pub fn at(&self, path: &str) -> &StationOutcome {
+        &self.outcome.stations[self.id(path)]
+    }
+    /// The number of a component, by its path.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn id(&self, path: &str) -> StationId {
         let found = self.model.stations.enumerate().find(|(_, station)| station.path == path);
-        let (id, _) = found.unwrap_or_else(|| panic!("there is no component {path}"));
-        &self.outcome.stations[id]
+        found.unwrap_or_else(|| panic!("there is no component {path}")).0
     }
     /// A counter of a component as a share of another one.
     pub fn ratio(&self, path: &str, part: Counter, whole: Counter) -> f64 {

@@ -90,9 +90,14 @@ fn an_infinite_server_follows_a_wave_late() {
         share = 1
         flow = [{ wait = "1s" }]
     "#;
+    type Theory = fn(f64, f64) -> InfiniteServer;
     for (law, theory) in [
-        ("{ wait = '1s' }", InfiniteServer::constant as fn(f64, f64) -> InfiniteServer),
+        ("{ wait = '1s' }", InfiniteServer::constant as Theory),
         ("{ wait.exponential = '1s' }", InfiniteServer::exponential),
+        ("{ wait.erlang = { stages = 3, mean = '1s' } }", |s, t| InfiniteServer::erlang(3, s, t)),
+        ("{ wait.hyperexponential = { mean = '1s', cv = 2 } }", |s, t| {
+            InfiniteServer::hyperexponential(2.0, s, t)
+        }),
     ] {
         let runs = Runs::set(12, WAVE, &[&format!("operation.ask.flow=[{law}]")]);
         // The eight seconds of a period, each seen fifty times in a replication.

@@ -22,7 +22,8 @@ S is a mean service time, rho a utilisation, lambda a rate of arrivals, c a numb
 who think for Z, X a throughput, W0 the mean wait for the server, s1 to s3 the utilisation by the first
 one to three classes, ca2 and cs2 the squared variation of arrivals and service, theta the rate at which one who
 waits leaves, L how many wait, a the height of a wave and w its 2 pi / period, H the integral of exp(-i w u) over the
-chance to stay longer than u, r a rate of reads, delta the time of a load, b its beta delta. A formula that begins with ~
+chance to stay longer than u, r a rate of reads, delta the time of a load, b its beta delta, W how long a breaker waits
+until its trials are over, p how often a call fails, q how often at least half of its trials do. A formula that begins with ~
 is an approximation, held to within a tenth (M/G/c) or a fifth (D/M/c). `--json` says who found each closed
 form, and when.
 

@@ -25,10 +25,15 @@
 //! | Jackson networks, visits to one loop | `list`, `loops::visits_to_the_same_loop` |
 //! | the first passage of a pool's total | `latch` |
 //! | openings of a pool with overflow, at published points | `list`, `pools::overflow_connections_churn_as_published` |
-//! | Che, FIFO, random at published points; sampled LRU, times to live, early refreshes | `list`, `caches`, `products::early_refreshes_follow_their_law` |
+//! | a breaker with one trial, with ten; jobs that outlive their lock; a backlog that drains | `list`; `gates::a_breaker_alternates`, `pools::messages_are_received_twice`, `streams::a_backlog_drains` |
+//! | Che, FIFO, random at published points; sampled LRU beside a real Redis, times to live, early refreshes | `list`, `caches`, `products::early_refreshes_follow_their_law` |
 //! | the supermarket model; bounded loads | `list`, `networks::two_choices_are_the_supermarket_model`; `products::bounded_loads_are_bounded` |
 //! | the universal scalability law | `products::statements_slow_one_another_by_the_universal_scalability_law` |
 //! | rules of products: ALB's checks, slow starts, the HPA, CoDel | `products` |
+//! | PgBouncer opens n connections in n times the time of one; ioredis flushes when its attempts are used up | `traps`: `t_21_...`; `t_33_...` |
+//! | a window lets its limit pass, twice that around its end; Bull runs stalled jobs again after 30 to 60 s | `traps`: `t_37_...`; `t_49_...` |
+//! | opossum opens above half; node-postgres' idle connections are LIFO, its waiters FIFO; SQLAlchemy closes the sixth idle one | the tests of `src/component` |
+//! | Little's law | asserted to the tick in the audit of every run |
 
 mod anchors;
 mod caches;

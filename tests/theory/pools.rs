@@ -185,3 +185,13 @@ fn overflow_connections_churn_as_published() {
         .collect();
     check_jointly("opened", &seen, 0.05, chain);
 }
+
+/// A message of SQS whose work takes longer than it is invisible is received once more, each time with the
+/// same chance.
+#[test]
+fn messages_are_received_twice() {
+    let sets = ["queue.work.driver=sqs", "queue.work.lock=200ms", "job.report.blocking=false"];
+    let runs = Runs::over(16, "lock.toml", &sets);
+    let again = runs.ratio("queue.work", Counter::TimedOut, Counter::Arrivals);
+    check("P(S > visibility timeout)", &again, 0.05, |s| libm::exp(-0.2 / (0.1 * s)));
+}

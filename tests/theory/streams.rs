@@ -67,3 +67,24 @@ fn in_order_s(rate_per_s: f64, mean_s: f64) -> f64 {
     let variance: f64 = (1..=3).map(|n| 1.0 / f64::from(n * n)).sum::<f64>() * mean_s * mean_s;
     rate_per_s * variance / 2.0
 }
+
+/// A group that is behind has caught up after backlog / (mu - lambda), whatever the law of the work.
+#[test]
+fn a_backlog_drains() {
+    let sets = ["consumer.group.work={ exponential = '10ms' }", "run.replications=1"];
+    let busier = [&sets[..], &["arrivals.rate=70/s", "run.duration=40s"]].concat();
+    for (sets, rate) in [(&sets[..], 50.0), (&busier, 70.0)] {
+        let runs = Runs::over(120, "backlog.toml", sets);
+        let caught_up = runs.observe(|it| {
+            let station = it.id("consumer.group").0 as usize;
+            let mut windows = it.outcome.windows.iter();
+            let idle = windows.find(|window| window.stations[station].busy < 1.0 - 1e-9);
+            let idle = idle.expect("it has caught up");
+            0.5 * (idle.start.seconds() + idle.end.seconds())
+        });
+        check(&format!("backlog at {rate}/s"), &caught_up, 0.05, |s| {
+            Mg1 { arrival_rate_per_s: rate, service_s: 10e-3 * s, service_scv: 1.0 }
+                .drain_mean_s(300.0)
+        });
+    }
+}
