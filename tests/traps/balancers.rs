@@ -34,6 +34,9 @@ fn t_04_a_server_that_closes_first_gives_502_now_and_then() {
     assert!(bitten > 1 && bitten < 40 && offered > 19_000, "{bitten} of {offered}");
     // The cure: the server keeps them longer than the balancer.
     assert_eq!(resets(&["service.web.keep_alive=65s"]).0, 0);
+    // uvicorn closes after 5 s as well (--timeout-keep-alive).
+    let (python, offered) = resets(&["service.web.runtime=uvicorn"]);
+    assert!(python > 1 && python < 40, "{python} of {offered}");
 }
 
 /// One of four instances answers 500 at once; the others work for 100 ms.

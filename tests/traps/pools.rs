@@ -2,6 +2,7 @@
 
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
+use loadbearing::topology::load;
 
 use crate::support::{Ran, ms, run};
 
@@ -221,6 +222,42 @@ fn t_12_a_guard_on_total_count_stays_shut_and_one_on_busy_connections_is_a_loss_
 }
 
 #[test]
+fn t_12_idle_connections_keep_the_guard_shut() {
+    // 500/s for five seconds, then one a second. At the seventeenth connection the guard shuts, within two
+    // seconds; from then on nobody uses them, and they close 30 s later. All that time not one is busy.
+    let guard = "[guard.g]\nwatch = 'pool.pg.total'\nreject_at = '85%'\n";
+    let text =
+        POOL.replace("[service.web]", &format!("{guard}[service.web]\nbefore = ['guard.g']"));
+    let passed = |watch: &str, from: usize, to: usize| {
+        let ran = run(
+            &text,
+            &[
+                "run.duration=60s",
+                "run.window=1s",
+                "arrivals.rate=500/s",
+                "arrivals.stages=[{for='5s', to='500/s'}, {for='0s', to='1/s'}]",
+                "arrivals.process=poisson",
+                "pool.pg.size=20",
+                "pool.pg.idle_timeout=30s",
+                "database.db.connect=50ms",
+                "operation.read.flow=[{query={pool='pg', read.exponential='20ms'}}]",
+                &format!("guard.g.watch={watch}"),
+            ],
+        );
+        let windows = &ran.outcome.windows[from..to];
+        let sum = |of: fn(&loadbearing::run::Window) -> u64| windows.iter().map(of).sum::<u64>();
+        (sum(|it| it.ok), sum(|it| it.offered))
+    };
+    let (shut, offered) = passed("pool.pg.total", 6, 30);
+    assert!(shut == 0 && offered > 10, "{shut} of {offered}");
+    let (open, offered) = passed("pool.pg.total", 33, 60);
+    assert!(open == offered && offered > 10, "{open} of {offered}: the idle ones are gone");
+    // The cure: count those in use.
+    let (busy, offered) = passed("pool.pg.busy", 6, 30);
+    assert!(busy == offered && offered > 10, "{busy} of {offered}");
+}
+
+#[test]
 fn t_13_a_burst_opens_as_many_connections_as_there_are_requests() {
     let burst = pool(&BURST);
     assert_eq!(burst.count("pool.pg", Counter::Opened), 8, "each request opens its own");
@@ -296,6 +333,16 @@ fn t_23_pools_multiply_and_the_surplus_is_refused() {
     assert!(ran.failed(Failure::TooManyConnections) > 50, "120 for the 97 that there are");
     let ran = pool(&[&all[..], &["pool.pg.size=16"]].concat());
     assert_eq!(ran.failed(Failure::TooManyConnections), 0, "96 fit, and the others wait");
+    // The arithmetic is done before anything is run.
+    let warned = |size: &str| {
+        let sets: Vec<String> = all.iter().chain([&size]).map(|set| set.to_string()).collect();
+        let text = format!("version = 1\n[arrivals]\nrate = '1/s'\n{POOL}");
+        let found = load("test.toml", &sets, &mut |_| Ok(text.clone())).diagnostics;
+        found.into_iter().find(|it| it.slug == "too-many-connections").map(|it| it.message)
+    };
+    let message = warned("pool.pg.size=20").expect("120 are more than 97");
+    assert!(message.contains("120") && message.contains("97"), "{message}");
+    assert_eq!(warned("pool.pg.size=16"), None);
 }
 
 const POOLED: &str = r#"

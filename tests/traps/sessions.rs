@@ -37,6 +37,16 @@ fn t_17_a_store_with_its_own_pool_is_out_of_sight() {
     assert_eq!(bites.failed(Failure::AcquireTimeout), 0, "they wait for ever");
     let open = bites.station("pool.s-own").held_peak + bites.station("pool.pg").held_peak;
     assert!(bites.station("pool.s-own").held_peak == 10 && open > 10);
+    // A guard on the application's pool turns nobody away meanwhile.
+    let guard = "[guard.g]\nwatch = 'pool.pg.busy'\nreject_at = '85%'\n";
+    let guarded = SHOP.replace("[\"session.s\"]", "[\"session.s\", \"guard.g\"]");
+    let blind = run(&format!("{guarded}{guard}"), &sets);
+    assert_eq!(blind.failed(Failure::Guarded), 0);
+    assert!(blind.station("pool.s-own").waiting_mean > 500.0);
+    // Thirty connections where the application counts twenty.
+    let all = run(SHOP, &[&sets[..], &["run.start.pools=full", "pool.pg.min=20"]].concat());
+    let held = ["pool.pg", "pool.s-own"].map(|path| all.station(path).held_peak);
+    assert_eq!(held, [20, 10]);
     // The cure: the application's pool for both, with its timeout.
     let shared = SHOP.replace("own = { database = \"db\" }", "pool = \"pg\"");
     let cured = run(&shared, &sets);

@@ -184,3 +184,16 @@ fn t_02_k6_drops_what_no_virtual_user_is_free_for() {
     assert_eq!(many.outcome.attempts.dropped, 0);
     assert!(many.longest().seconds() > 15.0);
 }
+
+#[test]
+fn t_02_k6_spaces_its_arrivals_evenly_and_sees_no_queue() {
+    // 80 % busy. An arrival rate of k6 comes every 62.5 ms to work of 50 ms; people who know nothing of each
+    // other wait for 0.8 x 50 ms / (2 x 0.2) = 100 ms on average (M/D/1).
+    let mean_s = |process: &str| {
+        let arrivals = format!("[arrivals]\nprocess = '{process}'\nrate = '16/s'\nusers = 100\n");
+        run(&format!("{arrivals}{LOADED}"), &["run.duration=4000s"]).mean_s()
+    };
+    assert_eq!(mean_s("even"), 0.05);
+    let people = mean_s("poisson");
+    assert!((people / 0.15 - 1.0).abs() < 0.06, "{people} s");
+}
