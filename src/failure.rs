@@ -23,7 +23,7 @@ pub enum Failure {
     StatementTimeout,
     /// A statement failed.
     QueryError,
-    /// The accept backlog was full: connection refused.
+    /// The accept backlog was full and `on_overflow` refuses: connection refused.
     Refused,
     /// No instance to send it to (503).
     NoInstance,

@@ -331,7 +331,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         let (wait, why) = match left {
             Some(left) if wait > left => (left, Some(late)),
-            _ if tried >= SYN_RETRIES => (wait, Some(Failure::Refused)),
+            _ if tried >= SYN_RETRIES => (wait, Some(late)), // ETIMEDOUT
             _ => (wait, None),
         };
         if let Some(why) = why {

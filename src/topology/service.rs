@@ -62,7 +62,7 @@ spec! {
         on_max: OnMax = "\"wait\"" from "assumed: the limit of a server that accepts no more; Node.js 20 \
             net.js (onconnection) closes what is beyond its own `maxConnections`";
         /// Connections of each instance that wait to be accepted: once it has `max_connections`, and new
-        /// ones while all its loops are busy; further ones are refused. The primary of Node's cluster
+        /// ones while all its loops are busy; further ones meet `on_overflow`. The primary of Node's cluster
         /// (`workers` > 1) always accepts.
         backlog: Option<u32> = "511; uvicorn 2048"
             from "Node.js 20 net (listen backlog), uvicorn 0.54.0 Config (backlog)", positive;
@@ -70,8 +70,7 @@ spec! {
         keep_alive: Duration = "\"5s\""
             from "Node.js 20 http (keepAliveTimeout 5 s); uvicorn 0.54.0 (timeout_keep_alive 5 s)", positive;
         /// What becomes of a connection when the backlog is full.
-        on_overflow: Overflow = "\"refuse\""
-            from "assumed: whoever stands before it answers at once; Linux by itself drops";
+        on_overflow: Overflow = "\"drop\"" from "Linux ip-sysctl (tcp_abort_on_overflow 0)";
         /// Whether a request whose user has given up leaves the queue for a connection; what it has
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
@@ -109,10 +108,10 @@ spec! {
 spec! {
     /// What becomes of a connection when the backlog is full.
     choice Overflow {
-        /// It is refused at once.
+        /// It is refused at once (Linux with tcp_abort_on_overflow 1).
         Refuse = "refuse";
-        /// Its SYN is dropped (Linux, tcp_abort_on_overflow 0) and sent again after 1 s, 3 s, 7 s, ...,
-        /// until the caller gives up or 127 s are over.
+        /// Its SYN is dropped and sent again after 1 s, 3 s, 7 s, ..., until whoever connects gives up or
+        /// 127 s are over.
         Drop = "drop";
     }
 }

@@ -29,7 +29,7 @@ flow = [{ cache = { in = "first", keys = "k", miss = [{ cpu = "5s" }] } }]
 const NEW: &str = "client.connection={tls='none', keep_alive='1ms'}";
 
 fn blocked(sets: &[&str]) -> Ran {
-    run(BLOCKED, &[&["run.duration=30s"], sets].concat())
+    run(BLOCKED, &[&["run.duration=30s", "service.web.on_overflow=refuse"], sets].concat())
 }
 fn refused(sets: &[&str]) -> u64 {
     blocked(sets).failed(Failure::Refused)
@@ -99,7 +99,9 @@ fn a_shared_socket_is_emptied_by_whoever_polls_first() {
     let hashed = mean("service.web.hand_out=reuse-port");
     assert!(hashed > 0.15, "{hashed} s");
     // Connections wait in one queue for all, or in the worker's own.
-    let refused = |sets: &[&str]| run(SIX, sets).failed(Failure::Refused);
+    let refused = |sets: &[&str]| {
+        run(SIX, &[&["service.web.on_overflow=refuse"], sets].concat()).failed(Failure::Refused)
+    };
     assert_eq!(refused(&["service.web.hand_out=shared", "service.web.backlog=1"]), 3);
     assert_eq!(refused(&["service.web.hand_out=shared", "service.web.backlog=4"]), 0);
     let own = |backlog: u32| {

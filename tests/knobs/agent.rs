@@ -90,7 +90,6 @@ fn a_syn_that_finds_no_room_is_sent_again_until_connecting_ends() {
     // calls are dropped.
     let full = [
         "service.far.backlog=1",
-        "service.far.on_overflow='drop'",
         "service.far.max_connections=1",
         "run.duration='60s'",
         "arrivals.rate='0.2/s'",

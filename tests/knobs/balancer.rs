@@ -430,13 +430,21 @@ fn a_full_backlog_refuses_or_drops() {
         "run.duration=60s",
     ];
     let ran = |more: &[&str]| two(&[&full[..], more].concat());
-    assert_eq!(ran(&[]).failed(Failure::Refused), 1);
+    assert_eq!(ran(&["service.web.on_overflow=refuse"]).failed(Failure::Refused), 1);
     // The third comes at 3 s and is tried again at 4, 6 and 10 s; it waits from 10 s on and is served
     // from 13 s to 19 s.
     let dropped = ran(&["service.web.on_overflow=drop"]);
     assert_eq!((dropped.ok(), dropped.longest()), (3, ms(16_000)));
+    assert_eq!(ran(&[]).longest(), ms(16_000), "tcp_abort_on_overflow is 0");
+    // ALB waits for a connection for 10 s and then answers 504, which ends at 13 s what came at 3 s: the
+    // third would have been let in at 10 s. With 14 s for each it comes in vain at 4, 6 and 10 s.
+    let long = "operation.work.flow=[{wait='14s'}]";
+    let alb = ran(&["balancer.lb.kind=alb", long]);
+    assert_eq!((alb.failed(Failure::UpstreamTimeout), alb.each_failed()), (1, ms(10_000)));
+    // Nobody gives up: Linux does after 127 s, with ETIMEDOUT.
+    let ever = ran(&["operation.work.flow=[{wait='200s'}]", "run.duration=500s"]);
+    assert_eq!((ever.failed(Failure::UpstreamTimeout), ever.each_failed()), (1, ms(127_000)));
     // A balancer waits for a connection only so long.
-    let limit = ["service.web.on_overflow=drop", "balancer.lb.connect_timeout=5s"];
-    let ran = ran(&limit);
+    let ran = ran(&["balancer.lb.connect_timeout=5s"]);
     assert_eq!((ran.failed(Failure::UpstreamTimeout), ran.each_failed()), (1, ms(5_000)));
 }

@@ -125,6 +125,7 @@ fn timeouts_and_refusals_are_repeated_by_name() {
     let full = [
         "service.web.max_connections=1",
         "service.web.backlog=1",
+        "service.web.on_overflow=refuse",
         "operation.work.flow=[{wait='60s'}]",
         "arrivals.stages=[{for='3500ms', to='1/s'}, {for='0s', to='0/s'}]",
     ];

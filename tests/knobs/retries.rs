@@ -53,11 +53,15 @@ fn axios_retry_repeats_a_post_only_where_there_was_no_answer() {
         fails(&[&[post, retry.as_str()], more].concat()).outcome.attempts.sent
     };
     assert_eq!(sent("axios-retry", &[]), 1);
-    let full = ["service.web.max_connections=1", "service.web.backlog=1"];
+    let full = [
+        "service.web.max_connections=1",
+        "service.web.backlog=1",
+        "service.web.on_overflow=refuse",
+    ];
     let many = "arrivals={process='even', rate='1_000/s', users=9, stages=[{for='3500us', to='1_000/s'}, {for='0s', to='0/s'}]}";
     let flow = "operation.work.flow=[{wait='100ms'}]";
     // The third of three finds no place, and its connection is refused four times.
-    assert_eq!(sent("axios-retry", &[full[0], full[1], many, flow]), 6);
+    assert_eq!(sent("axios-retry", &[&full[..], &[many, flow]].concat()), 6);
     assert_eq!(sent("{fixed={on=[503]}}", &[]), 3, "others repeat what they are told to");
 }
 

@@ -96,14 +96,15 @@ fn work_in_threads_leaves_the_loop_free_and_shares_the_cores() {
 #[test]
 fn connections_are_accepted_wait_or_are_refused() {
     let served = |sets: &[&str]| {
-        let ran = web(&[THREE, sets].concat());
+        let ran = web(&[THREE, &["service.web.on_overflow=refuse"], sets].concat());
         (ran.ok(), ran.failed(Failure::Refused))
     };
     assert_eq!(served(&[]), (3, 0));
     assert_eq!(served(&["service.web.max_connections=1", "service.web.backlog=1"]), (2, 1));
     assert_eq!(served(&["service.web.max_connections=1", "service.web.backlog=2"]), (3, 0));
     assert_eq!(served(&["service.web.max_connections=2", "service.web.backlog=1"]), (3, 0));
-    let ran = web(&[THREE, &["service.web.max_connections=1", "service.web.backlog=1"]].concat());
+    let full = ["service.web.max_connections=1", "service.web.backlog=1"];
+    let ran = web(&[THREE, &full, &["service.web.on_overflow=refuse"]].concat());
     assert_eq!(ran.each_failed(), ms(0), "refused at once");
 }
 

@@ -100,6 +100,7 @@ fn bounded_loads_are_bounded() {
             instances = 8
             max_connections = 24
             backlog = 1
+            on_overflow = "refuse"
             [operation.ask]
             share = 1
             flow = [{{ wait.exponential = "1s" }}]
