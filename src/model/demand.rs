@@ -339,7 +339,7 @@ impl<'m> Walk<'m> {
                 let spec = &model.services[to];
                 let way = match service {
                     Some(from) => self.mean(model.route(model.services[from].region, spec.region)),
-                    None => self.way_to_users(spec.region),
+                    None => self.way_to_users(pc, spec.region),
                 };
                 self.elsewhere(way + 2.0 * self.mean(spec.hop), weight, &held);
                 self.visits[spec.station] += weight;
@@ -492,7 +492,7 @@ impl<'m> Walk<'m> {
         let ratio = self.edge_hits[cdn.0 as usize];
         let edge = self.mean(model.cdns[cdn].edge);
         let whole = match model.tape[next.0 as usize] {
-            Op::Enter { service, .. } => self.way_to_users(model.services[service].region),
+            Op::Enter { service, .. } => self.way_to_users(next, model.services[service].region),
             _ => 0.0,
         };
         let beyond = (edge - whole).max(0.0);
@@ -511,13 +511,16 @@ impl<'m> Walk<'m> {
         })
     }
 
-    /// Mean round trip between users and a region.
-    fn way_to_users(&self, region: RegionId) -> f64 {
+    /// Mean round trip between a region and the users of the operation whose flow has that place.
+    fn way_to_users(&self, place: Pc, region: RegionId) -> f64 {
         let model = self.model;
+        let begun = model.operations.iter().filter(|operation| operation.entry <= place);
+        let homes = begun.max_by_key(|operation| operation.entry).map(|it| &it.homes[..]);
         let ids = model.regions.enumerate();
         ids.map(|(home, spec)| {
             let way = self.mean(spec.access) + self.mean(model.route(home, region));
-            way * model.homes_share(home)
+            let said = homes.and_then(|homes| homes.get(home.0 as usize));
+            way * said.copied().unwrap_or_else(|| model.homes_share(home))
         })
         .sum()
     }

@@ -15,9 +15,9 @@ pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Agent, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, Collecting,
-    Consumer, ConsumerParts, Cost, Database, Deploy, Discards, Exit, Extent, Failover, Fault,
-    Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit, Link, LoadLock,
-    Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm, Others, Parts,
+    Consumer, ConsumerParts, Cost, Database, Deploy, Discards, Exit, Extent, Failover, FailoverDns,
+    Fault, Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit, Link,
+    LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm, Others, Parts,
     PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process, Prune,
     Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard, Rollout, Rule,
     Rules, SMALL_BYTES, Scaling, Service, Session, Shown, Side, Socket, Standby, Store, StoreUse,
@@ -115,8 +115,8 @@ pub struct Model {
     pub deploys: Dense<DeployId, Deploy>,
     /// What users do.
     pub operations: Dense<OperationId, Operation>,
-    /// Which operation a request is.
-    pub mix: AliasTable,
+    /// Which operation a request is: by the region that its user lives in, or one for all.
+    pub mix: Vec<AliasTable>,
     /// All flows.
     pub tape: Vec<Op>,
     /// Where failures are caught, inner stretches first.
@@ -289,6 +289,8 @@ pub struct Client {
     pub processes: u32,
     /// What follows too long a wait.
     pub reload: Option<Reload>,
+    /// How users learn of services that stand in for others; none stands in for another without.
+    pub dns: Option<FailoverDns>,
     /// Connections, where they cost something.
     pub connection: Option<Connection>,
     /// How long who is let go may finish, where they are interrupted then.
@@ -387,6 +389,10 @@ pub struct Operation {
     pub login: bool,
     /// What follows it in a session: up to which of a uniform number, what.
     pub next: Vec<(f64, OperationId)>,
+    /// Where those live who do it, by region (shares); empty where it is everybody's.
+    pub homes: Vec<f64>,
+    /// The service that answers it, where something else is done while that is down, and what.
+    pub failover: Option<(ServiceId, OperationId)>,
 }
 
 /// Where a choice leads.

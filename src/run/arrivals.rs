@@ -134,8 +134,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             self.arrivals.busy += 1;
         }
-        let operation =
-            operation.unwrap_or_else(|| OperationId(self.model.mix.draw(&mut stream.draw(0x0b))));
+        let operation = operation.unwrap_or_else(|| self.drawn_operation(user, stream));
         if self.model.arrivals.session.is_some() {
             let visit =
                 Visit { user, ordinal, stream, page: 1, failures: 0, next: OperationId::default() };
@@ -161,21 +160,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             let visit = self.arrivals.visit_of[slot as usize];
             let state = &mut self.arrivals.visits[visit];
             state.failures += u32::from(status != OK);
+            let failures = state.failures;
             let stream = state.stream.numbered(u64::from(state.page) | 1 << 40);
             let mut draws = stream.draw(0x9e87);
             let next = &model.operations[journey.operation].next;
             let operation = match next.is_empty() {
                 true => {
                     let goes_on = draws.chance(1.0 - 1.0 / session.pages);
-                    goes_on.then(|| OperationId(model.mix.draw(&mut stream.draw(0x0b))))
+                    goes_on.then(|| self.drawn_operation(journey.user, stream))
                 }
                 false => {
                     let unit = draws.unit();
                     next.iter().find(|(until, _)| unit < *until).map(|(_, operation)| *operation)
                 }
             };
-            let fed_up = session.abandons_after.is_some_and(|most| state.failures >= most);
+            let fed_up = session.abandons_after.is_some_and(|most| failures >= most);
             if let Some(operation) = operation.filter(|_| !fed_up) {
+                let state = &mut self.arrivals.visits[visit];
                 state.next = operation;
                 state.page += 1;
                 let (ordinal, think) = (state.ordinal, session.think);

@@ -57,6 +57,8 @@ mod phase {
     pub const JUDGE: u32 = 0;
     /// Of a service: requests that will have waited too long before the next look get a timer.
     pub const SWEEP: u32 = 1;
+    /// Of a service: a health checker of its name asks.
+    pub const NAME: u32 = 2;
 }
 
 impl Node {
@@ -134,6 +136,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
     pub(super) fn time_sweep(&mut self, at: Time, service: ServiceId) {
         self.time_node(at, service, 0, phase::SWEEP);
+    }
+    pub(super) fn time_name(&mut self, at: Time, service: ServiceId, checker: u32) {
+        self.time_node(at, service, checker, phase::NAME);
     }
     fn time_node(&mut self, at: Time, service: ServiceId, node: u32, phase: u32) {
         self.events.push(Event::new(at, Kind::Balancer as u8, node << 2 | phase, service.0));
@@ -496,6 +501,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A timer of a node: outliers are judged, or slow answers looked for.
     pub fn balancer_timer(&mut self, service: ServiceId, ordinal: u32) {
+        if ordinal & 3 == phase::NAME {
+            return self.check_name(service, ordinal >> 2);
+        }
         if self.model.services[service].function.is_some() {
             return self.reclaim(service);
         }

@@ -14,6 +14,7 @@ use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use crate::variate::exponential;
 
+use super::dns::Record;
 use super::event::Kind;
 use super::interrupting::STOP;
 use super::meter::Part;
@@ -46,6 +47,8 @@ pub struct ClientState {
     epochs: Vec<u16>,
     /// By user: when their connection was last used, where connections cost something.
     pub used: Vec<Time>,
+    /// By service: what DNS says of it, where others stand in for it.
+    pub(super) names: Vec<Option<Record>>,
     /// Streams by purpose.
     arrivals: StreamKey,
     /// See `arrivals`.
@@ -76,6 +79,7 @@ impl ClientState {
             armed: Time::NEVER,
             epochs: Vec::new(),
             used: Vec::new(),
+            names: Vec::new(),
             arrivals: key.named("arrivals"),
             requests: key.named("requests"),
             homes: key.named("homes"),
@@ -106,6 +110,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The first arrivals.
     pub fn start_users(&mut self) {
         self.start_letting_go();
+        self.start_names();
         match &self.model.workload {
             Workload::Closed { memoryless: false, .. } => {
                 for user in 0..self.model.users() {
@@ -242,7 +247,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let operation = match self.course.next_of(user) {
             Some(operation) => operation,
-            None => OperationId(self.model.mix.draw(&mut stream.draw(0x0b))),
+            None => self.drawn_operation(user, stream),
         };
         self.begin_journey(user, number as u32 & ORDINALS, stream, operation);
     }
@@ -337,17 +342,21 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.journeys[journey].attempt += 1;
             return self.throttled_at_home(journey);
         }
+        let operation = match self.model.client.dns {
+            None => record.operation,
+            Some(_) => self.answered_where(record.operation, record.user),
+        };
         let task = self.new_task(Task {
             stream,
             since: self.now,
             deadline: Time::NEVER,
-            pc: self.model.operations[record.operation].entry,
+            pc: self.model.operations[operation].entry,
             owner: journey,
             ordinal: record.ordinal,
             worker: NONE,
             user: record.user,
             row: record.row,
-            branch: record.operation.0 as u16,
+            branch: operation.0 as u16,
             role: Role::Attempt,
             state: State::Away,
             status: OK,

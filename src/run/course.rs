@@ -4,8 +4,11 @@
 //! A population has a given size: whoever leaves makes room for somebody who begins a visit.
 
 use super::task::{Journey, OK};
+use super::world::World;
+use crate::kernel::PendingEvents;
 use crate::model::ids::OperationId;
 use crate::model::{Model, Workload};
+use crate::stream::StreamKey;
 
 /// Where the users of a population are in their visits; empty where nothing depends on it.
 #[derive(Debug, Default)]
@@ -74,5 +77,17 @@ impl Course {
         if let Some(place) = self.users.get_mut(user as usize) {
             *place = Place { left: true, ..Place::default() };
         }
+    }
+}
+
+impl<Q: PendingEvents> World<'_, Q> {
+    /// What a user does, by the shares of the operations.
+    #[inline]
+    pub(super) fn drawn_operation(&self, user: u32, stream: StreamKey) -> OperationId {
+        let table = match &self.model.mix[..] {
+            [all] => all,
+            by_home => &by_home[self.home(user).0 as usize],
+        };
+        OperationId(table.draw(&mut stream.draw(0x0b)))
     }
 }

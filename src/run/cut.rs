@@ -179,6 +179,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// Whether nothing gets from somewhere to a service at present.
+    pub(super) fn is_unreachable(&self, from: Party, service: ServiceId) -> bool {
+        let Some(state) = &self.faults else { return false };
+        let front = self.front(service);
+        state.cuts.iter().any(|cut| cut.lies_between(from, front, self.model))
+    }
+
     /// How a request or an answer gets between a task's user and a service.
     #[inline(always)]
     pub(super) fn passage_of_user(&self, task: u32, service: ServiceId) -> Passage {

@@ -24,6 +24,7 @@ mod cut;
 mod database;
 mod deadline;
 mod deploy;
+mod dns;
 pub mod event;
 mod event_loop;
 mod fault;

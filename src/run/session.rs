@@ -113,7 +113,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let mut unseen = SessionTable::new(config);
             let held = vec![UNSEEN; users];
             if let Some(holders) = &spec.holders {
-                let holding = libm::round(holders.alive() * users as f64) as u64;
+                let holding = libm::round(holders.alive() * (users as f64 * spec.reach)) as u64;
                 unseen.warm_decaying(Time::ZERO, holding, holders.decay());
                 table.warm(Time::ZERO, spec.warm.saturating_sub(holding));
             }

@@ -14,8 +14,8 @@ use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
     check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
-    check_flow, check_function, check_gate, check_held, check_host, check_limits, check_mapping,
-    check_monitor, check_pooler, check_price, check_upkeep, merge,
+    check_flow, check_function, check_gate, check_held, check_homes, check_host, check_limits,
+    check_mapping, check_monitor, check_pooler, check_price, check_upkeep, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -31,6 +31,8 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         ambiguous_regions,
         ambiguous_services,
         check_flow::shares,
+        check_homes::homes,
+        check_homes::stand_ins,
         check_flow::ambiguous_sessions,
         one_of_pairs,
         thresholds,
@@ -398,14 +400,10 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
     };
     let place =
         |section, name: &str| topology.place_of(section, name).map(|region| region.name.as_str());
-    for operation in &topology.operations {
+    for (operation, home) in check_homes::askers(topology) {
         let Some(to) = topology.service_of(&operation.spec) else { continue };
-        for region in &topology.regions {
-            if topology.is_home(region) {
-                let why = format!("users ask `operation.{}`", operation.name);
-                needs.push((Some(&region.name), service(&to.name), &operation.place, why));
-            }
-        }
+        let why = format!("users ask `operation.{}`", operation.name);
+        needs.push((Some(&home.name), service(&to.name), &operation.place, why));
     }
     for pool in &topology.pools {
         let to = find(&topology.databases, &pool.spec.database.name).spec.region.as_ref();

@@ -9,6 +9,7 @@ use super::dist::Dist;
 use super::names::{Placed, Ref};
 use super::pool::Pool;
 use super::queue::Job;
+use super::region::Region;
 use super::relation::Relation;
 use super::retry::{Retry, Throttle};
 use super::service::{Runtime, Service};
@@ -28,8 +29,14 @@ spec! {
         /// How often it is done, in proportion to the other operations' shares. Only an operation that
         /// is alone need not say it.
         share: f64 = "1.0" from "there is no other operation";
+        /// Where those live who do it: with `["us", "canada"]` nobody else does, and its share is one of what
+        /// users of these regions do.
+        users_in: Vec<Ref<Region>> = "[]" from "assumed: users of all regions do the same";
         /// The service that answers it.
         service: Option<Ref<Service>> = "the only service" from "assumed: there is no choice";
+        /// What its users do in its place as long as DNS takes its service for down (`client.dns`): the same at
+        /// another service, which its own `failover` may follow. Measurements count it as this operation.
+        failover: Option<Ref<Operation>> = "none" from "assumed: one service has the name";
         /// The content delivery network in front of it.
         cdn: Option<Ref<Cdn>> = "none" from "assumed: requests go straight to the service";
         /// What a user of `[users]`, or of a session of `[arrivals]`, does after it: one of these, and with

@@ -32,6 +32,7 @@ mod check_flow;
 mod check_function;
 mod check_gate;
 mod check_held;
+mod check_homes;
 mod check_host;
 mod check_pool;
 mod check_pooler;
@@ -193,6 +194,7 @@ pub const SLUGS: &[&str] = &[
     "foreign-component",
     "function-concurrency",
     "misplaced-reply",
+    "idle-region",
     "kept-sessions",
     "missing-key",
     "never-happens",
@@ -200,6 +202,7 @@ pub const SLUGS: &[&str] = &[
     "no-replicas",
     "no-route",
     "no-shares",
+    "no-stand-in",
     "no-workload",
     "not-for-functions",
     "not-one",

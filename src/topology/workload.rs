@@ -256,6 +256,23 @@ spec! {
     }
 }
 spec! {
+    /// Names of services whose records change when health checks fail. A service is well for a check that finds
+    /// an instance of it behind its balancer, over a network that is not cut; how long an answer takes does not count.
+    table FailoverDns {
+        /// How many health checkers there are. They do not wait for each other, and are spread over the regions
+        /// that users live in.
+        checkers: u32 = "16" from "assumed: two in each of the eight regions that Route 53 checks from", positive;
+        /// From one check of each to its next.
+        interval: Duration = "\"30s\"" from "Amazon Route 53 Developer Guide (request interval: 30 s, or 10 s)", positive;
+        /// Checks in a row after which a checker changes its mind.
+        threshold: u32 = "3" from "Amazon Route 53 Developer Guide (failure threshold)", positive;
+        /// A service is well as long as more than this share of them say so.
+        quorum: Ratio = "\"18%\"" from "Amazon Route 53 Developer Guide (how health is determined)";
+        /// How long resolvers and browsers keep an answer: a change reaches each user at some time within it.
+        ttl: Duration = "\"60s\"" from "Amazon Route 53 Developer Guide (60 s or less for failover records)";
+    }
+}
+spec! {
     /// Connections of users: set-up, slow start, lost packets. Each user has one at a time.
     table Connections {
         /// What is negotiated after the TCP handshake.
@@ -297,6 +314,8 @@ spec! {
         /// Connections as TCP makes them.
         connection: Option<Connections> = "connections are there and cost nothing"
             from "assumed: contained in the access round trip";
+        /// How users learn where a service is that has stood in for another: operations with `failover`.
+        dns: FailoverDns = "{}" from "Amazon Route 53 Developer Guide";
         /// Whether a failed attempt is repeated.
         retry: Retry = "\"never\"" from "browser fetch";
         /// Whether each sending process turns requests away while few are accepted.

@@ -19,6 +19,13 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Arrivals.session Visits.pages Visits.think Visits.abandons_after",
     ),
     ("arrivals", "operations_may_say_what_follows_them", "Operation.next Next.to Next.share"),
+    ("homes", "operations_are_those_of_the_users_of_their_regions", "Operation.users_in"),
+    (
+        "homes",
+        "users_go_elsewhere_as_soon_as_dns_says_so",
+        "Operation.failover Client.dns FailoverDns.checkers FailoverDns.interval FailoverDns.threshold \
+         FailoverDns.quorum FailoverDns.ttl",
+    ),
     ("workload", "a_user_of_a_population_leaves_after_failures", "Users.abandons_after"),
     (
         "arrivals",

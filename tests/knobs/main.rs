@@ -25,6 +25,7 @@ mod fault;
 mod flow;
 mod function;
 mod gate;
+mod homes;
 mod host;
 mod job;
 mod law;

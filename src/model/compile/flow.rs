@@ -13,7 +13,7 @@ use super::super::tape::{
     AgentId, Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement,
 };
 use super::super::{Agent, Choice, Model, Operation, Poll, Timer};
-use super::{Compiler, draw_id, find, named, optional, processes, services};
+use super::{Compiler, draw_id, find, mix, named, optional, processes, services};
 use crate::topology::{self, Flow, Named, Section, Step};
 use crate::units::Duration;
 use crate::variate::{AliasTable, Law};
@@ -21,11 +21,9 @@ use crate::variate::{AliasTable, Law};
 /// Compiles every operation.
 pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
     let topology = compiler.topology;
-    let total: f64 = topology.operations.iter().map(|operation| operation.spec.share).sum();
-    let mut shares = Vec::new();
-    for operation in &topology.operations {
-        let share = operation.spec.share / total;
-        shares.push(share);
+    let (shares, mix) = mix::by_shares(topology, &model.home_shares);
+    model.mix = mix;
+    for (operation, share) in topology.operations.iter().zip(shares) {
         let entry = compiler.operation(operation, model);
         model.operations.push(Operation {
             name: operation.name.clone(),
@@ -34,9 +32,13 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
             idempotent: operation.spec.idempotent,
             login: operation.spec.login,
             next: Vec::new(),
+            homes: Vec::new(),
+            failover: operation.spec.failover.as_ref().map(|other| {
+                let service = topology.service_of(&operation.spec).expect("checked");
+                (find(&topology.services, &service.name), find(&topology.operations, &other.name))
+            }),
         });
     }
-    model.mix = AliasTable::new(&shares);
 }
 
 /// Compiles health checks, probes and timers: they pass no middleware where they do not say so.

@@ -10,6 +10,7 @@ mod faults;
 mod flow;
 mod gates;
 mod hosts;
+mod mix;
 mod monitors;
 mod network;
 mod pools;
@@ -83,7 +84,7 @@ pub fn compile(topology: &Topology) -> Model {
         deploys: compiler.deploys(),
         monitors: compiler.monitors(),
         operations: Dense::default(),
-        mix: AliasTable::new(&[1.0]),
+        mix: Vec::new(),
         tape: Vec::new(),
         catches: Vec::new(),
         forks: Vec::new(),
@@ -102,7 +103,7 @@ pub fn compile(topology: &Topology) -> Model {
     flow::checks(&mut compiler, &mut model);
     flow::messages(&mut compiler, &mut model);
     flow::lookups(&mut compiler, &mut model);
-    arrivals::follow_on(topology, &mut model);
+    mix::follow_on(topology, &mut model);
     model.laws = Dense::new(compiler.laws);
     model.spans = compiler.spans;
     model.retries = compiler.retries;

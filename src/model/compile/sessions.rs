@@ -57,6 +57,7 @@ impl Compiler<'_> {
                 prune,
                 warm: 0,
                 holders: None,
+                reach: 1.0,
             }
         };
         topology.sessions.iter().map(one).collect()

@@ -2,8 +2,9 @@
 
 use super::super::ids::{LawId, SessionId};
 use super::super::tape::Op;
-use super::super::{Client, Connection, Curve, Grace, Model, Plan, Reload, Workload};
+use super::super::{Client, Connection, Curve, FailoverDns, Grace, Model, Plan, Reload, Workload};
 use super::{Compiler, retries};
+use crate::component::balancer::health::Checks;
 use crate::component::session_population::Holders;
 use crate::topology::{self, Topology};
 use crate::units::{Duration, Ratio};
@@ -112,6 +113,7 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             .client
             .processes
             .map_or(u32::MAX, |many| many.min(u64::from(u32::MAX)) as u32),
+        dns: dns(topology),
         connection: topology.client.connection.as_ref().map(|spec| Connection {
             rounds: spec.tls.rounds(),
             keep_alive: spec.keep_alive,
@@ -127,6 +129,23 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
             times: reload.times.min(127) as u8,
         }),
     }
+}
+
+/// How services that stand in for others are found, if any does.
+fn dns(topology: &Topology) -> Option<FailoverDns> {
+    let spec = &topology.client.dns;
+    let used = topology.operations.iter().any(|operation| operation.spec.failover.is_some());
+    used.then(|| FailoverDns {
+        checkers: spec.checkers,
+        checks: Checks {
+            interval: spec.interval,
+            timeout: spec.interval,
+            healthy: spec.threshold,
+            unhealthy: spec.threshold,
+        },
+        quorum: spec.quorum.0,
+        ttl: spec.ttl,
+    })
 }
 
 /// How long virtual users may finish what they are at. A plan of stages is over when the last leaves
@@ -182,7 +201,10 @@ pub(super) fn warm_sessions(model: &mut Model) {
     let fresh = client.visit_chance * (1.0 - client.returning_chance);
     let through = model.sessions.ids().map(|session| passing(model, session)).collect::<Vec<_>>();
     let rate = model.nominal_rate().0;
-    for (session, share) in model.sessions.iter_mut().zip(through) {
+    let all = users;
+    for (session, (share, reach)) in model.sessions.iter_mut().zip(through) {
+        session.reach = reach;
+        let users = all * reach;
         let guests = if session.save_uninitialized { session.guests } else { 0.0 };
         let anew = logins + (1.0 - logins) * fresh * (1.0 - session.guests);
         let renewed = session.touch || session.resave;
@@ -205,8 +227,8 @@ pub(super) fn warm_sessions(model: &mut Model) {
     }
 }
 
-/// The share of requests that pass a session store.
-fn passing(model: &Model, session: SessionId) -> f64 {
+/// The share of requests that pass a session store, and that of the users who send some that do.
+fn passing(model: &Model, session: SessionId) -> (f64, f64) {
     let entries: Vec<u32> = model.operations.iter().map(|operation| operation.entry.0).collect();
     let passes = |entry: u32| {
         let end = entries.iter().copied().filter(|other| *other > entry).min();
@@ -214,10 +236,16 @@ fn passing(model: &Model, session: SessionId) -> f64 {
         let seeks = |op: &Op| matches!(op, Op::SessionSeek { session: its, .. } if *its == session);
         model.tape[entry as usize..end].iter().any(seeks)
     };
-    let through = model.operations.iter().filter(|one| passes(one.entry.0));
+    let through = model.operations.iter().filter(|one| one.share > 0.0 && passes(one.entry.0));
+    let homes = model.home_shares.iter().enumerate().filter(|(home, _)| {
+        through.clone().any(|one| one.homes.get(*home).is_none_or(|share| *share > 0.0))
+    });
+    let everywhere = homes.clone().count() == model.home_shares.len();
+    let reach = if everywhere { 1.0 } else { homes.map(|(_, share)| share).sum() };
     // Shares of all operations sum to one but for rounding, which would make sessions that are not there.
-    let share: f64 = through.clone().map(|one| one.share).sum();
-    if through.count() == model.operations.len() { 1.0 } else { share }
+    let share: f64 = through.map(|one| one.share).sum();
+    let all = model.operations.iter().filter(|one| passes(one.entry.0)).count();
+    (if all == model.operations.len() { 1.0 } else { share }, reach)
 }
 
 /// No time at all: law 0.

@@ -8,6 +8,7 @@ mod database;
 mod cache;
 mod cost;
 mod deploy;
+mod dns;
 mod fault;
 mod session;
 mod gate;
@@ -21,6 +22,7 @@ pub use cache::{Cache, Failover, Keys, LoadLock, Persistence, Policy, Reads, SMA
 pub use cost::Cost;
 pub use database::{Database, Maintenance, Relation, Reshard, Standby, Upkeep, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
+pub use dns::FailoverDns;
 pub use fault::{Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};

@@ -38,6 +38,8 @@ pub struct Session {
     pub warm: u64,
     /// How users hold sessions at the start; [`None`]: the store is empty.
     pub holders: Option<Holders>,
+    /// The share of the users who have their sessions here.
+    pub reach: f64,
 }
 
 /// The prune that deletes the expired rows of a session table.
