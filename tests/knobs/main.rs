@@ -17,6 +17,7 @@ mod covered_platform;
 mod covered_pool;
 mod covered_process;
 mod covered_redis;
+mod covered_session;
 mod covered_store;
 mod database;
 mod deploy;
