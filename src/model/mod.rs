@@ -20,8 +20,9 @@ pub use part::{
     LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm, Others, Parts,
     PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process, Prune,
     Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard, Rollout, Rule,
-    Rules, SMALL_BYTES, Scaling, Service, Session, Shown, Side, Socket, Standby, Store, StoreUse,
-    Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Wake, Want, Watch,
+    Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shown, Side, Socket, Standby, Store,
+    StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Wake,
+    Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

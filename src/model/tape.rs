@@ -70,8 +70,12 @@ pub enum Command {
     SessionSave,
     /// EXPIRE of a session.
     SessionTouch,
-    /// Pushing a job onto a queue, a message onto a stream.
+    /// Pushing a message onto a stream.
     Push,
+    /// A script that adds a job to a queue, and how long it has the server's thread.
+    Add(LawId),
+    /// A script about a job of a queue, and how long it has the server's thread.
+    Script(LawId),
     /// PUBLISH to a channel.
     Publish(StreamId),
     /// PUBLISH of a broadcast, to the processes that hold the sockets.
@@ -87,6 +91,18 @@ pub enum Command {
         /// It changes what the server holds.
         write: bool,
     },
+}
+
+impl Command {
+    /// How long it has the server's thread, where it takes a time of its own.
+    pub fn takes(self) -> Option<LawId> {
+        match self {
+            Command::Own { takes, .. } | Command::Script(takes) | Command::Add(takes) => {
+                Some(takes)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// One operation of the tape. The fields are what the operation's sentence speaks of; `Pc`s are where

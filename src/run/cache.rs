@@ -325,10 +325,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let numbers = self.op_at(task).numbers() ^ 0xc0_0000;
         let (_, node) = self.node_of_command(task);
         let condition = self.condition_of_cache(cache, node);
-        let law = match self.op_at(task) {
-            Op::Command { command: Command::Own { takes, .. }, .. } => takes,
-            _ => spec.command,
+        let own = match self.op_at(task) {
+            Op::Command { command, .. } => command.takes(),
+            _ => None,
         };
+        let law = own.unwrap_or(spec.command);
         let mut work = self.model.draw_law(law, stream, numbers);
         if spec.weighs {
             work += self.extra_work(task, cache, node);
@@ -378,7 +379,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Command { cache, command, .. } => {
                 let user = self.tasks[task].user;
                 let rank = match command {
-                    Command::Push | Command::Publish(_) | Command::Broadcast(_) => NONE,
+                    Command::Push
+                    | Command::Add(_)
+                    | Command::Script(_)
+                    | Command::Publish(_)
+                    | Command::Broadcast(_) => NONE,
                     Command::Count(limit) => self.counted(task, limit),
                     Command::Own { .. } => self.op_at(task).numbers(),
                     _ => user,
@@ -461,6 +466,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn run_command_of_ghost(&mut self, task: u32, cache: CacheId, node: u32) {
         if matches!(self.op_at(task), Op::CacheSet { .. } | Op::CacheDelete { .. }) {
             self.use_store(task, cache, node, NONE);
+        } else if let Op::Command { command: Command::Script(_), .. } = self.op_at(task) {
+            self.note_change(task, cache, node);
+            self.script_over(task, cache, true);
         }
         self.bury(task);
     }

@@ -126,6 +126,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn fail_command(&mut self, task: u32, cache: CacheId) {
         if self.tasks[task].worker == NONE {
             self.count(self.model.caches[cache].station, Counter::Errors);
+            if let Op::Command { command: Command::Script(_), .. } = self.op_at(task) {
+                self.script_over(task, cache, false);
+            }
             return self.bury(task);
         }
         let back = self.cache_rtt(task, cache).half();
@@ -163,7 +166,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Op::Command {
                 command:
-                    Command::Push | Command::Publish(_) | Command::Broadcast(_) | Command::Own { .. },
+                    Command::Push
+                    | Command::Add(_)
+                    | Command::Script(_)
+                    | Command::Publish(_)
+                    | Command::Broadcast(_)
+                    | Command::Own { .. },
                 ..
             } => record.status = Failure::CacheError as u8,
             Op::Command { .. } => record.status = Failure::SessionError as u8,

@@ -13,8 +13,8 @@ use crate::model::tape::Pc;
 use crate::units::Time;
 
 use super::event::Kind;
+use super::job::JobState;
 use super::meter::{Counter, MILLI};
-use super::queue::JobState;
 use super::task::{NONE, OK, Role, Task};
 use super::world::World;
 

@@ -308,7 +308,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn bytes_in_flight(&self) -> u64 {
         let tasks = self.tasks.capacity() * size_of::<super::task::Task>();
         let journeys = self.journeys.capacity() * size_of::<Journey>();
-        let jobs = self.jobs.capacity() * size_of::<super::queue::JobRecord>();
+        let jobs = self.jobs.capacity() * size_of::<super::job::JobRecord>();
         let events = self.events.len() * 32;
         (tasks + journeys + jobs + events + self.attribution.bytes()) as u64
     }

@@ -8,112 +8,17 @@ use crate::model;
 use crate::model::UnitKind;
 use crate::model::ids::{JobId, QueueId, StationId};
 use crate::model::tape::{DrawId, PollId};
-use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
 use super::event::Kind;
+use super::job::{JobRecord, JobState};
 use super::mapping::MappingState;
 use super::meter::{Counter, MILLI, Part};
+use super::queue_scripts::{ScriptsState, Stage};
 use super::queue_store::Kept;
 use super::task::{NONE, State};
 use super::world::World;
-
-/// A job that waits or runs.
-#[derive(Clone, Copy, Debug)]
-pub struct JobRecord {
-    /// What kind.
-    pub(super) kind: JobId,
-    /// Attempts that have failed.
-    pub(super) failed: u32,
-    /// Bull's rate limiter has put it aside.
-    pub(super) aside: bool,
-    /// How often it has stalled.
-    pub(super) stalls: u32,
-    /// The task that waits for it; [`NONE`] when nobody does.
-    pub(super) waiter: u32,
-    /// Who will ask whether it is done; [`NONE`] when nobody does.
-    pub(super) watch: u32,
-    /// The waiter's epoch.
-    pub(super) waiter_epoch: u16,
-    /// The process that works at it.
-    pub(super) process: u32,
-    /// Whose request it comes from.
-    pub(super) user: u32,
-    /// When it was put on the queue, first or again.
-    pub(super) queued: Time,
-    /// Tells this job's events from those of the slot's earlier tenants, 31 bits.
-    pub(super) number: u32,
-    /// When the present attempt, or the last, was begun.
-    pub(super) started: Time,
-    /// When its handler ends.
-    pub(super) due: Time,
-    /// When its lock was renewed last, as far as has been looked.
-    pub(super) renewed: Time,
-    /// A renewal has come too late.
-    pub(super) lost: bool,
-    /// Its queue has lost it.
-    pub(super) erased: bool,
-    /// When a check for stalled jobs found it at work last.
-    pub(super) suspect: Time,
-    /// Where it is.
-    pub(super) state: JobState,
-    /// The root of its random numbers.
-    stream: StreamKey,
-}
-
-/// Where a job is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum JobState {
-    /// Nowhere: the slot is free.
-    Free,
-    /// In the queue.
-    Waiting,
-    /// Until its next attempt.
-    Delayed,
-    /// At work.
-    Running,
-    /// Its handler is gone, or cannot end it for want of its lock; for the queue it is at work.
-    Orphan,
-    /// The handler of an attempt that is over already, without a slot: its timeout has passed.
-    Runaway,
-    /// The same, and it still has its slot: the job was given to another.
-    Duplicate,
-}
-
-impl Default for JobRecord {
-    /// Nobody's: what a free slot holds.
-    fn default() -> Self {
-        JobRecord {
-            kind: JobId(0),
-            failed: 0,
-            aside: false,
-            stalls: 0,
-            waiter: NONE,
-            watch: NONE,
-            waiter_epoch: 0,
-            process: NONE,
-            user: NONE,
-            queued: Time::ZERO,
-            started: Time::ZERO,
-            due: Time::NEVER,
-            renewed: Time::ZERO,
-            lost: false,
-            erased: false,
-            suspect: Time::NEVER,
-            number: 0,
-            state: JobState::Free,
-            stream: StreamKey::default(),
-        }
-    }
-}
-
-impl JobRecord {
-    /// The root of the random numbers of its present attempt.
-    pub(super) fn attempt_stream(&self) -> StreamKey {
-        self.stream.numbered(u64::from(self.failed))
-    }
-}
 
 /// A queue while it runs.
 pub struct QueueState {
@@ -135,6 +40,8 @@ pub struct QueueState {
     pub(super) gone_since: Option<Time>,
     /// What it has there besides.
     pub(super) kept: Kept,
+    /// What its workers ask of that.
+    pub(super) scripts: ScriptsState,
 }
 
 /// A worker process.
@@ -190,6 +97,7 @@ impl QueueState {
             bytes: 0,
             gone_since: None,
             kept: Kept::default(),
+            scripts: ScriptsState::default(),
         }
     }
 }
@@ -309,12 +217,16 @@ impl<Q: PendingEvents> World<'_, Q> {
             (record.state, record.process) = (JobState::Running, process);
             (record.started, record.renewed) = (self.now, self.now);
             (record.suspect, record.lost) = (Time::NEVER, false);
-            self.start_job(job, queue, place);
+            self.begin_job(job, queue, place);
         }
+        self.queues[queue].scripts.brings = false;
     }
 
-    fn start_job(&mut self, job: u32, queue: QueueId, place: usize) {
-        let record = self.jobs[job];
+    pub(super) fn start_job(&mut self, job: u32, queue: QueueId, place: usize) {
+        let record = &mut self.jobs[job];
+        (record.stage, record.started) = (Stage::Works, self.now);
+        let record = *record;
+        self.renew_later(job, queue);
         let kind = &self.model.jobs[record.kind];
         let spec = &self.model.queues[queue];
         let limit = if spec.driver == Driver::Sqs { Some(spec.lock) } else { kind.timeout };
@@ -409,8 +321,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         let kind = &self.model.jobs[record.kind];
         let station = self.model.queues[kind.queue].station;
         let (queue, place) = self.process_place(record.process);
+        if self.asks_again(job) {
+            return;
+        }
+        if record.stage == Stage::Claims {
+            return self.start_job(job, queue, place);
+        }
         if self.queues[queue].gone_since.is_some() {
             return self.queues[queue].kept.ended.push((job, number)); // nobody can be told
+        }
+        if self.ends_in_redis(job) {
+            return;
         }
         self.queues[queue].processes[place].handlers -= 1;
         self.meters[station].busy.add(self.now, -MILLI);
@@ -433,31 +354,35 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.count(station, Counter::Wasted);
             self.jobs[job].state = JobState::Orphan;
         } else {
-            self.attempt_ends(job);
+            let brings = self.attempt_ends(job);
+            self.queues[queue].scripts.brings = brings;
         }
         self.start_jobs(queue);
     }
 
-    /// An attempt has come to its own end.
-    fn attempt_ends(&mut self, job: u32) {
+    /// An attempt has come to its own end. True: it has brought the next job along.
+    fn attempt_ends(&mut self, job: u32) -> bool {
         let record = self.jobs[job];
         let kind = &self.model.jobs[record.kind];
         let errors = self.condition(UnitKind::Process, record.process).errors;
         let fails = self.stumbles(errors)
             || record.stream.draw(0xfa11_0000 + u64::from(record.failed)).chance(kind.fail);
+        let brings = self.next_is_brought(job, fails);
         if fails {
             self.attempt_failed(job);
         } else {
             self.count(self.model.queues[kind.queue].station, Counter::Served);
             self.job_over(job, None);
         }
+        brings
     }
 
     /// The promise of a job rejects. Its slot is free for another, but the handler goes on and
     /// keeps its share of the cores (Bull 4 `timeout`).
     pub fn job_timeout(&mut self, job: u32, number: u32) {
         let record = *self.jobs.peek(job);
-        if record.number != number || record.state != JobState::Running {
+        let works = record.state == JobState::Running && record.stage != Stage::Ends;
+        if record.number != number || !works {
             return; // over, and perhaps another job is there
         }
         let kind = &self.model.jobs[record.kind];
@@ -481,6 +406,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let again = self.jobs.insert(JobRecord { process: NONE, ..record });
         let handler = &mut self.jobs[job];
         (handler.state, handler.waiter) = (JobState::Runaway, NONE);
+        self.end_late_in_redis(job);
         self.attempt_failed(again);
         self.start_jobs(queue);
     }
@@ -489,7 +415,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn attempt_failed(&mut self, job: u32) {
         let record = &mut self.jobs[job];
         record.failed += 1;
-        (record.process, record.state) = (NONE, JobState::Delayed);
+        (record.process, record.state, record.stage) = (NONE, JobState::Delayed, Stage::Works);
         let record = *record;
         let kind = &self.model.jobs[record.kind];
         let spec = &self.model.queues[kind.queue];

@@ -4,8 +4,9 @@ use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::QueueId;
 
 use super::event::Kind;
+use super::job::JobState;
 use super::mapping::POLL;
-use super::queue::JobState;
+use super::queue_scripts::RENEW;
 use super::world::World;
 
 /// In the number of a queue's timer: its limiter's time is over. Otherwise stalled jobs are looked for.
@@ -16,6 +17,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn queue_timer(&mut self, queue: QueueId, what: u32) {
         match what {
             LIMIT_OVER => self.start_jobs(queue),
+            RENEW if self.model.queues[queue].scripts.is_some() => self.renew_locks(queue),
             POLL.. => self.mapping_timer(queue, what),
             _ => self.check_stalled(queue),
         }

@@ -13,8 +13,10 @@ use crate::model::Job;
 use crate::model::ids::{CacheId, JobId, QueueId};
 use crate::units::TICKS_PER_SECOND;
 
-use super::meter::Counter;
-use super::queue::{JobState, QueueState};
+use super::job::JobState;
+use super::meter::{Counter, MILLI};
+use super::queue::QueueState;
+use super::queue_scripts::Stage;
 use super::world::World;
 
 /// A job that is over and still in Redis.
@@ -137,8 +139,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.queues[queue].gone_since = None;
                 let ended = std::mem::take(&mut self.queues[queue].kept.ended);
                 for (job, number) in ended {
-                    self.jobs[job].due = self.now;
-                    self.job_done(job, number);
+                    self.tell_redis(job, number);
                 }
                 for job in std::mem::take(&mut self.queues[queue].kept.due) {
                     self.job_retry(job);
@@ -171,6 +172,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             match record.state {
                 JobState::Orphan => {
+                    self.count(station, Counter::Lost);
+                    self.job_over(job, Some(Failure::JobFailed));
+                }
+                JobState::Running if record.stage == Stage::Claims => {
+                    let (_, place) = self.process_place(record.process);
+                    let process = &mut self.queues[queue].processes[place];
+                    (process.handlers, process.slots) = (process.handlers - 1, process.slots - 1);
+                    self.queues[queue].queue.finish();
+                    self.meters[station].busy.add(self.now, -MILLI);
                     self.count(station, Counter::Lost);
                     self.job_over(job, Some(Failure::JobFailed));
                 }

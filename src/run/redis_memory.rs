@@ -69,6 +69,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     command,
                     Command::SessionSave
                         | Command::Push
+                        | Command::Add(_)
                         | Command::Count(_)
                         | Command::Own { write: true, .. }
                 )

@@ -19,8 +19,9 @@ use crate::model::ids::QueueId;
 use crate::units::{Duration, Time};
 
 use super::event::Kind;
+use super::job::JobState;
 use super::meter::{Counter, MILLI};
-use super::queue::{JobState, Process};
+use super::queue::Process;
 use super::task::NONE;
 use super::world::World;
 
@@ -28,6 +29,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The first checks for stalled jobs, where any can stall.
     pub fn start_checks(&mut self) {
         for (queue, spec) in self.model.queues.enumerate() {
+            self.start_renewals(queue);
             if spec.can_stall {
                 self.at(Time::ZERO + spec.stalled_interval, Kind::Stalled, queue.0);
             }
@@ -59,6 +61,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let number = self.queues[queue].first + place as u32;
         for job in self.jobs_of(number) {
             self.renew_late(job, queue, place);
+            self.renew_after_block(job, queue);
         }
         let now = self.now;
         let cores = self.model.queues[queue].cores;

@@ -195,6 +195,11 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
         if queue.spec.driver != QueueDriver::Sqs {
             let help = "leave it out, or say `attempts` and `max_stalled`";
             idle(key("max_receives"), "Bull and BullMQ have no dead-letter queue", help);
+            if queue.spec.cache.is_none() {
+                let (why, help) =
+                    ("no `cache` holds the queue", "leave it out, or say which `cache`");
+                ["add", "claim", "finish"].iter().for_each(|name| idle(key(name), why, help));
+            }
             continue;
         }
         for (name, why) in [
@@ -202,6 +207,10 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
             ("max_stalled", "SQS does not look for stalled jobs"),
             ("discipline", "a standard queue of SQS has no priorities"),
             ("limiter", "SQS hands out whatever is asked for"),
+            ("cache", "SQS keeps its messages itself"),
+            ("add", "SQS is no Redis"),
+            ("claim", "SQS is no Redis"),
+            ("finish", "SQS is no Redis"),
         ] {
             idle(key(name), why, OUT);
         }

@@ -44,9 +44,24 @@ spec! {
         limiter: Option<QueueLimiter> = "any number" from "Bull 4.16.5 and BullMQ 6.7.0 (limiter)";
         /// Which job is next.
         discipline: Discipline = "\"priority\"" from "Bull 4.16.5";
-        /// The cache that holds the queue; adding a job then costs one command and one round trip.
-        cache: Option<Ref<Cache>> = "adding a job costs no time"
+        /// The cache that holds the queue; adding, claiming and ending a job then each cost a round trip and
+        /// time of its server.
+        cache: Option<Ref<Cache>> = "nothing of that costs time"
             from "assumed: the document names no store";
+        /// Time of the server's thread by which a job is added.
+        add: Option<Dist> = "60us for bull, 67us for bullmq"
+            from "measured: Bull 4.16.5 and BullMQ 6.7.0 at redis-server 7.0.15 over loopback, 2,000 jobs of 500 B (CPU time \
+            of the server: 60 and 67 us a job)";
+        /// Time of the server's thread by which a worker that has no job gets one: it waits in a blocking
+        /// command, is woken, and claims the job by a script.
+        claim: Option<Dist> = "300us for bull, 500us for bullmq"
+            from "measured: Bull 4.16.5 and BullMQ 6.7.0 at redis-server 7.0.15 over loopback, a job of 500 B each 30 ms (CPU \
+            time of the server beyond that to add and to end one)";
+        /// The same to end a job by a script, which brings the next one along if one waits. Each lock that
+        /// is renewed is one command of the cache.
+        finish: Option<Dist> = "110us for bull, 158us for bullmq"
+            from "measured: Bull 4.16.5 and BullMQ 6.7.0 at redis-server 7.0.15 over loopback, a backlog of 2,001 jobs of \
+            500 B (CPU time of the server: 110 and 158 us a job)";
         /// Price of one process.
         price: Option<Price>;
     }

@@ -67,13 +67,6 @@ fn a_job_waits_in_its_own_queue() {
 }
 
 #[test]
-fn adding_a_job_may_cost_a_command() {
-    let text = format!("{QUEUED}\n[cache.c]\nrtt='4ms'\ncommand='1ms'\n");
-    let ran = run(&text, &["queue.q.cache=c"]);
-    assert_eq!((ran.each(), ran.count("cache.c", Counter::Arrivals)), (ms(105), 10));
-}
-
-#[test]
 fn attempts_are_counted_in_all() {
     let ran = queued(&["job.j.fail=100%"]);
     assert_eq!((ran.failed(Failure::JobFailed), ran.each_failed()), (10, ms(100)));

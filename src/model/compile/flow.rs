@@ -502,7 +502,7 @@ impl<'t> Compiler<'t> {
             Step::Command(own) => self.own_command(own, place),
             Step::Session(which) => self.session_step(which, place, model),
             Step::Call(call) => self.call_step(call, place, behind),
-            Step::Enqueue(enqueue) => self.enqueue(enqueue, place),
+            Step::Enqueue(enqueue) => self.enqueue(enqueue, place, model),
             Step::Publish(stream) => self.publish(&stream.name, place),
             Step::Parallel(flows) => {
                 let first = self.forks.len();
@@ -538,13 +538,14 @@ impl<'t> Compiler<'t> {
         }
     }
 
-    fn enqueue(&mut self, enqueue: &topology::Enqueue, place: &Place) {
+    fn enqueue(&mut self, enqueue: &topology::Enqueue, place: &Place, model: &Model) {
         let job: JobId = find(&self.topology.jobs, &enqueue.job.name);
-        let queue = &self.topology.jobs[job.0 as usize].spec.queue.name;
-        if let Some(cache) = &named(&self.topology.queues, queue).spec.cache {
-            let cache = find(&self.topology.caches, &cache.name);
+        let queue =
+            find(&self.topology.queues, &self.topology.jobs[job.0 as usize].spec.queue.name);
+        let queue = &model.queues[queue];
+        if let (Some(cache), Some(scripts)) = (queue.cache, queue.scripts) {
             let bytes = self.topology.jobs[job.0 as usize].spec.size.0 as u32;
-            let (command, draw) = (Command::Push, place.draw("push"));
+            let (command, draw) = (Command::Add(scripts.add), place.draw("push"));
             self.emit(Op::Command { cache, command, draw, bytes });
         }
         let poll = enqueue.poll.as_ref().map_or(PollId::default(), |poll| {

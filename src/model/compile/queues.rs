@@ -1,20 +1,23 @@
 //! Queues and jobs.
 
-use super::{Compiler, find, named, optional};
+use super::{Compiler, draw_id, find, named, optional};
 use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue::{Driver, JobBackoff, RetryRule};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::tape::Pc;
-use crate::model::{Job, Mapping, Queue};
+use crate::model::tape::{Command, Op, Pc};
+use crate::model::{Job, Mapping, Queue, Scripts};
 use crate::topology;
 use crate::topology::Named;
+use crate::variate::Law;
 
 impl Compiler<'_> {
-    pub(super) fn queues(&self) -> Dense<QueueId, Queue> {
+    pub(super) fn queues(&mut self) -> Dense<QueueId, Queue> {
         let mut all = Dense::default();
         let mut first_process = 0;
-        for queue in &self.topology.queues {
+        let topology = self.topology;
+        for queue in &topology.queues {
+            let scripts = self.scripts(queue);
             all.push(Queue {
                 name: queue.name.clone(),
                 region: self.place_of(topology::Section::Queue, &queue.name),
@@ -39,12 +42,45 @@ impl Compiler<'_> {
                     .map(|limiter| LimiterConfig { max: limiter.max, duration: limiter.duration })
                     .filter(|_| driver_of(&queue.spec.driver) != Driver::Sqs),
                 mapping: queue.spec.mapping.as_ref().map(|mapping| self.mapping(mapping)),
+                scripts,
                 can_stall: self.can_stall(queue),
                 first_process,
             });
             first_process += queue.spec.workers();
         }
         all
+    }
+
+    /// The scripts of a queue that Redis keeps.
+    fn scripts(&mut self, queue: &Named<topology::Queue>) -> Option<Scripts> {
+        let spec = &queue.spec;
+        let cache: CacheId = find(&self.topology.caches, &spec.cache.as_ref()?.name);
+        let (add_s, claim_s, finish_s) = match driver_of(&spec.driver) {
+            Driver::Bull => (60e-6, 300e-6, 110e-6),
+            Driver::BullMq => (67e-6, 500e-6, 158e-6),
+            Driver::Sqs => return None,
+        };
+        let mut law = |said: &Option<topology::Dist>, usual_s| match said {
+            Some(said) => self.law(said),
+            None => self.add_law(Law::Constant(usual_s)),
+        };
+        let add = law(&spec.add, add_s);
+        let (claim, finish) = (law(&spec.claim, claim_s), law(&spec.finish, finish_s));
+        let renew = self.cache_command(&self.topology.caches[cache.0 as usize].spec);
+        let mut script = |takes: LawId, name: &str| {
+            let entry = Pc(self.tape.len() as u32);
+            let draw = draw_id(&format!("queue.{}.{name}", queue.name));
+            self.tape.push(Op::Command { cache, command: Command::Script(takes), draw, bytes: 0 });
+            self.tape.push(Op::End);
+            entry
+        };
+        Some(Scripts {
+            add,
+            claim: script(claim, "claim"),
+            finish: script(finish, "finish"),
+            renew: script(renew, "renew"),
+            takes: finish,
+        })
     }
 
     pub(super) fn jobs(&mut self) -> Dense<JobId, Job> {

@@ -120,13 +120,21 @@ impl Walk<'_> {
         if let Some(mapping) = &queue.mapping {
             return self.message(job, mapping.function, weight, waits);
         }
-        let seconds = self.mean(job.work);
+        let mut ends = 0.0;
+        if let (Some(scripts), Some(cache)) = (queue.scripts, queue.cache) {
+            // Under load the end of one job brings the next along.
+            let (spec, takes) = (&self.model.caches[cache], self.mean(scripts.takes));
+            ends = self.mean(spec.rtt) + takes;
+            self.on_host(spec.host, weight * takes);
+            self.serve(spec.station, takes, weight, &[]);
+        }
         // With all places of a process taken, jobs share its cores and take longer.
         let crowd = f64::from(queue.concurrency) * job.cpu_share / queue.cores;
-        self.service_s[queue.station] += weight * (seconds * crowd.max(1.0)).max(queue.pace());
+        let seconds = self.mean(job.work) * crowd.max(1.0) + ends;
+        self.service_s[queue.station] += weight * seconds.max(queue.pace());
         self.visits[queue.station] += weight;
         if waits {
-            self.elsewhere(seconds, weight, held);
+            self.elsewhere(self.mean(job.work) + ends, weight, held);
         }
     }
 

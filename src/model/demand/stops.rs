@@ -35,17 +35,20 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
-        if matches!(op, Op::Command { command: Command::Push | Command::Publish(_), .. }) {
+        if matches!(
+            op,
+            Op::Command { command: Command::Push | Command::Add(_) | Command::Publish(_), .. }
+        ) {
             *self.queued.entry(cache.0).or_insert(0.0) += weight;
         }
         let spec = &self.model.caches[cache];
         let Op::Command { command, bytes, .. } = op else {
             return self.command(cache, 0.0, weight, service, held);
         };
-        if let Command::Own { takes, .. } = command {
-            return self.runs(self.mean(takes), cache, weight, service, held);
-        }
         let copy = spec.per_kb.seconds() * Cache::large_kb(u64::from(bytes));
+        if let Some(takes) = command.takes() {
+            return self.runs(self.mean(takes) + copy, cache, weight, service, held);
+        }
         let subscribers = match command {
             Command::Publish(stream) => self.subscribers(stream),
             _ => 0.0,

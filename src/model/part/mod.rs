@@ -29,7 +29,7 @@ pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Agent, Cdn, Link, Region};
 pub use pool::{Discards, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
-pub use queue::{Job, Mapping, Poll, Queue};
+pub use queue::{Job, Mapping, Poll, Queue, Scripts};
 pub use service::{
     Affinity, Appointment, Bodies, Function, HandOut, Health, Host, Metric, Others, Rule, Scaling,
     Service, Wake,

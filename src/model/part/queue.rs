@@ -6,6 +6,21 @@ use crate::model::ids::*;
 use crate::model::tape::Pc;
 use crate::units::Duration;
 
+/// Where on the tape the scripts stand by which workers have their jobs.
+#[derive(Clone, Copy, Debug)]
+pub struct Scripts {
+    /// How long the server's thread needs to add a job.
+    pub add: LawId,
+    /// A worker without a job takes one.
+    pub claim: Pc,
+    /// A job has ended; the next one is brought along.
+    pub finish: Pc,
+    /// A lock is renewed.
+    pub renew: Pc,
+    /// How long the server's thread needs to end one.
+    pub takes: LawId,
+}
+
 /// A job queue and its worker processes.
 #[derive(Clone, Debug)]
 pub struct Queue {
@@ -33,6 +48,8 @@ pub struct Queue {
     pub max_receives: Option<u32>,
     /// The Redis that keeps it.
     pub cache: Option<CacheId>,
+    /// What its workers ask of that.
+    pub scripts: Option<Scripts>,
     /// How many jobs it starts in a time, if that is bounded.
     pub limiter: Option<LimiterConfig>,
     /// The function that gets its messages, in place of worker processes.

@@ -1,0 +1,48 @@
+//! What the tests of jobs turn: a part of the list in `coverage.rs`.
+
+/// See `coverage.rs`.
+pub const SOURCES: &[(&str, &str)] =
+    &[("job", include_str!("job.rs")), ("job_redis", include_str!("job_redis.rs"))];
+
+/// See `coverage.rs`.
+pub const COVERED: &[(&str, &str, &str)] = &[
+    (
+        "job",
+        "an_answer_waits_for_a_job_or_does_not",
+        "Step:enqueue Enqueue.job Enqueue.wait Job.work",
+    ),
+    (
+        "job",
+        "processes_and_handlers_work_side_by_side_on_cores",
+        "Queue.processes Queue.concurrency Queue.cores Job.cpu_share",
+    ),
+    (
+        "job",
+        "priority_goes_first_and_none_goes_last",
+        "Queue.discipline Discipline:fifo Discipline:priority Job.priority",
+    ),
+    ("job", "a_job_waits_in_its_own_queue", "Job.queue"),
+    ("job", "attempts_are_counted_in_all", "Job.attempts Job.fail"),
+    (
+        "job",
+        "tries_are_spaced_by_the_backoff",
+        "Job.backoff Backoff:none Backoff:fixed Backoff:exponential",
+    ),
+    ("job", "a_job_that_times_out_goes_on_working", "Job.timeout"),
+    (
+        "job",
+        "drivers_differ_in_priorities_and_delays",
+        "Queue.driver QueueDriver:bull QueueDriver:bullmq QueueDriver:sqs",
+    ),
+    (
+        "job",
+        "a_job_that_keeps_its_loop_loses_its_lock",
+        "Job.blocking Queue.lock Queue.stalled_interval Queue.max_stalled",
+    ),
+    ("job", "a_message_that_is_not_deleted_shows_up_again", "Queue.max_receives"),
+    (
+        "job_redis",
+        "workers_claim_and_end_jobs_by_scripts",
+        "Queue.cache Queue.add Queue.claim Queue.finish",
+    ),
+];
