@@ -243,9 +243,10 @@ fn describe(model: &Model, op: Op) -> String {
             format!("choose: {}", ways.join(", "))
         }
         Op::Jump { to } => format!("go to {}", to.0),
-        Op::Enqueue { job, wait, .. } => format!(
-            "enqueue job.{}{}",
+        Op::Enqueue { job, wait, delay, .. } => format!(
+            "enqueue job.{}{}{}",
             model.jobs[job].name,
+            if delay.is_zero() { String::new() } else { format!(", due in {delay}") },
             if wait { " and wait for it" } else { "" }
         ),
         Op::Publish { stream, .. } => format!("publish to stream.{}", model.streams[stream].name),

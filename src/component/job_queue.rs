@@ -9,6 +9,7 @@
 //! slot, but not the handler: it goes on, beside the job that the slot takes next (`processJob`).
 //! So more handlers may run than there are slots.
 
+use super::oldest::OldestAge;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
@@ -54,6 +55,8 @@ pub struct JobQueue {
     /// Stalled jobs, and those that are put first: taken before all others, the last one first.
     head: VecDeque<Waiting>,
     lanes: Vec<Lane>,
+    /// How old the oldest of those is that wait.
+    oldest: OldestAge,
 }
 
 impl JobQueue {
@@ -68,6 +71,7 @@ impl JobQueue {
             waiting: 0,
             head: VecDeque::new(),
             lanes: Vec::new(),
+            oldest: OldestAge::default(),
         }
     }
 
@@ -91,7 +95,7 @@ impl JobQueue {
             }
         };
         self.lanes[index].jobs.push_back(Waiting { job, since: now });
-        self.waiting += 1;
+        self.one_more(now);
     }
 
     /// A job is put before all others: a new one with `lifo`, or one that is retried without a delay
@@ -104,6 +108,14 @@ impl JobQueue {
     /// (`moveStalledJobsToWait`). Its slot went with the worker or goes with [`JobQueue::finish`].
     pub fn push_stalled(&mut self, now: Time, job: u32) {
         self.head.push_front(Waiting { job, since: now });
+        self.one_more(now);
+    }
+
+    /// One more waits, for less long than all others.
+    fn one_more(&mut self, now: Time) {
+        if self.waiting == 0 {
+            self.oldest.set(now, Some(now));
+        }
         self.waiting += 1;
     }
 
@@ -119,12 +131,16 @@ impl JobQueue {
             .expect("a job is waiting");
         self.waiting -= 1;
         self.running += 1;
+        if self.oldest.since() == Some(next.since) {
+            self.oldest.set(now, self.oldest_since());
+        }
         Some(Started { job: next.job, waited: now.since(next.since) })
     }
 
     /// The jobs that wait, which do so no longer: their queue is lost.
-    pub fn drain(&mut self) -> Vec<u32> {
+    pub fn drain(&mut self, now: Time) -> Vec<u32> {
         self.waiting = 0;
+        self.oldest.set(now, None);
         let lanes = self.lanes.iter_mut().flat_map(|lane| lane.jobs.drain(..));
         self.head.drain(..).chain(lanes).map(|waiting| waiting.job).collect()
     }
@@ -166,8 +182,21 @@ impl JobQueue {
     }
     /// How long the job that was queued first of those that wait has waited.
     pub fn oldest_age(&self, now: Time) -> Option<Duration> {
+        self.oldest_since().map(|since| now.since(since))
+    }
+
+    fn oldest_since(&self) -> Option<Time> {
         let lanes = self.lanes.iter().filter_map(|lane| lane.jobs.front());
-        lanes.chain(self.head.back()).map(|waiting| now.since(waiting.since)).max()
+        lanes.chain(self.head.back()).map(|waiting| waiting.since).min()
+    }
+
+    /// The same over time.
+    pub fn oldest(&self) -> &OldestAge {
+        &self.oldest
+    }
+    /// The warm-up is over.
+    pub fn start_measuring(&mut self, now: Time) {
+        self.oldest.reset(now);
     }
 }
 

@@ -16,6 +16,7 @@
 //! | [`waiting_room`] | who gets the next place, and who is given up | CoDel, adaptive LIFO |
 //! | [`balancer`] | which target takes the next request | ALB, nginx, Envoy |
 //! | [`job_queue`] | background jobs, priorities, retries | Bull 4.16.5, BullMQ 6.7.0 |
+//! | [`oldest`] | how long the oldest has waited | Amazon CloudWatch, `ApproximateAgeOfOldestMessage` |
 //! | [`consumer_group`] | members of a group and their rebalances | Apache Kafka 3.9, kafkajs 2.2.4 |
 //! | [`output_buffer`] | subscribers that do not read | Redis 7 |
 //! | [`autoscaler`] | how many tasks should run | Application Auto Scaling for ECS |
@@ -61,6 +62,7 @@ pub mod job_limiter;
 pub mod job_queue;
 pub mod limiter;
 pub mod object_store;
+pub mod oldest;
 pub mod output_buffer;
 pub mod persistence;
 pub mod pool;

@@ -63,9 +63,10 @@ pub fn course(words: &Words, steps: &[Shown], stress: (f64, f64), what: &str) ->
         ));
     }
     let highest = steps.iter().filter_map(|step| step.spread[2]).fold(0.0, f64::max);
+    let any_zero = steps.iter().any(|step| step.spread.iter().flatten().any(|it| *it <= 0.0));
     let scale = match words.unit {
         Unit::Ratio => json!({ "domain": [0, 1] }),
-        Unit::Seconds => json!({ "type": "log", "nice": false }),
+        Unit::Seconds if !any_zero => json!({ "type": "log", "nice": false }),
         _ if highest > 1000.0 => json!({ "type": "symlog", "constant": 10 }),
         _ => json!({ "zero": true }),
     };

@@ -27,13 +27,13 @@ pub fn monitors(point: &Point<'_>) -> Vec<Figure> {
             }
         }
         let unit = match course.what {
-            "latency" => Unit::Seconds,
+            "latency" | "oldest" => Unit::Seconds,
             "rate" => Unit::PerSecond,
-            "waiting" | "held" | "memory" | "bandwidth" | "in_flight" => Unit::Count,
+            "waiting" | "held" | "delayed" | "memory" | "bandwidth" | "in_flight" => Unit::Count,
             _ => Unit::Ratio,
         };
         let scale = match unit {
-            Unit::Seconds => json!({ "type": "log", "nice": false }),
+            Unit::Seconds if course.what == "latency" => json!({ "type": "log", "nice": false }),
             _ => json!({ "zero": true }),
         };
         let axis = unit_axis(course.what, unit);

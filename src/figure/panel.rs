@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::timeline::{Step, seconds, steps};
 use crate::model::ids::StationId;
-use crate::model::{Database, Guard, Model, Station, Watch};
+use crate::model::{Database, Guard, Model, Station, StationKind, Watch};
 use crate::result::{Point, Unit};
 use crate::run::{StationWindow, Window};
 use crate::topology::{LatencyStatistic, Metric};
@@ -48,6 +48,10 @@ pub enum Level {
     Utilisation,
     /// Connections open, sessions alive, instances running.
     Held,
+    /// Jobs that are due later.
+    Delayed,
+    /// The age of the oldest that waits.
+    Oldest,
 }
 
 /// The whole of the deployment: name, panel.
@@ -60,11 +64,13 @@ const WHOLE: [(&str, Panel); 6] = [
     ("in_flight", Panel::InFlight),
 ];
 /// Levels of components: name, level.
-const LEVELS: [(&str, Level); 4] = [
+const LEVELS: [(&str, Level); 6] = [
     ("waiting", Level::Waiting),
     ("busy", Level::Busy),
     ("utilisation", Level::Utilisation),
     ("held", Level::Held),
+    ("delayed", Level::Delayed),
+    ("oldest", Level::Oldest),
 ];
 const CONNECTIONS: &str = "connections";
 
@@ -100,7 +106,7 @@ impl Panel {
         match self {
             Panel::Served => Unit::PerSecond,
             Panel::Failed | Panel::Level(_, Level::Utilisation) => Unit::Ratio,
-            Panel::Latency(_) => Unit::Seconds,
+            Panel::Latency(_) | Panel::Level(_, Level::Oldest) => Unit::Seconds,
             Panel::InFlight | Panel::Level(..) | Panel::Connections(_) => Unit::Count,
         }
     }
@@ -126,6 +132,8 @@ impl Panel {
                     format!("open connections of {path} (count)")
                 }
                 Level::Held => format!("held by {path} (count)"),
+                Level::Delayed => format!("delayed at {path} (count)"),
+                Level::Oldest => format!("age of the oldest waiting at {path}"),
             },
         }
     }
@@ -226,7 +234,9 @@ fn level_of(
     match level {
         Level::Waiting => Some(seen.waiting),
         Level::Busy => Some(seen.busy),
-        Level::Held => Some(seen.held),
+        Level::Held => (station.kind != StationKind::Queue).then_some(seen.held),
+        Level::Delayed => (station.kind == StationKind::Queue).then_some(seen.held),
+        Level::Oldest => (station.kind == StationKind::Queue).then_some(seen.oldest_s),
         // A capacity is that of the start: instances may have come or gone since.
         Level::Utilisation => {
             let grown = instances.map_or(1.0, |at_start| seen.held / at_start);

@@ -438,7 +438,9 @@ impl<'m> Walk<'m> {
                 return;
             }
             Op::Jump { to } => return self.go(to, weight, service, &held),
-            Op::Enqueue { job, wait, .. } => self.enqueue((job, wait), service, weight, &held),
+            Op::Enqueue { job, wait, delay, .. } => {
+                self.enqueue((job, wait, delay), service, weight, &held);
+            }
             Op::Publish { stream, .. } => self.publish(stream, service, weight, &held),
             Op::Transfer { bytes } => self.link(service, self.mean(bytes.law), weight, &held),
             Op::Reply { bytes, .. } => {

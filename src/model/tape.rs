@@ -225,7 +225,7 @@ pub enum Op {
     /// Jump.
     Jump { to: Pc },
     /// Put a job on a queue, and perhaps wait for its end, or have it asked for.
-    Enqueue { job: JobId, draw: DrawId, wait: bool, poll: PollId },
+    Enqueue { job: JobId, draw: DrawId, wait: bool, poll: PollId, delay: Duration },
     /// Publish a message, and perhaps wait until it is acknowledged.
     Publish { stream: StreamId, draw: DrawId },
     /// Bring a body up to the service through its link.

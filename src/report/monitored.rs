@@ -63,9 +63,9 @@ fn shown(monitor: &Monitored, value: f64) -> String {
     let unit = match monitor.what {
         "bandwidth" => return Bandwidth(value).show(),
         "memory" => return Bytes(value).show(),
-        "latency" => Unit::Seconds,
+        "latency" | "oldest" => Unit::Seconds,
         "rate" => Unit::PerSecond,
-        "waiting" | "held" | "in_flight" => Unit::Count,
+        "waiting" | "held" | "delayed" | "in_flight" => Unit::Count,
         _ => Unit::Ratio,
     };
     show::value(value, unit)

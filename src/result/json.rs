@@ -296,8 +296,8 @@ fn fixed_properties() -> Map<String, Value> {
         }))),
         "monitors": list("What products' own metrics would show.", exact_object("One.", json!({
             "name": text("Its name."),
-            "what": text("`latency` [s], `rate` [1/s], `bandwidth` [bit/s], `memory` [bytes], `waiting`, \
-                `held` or `in_flight` [count], `busy`, `open`, `errors` or `uptime` [ratio]."),
+            "what": text("`latency` or `oldest` [s], `rate` [1/s], `bandwidth` [bit/s], `memory` [bytes], `waiting`, \
+                `held`, `delayed` or `in_flight` [count], `busy`, `open`, `errors` or `uptime` [ratio]."),
             "shown_mean": number("The mean of its values."),
             "shown_most": number("The greatest of them."),
             "true_mean": number("The true mean, or the true quantile."),

@@ -21,8 +21,8 @@ pub const BUCKETS_S: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 pub struct Monitored {
     /// Its name.
     pub name: String,
-    /// What it shows: `latency` (s), `rate` (1/s), `bandwidth` (bit/s), `memory` (bytes), `waiting`,
-    /// `held` or `in_flight` (things), or `busy`, `open`, `errors` or `uptime` (a share).
+    /// What it shows: `latency` or `oldest` (s), `rate` (1/s), `bandwidth` (bit/s), `memory` (bytes), `waiting`,
+    /// `held`, `delayed` or `in_flight` (things), or `busy`, `open`, `errors` or `uptime` (a share).
     pub what: &'static str,
     /// The mean of its values.
     pub shown_mean: f64,
@@ -110,6 +110,8 @@ fn what(monitor: &Monitor) -> &'static str {
         Shown::Rate(..) => "rate",
         Shown::Waiting(_) => "waiting",
         Shown::Held(_) => "held",
+        Shown::Delayed(_) => "delayed",
+        Shown::Oldest(_) => "oldest",
         Shown::Memory(_) => "memory",
         Shown::Bandwidth(..) => "bandwidth",
         Shown::InFlight => "in_flight",
@@ -254,7 +256,8 @@ fn truth(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
             Some((window.ok + window.failed) as f64 / window.end.since(window.start).seconds())
         }
         Shown::Waiting(station) => Some(window.stations[station.0 as usize].waiting),
-        Shown::Held(station) | Shown::Memory(station) => {
+        Shown::Oldest(station) => Some(window.stations[station.0 as usize].oldest_s),
+        Shown::Held(station) | Shown::Memory(station) | Shown::Delayed(station) => {
             Some(window.stations[station.0 as usize].held)
         }
         Shown::Bandwidth(station, bits) => Some(window.stations[station.0 as usize].busy * bits),

@@ -16,6 +16,8 @@ pub struct JobRecord {
     pub(super) failed: u32,
     /// Bull's rate limiter has put it aside.
     pub(super) aside: bool,
+    /// Its queue has it among those that are due later.
+    pub(super) delayed: bool,
     /// How often it has stalled.
     pub(super) stalls: u32,
     /// The task that waits for it; [`NONE`] when nobody does.
@@ -82,6 +84,7 @@ impl Default for JobRecord {
             kind: JobId(0),
             failed: 0,
             aside: false,
+            delayed: false,
             stalls: 0,
             waiter: NONE,
             watch: NONE,

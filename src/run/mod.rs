@@ -242,12 +242,19 @@ impl<Q: PendingEvents> World<'_, Q> {
             waiting_peak: meter.waiting.peak(),
             held_mean: meter.held.mean(now).unwrap_or(0.0),
             held_peak: meter.held.peak(),
+            oldest_s: self.oldest_at(id),
             wait: meter.wait.clone(),
             time_above: meter.busy.time_reached(now).map(|time| time.0 as f64 / ticks),
             counters: meter.counters,
             worker_busiest: self.busiest_worker(id, ticks),
             imbalance: meter.imbalance(now),
         }
+    }
+
+    fn oldest_at(&self, id: crate::model::ids::StationId) -> Option<(f64, f64)> {
+        let (queue, _) = self.model.queues.enumerate().find(|(_, spec)| spec.station == id)?;
+        let oldest = self.queues[queue].queue.oldest();
+        Some((oldest.mean_s(self.now).unwrap_or(0.0), oldest.peak(self.now).seconds()))
     }
 
     /// Servers on average: instances come and go where a service scales.

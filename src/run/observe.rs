@@ -78,6 +78,7 @@ struct WindowTally {
     latency: Histogram,
     in_flight: u128,
     stations: Vec<[u128; 3]>,
+    oldest: Vec<f64>,
 }
 
 impl Observer {
@@ -104,6 +105,7 @@ impl Observer {
             fates: Vec::new(),
             window: WindowTally {
                 stations: vec![[0; 3]; model.stations.len()],
+                oldest: vec![0.0; model.stations.len()],
                 ..WindowTally::default()
             },
         }
@@ -254,8 +256,15 @@ impl<Q: PendingEvents> World<'_, Q> {
                 busy: mean(0) / MILLI as f64,
                 waiting: mean(1),
                 held: mean(2),
+                oldest_s: 0.0,
             });
             *before = after;
+        }
+        for (spec, state) in self.model.queues.iter().zip(self.queues.iter()) {
+            let (total, before) =
+                (state.queue.oldest().total(now), &mut tally.oldest[spec.station.0 as usize]);
+            stations[spec.station.0 as usize].oldest_s = (total - *before) / ticks;
+            *before = total;
         }
         observer.windows.push(Window {
             start,
@@ -283,6 +292,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.observer.start_measuring(now);
         for meter in self.meters.iter_mut() {
             meter.start_measuring(now);
+        }
+        for queue in self.queues.iter_mut() {
+            queue.queue.start_measuring(now);
         }
         self.attribution.start_measuring();
         self.arrivals.dropped = 0;

@@ -109,7 +109,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         task: u32,
         kind: JobId,
         (draw, poll): (DrawId, PollId),
-        wait: bool,
+        (wait, delay): (bool, Duration),
     ) -> bool {
         let record = self.tasks[task];
         let queue = self.model.jobs[kind].queue;
@@ -138,14 +138,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.hold_job(kind);
         let far = self.way_to_queue(queue, task);
         let late = passage.late + far;
-        if late.is_zero() {
+        let there = self.now + passage.late + far.half();
+        if !delay.is_zero() {
+            self.delay_job(job, there + delay);
+        } else if late.is_zero() {
             self.queue_job(job);
+        } else {
+            self.on_queue_at(job, there);
+        }
+        if late.is_zero() {
             return !wait;
         }
-        self.jobs[job].state = JobState::Delayed;
-        let at = self.now + passage.late + far.half();
-        let number = self.jobs[job].number;
-        self.events.push(Event::new(at, Kind::JobRetry as u8, number, job));
         if !wait {
             self.travel(task, late);
             let record = &mut self.tasks[task];
@@ -155,6 +158,31 @@ impl<Q: PendingEvents> World<'_, Q> {
         false
     }
 
+    /// A job is on its queue from then on.
+    fn on_queue_at(&mut self, job: u32, at: Time) {
+        self.jobs[job].state = JobState::Delayed;
+        let number = self.jobs[job].number;
+        self.events.push(Event::new(at, Kind::JobRetry as u8, number, job));
+    }
+
+    /// Its queue keeps a job until then among those that are due later.
+    pub(super) fn delay_job(&mut self, job: u32, at: Time) {
+        let record = &mut self.jobs[job];
+        record.delayed = true;
+        let queue = self.model.jobs[record.kind].queue;
+        self.meters[self.model.queues[queue].station].held.add(self.now, 1);
+        self.on_queue_at(job, at);
+    }
+
+    /// A job is due, or lost. True: it was kept until now.
+    pub(super) fn no_longer_delayed(&mut self, job: u32) -> bool {
+        let record = &mut self.jobs[job];
+        let queue = self.model.jobs[record.kind].queue;
+        let was = std::mem::take(&mut record.delayed);
+        self.meters[self.model.queues[queue].station].held.add(self.now, -i64::from(was));
+        was
+    }
+
     /// Round trip to a queue in another region; to one that a Redis holds, the command makes it.
     fn way_to_queue(&self, queue: QueueId, task: u32) -> Duration {
         let spec = &self.model.queues[queue];
@@ -162,11 +190,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn queue_job(&mut self, job: u32) {
+        let was_delayed = self.no_longer_delayed(job);
         let kind = &self.model.jobs[self.jobs[job].kind];
         let record = &self.jobs[job];
-        // A retry after a delay goes to the tail all the same, as does what was put aside.
+        // What was due later goes to the tail all the same.
         let first = kind.lifo
-            && !record.aside
+            && !was_delayed
             && (record.failed == 0 || kind.retry.backoff == JobBackoff::None);
         self.queue_up(job, kind.queue);
         let queue = &mut self.queues[kind.queue].queue;
@@ -437,7 +466,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                     return self.job_retry(job); // before its worker looks for the next one
                 }
                 let at = self.now + delay;
-                self.events.push(Event::new(at, Kind::JobRetry as u8, record.number, job));
+                match spec.driver {
+                    Driver::Bull | Driver::BullMq if !delay.is_zero() => self.delay_job(job, at),
+                    _ => self.on_queue_at(job, at),
+                }
             }
             None => {
                 self.count(spec.station, Counter::Rejected);

@@ -4,7 +4,6 @@ use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::QueueId;
 
 use super::event::Kind;
-use super::job::JobState;
 use super::mapping::POLL;
 use super::queue_scripts::RENEW;
 use super::world::World;
@@ -47,9 +46,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let limiter = state.limiter.as_mut().expect("only queues with a limiter ask");
         let Some(delay) = limiter.start(now, was_aside) else { return false };
         state.queue.finish();
-        (record.aside, record.state) = (true, JobState::Delayed);
-        let number = record.number;
-        self.events.push(Event::new(now + delay, Kind::JobRetry as u8, number, job));
+        record.aside = true;
+        self.delay_job(job, now + delay);
         true
     }
 }

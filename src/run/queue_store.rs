@@ -157,7 +157,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(limiter) = &mut state.limiter {
             limiter.forget();
         }
-        let waiting = state.queue.drain();
+        let waiting = state.queue.drain(self.now);
         let station = self.model.queues[queue].station;
         for job in waiting {
             self.meters[station].leave(self.now, self.jobs[job].queued);
@@ -185,6 +185,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.job_over(job, Some(Failure::JobFailed));
                 }
                 JobState::Running | JobState::Delayed => {
+                    self.no_longer_delayed(job);
                     (self.jobs[job].erased, self.jobs[job].aside) = (true, false);
                 }
                 _ => {}

@@ -246,8 +246,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.call(task);
                     return false;
                 }
-                Op::Enqueue { job, draw, wait, poll } => {
-                    if !self.enqueue(task, job, (draw, poll), wait) {
+                Op::Enqueue { job, draw, wait, poll, delay } => {
+                    if !self.enqueue(task, job, (draw, poll), (wait, delay)) {
                         return false;
                     }
                 }

@@ -21,6 +21,25 @@ pub(crate) fn mappings(cx: &Cx<'_>) -> Diagnostics {
     }
     found.extend(struck(cx));
     found.extend(polls(cx));
+    found.extend(delays(cx));
+    found
+}
+
+/// SQS makes nobody wait for longer than 15 min, and counts in seconds.
+fn delays(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for (_, step) in cx.topology.steps() {
+        let Step::Enqueue(enqueue) = &step.value else { continue };
+        let job = find(&cx.topology.jobs, &enqueue.job.name);
+        let queue = find(&cx.topology.queues, &job.spec.queue.name);
+        let whole = enqueue.delay.0 % Duration::secs(1).0 == 0;
+        let short = enqueue.delay <= Duration::secs(900);
+        if queue.spec.driver == QueueDriver::Sqs && !(whole && short) {
+            let message = format!("SQS cannot delay a message by {}", enqueue.delay);
+            let help = "write whole seconds up to `\"900s\"` (DelaySeconds)";
+            found.push(error("bad-delay", &step.place, message).help(help));
+        }
+    }
     found
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
                 let message = format!("`monitor.{name}` shows an uptime, which calls nobody");
                 wrong(message, "let the alarm be of a monitor that shows `errors`");
             }
-            (Shows::Busy | Shows::Open | Shows::Waiting | Shows::Held | Shows::Bandwidth, None) => {
+            (shows, None) if is_of_component(shows) => {
                 let message = format!("`monitor.{name}` does not say what it looks at");
                 wrong(message, "say `of`, such as `of = \"pool.pg\"`");
             }
@@ -56,6 +56,17 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
             (Shows::Bandwidth, Some(of)) if of.section != Section::Link => {
                 let message = format!("`monitor.{name}` shows the bandwidth of a {}", of.section);
                 wrong(message, "let it look at a link");
+            }
+            (Shows::Delayed | Shows::Oldest, Some(of)) if of.section != Section::Queue => {
+                let message = format!("`monitor.{name}` shows the jobs of a {}", of.section);
+                wrong(message, "let it look at a queue");
+            }
+            (Shows::Held, Some(of)) if of.section == Section::Queue => {
+                let message = format!("`monitor.{name}` shows what a queue holds");
+                wrong(
+                    message,
+                    "say which of its jobs: show what is `waiting`, `delayed` or `busy`",
+                );
             }
             (Shows::Held, Some(of)) if !holds(of.section) => {
                 let message = format!("`monitor.{name}` shows what a {} holds", of.section);
@@ -84,16 +95,24 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
         }
         found.extend(all);
         found.extend(buckets(cx, monitor));
-        if let Some(Err(why)) = spec.alarm.as_ref().map(|it| it.above.value(spec.measure())) {
-            let place = cx.tree.place_of(&format!("monitor.{name}.alarm.above"));
-            let message = format!("`monitor.{name}.alarm.above`: {}", why.message);
-            found.push(error("bad-unit", &place, message).help(why.help));
-        }
-        if spec.every < window {
-            let message = format!("`monitor.{name}` reads more often than the timeline has steps");
-            let help = "let `every` be at least `run.window`";
-            found.push(error("bad-monitor", &monitor.place, message).help(help));
-        }
+        found.extend(periods(cx, monitor));
+    }
+    found
+}
+
+/// Alarms are of what is shown, and periods no shorter than steps of the timeline.
+fn periods(cx: &Cx<'_>, monitor: &Named<Monitor>) -> Diagnostics {
+    let (spec, name) = (&monitor.spec, &monitor.name);
+    let mut found = Vec::new();
+    if let Some(Err(why)) = spec.alarm.as_ref().map(|it| it.above.value(spec.measure())) {
+        let place = cx.tree.place_of(&format!("monitor.{name}.alarm.above"));
+        let message = format!("`monitor.{name}.alarm.above`: {}", why.message);
+        found.push(error("bad-unit", &place, message).help(why.help));
+    }
+    if spec.every < cx.topology.run.window {
+        let message = format!("`monitor.{name}` reads more often than the timeline has steps");
+        let help = "let `every` be at least `run.window`";
+        found.push(error("bad-monitor", &monitor.place, message).help(help));
     }
     found
 }
@@ -112,6 +131,20 @@ fn buckets(cx: &Cx<'_>, monitor: &Named<Monitor>) -> Diagnostics {
     let message = format!("the buckets of `monitor.{}` do not ascend", monitor.name);
     let help = "write them from the least to the greatest, each once";
     vec![error("bad-monitor", &cx.tree.place_of(&path), message).help(help)]
+}
+
+/// Whether it is shown of a component, not of what users see.
+fn is_of_component(shows: &Shows) -> bool {
+    matches!(
+        shows,
+        Shows::Busy
+            | Shows::Open
+            | Shows::Waiting
+            | Shows::Held
+            | Shows::Delayed
+            | Shows::Oldest
+            | Shows::Bandwidth
+    )
 }
 
 /// Whether the components of a section hold something over time.

@@ -295,6 +295,9 @@ spec! {
         job: Ref<Job>;
         /// Whether the flow waits until the job is done.
         wait: bool = "false" from "Bull 4.16.5 (queue.add returns at once)";
+        /// How much later the job is due; SQS knows whole seconds up to 15 min.
+        delay: Duration = "\"0s\""
+            from "Bull 4.16.5 and BullMQ 6.7.0 (delay), Amazon SQS (DelaySeconds)";
         /// How whoever has the answer learns of the job's end: by asking again and again.
         poll: Option<Poll> = "nobody asks" from "assumed: nobody waits for what happens in the background";
     }

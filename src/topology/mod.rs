@@ -170,6 +170,7 @@ pub const SLUGS: &[&str] = &[
     "ambiguous",
     "bad-address",
     "bad-cache",
+    "bad-delay",
     "bad-deploy",
     "bad-fault",
     "bad-mapping",

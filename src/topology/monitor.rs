@@ -54,6 +54,11 @@ spec! {
         /// `numbackends`), sessions of a store, a cache's bytes, a service's instances, connections of a
         /// socket, members of a group.
         Held = "held";
+        /// Jobs of a queue that are due later: delayed ones and those to be tried again.
+        Delayed = "delayed";
+        /// How long the job of a queue has waited that waits for longest; of SQS
+        /// `ApproximateAgeOfOldestMessage`.
+        Oldest = "oldest";
         /// What a link carries.
         Bandwidth = "bandwidth";
         /// Requests of users that are under way: concurrent requests.
@@ -210,13 +215,13 @@ impl Monitor {
     pub fn measure(&self) -> Measure {
         match &self.shows {
             Shows::Busy | Shows::Open | Shows::Errors | Shows::Uptime(_) => Measure::Share,
-            Shows::Latency(_) => Measure::Time,
+            Shows::Latency(_) | Shows::Oldest => Measure::Time,
             Shows::Rate(_) => Measure::Rate,
             Shows::Bandwidth => Measure::Bandwidth,
             Shows::Held if self.of.as_ref().is_some_and(|it| it.section == Section::Cache) => {
                 Measure::Memory
             }
-            Shows::Held | Shows::Waiting | Shows::InFlight => Measure::Count,
+            Shows::Held | Shows::Delayed | Shows::Waiting | Shows::InFlight => Measure::Count,
         }
     }
 }

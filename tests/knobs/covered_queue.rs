@@ -6,6 +6,8 @@ pub const SOURCES: &[(&str, &str)] =
 
 /// See `coverage.rs`.
 pub const COVERED: &[(&str, &str, &str)] = &[
+    ("job", "a_job_may_be_due_later", "Enqueue.delay"),
+    ("job", "the_job_that_waits_for_longest_has_an_age", "Shows:delayed Shows:oldest"),
     (
         "job",
         "an_answer_waits_for_a_job_or_does_not",

@@ -1,6 +1,7 @@
 //! Queues and jobs.
 
 use loadbearing::failure::Failure;
+use loadbearing::result::Summary;
 use loadbearing::run::Counter;
 
 use crate::support::{Ran, ms, run};
@@ -223,6 +224,62 @@ fn a_queue_starts_so_many_jobs_in_a_time() {
     // The counter begins with the first job that is started, not with the clock.
     let two = queued(&["queue.q.driver=bullmq", "queue.q.limiter={max=1, duration='1500ms'}"]);
     assert_eq!((two.shortest(), two.longest() > ms(2_500)), (ms(100), true));
+}
+
+#[test]
+fn a_job_may_be_due_later() {
+    let late = |job: &str| format!("operation.work.flow=[{{enqueue={job}}}]");
+    let ran = queued(&[&late("{job='j', wait=true, delay='300ms'}")]);
+    let delayed = ran.station("queue.q").held_mean;
+    assert_eq!(ran.each(), ms(400));
+    assert!((delayed - 10.0 * 0.3 / 10.5).abs() < 1e-9, "{delayed}");
+    let sqs = ["queue.q.driver=sqs", &late("{job='j', wait=true, delay='2s'}")];
+    assert_eq!(queued(&sqs).each(), ms(2_100));
+    // It is of no use to be the last who came: at 50 ms another j waits already, and goes before.
+    let flow = |delay: &str| {
+        let k = format!("{{enqueue={{job='k', wait=true{delay}}}}}");
+        queued(&[
+            &format!("operation.work.flow=[{{enqueue='j'}}, {{enqueue='j'}}, {k}]"),
+            "job.k.lifo=true",
+        ])
+        .each()
+    };
+    assert_eq!((flow(""), flow(", delay='50ms'")), (ms(200), ms(300)));
+    // Before the next attempt it waits there too, unless that comes at once.
+    let tried = |backoff: &str| {
+        let backoff = format!("job.j.backoff={backoff}");
+        let ran = queued(&["job.j.fail=100%", "job.j.attempts=2", &backoff]);
+        (ran.station("queue.q").held_mean, ran.station("queue.q").held_peak)
+    };
+    assert_eq!(tried("none"), (0.0, 0));
+    let (mean, most) = tried("{fixed='200ms'}");
+    assert!((mean - 10.0 * 0.2 / 10.5).abs() < 1e-9 && most == 1, "{mean}");
+}
+
+#[test]
+fn the_job_that_waits_for_longest_has_an_age() {
+    // Three wait at first; the oldest is none after 0.3 s.
+    let ran = queued(&[FOUR]);
+    let (mean, most) = ran.station("queue.q").oldest_s.expect("a queue has jobs");
+    let area = 10.0 * 0.3 * 0.3 / 2.0;
+    assert!((mean - area / 10.5).abs() < 1e-9 && most == 0.3, "{mean} {most}");
+    assert_eq!(ran.station("service.web").oldest_s, None);
+    let shown = |what: &str, sets: &[&str]| {
+        let monitor = format!("monitor.m={{of='queue.q', shows='{what}', every='1s'}}");
+        let ran = queued(&[&[&monitor, "run.window=500ms"], sets].concat());
+        let summary = Summary::new(&ran.model, std::slice::from_ref(&ran.outcome));
+        summary.monitors[0].true_mean
+    };
+    assert!((shown("oldest", &[FOUR]) - area / 10.5).abs() < 1e-9);
+    let tried = ["job.j.fail=100%", "job.j.attempts=2", "job.j.backoff={fixed='200ms'}"];
+    assert!((shown("delayed", &tried) - 2.0 / 10.5).abs() < 1e-9);
+    // The k that comes at 50 ms goes first; the j that waits until 200 ms is the oldest all the same.
+    let ran = queued(&[
+        "operation.work.flow=[{parallel=[[{enqueue={job='j', wait=true}}], [{enqueue={job='j', wait=true}}], [{wait='50ms'}, {enqueue={job='k', wait=true}}]]}]",
+        "job.k.priority=1",
+    ]);
+    let (mean, most) = ran.station("queue.q").oldest_s.expect("a queue has jobs");
+    assert!((mean - 10.0 * 0.2 * 0.2 / 2.0 / 10.5).abs() < 1e-9 && most == 0.2, "{mean} {most}");
 }
 
 /// One request at 100 s, that leaves a job of 3.5 s behind; its user asks for the end.

@@ -556,7 +556,8 @@ impl<'t> Compiler<'t> {
             });
             PollId(self.polls.len() as u16)
         });
-        self.emit(Op::Enqueue { job, draw: place.draw("job"), wait: enqueue.wait, poll });
+        let (draw, wait, delay) = (place.draw("job"), enqueue.wait, enqueue.delay);
+        self.emit(Op::Enqueue { job, draw, wait, poll, delay });
     }
 
     fn choose(

@@ -31,6 +31,8 @@ impl Compiler<'_> {
                 topology::Shows::Busy => Shown::Busy(station()),
                 topology::Shows::Open => Shown::Open(station(), self.most_open(spec)),
                 topology::Shows::Waiting => Shown::Waiting(station()),
+                topology::Shows::Delayed => Shown::Delayed(station()),
+                topology::Shows::Oldest => Shown::Oldest(station()),
                 topology::Shows::Held => match &spec.of {
                     Some(of) if of.section == Section::Cache => Shown::Memory(station()),
                     _ => Shown::Held(station()),

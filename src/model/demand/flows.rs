@@ -106,7 +106,7 @@ impl Walk<'_> {
     /// A job, and the time of whoever works at it.
     pub(super) fn enqueue(
         &mut self,
-        (id, waits): (JobId, bool),
+        (id, waits, delay): (JobId, bool, crate::units::Duration),
         from: Option<ServiceId>,
         weight: f64,
         held: &[Held],
@@ -116,6 +116,9 @@ impl Walk<'_> {
         let far = self.way_to(from, queue.region.filter(|_| queue.cache.is_none()));
         if far > 0.0 {
             self.elsewhere(far, weight, held);
+        }
+        if waits && !delay.is_zero() {
+            self.elsewhere(delay.seconds(), weight, held);
         }
         if let Some(mapping) = &queue.mapping {
             return self.message(job, mapping.function, weight, waits);

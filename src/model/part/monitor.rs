@@ -31,6 +31,10 @@ pub enum Shown {
     Waiting(StationId),
     /// What it holds.
     Held(StationId),
+    /// Jobs of a queue that are due later.
+    Delayed(StationId),
+    /// The age of the oldest that waits (s).
+    Oldest(StationId),
     /// The bytes that a cache holds.
     Memory(StationId),
     /// What a link of so many bit/s carries.

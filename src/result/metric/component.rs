@@ -60,13 +60,16 @@ fn occupation() -> Vec<Metric> {
         count(
             "held",
             "Open connections, live sessions, used bytes or running instances on average.",
-            |seen, _| Some(seen.station().held_mean),
+            |seen, _| (seen.kind() != StationKind::Queue).then(|| seen.station().held_mean),
         )
         .sparse(),
-        count("held_peak", "The same at most.", |seen, _| Some(seen.station().held_peak as f64))
-            .fold(Fold::Greatest)
-            .sparse(),
+        count("held_peak", "The same at most.", |seen, _| {
+            (seen.kind() != StationKind::Queue).then(|| seen.station().held_peak as f64)
+        })
+        .fold(Fold::Greatest)
+        .sparse(),
     ];
+    metrics.extend(of_jobs());
     for (index, percent) in [75, 85, 95, 100].into_iter().enumerate() {
         let metric = Metric::new(
             format!("time_above_ratio.{percent}"),
@@ -77,6 +80,38 @@ fn occupation() -> Vec<Metric> {
         metrics.push(metric.index(index));
     }
     metrics
+}
+
+/// What is known of the jobs of a queue.
+fn of_jobs() -> Vec<Metric> {
+    vec![
+        Metric::new(
+            "delayed",
+            Unit::Count,
+            "Jobs that their queue keeps until they are due, on average: delayed ones and those to be tried again.",
+            |seen, _| of_queue(seen, |it| Some(it.held_mean)),
+        )
+        .sparse(),
+        Metric::new("delayed_peak", Unit::Count, "The same at most.", |seen, _| {
+            of_queue(seen, |it| Some(it.held_peak as f64))
+        })
+        .fold(Fold::Greatest)
+        .sparse(),
+        Metric::new(
+            "oldest_s",
+            Unit::Seconds,
+            "How long the job has waited that waits for longest, on average over time; nothing while none waits.",
+            |seen, _| of_queue(seen, |it| it.oldest_s.map(|oldest| oldest.0)),
+        ),
+        Metric::new("oldest_peak_s", Unit::Seconds, "The same at most.", |seen, _| {
+            of_queue(seen, |it| it.oldest_s.map(|oldest| oldest.1))
+        })
+        .fold(Fold::Greatest),
+    ]
+}
+
+fn of_queue(seen: Seen<'_>, of: fn(&StationOutcome) -> Option<f64>) -> Option<f64> {
+    (seen.kind() == StationKind::Queue).then(|| of(seen.station())).flatten()
 }
 
 /// The value, if the component has servers that can be busy.
