@@ -234,8 +234,8 @@ fn level_of(
     match level {
         Level::Waiting => Some(seen.waiting),
         Level::Busy => Some(seen.busy),
-        Level::Held => (station.kind != StationKind::Queue).then_some(seen.held),
-        Level::Delayed => (station.kind == StationKind::Queue).then_some(seen.held),
+        Level::Held => Some(seen.held),
+        Level::Delayed => (station.kind == StationKind::Queue).then_some(seen.delayed),
         Level::Oldest => (station.kind == StationKind::Queue).then_some(seen.oldest_s),
         // A capacity is that of the start: instances may have come or gone since.
         Level::Utilisation => {

@@ -278,11 +278,14 @@ const WAITING: ByComponent = ByComponent {
 const INSTANCES: ByComponent = ByComponent {
     name: "timeline-instances",
     title: "Instances",
-    caption: "Running instances of services whose number changes.",
+    caption: "Running instances of services, and workers of queues, whose number changes.",
     axis: || json!({ "title": "instances", "tickMinStep": 1, "tickCount": 6 }),
     scale: || json!({ "zero": true }),
     height: 140,
-    level: |kind, _, window| (kind == StationKind::Service).then_some(window.held),
+    level: |kind, _, window| {
+        let counted = matches!(kind, StationKind::Service | StationKind::Queue);
+        counted.then_some(window.held)
+    },
     least: 0.0,
 };
 

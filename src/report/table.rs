@@ -1,7 +1,6 @@
 //! The tables in files, each described once: tidy, one row for each thing measured.
 
 use super::Point;
-use crate::model::StationKind;
 use crate::result::{Metric, Subject};
 use crate::run::Window;
 
@@ -183,11 +182,11 @@ fn timeline(points: &[Point<'_>], rows: &mut Rows) {
                 }
                 for (station, seen) in point.model.stations.iter().zip(&window.stations) {
                     // What a component never has is no row: most hold nothing.
-                    let held = if station.kind == StationKind::Queue { "delayed" } else { "held" };
                     for (metric, value) in [
                         ("busy", seen.busy),
                         ("waiting", seen.waiting),
-                        (held, seen.held),
+                        ("held", seen.held),
+                        ("delayed", seen.delayed),
                         ("oldest_s", seen.oldest_s),
                     ] {
                         if value != 0.0 {

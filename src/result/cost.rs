@@ -84,14 +84,15 @@ fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
 /// What runs, whatever passes. What is committed to is paid for whether or not it runs.
 fn standing_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
     let (committed, reserved) = cost.committed;
-    let Some(service) = cost.service else {
-        return committed * reserved + cost.monthly * (cost.units - committed).max(0.0);
+    let (mean, station) = match (cost.service, cost.workers) {
+        (Some(service), _) => (outcome.instances[service], model.services[service].station),
+        (None, Some(station)) => (outcome.stations[station].held_mean, station),
+        _ => return committed * reserved + cost.monthly * (cost.units - committed).max(0.0),
     };
-    let mean = outcome.instances[service];
     if committed == 0.0 {
         return cost.monthly * mean;
     }
-    let station = model.services[service].station.0 as usize;
+    let station = station.0 as usize;
     let measured = outcome.windows.iter().filter(|window| window.measured);
     let (mut beyond, mut length) = (0.0, 0.0);
     for window in measured {

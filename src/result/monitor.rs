@@ -257,7 +257,8 @@ fn truth(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
         }
         Shown::Waiting(station) => Some(window.stations[station.0 as usize].waiting),
         Shown::Oldest(station) => Some(window.stations[station.0 as usize].oldest_s),
-        Shown::Held(station) | Shown::Memory(station) | Shown::Delayed(station) => {
+        Shown::Delayed(station) => Some(window.stations[station.0 as usize].delayed),
+        Shown::Held(station) | Shown::Memory(station) => {
             Some(window.stations[station.0 as usize].held)
         }
         Shown::Bandwidth(station, bits) => Some(window.stations[station.0 as usize].busy * bits),
@@ -285,7 +286,12 @@ fn share(model: &Model, station: StationId, window: &Window) -> f64 {
     let capacity = model.stations[station].capacity;
     let capacity = match model.services.iter().find(|service| service.station == station) {
         Some(service) => capacity / f64::from(service.max_instances) * at.held,
-        None => capacity,
+        None => {
+            match model.queues.iter().find(|it| it.station == station && it.autoscale.is_some()) {
+                Some(queue) => f64::from(queue.concurrency) * at.held,
+                None => capacity,
+            }
+        }
     };
     if capacity > 0.0 { at.busy / capacity } else { 0.0 }
 }

@@ -122,11 +122,11 @@ kinds! {
     Prune,
     /// A queue's worker looks for stalled jobs (queue).
     Stalled,
-    /// An autoscaler looks (service).
+    /// An autoscaler looks (service, or queue after all services).
     Autoscale,
-    /// An autoscaler's bounds change (service).
+    /// An autoscaler's bounds change (the same).
     Appointment,
-    /// A new instance is ready (instance).
+    /// A new instance is ready (instance, or worker process after all instances, which is killed too).
     Boot,
     /// A fault begins (its process; ordinal 0) or ends (1).
     Fault,

@@ -77,6 +77,7 @@ mod timer;
 mod transport;
 mod unseen;
 mod upstream;
+mod workers;
 mod world;
 
 pub use by_instance::ByInstance;
@@ -242,7 +243,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             waiting_peak: meter.waiting.peak(),
             held_mean: meter.held.mean(now).unwrap_or(0.0),
             held_peak: meter.held.peak(),
-            oldest_s: self.oldest_at(id),
+            oldest_s: self.queue_at(id).map(|queue| {
+                let oldest = queue.queue.oldest();
+                (oldest.mean_s(now).unwrap_or(0.0), oldest.peak(now).seconds())
+            }),
+            delayed: self
+                .queue_at(id)
+                .map(|queue| (queue.delayed.mean(now).unwrap_or(0.0), queue.delayed.peak())),
             wait: meter.wait.clone(),
             time_above: meter.busy.time_reached(now).map(|time| time.0 as f64 / ticks),
             counters: meter.counters,
@@ -251,15 +258,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    fn oldest_at(&self, id: crate::model::ids::StationId) -> Option<(f64, f64)> {
+    fn queue_at(&self, id: crate::model::ids::StationId) -> Option<&queue::QueueState> {
         let (queue, _) = self.model.queues.enumerate().find(|(_, spec)| spec.station == id)?;
-        let oldest = self.queues[queue].queue.oldest();
-        Some((oldest.mean_s(self.now).unwrap_or(0.0), oldest.peak(self.now).seconds()))
+        Some(&self.queues[queue])
     }
 
     /// Servers on average: instances come and go where a service scales.
     fn mean_capacity(&self, id: crate::model::ids::StationId, ticks: f64) -> f64 {
         let whole = self.model.stations[id].capacity;
+        let crew = self.model.queues.iter().find(|it| it.station == id && it.autoscale.is_some());
+        if let Some(queue) = crew {
+            let running = self.meters[id].held.mean(self.now).unwrap_or(0.0);
+            return f64::from(queue.concurrency) * running;
+        }
         let Some(service) = self.model.service_at(id) else { return whole };
         let running = self.services[service].instance_ticks as f64 / ticks;
         whole / f64::from(self.model.services[service].max_instances) * running

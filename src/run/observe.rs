@@ -78,7 +78,7 @@ struct WindowTally {
     latency: Histogram,
     in_flight: u128,
     stations: Vec<[u128; 3]>,
-    oldest: Vec<f64>,
+    queues: Vec<(f64, u128)>,
 }
 
 impl Observer {
@@ -105,7 +105,7 @@ impl Observer {
             fates: Vec::new(),
             window: WindowTally {
                 stations: vec![[0; 3]; model.stations.len()],
-                oldest: vec![0.0; model.stations.len()],
+                queues: vec![(0.0, 0); model.queues.len()],
                 ..WindowTally::default()
             },
         }
@@ -257,14 +257,18 @@ impl<Q: PendingEvents> World<'_, Q> {
                 waiting: mean(1),
                 held: mean(2),
                 oldest_s: 0.0,
+                delayed: 0.0,
             });
             *before = after;
         }
-        for (spec, state) in self.model.queues.iter().zip(self.queues.iter()) {
-            let (total, before) =
-                (state.queue.oldest().total(now), &mut tally.oldest[spec.station.0 as usize]);
-            stations[spec.station.0 as usize].oldest_s = (total - *before) / ticks;
-            *before = total;
+        for ((spec, state), before) in
+            self.model.queues.iter().zip(self.queues.iter()).zip(&mut tally.queues)
+        {
+            let station = &mut stations[spec.station.0 as usize];
+            let after = (state.queue.oldest().total(now), state.delayed.total(now));
+            station.oldest_s = (after.0 - before.0) / ticks;
+            station.delayed = (after.1 - before.1) as f64 / ticks;
+            *before = after;
         }
         observer.windows.push(Window {
             start,
@@ -295,6 +299,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         for queue in self.queues.iter_mut() {
             queue.queue.start_measuring(now);
+            queue.delayed.reset(now);
         }
         self.attribution.start_measuring();
         self.arrivals.dropped = 0;

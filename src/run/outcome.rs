@@ -146,12 +146,14 @@ pub struct StationOutcome {
     pub waiting_mean: f64,
     /// Requests waiting at most.
     pub waiting_peak: u64,
-    /// Connections, sessions, bytes, instances or delayed jobs on average.
+    /// Connections, sessions, bytes, instances or worker processes on average.
     pub held_mean: f64,
-    /// Connections, sessions, bytes, instances or delayed jobs at most.
+    /// Connections, sessions, bytes, instances or worker processes at most.
     pub held_peak: u64,
     /// The age of the oldest that waits, on average and at most (s; job queues only).
     pub oldest_s: Option<(f64, f64)>,
+    /// Jobs that are due later, on average and at most (job queues only).
+    pub delayed: Option<(f64, u64)>,
     /// Waiting times, zeros included.
     pub wait: Histogram,
     /// Share of the time with at least 75, 85, 95 and 100 % of the servers busy.
@@ -244,10 +246,12 @@ pub struct StationWindow {
     pub busy: f64,
     /// Requests waiting on average.
     pub waiting: f64,
-    /// Connections, sessions, bytes, instances or delayed jobs on average.
+    /// Connections, sessions, bytes, instances or worker processes on average.
     pub held: f64,
     /// The age of the oldest that waits on average (s); zero for what is no job queue.
     pub oldest_s: f64,
+    /// Jobs that are due later on average.
+    pub delayed: f64,
 }
 
 /// Everything that must add up.

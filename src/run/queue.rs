@@ -8,6 +8,7 @@ use crate::model;
 use crate::model::UnitKind;
 use crate::model::ids::{JobId, QueueId, StationId};
 use crate::model::tape::{DrawId, PollId};
+use crate::stats::{Level, NO_THRESHOLDS};
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
@@ -18,6 +19,7 @@ use super::meter::{Counter, MILLI, Part};
 use super::queue_scripts::{ScriptsState, Stage};
 use super::queue_store::Kept;
 use super::task::{NONE, State};
+use super::workers::{CpuUse, Crew, Life};
 use super::world::World;
 
 /// A queue while it runs.
@@ -32,6 +34,10 @@ pub struct QueueState {
     pub(super) limiter: Option<JobLimiter>,
     /// Who calls a function with its messages.
     pub(super) mapping: Option<Box<MappingState>>,
+    /// Its workers together.
+    pub(super) crew: Crew,
+    /// Jobs that are due later.
+    pub(super) delayed: Level,
     /// A check for stalled jobs is due, and every process that could make it is busy.
     pub(super) check_is_due: bool,
     /// What its jobs take in its Redis, those that are over included (bytes).
@@ -62,6 +68,14 @@ pub struct Process {
     pub(super) line: VecDeque<u32>,
     /// It is dead.
     pub(super) down: bool,
+    /// Whether it is wanted, and told to end.
+    pub(super) life: Life,
+    /// When it was started, unless it was there from the beginning.
+    pub(super) started: Option<Time>,
+    /// How often it has been told to end.
+    pub(super) lives: u32,
+    /// CPU that it uses, where somebody looks.
+    pub(super) cpu: CpuUse,
 }
 
 impl Process {
@@ -76,7 +90,18 @@ impl Process {
             blocked_since: Time::NEVER,
             line: VecDeque::new(),
             down: false,
+            life: Life::Up,
+            started: None,
+            lives: 0,
+            cpu: CpuUse::default(),
         }
+    }
+}
+
+impl Process {
+    /// Whether it begins jobs.
+    pub(super) fn takes_jobs(&self) -> bool {
+        !self.down && self.life.takes()
     }
 }
 
@@ -89,10 +114,17 @@ impl QueueState {
         };
         QueueState {
             queue: JobQueue::new(spec.driver, slots),
-            processes: (0..spec.processes).map(|_| Process::idle(spec.cores)).collect(),
+            processes: (0..spec.slots)
+                .map(|place| match place < spec.processes {
+                    true => Process::idle(spec.cores),
+                    false => Process { life: Life::Off, ..Process::idle(spec.cores) },
+                })
+                .collect(),
             first: spec.first_process,
             limiter: spec.limiter.map(|limiter| JobLimiter::new(spec.driver, limiter)),
             mapping: spec.mapping.as_ref().map(|it| Box::new(MappingState::new(it))),
+            crew: Crew::new(spec),
+            delayed: Level::new(Time::ZERO, NO_THRESHOLDS),
             check_is_due: false,
             bytes: 0,
             gone_since: None,
@@ -170,7 +202,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.jobs[job];
         record.delayed = true;
         let queue = self.model.jobs[record.kind].queue;
-        self.meters[self.model.queues[queue].station].held.add(self.now, 1);
+        self.queues[queue].delayed.add(self.now, 1);
         self.on_queue_at(job, at);
     }
 
@@ -179,7 +211,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.jobs[job];
         let queue = self.model.jobs[record.kind].queue;
         let was = std::mem::take(&mut record.delayed);
-        self.meters[self.model.queues[queue].station].held.add(self.now, -i64::from(was));
+        if was {
+            self.queues[queue].delayed.add(self.now, -1);
+        }
         was
     }
 
@@ -233,7 +267,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 continue;
             }
             let state = &mut self.queues[queue];
-            let free = |process: &Process| !process.down && process.slots < spec.concurrency;
+            let free = |it: &Process| it.takes_jobs() && it.slots < spec.concurrency;
             let takers = state.processes.iter().enumerate().filter(|(_, process)| free(process));
             let place = takers.min_by_key(|(_, process)| process.handlers);
             let place = place.expect("a job starts where there is a slot").0;
@@ -286,7 +320,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn arm_process(&mut self, queue: QueueId, place: usize) {
         let state = &mut self.queues[queue];
         let number = state.first + place as u32;
-        let process = &mut state.processes[place];
+        self.note_cpu(queue, place);
+        let process = &mut self.queues[queue].processes[place];
         if process.blocker != NONE {
             return; // its event is that of the job that has the loop
         }
@@ -386,6 +421,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let brings = self.attempt_ends(job);
             self.queues[queue].scripts.brings = brings;
         }
+        self.worker_may_end(queue, place);
         self.start_jobs(queue);
     }
 
@@ -437,6 +473,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         (handler.state, handler.waiter) = (JobState::Runaway, NONE);
         self.end_late_in_redis(job);
         self.attempt_failed(again);
+        self.worker_may_end(queue, place);
         self.start_jobs(queue);
     }
 

@@ -85,8 +85,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &self.jobs[job];
         let kind = &self.model.jobs[record.kind];
         let spec = &self.model.queues[kind.queue];
+        let (queue, place) = self.process_place(record.process);
         let by_script = record.stage == Stage::Ends;
         by_script
+            && self.queues[queue].processes[place].takes_jobs() // one that closes fetches nothing
             && match spec.driver {
                 Driver::BullMq => {
                     let next = kind.retry.next_delay(record.failed + 1);

@@ -183,6 +183,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.meters[station].busy.add(self.now, -MILLI);
                     self.count(station, Counter::Lost);
                     self.job_over(job, Some(Failure::JobFailed));
+                    self.worker_may_end(queue, place);
                 }
                 JobState::Running | JobState::Delayed => {
                     self.no_longer_delayed(job);

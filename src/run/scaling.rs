@@ -42,7 +42,7 @@ impl Scaler {
     }
     /// How many instances there should be; [`None`] if it does not say. Target tracking removes only
     /// what all of its policies would.
-    fn observe(&mut self, now: Time, metrics: &[Pods], wanted: u32) -> Option<u32> {
+    pub(super) fn observe(&mut self, now: Time, metrics: &[Pods], wanted: u32) -> Option<u32> {
         match self {
             Scaler::Tracking(scalers) => {
                 let mut decided = None;
@@ -59,7 +59,7 @@ impl Scaler {
             Scaler::Steps(scaler) => Some(scaler.observe(now, metrics[0].metric)),
         }
     }
-    fn settle(&mut self, desired: u32) {
+    pub(super) fn settle(&mut self, desired: u32) {
         match self {
             Scaler::Tracking(scalers) => scalers.iter_mut().for_each(|it| it.settle(desired)),
             Scaler::Hpa(hpa) => hpa.settle(desired),
@@ -69,11 +69,33 @@ impl Scaler {
 }
 
 /// The bounds that a schedule sets by now, within what the model has room for.
-fn bounds_at(scaling: &Scaling, now: Time, most: u32) -> (u32, u32) {
+pub(super) fn bounds_at(scaling: &Scaling, now: Time, most: u32) -> (u32, u32) {
     let due = scaling.schedule.iter().filter(|it| Time::ZERO + it.at <= now);
     match due.max_by_key(|it| it.at) {
         Some(appointment) => (appointment.min.min(most), appointment.max.min(most)),
         None => (0, most),
+    }
+}
+
+/// What a metric shows, as a share of what is wanted.
+pub type Look = f64;
+
+/// A metric as the Horizontal Pod Autoscaler has it; of so many pods it does not know the use of CPU yet.
+pub(super) fn as_pods(metric: &Metric, plain: Pods, young: u32) -> Pods {
+    let (ready, unready) = (plain.ready - young, plain.unready + young);
+    // Resources are known in whole per cent.
+    let in_per_cent = (plain.metric * 100.0 + WHOLE).floor() / 100.0;
+    match metric {
+        Metric::Cpu | Metric::Memory => Pods { metric: in_per_cent, ready, unready, ..plain },
+        Metric::Requests(_) => Pods { ready, unready, ..plain },
+        // Of an external metric each pod has its share, ready or not (`GetExternalPerPodMetricReplicas`).
+        Metric::Backlog(..) => {
+            let all = ready + unready;
+            let share = plain.metric * f64::from(plain.ready.max(1)) / f64::from(all.max(1));
+            Pods { metric: share, ready: all, unready: 0, ..plain }
+        }
+        // One without shares is for the ready ones (`GetExternalMetricReplicas`).
+        Metric::Oldest(..) => Pods { unready: 0, ..plain },
     }
 }
 
@@ -131,46 +153,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             Metric::Requests(wanted) => {
                 came / (instance_ticks / Duration::secs(1).0 as f64) / wanted
             }
-            Metric::Backlog(queue, wanted) => {
-                let waiting = f64::from(self.queues[queue].queue.waiting());
-                waiting / f64::from(running.max(1)) / wanted
-            }
+            Metric::Backlog(..) | Metric::Oldest(..) => self.queue_metric(&metric, running),
         };
         let pods = |(metric, rule): &(Metric, Rule)| {
             let plain =
                 Pods { metric: value(*metric), target: 1.0, ready: running, unready: starting };
             match rule {
                 Rule::Hpa(policy, target) => {
-                    Pods { target: *target, ..self.as_pods(service, policy, metric, plain) }
+                    let young = match metric {
+                        Metric::Cpu => self.young_pods(service, policy),
+                        _ => 0,
+                    };
+                    Pods { target: *target, ..as_pods(metric, plain, young) }
                 }
                 _ => plain,
             }
         };
         scaling.rules.iter().map(pods).collect()
-    }
-
-    /// A metric as the Horizontal Pod Autoscaler has it.
-    fn as_pods(
-        &self,
-        service: ServiceId,
-        policy: &HpaPolicy,
-        metric: &Metric,
-        plain: Pods,
-    ) -> Pods {
-        let young = if *metric == Metric::Cpu { self.young_pods(service, policy) } else { 0 };
-        let (ready, unready) = (plain.ready - young, plain.unready + young);
-        // Resources are known in whole per cent.
-        let in_per_cent = (plain.metric * 100.0 + WHOLE).floor() / 100.0;
-        match metric {
-            Metric::Cpu | Metric::Memory => Pods { metric: in_per_cent, ready, unready, ..plain },
-            Metric::Requests(_) => Pods { ready, unready, ..plain },
-            // Of an external metric each pod has its share, ready or not (`GetExternalPerPodMetricReplicas`).
-            Metric::Backlog(..) => {
-                let all = ready + unready;
-                let share = plain.metric * f64::from(plain.ready.max(1)) / f64::from(all.max(1));
-                Pods { metric: share, ready: all, unready: 0, ..plain }
-            }
-        }
     }
 
     /// Pods whose usage does not count yet: within the time of their initialisation those that have

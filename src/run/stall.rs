@@ -28,6 +28,7 @@ use super::world::World;
 impl<Q: PendingEvents> World<'_, Q> {
     /// The first checks for stalled jobs, where any can stall.
     pub fn start_checks(&mut self) {
+        self.start_crews();
         for (queue, spec) in self.model.queues.enumerate() {
             self.start_renewals(queue);
             if spec.can_stall {
@@ -53,6 +54,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let process = &mut self.queues[queue].processes[place];
         process.cores.set_cores(now, 0.0);
         (process.blocker, process.blocked_since, process.armed) = (job, now, now + cpu);
+        self.note_cpu(queue, place);
         self.at(now + cpu, Kind::ProcessDepart, number);
     }
 
@@ -70,6 +72,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         process.blocked_since = Time::NEVER;
         process.cores.set_cores(now, cores);
         let next = process.line.pop_front();
+        self.note_cpu(queue, place);
         self.job_computed(job);
         if let Some(next) = next {
             self.keep_loop(next, queue, place);
@@ -152,7 +155,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A worker looks for stalled jobs.
     pub fn check_stalled(&mut self, queue: QueueId) {
         let processes = &self.queues[queue].processes;
-        let can_look = processes.iter().any(|it| !it.down && it.blocker == NONE);
+        let can_look = processes.iter().any(|it| it.takes_jobs() && it.blocker == NONE);
         self.queues[queue].check_is_due = !can_look;
         if !can_look {
             return; // the timer fires when a loop is free
@@ -235,7 +238,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.count(spec.station, Counter::Wasted);
             self.meters[spec.station].busy.add(self.now, -MILLI);
         }
-        self.queues[queue].processes[place] = Process { down: true, ..Process::idle(spec.cores) };
+        let cpu = self.queues[queue].processes[place].cpu;
+        let Process { life, started, lives, .. } = self.queues[queue].processes[place];
+        let idle = Process { life, started, lives, cpu, ..Process::idle(spec.cores) };
+        self.queues[queue].processes[place] = Process { down: true, ..idle };
+        self.note_cpu(queue, place);
         self.resize_queue(queue);
     }
 
@@ -243,6 +250,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn restart_process(&mut self, number: u32) {
         let (queue, place) = self.process_place(number);
         self.queues[queue].processes[place].down = false;
+        if !self.queues[queue].processes[place].life.runs() {
+            return;
+        }
         self.resize_queue(queue);
         self.start_jobs(queue);
         if self.queues[queue].check_is_due {
@@ -251,10 +261,16 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Slots come and go with processes.
-    fn resize_queue(&mut self, queue: QueueId) {
+    pub(super) fn resize_queue(&mut self, queue: QueueId) {
         let state = &mut self.queues[queue];
-        let alive = state.processes.iter().filter(|process| !process.down).count() as u32;
-        state.queue.resize(alive * self.model.queues[queue].concurrency);
+        let concurrency = self.model.queues[queue].concurrency;
+        // One that closes has the places that its jobs take.
+        let places = state.processes.iter().map(|process| match process.takes_jobs() {
+            true => concurrency,
+            false => process.slots,
+        });
+        let places = places.sum();
+        state.queue.resize(places);
     }
 }
 

@@ -82,9 +82,18 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::CacheClient => self.client_event(slot, event.ordinal()),
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Stalled => self.queue_timer(QueueId(slot), event.ordinal()),
-            Kind::Autoscale => self.autoscale(ServiceId(slot)),
-            Kind::Appointment => self.keep_appointment(ServiceId(slot)),
-            Kind::Boot => self.boot(slot),
+            Kind::Autoscale => match self.crew_at(slot) {
+                Some(queue) => self.autoscale_workers(queue),
+                None => self.autoscale(ServiceId(slot)),
+            },
+            Kind::Appointment => match self.crew_at(slot) {
+                Some(queue) => self.keep_workers_appointment(queue),
+                None => self.keep_appointment(ServiceId(slot)),
+            },
+            Kind::Boot => match slot.checked_sub(self.instances.len() as u32) {
+                Some(number) => self.worker_due(number, event.ordinal()),
+                None => self.boot(slot),
+            },
             Kind::Fault => self.fault(slot, event.ordinal() == 1),
             Kind::Kill => self.kill_instance(slot),
             Kind::Restart => self.down_event(slot, event.ordinal()),

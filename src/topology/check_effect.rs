@@ -192,6 +192,12 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
     const OUT: &str = "leave it out";
     for queue in &cx.topology.queues {
         let key = |key: &str| format!("queue.{}.{key}", queue.name);
+        if queue.spec.autoscale.is_none() {
+            let help = "leave it out, or say `autoscale`";
+            for name in ["on_sigterm", "grace"] {
+                idle(key(name), "its workers are never told to end", help);
+            }
+        }
         if queue.spec.driver != QueueDriver::Sqs {
             let help = "leave it out, or say `attempts` and `max_stalled`";
             idle(key("max_receives"), "Bull and BullMQ have no dead-letter queue", help);
@@ -216,7 +222,7 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
         }
         if queue.spec.mapping.is_some() {
             let help = "leave it out; `mapping.maximum_concurrency` bounds calls at once";
-            for name in ["processes", "concurrency", "cores", "price"] {
+            for name in ["processes", "concurrency", "cores", "price", "autoscale"] {
                 idle(key(name), "a function gets the messages, in place of processes", help);
             }
         }

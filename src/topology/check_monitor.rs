@@ -61,11 +61,11 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
                 let message = format!("`monitor.{name}` shows the jobs of a {}", of.section);
                 wrong(message, "let it look at a queue");
             }
-            (Shows::Held, Some(of)) if of.section == Section::Queue => {
+            (Shows::Held, Some(of)) if of.section == Section::Queue && !scales(cx, &of.name) => {
                 let message = format!("`monitor.{name}` shows what a queue holds");
                 wrong(
                     message,
-                    "say which of its jobs: show what is `waiting`, `delayed` or `busy`",
+                    "say which of its jobs: show what is `waiting`, `delayed` or `busy`; its workers are held where it has an `autoscale`",
                 );
             }
             (Shows::Held, Some(of)) if !holds(of.section) => {
@@ -133,6 +133,12 @@ fn buckets(cx: &Cx<'_>, monitor: &Named<Monitor>) -> Diagnostics {
     vec![error("bad-monitor", &cx.tree.place_of(&path), message).help(help)]
 }
 
+/// Whether the workers of a queue come and go.
+fn scales(cx: &Cx<'_>, queue: &str) -> bool {
+    let queue = cx.topology.queues.iter().find(|it| it.name == queue);
+    queue.is_some_and(|it| it.spec.autoscale.is_some())
+}
+
 /// Whether it is shown of a component, not of what users see.
 fn is_of_component(shows: &Shows) -> bool {
     matches!(
@@ -159,5 +165,6 @@ fn holds(section: Section) -> bool {
             | Section::Session
             | Section::Socket
             | Section::Consumer
+            | Section::Queue
     )
 }

@@ -141,8 +141,9 @@ pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
-    Autoscale, Backlog, HandOut, Hpa, HpaPace, HpaSelect, Middleware, OnMax, Overflow, Runtime,
-    ScaleMetric, ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake, WarmUp,
+    Autoscale, Backlog, HandOut, Hpa, HpaPace, HpaSelect, Middleware, OldestJob, OnMax, Overflow,
+    Runtime, ScaleMetric, ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake,
+    WarmUp,
 };
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
@@ -181,6 +182,7 @@ pub const SLUGS: &[&str] = &[
     "bad-pool",
     "bad-process",
     "bad-reshard",
+    "bad-scaling",
     "bad-set",
     "bad-threshold",
     "bad-trace",

@@ -52,7 +52,7 @@ spec! {
         Waiting = "waiting";
         /// What a component holds: a pool's connections, those to a database (PostgreSQL
         /// `numbackends`), sessions of a store, a cache's bytes, a service's instances, connections of a
-        /// socket, members of a group.
+        /// socket, members of a group, workers of a queue that has an `autoscale`.
         Held = "held";
         /// Jobs of a queue that are due later: delayed ones and those to be tried again.
         Delayed = "delayed";

@@ -1,12 +1,13 @@
 //! Queues and the jobs in them.
 
 use super::cache::Cache;
+use super::deploy::OnSigterm;
 use super::dist::Dist;
 use super::flow::Flow;
 use super::names::Ref;
 use super::price::Price;
 use super::region::Region;
-use super::service::Service;
+use super::service::{Autoscale, Service};
 use super::spec::spec;
 use crate::units::{Bytes, Duration, Ratio};
 
@@ -21,6 +22,14 @@ spec! {
             from "assumed: workers stand beside their queue";
         /// How many processes.
         processes: u32 = "1" from "assumed: one worker process", positive;
+        /// How the number of processes follows a metric, such as `metric.backlog = { queue = "q", jobs = 10 }`.
+        autoscale: Option<Autoscale> = "their number stays" from "assumed: a fixed number of workers";
+        /// What a process does when it is told to end, because fewer are wanted.
+        on_sigterm: OnSigterm = "\"exit\""
+            from "Node.js 20 process (SIGTERM without a handler ends the process; one that calls `close` finishes its jobs)";
+        /// Time that a process has to end by itself before it is killed.
+        grace: Duration = "\"30s\""
+            from "Amazon ECS (stopTimeout 30 s); Kubernetes (terminationGracePeriodSeconds 30)", positive;
         /// Jobs that one process works on at once.
         concurrency: u32 = "1" from "Bull 4.16.5 and BullMQ 6.7.0 (concurrency)", positive;
         /// Cores of one process, shared by its jobs.
@@ -190,5 +199,10 @@ impl Queue {
     /// Its worker processes: none where a function gets its messages.
     pub fn workers(&self) -> u32 {
         if self.mapping.is_some() { 0 } else { self.processes }
+    }
+    /// The most that there can be.
+    pub fn most_workers(&self) -> u32 {
+        let workers = self.workers();
+        self.autoscale.as_ref().filter(|_| workers > 0).map_or(workers, |it| it.max.max(workers))
     }
 }

@@ -410,6 +410,17 @@ spec! {
         Requests(Rate) = "requests";
         /// Jobs that wait in a queue for each instance.
         Backlog(Backlog) = "backlog";
+        /// How long the job of a queue has waited that waits for longest.
+        Oldest(OldestJob) = "oldest";
+    }
+}
+spec! {
+    /// The age of the oldest job that waits in a queue.
+    table OldestJob {
+        /// The queue.
+        queue: Ref<Queue>;
+        /// How old it may be.
+        age: Duration, positive;
     }
 }
 spec! {

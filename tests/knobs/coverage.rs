@@ -392,9 +392,8 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "service",
-        "an_autoscaler_may_follow_requests_or_a_backlog",
-        "Autoscale.metric ScaleMetric:cpu ScaleMetric:requests ScaleMetric:backlog Backlog.queue \
-         Backlog.jobs",
+        "an_autoscaler_may_follow_requests",
+        "Autoscale.metric ScaleMetric:cpu ScaleMetric:requests",
     ),
     (
         "service",

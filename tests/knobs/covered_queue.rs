@@ -1,8 +1,11 @@
 //! What the tests of jobs turn: a part of the list in `coverage.rs`.
 
 /// See `coverage.rs`.
-pub const SOURCES: &[(&str, &str)] =
-    &[("job", include_str!("job.rs")), ("job_redis", include_str!("job_redis.rs"))];
+pub const SOURCES: &[(&str, &str)] = &[
+    ("job", include_str!("job.rs")),
+    ("job_redis", include_str!("job_redis.rs")),
+    ("workers", include_str!("workers.rs")),
+];
 
 /// See `coverage.rs`.
 pub const COVERED: &[(&str, &str, &str)] = &[
@@ -46,5 +49,15 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "job_redis",
         "workers_claim_and_end_jobs_by_scripts",
         "Queue.cache Queue.add Queue.claim Queue.finish",
+    ),
+    (
+        "workers",
+        "workers_follow_the_jobs_that_wait",
+        "Queue.autoscale ScaleMetric:backlog Backlog.queue Backlog.jobs ScaleMetric:oldest OldestJob.queue OldestJob.age",
+    ),
+    (
+        "workers",
+        "a_worker_that_is_told_to_end_exits_finishes_or_goes_on",
+        "Queue.on_sigterm Queue.grace",
     ),
 ];

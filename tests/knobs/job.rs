@@ -230,7 +230,7 @@ fn a_queue_starts_so_many_jobs_in_a_time() {
 fn a_job_may_be_due_later() {
     let late = |job: &str| format!("operation.work.flow=[{{enqueue={job}}}]");
     let ran = queued(&[&late("{job='j', wait=true, delay='300ms'}")]);
-    let delayed = ran.station("queue.q").held_mean;
+    let (delayed, _) = ran.station("queue.q").delayed.expect("a queue has jobs");
     assert_eq!(ran.each(), ms(400));
     assert!((delayed - 10.0 * 0.3 / 10.5).abs() < 1e-9, "{delayed}");
     let sqs = ["queue.q.driver=sqs", &late("{job='j', wait=true, delay='2s'}")];
@@ -249,7 +249,7 @@ fn a_job_may_be_due_later() {
     let tried = |backoff: &str| {
         let backoff = format!("job.j.backoff={backoff}");
         let ran = queued(&["job.j.fail=100%", "job.j.attempts=2", &backoff]);
-        (ran.station("queue.q").held_mean, ran.station("queue.q").held_peak)
+        ran.station("queue.q").delayed.expect("a queue has jobs")
     };
     assert_eq!(tried("none"), (0.0, 0));
     let (mean, most) = tried("{fixed='200ms'}");

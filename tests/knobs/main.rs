@@ -58,4 +58,5 @@ mod tables;
 mod uncounted;
 mod upkeep;
 mod upstream;
+mod workers;
 mod workload;

@@ -392,33 +392,13 @@ fn steps_add_and_remove_what_they_say() {
 }
 
 #[test]
-fn an_autoscaler_may_follow_requests_or_a_backlog() {
+fn an_autoscaler_may_follow_requests() {
     let quiet = ["operation.work.flow=[{cpu='1ms'}]"];
     let at = |sets: &[&str]| first(&scaled(&[&quiet[..], sets].concat()), 2.0);
     assert_eq!(at(&[]), None);
     // 1/s is twice 30/min.
     assert_eq!(at(&["service.web.autoscale.metric={requests='30/min'}"]), Some(240));
     assert_eq!(at(&["service.web.autoscale.metric={requests='90/min'}"]), None);
-    let queued = format!(
-        "{WEB}[queue.q]\n[queue.r]\n[job.j]\nqueue='q'\nwork='2s'\n[job.k]\nqueue='r'\nwork='1ms'\n"
-    );
-    let held = |queue: &str, jobs: u32| {
-        let metric =
-            format!("service.web.autoscale.metric={{backlog={{queue='{queue}', jobs={jobs}}}}}");
-        let ran = run(
-            &queued,
-            &[
-                "operation.work.flow=[{enqueue='j'}, {enqueue='k'}]",
-                "service.web.autoscale={min=1, max=4}",
-                "run.duration=600s",
-                "run.window=10s",
-                &metric,
-            ],
-        );
-        first(&ran.held("service.web"), 4.0)
-    };
-    // After three minutes some 90 jobs wait.
-    assert_eq!((held("q", 10), held("q", 1000), held("r", 10)), (Some(240), None, None));
 }
 
 #[test]

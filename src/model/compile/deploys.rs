@@ -55,14 +55,19 @@ impl Compiler<'_> {
             exit: Exit {
                 heard_after,
                 told_after,
-                on_sigterm: match spec.sigterm(&service.spec.runtime) {
-                    topology::OnSigterm::Finish => OnSigterm::Finish,
-                    topology::OnSigterm::Exit => OnSigterm::Exit,
-                    topology::OnSigterm::Ignore => OnSigterm::Ignore,
-                },
+                on_sigterm: sigterm(&spec.sigterm(&service.spec.runtime)),
                 killed_after: spec.grace,
             },
             purges: spec.purge.iter().map(|it| self.purge(it.section, &it.name)).collect(),
         }
+    }
+}
+
+/// What a process does that is told to end.
+pub(super) fn sigterm(on_sigterm: &topology::OnSigterm) -> OnSigterm {
+    match on_sigterm {
+        topology::OnSigterm::Finish => OnSigterm::Finish,
+        topology::OnSigterm::Exit => OnSigterm::Exit,
+        topology::OnSigterm::Ignore => OnSigterm::Ignore,
     }
 }

@@ -379,9 +379,9 @@ impl Compiler<'_> {
             }
             Section::Queue => {
                 let before = topology.queues.iter().take_while(|queue| queue.name != name);
-                let first = before.map(|queue| queue.spec.workers()).sum();
+                let first = before.map(|queue| queue.spec.most_workers()).sum();
                 let spec = &super::named(&topology.queues, name).spec;
-                range(UnitKind::Process, first, spec.workers())
+                range(UnitKind::Process, first, spec.most_workers())
             }
             Section::Consumer => {
                 let before = topology.consumers.iter().take_while(|it| it.name != name);

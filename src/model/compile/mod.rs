@@ -260,7 +260,7 @@ impl<'t> Compiler<'t> {
         for queue in &topology.queues {
             let slots = match &queue.spec.mapping {
                 Some(mapping) => f64::from(mapping.most()),
-                None => f64::from(queue.spec.processes * queue.spec.concurrency),
+                None => f64::from(queue.spec.most_workers() * queue.spec.concurrency),
             };
             all.push(station(&format!("queue.{}", queue.name), StationKind::Queue, slots));
         }

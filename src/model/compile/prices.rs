@@ -10,7 +10,7 @@ impl Compiler<'_> {
     /// What the deployment costs, as far as the file says.
     pub(super) fn costs(&self) -> Vec<Cost> {
         let topology = self.topology;
-        let mut all = Vec::new();
+        let (mut all, mut costs_of_queues) = (Vec::new(), Vec::new());
         let mut fixed = |path: String, price: &Option<topology::Price>, units: f64| {
             if let Some(price) = price {
                 all.push(Cost::unit(path, price, units));
@@ -31,13 +31,17 @@ impl Compiler<'_> {
             fixed(format!("cache.{}", cache.name), &cache.spec.price, nodes);
         }
         for queue in &topology.queues {
-            let processes = f64::from(queue.spec.workers());
-            fixed(format!("queue.{}", queue.name), &queue.spec.price, processes);
+            let Some(price) = &queue.spec.price else { continue };
+            let path = format!("queue.{}", queue.name);
+            let workers = queue.spec.autoscale.as_ref().map(|_| self.station(&path));
+            let cost = Cost::unit(path, price, f64::from(queue.spec.workers()));
+            costs_of_queues.push(Cost { workers, ..cost });
         }
         for consumer in &topology.consumers {
             let members = f64::from(consumer.spec.members);
             fixed(format!("consumer.{}", consumer.name), &consumer.spec.price, members);
         }
+        all.append(&mut costs_of_queues);
         for (index, service) in topology.services.iter().enumerate() {
             if let Some(price) = &service.spec.price {
                 let units = f64::from(service.spec.instances);
@@ -163,6 +167,7 @@ impl Cost {
             monthly,
             units,
             service: None,
+            workers: None,
             per_gigabyte: 0.0,
             per_million: 0.0,
             per_surplus_hour: 0.0,

@@ -1,6 +1,6 @@
 //! Queues and jobs.
 
-use super::{Compiler, draw_id, find, named, optional};
+use super::{Compiler, deploys, draw_id, find, named, optional};
 use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue::{Driver, JobBackoff, RetryRule};
 use crate::kernel::Dense;
@@ -23,6 +23,14 @@ impl Compiler<'_> {
                 region: self.place_of(topology::Section::Queue, &queue.name),
                 station: self.station(&format!("queue.{}", queue.name)),
                 processes: queue.spec.workers(),
+                slots: queue.spec.most_workers(),
+                autoscale: queue
+                    .spec
+                    .autoscale
+                    .as_ref()
+                    .map(|scaling| self.scaling(queue.spec.cores, scaling)),
+                on_sigterm: deploys::sigterm(&queue.spec.on_sigterm),
+                grace: queue.spec.grace,
                 concurrency: queue.spec.concurrency,
                 cores: queue.spec.cores,
                 driver: driver_of(&queue.spec.driver),
@@ -46,7 +54,7 @@ impl Compiler<'_> {
                 can_stall: self.can_stall(queue),
                 first_process,
             });
-            first_process += queue.spec.workers();
+            first_process += queue.spec.most_workers();
         }
         all
     }
@@ -164,7 +172,8 @@ impl Compiler<'_> {
                 stops && fault.spec.target.0.iter().any(hits)
             })
         });
-        (blocks || dies || loses_store) && driver_of(&queue.spec.driver) != Driver::Sqs
+        let ends = queue.spec.autoscale.is_some();
+        (blocks || dies || loses_store || ends) && driver_of(&queue.spec.driver) != Driver::Sqs
     }
 }
 

@@ -103,7 +103,7 @@ impl Compiler<'_> {
             warm_up: spec.warm_up.as_ref().map(|warm_up| (warm_up.times, warm_up.over)),
             replace: spec.replace,
             process: self.process(spec),
-            autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec, scaling)),
+            autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec.cores, scaling)),
             function: self.function(service),
             pools: self.pools_of(index),
         }
@@ -137,7 +137,8 @@ impl Compiler<'_> {
         }))
     }
 
-    fn scaling(&self, service: &topology::Service, scaling: &topology::Autoscale) -> Scaling {
+    /// An autoscaler, of what has so many cores each.
+    pub(super) fn scaling(&self, cores: f64, scaling: &topology::Autoscale) -> Scaling {
         let metrics = std::iter::once(&scaling.metric).chain(&scaling.also);
         let warmup = self.topology.run.warmup;
         let one = |it: &topology::ScheduledScaling| Appointment {
@@ -153,7 +154,7 @@ impl Compiler<'_> {
             rules: metrics.map(|metric| self.scaling_rule(scaling, metric)).collect(),
             period: scaling.period.unwrap_or(usual),
             start: scaling.start,
-            requested: scaling.cpu_request.unwrap_or(service.cores),
+            requested: scaling.cpu_request.unwrap_or(cores),
             schedule: scaling.schedule.iter().map(one).collect(),
         }
     }
@@ -170,6 +171,10 @@ impl Compiler<'_> {
             topology::ScaleMetric::Backlog(backlog) => {
                 let queue = find(&self.topology.queues, &backlog.queue.name);
                 (Metric::Backlog(queue, f64::from(backlog.jobs)), 1.0)
+            }
+            topology::ScaleMetric::Oldest(oldest) => {
+                let queue = find(&self.topology.queues, &oldest.queue.name);
+                (Metric::Oldest(queue, oldest.age.seconds()), 1.0)
             }
         };
         let (min, max) = (scaling.min, scaling.max);

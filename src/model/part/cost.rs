@@ -13,6 +13,8 @@ pub struct Cost {
     pub units: f64,
     /// The service whose running instances are the units.
     pub service: Option<ServiceId>,
+    /// The queue whose running workers are the units.
+    pub workers: Option<StationId>,
     /// Dollars a gigabyte that passes the station.
     pub per_gigabyte: f64,
     /// Dollars a million requests.

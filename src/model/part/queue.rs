@@ -4,6 +4,7 @@ use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue;
 use crate::model::ids::*;
 use crate::model::tape::Pc;
+use crate::model::{OnSigterm, Scaling};
 use crate::units::Duration;
 
 /// Where on the tape the scripts stand by which workers have their jobs.
@@ -32,6 +33,14 @@ pub struct Queue {
     pub station: StationId,
     /// Worker processes.
     pub processes: u32,
+    /// The most of them that there can be.
+    pub slots: u32,
+    /// How their number follows a metric.
+    pub autoscale: Option<Scaling>,
+    /// What one does that is told to end.
+    pub on_sigterm: OnSigterm,
+    /// How long it has before it is killed.
+    pub grace: Duration,
     /// Jobs at once per process.
     pub concurrency: u32,
     /// Cores per process.

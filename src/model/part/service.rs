@@ -225,6 +225,8 @@ pub enum Metric {
     Requests(f64),
     /// Jobs that wait in a queue per instance, as a share of so many.
     Backlog(QueueId, f64),
+    /// The age of the oldest job that waits in a queue, as a share of so much (s).
+    Oldest(QueueId, f64),
 }
 
 /// A scheduled action.

@@ -59,15 +59,13 @@ fn occupation() -> Vec<Metric> {
         .fold(Fold::Greatest),
         count(
             "held",
-            "Open connections, live sessions, used bytes or running instances on average.",
-            |seen, _| (seen.kind() != StationKind::Queue).then(|| seen.station().held_mean),
+            "Open connections, live sessions, used bytes, running instances or workers that come and go on average.",
+            |seen, _| Some(seen.station().held_mean),
         )
         .sparse(),
-        count("held_peak", "The same at most.", |seen, _| {
-            (seen.kind() != StationKind::Queue).then(|| seen.station().held_peak as f64)
-        })
-        .fold(Fold::Greatest)
-        .sparse(),
+        count("held_peak", "The same at most.", |seen, _| Some(seen.station().held_peak as f64))
+            .fold(Fold::Greatest)
+            .sparse(),
     ];
     metrics.extend(of_jobs());
     for (index, percent) in [75, 85, 95, 100].into_iter().enumerate() {
@@ -89,11 +87,11 @@ fn of_jobs() -> Vec<Metric> {
             "delayed",
             Unit::Count,
             "Jobs that their queue keeps until they are due, on average: delayed ones and those to be tried again.",
-            |seen, _| of_queue(seen, |it| Some(it.held_mean)),
+            |seen, _| of_queue(seen, |it| it.delayed.map(|delayed| delayed.0)),
         )
         .sparse(),
         Metric::new("delayed_peak", Unit::Count, "The same at most.", |seen, _| {
-            of_queue(seen, |it| Some(it.held_peak as f64))
+            of_queue(seen, |it| it.delayed.map(|delayed| delayed.1 as f64))
         })
         .fold(Fold::Greatest)
         .sparse(),
