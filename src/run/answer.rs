@@ -93,6 +93,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Role::Probe => self.probe_over(task),
             Role::Batch => self.batch_answered(task),
+            Role::Job => self.flow_over(task),
             Role::Socket => self.socket_done(task),
         }
     }

@@ -35,7 +35,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     }
                     task = record.owner;
                 }
-                Role::Tail | Role::Probe | Role::Batch | Role::Socket => return true,
+                Role::Tail | Role::Probe | Role::Batch | Role::Socket | Role::Job => return true,
             }
         }
     }

@@ -39,6 +39,8 @@ pub struct Worker {
     pub ready: VecDeque<u32>,
     /// Requests that it has accepted and not finished.
     pub open: u32,
+    /// Handlers of jobs that it has at work.
+    pub jobs: u32,
     /// WebSockets among them.
     pub sockets: u32,
     /// Memory that these take (bytes).
@@ -77,6 +79,9 @@ pub struct Worker {
     /// When it was started; nothing if it has run for longer than the run.
     pub started: Option<Time>,
 }
+
+/// Callbacks that compute for less are in the way of no timer that keeps a job's lock.
+const KEPT: Duration = Duration::millis(100);
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// Something that the task waited for outside its process is done: its callback is ready.
@@ -255,7 +260,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         if host == NONE || self.on_shared_host(index) {
             self.meters[station].busy.add(self.now, -MILLI);
         }
-        self.spend(task, station, Part::Service, self.now.since(since));
+        let length = self.now.since(since);
+        self.spend(task, station, Part::Service, length);
+        if length >= KEPT {
+            self.loop_was_kept(worker, since);
+        }
         self.offer_lock(task, worker);
         self.run_loop(worker);
     }

@@ -52,6 +52,8 @@ pub struct JobRecord {
     pub(super) stage: Stage,
     /// Its script was not run, and is sent again.
     pub(super) unheard: bool,
+    /// Its handler has failed, not only by chance.
+    pub(super) broke: bool,
     /// When Bull renews its lock next.
     pub(super) renews: Time,
     /// The root of its random numbers.
@@ -102,6 +104,7 @@ impl Default for JobRecord {
             state: JobState::Free,
             stage: Stage::Works,
             unheard: false,
+            broke: false,
             renews: Time::NEVER,
             stream: StreamKey::default(),
         }

@@ -61,6 +61,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.lose(task);
         }
         self.lose_pools(worker);
+        self.lose_handlers(worker);
     }
 
     /// An instance dies at once with all of its workers and its backlog, and stays down until
@@ -90,6 +91,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.start_pools(worker);
         self.start_timers(worker);
         self.accept_waiting(index);
+        self.look_for_jobs(self.instances[index as usize].service);
     }
 
     /// An instance that is down is there again with all of its workers, cold, and its balancer sends
@@ -149,7 +151,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn dies_with(&self, task: u32, worker: u32) -> bool {
         let record = self.tasks.peek(task);
         let inside = match record.role {
-            Role::Branch | Role::Protected | Role::Tail | Role::Socket => true,
+            Role::Branch | Role::Protected | Role::Tail | Role::Socket | Role::Job => true,
             Role::Attempt | Role::Call | Role::Probe | Role::Batch => record.has(flag::ADMITTED),
         };
         record.state != State::Free && record.worker == worker && inside
@@ -220,7 +222,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Role::Attempt => record.owner != NONE,
             Role::Call => self.awaits(record.owner, record.owner_epoch),
             Role::Batch => true,
-            Role::Branch | Role::Protected | Role::Tail | Role::Probe => false,
+            Role::Branch | Role::Protected | Role::Tail | Role::Probe | Role::Job => false,
             Role::Socket => {
                 self.socket_died(&record);
                 false

@@ -62,6 +62,7 @@ mod redis_size;
 mod retrying;
 mod scaling;
 mod service;
+mod service_jobs;
 mod session;
 mod socket;
 mod stall;
@@ -266,6 +267,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Servers on average: instances come and go where a service scales.
     fn mean_capacity(&self, id: crate::model::ids::StationId, ticks: f64) -> f64 {
         let whole = self.model.stations[id].capacity;
+        let lent = self.model.queues.iter().find(|it| it.station == id);
+        if let Some((queue, service)) = lent.and_then(|it| Some((it, it.service?))) {
+            let spec = &self.model.services[service];
+            let running = self.services[service].instance_ticks as f64 / ticks;
+            return f64::from(queue.concurrency * spec.workers) * running;
+        }
         let crew = self.model.queues.iter().find(|it| it.station == id && it.autoscale.is_some());
         if let Some(queue) = crew {
             let running = self.meters[id].held.mean(self.now).unwrap_or(0.0);

@@ -276,7 +276,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The memory that a worker takes (bytes).
     pub(super) fn memory_of(&self, worker: u32, memory: &Memory) -> f64 {
         let state = &self.workers[worker as usize];
-        let requests = f64::from(state.open - state.sockets) * memory.per_request;
+        let requests = f64::from(state.open - state.sockets + state.jobs) * memory.per_request;
         let held = requests + state.socket_bytes as f64;
         if state.down { 0.0 } else { memory.base + held }
     }

@@ -258,6 +258,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.queues[queue].gone_since.is_some() {
             return; // nothing can be claimed
         }
+        if spec.service.is_some() {
+            self.resize_queue(queue); // its instances come and go
+        }
         while !self.is_rate_limited(queue)
             && let Some(started) = self.queues[queue].queue.start(self.now)
         {
@@ -266,11 +269,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             if spec.limiter.is_some() && self.puts_aside(queue, job) {
                 continue;
             }
+            let free = |place: &usize| {
+                let slots = self.queues[queue].processes[*place].slots;
+                slots < spec.concurrency && self.takes_jobs(queue, *place)
+            };
+            let takers = (0..self.queues[queue].processes.len()).filter(free);
+            let place = takers.min_by_key(|place| self.queues[queue].processes[*place].handlers);
+            let place = place.expect("a job starts where there is a slot");
             let state = &mut self.queues[queue];
-            let free = |it: &Process| it.takes_jobs() && it.slots < spec.concurrency;
-            let takers = state.processes.iter().enumerate().filter(|(_, process)| free(process));
-            let place = takers.min_by_key(|(_, process)| process.handlers);
-            let place = place.expect("a job starts where there is a slot").0;
             let process = &mut state.processes[place];
             process.handlers += 1;
             process.slots += 1;
@@ -296,6 +302,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(limit) = limit {
             let at = self.now + limit;
             self.events.push(Event::new(at, Kind::JobTimeout as u8, record.number, job));
+        }
+        if let Some(service) = spec.service {
+            self.jobs[job].due = Time::NEVER;
+            return self.start_flow(job, service, place);
         }
         let cpu = self.job_work(job).scale(kind.cpu_share);
         if cpu.is_zero() {
@@ -431,6 +441,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let kind = &self.model.jobs[record.kind];
         let errors = self.condition(UnitKind::Process, record.process).errors;
         let fails = self.stumbles(errors)
+            || std::mem::take(&mut self.jobs[job].broke)
             || record.stream.draw(0xfa11_0000 + u64::from(record.failed)).chance(kind.fail);
         let brings = self.next_is_brought(job, fails);
         if fails {

@@ -88,7 +88,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (queue, place) = self.process_place(record.process);
         let by_script = record.stage == Stage::Ends;
         by_script
-            && self.queues[queue].processes[place].takes_jobs() // one that closes fetches nothing
+            && self.takes_jobs(queue, place) // one that closes fetches nothing
             && match spec.driver {
                 Driver::BullMq => {
                     let next = kind.retry.next_delay(record.failed + 1);
@@ -156,7 +156,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The round trip between a queue's workers and its Redis.
     fn script_rtt(&self, queue: QueueId, cache: CacheId, stream: StreamKey) -> Duration {
         let to = &self.model.caches[cache];
-        let from = self.model.queues[queue].region.unwrap_or(to.region);
+        let spec = &self.model.queues[queue];
+        let loops = spec.service.map(|service| self.model.services[service].region);
+        let from = loops.or(spec.region).unwrap_or(to.region);
         let far = self.model.draw_law(self.model.route(from, to.region), stream, 1);
         self.model.draw_law(to.rtt, stream, 0) + far
     }
@@ -254,7 +256,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 continue; // it has ended, and Bull has cleared its timer
             }
             let (_, place) = self.process_place(record.process);
-            if due <= self.now && self.queues[queue].processes[place].blocker != NONE {
+            if due <= self.now && self.kept_since(queue, place) < Time::NEVER {
                 continue; // its timer fires when the loop is free
             }
             if due > self.now {
@@ -283,8 +285,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         for (place, has) in has.into_iter().enumerate() {
-            let process = &self.queues[queue].processes[place];
-            if has && process.blocker == NONE {
+            if has && self.kept_since(queue, place) == Time::NEVER {
                 self.renew_by_script(queue);
             }
         }

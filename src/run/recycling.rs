@@ -71,7 +71,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if state.down || state.answered < enough {
             return; // it has died meanwhile
         }
-        let may_end = std::mem::replace(&mut state.leaving, true) && state.open == 0;
+        let may_end = std::mem::replace(&mut state.leaving, true) && state.open + state.jobs == 0;
         let service = state.service;
         if !may_end {
             return self.time_retirement(worker);

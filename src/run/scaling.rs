@@ -254,7 +254,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Phase::Closing => (true, false),
             _ => (false, false),
         };
-        if !leaves || instance.open > 0 {
+        if !leaves || instance.open > 0 || self.has_jobs(index) {
             return;
         }
         let state = &self.services[instance.service];
@@ -290,6 +290,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.start_pools(worker);
             self.start_timers(worker);
         }
+        self.look_for_jobs(service);
     }
 
     /// An instance takes requests from now on.

@@ -161,6 +161,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         running: NONE,
                         ready: VecDeque::new(),
                         open: 0,
+                        jobs: 0,
                         sockets: 0,
                         socket_bytes: 0,
                         threads_busy: 0,

@@ -62,7 +62,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn leave_loop(&mut self, queue: QueueId, place: usize) {
         let number = self.queues[queue].first + place as u32;
         for job in self.jobs_of(number) {
-            self.renew_late(job, queue, place);
+            let since = self.queues[queue].processes[place].blocked_since;
+            self.renew_late(job, queue, since);
             self.renew_after_block(job, queue);
         }
         let now = self.now;
@@ -85,7 +86,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Jobs that a process has at work.
-    fn jobs_of(&self, process: u32) -> Vec<u32> {
+    pub(super) fn jobs_of(&self, process: u32) -> Vec<u32> {
         let slots = 0..self.jobs.capacity() as u32;
         let at_work = |job: &u32| {
             let record = self.jobs.peek(*job);
@@ -95,9 +96,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A renewal that was due while the loop was kept comes now; too late, it is refused for good.
-    fn renew_late(&mut self, job: u32, queue: QueueId, place: usize) {
+    pub(super) fn renew_late(&mut self, job: u32, queue: QueueId, since: Time) {
         let lock = self.model.queues[queue].lock;
-        let since = self.queues[queue].processes[place].blocked_since;
         let now = self.now;
         let record = &mut self.jobs[job];
         if record.lost {
@@ -118,8 +118,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (now, lock) = (self.now, self.model.queues[queue].lock);
         let since = self.queues[queue].gone_since.unwrap_or(now);
         for place in 0..self.queues[queue].processes.len() {
-            let process = &self.queues[queue].processes[place];
-            let (until, blocked) = (since.min(process.blocked_since), process.blocker != NONE);
+            let kept = self.kept_since(queue, place);
+            let (until, blocked) = (since.min(kept), kept < Time::NEVER);
             for job in self.jobs_of(self.queues[queue].first + place as u32) {
                 let record = &mut self.jobs[job];
                 if record.lost {
@@ -142,7 +142,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let (queue, place) = self.process_place(record.process);
         let gone = self.queues[queue].gone_since.unwrap_or(self.now);
-        let until = gone.min(self.queues[queue].processes[place].blocked_since);
+        let until = gone.min(self.kept_since(queue, place));
         renewed_by(record.renewed, self.model.queues[queue].lock.half(), until)
     }
 
@@ -154,8 +154,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A worker looks for stalled jobs.
     pub fn check_stalled(&mut self, queue: QueueId) {
-        let processes = &self.queues[queue].processes;
-        let can_look = processes.iter().any(|it| it.takes_jobs() && it.blocker == NONE);
+        let mut all = 0..self.queues[queue].processes.len();
+        let is_free = |place: usize| self.queues[queue].processes[place].blocker == NONE;
+        let can_look = all.any(|place| self.takes_jobs(queue, place) && is_free(place));
         self.queues[queue].check_is_due = !can_look;
         if !can_look {
             return; // the timer fires when a loop is free
@@ -241,7 +242,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let cpu = self.queues[queue].processes[place].cpu;
         let Process { life, started, lives, .. } = self.queues[queue].processes[place];
         let idle = Process { life, started, lives, cpu, ..Process::idle(spec.cores) };
-        self.queues[queue].processes[place] = Process { down: true, ..idle };
+        let down = spec.service.is_none();
+        self.queues[queue].processes[place] = Process { down, ..idle };
         self.note_cpu(queue, place);
         self.resize_queue(queue);
     }
@@ -262,15 +264,15 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Slots come and go with processes.
     pub(super) fn resize_queue(&mut self, queue: QueueId) {
-        let state = &mut self.queues[queue];
         let concurrency = self.model.queues[queue].concurrency;
         // One that closes has the places that its jobs take.
-        let places = state.processes.iter().map(|process| match process.takes_jobs() {
+        let all = 0..self.queues[queue].processes.len();
+        let places = all.map(|place| match self.takes_jobs(queue, place) {
             true => concurrency,
-            false => process.slots,
+            false => self.queues[queue].processes[place].slots,
         });
         let places = places.sum();
-        state.queue.resize(places);
+        self.queues[queue].queue.resize(places);
     }
 }
 

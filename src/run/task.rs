@@ -81,6 +81,8 @@ pub enum Role {
     Probe,
     /// A call of a function with a batch of messages (the owner).
     Batch,
+    /// The handler of a job (the owner) on a loop of a service.
+    Job,
     /// Something of a socket: the owner is its client or its message, the owner's epoch what it is.
     Socket,
 }

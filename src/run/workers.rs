@@ -253,6 +253,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A worker that closes ends when it has no job left.
     pub(super) fn worker_may_end(&mut self, queue: QueueId, place: usize) {
+        if let Some(service) = self.model.queues[queue].service {
+            return self.place_is_free(service, place);
+        }
         let process = &self.queues[queue].processes[place];
         if process.life != Life::Closing {
             return;

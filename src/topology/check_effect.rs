@@ -192,6 +192,12 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
     const OUT: &str = "leave it out";
     for queue in &cx.topology.queues {
         let key = |key: &str| format!("queue.{}.{key}", queue.name);
+        if queue.spec.service.is_some() {
+            let help = "leave it out: those are the service's";
+            for name in ["processes", "cores", "price", "autoscale", "region"] {
+                idle(key(name), "processes of a service work at its jobs", help);
+            }
+        }
         if queue.spec.autoscale.is_none() {
             let help = "leave it out, or say `autoscale`";
             for name in ["on_sigterm", "grace"] {
@@ -230,9 +236,9 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
     for job in &cx.topology.jobs {
         let key = |key: &str| format!("job.{}.{key}", job.name);
         let queue = find(&cx.topology.queues, &job.spec.queue.name);
-        match queue.spec.mapping.is_some() {
+        match queue.spec.workers() == 0 {
             true => ["work", "cpu_share", "blocking"].iter().for_each(|name| {
-                idle(key(name), "a function gets the messages", "say what it does with `flow`");
+                idle(key(name), "a function or a service does it", "say what it does with `flow`");
             }),
             false => idle(key("flow"), "worker processes do the `work`", OUT),
         }

@@ -14,6 +14,7 @@ const UNGATHERED: u32 = 10;
 pub(crate) fn mappings(cx: &Cx<'_>) -> Diagnostics {
     let mut found = jobs(cx);
     for queue in &cx.topology.queues {
+        found.extend(lent(cx, queue));
         if let Some(mapping) = &queue.spec.mapping {
             found.extend(pairing(cx, queue, mapping));
             found.extend(bounds(cx, queue, mapping));
@@ -69,6 +70,24 @@ fn polls(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
+}
+
+/// Loops of a service can work at jobs, environments of a function cannot.
+fn lent(cx: &Cx<'_>, queue: &Named<Queue>) -> Diagnostics {
+    let Some(service) = &queue.spec.service else { return Vec::new() };
+    let place = cx.tree.place_of(&format!("queue.{}.service", queue.name));
+    let name = &service.name;
+    let (message, help) = if queue.spec.mapping.is_some() {
+        let message =
+            format!("both a function and `service.{name}` get the jobs of `queue.{}`", queue.name);
+        (message, "leave out `mapping` or `service`")
+    } else if find(&cx.topology.services, name).spec.function.is_some() {
+        let message = format!("`service.{name}` is a function, which runs only while it is called");
+        (message, "say `mapping` instead: AWS Lambda calls it with messages of SQS")
+    } else {
+        return Vec::new();
+    };
+    vec![error("bad-mapping", &place, message).help(help)]
 }
 
 /// What is mapped to what.
@@ -130,7 +149,7 @@ fn bounds(cx: &Cx<'_>, queue: &Named<Queue>, mapping: &EventSourceMapping) -> Di
 fn jobs(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     for job in &cx.topology.jobs {
-        let mapped = cx.topology.mapped(&job.spec.queue).is_some();
+        let mapped = cx.topology.worked_by(&job.spec.queue).is_some();
         let (key, lacks, help) = match mapped {
             true => ("flow", job.spec.flow.is_empty(), "add `flow = [{ wait = \"100ms\" }]`"),
             false => ("work", job.spec.work.is_none(), "add `work = \"100ms\"`"),
@@ -157,12 +176,12 @@ fn struck(cx: &Cx<'_>) -> Diagnostics {
         let cuts = matches!(fault.spec.what, super::fault::Harm::Cut(_));
         for target in fault.spec.target.0.iter().filter(|it| it.section == Section::Queue) {
             let queue = find(&cx.topology.queues, &target.name);
-            if cuts || queue.spec.mapping.is_none() {
+            if cuts || queue.spec.workers() > 0 {
                 continue;
             }
             let name = &queue.name;
             let message = format!("`queue.{name}` has no worker processes that could fail");
-            let help = "strike the function that its mapping calls, or cut the queue off";
+            let help = "strike the service that does its jobs, or cut the queue off";
             found.push(error("bad-mapping", &fault.place, message).help(help));
         }
     }

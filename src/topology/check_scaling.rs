@@ -47,12 +47,20 @@ fn follows(cx: &Cx<'_>) -> Diagnostics {
     };
     for service in &cx.topology.services {
         let Some(scale) = &service.spec.autoscale else { continue };
-        for queue in std::iter::once(&scale.metric).chain(&scale.also).filter_map(queue_of) {
+        let works = |queue: &String| {
+            let spec = &super::check::find(&cx.topology.queues, queue).spec;
+            spec.service.as_ref().is_some_and(|its| its.name == service.name)
+        };
+        let metrics = std::iter::once(&scale.metric).chain(&scale.also);
+        for queue in metrics.filter_map(queue_of).filter(|it| !works(it)) {
             let message = format!(
                 "`service.{}` follows the jobs of `queue.{queue}`, which its instances do not work at",
                 service.name
             );
-            let help = format!("let the workers be scaled: write `autoscale` in `[queue.{queue}]`");
+            let name = &service.name;
+            let help = format!(
+                "let the workers be scaled by `queue.{queue}.autoscale`, or let its jobs be done by `queue.{queue}.service = \"{name}\"`"
+            );
             found.push(error("bad-scaling", &scale.place, message).help(help));
         }
     }

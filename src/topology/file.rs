@@ -236,6 +236,12 @@ impl Topology {
         let found = self.queues.iter().find(|it| it.name == queue.name)?;
         found.spec.mapping.as_ref()
     }
+    /// The service that does the jobs of a queue: a function, or one whose loops work at them.
+    pub fn worked_by(&self, queue: &Ref<Queue>) -> Option<&str> {
+        let found = &self.queues.iter().find(|it| it.name == queue.name)?.spec;
+        let function = found.mapping.as_ref().map(|it| it.function.name.as_str());
+        function.or(found.service.as_ref().map(|it| it.name.as_str()))
+    }
     /// The steps of all operations, health checks, timers and messages that functions get, each with
     /// the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
@@ -259,10 +265,8 @@ impl Topology {
             let all = service.spec.timers.iter();
             all.flat_map(|timer| steps(&timer.flow, Some(&service.name)))
         });
-        let of_messages = self.jobs.iter().flat_map(|job| {
-            let function = self.mapped(&job.spec.queue).map(|it| it.function.name.as_str());
-            steps(&job.spec.flow, function)
-        });
+        let of_messages =
+            self.jobs.iter().flat_map(|job| steps(&job.spec.flow, self.worked_by(&job.spec.queue)));
         let all = of_operations.chain(of_checks).chain(of_probes).chain(of_timers);
         all.chain(of_messages).collect()
     }

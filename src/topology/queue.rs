@@ -20,6 +20,10 @@ spec! {
         /// another region is then a round trip away.
         region: Option<Ref<Region>> = "that of its `cache`, or the only region"
             from "assumed: workers stand beside their queue";
+        /// The service whose processes work at its jobs, each `concurrency` at once beside all else that it does:
+        /// what a job does is then a `flow`, and computes on their loops.
+        service: Option<Ref<Service>> = "processes of its own, which do nothing else"
+            from "assumed: workers are deployed by themselves";
         /// How many processes.
         processes: u32 = "1" from "assumed: one worker process", positive;
         /// How the number of processes follows a metric, such as `metric.backlog = { queue = "q", jobs = 10 }`.
@@ -140,9 +144,9 @@ spec! {
     component Job {
         /// The queue it waits in.
         queue: Ref<Queue>;
-        /// Time to do it on an idle machine; only where a function gets it, a `flow` says so instead.
+        /// Time to do it on an idle machine; where a function or a service does it, a `flow` says so instead.
         work: Option<Dist> = "its `flow` says it" from "assumed: what a function does with it";
-        /// What a function does with it, step by step, for queues with a `mapping`.
+        /// What is done with it, step by step, for queues with a `mapping` or a `service`.
         flow: Flow = "[]" from "assumed: worker processes do the `work`";
         /// Share of that time that is CPU; the rest waits for others.
         cpu_share: Ratio = "\"100%\"" from "assumed: all of it computes";
@@ -196,9 +200,9 @@ impl EventSourceMapping {
     }
 }
 impl Queue {
-    /// Its worker processes: none where a function gets its messages.
+    /// Worker processes of its own: none where a function or a service does its jobs.
     pub fn workers(&self) -> u32 {
-        if self.mapping.is_some() { 0 } else { self.processes }
+        if self.mapping.is_some() || self.service.is_some() { 0 } else { self.processes }
     }
     /// The most that there can be.
     pub fn most_workers(&self) -> u32 {

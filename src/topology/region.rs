@@ -52,6 +52,9 @@ impl Topology {
             }
             Section::Queue => match &find(&self.queues, name).spec {
                 Queue { region: None, cache: Some(cache), .. } => beside_cache(cache),
+                Queue { region: None, service: Some(service), .. } => {
+                    named(&find(&self.services, &service.name).spec.region)
+                }
                 queue => named(&queue.region),
             },
             Section::Stream => {

@@ -4,6 +4,7 @@
 pub const SOURCES: &[(&str, &str)] = &[
     ("job", include_str!("job.rs")),
     ("job_redis", include_str!("job_redis.rs")),
+    ("service_jobs", include_str!("service_jobs.rs")),
     ("workers", include_str!("workers.rs")),
 ];
 
@@ -50,6 +51,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "workers_claim_and_end_jobs_by_scripts",
         "Queue.cache Queue.add Queue.claim Queue.finish",
     ),
+    ("service_jobs", "jobs_and_requests_keep_each_other_from_the_loop", "Queue.service"),
     (
         "workers",
         "workers_follow_the_jobs_that_wait",

@@ -48,6 +48,7 @@ mod redis_size;
 mod region;
 mod retries;
 mod service;
+mod service_jobs;
 mod session;
 mod shed;
 mod socket;

@@ -379,7 +379,7 @@ impl Compiler<'_> {
             }
             Section::Queue => {
                 let before = topology.queues.iter().take_while(|queue| queue.name != name);
-                let first = before.map(|queue| queue.spec.most_workers()).sum();
+                let first = before.map(|queue| self.most_workers(queue)).sum();
                 let spec = &super::named(&topology.queues, name).spec;
                 range(UnitKind::Process, first, spec.most_workers())
             }

@@ -260,7 +260,16 @@ impl<'t> Compiler<'t> {
         for queue in &topology.queues {
             let slots = match &queue.spec.mapping {
                 Some(mapping) => f64::from(mapping.most()),
-                None => f64::from(queue.spec.most_workers() * queue.spec.concurrency),
+                None => {
+                    let workers = match &queue.spec.service {
+                        Some(service) => {
+                            let spec = &named(&topology.services, &service.name).spec;
+                            most_instances(topology, spec) * spec.workers
+                        }
+                        None => queue.spec.most_workers(),
+                    };
+                    f64::from(workers * queue.spec.concurrency)
+                }
             };
             all.push(station(&format!("queue.{}", queue.name), StationKind::Queue, slots));
         }

@@ -1,6 +1,6 @@
 //! Queues and jobs.
 
-use super::{Compiler, deploys, draw_id, find, named, optional};
+use super::{Compiler, deploys, draw_id, find, instance_slots, named, optional};
 use crate::component::job_limiter::LimiterConfig;
 use crate::component::job_queue::{Driver, JobBackoff, RetryRule};
 use crate::kernel::Dense;
@@ -22,13 +22,18 @@ impl Compiler<'_> {
                 name: queue.name.clone(),
                 region: self.place_of(topology::Section::Queue, &queue.name),
                 station: self.station(&format!("queue.{}", queue.name)),
-                processes: queue.spec.workers(),
-                slots: queue.spec.most_workers(),
+                processes: self.workers_at_start(queue),
+                slots: self.most_workers(queue),
                 autoscale: queue
                     .spec
                     .autoscale
                     .as_ref()
                     .map(|scaling| self.scaling(queue.spec.cores, scaling)),
+                service: queue
+                    .spec
+                    .service
+                    .as_ref()
+                    .map(|service| find(&self.topology.services, &service.name)),
                 on_sigterm: deploys::sigterm(&queue.spec.on_sigterm),
                 grace: queue.spec.grace,
                 concurrency: queue.spec.concurrency,
@@ -54,9 +59,33 @@ impl Compiler<'_> {
                 can_stall: self.can_stall(queue),
                 first_process,
             });
-            first_process += queue.spec.most_workers();
+            first_process += self.most_workers(queue);
         }
         all
+    }
+
+    /// Worker processes of a queue at the start: its own, or loops of a service.
+    fn workers_at_start(&self, queue: &Named<topology::Queue>) -> u32 {
+        let Some(service) = &queue.spec.service else { return queue.spec.workers() };
+        let spec = &named(&self.topology.services, &service.name).spec;
+        spec.instances * spec.workers
+    }
+
+    /// The most that there can be.
+    pub(super) fn most_workers(&self, queue: &Named<topology::Queue>) -> u32 {
+        let Some(service) = &queue.spec.service else { return queue.spec.most_workers() };
+        let all = &self.topology.services;
+        let service = all.iter().find(|it| it.name == service.name).expect("a checked name");
+        instance_slots(self.topology, service) * service.spec.workers
+    }
+
+    /// The queues at whose jobs the loops of a service work.
+    pub(super) fn queues_of(&self, service: &str) -> Vec<QueueId> {
+        let its = |it: &Named<topology::Queue>| {
+            it.spec.service.as_ref().is_some_and(|it| it.name == service)
+        };
+        let all = self.topology.queues.iter().enumerate();
+        all.filter(|(_, it)| its(it)).map(|(index, _)| QueueId(index as u32)).collect()
     }
 
     /// The scripts of a queue that Redis keeps.
@@ -172,7 +201,7 @@ impl Compiler<'_> {
                 stops && fault.spec.target.0.iter().any(hits)
             })
         });
-        let ends = queue.spec.autoscale.is_some();
+        let ends = queue.spec.autoscale.is_some() || queue.spec.service.is_some();
         (blocks || dies || loses_store || ends) && driver_of(&queue.spec.driver) != Driver::Sqs
     }
 }

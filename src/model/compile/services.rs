@@ -103,6 +103,7 @@ impl Compiler<'_> {
             warm_up: spec.warm_up.as_ref().map(|warm_up| (warm_up.times, warm_up.over)),
             replace: spec.replace,
             process: self.process(spec),
+            queues: self.queues_of(&service.name),
             autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec.cores, scaling)),
             function: self.function(service),
             pools: self.pools_of(index),

@@ -123,6 +123,9 @@ impl Walk<'_> {
         if let Some(mapping) = &queue.mapping {
             return self.message(job, mapping.function, weight, waits);
         }
+        if let Some(service) = queue.service {
+            return self.message(job, service, weight, waits);
+        }
         let mut ends = 0.0;
         if let (Some(scripts), Some(cache)) = (queue.scripts, queue.cache) {
             // Under load the end of one job brings the next along.

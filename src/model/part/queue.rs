@@ -37,6 +37,8 @@ pub struct Queue {
     pub slots: u32,
     /// How their number follows a metric.
     pub autoscale: Option<Scaling>,
+    /// The service whose loops are the processes, where it has none of its own.
+    pub service: Option<ServiceId>,
     /// What one does that is told to end.
     pub on_sigterm: OnSigterm,
     /// How long it has before it is killed.

@@ -121,6 +121,8 @@ pub struct Service {
     pub replace: Option<Duration>,
     /// What may end or hold up its processes; nothing where nothing does.
     pub process: Option<Box<Process>>,
+    /// The queues at whose jobs its loops work.
+    pub queues: Vec<QueueId>,
     /// The autoscaler.
     pub autoscale: Option<Scaling>,
     /// It is a function: its instances are started for requests.

@@ -197,6 +197,7 @@ impl Weaver<'_> {
             Role::Tail => "after the answer".into(),
             Role::Probe => "health check".into(),
             Role::Batch | Role::Socket => "message".into(),
+            Role::Job => "job".into(),
         };
         let (from, to) = match parent.map(|it| (self.trip.spans[it].from, self.trip.spans[it].to)) {
             Some((low, high)) => (from.clamp(low, high), to.clamp(low, high)),

@@ -1,4 +1,4 @@
-//! What functions do with the messages of queues that are mapped to them.
+//! What functions do with the messages of queues that are mapped to them, and loops of services with jobs.
 
 use super::super::super::Model;
 use super::super::super::ids::*;
@@ -10,8 +10,10 @@ use super::{Place, Sessions};
 /// have failed, one that fails is followed by the next.
 pub(in super::super) fn messages(compiler: &mut Compiler, model: &mut Model) {
     for (index, job) in compiler.topology.jobs.iter().enumerate() {
-        let Some(mapping) = compiler.topology.mapped(&job.spec.queue) else { continue };
-        let service: ServiceId = find(&compiler.topology.services, &mapping.function.name);
+        let topology = compiler.topology;
+        let Some(service) = topology.worked_by(&job.spec.queue) else { continue };
+        let mapping = topology.mapped(&job.spec.queue);
+        let service: ServiceId = find(&topology.services, service);
         let place = Place {
             operation: "",
             service: service.0 as usize,
@@ -25,8 +27,11 @@ pub(in super::super) fn messages(compiler: &mut Compiler, model: &mut Model) {
         compiler.emit(Op::Enter { service, epilogue: None });
         let (first, mut behind) = (compiler.here(), Vec::new());
         compiler.flow(&job.spec.flow, &place, model, &Sessions::new(), &mut behind);
-        compiler.emit(Op::Message { failed: false });
-        if mapping.report_batch_item_failures {
+        match mapping {
+            Some(_) => compiler.emit(Op::Message { failed: false }),
+            None => compiler.emit(Op::End),
+        };
+        if mapping.is_some_and(|it| it.report_batch_item_failures) {
             let to = compiler.here();
             compiler.catches.push(Catch { first, last: to, to, leases: 0, stale: None });
             compiler.emit(Op::Message { failed: true });
