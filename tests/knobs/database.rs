@@ -368,7 +368,7 @@ fn a_database_counts_its_backends() {
 fn opening_a_connection_takes_time_on_the_cores_of_its_server() {
     let text = "[service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'db'\n[database.db]\ncores = 1\n\
                 rtt = '2ms'\nconnect = '20ms'\n[pooler.b]\ndatabase = 'db'\nmode = 'transaction'\n\
-                rtt = '0ms'\nconnect = '0ms'\n[operation.read]\nshare = 1\nflow = [{ parallel = [\
+                rtt = '0ms'\nconnect = '0ms'\ncpu = '0s'\nlogin_cpu = '0s'\n[operation.read]\nshare = 1\nflow = [{ parallel = [\
                 [{ query = { pool = 'pg', read = '10ms' } }], [{ query = { pool = 'pg', read = '10ms' } }]] }]\n";
     let ran = |sets: &[&str]| run(text, sets);
     let cpu = "database.db.connect_cpu=10ms";

@@ -2,6 +2,7 @@
 
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
+use loadbearing::units::Duration;
 
 use crate::support::{Ran, model, ms, run};
 
@@ -15,6 +16,8 @@ through = "b"
 [pooler.b]
 database = "db"
 mode = "transaction"
+cpu = "0s"
+login_cpu = "0s"
 rtt = "4ms"
 connect = "10ms"
 [database.db]
@@ -54,6 +57,20 @@ fn a_statement_and_its_answer_pass_the_pooler() {
     let straight =
         run(&POOLED.replace("through = \"b\"\n", "").replace("[pooler.b]", "[pooler.unused]"), &[]);
     assert_eq!((straight.shortest(), straight.longest()), (ms(12), ms(32)));
+}
+
+#[test]
+fn a_core_is_as_fast_as_the_product() {
+    let text = POOLED.replace("cpu = \"0s\"\nlogin_cpu = \"0s\"\n", "");
+    let took = |kind: &str| {
+        let ran = run(&text, &[&format!("pooler.b.kind={kind}")]);
+        (ran.shortest().0 - ms(16).0, ran.longest().0 - ms(46).0)
+    };
+    // Both ways of a statement, and the login of the first.
+    let us = |count: u64| Duration::micros(count).0;
+    assert_eq!(took("pgbouncer"), (us(25), us(1_025)));
+    assert_eq!(took("neon"), (us(20), us(220)));
+    assert_eq!((took("supavisor"), took("rds-proxy")), ((0, 0), (0, 0)));
 }
 
 #[test]
@@ -212,6 +229,8 @@ through = "c"
 [pooler.b]
 database = "db"
 mode = "transaction"
+cpu = "0s"
+login_cpu = "0s"
 rtt = "4ms"
 connect = "10ms"
 [pooler.c]
@@ -271,6 +290,8 @@ through = "b"
 [pooler.b]
 database = "db"
 mode = "transaction"
+cpu = "0s"
+login_cpu = "0s"
 rtt = "0ms"
 connect = "0ms"
 [database.db]

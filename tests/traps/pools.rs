@@ -355,6 +355,8 @@ size = 20
 [pooler.b]
 database = "db"
 mode = "transaction"
+cpu = "0s"
+login_cpu = "0s"
 rtt = "0ms"
 connect = "0ms"
 [database.db]

@@ -122,10 +122,10 @@ impl Compiler<'_> {
                     process.spec.max_user_connections.unwrap_or(u32::MAX),
                 ),
                 core: process.spec.works().then(|| {
-                    let cpu = process.spec.cpu.unwrap_or_default().half();
+                    let cpu = process.spec.statement_cpu().half();
                     (cpu, self.station(&format!("pooler.{}.core", process.name)))
                 }),
-                login: process.spec.login_cpu.unwrap_or_default(),
+                login: process.spec.logs_in_for(),
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
                 connect_timeout: spec.opens_within(),
