@@ -450,9 +450,10 @@ fn is_failure_of_origin(record: &Task) -> bool {
     code_of(record) >= 500
 }
 
-/// Whether CloudFront keeps a failed answer, whatever its headers say.
+/// Whether CloudFront keeps a failed answer that has no header which says for how long (developer guide,
+/// HTTPStatusCodes; custom-error-pages-expiration has 410 as well).
 fn is_kept(record: &Task) -> bool {
-    matches!(code_of(record), 404 | 414 | 500..=504)
+    matches!(code_of(record), 404 | 410 | 414 | 500..=504)
 }
 
 /// The CDN that an operation's flow begins at, if it does.

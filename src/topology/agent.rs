@@ -27,11 +27,13 @@ spec! {
         /// How long an idle connection is kept. One that the other end closes while a request is on its
         /// way resets it.
         keep_alive: Option<Duration> = "fetch 4 s; axios and httpx 5 s; requests not at all"
-            from "undici 6.29.1 (keepAliveTimeout); Node.js 20 (http.globalAgent); httpx 0.28.1; requests 2.32";
+            from "undici 6.29.1 (keepAliveTimeout); Node.js 20 (http.globalAgent, timeout 5000); httpx 0.28.1 \
+            _config.py (keepalive_expiry); requests 2.34.2 api.py (a Session for each call)";
         /// How long opening one may take, TLS included.
         connect_timeout: Option<Duration>
             = "fetch 10 s; httpx 5 s; axios and requests as long as the kernel tries, 127 s"
-            from "undici 6.29.1 (connectTimeout); httpx 0.28.1; axios 1, requests 2.32 (none); ip-sysctl \
+            from "undici 6.29.1 (connectTimeout); httpx 0.28.1 _config.py (DEFAULT_TIMEOUT_CONFIG); axios 1.21.1 \
+            lib/defaults/index.js (timeout 0), requests 2.34.2 sessions.py (timeout None); ip-sysctl \
             (tcp_syn_retries)", positive;
         /// What is negotiated after the TCP handshake.
         tls: Tls = "\"none\"" from "assumed: services of a deployment call each other by plain HTTP";

@@ -139,9 +139,9 @@ spec! {
     /// Latency, of which a peak is adopted at once and slowly forgotten.
     table PeakEwma {
         /// How fast it is forgotten.
-        decay: Duration = "\"10s\"" from "linkerd2-proxy (DEFAULT_PEAK_EWMA decay)", positive;
+        decay: Duration = "\"10s\"" from "linkerd2-proxy app/outbound (DEFAULT_EWMA: decay 10 s)", positive;
         /// The latency of a target that has not answered yet.
-        first: Duration = "\"30ms\"" from "linkerd2-proxy (default RTT)", positive;
+        first: Duration = "\"30ms\"" from "linkerd2-proxy app/outbound (DEFAULT_EWMA: default_rtt 30 ms)", positive;
     }
 }
 spec! {

@@ -25,10 +25,12 @@ spec! {
         uncacheable: Ratio = "\"0%\"" from "assumed: every answer says that it may be cached";
         /// For how long after its time an answer is still given when the origin fails (5xx, or no answer).
         stale_if_error: Option<Duration> = "as long as it has them"
-            from "Amazon CloudFront (serves what it has of an origin that is not available)";
-        /// How long a failed answer (404, 414, 500 to 504, or none) to what is `idempotent` is kept: for so long
+            from "Amazon CloudFront developer guide (HTTPStatusCodes: serves the object even though it has expired)";
+        /// How long a failed answer (404, 410, 414, 500 to 504, or none) to what is `idempotent` is kept: for so long
         /// the edge gives it, or a stale answer in its place, without asking again.
-        error_ttl: Duration = "\"10s\"" from "Amazon CloudFront (error caching minimum TTL 10 s)";
+        error_ttl: Duration = "\"10s\""
+            from "Amazon CloudFront developer guide (HTTPStatusCodes, custom-error-pages-expiration: error \
+            caching minimum TTL 10 s)";
         /// How long its origin may take to answer. What is `idempotent` is then asked for again, until
         /// `attempts` have been made; the answer is 504.
         origin_timeout: Duration = "\"30s\""

@@ -163,12 +163,14 @@ spec! {
         grace: Duration = "\"50s\""
             from "kube-controller-manager 1.32 (--node-monitor-grace-period 50 s; before that 40 s)";
         /// How often the kubelet renews the lease; the loss falls anywhere between two renewals.
-        lease: Duration = "\"10s\"" from "kubelet (nodeLeaseDurationSeconds 40 s, renewed after a quarter)";
+        lease: Duration = "\"10s\""
+            from "kubelet apis/config/v1beta1/defaults.go (NodeLeaseDurationSeconds 40), kubelet.go \
+            (nodeLeaseRenewIntervalFraction 0.25)";
         /// How often the controller looks at leases: it sees a renewal that much later at most.
         monitor: Duration = "\"5s\"" from "kube-controller-manager (--node-monitor-period 5 s)";
         /// How long pods tolerate a node that does not answer; then they are replaced.
         toleration: Duration = "\"300s\""
-            from "Kubernetes DefaultTolerationSeconds (node.kubernetes.io/unreachable, 300 s)";
+            from "Kubernetes plugin/pkg/admission/defaulttolerationseconds (unreachable, 300 s)";
         /// Time from there to the first request of the pod that is started in the place of each.
         start: Duration = "\"20s\"" from "assumed: scheduling, image pull and start take 10 to 60 s";
     }

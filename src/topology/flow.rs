@@ -269,7 +269,8 @@ spec! {
         service: Ref<Service>;
         /// How long the caller waits before it fails; the work goes on.
         timeout: Option<Duration> = "waits for ever; fetch 300 s, httpx 5 s"
-            from "axios 1 (timeout 0); undici 6.29.1 (headersTimeout); httpx 0.28.1", positive;
+            from "axios 1.21.1 lib/defaults/index.js (timeout 0); requests 2.34.2 sessions.py (timeout None); \
+            undici 6.29.1 (headersTimeout); httpx 0.28.1 _config.py (DEFAULT_TIMEOUT_CONFIG)", positive;
         /// What it is made with.
         client: HttpClient = "\"open\"" from "assumed: connections between services stay open";
         /// Whether a failed call is repeated; its retries multiply with those of whoever called the

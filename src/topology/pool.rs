@@ -36,19 +36,19 @@ spec! {
         /// How long a request waits for a connection before it fails.
         acquire_timeout: Option<Duration> = "waits for ever; sqlalchemy and psycopg 30s, prisma 10s"
             from "pg-pool 3.14.0 (connectionTimeoutMillis 0), SQLAlchemy 2.1.9 (timeout), \
-            asyncpg 0.32.0 (acquire without timeout), psycopg_pool 3.3.3 (timeout), Prisma docs \
-            (pool_timeout)", positive;
+            asyncpg 0.32.0 (acquire without timeout), psycopg_pool 3.3.3 (timeout), \
+            prisma-engines quaint postgres/url.rs (pool_timeout)", positive;
         /// How long the driver tries to open a connection, until it can be used, before it fails.
         /// node-postgres has one time for this and for the wait, `acquire_timeout`.
         connect_timeout: Option<Duration> = "asyncpg and sqlalchemy 60s, psycopg 130s, prisma 5s"
             from "asyncpg 0.31.0 (connect, timeout=60), which SQLAlchemy 2.1.9 leaves as it is; psycopg \
-            3.2.9 (conninfo.py, _DEFAULT_CONNECT_TIMEOUT), with SQLAlchemy without asyncio, too; Prisma \
-            docs (connect_timeout)", positive;
+            3.2.9 (conninfo.py, _DEFAULT_CONNECT_TIMEOUT), with SQLAlchemy without asyncio, too; \
+            prisma-engines quaint postgres/url.rs (connect_timeout)", positive;
         /// An idle connection is closed after this time; 0 is never.
         idle_timeout: Option<Duration> = "10s; sqlalchemy never, asyncpg and prisma 300s, psycopg 600s"
             from "pg-pool 3.14.0 (idleTimeoutMillis), SQLAlchemy 2.1.9 (no such option), asyncpg \
             0.32.0 (max_inactive_connection_lifetime), psycopg_pool 3.3.3 (max_idle), \
-            prisma-engines quaint pooled.rs (max_idle_lifetime)";
+            prisma-engines quaint postgres/url.rs (max_idle_connection_lifetime)";
         /// A connection is closed when it comes back after so many uses.
         max_uses: Option<u32> = "never; asyncpg 50_000"
             from "pg-pool 3.14.0 (maxUses Infinity), asyncpg 0.32.0 (max_queries)", positive;
@@ -98,7 +98,7 @@ spec! {
         /// uses the pool of its driver: write that.
         Prisma(Prisma) = "prisma";
         /// asyncpg's own pool: woken waiters queue again at the tail if somebody was faster; the hot
-        /// connection is lent first. Giving back takes a round trip, which resets the connection.
+        /// connection is lent first. Giving back takes a round trip, which resets the connection (pool.py, release: Connection.reset).
         Asyncpg = "asyncpg";
         /// psycopg_pool: connections are given to the oldest waiter and lent in turn; it grows by one
         /// connection at a time. Every checkout is a transaction: BEGIN before the first statement,

@@ -93,7 +93,7 @@ spec! {
             from "Kubernetes core/v1 (readinessProbe unset)";
         /// Whether starting again waits longer each time: not at all, then 10 s, 20 s, ... 300 s.
         crash_back_off: Option<bool> = "false; with `liveness` of the kubelet true"
-            from "Kubernetes kubelet (CrashLoopBackOff)";
+            from "kubelet apis/config/v1beta1/defaults.go (MaxContainerBackOff 300 s)";
         /// How the number of instances follows the load.
         autoscale: Option<Autoscale> = "instances are fixed"
             from "assumed: the document names no autoscaling";

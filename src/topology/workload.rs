@@ -279,7 +279,7 @@ spec! {
         tls: Tls = "\"1.3\"" from "RFC 8446; what browsers and balancers negotiate today";
         /// How long an idle connection stays open, as far as the device is concerned; the other end may
         /// close it earlier.
-        keep_alive: Duration = "\"5min\"" from "Chromium net (used idle socket timeout 300 s)", positive;
+        keep_alive: Duration = "\"5min\"" from "Chromium net/socket/client_socket_pool.cc (g_used_idle_socket_timeout_s 300)", positive;
         /// Segments of 1,460 bytes that may be sent before the first is acknowledged; the number doubles
         /// with every round trip.
         window: u32 = "10" from "RFC 6928; Linux (initcwnd 10)", positive;
@@ -305,7 +305,7 @@ spec! {
     table Client {
         /// How long a user waits for an answer to one attempt before giving up.
         patience: Option<Dist> = "waits for ever"
-            from "axios 1 and browser fetch (no timeout)", positive;
+            from "axios 1.21.1 lib/defaults/index.js (timeout 0); the Fetch standard knows none", positive;
         /// How late a request leaves after the moment at which it was meant to, as by the timers of a load
         /// generator. Its latency counts from that moment.
         lateness: Option<Dist> = "requests leave when they are meant to" from "assumed: exact timers";

@@ -150,7 +150,7 @@ fn an_edge_keeps_failures_for_a_while() {
     assert_eq!(asked(503, &["cdn.edge.error_ttl=3s"]), (3, 7));
     assert_eq!(asked(503, &["cdn.edge.error_ttl=0s"]), (10, 0));
     // CloudFront keeps what it lists only, and answers to what it may cache.
-    assert_eq!([404, 414, 500, 504].map(|status| asked(status, &[]).0), [1; 4]);
+    assert_eq!([404, 410, 414, 500, 504].map(|status| asked(status, &[]).0), [1; 5]);
     assert_eq!([400, 401, 429, 505].map(|status| asked(status, &[]).0), [10; 4]);
     assert_eq!(asked(503, &["operation.get.idempotent=false"]), (10, 0));
     // It is the answer that the origin gave: who repeats after it does so twice as often.

@@ -1,5 +1,6 @@
-//! The circuit breaker of resilience4j 2.3 (CircuitBreakerStateMachine, CircuitBreakerMetrics,
-//! FixedSizeSlidingWindowMetrics, SlidingTimeWindowMetrics).
+//! The circuit breaker of resilience4j 2.3 (v2.3.0; CircuitBreakerStateMachine, CircuitBreakerMetrics,
+//! FixedSizeSlidingWindowMetrics, SlidingTimeWindowMetrics). v2.4.0 has the same rules, but may be told to
+//! close where it has waited for its trial calls for too long (`transitionToStateAfterWaitDuration`).
 
 use super::{Ended, Rejected, State};
 use crate::units::{Duration, TICKS_PER_SECOND, Time};
