@@ -19,6 +19,7 @@ use loadbearing::diagnostic::{Severity, render_plain};
 use loadbearing::model::compile;
 use loadbearing::result::{Summary, metric};
 use loadbearing::run::{Ended, Unwatched, replicate};
+use loadbearing::topology::{Form, Kind, reference};
 
 use crate::{FOLDER, files, load_with};
 
@@ -141,6 +142,70 @@ fn every_example_of_a_component_shows_what_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Choices whose possibilities need no example each.
+const ALIKE: [(&str, &str); 3] = [
+    ("WrittenOf", "laws of numbers, each shown by `tests/knobs/law.rs`"),
+    ("SupabasePlan", "sizes of one plan"),
+    ("HerokuPlan", "sizes of one plan"),
+];
+
+/// What the examples set, without what they tell.
+fn what_examples_set() -> String {
+    let mut all = String::new();
+    for path in files("components") {
+        let text = fs::read_to_string(&path).expect("readable");
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        all.extend(lines.flat_map(|line| [line, "\n"]));
+        all.extend(shown(&text).iter().flat_map(|it| &it.sets).flat_map(|set| [set, "\n"]));
+    }
+    all
+}
+
+/// Whether a name stands in a text as a value or a key, rather than as a part of another.
+fn is_set(text: &str, name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        !before.is_some_and(is_part) && !after.is_some_and(is_part)
+    })
+}
+
+#[test]
+fn every_component_and_every_policy_has_an_example() {
+    let text = what_examples_set();
+    let entries = reference();
+    let fields = || {
+        let tables = entries.iter().filter_map(|entry| match &entry.form {
+            Form::Table(table) => Some(table),
+            Form::Choice(_) => None,
+        });
+        tables.flat_map(|table| &table.fields)
+    };
+    let mut missing = Vec::new();
+    for entry in &entries {
+        let section = entry.heading.strip_prefix('[').and_then(|it| it.split_once(".NAME"));
+        let unseen = section.filter(|(it, _)| !text.contains(&format!("[{it}.")));
+        missing.extend(unseen.map(|(it, _)| format!("[{it}]")));
+        let Form::Choice(choice) = &entry.form else { continue };
+        if ALIKE.iter().any(|(name, _)| choice.name.starts_with(name)) {
+            continue;
+        }
+        // What is in force where nothing is said is shown by all that say nothing.
+        let is_of = |kind: &Kind| match kind {
+            Kind::Choice(describe) | Kind::Law(describe) => describe().name == choice.name,
+            _ => false,
+        };
+        let defaults: Vec<&str> =
+            fields().filter(|field| is_of(&field.kind)).filter_map(|field| field.default).collect();
+        let is_default = |name: &str| defaults.iter().any(|it| is_set(it, name));
+        let unset = choice.variants.iter().map(|variant| variant.name);
+        let unset = unset.filter(|name| !is_set(&text, name) && !is_default(name));
+        missing.extend(unset.map(|name| format!("{}:{name}", choice.name)));
+    }
+    assert!(missing.is_empty(), "no example in topologies/components has {missing:?}");
 }
 
 #[test]
