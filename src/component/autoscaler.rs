@@ -106,9 +106,13 @@ impl Autoscaler {
         }
     }
 
-    /// The service could only reach `desired`: its other places are still draining. The policy goes on
-    /// from there.
+    /// The service could only reach `desired`: its other places are still draining, or nothing may be
+    /// removed while a deploy is in progress. The policy goes on from there; a removal that was suspended
+    /// has no cooldown.
     pub fn settle(&mut self, desired: u32) {
+        if desired > self.desired {
+            self.in_until = Time::ZERO;
+        }
         self.desired = desired;
     }
 

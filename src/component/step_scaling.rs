@@ -78,8 +78,11 @@ impl StepScaler {
         self.cool_until = now + self.policy.cooldown;
     }
 
-    /// The service could only reach so many.
+    /// The service could only reach so many. A removal that was suspended has no cooldown.
     pub fn settle(&mut self, desired: u32) {
+        if desired > self.desired {
+            self.cool_until = Time::ZERO;
+        }
         self.desired = desired;
     }
 }

@@ -271,6 +271,26 @@ fn removals_take_fifteen_periods_and_wait_for_their_cooldown() {
 }
 
 #[test]
+fn a_deploy_of_ecs_suspends_removals() {
+    // 1.5 cores at 70 % are three instances: one of four is removed at 150 s.
+    let removed = |at: &str| {
+        let text = format!("{WEB}[deploy.v2]\nservice = \"web\"\nat = \"{at}\"\n");
+        let sets = [
+            "operation.work.flow=[{cpu='500ms'}]",
+            "service.web.autoscale={min=1, max=4, period='10s'}",
+            "service.web.instances=4",
+            "arrivals.rate=3/s",
+            "run.duration=260s",
+            "run.window=10s",
+        ];
+        first(&run(&text, &sets).held("service.web"), 3.0)
+    };
+    assert_eq!(removed("20s"), Some(150), "new ones are there at 80 s");
+    // From 140 s to 200 s nothing is removed; the first look after it does, without a cooldown.
+    assert_eq!(removed("140s"), Some(210));
+}
+
+#[test]
 fn a_gone_user_leaves_the_queue_where_the_service_says_so() {
     const POOL: &str = r#"
 [client]
