@@ -273,7 +273,9 @@ fn guards(model: &Model, path: &str, level: Level) -> Vec<(f64, String)> {
             Watch::PoolTotal(pool) => (pool, Level::Held),
             Watch::PoolBusy(pool) => (pool, Level::Busy),
             Watch::PoolWaiting(pool) => (pool, Level::Waiting),
-            Watch::SessionsLive(_) | Watch::InFlight(_) | Watch::Lag(_) => return None,
+            Watch::PoolDemand(_) | Watch::SessionsLive(_) | Watch::InFlight(_) | Watch::Lag(_) => {
+                return None;
+            }
         };
         let pool = &model.pools[pool];
         let service = &model.services[pool.service];

@@ -212,6 +212,7 @@ fn guarded_level(model: &Model, outcomes: &[Outcome], guard: &Guard) -> Option<f
         Watch::PoolBusy(pool) => of_pool(pool, |it| it.busy_mean),
         Watch::PoolTotal(pool) => of_pool(pool, |it| it.held_mean),
         Watch::PoolWaiting(pool) => of_pool(pool, |it| it.waiting_mean),
+        Watch::PoolDemand(pool) => of_pool(pool, |it| it.busy_mean + it.waiting_mean),
         Watch::SessionsLive(session) => at(model.sessions[session].station, |it| it.held_mean),
         // Instants, not levels: their means say nothing about when they trip.
         Watch::InFlight(_) | Watch::Lag(_) => return None,

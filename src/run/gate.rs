@@ -245,7 +245,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The value that a guard in this worker process sees.
     fn watched(&mut self, watch: Watch, worker: u32) -> f64 {
         match watch {
-            Watch::PoolTotal(pool) | Watch::PoolBusy(pool) | Watch::PoolWaiting(pool) => {
+            Watch::PoolTotal(pool)
+            | Watch::PoolBusy(pool)
+            | Watch::PoolWaiting(pool)
+            | Watch::PoolDemand(pool) => {
                 let first = self.first_sub_pool(pool, worker);
                 let subs = first..first + self.sub_pools_per_worker(pool);
                 subs.map(|sub| {
@@ -253,6 +256,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     f64::from(match watch {
                         Watch::PoolTotal(_) => state.total(),
                         Watch::PoolBusy(_) => state.busy(),
+                        Watch::PoolDemand(_) => state.busy() + state.waiting(),
                         _ => state.waiting(),
                     })
                 })

@@ -96,9 +96,10 @@ pub(crate) fn foreign_middleware(cx: &Cx<'_>) -> Diagnostics {
         for at in &service.spec.before {
             let owner = match at.section {
                 Section::Guard => match &find(&topology.guards, &at.name).spec.watch {
-                    Watch::PoolTotal(pool) | Watch::PoolBusy(pool) | Watch::PoolWaiting(pool) => {
-                        &find(&topology.pools, &pool.name).spec.service
-                    }
+                    Watch::PoolTotal(pool)
+                    | Watch::PoolBusy(pool)
+                    | Watch::PoolWaiting(pool)
+                    | Watch::PoolDemand(pool) => &find(&topology.pools, &pool.name).spec.service,
                     Watch::InFlight(service) | Watch::Lag(service) => service,
                     Watch::SessionsLive(_) => continue,
                 },

@@ -88,6 +88,8 @@ pub enum Watch {
     PoolBusy(Ref<Pool>),
     /// `pool.NAME.waiting`: requests that wait for a connection.
     PoolWaiting(Ref<Pool>),
+    /// `pool.NAME.demand`: connections lent out, and requests that wait for one.
+    PoolDemand(Ref<Pool>),
     /// `session.NAME.live`: sessions that have not expired.
     SessionsLive(Ref<Session>),
     /// `service.NAME.in_flight`: requests in the worker.
@@ -100,6 +102,7 @@ const WATCHED: &[&str] = &[
     "pool.NAME.total",
     "pool.NAME.busy",
     "pool.NAME.waiting",
+    "pool.NAME.demand",
     "session.NAME.live",
     "service.NAME.in_flight",
     "service.NAME.lag",
@@ -109,7 +112,7 @@ impl Shape for Watch {
     fn kind() -> Kind {
         Kind::Form {
             what: "one of `pool.NAME.total`, `pool.NAME.busy`, `pool.NAME.waiting`, \
-                   `session.NAME.live`, `service.NAME.in_flight`, `service.NAME.lag`",
+                   `pool.NAME.demand`, `session.NAME.live`, `service.NAME.in_flight`, `service.NAME.lag`",
             example: "\"pool.pg.busy\"",
         }
     }
@@ -136,6 +139,7 @@ impl Shape for Watch {
             "pool.NAME.total" => Watch::PoolTotal(Ref::new(name, place.clone())),
             "pool.NAME.busy" => Watch::PoolBusy(Ref::new(name, place.clone())),
             "pool.NAME.waiting" => Watch::PoolWaiting(Ref::new(name, place.clone())),
+            "pool.NAME.demand" => Watch::PoolDemand(Ref::new(name, place.clone())),
             "session.NAME.live" => Watch::SessionsLive(Ref::new(name, place.clone())),
             "service.NAME.in_flight" => Watch::InFlight(Ref::new(name, place.clone())),
             _ => Watch::Lag(Ref::new(name, place.clone())),

@@ -247,6 +247,11 @@ fn a_guard_watches_what_it_says() {
     ];
     assert_eq!(limit_of("pool.pg.waiting", "1", &held).failed(Failure::Guarded), 8);
     assert_eq!(limit_of("pool.pg.waiting", "3", &held).failed(Failure::Guarded), 6);
+    // Who has the connection, and who waits: the third is the first to find two.
+    assert_eq!(limit_of("pool.pg.demand", "1", &held).failed(Failure::Guarded), 9);
+    assert_eq!(limit_of("pool.pg.demand", "2", &held).failed(Failure::Guarded), 8);
+    assert_eq!(limit_of("pool.pg.demand", "4", &held).failed(Failure::Guarded), 6);
+    assert_eq!(limit_of("pool.pg.busy", "2", &held).failed(Failure::Guarded), 0, "one is busy");
     // The request itself is in flight.
     let long = "operation.work.flow=[{wait='60s'}]";
     assert_eq!(limit_of("service.web.in_flight", "4", &[long]).failed(Failure::Guarded), 7);

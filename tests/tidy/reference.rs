@@ -152,6 +152,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("monitors", "monitor"),
     ("object-storage", "store"),
     ("price", "service"),
+    ("retry-jitter", "client"),
     ("retry-layers", "client"),
     ("retry-storm", "client"),
     ("shedding", "bulkhead"),

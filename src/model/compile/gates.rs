@@ -50,6 +50,9 @@ impl Compiler<'_> {
             topology::Watch::PoolWaiting(pool) => {
                 Watch::PoolWaiting(find(&topology.pools, &pool.name))
             }
+            topology::Watch::PoolDemand(pool) => {
+                Watch::PoolDemand(find(&topology.pools, &pool.name))
+            }
             topology::Watch::SessionsLive(session) => {
                 Watch::SessionsLive(find(&topology.sessions, &session.name))
             }
@@ -62,7 +65,10 @@ impl Compiler<'_> {
 
     /// The connections that one process's pool can have.
     fn watched_size(&self, watch: Watch) -> f64 {
-        let (Watch::PoolTotal(pool) | Watch::PoolBusy(pool) | Watch::PoolWaiting(pool)) = watch
+        let (Watch::PoolTotal(pool)
+        | Watch::PoolBusy(pool)
+        | Watch::PoolWaiting(pool)
+        | Watch::PoolDemand(pool)) = watch
         else {
             return f64::INFINITY;
         };

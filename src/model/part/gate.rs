@@ -40,6 +40,8 @@ pub enum Watch {
     PoolBusy(PoolId),
     /// Requests that wait for a connection of this process's pool.
     PoolWaiting(PoolId),
+    /// Both: busy connections of this process's pool, and requests that wait for one.
+    PoolDemand(PoolId),
     /// Live sessions.
     SessionsLive(SessionId),
     /// Requests in flight in this process.
