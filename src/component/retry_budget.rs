@@ -2,7 +2,7 @@
 //!
 //! | rule | follows |
 //! |---|---|
-//! | token bucket | AWS SDK standard mode: @smithy/core 3.41.0 (500 tokens, 5 a retry, 10 after a timeout, 1 back a success) |
+//! | token bucket | AWS SDK standard mode: @smithy/core 3.41.0 (500 tokens, 5 a retry, 10 after a timeout, 1 back a success), botocore 1.44.5 (14 a retry, 5 after a 429) |
 //! | retry budget | Envoy `circuit_breaker.proto`, `RetryBudget`: 20 % of active requests, at least 3 |
 //! | adaptive throttle | Google, Site Reliability Engineering, "Handling Overload": K = 2, two minutes |
 
@@ -22,6 +22,8 @@ pub enum Budget {
         cost: u32,
         /// What a retry after a timeout takes.
         timeout_cost: u32,
+        /// What a retry after a 429 takes.
+        throttled_cost: u32,
         /// What a success at the first attempt gives back; one after a retry gives back its cost.
         refund: u32,
     },
@@ -32,6 +34,17 @@ pub enum Budget {
         /// So many are always allowed.
         least: u32,
     },
+}
+
+/// What a retry follows, as far as its price depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum After {
+    /// An error.
+    Error,
+    /// No answer in time.
+    Timeout,
+    /// A 429.
+    Throttling,
 }
 
 /// What turns requests away before they are sent.
@@ -63,11 +76,15 @@ pub struct Sender {
 
 impl Sender {
     /// Whether a retry is allowed; if so, its tokens are taken.
-    pub fn may_retry(&mut self, budget: Budget, timed_out: bool) -> bool {
+    pub fn may_retry(&mut self, budget: Budget, after: After) -> bool {
         match budget {
             Budget::None => true,
-            Budget::Tokens { capacity, cost, timeout_cost, .. } => {
-                let cost = if timed_out { timeout_cost } else { cost };
+            Budget::Tokens { capacity, cost, timeout_cost, throttled_cost, .. } => {
+                let cost = match after {
+                    After::Error => cost,
+                    After::Timeout => timeout_cost,
+                    After::Throttling => throttled_cost,
+                };
                 let enough = self.missing + cost <= capacity;
                 self.missing += if enough { cost } else { 0 };
                 enough
@@ -139,29 +156,30 @@ impl Sender {
 mod tests {
     use super::*;
 
-    const AWS: Budget = Budget::Tokens { capacity: 500, cost: 5, timeout_cost: 10, refund: 1 };
+    const AWS: Budget =
+        Budget::Tokens { capacity: 500, cost: 5, timeout_cost: 10, throttled_cost: 5, refund: 1 };
 
     #[test]
     fn a_bucket_of_500_tokens_pays_for_a_hundred_retries() {
         let mut sender = Sender::default();
-        assert_eq!((0..1_000).filter(|_| sender.may_retry(AWS, false)).count(), 100);
+        assert_eq!((0..1_000).filter(|_| sender.may_retry(AWS, After::Error)).count(), 100);
         let mut sender = Sender::default();
-        assert_eq!((0..1_000).filter(|_| sender.may_retry(AWS, true)).count(), 50);
+        assert_eq!((0..1_000).filter(|_| sender.may_retry(AWS, After::Timeout)).count(), 50);
     }
 
     #[test]
     fn five_successes_pay_for_one_retry_and_a_successful_retry_pays_for_itself() {
         let mut sender = Sender::default();
-        while sender.may_retry(AWS, false) {}
+        while sender.may_retry(AWS, After::Error) {}
         for success in 1..=5 {
             sender.sent();
             sender.over(AWS, false, true);
-            assert_eq!(sender.clone().may_retry(AWS, false), success == 5);
+            assert_eq!(sender.clone().may_retry(AWS, After::Error), success == 5);
         }
-        assert!(sender.may_retry(AWS, false));
+        assert!(sender.may_retry(AWS, After::Error));
         sender.sent();
         sender.over(AWS, true, true);
-        assert!(sender.may_retry(AWS, false));
+        assert!(sender.may_retry(AWS, After::Error));
     }
 
     #[test]
@@ -170,7 +188,7 @@ mod tests {
         let mut sender = Sender::default();
         let retries = |sender: &mut Sender| {
             let mut count = 0;
-            while sender.may_retry(envoy, false) {
+            while sender.may_retry(envoy, After::Error) {
                 sender.sent();
                 count += 1;
             }

@@ -2,7 +2,7 @@
 //! and layers multiply.
 
 use crate::component::backoff;
-use crate::component::retry_budget::{Budget, Sender, Throttle};
+use crate::component::retry_budget::{After, Budget, Sender, Throttle};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::tape::{Op, RetryId};
@@ -31,6 +31,20 @@ struct Failed {
     idempotent: bool,
 }
 
+impl Failed {
+    fn is_throttled(&self) -> bool {
+        self.answered == 429 || self.why == Failure::Limited
+    }
+    /// What a retry is the answer to; `timeout` is how the sender's own shows.
+    fn after(&self, timeout: Failure) -> After {
+        match self.why {
+            why if why == timeout => After::Timeout,
+            _ if self.is_throttled() => After::Throttling,
+            _ => After::Error,
+        }
+    }
+}
+
 impl Retry {
     /// Whether a process must remember what it has sent.
     fn remembers(&self) -> bool {
@@ -56,8 +70,7 @@ impl Retry {
             return None;
         }
         let unit = given.unwrap_or_else(|| draws.unit());
-        let limited = failed.answered == 429 || failed.why == Failure::Limited;
-        let rule = self.throttled.filter(|_| limited).unwrap_or(self.backoff);
+        let rule = self.throttled.filter(|_| failed.is_throttled()).unwrap_or(self.backoff);
         let own = rule.delay(failed.attempt - 1, failed.previous, unit);
         if !self.honour_retry_after {
             return Some(own);
@@ -169,12 +182,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         {
             return None; // nothing would be left of the timeout
         }
-        let timed_out = failed.why == Failure::GaveUp;
+        let after = failed.after(Failure::GaveUp);
         let (sender, budget, _) = match self.sender_of_user(journey.user) {
             Some(sender) => sender,
             None => return Some(pause),
         };
-        sender.may_retry(budget, timed_out).then_some(pause)
+        sender.may_retry(budget, after).then_some(pause)
     }
 
     /// When the patience of a user ends that all attempts share.
@@ -297,9 +310,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         {
             return false;
         }
-        let timed_out = why == Failure::UpstreamTimeout;
+        let after = failed.after(Failure::UpstreamTimeout);
         let allowed = match self.sender_of_call(task, id) {
-            Some((sender, budget, _)) => sender.may_retry(budget, timed_out),
+            Some((sender, budget, _)) => sender.may_retry(budget, after),
             None => true,
         };
         if allowed {

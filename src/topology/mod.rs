@@ -135,7 +135,9 @@ pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use relation::{
     Autovacuum, Checkpoint, LockMode, Maintenance, MaintenanceKind, Relation, TableLock,
 };
-pub use retry::{AwsRetry, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle};
+pub use retry::{
+    AwsRetry, AwsSdk, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle,
+};
 pub use retry::{Cause, ExponentialRetry, FixedRetry, Jitter, Retry};
 pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]

@@ -120,23 +120,43 @@ spec! {
         share: Ratio = "\"100%\"" from "assumed: every client retries";
         /// Attempts in all, the first included.
         attempts: u32 = "3" from "@smithy/core 3.41.0 (DEFAULT_MAX_ATTEMPTS)", positive;
+        /// Which SDK, where the two differ.
+        sdk: AwsSdk = "\"js\"" from "assumed: the client is a browser or Node.js";
         /// The longest first delay.
-        base: Duration = "\"100ms\"" from "@smithy/core 3.41.0 (DEFAULT_RETRY_DELAY_BASE)", positive;
+        base: Option<Duration> = "100ms; botocore 50ms"
+            from "@smithy/core 3.41.0 (DEFAULT_RETRY_DELAY_BASE); botocore 1.44.5 (non_throttling_base_scale)",
+            positive;
         /// The same after a 429.
-        throttled_base: Duration = "\"500ms\""
-            from "@smithy/core 3.41.0 (THROTTLING_RETRY_DELAY_BASE)", positive;
+        throttled_base: Option<Duration> = "500ms; botocore 1s"
+            from "@smithy/core 3.41.0 (THROTTLING_RETRY_DELAY_BASE); botocore 1.44.5 (throttling_base_scale)",
+            positive;
         /// The longest delay.
         cap: Duration = "\"20s\"" from "@smithy/core 3.41.0 (MAXIMUM_RETRY_DELAY)", positive;
         /// Tokens in a full bucket.
         tokens: u32 = "500" from "@smithy/core 3.41.0 (INITIAL_RETRY_TOKENS)";
         /// Tokens that a retry takes.
-        cost: u32 = "5" from "@smithy/core 3.41.0 (RETRY_COST); botocore 1.44.5 takes 14, and 5 after a 429";
+        cost: Option<u32> = "5; botocore 14"
+            from "@smithy/core 3.41.0 (RETRY_COST); botocore 1.44.5 retries/standard.py (_RETRY_COST)";
         /// Tokens that a retry takes after a timeout.
-        timeout_cost: u32 = "10" from "@smithy/core 3.41.0 (TIMEOUT_RETRY_COST)";
+        timeout_cost: Option<u32> = "10; botocore as others"
+            from "@smithy/core 3.41.0 (TIMEOUT_RETRY_COST); botocore 1.44.5 retries/standard.py";
+        /// Tokens that a retry takes after a 429.
+        throttled_cost: Option<u32> = "as others; botocore 5"
+            from "@smithy/core 3.41.0; botocore 1.44.5 retries/standard.py (_THROTTLING_RETRY_COST)";
         /// Tokens that a success at the first attempt gives back.
         refund: u32 = "1" from "@smithy/core 3.41.0 (NO_RETRY_INCREMENT)";
         /// Whether a delay lasts at least as long as the answer's `Retry-After` asks for.
-        honour_retry_after: bool = "true" from "@smithy/core 3.41.0 (retryAfterHint)";
+        honour_retry_after: Option<bool> = "true; botocore false"
+            from "@smithy/core 3.41.0 (retryAfterHint); botocore 1.44.5 knows x-amz-retry-after only";
+    }
+}
+spec! {
+    /// Which AWS SDK retries.
+    choice AwsSdk {
+        /// That of JavaScript.
+        Js = "js";
+        /// That of Python.
+        Botocore = "botocore";
     }
 }
 spec! {
@@ -225,10 +245,20 @@ impl Retry {
     pub(crate) fn delays(&self) -> Option<(Duration, Duration, &Place)> {
         match self {
             Retry::Exponential(retry) => Some((retry.base, retry.cap, &retry.place)),
-            Retry::AwsSdk(retry) => Some((retry.base, retry.cap, &retry.place)),
+            Retry::AwsSdk(retry) => Some((retry.first_delay(), retry.cap, &retry.place)),
             Retry::Envoy(retry) => Some((retry.base, retry.cap, &retry.place)),
             _ => None,
         }
+    }
+}
+
+impl AwsRetry {
+    /// The longest first delay, as said or as its SDK has it.
+    pub fn first_delay(&self) -> Duration {
+        self.base.unwrap_or(match self.sdk {
+            AwsSdk::Js => Duration::millis(100),
+            AwsSdk::Botocore => Duration::millis(50),
+        })
     }
 }
 

@@ -26,9 +26,13 @@ spec! {
         /// How long a client waits to be connected.
         timeout: Duration = "\"20s\"" from "socket.io-client 4.8 manager (timeout 20,000)", positive;
         /// Time between pings of the server.
-        ping_interval: Duration = "\"25s\"" from "engine.io 6.6.11 server (pingInterval 25,000)", positive;
+        ping_interval: Option<Duration> = "25s; uvicorn 20s"
+            from "engine.io 6.6.11 server (pingInterval 25,000); uvicorn 0.54.0 Config (ws_ping_interval)",
+            positive;
         /// A client that hears no ping for so much longer closes the connection.
-        ping_timeout: Duration = "\"20s\"" from "engine.io 6.6.11 server (pingTimeout 20,000)", positive;
+        ping_timeout: Duration = "\"20s\""
+            from "engine.io 6.6.11 server (pingTimeout 20,000); uvicorn 0.54.0 Config (ws_ping_timeout)",
+            positive;
         /// CPU time of a ping and its pong.
         ping_cpu: Dist = "\"20us\"" from "assumed: two small frames";
         /// How clients come back.
@@ -56,6 +60,13 @@ spec! {
 }
 
 impl Socket {
+    /// Time between pings of a service, as said or as its server has it.
+    pub fn ping_interval(&self, service: &Service) -> Duration {
+        self.ping_interval.unwrap_or(match service.runtime {
+            Runtime::Uvicorn(_) => Duration::secs(20),
+            Runtime::Node(_) => Duration::secs(25),
+        })
+    }
     /// Memory that a connection takes at a process of a service, as said or as it was measured.
     pub fn bytes(&self, service: &Service) -> Bytes {
         self.memory.unwrap_or(Bytes(match (&service.runtime, &self.transport) {

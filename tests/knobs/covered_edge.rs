@@ -165,6 +165,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "retries",
+        "botocore_pays_more_for_a_retry_and_less_when_it_is_throttled",
+        "AwsRetry.sdk AwsSdk:botocore AwsRetry.throttled_cost",
+    ),
+    (
+        "retries",
         "an_outage_empties_the_bucket_of_a_process",
         "AwsRetry.tokens AwsRetry.cost AwsRetry.timeout_cost AwsRetry.refund Client.processes",
     ),

@@ -190,6 +190,27 @@ fn the_aws_sdk_jitters_fully_and_longer_when_throttled() {
     assert!(waited(", honour_retry_after=false") < ms(600));
 }
 
+#[test]
+fn botocore_pays_more_for_a_retry_and_less_when_it_is_throttled() {
+    // A bucket of 500: 5 a retry in JavaScript, and in Python 14, or 5 after a 429; one process.
+    let retries = |status: u32, more: &str| {
+        let flow = format!("operation.work.flow=[{{reply={{bytes='0B', status={status}}}}}]");
+        outage(&format!("{{aws-sdk={{attempts=2{more}}}}}"), &["client.processes=1", flow.as_str()])
+    };
+    assert_eq!((retries(503, ""), retries(429, "")), (100, 100));
+    let python = ", sdk='botocore'";
+    assert_eq!((retries(503, python), retries(429, python)), (500 / 14, 100));
+    assert_eq!(retries(429, ", throttled_cost=25"), 20);
+    let mean_s = |status: u32| {
+        let flow = format!("operation.work.flow=[{{reply={{bytes='0B', status={status}}}}}]");
+        let retry = "client.retry={aws-sdk={attempts=2, sdk='botocore', tokens=100_000}}";
+        let many = ["arrivals.rate=20/s", "arrivals.users=1000", &flow, retry];
+        fails(&many).outcome.failed_latency.mean_s().expect("all fail")
+    };
+    // Uniform from 0 to 50 ms, and to 1 s; of 200 draws.
+    assert!((mean_s(503) - 0.025).abs() < 0.0045 && (mean_s(429) - 0.5).abs() < 0.09);
+}
+
 /// Retries of 400 requests, one every 500 ms, all of which fail.
 fn outage(retry: &str, more: &[&str]) -> u64 {
     let many =

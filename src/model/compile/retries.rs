@@ -6,7 +6,7 @@ use super::super::{CallRetry, Retry};
 use super::Compiler;
 use crate::component::backoff::Backoff;
 use crate::component::retry_budget::{Budget, Throttle};
-use crate::topology::{self, AxiosDelay, AxiosRetry, Cause, Jitter};
+use crate::topology::{self, AwsRetry, AwsSdk, AxiosDelay, AxiosRetry, Cause, Jitter};
 use crate::units::{Duration, Ratio};
 
 impl Compiler<'_> {
@@ -48,21 +48,7 @@ pub(super) fn retry(
             }
         }
         topology::Retry::Axios(law) => axios(law),
-        topology::Retry::AwsSdk(law) => {
-            let backoff = Backoff::FullJitter { base: law.base, cap: law.cap };
-            let throttled = Backoff::FullJitter { base: law.throttled_base, cap: law.cap };
-            Retry {
-                throttled: Some(throttled),
-                honour_retry_after: law.honour_retry_after,
-                budget: Budget::Tokens {
-                    capacity: law.tokens,
-                    cost: law.cost,
-                    timeout_cost: law.timeout_cost,
-                    refund: law.refund,
-                },
-                ..plain(&law.on, law.share, law.attempts, backoff)
-            }
-        }
+        topology::Retry::AwsSdk(law) => aws(law),
         topology::Retry::Resilience4j(law) => {
             let backoff = Backoff::Growing {
                 base: law.wait,
@@ -104,6 +90,28 @@ fn plain(on: &[Cause], share: Ratio, attempts: u32, backoff: Backoff) -> Retry {
 
 fn spread(base: Duration, cap: Duration, spread: f64) -> Backoff {
     Backoff::Exponential { base, cap, spread }
+}
+
+fn aws(law: &AwsRetry) -> Retry {
+    let python = law.sdk == AwsSdk::Botocore;
+    let unless = |said: Option<u32>, js: u32, botocore: u32| {
+        said.unwrap_or(if python { botocore } else { js })
+    };
+    let throttled = law.throttled_base.unwrap_or(Duration::millis(if python { 1000 } else { 500 }));
+    let delay = |base: Duration| Backoff::FullJitter { base, cap: law.cap };
+    let cost = unless(law.cost, 5, 14);
+    Retry {
+        throttled: Some(delay(throttled)),
+        honour_retry_after: law.honour_retry_after.unwrap_or(!python),
+        budget: Budget::Tokens {
+            capacity: law.tokens,
+            cost,
+            timeout_cost: unless(law.timeout_cost, 10, cost),
+            throttled_cost: unless(law.throttled_cost, cost, 5),
+            refund: law.refund,
+        },
+        ..plain(&law.on, law.share, law.attempts, delay(law.first_delay()))
+    }
 }
 
 fn axios(law: &AxiosRetry) -> Retry {

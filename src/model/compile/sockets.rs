@@ -23,6 +23,8 @@ impl Compiler<'_> {
         let id = find(&self.topology.sockets, &socket.name);
         let broadcast = (Command::Broadcast(id), spec.size.0 as u32);
         let publish = adapter.map(|cache| self.callback(&path, Some((cache, broadcast))));
+        let service = &named(&self.topology.services, &spec.service.name).spec;
+        let interval = spec.ping_interval(service);
         Socket {
             name: socket.name.clone(),
             station: self.station(&path),
@@ -36,9 +38,9 @@ impl Compiler<'_> {
             },
             connect_cpu: self.law(&spec.connect_cpu),
             timeout: spec.timeout,
-            ping_interval: spec.ping_interval,
-            silence: spec.ping_interval + spec.ping_timeout,
-            idle: self.idle_timeout(&spec.service.name).filter(|idle| *idle < spec.ping_interval),
+            ping_interval: interval,
+            silence: interval + spec.ping_timeout,
+            idle: self.idle_timeout(&spec.service.name).filter(|idle| *idle < interval),
             ping_cpu: self.law(&spec.ping_cpu),
             backoff: Backoff::Growing {
                 base: spec.reconnect.delay,
@@ -49,7 +51,7 @@ impl Compiler<'_> {
             messages: spec.messages.map(|rate| rate.0),
             message_cpu: self.law(&spec.message_cpu),
             room: spec.room,
-            memory: spec.bytes(&named(&self.topology.services, &spec.service.name).spec).0 as u64,
+            memory: spec.bytes(service).0 as u64,
             write_cpu: spec.write_cpu,
             adapter_cpu: spec.adapter_cpu,
             callback,
