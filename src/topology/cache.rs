@@ -76,8 +76,8 @@ spec! {
         rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
         /// The library through which each process uses it, which decides what becomes of commands while
         /// it is gone.
-        client: Option<CacheClient> = "a command fails as soon as it finds its server gone"
-            from "assumed: no library is named, and an ideal one has no queue";
+        client: Option<CacheClient> = "ideal"
+            from "assumed: no library is named; `check` warns where a fault strikes the cache";
         /// Whether expired entries are also removed in the background, not only when they are asked
         /// for.
         expire_cycle: bool = "true" from "redis.conf (hz 10)";

@@ -65,6 +65,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         single_roles,
         check_fault::faults,
         check_fault::homeless_amid_faults,
+        check_fault::ideal_clients,
         check_deploy::deploys,
         check_function::functions,
         check_mapping::mappings,

@@ -1,6 +1,6 @@
 //! What a fault may strike, and how.
 
-use super::cache::CacheKind;
+use super::cache::{Cache, CacheKind};
 use super::check::{Cx, Diagnostics, error, find, names};
 use super::fault::{Cut, Fault, Harm, Target};
 use super::names::{Named, Section};
@@ -109,6 +109,45 @@ pub(crate) fn homeless_amid_faults(cx: &Cx<'_>) -> Diagnostics {
             .help(format!("add `region`, one of {}", names(&topology.regions)))
     };
     homeless.filter(|_| several).map(one).collect()
+}
+
+/// A fault takes a Redis away whose clients nobody has named: real ones let commands wait.
+pub(crate) fn ideal_clients(cx: &Cx<'_>) -> Diagnostics {
+    let topology = cx.topology;
+    let takes_away = |cache: &Named<Cache>, fault: &Named<Fault>| {
+        let of = |section, name: &str| match section {
+            Section::Cache => name == cache.name,
+            Section::Host => cache.spec.host.as_ref().is_some_and(|it| it.name == name),
+            Section::Region => {
+                let place = topology.place_of(Section::Cache, &cache.name);
+                place.is_some_and(|it| it.name == name)
+            }
+            _ => false,
+        };
+        let struck = fault.spec.target.0.iter().any(|it| of(it.section, &it.name));
+        match &fault.spec.what {
+            Harm::Stop | Harm::Restart | Harm::Failover(_) => struck,
+            Harm::Cut(cut) => {
+                struck || cut.from.as_ref().is_some_and(|it| of(it.section, &it.name))
+            }
+            Harm::Promote | Harm::NodeLoss(_) | Harm::Slow(_) | Harm::Flaky(_) => false,
+        }
+    };
+    let warn = |cache: &Named<Cache>| {
+        let spec = &cache.spec;
+        if spec.kind == CacheKind::Memory || spec.client.is_some() {
+            return None;
+        }
+        let fault = topology.faults.iter().find(|fault| takes_away(cache, fault))?;
+        let message = format!(
+            "`fault.{}` strikes `cache.{}`, whose commands then fail at once: it names no `client`",
+            fault.name, cache.name
+        );
+        let help = "write `client = \"ioredis-5\"`, \"ioredis-6\" or \"node-redis\", which let commands wait \
+                    while they reconnect, or \"ideal\" where the application sees to it that none waits";
+        Some(Diagnostic::warning("ideal-client", cache.place.clone(), message).help(help))
+    };
+    topology.caches.iter().filter_map(warn).collect()
 }
 
 fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {

@@ -198,6 +198,7 @@ pub const SLUGS: &[&str] = &[
     "flat-backoff",
     "foreign-component",
     "function-concurrency",
+    "ideal-client",
     "misplaced-reply",
     "idle-region",
     "kept-sessions",

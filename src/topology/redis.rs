@@ -18,6 +18,8 @@ spec! {
         /// node-redis 6: what is on its way fails with the connection; what comes later waits, each
         /// command for its own timeout.
         NodeRedis(NodeRedis) = "node-redis";
+        /// An ideal one, which keeps nobody waiting: a command fails as soon as it finds its server gone.
+        Ideal = "ideal";
     }
 }
 spec! {

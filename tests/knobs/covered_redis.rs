@@ -56,7 +56,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "redis",
         "commands_wait_in_their_client_or_fail_at_once",
-        "Cache.client CacheClient:ioredis-5 Ioredis.offline_queue NodeRedis.offline_queue",
+        "Cache.client CacheClient:ioredis-5 CacheClient:ideal Ioredis.offline_queue \
+         NodeRedis.offline_queue",
     ),
     ("redis", "used_up_retries_fail_all_that_waits", "Ioredis.max_retries CacheClient:ioredis-6"),
     (

@@ -32,6 +32,8 @@ fn commands_wait_in_their_client_or_fail_at_once() {
     let text = GONE.replace("client = \"ioredis-5\"\n", "");
     let ideal = run(&text, &["run.duration=9500ms"]);
     assert_eq!((ideal.ok(), ideal.each()), (9, ms(0)));
+    let said = gone(&["cache.c.client=ideal"]);
+    assert_eq!((said.ok(), said.each()), (9, ms(0)));
     for client in ["ioredis-5", "ioredis-6", "node-redis"] {
         let client = format!("cache.c.client={{{client}={{offline_queue=false}}}}");
         let ran = gone(&[&client]);

@@ -50,7 +50,11 @@ impl Compiler<'_> {
                 failover: spec.failover.as_ref().map(failover_of),
                 reads: reads_of(&spec.reads),
                 lag: spec.lag,
-                client: spec.client.as_ref().filter(|_| !in_process).map(|it| client_of(it, spec)),
+                client: spec
+                    .client
+                    .as_ref()
+                    .filter(|_| !in_process)
+                    .and_then(|it| client_of(it, spec)),
                 per_subscriber: spec.per_subscriber,
                 per_kb: spec.per_kb,
                 bytes_per_s: spec.bandwidth.filter(|_| !in_process).map(|rate| rate.0 / 8.0),
@@ -180,7 +184,8 @@ fn reads_of(written: &topology::CacheReads) -> Reads {
     }
 }
 
-fn client_of(written: &topology::CacheClient, spec: &topology::Cache) -> ClientRules {
+/// How a library goes about a server that is gone; an ideal one has no rules.
+fn client_of(written: &topology::CacheClient, spec: &topology::Cache) -> Option<ClientRules> {
     let clustered = matches!(spec.failover, Some(topology::CacheFailover::Cluster(_)));
     let ioredis = |product, its: &topology::Ioredis| ClientRules {
         product,
@@ -191,7 +196,8 @@ fn client_of(written: &topology::CacheClient, spec: &topology::Cache) -> ClientR
         most: None,
         redirects: clustered,
     };
-    match written {
+    Some(match written {
+        topology::CacheClient::Ideal => return None,
         topology::CacheClient::Ioredis5(its) => ioredis(Product::Ioredis5, its),
         topology::CacheClient::Ioredis6(its) => ioredis(Product::Ioredis6, its),
         topology::CacheClient::NodeRedis(its) => ClientRules {
@@ -203,7 +209,7 @@ fn client_of(written: &topology::CacheClient, spec: &topology::Cache) -> ClientR
             most: its.max_queue,
             redirects: false,
         },
-    }
+    })
 }
 
 fn eviction_of(written: &topology::Eviction) -> Eviction {
