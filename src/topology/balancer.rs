@@ -25,7 +25,9 @@ spec! {
         per: BalancePer = "\"request\"" from "AWS Application Load Balancer";
         /// Balancer nodes. Each has a rotation, counts and health checks of its own, and a user stays
         /// with one of them.
-        nodes: u32 = "1" from "assumed: a single node", positive;
+        nodes: Option<u32> = "1; alb one for each zone of its region, and at least 2"
+            from "assumed: a single node; ALB (a node in each zone that is enabled, at least two; cross-zone load \
+            balancing is on, so that each sends to all targets)", positive;
         /// Delay of passing through it, one way.
         hop: Dist = "\"0.25ms\"" from "assumed: one hop within a zone";
         /// What is hashed or stuck to, for the policies that do.

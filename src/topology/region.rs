@@ -1,5 +1,6 @@
 //! Places and what lies between them: regions, routes, links.
 
+use super::balancer::{Balancer, BalancerKind};
 use super::cache::Cache;
 use super::check::find;
 use super::dist::Dist;
@@ -29,6 +30,16 @@ spec! {
     }
 }
 impl Topology {
+    /// Nodes of a balancer, as said or as its product has them.
+    pub(crate) fn nodes_of(&self, balancer: &Named<Balancer>) -> u32 {
+        let spec = &balancer.spec;
+        let zones =
+            || self.place_of(Section::Service, &spec.service.name).map_or(1, |it| it.spec.zones);
+        spec.nodes.unwrap_or_else(|| match spec.kind {
+            BalancerKind::Alb => zones().max(2),
+            BalancerKind::Plain | BalancerKind::Nginx | BalancerKind::Envoy => 1,
+        })
+    }
     /// The region that something stands in: the one it names or follows from, or the only one.
     /// [`None`] where there is none, or several and nothing says which.
     pub(crate) fn place_of(&self, section: Section, name: &str) -> Option<&Named<Region>> {

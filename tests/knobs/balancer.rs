@@ -201,6 +201,31 @@ fn every_node_has_a_rotation_of_its_own() {
     assert!(uneven(&many) > 1.8, "{}", uneven(&many));
 }
 
+#[test]
+fn an_alb_has_a_node_in_each_of_two_zones_or_more() {
+    // A request of 400 ms comes every 250 ms from a user who comes once, and a target takes one at a time.
+    // Who knows of all that are in flight sends none to a target that is busy.
+    let sets = [
+        "arrivals={process='even', rate='4/s', users=1000000}",
+        "operation.work.flow=[{wait='400ms'}]",
+        "balancer.lb.policy=least-outstanding",
+        "balancer.lb.checks={interval='1h'}",
+        "service.web.max_connections=1",
+        "run.duration=100s",
+    ];
+    let text = format!("{TWO}[region.here]\n");
+    let ran = |more: &[&str]| run(&text, &[&sets[..], more].concat());
+    let alb = |more: &str| ran(&["balancer.lb.kind=alb", more]);
+    let [one, two, three] =
+        ["balancer.lb.nodes=1", "region.here.zones=1", "region.here.zones=3"].map(alb);
+    assert_eq!((one.longest(), ran(&[]).longest()), (ms(400), ms(400)));
+    assert!(two.longest() > ms(400) && two.longest() < three.longest());
+    // Each node has both targets.
+    let targets = [&one, &two, &three].map(|ran| ran.held("balancer.lb")[50]);
+    assert_eq!(targets, [2.0, 4.0, 6.0]);
+    assert_eq!(ran(&["balancer.lb.kind=envoy", "region.here.zones=3"]).longest(), ms(400));
+}
+
 /// The first request computes for 5 s and blocks the loop of the only instance; all others find the
 /// value.
 const BLOCKED: &str = r#"
@@ -439,7 +464,7 @@ fn a_full_backlog_refuses_or_drops() {
     // ALB waits for a connection for 10 s and then answers 504, which ends at 13 s what came at 3 s: the
     // third would have been let in at 10 s. With 14 s for each it comes in vain at 4, 6 and 10 s.
     let long = "operation.work.flow=[{wait='14s'}]";
-    let alb = ran(&["balancer.lb.kind=alb", long]);
+    let alb = ran(&["balancer.lb.kind=alb", "balancer.lb.nodes=1", long]);
     assert_eq!((alb.failed(Failure::UpstreamTimeout), alb.each_failed()), (1, ms(10_000)));
     // Nobody gives up: Linux does after 127 s, with ETIMEDOUT.
     let ever = ran(&["operation.work.flow=[{wait='200s'}]", "run.duration=500s"]);

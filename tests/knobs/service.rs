@@ -495,7 +495,7 @@ fn uvicorn_turns_away_what_is_too_much_at_once() {
     let kept = |limit: u32| {
         let text = format!(
             "[service.web]\nruntime.uvicorn.limit_concurrency = {limit}\n[balancer.lb]\n\
-             service = 'web'\nkind = 'alb'\nhop = '0ms'\nchecks = {{ interval = '1h' }}\n\
+             service = 'web'\nkind = 'alb'\nnodes = 1\nhop = '0ms'\nchecks = {{ interval = '1h' }}\n\
              [operation.page]\nshare = 1\nflow = [{{ parallel = [[{{ wait = '10ms' }}]] }}]\n"
         );
         // Three at once open three connections; one of those is used a second later.

@@ -24,7 +24,7 @@ fn an_alb_takes_out_after_two_checks_and_back_after_five() {
         version = 1
         run = { warmup = "100s", duration = "600s", window = "1s", attribution_every = 1000 }
         arrivals.rate = "1/s"
-        balancer.front = { service = "web", kind = "alb", hop = "0ms" }
+        balancer.front = { service = "web", kind = "alb", nodes = 1, hop = "0ms" }
         service.web = { instances = 200 }
         fault.f = { target = "service.web", what = "stop", count = 100, at = "0s", for = "300s" }
         operation.ask = { share = 1, flow = [{ wait = "1ms" }] }

@@ -77,7 +77,7 @@ impl Compiler<'_> {
             policy,
             stays,
             weights: balancer.map_or(Vec::new(), |it| it.spec.weights.clone()),
-            nodes: balancer.map_or(1, |it| it.spec.nodes),
+            nodes: balancer.map_or(1, |it| self.topology.nodes_of(it)),
             health: match balancer {
                 Some(balancer) => health(&balancer.spec),
                 // Whoever invokes a function gets an answer of the platform.
