@@ -23,6 +23,9 @@ pub(super) const POLL: u32 = 2;
 /// ... and from here on the batch that has waited for more messages, or for the function.
 pub(super) const BATCH: u32 = 16;
 
+/// Messages in a request to SQS at most (ReceiveMessage, DeleteMessageBatch).
+const BATCH_MOST: usize = 10;
+
 /// A batch that a poller has under way.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -156,6 +159,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.batches[batch].messages.is_empty() {
             return self.batch_over(batch);
         }
+        let received = self.batches[batch].messages.len().div_ceil(BATCH_MOST);
+        if self.batches[batch].throttled == 0 {
+            self.count_requests(queue, Counter::Reads, received);
+        }
         let model = self.model;
         let function = model.queues[queue].mapping.as_ref().expect("it calls it").function;
         let task = Task { owner: batch, role: Role::Batch, ..self.message_task(batch) };
@@ -204,6 +211,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         // First the messages, then its environment takes others.
         let all_failed = record.status != OK;
+        let messages = &self.batches[batch].messages;
+        let done = messages.iter().filter(|(_, failed)| !all_failed && !failed).count();
+        let queue = self.batches[batch].queue;
+        self.count_requests(queue, Counter::Writes, done.div_ceil(BATCH_MOST));
         for (job, failed) in std::mem::take(&mut self.batches[batch].messages) {
             self.end_message(job, !all_failed && !failed);
         }

@@ -51,6 +51,7 @@ mod node_loss;
 mod probing;
 mod queue;
 mod queue_limiter;
+mod queue_requests;
 mod queue_scripts;
 mod queue_store;
 mod recorded;

@@ -168,7 +168,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             (record.state, record.since) = (State::JobQueue, self.now);
         }
         self.hold_job(kind);
-        let far = self.way_to_queue(queue, task);
+        let far = self.way_to_queue(queue, task) + self.send_message(queue, task);
         let late = passage.late + far;
         let there = self.now + passage.late + far.half();
         if !delay.is_zero() {
@@ -435,6 +435,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.start_jobs(queue);
     }
 
+    /// Whether the present attempt is one of those that fail.
+    pub(super) fn fails_by_chance(&self, job: u32) -> bool {
+        let record = &self.jobs[job];
+        let chance = self.model.jobs[record.kind].fail;
+        record.stream.draw(0xfa11_0000 + u64::from(record.failed)).chance(chance)
+    }
+
     /// An attempt has come to its own end. True: it has brought the next job along.
     fn attempt_ends(&mut self, job: u32) -> bool {
         let record = self.jobs[job];
@@ -442,7 +449,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let errors = self.condition(UnitKind::Process, record.process).errors;
         let fails = self.stumbles(errors)
             || std::mem::take(&mut self.jobs[job].broke)
-            || record.stream.draw(0xfa11_0000 + u64::from(record.failed)).chance(kind.fail);
+            || self.fails_by_chance(job);
         let brings = self.next_is_brought(job, fails);
         if fails {
             self.attempt_failed(job);

@@ -61,6 +61,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A job is a worker's: it is claimed first, unless the end of the last one has brought it along.
     pub(super) fn begin_job(&mut self, job: u32, queue: QueueId, place: usize) {
         let brought = std::mem::take(&mut self.queues[queue].scripts.brings);
+        if self.receive_message(job, queue, brought) {
+            return;
+        }
         match &self.model.queues[queue].scripts {
             Some(_) if !brought => self.ask_redis(job, Stage::Claims),
             _ => self.start_job(job, queue, place),
@@ -69,8 +72,11 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Whether a handler that has ended is first to be ended in Redis.
     pub(super) fn ends_in_redis(&mut self, job: u32) -> bool {
+        let queue = self.model.jobs[self.jobs[job].kind].queue;
+        if self.delete_message(job, queue) {
+            return true;
+        }
         let record = &self.jobs[job];
-        let queue = self.model.jobs[record.kind].queue;
         let asks = self.model.queues[queue].scripts.is_some()
             && record.stage == Stage::Works
             && record.state != JobState::Runaway;
@@ -85,6 +91,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &self.jobs[job];
         let kind = &self.model.jobs[record.kind];
         let spec = &self.model.queues[kind.queue];
+        if spec.driver == Driver::Sqs {
+            return spec.rtt.is_some(); // it asks for the next one
+        }
         let (queue, place) = self.process_place(record.process);
         let by_script = record.stage == Stage::Ends;
         by_script

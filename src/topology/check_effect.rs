@@ -205,6 +205,8 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
             }
         }
         if queue.spec.driver != QueueDriver::Sqs {
+            let why = "Bull and BullMQ ask Redis: see `cache`";
+            ["rtt", "request_price"].iter().for_each(|name| idle(key(name), why, OUT));
             let help = "leave it out, or say `attempts` and `max_stalled`";
             idle(key("max_receives"), "Bull and BullMQ have no dead-letter queue", help);
             if queue.spec.cache.is_none() {

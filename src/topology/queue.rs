@@ -9,7 +9,7 @@ use super::price::Price;
 use super::region::Region;
 use super::service::{Autoscale, Service};
 use super::spec::spec;
-use crate::units::{Bytes, Duration, Ratio};
+use crate::units::{Bytes, Duration, Money, Ratio};
 
 spec! {
     /// A queue of jobs with the processes that work on them.
@@ -75,6 +75,12 @@ spec! {
         finish: Option<Dist> = "110us for bull, 158us for bullmq"
             from "measured: Bull 4.16.5 and BullMQ 6.7.0 at redis-server 7.0.15 over loopback, a backlog of 2,001 jobs of \
             500 B (CPU time of the server: 110 and 158 us a job)";
+        /// Round trip of a request to SQS: whoever sends a message waits for one, a worker that had none for the way
+        /// back of one that it makes all the time (long polling), one that has ended a job for the deletion and
+        /// for the next. Pollers of a `mapping` are AWS' own.
+        rtt: Option<Dist> = "requests take no time" from "assumed: the document names no latency";
+        /// Price of a million requests of SQS: each message is sent, received and deleted.
+        request_price: Option<Money> = "not counted" from "Amazon SQS pricing ($0.40 for standard queues in us-east-1)";
         /// Price of one process.
         price: Option<Price>;
     }

@@ -174,6 +174,31 @@ fn a_message_that_is_not_deleted_shows_up_again() {
 }
 
 #[test]
+fn messages_are_sent_received_and_deleted_by_requests() {
+    let sqs = |sets: &[&str]| queued(&[&["queue.q.driver=sqs", "queue.q.rtt=40ms"], sets].concat());
+    let requests = |ran: &Ran| [Counter::Writes, Counter::Reads].map(|it| ran.count("queue.q", it));
+    // It is there after 20 ms, at its worker after 40; deleting it takes 40 more.
+    let ran = sqs(&[]);
+    assert_eq!((ran.each(), requests(&ran)), (ms(40 + 100 + 40), [20, 10]));
+    let left = sqs(&["operation.work.flow=[{enqueue='j'}]"]);
+    assert_eq!(left.each(), ms(40), "who sends it waits for the answer");
+    // The next is asked for when one has been deleted.
+    let three =
+        "operation.work.flow=[{enqueue='j'}, {enqueue='j'}, {enqueue={job='j', wait=true}}]";
+    assert_eq!(sqs(&[three]).each(), ms(40 + 3 * 140 + 2 * 40));
+    // What fails is not deleted.
+    let ran = sqs(&["job.j.fail=100%", "queue.q.max_receives=1"]);
+    assert_eq!((ran.each_failed(), requests(&ran)), (ms(140), [10, 10]));
+    let free = queued(&["queue.q.driver=sqs"]);
+    assert_eq!((free.each(), requests(&free)), (ms(100), [20, 10]));
+    // 30 in 10.5 s are 7.5 million in a month of 730 h.
+    let ran = sqs(&["queue.q.request_price='$0.40'"]);
+    let costs = Summary::new(&ran.model, std::slice::from_ref(&ran.outcome)).costs;
+    let month = 30.0 / 10.5 * 730.0 * 3_600.0 / 1e6 * 0.40;
+    assert!((costs[0].dollars_month - month).abs() < 1e-9, "{costs:?}");
+}
+
+#[test]
 fn the_last_one_goes_first_where_it_is_said() {
     let flow = "operation.work.flow=[{enqueue='j'}, {enqueue='j'}, {enqueue={job='k', wait=true}}]";
     let lifo = "job.k.lifo=true";

@@ -55,7 +55,11 @@ fn messages_come_in_batches_one_after_the_other() {
     let took = |sets: &[&str]| {
         let ran = mapped(&sixty, sets);
         assert_eq!(ran.count("queue.q", Counter::Served), 60);
-        (ran.each(), ran.count(CALLS, Counter::Served))
+        // Each batch is received and deleted at once; messages are sent one by one.
+        let calls = ran.count(CALLS, Counter::Served);
+        let requests = [Counter::Reads, Counter::Writes].map(|it| ran.count("queue.q", it));
+        assert_eq!(requests, [calls, 60 + calls]);
+        (ran.each(), calls)
     };
     // Five are taken at once, each alone, then fifty by tens until 1.1 s; a sixth poller comes at
     // 200 ms and has the last five.

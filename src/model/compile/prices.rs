@@ -31,6 +31,15 @@ impl Compiler<'_> {
             fixed(format!("cache.{}", cache.name), &cache.spec.price, nodes);
         }
         for queue in &topology.queues {
+            if let Some(price) = queue.spec.request_price {
+                let station = Some(self.station(&format!("queue.{}", queue.name)));
+                costs_of_queues.push(Cost {
+                    per_million_reads: price.0,
+                    per_million_writes: price.0,
+                    station,
+                    ..Cost::fixed(format!("queue.{}.requests", queue.name), 0.0, 0.0, None)
+                });
+            }
             let Some(price) = &queue.spec.price else { continue };
             let path = format!("queue.{}", queue.name);
             let workers = queue.spec.autoscale.as_ref().map(|_| self.station(&path));

@@ -18,6 +18,8 @@ impl Compiler<'_> {
         let topology = self.topology;
         for queue in &topology.queues {
             let scripts = self.scripts(queue);
+            let is_sqs = driver_of(&queue.spec.driver) == Driver::Sqs;
+            let rtt = queue.spec.rtt.as_ref().filter(|_| is_sqs).map(|rtt| self.law(rtt));
             all.push(Queue {
                 name: queue.name.clone(),
                 region: self.place_of(topology::Section::Queue, &queue.name),
@@ -56,6 +58,7 @@ impl Compiler<'_> {
                     .filter(|_| driver_of(&queue.spec.driver) != Driver::Sqs),
                 mapping: queue.spec.mapping.as_ref().map(|mapping| self.mapping(mapping)),
                 scripts,
+                rtt,
                 can_stall: self.can_stall(queue),
                 first_process,
             });

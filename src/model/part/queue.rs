@@ -61,6 +61,8 @@ pub struct Queue {
     pub cache: Option<CacheId>,
     /// What its workers ask of that.
     pub scripts: Option<Scripts>,
+    /// Round trip of a request to SQS.
+    pub rtt: Option<LawId>,
     /// How many jobs it starts in a time, if that is bounded.
     pub limiter: Option<LimiterConfig>,
     /// The function that gets its messages, in place of worker processes.
