@@ -1,7 +1,7 @@
 //! Locks of jobs: how they are kept, lost, and what becomes of jobs without one.
 //!
 //! A Bull or BullMQ worker locks the job that it works on for `lockDuration` (30 s) and renews the
-//! lock at half of that, by a timer on its event loop. A handler that computes in one piece keeps
+//! lock by a timer on its event loop, Bull at half of that, BullMQ each quarter. A handler that computes in one piece keeps
 //! the loop: no timer fires meanwhile, neither for its own lock nor for those of its process's other
 //! jobs, and a renewal that comes after the lock has expired is refused. A job that ends without its
 //! lock cannot be moved to the completed ones: it stays active (Bull 4.16.5 `processJob`,
@@ -15,6 +15,7 @@
 use crate::component::job_queue::Driver;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
+use crate::model::Queue;
 use crate::model::ids::QueueId;
 use crate::units::{Duration, Time};
 
@@ -97,17 +98,18 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A renewal that was due while the loop was kept comes now; too late, it is refused for good.
     pub(super) fn renew_late(&mut self, job: u32, queue: QueueId, since: Time) {
-        let lock = self.model.queues[queue].lock;
+        let spec = &self.model.queues[queue];
+        let (lock, rule) = (spec.lock, Renewals::of(spec));
         let now = self.now;
         let record = &mut self.jobs[job];
         if record.lost {
             return;
         }
         let gone = self.queues[queue].gone_since;
-        record.renewed = renewed_by(record.renewed, lock.half(), since.min(gone.unwrap_or(since)));
+        record.renewed = rule.last(record.renewed, since.min(gone.unwrap_or(since)));
         if gone.is_some() {
             record.lost = now >= record.renewed + lock;
-        } else if record.renewed + lock.half() <= now {
+        } else if rule.is_due(record.renewed, now) {
             record.lost = now >= record.renewed + lock;
             record.renewed = if record.lost { record.renewed } else { now };
         }
@@ -115,7 +117,8 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A queue's Redis is there again: locks are renewed that are not over.
     pub(super) fn renew_all(&mut self, queue: QueueId) {
-        let (now, lock) = (self.now, self.model.queues[queue].lock);
+        let spec = &self.model.queues[queue];
+        let (now, lock, rule) = (self.now, spec.lock, Renewals::of(spec));
         let since = self.queues[queue].gone_since.unwrap_or(now);
         for place in 0..self.queues[queue].processes.len() {
             let kept = self.kept_since(queue, place);
@@ -125,8 +128,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if record.lost {
                     continue;
                 }
-                record.renewed = renewed_by(record.renewed, lock.half(), until);
-                if !blocked && record.renewed + lock.half() <= now {
+                record.renewed = rule.last(record.renewed, until);
+                if !blocked && rule.is_due(record.renewed, now) {
                     record.lost = now >= record.renewed + lock;
                     record.renewed = if record.lost { record.renewed } else { now };
                 }
@@ -143,7 +146,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (queue, place) = self.process_place(record.process);
         let gone = self.queues[queue].gone_since.unwrap_or(self.now);
         let until = gone.min(self.kept_since(queue, place));
-        renewed_by(record.renewed, self.model.queues[queue].lock.half(), until)
+        Renewals::of(&self.model.queues[queue]).last(record.renewed, until)
     }
 
     /// Whether a job at work has no lock any more.
@@ -276,11 +279,41 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 }
 
-/// The last of the renewals at equal distances since one that happened, up to a time.
-fn renewed_by(renewed: Time, every: Duration, until: Time) -> Time {
-    if until <= renewed || every.is_zero() {
-        return renewed;
+/// When workers renew their locks, while their loops run.
+#[derive(Clone, Copy)]
+enum Renewals {
+    /// Bull: each lock so long after it was taken or renewed.
+    Each(Duration),
+    /// BullMQ: at multiples of this, all locks that are older than it.
+    Together(Duration),
+}
+
+impl Renewals {
+    fn of(spec: &Queue) -> Renewals {
+        match spec.driver {
+            Driver::BullMq => Renewals::Together(spec.lock.half().half()),
+            _ => Renewals::Each(spec.lock.half()),
+        }
     }
-    let passed = until.since(renewed).0 / every.0 * every.0;
-    renewed + Duration(passed)
+    /// The last one up to a time, of a lock that was renewed before.
+    fn last(self, renewed: Time, until: Time) -> Time {
+        let (Renewals::Each(every) | Renewals::Together(every)) = self;
+        if until <= renewed || every.is_zero() {
+            return renewed;
+        }
+        match self {
+            Renewals::Each(_) => renewed + Duration(until.since(renewed).0 / every.0 * every.0),
+            Renewals::Together(_) => {
+                let look = Time(until.0 / every.0 * every.0);
+                if look > renewed + every { look } else { renewed }
+            }
+        }
+    }
+    /// Whether a loop that is free again renews the lock at once.
+    fn is_due(self, renewed: Time, now: Time) -> bool {
+        match self {
+            Renewals::Each(every) => renewed + every <= now,
+            Renewals::Together(every) => renewed + every < now,
+        }
+    }
 }

@@ -38,7 +38,7 @@ spec! {
         concurrency: u32 = "1" from "Bull 4.16.5 and BullMQ 6.7.0 (concurrency)", positive;
         /// Cores of one process, shared by its jobs.
         cores: f64 = "1" from "assumed: one core", positive;
-        /// How long a job at work is locked, renewed at half of it; in SQS how long a message that
+        /// How long a job at work is locked, renewed at half of it, in BullMQ each quarter; in SQS how long a message that
         /// was received stays invisible, whatever its worker does.
         lock: Duration = "\"30s\""
             from "Bull 4.16.5 and BullMQ 6.7.0 (lockDuration), Amazon SQS (VisibilityTimeout)", positive;

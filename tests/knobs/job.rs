@@ -152,6 +152,15 @@ fn a_job_that_keeps_its_loop_loses_its_lock() {
     assert_eq!(long_job(&["queue.q.stalled_interval=20s"]).each_failed(), ms(80_000));
     assert_eq!(long_job(&["queue.q.max_stalled=2"]).each_failed(), ms(160_000));
     assert_eq!(long_job(&["queue.q.max_stalled=0"]).each_failed(), ms(40_000));
+    // BullMQ looks at 7.5, 15, ... s: of a job of 206 s that is dead at 219 s Bull has renewed the lock never, BullMQ
+    // at 217.5 s. So Bull's, locked until 236 s and seen at 210 s, is found at 240 s; BullMQ's, seen at 240 s, at 270 s.
+    let dies = |driver: &str| {
+        let driver = format!("queue.q.driver={driver}");
+        let stop = "fault.f={target='queue.q', what='stop', at='219s', for='1s'}";
+        let late = "operation.work.flow=[{wait='6s'}, {enqueue={job='j', wait=true}}]";
+        long_job(&["job.j.blocking=false", &driver, stop, late]).each()
+    };
+    assert_eq!((dies("bull"), dies("bullmq")), (ms(80_000), ms(110_000)));
     // Its process does nothing else meanwhile: the second job waits for the loop.
     let two = "operation.work.flow=[{parallel=[[{enqueue={job='j', wait=true}}], [{enqueue={job='j', wait=true}}]]}]";
     let side = ["queue.q.processes=1", "queue.q.concurrency=2", "queue.q.lock=200s", two];
