@@ -75,13 +75,15 @@ fn every_topology_opens_with_what_it_shows_and_every_assumption_with_its_reason(
 fn what_their_comments_invite_to_set_can_be_set() {
     for path in all() {
         let text = fs::read_to_string(&path).expect("readable");
-        let sets = text.split("--set ").skip(1).filter_map(|rest| {
-            rest.split_whitespace().next().map(|set| set.trim_end_matches(['"', ',']))
-        });
-        for set in sets {
-            let loaded = load_with(&path, &[set]);
+        // What stands on one line is set together.
+        for line in text.lines().filter(|line| line.contains("--set ")) {
+            let sets = line.split("--set ").skip(1).filter_map(|rest| {
+                rest.split_whitespace().next().map(|set| set.trim_end_matches(['"', ',']))
+            });
+            let sets: Vec<&str> = sets.collect();
+            let loaded = load_with(&path, &sets);
             let said = render_plain(&loaded.diagnostics, &loaded.sources);
-            assert!(loaded.topology.is_some(), "{} with {set}:\n{said}", path.display());
+            assert!(loaded.topology.is_some(), "{} with {sets:?}:\n{said}", path.display());
         }
     }
 }
