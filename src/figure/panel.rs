@@ -155,7 +155,7 @@ impl Panel {
             Panel::Level(path, level) => {
                 let (id, station) = model.stations.enumerate().find(|it| it.1.path == *path)?;
                 let seen = window.stations.get(id.0 as usize)?;
-                level_of(station, *level, seen, service_of(model, id))
+                level_of(station, *level, seen, most_of(model, id))
             }
         }
     }
@@ -219,17 +219,18 @@ fn path_of(model: &Model, station: StationId) -> &str {
     &model.stations[station].path
 }
 
-/// The service that a station is of: its instances at the start.
-fn service_of(model: &Model, station: StationId) -> Option<f64> {
-    let service = model.services.iter().find(|it| it.station == station)?;
-    Some(f64::from(service.instances))
+/// What comes and goes at a station, instances of a service or workers of a queue: how many there can be.
+fn most_of(model: &Model, station: StationId) -> Option<f64> {
+    let service = model.services.iter().find(|it| it.station == station);
+    let queue = model.queues.iter().find(|it| it.station == station && it.autoscale.is_some());
+    service.map(|it| it.max_instances).or(queue.map(|it| it.slots)).map(f64::from)
 }
 
 fn level_of(
     station: &Station,
     level: Level,
     seen: &StationWindow,
-    instances: Option<f64>,
+    most: Option<f64>,
 ) -> Option<f64> {
     match level {
         Level::Waiting => Some(seen.waiting),
@@ -237,10 +238,9 @@ fn level_of(
         Level::Held => Some(seen.held),
         Level::Delayed => (station.kind == StationKind::Queue).then_some(seen.delayed),
         Level::Oldest => (station.kind == StationKind::Queue).then_some(seen.oldest_s),
-        // A capacity is that of the start: instances may have come or gone since.
+        // A capacity is that of all that there can be: fewer may run.
         Level::Utilisation => {
-            let grown = instances.map_or(1.0, |at_start| seen.held / at_start);
-            let capacity = station.capacity * grown;
+            let capacity = station.capacity * most.map_or(1.0, |most| seen.held / most);
             (capacity > 0.0).then(|| (seen.busy / capacity).min(1.0))
         }
     }
@@ -297,4 +297,20 @@ fn course(
     let measured = steps.iter().filter(|step| step.windows.iter().all(|it| it.measured));
     let place = |step: &Step<'_>| (step.start_s + step.end_s) / 2.0 - warmup;
     measured.filter_map(|step| Some((place(step), of(step)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utilisation_is_of_what_runs() {
+        let station = |kind| Station { path: "x".into(), kind, capacity: 4.0 };
+        let seen =
+            StationWindow { busy: 1.0, waiting: 0.0, held: 2.0, oldest_s: 0.0, delayed: 0.0 };
+        let level = |kind, most| level_of(&station(kind), Level::Utilisation, &seen, most);
+        // Two of four run, with a core each.
+        assert_eq!(level(StationKind::Service, Some(4.0)), Some(0.5));
+        assert_eq!(level(StationKind::Database, None), Some(0.25));
+    }
 }
