@@ -243,6 +243,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let ghost = &mut self.tasks[task];
             (ghost.role, ghost.owner, ghost.row) = (Role::Tail, NONE, NONE);
             (ghost.worker, ghost.epilogue, ghost.flags) = (NONE, Pc(0), flag::GHOST);
+            if self.tasks[task].leases_held() > 0 {
+                self.client_has_left(task);
+            }
         } else if told {
             self.tasks[task].epoch = self.client.next_epoch(task);
             self.reset(task, task, Failure::InstanceLost, silence);

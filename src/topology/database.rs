@@ -65,6 +65,10 @@ spec! {
         idle_in_transaction_timeout: Option<Duration> = "none"
             from "PostgreSQL 15 postgresql.conf.sample (idle_in_transaction_session_timeout 0)",
             positive;
+        /// How often a statement that runs looks whether its client is still connected: once the connection has
+        /// closed (a driver's `query_timeout`, a process that died) it ends at the next multiple of this.
+        client_check: Option<Duration> = "none: it runs to its end for nobody"
+            from "PostgreSQL 15 postgresql.conf.sample (client_connection_check_interval 0)", positive;
         /// The volume that its data lie on.
         storage: Option<Storage> = "storage without limit" from "assumed: waits do not contend";
         /// CPU credits of a burstable instance; each server has its own.

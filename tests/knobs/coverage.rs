@@ -43,6 +43,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "Database.max_connections Database.reserved",
     ),
     ("database", "a_statement_is_cancelled_at_its_timeout", "Database.statement_timeout"),
+    ("pool", "a_driver_gives_up_on_a_statement_and_the_server_does_not", "Database.client_check"),
     (
         "database",
         "a_failed_statement_destroys_its_connection_or_keeps_it",

@@ -376,3 +376,14 @@ fn who_does_not_watch_idle_connections_finds_out_by_using_them() {
     // psycopg_pool lends each of them, and opens others in the background.
     assert_eq!(after("{psycopg={autocommit=true}}"), (3, 6));
 }
+
+#[test]
+fn a_server_that_looks_for_its_client_ends_what_a_dead_process_began() {
+    let slow = "operation.read.flow=[{query={pool='pg', read='3s'}}]";
+    let dies = "fault.f={target='service.web', what='stop', at='1500ms'}";
+    let served = |check: &str| shop(&[slow, dies, check]).station("database.main").busy_mean * 10.5;
+    // One statement was at work: it goes on until its end or until the server looks, one second after it began.
+    let (ever, looks) =
+        (served("database.main.client_check=1h"), served("database.main.client_check=1s"));
+    assert!(ever - looks > 1.5, "{ever} {looks}");
+}

@@ -157,6 +157,22 @@ fn a_driver_gives_up_on_a_statement_and_the_server_does_not() {
     let given_up = read(&[&sets[..], &["pool.pg.query_timeout=100ms"]].concat());
     let full = given_up.failed(Failure::TooManyConnections);
     assert_eq!((given_up.failed(Failure::QueryTimeout), full), (5, 5));
+    // A server that looks every half second for its client ends the statement after that, at 500 of 1,900 ms, so that
+    // all find a place. The last one begins at 10.001 s and is cut off by the end of the run at 10.5 s.
+    let looks = |every: &str| {
+        let check = format!("database.db.client_check={every}");
+        let ran = read(&[&sets[..], &["pool.pg.query_timeout=100ms", &check]].concat());
+        let busy = ran.station("database.db").busy_mean * 10.5;
+        let counts = [Counter::TimedOut, Counter::Served].map(|it| ran.count("database.db", it));
+        (ran.failed(Failure::TooManyConnections), counts, (busy * 1e3).round())
+    };
+    assert_eq!(looks("500ms"), (0, [9, 0], 4_999.0));
+    assert_eq!(
+        looks("30ms"),
+        (0, [10, 0], 1_200.0),
+        "the fourth look is the first that finds nobody"
+    );
+    assert_eq!(looks("2s"), (5, [0, 4], 9_099.0), "it has ended by then");
     // The server cancels what it knows to be too long.
     let cancelled = read(&[&sets[..], &["pool.pg.statement_timeout=100ms"]].concat());
     assert_eq!(cancelled.failed(Failure::StatementTimeout), 10);

@@ -64,6 +64,7 @@ impl Compiler<'_> {
                     _ => None,
                 },
                 statement_timeout: optional(spec.statement_timeout),
+                client_check: optional(spec.client_check),
                 lock_timeout: optional(spec.lock_timeout),
                 deadlock_timeout: spec.deadlock_timeout,
                 idle_timeout: optional(spec.idle_in_transaction_timeout),

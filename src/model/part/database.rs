@@ -56,6 +56,8 @@ pub struct Database {
     pub shard_keys: Option<KeysId>,
     /// Statements are cancelled after this.
     pub statement_timeout: Option<Duration>,
+    /// Statements look so often whether their client is still there.
+    pub client_check: Option<Duration>,
     /// Waits for locks are given up after this.
     pub lock_timeout: Option<Duration>,
     /// Waits for locks look for a deadlock after this.

@@ -167,6 +167,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let keeps = !self.discards(task, spec, Failure::QueryTimeout);
         let heir = self.disown_statement(task);
         let runs = self.tasks[task].leases_held() > 0;
+        if runs && !keeps {
+            self.client_has_left(task);
+        }
         let sub = &mut self.pools[lease.pool as usize];
         let connection = lease.connection;
         if runs && keeps {
@@ -175,6 +178,25 @@ impl<Q: PendingEvents> World<'_, Q> {
             sub.cut.push((connection, Failure::QueryTimeout));
         }
         heir
+    }
+
+    /// The connection of a statement's client has closed: where the server looks for that, the statement
+    /// ends at the next multiple of `client_connection_check_interval` from when it began to run, or to
+    /// wait for a lock (postgres.c `ProcessInterrupts`, CheckClientConnectionPending).
+    pub(in crate::run) fn client_has_left(&mut self, task: u32) {
+        let record = self.tasks[task];
+        let kind = self.pools[record.lease().pool as usize].kind;
+        let database = self.model.pools[kind].database;
+        let Some(every) = self.model.databases[database].client_check else { return };
+        if !matches!(record.state, State::InDatabase | State::LockQueue) {
+            return;
+        }
+        let looked = self.now.since(record.since).0 / every.0;
+        let next = record.since + Duration((looked + 1) * every.0);
+        if next < record.deadline {
+            self.tasks[task].deadline = next;
+            self.at_task(next, Kind::StatementTimeout, task);
+        }
     }
 
     /// Whatever has been noted since the statement was sent, its sender has waited for the server.
