@@ -166,7 +166,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "retries",
         "botocore_pays_more_for_a_retry_and_less_when_it_is_throttled",
-        "AwsRetry.sdk AwsSdk:botocore AwsRetry.throttled_cost",
+        "AwsRetry.sdk AwsSdk:js AwsSdk:botocore AwsRetry.throttled_cost",
     ),
     (
         "retries",

@@ -197,7 +197,8 @@ fn botocore_pays_more_for_a_retry_and_less_when_it_is_throttled() {
         let flow = format!("operation.work.flow=[{{reply={{bytes='0B', status={status}}}}}]");
         outage(&format!("{{aws-sdk={{attempts=2{more}}}}}"), &["client.processes=1", flow.as_str()])
     };
-    assert_eq!((retries(503, ""), retries(429, "")), (100, 100));
+    let js = ", sdk='js'";
+    assert_eq!((retries(503, ""), retries(429, js), retries(503, js)), (100, 100, 100));
     let python = ", sdk='botocore'";
     assert_eq!((retries(503, python), retries(429, python)), (500 / 14, 100));
     assert_eq!(retries(429, ", throttled_cost=25"), 20);

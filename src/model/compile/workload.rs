@@ -135,7 +135,7 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
 fn dns(topology: &Topology) -> Option<FailoverDns> {
     let spec = &topology.client.dns;
     let used = topology.operations.iter().any(|operation| operation.spec.failover.is_some());
-    used.then(|| FailoverDns {
+    used.then_some(FailoverDns {
         checkers: spec.checkers,
         checks: Checks {
             interval: spec.interval,
