@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Point;
 use super::layout::{Cell, Grid, Look, Style, wrap};
-use super::ran::{Written, bearing_lines, growth, origin, setting, warnings};
+use super::ran::{Written, bearing_lines, costs, growth, origin, setting, warnings};
 use super::show;
 use super::table::{Column, Rows, column, number, optional};
 use crate::experiment::capacity::{Answer, AtLoad, Capacity, RESOLUTION};
@@ -154,6 +154,7 @@ pub fn capacity(
         sections.push(objectives);
         sections.push(format!("{}\n{bearing}", style.paint("At the capacity", Look::Bold)));
         sections.push(growth(&at.summary.saturation).render(style));
+        sections.push(costs(&at.summary, style));
         sections.push(warnings(&at.summary, style));
     }
     sections.push(foot(found, style) + &origin(written));

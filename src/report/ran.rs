@@ -491,7 +491,7 @@ pub(super) fn bill(summary: &Summary) -> Grid {
     grid
 }
 
-fn costs(summary: &Summary, style: Style) -> String {
+pub(super) fn costs(summary: &Summary, style: Style) -> String {
     if summary.costs.is_empty() {
         return String::new();
     }

@@ -142,3 +142,37 @@ fn a_capacity_without_an_answer_says_why() {
     let (code, text, _) = capacity(&["--slo", "cost < $1000"]);
     assert!(code == 0 && text.contains("just above fails: requests in flight grow"), "{text}");
 }
+
+#[test]
+fn a_capacity_has_its_price() {
+    let home = Scratch::new("capacity-price");
+    let priced = "[price.requests]\nwhat = \"requests\"\nper_million = \"$1\"\n";
+    home.write("small.toml", &format!("{SMALL}{priced}"));
+    let asked = ["capacity", "small.toml", "--slo", "p95<100ms", "--slo", "errors<1%"];
+    let text = stdout(&home.run(&[&asked[..], &["--output", "out"]].concat()));
+    let result = home.run(&[&asked[..], &["--no-files", "--json"]].concat());
+    let result: Value = serde_json::from_slice(&result.stdout).expect("JSON");
+    let rate = result["at_capacity"]["offered_per_s"]["estimate"].as_f64();
+    let rate = rate.expect("a number");
+    // A dollar for each million requests at the capacity, not at the 100 a second of the file, which
+    // would be $263; 730 hours a month.
+    let requests = rate * 730.0 * 3_600.0 / 1e6;
+    assert!(requests > 300.0, "{rate}");
+    for line in [
+        "database.main            $60".to_string(),
+        "service.web              $30".to_string(),
+        format!("price.requests          ${requests:.0}"),
+        format!("in all              ${:.0} ", requests + 90.0),
+        format!("${:.1} for a million requests", 1.0 + 90.0 / requests),
+    ] {
+        assert!(text.contains(&line), "no `{line}` in\n{text}");
+    }
+    let page = home.tree("out").into_iter().find(|(name, _)| name == "report.html");
+    let (_, page) = page.expect("a page");
+    assert!(String::from_utf8_lossy(&page).contains("Cost a month at the capacity"));
+    // A file without prices has no bill.
+    let free: Vec<&str> = SMALL.lines().filter(|line| !line.starts_with("price")).collect();
+    home.write("small.toml", &free.join("\n"));
+    let text = stdout(&home.run(&[&asked[..], &["--no-files"]].concat()));
+    assert!(text.contains("Capacity: ") && !text.contains("a month"), "{text}");
+}

@@ -6,7 +6,7 @@ use crate::experiment::capacity::{Answer, AtLoad, Capacity};
 use crate::figure::{Tried, capacity_curve, diagram, latency, saturation, time};
 use crate::report::capacity::{LoadOf, objectives_grid, point, unit_of};
 use crate::report::layout::{Grid, Look};
-use crate::report::ran::{attribution, bearing_words, components, growth, setting};
+use crate::report::ran::{attribution, bearing_words, bill, components, growth, setting};
 use crate::report::show;
 use crate::result::{Estimate, Unit};
 
@@ -27,6 +27,9 @@ pub fn capacity_page(
         curve.push(Block::Table(objectives_grid(at)));
     }
     curve.push(Block::Table(limits(found)));
+    if let Some(at) = found.at_capacity.as_ref().filter(|at| !at.summary.costs.is_empty()) {
+        curve.push(Block::Table(bill(&at.summary)));
+    }
     Page {
         title: format!("Capacity of {}", title_of(&file)),
         lead: setting(&file),
@@ -108,7 +111,19 @@ fn tiles(found: &Capacity, of: LoadOf, asked: Option<&AtLoad>) -> Vec<Tile> {
             found.headroom_at(at.load),
         );
     }
+    tiles.extend(found.at_capacity.as_ref().and_then(cost));
     tiles
+}
+
+/// What a month costs at the capacity, where anything has a price.
+fn cost(at: &AtLoad) -> Option<Tile> {
+    let dollars = |path: &str| at.summary.estimate(path).estimate;
+    let month = dollars("cost_month").filter(|_| !at.summary.costs.is_empty())?;
+    let each = dollars("cost_per_million_ok").map_or(String::new(), |each| {
+        format!("{} for a million requests that end well", show::value(each, Unit::Dollars))
+    });
+    let value = show::value(month, Unit::Dollars);
+    Some(Tile::new("Cost a month at the capacity", value, each, Tone::Plain))
 }
 
 /// A curve for each objective that was measured.
