@@ -293,7 +293,9 @@ pub fn overall() -> Vec<Metric> {
         Unit::Dollars,
         "Cost of a million requests that ended well.",
         |seen, _| {
-            let ok_month = seen.per_second(seen.outcome.requests.ok)? * super::cost::MONTH_S;
+            // Of the same month as the bill, whose mean load is so much of the measured one.
+            let month_s = super::cost::MONTH_S * seen.model.plan.mean_load;
+            let ok_month = seen.per_second(seen.outcome.requests.ok)? * month_s;
             (ok_month > 0.0).then(|| cost_month(seen.model, seen.outcome) / (ok_month / 1e6))
         },
     ));

@@ -170,6 +170,12 @@ fn a_capacity_has_its_price() {
     let page = home.tree("out").into_iter().find(|(name, _)| name == "report.html");
     let (_, page) = page.expect("a page");
     assert!(String::from_utf8_lossy(&page).contains("Cost a month at the capacity"));
+    // A month of half the load has half the requests, for each of which a dollar in a million is paid.
+    let run = ["run", "small.toml", "--no-files", "--json", "--set", "run.mean_load=\"50%\""];
+    let result: Value = serde_json::from_slice(&home.run(&run).stdout).expect("JSON");
+    let of = |name: &str| result[name]["estimate"].as_f64().expect("a number");
+    let month = of("throughput_per_s") * 0.5 * 730.0 * 3_600.0 / 1e6;
+    assert!((of("cost_per_million_ok") - (1.0 + 90.0 / month)).abs() < 0.05);
     // A file without prices has no bill.
     let free: Vec<&str> = SMALL.lines().filter(|line| !line.starts_with("price")).collect();
     home.write("small.toml", &free.join("\n"));
