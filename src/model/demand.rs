@@ -163,9 +163,9 @@ struct Walk<'m> {
     /// Removals per request by (cache, keys).
     deletes: BTreeMap<(u32, u32), f64>,
     edges: Vec<f64>,
-    /// Commands per request that go to the node of a key, by (cache, keys).
+    /// Time per request of commands that go to the node of a key, by (cache, keys) (s).
     keyed: BTreeMap<(u32, u32), f64>,
-    /// Commands per request for queues, by cache.
+    /// Time per request of commands for queues, by cache (s).
     queued: BTreeMap<u32, f64>,
     /// See [`Demand::flows`].
     flows: BTreeMap<(Sender, StationId), f64>,

@@ -231,8 +231,9 @@ pub const CASES: &[Case] = &[
     case!(
         "Cache with a time to live, renewed by hits",
         "expiry.toml",
-        &["operation.ask.flow=[{ cache = { in = \"store\", keys = \"things\", miss = [], \
-            ttl = \"500ms\", sliding = true } }]"],
+        &[
+            "operation.ask.flow=[{cache={in=\"store\",keys=\"things\",miss=[],ttl=\"500ms\",sliding=true}}]"
+        ],
         SLIDING
     ),
     case!("X-Fetch: values that are loaded anew before their end", "early.toml", &[], EARLY),

@@ -133,6 +133,7 @@ impl Walk<'_> {
             ends = self.mean(spec.rtt) + takes;
             self.on_host(spec.host, weight * takes);
             self.serve(spec.station, takes, weight, &[]);
+            *self.queued.entry(cache.0).or_insert(0.0) += weight * takes;
         }
         // With all places of a process taken, jobs share its cores and take longer.
         let crowd = f64::from(queue.concurrency) * job.cpu_share / queue.cores;

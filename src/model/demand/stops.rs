@@ -35,12 +35,25 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
+        let before = self.service_s[self.model.caches[cache].station];
+        self.timed_command(op, cache, weight, service, held);
         if matches!(
             op,
             Op::Command { command: Command::Push | Command::Add(_) | Command::Publish(_), .. }
         ) {
-            *self.queued.entry(cache.0).or_insert(0.0) += weight;
+            let took = self.service_s[self.model.caches[cache].station] - before;
+            *self.queued.entry(cache.0).or_insert(0.0) += took;
         }
+    }
+
+    fn timed_command(
+        &mut self,
+        op: Op,
+        cache: CacheId,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[Held],
+    ) {
         let spec = &self.model.caches[cache];
         let Op::Command { command, bytes, .. } = op else {
             return self.command(cache, 0.0, weight, service, held);
@@ -72,8 +85,11 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
-        *self.keyed.entry((cache.0, keys.0)).or_insert(0.0) += weight;
+        let station = self.model.caches[cache].station;
+        let before = self.service_s[station];
         self.command(cache, extra, weight, service, held);
+        let took = self.service_s[station] - before;
+        *self.keyed.entry((cache.0, keys.0)).or_insert(0.0) += took;
     }
 
     fn runs(

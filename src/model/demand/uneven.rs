@@ -73,7 +73,7 @@ impl Walk<'_> {
             nodes[node_of(slot_of(key, Placement::Spread), cache.nodes) as usize] += weight;
             known += weight;
         }
-        let even = (self.visits[cache.station] - known).max(0.0) / f64::from(cache.nodes);
+        let even = (self.service_s[cache.station] - known).max(0.0) / f64::from(cache.nodes);
         nodes.iter_mut().for_each(|node| *node += even);
         busiest(&nodes, cache.nodes)
     }
