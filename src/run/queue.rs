@@ -19,7 +19,7 @@ use super::meter::{Counter, MILLI, Part};
 use super::queue_scripts::{ScriptsState, Stage};
 use super::queue_store::Kept;
 use super::task::{NONE, State};
-use super::workers::{CpuUse, Crew, Life};
+use super::workers::{Crew, Life};
 use super::world::World;
 
 /// A queue while it runs.
@@ -75,7 +75,7 @@ pub struct Process {
     /// How often it has been told to end.
     pub(super) lives: u32,
     /// CPU that it uses, where somebody looks.
-    pub(super) cpu: CpuUse,
+    pub(super) cpu: Level,
 }
 
 impl Process {
@@ -93,7 +93,7 @@ impl Process {
             life: Life::Up,
             started: None,
             lives: 0,
-            cpu: CpuUse::default(),
+            cpu: Level::new(Time::ZERO, NO_THRESHOLDS),
         }
     }
 }

@@ -242,7 +242,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.count(spec.station, Counter::Wasted);
             self.meters[spec.station].busy.add(self.now, -MILLI);
         }
-        let cpu = self.queues[queue].processes[place].cpu;
+        let cpu = self.queues[queue].processes[place].cpu.clone();
         let Process { life, started, lives, .. } = self.queues[queue].processes[place];
         let idle = Process { life, started, lives, cpu, ..Process::idle(spec.cores) };
         let down = spec.service.is_none();

@@ -14,6 +14,7 @@ use crate::component::hpa::{HpaPolicy, Pods};
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::QueueId;
 use crate::model::{Metric, OnSigterm, Queue, Rule, Scaling};
+use crate::stats::{Level, NO_THRESHOLDS};
 use crate::units::{Duration, Time};
 
 /// In the number of a worker's event: it is ready. Any other number kills the worker whose life that is.
@@ -45,37 +46,15 @@ impl Life {
     }
 }
 
-/// CPU that a process uses, over time.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CpuUse {
-    /// Busy cores (thousandths), since when.
-    milli: u64,
-    since: Time,
-    /// The area under that until then.
-    area: u128,
-}
-
-impl CpuUse {
-    fn area(&self, now: Time) -> u128 {
-        self.area + u128::from(self.milli) * u128::from(now.since(self.since).0)
-    }
-    fn set(&mut self, now: Time, milli: u64) {
-        *self = CpuUse { area: self.area(now), since: now, milli };
-    }
-}
-
 /// The workers of a queue together.
 pub struct Crew {
     /// Workers wanted.
     pub wanted: u32,
     /// Workers that run.
-    pub running: u32,
+    running: Level,
     /// The autoscaler.
     scaler: Option<Scaler>,
-    /// Sum of running workers over time (ticks), up to when.
-    ticks: u128,
-    counted_to: Time,
-    /// That sum, and CPU used, at the autoscaler's last look.
+    /// Running workers and CPU used over time (ticks) by the autoscaler's last look.
     ticks_then: u128,
     cpu_then: u128,
 }
@@ -84,19 +63,9 @@ impl Crew {
     /// Of a queue that begins.
     pub fn new(spec: &Queue) -> Crew {
         let scaler = spec.autoscale.as_ref().map(|it| Scaler::new(&it.rules, spec.processes));
-        Crew {
-            wanted: spec.processes,
-            running: spec.processes,
-            scaler,
-            ticks: 0,
-            counted_to: Time::ZERO,
-            ticks_then: 0,
-            cpu_then: 0,
-        }
-    }
-    fn count(&mut self, now: Time) {
-        self.ticks += u128::from(now.since(self.counted_to).0) * u128::from(self.running);
-        self.counted_to = now;
+        let mut running = Level::new(Time::ZERO, NO_THRESHOLDS);
+        running.set(Time::ZERO, u64::from(spec.processes));
+        Crew { wanted: spec.processes, running, scaler, ticks_then: 0, cpu_then: 0 }
     }
 }
 
@@ -154,13 +123,13 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn worker_metrics(&mut self, queue: QueueId, scaling: &Scaling) -> Vec<Pods> {
         let now = self.now;
-        let cpu: u128 = self.queues[queue].processes.iter().map(|it| it.cpu.area(now)).sum();
+        let cpu: u128 = self.queues[queue].processes.iter().map(|it| it.cpu.total(now)).sum();
         let crew = &mut self.queues[queue].crew;
-        crew.count(now);
-        let ticks = (crew.ticks - crew.ticks_then) as f64;
+        let all = crew.running.total(now);
+        let ticks = (all - crew.ticks_then) as f64;
         let used = (cpu - crew.cpu_then) as f64;
-        (crew.ticks_then, crew.cpu_then) = (crew.ticks, cpu);
-        let (running, wanted) = (crew.running, crew.wanted);
+        (crew.ticks_then, crew.cpu_then) = (all, cpu);
+        let (running, wanted) = (crew.running.value() as u32, crew.wanted);
         let value = |metric: &Metric| match metric {
             Metric::Cpu if ticks > 0.0 => used / (ticks * scaling.requested * MILLI as f64),
             other => self.queue_metric(other, running),
@@ -187,7 +156,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let is_young = |process: &&Process| {
             let Some(started) = process.started else { return false };
             let age = self.now.since(started);
-            process.life.runs() && age < policy.initialisation && age < policy.sample
+            process.life.runs() && age < policy.initialisation.min(policy.sample)
         };
         self.queues[queue].processes.iter().filter(is_young).count() as u32
     }
@@ -269,11 +238,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A worker is gone for good, with what it has.
     fn end_worker(&mut self, queue: QueueId, place: usize) {
         let number = self.queues[queue].first + place as u32;
-        let cpu = self.queues[queue].processes[place].cpu;
         self.kill_process(number);
         let process = &mut self.queues[queue].processes[place];
-        (process.down, process.life, process.cpu) = (false, Life::Off, cpu);
-        process.cpu.set(self.now, 0);
+        (process.down, process.life) = (false, Life::Off);
         self.count_workers(queue, -1, Counter::Closed);
         self.resize_queue(queue);
         self.start_jobs(queue);
@@ -281,9 +248,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn count_workers(&mut self, queue: QueueId, change: i32, counter: Counter) {
         let now = self.now;
-        let crew = &mut self.queues[queue].crew;
-        crew.count(now);
-        crew.running = crew.running.wrapping_add_signed(change);
+        self.queues[queue].crew.running.add(now, i64::from(change));
         let meter = &mut self.meters[self.model.queues[queue].station];
         meter.count(counter);
         meter.held.add(now, i64::from(change));

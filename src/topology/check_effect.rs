@@ -27,6 +27,9 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     }
     let_go(cx, &mut idle);
     chains(cx, &mut idle);
+    if cx.topology.operations.iter().all(|operation| operation.spec.failover.is_none()) {
+        idle("client".into(), "dns", "no operation has a `failover`");
+    }
     for cache in &cx.topology.caches {
         let owner = || format!("cache.{}", cache.name);
         if cache.spec.kind == CacheKind::Memory {

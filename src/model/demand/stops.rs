@@ -6,20 +6,6 @@ use crate::model::ids::*;
 use crate::model::tape::{Command, Op};
 
 impl Walk<'_> {
-    /// A command that takes so much more (s) than all do.
-    pub(super) fn command(
-        &mut self,
-        cache: CacheId,
-        extra: f64,
-        weight: f64,
-        service: Option<ServiceId>,
-        held: &[Held],
-    ) {
-        let spec = &self.model.caches[cache];
-        let seconds = self.mean(spec.command) + extra;
-        self.runs(seconds, cache, weight, service, held);
-    }
-
     /// What values of a key set add to a command (s).
     pub(super) fn copied(&self, cache: CacheId, keys: KeysId) -> f64 {
         let bytes = u64::from(self.model.keys[keys].size_bytes);
@@ -35,39 +21,30 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
-        let before = self.service_s[self.model.caches[cache].station];
-        self.timed_command(op, cache, weight, service, held);
-        if matches!(
-            op,
-            Op::Command { command: Command::Push | Command::Add(_) | Command::Publish(_), .. }
-        ) {
-            let took = self.service_s[self.model.caches[cache].station] - before;
-            *self.queued.entry(cache.0).or_insert(0.0) += took;
+        let seconds = self.takes(op, cache);
+        if let Op::Command {
+            command: Command::Push | Command::Add(_) | Command::Publish(_), ..
+        } = op
+        {
+            *self.queued.entry(cache.0).or_insert(0.0) += weight * seconds;
         }
+        self.runs(seconds, cache, weight, service, held);
     }
 
-    fn timed_command(
-        &mut self,
-        op: Op,
-        cache: CacheId,
-        weight: f64,
-        service: Option<ServiceId>,
-        held: &[Held],
-    ) {
+    /// How long a command takes its server (s).
+    fn takes(&self, op: Op, cache: CacheId) -> f64 {
         let spec = &self.model.caches[cache];
-        let Op::Command { command, bytes, .. } = op else {
-            return self.command(cache, 0.0, weight, service, held);
-        };
+        let usual = self.mean(spec.command);
+        let Op::Command { command, bytes, .. } = op else { return usual };
         let copy = spec.per_kb.seconds() * Cache::large_kb(u64::from(bytes));
         if let Some(takes) = command.takes() {
-            return self.runs(self.mean(takes) + copy, cache, weight, service, held);
+            return self.mean(takes) + copy;
         }
         let subscribers = match command {
             Command::Publish(stream) => self.subscribers(stream),
             _ => 0.0,
         };
-        let extra = copy + subscribers * (copy + spec.per_subscriber.seconds());
-        self.command(cache, extra, weight, service, held);
+        usual + (copy + subscribers * (copy + spec.per_subscriber.seconds()))
     }
 
     fn subscribers(&self, stream: StreamId) -> f64 {
@@ -85,11 +62,9 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
-        let station = self.model.caches[cache].station;
-        let before = self.service_s[station];
-        self.command(cache, extra, weight, service, held);
-        let took = self.service_s[station] - before;
-        *self.keyed.entry((cache.0, keys.0)).or_insert(0.0) += took;
+        let seconds = self.mean(self.model.caches[cache].command) + extra;
+        *self.keyed.entry((cache.0, keys.0)).or_insert(0.0) += weight * seconds;
+        self.runs(seconds, cache, weight, service, held);
     }
 
     fn runs(
