@@ -55,7 +55,7 @@ pub enum Failure {
     LockTimeout,
     /// A statement stood in a deadlock, and was cancelled.
     Deadlock,
-    /// A transaction was idle for too long: the server ended it and its connection.
+    /// A transaction was idle for too long: the server, or a pooler, ended it and its connection.
     IdleTransaction,
     /// A query on a replica was in the way of replay, and was cancelled.
     ReplayConflict,
@@ -67,7 +67,7 @@ pub enum Failure {
     Reset,
     /// An object store answered 503 Slow Down to all attempts.
     SlowDown,
-    /// The driver waited no longer for a statement, which goes on at the server.
+    /// The driver, or a pooler, waited no longer for a statement, which goes on at the server.
     QueryTimeout,
     /// A balancer's circuit breaker turned it away: too many at its targets, or waiting for them (503).
     Overflow,

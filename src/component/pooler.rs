@@ -316,7 +316,7 @@ impl Pooler {
     }
 
     /// When something that is due at that time is seen.
-    fn looked_at(&self, due: Time) -> Time {
+    pub fn looked_at(&self, due: Time) -> Time {
         match self.config.pgbouncer {
             true => Time(due.0.div_ceil(MAINTENANCE) * MAINTENANCE),
             false => due,

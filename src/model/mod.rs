@@ -14,15 +14,15 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    ALIVE, Acks, Affinity, Agent, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, Collecting,
-    Consumer, ConsumerParts, Cost, Database, Deploy, Discards, Exit, Extent, Failover, FailoverDns,
-    Fault, Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit, Link,
-    LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm, Others, Parts,
-    PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process, Prune,
-    Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard, Rollout, Rule,
-    Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shown, Side, Socket, Standby, Store,
-    StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Wake,
-    Want, Watch,
+    ALIVE, Acks, Affinity, Agent, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, ClientTimes,
+    Collecting, Consumer, ConsumerParts, Cost, Database, Deploy, Discards, Exit, Extent, Failover,
+    FailoverDns, Fault, Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit,
+    Link, LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm, Others,
+    Parts, PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process,
+    Prune, Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard, Rollout,
+    Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shown, Side, Socket, Standby,
+    Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep,
+    Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

@@ -9,6 +9,7 @@
 mod death;
 mod opening;
 mod process;
+mod times;
 
 use std::collections::VecDeque;
 
@@ -45,6 +46,8 @@ pub struct PoolerState {
     opened: u32,
     /// Connections whose client is gone, and until when they are being reset.
     resetting: VecDeque<(Time, Server)>,
+    /// When a client may next have taken too long.
+    look_at: Time,
 }
 
 /// What a pool has of the pooler that it goes through.
@@ -53,12 +56,14 @@ pub struct Behind {
     pub pooler: u32,
     /// By the place of a connection: the server connection that it has.
     servers: Vec<Option<Server>>,
+    /// By the same place: what its client is at, where that may take only so long.
+    clients: Vec<times::Client>,
 }
 
 impl Behind {
     /// Nothing is lent yet.
     pub fn new(pooler: u32) -> Behind {
-        Behind { pooler, servers: Vec::new() }
+        Behind { pooler, servers: Vec::new(), clients: Vec::new() }
     }
     fn server_mut(&mut self, connection: Connection) -> &mut Option<Server> {
         let place = connection.slot as usize;
@@ -92,6 +97,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     opening: Vec::new(),
                     opened: 0,
                     resetting: VecDeque::new(),
+                    look_at: Time::NEVER,
                 });
             }
         }
@@ -231,6 +237,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let lease = record.lease();
         let number = self.pooler_of(task);
         let station = self.station_of_pooler(number);
+        if self.times(number).is_some() && !self.client_asks(task, lease) {
+            return self.turned_away(task);
+        }
         let behind = self.pools[lease.pool as usize].behind.as_mut().expect("it is at its pooler");
         if behind.has_server(lease.connection) {
             return self.pass_on(task, number);
@@ -290,6 +299,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn turn_out(&mut self, task: u32, why: Failure) {
         let lease = self.tasks[task].lease();
         self.pools[lease.pool as usize].cut.push((lease.connection, why));
+        self.client_is_gone(lease);
         self.tasks[task].status = why as u8;
         self.turned_away(task);
     }
@@ -326,6 +336,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         if over {
             self.return_server(lease);
+        }
+        if self.times(number).is_some() {
+            self.client_answered(task, lease, open);
         }
         let passage = self.passage_of_statement(task);
         if passage.lost {
@@ -374,8 +387,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// session keeps its server connection, and only for as long as it is connected.
     pub(super) fn client_lets_go(&mut self, lease: Lease, stays: bool) {
         let Some(behind) = &self.pools[lease.pool as usize].behind else { return };
-        let number = behind.pooler;
-        if !behind.has_server(lease.connection) {
+        let (number, has_server) = (behind.pooler, behind.has_server(lease.connection));
+        if self.times(number).is_some() {
+            self.client_rests(lease, stays);
+        }
+        if !has_server {
             return;
         }
         match self.model.poolers[self.poolers[number as usize].kind].mode {
@@ -494,8 +510,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn arm_pooler(&mut self, number: u32) {
         let state = &self.poolers[number as usize];
         let reset = state.resetting.iter().map(|(at, _)| *at).min();
-        let Some(at) = state.pool.next_due(self.now).into_iter().chain(reset).min() else { return };
-        self.arm_pooler_at(number, at);
+        let due = state.pool.next_due(self.now).into_iter().chain(reset).min();
+        let at = due.unwrap_or(Time::NEVER).min(state.look_at);
+        if at < Time::NEVER {
+            self.arm_pooler_at(number, at);
+        }
     }
 
     fn arm_pooler_at(&mut self, number: u32, at: Time) {
@@ -526,6 +545,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let returned = self.poolers[number as usize].pool.give_back(now, server);
             self.server_returned(number, server, returned);
         }
+        self.look_at_clients(number);
         while let Some(task) = self.poolers[number as usize].pool.expire(now) {
             self.count(station, Counter::TimedOut);
             self.leave(task, station);

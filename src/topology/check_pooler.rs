@@ -166,6 +166,22 @@ fn processes(cx: &Cx<'_>) -> Diagnostics {
                 wrong(key, message, "leave it out, or write `size`");
             }
         }
+        for (key, said, cure) in [
+            ("query_timeout", pooler.spec.query_timeout, "a pool's `statement_timeout`"),
+            (
+                "idle_transaction_timeout",
+                pooler.spec.idle_transaction_timeout,
+                "the database's `idle_in_transaction_timeout`",
+            ),
+        ] {
+            if said.is_some() && !pooler.spec.is_pgbouncer() {
+                let message = format!(
+                    "`pooler.{}` has no `{key}`: only PgBouncer does, and Neon's",
+                    pooler.name
+                );
+                wrong(key, message, &format!("leave it out, or write {cure}"));
+            }
+        }
         let Some(process) = &pooler.spec.process else { continue };
         let other = find(&cx.topology.poolers, &process.name);
         if other.spec.process.is_some() || other.name == pooler.name {

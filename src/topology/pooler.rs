@@ -64,6 +64,22 @@ spec! {
         wait_timeout: Option<Duration> = "120s; supavisor 60s"
             from "PgBouncer doc/config.md (query_wait_timeout); RDS user guide \
             (ConnectionBorrowTimeout); Supavisor tenants/user.ex (pool_checkout_timeout)", positive;
+        /// A statement that has taken so long, its wait for a connection included, is given up: its client is
+        /// disconnected and its connection to the server closed, where the statement goes on for nobody. 0 is
+        /// never.
+        query_timeout: Option<Duration> = "0s; only pgbouncer and neon have it"
+            from "PgBouncer doc/config.md (query_timeout 0); janitor.c (pool_client_maint, pool_server_maint)";
+        /// A client whose transaction has lain idle for so long is disconnected, and its connection to the
+        /// server closed. 0 is never.
+        idle_transaction_timeout: Option<Duration> = "0s; only pgbouncer and neon have it"
+            from "PgBouncer doc/config.md (idle_transaction_timeout 0); janitor.c (pool_server_maint)";
+        /// A client that has asked for nothing for so long is disconnected: with pgbouncer and neon since it
+        /// sent its last statement, and only while it has no connection to the server; with others since its
+        /// last transaction ended. 0 is never.
+        client_idle_timeout: Option<Duration> = "0s; rds-proxy 1800s"
+            from "PgBouncer doc/config.md (client_idle_timeout 0); janitor.c (request_time, `client->link`); RDS \
+            user guide (IdleClientTimeout); Supavisor tenants/tenant.ex (client_idle_timeout 0), client_handler.ex \
+            (idle_terminate)";
         /// An idle connection to the server is closed after this time; 0 is never.
         idle_timeout: Option<Duration> = "600s; supavisor and rds-proxy 300s"
             from "PgBouncer doc/config.md (server_idle_timeout); Supavisor tenant_supervisor.ex \
@@ -142,6 +158,11 @@ impl Pooler {
             PoolerKind::Neon => Some(10_000),
             PoolerKind::RdsProxy => None,
         })
+    }
+    /// After which time a client that asks for nothing is disconnected; 0 or for ever is never.
+    pub fn disconnects_idle(&self) -> Duration {
+        let usual = if self.kind == PoolerKind::RdsProxy { 1_800 } else { 0 };
+        self.client_idle_timeout.unwrap_or(Duration::secs(usual))
     }
     /// After which time a connection to the server that nobody uses is closed; 0 or for ever is never.
     pub fn closes_idle(&self) -> Duration {

@@ -24,6 +24,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("pool", "an_opening_is_given_up_after_its_time", "Pool.connect_timeout"),
     ("pooler", "a_pooler_gives_up_on_an_opening_after_its_time", "Pooler.connect_timeout"),
+    ("pooler", "clients_that_ask_for_nothing_are_disconnected", "Pooler.client_idle_timeout"),
+    (
+        "pooler",
+        "pgbouncer_gives_up_on_statements_and_on_transactions_that_lie_idle",
+        "Pooler.query_timeout Pooler.idle_transaction_timeout",
+    ),
     ("pool", "psycopg_lets_so_many_wait", "Psycopg.max_waiting"),
     ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
     ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),

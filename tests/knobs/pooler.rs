@@ -348,3 +348,96 @@ fn a_pool_looks_its_server_up_before_it_connects() {
     let ran = run(TEN, &again);
     assert_eq!((ran.shortest(), ran.longest()), (ms(1), ms(51)));
 }
+
+/// A third of a second, so often: when PgBouncer looks.
+fn look(count: u64) -> Duration {
+    Duration(Duration::secs(1).0 / 3 * count)
+}
+
+#[test]
+fn clients_that_ask_for_nothing_are_disconnected() {
+    let opened = |sets: &[&str]| pooled(sets).count("pool.pg", Counter::Opened);
+    // Somebody comes every second: idle since he asked, for 500 ms, and seen at the next look.
+    assert_eq!(opened(&[]), 1);
+    assert_eq!(opened(&["pooler.b.client_idle_timeout=500ms"]), 10);
+    assert_eq!(opened(&["pooler.b.client_idle_timeout=1500ms"]), 1);
+    let ran = pooled(&["pooler.b.client_idle_timeout=500ms"]);
+    assert_eq!(
+        (ran.ok(), ran.count("pooler.b", Counter::TimedOut)),
+        (10, 9),
+        "the last is still there"
+    );
+    // The pooler's own connection stays: only the first request waits for that.
+    assert_eq!((ran.longest(), ran.count("pooler.b", Counter::Opened)), (ms(46), 1));
+    assert_eq!(ran.shortest(), ms(26), "the others connect to the pooler anew");
+    // A pool that does not watch its connections lends it: whoever has it finds out, and the pool opens
+    // another, which is idle again.
+    let lent = pooled(&[
+        "pooler.b.client_idle_timeout=500ms",
+        "pool.pg.driver=psycopg",
+        "pool.pg.min=0",
+        "pool.pg.size=1",
+    ]);
+    assert_eq!((lent.ok(), lent.failed(Failure::DatabaseDown)), (1, 9));
+    // A statement of 600 ms: PgBouncer counts from when it was sent, others from when it was answered.
+    let long = "operation.read.flow=[{query={pool='pg', read='600ms'}}]";
+    let by = |kind: &str, mode: &str| {
+        let (kind, mode) = (format!("pooler.b.kind={kind}"), format!("pooler.b.mode={mode}"));
+        opened(&["pooler.b.client_idle_timeout=630ms", long, &kind, &mode])
+    };
+    assert_eq!((by("pgbouncer", "transaction"), by("supavisor", "transaction")), (10, 1));
+    // Who keeps a connection to the server is never idle at PgBouncer.
+    let session = |kind: &str| {
+        let kind = format!("pooler.b.kind={kind}");
+        opened(&["pooler.b.client_idle_timeout=500ms", "pooler.b.mode=session", &kind])
+    };
+    assert_eq!((session("pgbouncer"), session("supavisor")), (1, 10));
+    let idle = |kind: &str| {
+        let model = model(POOLED, &[&format!("pooler.b.kind={kind}"), "run.duration=2000s"]);
+        model.poolers.iter().next().and_then(|it| it.times?.idle)
+    };
+    let defaults = ["pgbouncer", "neon", "supavisor", "rds-proxy"].map(idle);
+    assert_eq!(defaults, [None, None, None, Some(Duration::secs(1_800))]);
+}
+
+#[test]
+fn pgbouncer_gives_up_on_statements_and_on_transactions_that_lie_idle() {
+    // A statement reaches it after 2 ms: 1 s later its time is over, and the next look is the fourth after
+    // that of the second. Its client hears of it after 2 ms more; the server goes on with it for nobody.
+    let slow = "operation.read.flow=[{query={pool='pg', read='3s'}}]";
+    let ran = pooled(&["pooler.b.query_timeout=1s", slow, "database.db.cores=64"]);
+    assert_eq!((ran.ok(), ran.failed(Failure::QueryTimeout)), (0, 9));
+    let failed = &ran.outcome.failed_latency;
+    let (shortest, longest) = (failed.min().expect("ten"), failed.max().expect("ten"));
+    assert!(
+        longest <= look(4) + ms(2) && shortest.0 + 100 > (look(4) + ms(2)).0,
+        "{shortest} {longest}"
+    );
+    assert_eq!(ran.count("database.db", Counter::Wasted), 9);
+    assert_eq!((opened(&ran), ran.count("pooler.b", Counter::Closed)), (10, 9));
+    assert_eq!(ran.count("pooler.b", Counter::TimedOut), 9);
+    assert_eq!(pooled(&[slow, "database.db.cores=64"]).ok(), 7, "off as it comes");
+    // It counts while one waits for a connection, too: who waits does not get that of who is given up.
+    let two = "operation.read.flow=[{parallel=[[{query={pool='pg', read='3s'}}], [{query={pool='pg', read='3s'}}]]}]";
+    let ran = pooled(&["pooler.b.query_timeout=1s", two, "pooler.b.size=1", "arrivals.rate=0.2/s"]);
+    let servers = ran.count("database.db", Counter::Arrivals);
+    assert_eq!((servers, ran.count("pooler.b", Counter::TimedOut)), (2, 2), "at 5 s, and at 10 s");
+    // Transactions of 3 s that lie idle: the first of two is over at the next look after one second, and the
+    // other has a connection that is opened for it then, long before the first would have given its own back.
+    let idle = |most: &str| {
+        let most = format!("pooler.b.idle_transaction_timeout={most}");
+        pooled(&["pooler.b.size=1", "arrivals.rate=0.1/s", "run.duration=29s", LONG, &most])
+    };
+    let ran = idle("1s");
+    assert_eq!((ran.failed(Failure::IdleTransaction), ran.ok()), (2, 0));
+    // Connecting 10 ms, to the pooler 2, opening 20, BEGIN at the server 2, back 2; the wait; and nothing is
+    // sent over a connection that has been cut.
+    assert_eq!(ran.each_failed(), ms(10 + 2 + 20 + 2 + 2 + 3_000));
+    assert_eq!((ran.count("pooler.b", Counter::TimedOut), opened(&ran)), (4, 4));
+    let patient = idle("4s");
+    assert_eq!(
+        (patient.ok(), patient.count("pooler.b", Counter::TimedOut), opened(&patient)),
+        (2, 0, 1)
+    );
+    assert_eq!(idle("0s").ok(), 2);
+}

@@ -227,6 +227,8 @@ pub trait Rules {
     /// The process has died: all connections are gone, and so is the queue. Says how many connections
     /// there were. News of openings that were under way is stale.
     fn lose_all(&mut self) -> u32;
+    /// The far end has cut this connection: if it is idle, it is out of the pool. Says so.
+    fn sever(&mut self, connection: Connection) -> bool;
     /// Requests in the queue; those that wait for their own connection are not.
     fn waiting(&self) -> u32;
     /// Its connections.
@@ -335,6 +337,9 @@ impl Pool {
     pub fn sever_idle(&mut self) -> Option<Connection> {
         of!(self, it => it.sever_idle())
     }
+    pub fn sever(&mut self, connection: Connection) -> bool {
+        of!(self, it => it.sever(connection))
+    }
     pub fn lose_all(&mut self) -> u32 {
         of!(self, it => it.lose_all())
     }
@@ -367,6 +372,10 @@ impl Pool {
     /// Connections that nobody uses.
     pub fn idle_ones(&self) -> impl Iterator<Item = Connection> + '_ {
         self.places().idle_ones()
+    }
+    /// Whether this connection is open still, idle or in somebody's hands.
+    pub fn is_open(&self, connection: Connection) -> bool {
+        self.places().is_open(connection)
     }
     /// Whether nobody has used this connection since it was opened.
     pub fn is_fresh(&self, connection: Connection) -> bool {

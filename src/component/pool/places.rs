@@ -179,6 +179,23 @@ impl Places {
         (!self.idle.is_empty()).then(|| self.remove_idle(0))
     }
 
+    /// This connection leaves the pool, if it is idle. Says so.
+    pub(super) fn sever(&mut self, connection: Connection) -> bool {
+        let position = self.idle_ones().position(|one| one == connection);
+        if let Some(position) = position {
+            self.remove_idle(position);
+        }
+        position.is_some()
+    }
+
+    /// Whether this connection is open still, idle or in somebody's hands.
+    pub(super) fn is_open(&self, connection: Connection) -> bool {
+        self.places.get(connection.slot as usize).is_some_and(|place| {
+            place.generation == connection.generation
+                && matches!(place.state, State::Idle { .. } | State::Busy)
+        })
+    }
+
     /// Slots of idle connections, the one that was used last at the end.
     pub(super) fn idle_slots(&self) -> impl Iterator<Item = u32> + '_ {
         self.idle.iter().copied()

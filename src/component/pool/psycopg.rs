@@ -200,6 +200,9 @@ impl Rules for Psycopg {
     fn sever_idle(&mut self) -> Option<Connection> {
         self.places.sever_idle()
     }
+    fn sever(&mut self, connection: Connection) -> bool {
+        self.places.sever(connection)
+    }
 
     fn lose_all(&mut self) -> u32 {
         let lost = self.places.lose_all();

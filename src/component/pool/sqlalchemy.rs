@@ -214,6 +214,9 @@ impl Rules for Sqlalchemy {
     fn sever_idle(&mut self) -> Option<Connection> {
         self.places.sever_idle()
     }
+    fn sever(&mut self, connection: Connection) -> bool {
+        self.places.sever(connection)
+    }
 
     fn lose_all(&mut self) -> u32 {
         self.waiters.clear();

@@ -5,7 +5,7 @@ use crate::component::pool::{Driver, PoolConfig};
 use crate::component::pooler::PoolerConfig;
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Discards, Pool, PoolMode, Pooler};
+use crate::model::{ClientTimes, Discards, Pool, PoolMode, Pooler};
 use crate::topology::{self, OnError, PoolDriver};
 use crate::units::Duration;
 
@@ -93,6 +93,14 @@ impl Compiler<'_> {
                 spec.process.as_ref().map_or(pooler, |it| named(&topology.poolers, &it.name));
             let size = spec.size(database);
             let some = |length: Duration| optional(Some(length)).filter(|length| !length.is_zero());
+            // What takes longer than the run never happens, and is not watched.
+            let ends = topology.run.warmup + topology.run.duration;
+            let within = |length: Option<Duration>| length.and_then(some).filter(|it| *it < ends);
+            let times = ClientTimes {
+                query: within(spec.query_timeout),
+                between: within(spec.idle_transaction_timeout),
+                idle: within(Some(spec.disconnects_idle())),
+            };
             Pooler {
                 name: pooler.name.clone(),
                 station: self.station(&format!("pooler.{}", pooler.name)),
@@ -129,6 +137,7 @@ impl Compiler<'_> {
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
                 connect_timeout: spec.opens_within(),
+                times: times.any().then_some(times),
             }
         };
         topology.poolers.iter().map(one).collect()

@@ -27,7 +27,7 @@ pub use fault::{Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind}
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};
 pub use network::{Agent, Cdn, Link, Region};
-pub use pool::{Discards, Pool, PoolMode, Pooler};
+pub use pool::{ClientTimes, Discards, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
 pub use queue::{Job, Mapping, Poll, Queue, Scripts};
 pub use service::{

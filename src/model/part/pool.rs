@@ -72,6 +72,26 @@ pub struct Pooler {
     pub connect: LawId,
     /// How long opening a connection to the server may take.
     pub connect_timeout: Duration,
+    /// How long its clients may take, where that is limited.
+    pub times: Option<ClientTimes>,
+}
+
+/// How long clients of a pooler may take.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClientTimes {
+    /// A statement, from when it reaches the pooler until its answer does.
+    pub query: Option<Duration>,
+    /// A transaction between two statements.
+    pub between: Option<Duration>,
+    /// A client between two transactions.
+    pub idle: Option<Duration>,
+}
+
+impl ClientTimes {
+    /// Whether anything is limited.
+    pub fn any(&self) -> bool {
+        self.query.is_some() || self.between.is_some() || self.idle.is_some()
+    }
 }
 
 /// For how long a client of a pooler keeps a connection to the server.

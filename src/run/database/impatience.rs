@@ -24,9 +24,12 @@ use crate::run::world::World;
 use crate::units::{Duration, Time};
 
 /// Statements whose answers are not waited for for ever, by their task.
+#[derive(Default)]
 pub struct Asked {
     /// Until when, and where on the tape the statement stands.
     until: Vec<(Time, Pc)>,
+    /// Since when.
+    since: Vec<Time>,
     /// What the row of the task said when it asked: a row for each task, one after the other.
     before: Vec<u64>,
 }
@@ -34,8 +37,9 @@ pub struct Asked {
 impl Asked {
     /// Nothing has been asked yet; [`None`] where every driver is patient.
     pub fn new(model: &Model) -> Option<Box<Asked>> {
-        let impatient = model.pools.iter().any(|pool| pool.query_timeout.is_some());
-        impatient.then(|| Box::new(Asked { until: Vec::new(), before: Vec::new() }))
+        let impatient = model.pools.iter().any(|pool| pool.query_timeout.is_some())
+            || model.poolers.iter().any(|it| it.times.is_some_and(|its| its.query.is_some()));
+        impatient.then(Box::default)
     }
 }
 
@@ -49,13 +53,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         let place = task as usize;
         if asked.until.len() <= place {
             asked.until.resize(place + 1, (Time::NEVER, Pc(0)));
+            asked.since.resize(place + 1, Time::ZERO);
         }
         asked.until[place] = (until.unwrap_or(Time::NEVER), record.pc);
-        let Some(until) = until else { return };
+        asked.since[place] = self.now;
         if record.row != NONE {
             self.attribution.keep(record.row, place, &mut asked.before);
         }
-        self.at_task(until, Kind::QueryTimeout, task);
+        if let Some(until) = until {
+            self.at_task(until, Kind::QueryTimeout, task);
+        }
     }
 
     /// When the server hears that a statement which comes to it now is to be cancelled.
@@ -154,8 +161,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             _ => self.give_statement_up(task, lease),
         };
-        let timeout = self.model.pools[kind].query_timeout.expect("its timer has ended");
-        self.charge(heir, task, node, timeout);
+        self.charge(heir, task, node);
         self.tasks[heir].status = OK;
         self.resume_failed(heir, Failure::QueryTimeout);
     }
@@ -200,19 +206,20 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whatever has been noted since the statement was sent, its sender has waited for the server.
-    fn charge(&mut self, heir: u32, asked_as: u32, node: u32, timeout: Duration) {
+    pub(in crate::run) fn charge(&mut self, heir: u32, asked_as: u32, node: u32) {
         let row = self.tasks[heir].row;
         let station = self.station_of_node(node);
         if row != NONE {
             let asked = self.asked.as_ref().expect("somebody is impatient");
+            let waited = self.now.since(asked.since[asked_as as usize]);
             self.attribution.put_back(row, asked_as as usize, &asked.before);
-            self.attribution.spend(row, station, Part::Wait, timeout);
+            self.attribution.spend(row, station, Part::Wait, waited);
         }
     }
 
     /// What is under way for a statement goes on as a ghost with the server's end of the connection.
     /// The number under which its task goes on.
-    fn disown_statement(&mut self, task: u32) -> u32 {
+    pub(in crate::run) fn disown_statement(&mut self, task: u32) -> u32 {
         let record = self.tasks[task];
         let lease = record.lease();
         let heir = self.succeed(task);

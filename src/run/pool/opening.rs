@@ -8,6 +8,7 @@ use crate::kernel::PendingEvents;
 use crate::model::UnitKind;
 use crate::run::database::{Presence, SYN_PATIENCE};
 use crate::run::meter::Counter;
+use crate::run::task::Lease;
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -153,6 +154,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.arm_pool(sub);
         }
         self.count(station, Counter::Opened);
+        self.client_is_there(Lease { pool: sub, connection });
         match self.pools[sub as usize].pool.connected(self.now, connection) {
             // No callback of this process is running: the waiter's own becomes ready.
             Connected::Granted { task }

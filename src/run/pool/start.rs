@@ -6,6 +6,7 @@ use crate::kernel::PendingEvents;
 use crate::model::ids::PoolId;
 use crate::run::pooler::Behind;
 use crate::run::service::Phase;
+use crate::run::task::Lease;
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -92,6 +93,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let granted = (0..size).take_while(takes).count() as u32;
         self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
+        for connection in self.pools[sub as usize].pool.idle_ones().collect::<Vec<_>>() {
+            self.client_is_there(Lease { pool: sub, connection });
+        }
         self.meters[self.model.pools[kind].station].held.add(Time::ZERO, i64::from(granted));
         self.arm_pool(sub);
     }
