@@ -2,7 +2,7 @@
 //!
 //! | rule | follows |
 //! |---|---|
-//! | token bucket | AWS SDK standard mode: @smithy/core 3.41.0 (500 tokens, 5 a retry, 10 after a timeout, 1 back a success), botocore 1.44.5 (14 a retry, 5 after a 429) |
+//! | token bucket | AWS SDK standard mode: @smithy/core 3.41.0 `StandardRetryStrategy` and botocore 1.44.5 `retries/standard.py` (500 tokens, 14 a retry, 5 after a 429, 1 back a success; one after a retry gives back what the last retry took), @smithy/core up to 3.39 (10 a retry, 5 after a 429) |
 //! | retry budget | Envoy `circuit_breaker.proto`, `RetryBudget`: 20 % of active requests, at least 3 |
 //! | adaptive throttle | Google, Site Reliability Engineering, "Handling Overload": K = 2, two minutes |
 
@@ -24,7 +24,8 @@ pub enum Budget {
         timeout_cost: u32,
         /// What a retry after a 429 takes.
         throttled_cost: u32,
-        /// What a success at the first attempt gives back; one after a retry gives back its cost.
+        /// What a success at the first attempt gives back; one after a retry gives back what that has
+        /// taken.
         refund: u32,
     },
     /// Retries in flight are a share of all requests in flight, or a few.
@@ -38,6 +39,7 @@ pub enum Budget {
 
 /// What a retry follows, as far as its price depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum After {
     /// An error.
     Error,
@@ -45,6 +47,29 @@ pub enum After {
     Timeout,
     /// A 429.
     Throttling,
+}
+
+impl After {
+    /// From its number.
+    pub fn of(number: u8) -> After {
+        match number {
+            0 => After::Error,
+            1 => After::Timeout,
+            _ => After::Throttling,
+        }
+    }
+}
+
+impl Budget {
+    /// The tokens that a retry takes.
+    fn cost(self, after: After) -> u32 {
+        match (self, after) {
+            (Budget::Tokens { cost, .. }, After::Error) => cost,
+            (Budget::Tokens { timeout_cost, .. }, After::Timeout) => timeout_cost,
+            (Budget::Tokens { throttled_cost, .. }, After::Throttling) => throttled_cost,
+            _ => 0,
+        }
+    }
 }
 
 /// What turns requests away before they are sent.
@@ -79,12 +104,8 @@ impl Sender {
     pub fn may_retry(&mut self, budget: Budget, after: After) -> bool {
         match budget {
             Budget::None => true,
-            Budget::Tokens { capacity, cost, timeout_cost, throttled_cost, .. } => {
-                let cost = match after {
-                    After::Error => cost,
-                    After::Timeout => timeout_cost,
-                    After::Throttling => throttled_cost,
-                };
+            Budget::Tokens { capacity, .. } => {
+                let cost = budget.cost(after);
                 let enough = self.missing + cost <= capacity;
                 self.missing += if enough { cost } else { 0 };
                 enough
@@ -108,15 +129,16 @@ impl Sender {
             self.retrying -= u32::from(was_retry);
         }
     }
-    /// A request is over, well or badly.
-    pub fn over(&mut self, budget: Budget, was_retry: bool, ok: bool) {
+    /// A request is over, well or badly; if it was a retry, of what.
+    pub fn over(&mut self, budget: Budget, retried: Option<After>, ok: bool) {
         self.active -= 1;
-        self.kept_back(budget, was_retry);
-        if let Budget::Tokens { cost, refund, .. } = budget
+        self.kept_back(budget, retried.is_some());
+        if let Budget::Tokens { refund, .. } = budget
             && ok
         {
-            // The retry that succeeded gives its own tokens back (StandardRetryStrategy.recordSuccess).
-            let back = if was_retry { cost } else { refund };
+            // The retry that succeeded gives its own tokens back (StandardRetryStrategy.recordSuccess;
+            // botocore: retry_quota_capacity is of the last acquisition).
+            let back = retried.map_or(refund, |after| budget.cost(after));
             self.missing = self.missing.saturating_sub(back);
         }
     }
@@ -173,13 +195,37 @@ mod tests {
         while sender.may_retry(AWS, After::Error) {}
         for success in 1..=5 {
             sender.sent();
-            sender.over(AWS, false, true);
+            sender.over(AWS, None, true);
             assert_eq!(sender.clone().may_retry(AWS, After::Error), success == 5);
         }
         assert!(sender.may_retry(AWS, After::Error));
         sender.sent();
-        sender.over(AWS, true, true);
+        sender.over(AWS, Some(After::Error), true);
         assert!(sender.may_retry(AWS, After::Error));
+    }
+
+    #[test]
+    fn a_retry_that_succeeds_gives_back_what_the_last_retry_took() {
+        // 500 less 10 after a timeout and 7 after a 429, which come back one by one.
+        let budget = Budget::Tokens {
+            capacity: 500,
+            cost: 14,
+            timeout_cost: 10,
+            throttled_cost: 7,
+            refund: 1,
+        };
+        for (after, cost) in [(After::Error, 14), (After::Timeout, 10), (After::Throttling, 7)] {
+            let mut sender = Sender::default();
+            for _ in 0..3 {
+                assert!(sender.may_retry(budget, after));
+                sender.sent();
+            }
+            assert_eq!(sender.missing, 3 * cost);
+            sender.over(budget, Some(after), true);
+            assert_eq!(sender.missing, 2 * cost);
+            sender.over(budget, Some(after), false);
+            assert_eq!(sender.missing, 2 * cost);
+        }
     }
 
     #[test]

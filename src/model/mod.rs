@@ -354,6 +354,8 @@ pub struct Retry {
     pub honour_retry_after: bool,
     /// Spread of that waiting, as a share of it.
     pub retry_after_jitter: f64,
+    /// By what it is longer than the own delay at most.
+    pub retry_after_most: Duration,
     /// All attempts together have one timeout.
     pub shares_timeout: bool,
     /// What may not be done twice is repeated only where there was no answer.

@@ -2,7 +2,7 @@
 
 use super::event::Kind;
 use super::meter::Part;
-use super::task::{NONE, OK, PAUSED, Role, State, Task};
+use super::task::{ATTEMPT, NONE, OK, PAUSED, Role, State, Task};
 use super::world::World;
 use crate::component::tcp::Packet;
 use crate::failure::Failure;
@@ -101,7 +101,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Sends a call, for the first time or once more: `pending` says which attempt it is.
     fn begin_call(&mut self, task: u32) {
         let record = &mut self.tasks[task];
-        let attempt = record.pending;
+        let attempt = record.pending & ATTEMPT;
         (record.since, record.deadline) = (self.now, Time::NEVER);
         let record = *record;
         let call = self.model.tape[record.pc.0 as usize - 1];

@@ -530,9 +530,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if Q::TELLS {
             self.tell_over(record.ordinal, status, answered);
         }
-        self.attempt_sent_is_over(record.user, record.attempt > 1, status == OK);
+        self.attempt_sent_is_over(&record, status == OK);
         if status != OK
-            && let Some(pause) = self.pause_before_retry(&record, status, answered)
+            && let Some(pause) = self.pause_before_retry(journey, status, answered)
         {
             return self.pause_journey(journey, pause);
         }

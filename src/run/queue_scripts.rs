@@ -53,6 +53,8 @@ pub struct ScriptsState {
     pub(super) brings: bool,
     /// Bull's renewals to come: when, of which job, and its number.
     renewals: VecDeque<(Time, u32, u32)>,
+    /// Jobs that BullMQ has begun, and may have ended since its last look: when, which, and its number.
+    begun: Vec<(Time, u32, u32)>,
     /// How many there have been.
     renewed: u64,
 }
@@ -233,13 +235,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.events.push(Event::new(at, Kind::Stalled as u8, RENEW, queue.0));
     }
 
-    /// A job has been begun, or its lock renewed: Bull will renew it.
+    /// A job has been begun, or Bull has renewed its lock: that will be renewed.
     pub(super) fn renew_later(&mut self, job: u32, queue: QueueId) {
         let spec = &self.model.queues[queue];
+        let number = self.jobs[job].number;
         if spec.scripts.is_none() || spec.driver != Driver::Bull {
+            if spec.scripts.is_some() && spec.driver == Driver::BullMq {
+                self.queues[queue].scripts.begun.push((self.now, job, number));
+            }
             return;
         }
-        let (due, number) = (self.now + spec.lock.half(), self.jobs[job].number);
+        let due = self.now + spec.lock.half();
         self.jobs[job].renews = due;
         let renewals = &mut self.queues[queue].scripts.renewals;
         renewals.push_back((due, job, number));
@@ -277,22 +283,25 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// BullMQ: each worker renews the locks of all its jobs that are old enough.
+    /// BullMQ: each worker renews the locks of all its jobs that are old enough. What has ended since the
+    /// last look is forgotten.
     fn renew_together(&mut self, queue: QueueId) {
         let (now, age) = (self.now, self.model.queues[queue].lock.half().half());
         let first = self.queues[queue].first;
         let mut has = vec![false; self.queues[queue].processes.len()];
-        for job in 0..self.jobs.capacity() as u32 {
-            let record = self.jobs.peek(job);
-            let here =
-                record.state != JobState::Free && self.model.jobs[record.kind].queue == queue;
-            let old = record.state == JobState::Running
-                && record.stage != Stage::Claims
-                && record.started + age < now;
-            if here && old {
+        let mut begun = std::mem::take(&mut self.queues[queue].scripts.begun);
+        begun.retain(|(started, job, number)| {
+            let record = self.jobs.peek(*job);
+            let at_work = record.number == *number
+                && record.started == *started
+                && record.state == JobState::Running
+                && record.stage != Stage::Claims;
+            if at_work && *started + age < now {
                 has[(record.process - first) as usize] = true;
             }
-        }
+            at_work
+        });
+        self.queues[queue].scripts.begun = begun;
         for (place, has) in has.into_iter().enumerate() {
             if has && self.kept_since(queue, place) == Time::NEVER {
                 self.renew_by_script(queue);

@@ -13,7 +13,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::Part;
-use super::task::{DIALLED, Journey, NONE, OK, PAUSED, POLLS};
+use super::task::{ATTEMPT, FOLLOWED_AT, Journey, NONE, OK, PAUSED, RELOADS, RETRIED_AT};
 use super::world::World;
 
 /// An attempt that has failed.
@@ -76,7 +76,8 @@ impl Retry {
             return Some(own);
         }
         let jitter = self.retry_after_jitter;
-        Some(backoff::honour_retry_after(own, failed.asked, jitter, draws.unit()))
+        let asked = backoff::honour_retry_after(own, failed.asked, jitter, draws.unit());
+        Some(asked.min(Duration(own.0.saturating_add(self.retry_after_most.0))))
     }
 }
 
@@ -143,10 +144,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A user's attempt is over, however it ended.
-    pub(super) fn attempt_sent_is_over(&mut self, user: u32, was_retry: bool, ok: bool) {
+    pub(super) fn attempt_sent_is_over(&mut self, journey: &Journey, ok: bool) {
         let now = self.now;
-        if let Some((sender, budget, throttle)) = self.sender_of_user(user) {
-            sender.over(budget, was_retry, ok);
+        let is_retry = journey.attempt > 1;
+        let retried = is_retry.then(|| After::of((journey.reloads >> RETRIED_AT) & 3));
+        if let Some((sender, budget, throttle)) = self.sender_of_user(journey.user) {
+            sender.over(budget, retried, ok);
             if let Some(throttle) = throttle.filter(|_| ok) {
                 sender.accepted(throttle, now);
             }
@@ -156,11 +159,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How long a user waits before another attempt; [`None`] if there is none.
     pub(super) fn pause_before_retry(
         &mut self,
-        journey: &Journey,
+        slot: u32,
         status: u8,
         answered: u16,
     ) -> Option<Duration> {
         let rule = self.model.client.retry.as_ref()?;
+        let journey = &self.journeys[slot];
         let attempt = u32::from(journey.attempt);
         let stream = journey.stream.numbered(u64::from(attempt));
         let given = rule.given.as_ref().map(|given| {
@@ -182,12 +186,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         {
             return None; // nothing would be left of the timeout
         }
-        let after = failed.after(Failure::GaveUp);
-        let (sender, budget, _) = match self.sender_of_user(journey.user) {
+        let (after, user) = (failed.after(Failure::GaveUp), journey.user);
+        let (sender, budget, _) = match self.sender_of_user(user) {
             Some(sender) => sender,
             None => return Some(pause),
         };
-        sender.may_retry(budget, after).then_some(pause)
+        let allowed = sender.may_retry(budget, after);
+        let reloads = &mut self.journeys[slot].reloads;
+        *reloads = *reloads & !(3 << RETRIED_AT) | (after as u8) << RETRIED_AT;
+        allowed.then_some(pause)
     }
 
     /// When the patience of a user ends that all attempts share.
@@ -209,7 +216,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn arm_reload(&mut self, journey: u32) {
         let Some(reload) = self.model.client.reload else { return };
         let record = self.journeys[journey];
-        if record.reloads & !(DIALLED | POLLS) < reload.times && self.would_reload(&record) {
+        if record.reloads & RELOADS < reload.times && self.would_reload(&record) {
             let at = self.now + reload.after;
             self.events.push(Event::new(at, Kind::Patience as u8, record.ordinal, journey));
         }
@@ -224,15 +231,14 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn reload_due(&mut self, slot: u32) {
         let Some(reload) = self.model.client.reload else { return };
         let record = *self.journeys.peek(slot);
-        let waits = record.attempt > 0
-            && record.task != NONE
-            && record.reloads & !(DIALLED | POLLS) < reload.times;
+        let waits =
+            record.attempt > 0 && record.task != NONE && record.reloads & RELOADS < reload.times;
         if !waits || record.started + reload.after != self.now || !self.would_reload(&record) {
             return;
         }
         self.journeys[slot].reloads += 1;
         self.abandon_attempt(slot);
-        self.attempt_sent_is_over(record.user, record.attempt > 1, false);
+        self.attempt_sent_is_over(&record, false);
         self.observer.attempt_over(Failure::GaveUp as u8, self.now.since(record.started));
         self.disarm_patience(slot);
         self.begin_attempt(slot);
@@ -287,9 +293,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (now, id) = (self.now, self.call_rule(task));
         let Some(call) = self.model.retries.get(usize::from(id.0)) else { return false };
         let record = self.tasks[task];
-        let attempt = u32::from(record.pending);
+        let attempt = u32::from(record.pending & ATTEMPT);
+        let retried = (attempt > 1).then(|| After::of((record.pending >> FOLLOWED_AT) as u8 & 3));
+        self.tasks[task].pending &= ATTEMPT;
         if let Some((sender, budget, throttle)) = self.sender_of_call(task, id) {
-            sender.over(budget, attempt > 1, why.is_none());
+            sender.over(budget, retried, why.is_none());
             if let Some(throttle) = throttle.filter(|_| why.is_none()) {
                 sender.accepted(throttle, now);
             }
@@ -316,6 +324,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             None => true,
         };
         if allowed {
+            self.tasks[task].pending |= (after as u16) << FOLLOWED_AT;
             self.pause_call(task, pause, rule.shares_timeout);
         }
         allowed
@@ -347,10 +356,8 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The status of an attempt that its own process turned away.
     pub(super) fn throttled_at_home(&mut self, journey: u32) {
-        let record = &mut self.journeys[journey];
-        record.task = NONE;
-        let record = *record;
-        if let Some(pause) = self.pause_before_retry(&record, Failure::Throttled as u8, 0) {
+        self.journeys[journey].task = NONE;
+        if let Some(pause) = self.pause_before_retry(journey, Failure::Throttled as u8, 0) {
             return self.pause_journey(journey, pause);
         }
         self.observer.attempt_over(Failure::Throttled as u8, Duration::ZERO);

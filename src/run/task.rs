@@ -183,12 +183,20 @@ pub mod flag {
 
 /// In the number of a call's attempt: the caller pauses before it.
 pub const PAUSED: u16 = 1 << 15;
+/// In the number of a call's attempt: what it followed, if it is a retry (two bits).
+pub const FOLLOWED_AT: u32 = 13;
+/// The number of a call's attempt alone.
+pub const ATTEMPT: u16 = (1 << FOLLOWED_AT) - 1;
 /// In the number of a request's SYNs: its balancer opens a connection for it.
 pub const DIALS: u16 = 1 << 15;
 /// In the number of a journey's reloads: it asks whether a job is done, and is nobody's turn.
 pub const POLLS: u8 = 1 << 6;
 /// In the number of a journey's reloads: its attempt had to set up a connection.
 pub const DIALLED: u8 = 1 << 7;
+/// In the number of a journey's reloads: what its attempt followed, if it is a retry (two bits).
+pub const RETRIED_AT: u32 = 4;
+/// The number of a journey's reloads alone.
+pub const RELOADS: u8 = (1 << RETRIED_AT) - 1;
 
 /// In the number of a tail's branch: it only loads a value for a cache.
 pub const REFRESHER: u16 = u16::MAX;

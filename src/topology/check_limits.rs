@@ -11,6 +11,8 @@ use super::workload::Spike;
 use crate::diagnostic::{Diagnostic, Place};
 use crate::units::{Duration, show_number};
 
+/// How often one request is sent anew by somebody who reloads: 4 bits.
+const RELOADS: f64 = 15.0;
 /// Simulated time ends here: 2^64 ps are 213.5 days.
 const LONGEST: Duration = Duration::secs(213 * 86_400);
 /// Points of a timeline.
@@ -104,6 +106,10 @@ pub(crate) fn crowds(cx: &Cx<'_>) -> Diagnostics {
     if let Some((law, key, attempts)) = topology.client.retry.most_attempts() {
         let path = format!("client.retry.{law}.{key}");
         found.extend(at_most(cx, &path, f64::from(attempts), SHORT, "attempts"));
+    }
+    if let Some(reload) = &topology.client.reload {
+        let times = f64::from(reload.times);
+        found.extend(at_most(cx, "client.reload.times", times, RELOADS, "reloads of one request"));
     }
     if let Some(processes) = topology.client.processes {
         found.extend(at_most(cx, "client.processes", processes as f64, USERS, "processes"));
@@ -247,6 +253,7 @@ mod tests {
                 &["client.retry.exponential.attempts=65536"],
                 &["client.retry.exponential.attempts=65535"],
             ),
+            (&["client.reload.times=16"], &["client.reload.times=15"]),
             (&["keys.catalogue.count=1000000001"], &["keys.catalogue.count=1000000000"]),
             (&["keys.catalogue.size=4GiB"], &["keys.catalogue.size=4GB"]),
             (&["service.web.autoscale.max=500001"], &["service.web.autoscale.max=500000"]),

@@ -123,38 +123,43 @@ spec! {
         /// Which SDK, where the two differ.
         sdk: AwsSdk = "\"js\"" from "assumed: the client is a browser or Node.js";
         /// The longest first delay.
-        base: Option<Duration> = "100ms; botocore 50ms"
-            from "@smithy/core 3.41.0 (DEFAULT_RETRY_DELAY_BASE); botocore 1.44.5 (non_throttling_base_scale)",
+        base: Option<Duration> = "50ms; js-2025 100ms"
+            from "@smithy/core 3.41.0 (retries-2026-config.js) and 3.30.0; botocore 1.44.5 (non_throttling_base_scale)",
             positive;
         /// The same after a 429.
-        throttled_base: Option<Duration> = "500ms; botocore 1s"
-            from "@smithy/core 3.41.0 (THROTTLING_RETRY_DELAY_BASE); botocore 1.44.5 (throttling_base_scale)",
+        throttled_base: Option<Duration> = "1s; js-2025 500ms"
+            from "@smithy/core 3.41.0 (throttlingDelay) and 3.30.0; botocore 1.44.5 (throttling_base_scale)",
             positive;
         /// The longest delay.
         cap: Duration = "\"20s\"" from "@smithy/core 3.41.0 (MAXIMUM_RETRY_DELAY)", positive;
         /// Tokens in a full bucket.
         tokens: u32 = "500" from "@smithy/core 3.41.0 (INITIAL_RETRY_TOKENS)";
-        /// Tokens that a retry takes.
-        cost: Option<u32> = "5; botocore 14"
-            from "@smithy/core 3.41.0 (RETRY_COST); botocore 1.44.5 retries/standard.py (_RETRY_COST)";
+        /// Tokens that a retry takes; a success after it gives back what the last retry took.
+        cost: Option<u32> = "14; js-2025 10"
+            from "@smithy/core 3.41.0 (Retry.cost) and 3.30.0 (throttlingCost, TRANSIENT); botocore 1.44.5 (_RETRY_COST)";
         /// Tokens that a retry takes after a timeout.
-        timeout_cost: Option<u32> = "10; botocore as others"
-            from "@smithy/core 3.41.0 (TIMEOUT_RETRY_COST); botocore 1.44.5 retries/standard.py";
+        timeout_cost: Option<u32> = "as others"
+            from "@smithy/core 3.41.0 (isTransientError has both); botocore 1.44.5 retries/standard.py";
         /// Tokens that a retry takes after a 429.
-        throttled_cost: Option<u32> = "as others; botocore 5"
-            from "@smithy/core 3.41.0; botocore 1.44.5 retries/standard.py (_THROTTLING_RETRY_COST)";
+        throttled_cost: Option<u32> = "5"
+            from "@smithy/core 3.41.0 (throttlingCost) and 3.30.0; botocore 1.44.5 (_THROTTLING_RETRY_COST)";
         /// Tokens that a success at the first attempt gives back.
         refund: u32 = "1" from "@smithy/core 3.41.0 (NO_RETRY_INCREMENT)";
         /// Whether a delay lasts at least as long as the answer's `Retry-After` asks for.
         honour_retry_after: Option<bool> = "true; botocore false"
             from "@smithy/core 3.41.0 (retryAfterHint); botocore 1.44.5 knows x-amz-retry-after only";
+        /// By what a `Retry-After` makes a delay longer than its own at most.
+        retry_after_most: Duration = "\"5s\""
+            from "@smithy/core 3.41.0 (StandardRetryStrategy: delayFromErrorType + 5_000)";
     }
 }
 spec! {
     /// Which AWS SDK retries.
     choice AwsSdk {
-        /// That of JavaScript.
+        /// That of JavaScript, with the rules that all have in common since 2026 (@smithy/core 3.40).
         Js = "js";
+        /// That of JavaScript before: a retry takes 10 tokens, one after a 429 takes 5.
+        Js2025 = "js-2025";
         /// That of Python.
         Botocore = "botocore";
     }
@@ -256,8 +261,8 @@ impl AwsRetry {
     /// The longest first delay, as said or as its SDK has it.
     pub fn first_delay(&self) -> Duration {
         self.base.unwrap_or(match self.sdk {
-            AwsSdk::Js => Duration::millis(100),
-            AwsSdk::Botocore => Duration::millis(50),
+            AwsSdk::Js2025 => Duration::millis(100),
+            AwsSdk::Js | AwsSdk::Botocore => Duration::millis(50),
         })
     }
 }

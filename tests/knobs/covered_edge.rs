@@ -161,12 +161,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "retries",
         "the_aws_sdk_jitters_fully_and_longer_when_throttled",
         "Retry:aws-sdk AwsRetry.on AwsRetry.share AwsRetry.attempts AwsRetry.base AwsRetry.cap \
-         AwsRetry.throttled_base AwsRetry.honour_retry_after",
+         AwsRetry.throttled_base AwsRetry.honour_retry_after AwsRetry.retry_after_most",
     ),
     (
         "retries",
-        "botocore_pays_more_for_a_retry_and_less_when_it_is_throttled",
-        "AwsRetry.sdk AwsSdk:js AwsSdk:botocore AwsRetry.throttled_cost",
+        "a_retry_that_is_throttled_costs_less_and_before_2026_both_cost_less",
+        "AwsRetry.sdk AwsSdk:js AwsSdk:js-2025 AwsSdk:botocore AwsRetry.throttled_cost",
     ),
     (
         "retries",

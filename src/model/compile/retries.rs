@@ -9,12 +9,16 @@ use crate::component::retry_budget::{Budget, Throttle};
 use crate::topology::{self, AwsRetry, AwsSdk, AxiosDelay, AxiosRetry, Cause, Jitter};
 use crate::units::{Duration, Ratio};
 
+/// Attempts at a call are counted with 13 bits.
+const MOST_CALLS: u32 = (1 << 13) - 1;
+
 impl Compiler<'_> {
     /// What follows when a call fails.
     pub(super) fn call_retry(&mut self, call: &topology::Call, service: usize) -> RetryId {
         let Some(rule) = retry(&call.retry, call.throttle.as_ref()) else {
             return RetryId::NEVER;
         };
+        let rule = Retry { attempts: rule.attempts.min(MOST_CALLS), ..rule };
         let number = self.retries.len() as u16;
         self.retries.push(CallRetry { rule, caller: ServiceId(service as u32) });
         RetryId(number)
@@ -80,6 +84,7 @@ fn plain(on: &[Cause], share: Ratio, attempts: u32, backoff: Backoff) -> Retry {
         throttled: None,
         honour_retry_after: false,
         retry_after_jitter: 0.0,
+        retry_after_most: Duration::FOREVER,
         shares_timeout: false,
         spares_effects: false,
         budget: Budget::None,
@@ -93,21 +98,19 @@ fn spread(base: Duration, cap: Duration, spread: f64) -> Backoff {
 }
 
 fn aws(law: &AwsRetry) -> Retry {
-    let python = law.sdk == AwsSdk::Botocore;
-    let unless = |said: Option<u32>, js: u32, botocore: u32| {
-        said.unwrap_or(if python { botocore } else { js })
-    };
-    let throttled = law.throttled_base.unwrap_or(Duration::millis(if python { 1000 } else { 500 }));
+    let throttled_ms = if law.sdk == AwsSdk::Js2025 { 500 } else { 1000 };
+    let throttled = law.throttled_base.unwrap_or(Duration::millis(throttled_ms));
     let delay = |base: Duration| Backoff::FullJitter { base, cap: law.cap };
-    let cost = unless(law.cost, 5, 14);
+    let cost = law.cost.unwrap_or(if law.sdk == AwsSdk::Js2025 { 10 } else { 14 });
     Retry {
         throttled: Some(delay(throttled)),
-        honour_retry_after: law.honour_retry_after.unwrap_or(!python),
+        honour_retry_after: law.honour_retry_after.unwrap_or(law.sdk != AwsSdk::Botocore),
+        retry_after_most: law.retry_after_most,
         budget: Budget::Tokens {
             capacity: law.tokens,
             cost,
-            timeout_cost: unless(law.timeout_cost, 10, cost),
-            throttled_cost: unless(law.throttled_cost, cost, 5),
+            timeout_cost: law.timeout_cost.unwrap_or(cost),
+            throttled_cost: law.throttled_cost.unwrap_or(5),
             refund: law.refund,
         },
         ..plain(&law.on, law.share, law.attempts, delay(law.first_delay()))

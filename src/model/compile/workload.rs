@@ -126,7 +126,7 @@ pub(super) fn client(topology: &Topology, workload: &Workload, compiler: &mut Co
         reload: topology.client.reload.as_ref().map(|reload| Reload {
             after: reload.after,
             share: reload.share.0,
-            times: reload.times.min(127) as u8,
+            times: reload.times.min(15) as u8,
         }),
     }
 }
