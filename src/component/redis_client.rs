@@ -94,6 +94,10 @@ impl Client {
     pub fn connected() -> Client {
         Client { socket: Socket::Ready, closes: 0 }
     }
+    /// One that has not been connected yet.
+    pub fn dialling() -> Client {
+        Client { socket: Socket::Gone, closes: 0 }
+    }
     /// Whether commands are written at once.
     pub fn is_ready(&self) -> bool {
         self.socket == Socket::Ready

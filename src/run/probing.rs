@@ -8,8 +8,8 @@
 
 use crate::component::crash_loop::CrashLoop;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::ServiceId;
-use crate::model::{ALIVE, Memory, Probe, Process, READY};
+use crate::model::ids::{ServiceId, SessionId};
+use crate::model::{ALIVE, Memory, Probe, Process, READY, Session};
 use crate::units::{Duration, Time};
 
 use super::event::Kind;
@@ -278,7 +278,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &self.workers[worker as usize];
         let requests = f64::from(state.open - state.sockets + state.jobs) * memory.per_request;
         let held = requests + state.socket_bytes as f64;
-        if state.down { 0.0 } else { memory.base + held }
+        let kept = if memory.keeps { self.kept_in_memory(worker) } else { 0.0 };
+        if state.down { 0.0 } else { memory.base + held + kept }
+    }
+
+    /// What a worker keeps for later requests: caches of its own, and sessions that were made in it (bytes).
+    fn kept_in_memory(&self, worker: u32) -> f64 {
+        let service = self.service_of_worker(worker);
+        let first = self.instances[self.services[service].first_instance as usize].first_worker;
+        let own = self.model.caches.enumerate().filter(|(_, spec)| spec.service == Some(service));
+        let cached: u64 =
+            own.map(|(id, _)| self.caches[id].stores[(worker - first) as usize].used_bytes()).sum();
+        let sessions = self.model.sessions.enumerate().filter(|(_, spec)| spec.in_memory);
+        let bytes = |(id, spec): (SessionId, &Session)| {
+            u64::from(self.sessions[id].kept_by(worker)) * u64::from(spec.size_bytes)
+        };
+        (cached + sessions.map(bytes).sum::<u64>()) as f64
     }
 
     /// Which worker ends because a worker or its instance takes more memory than there is: that one,

@@ -110,6 +110,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let (_, node) = self.node_of_command(task);
         let number = self.client_of(cache, self.tasks[task].worker, node);
+        if self.caches[cache].seats.is_some() && self.clients[number as usize].client.is_ready() {
+            self.first_command(number);
+        }
         let client = &self.clients[number as usize];
         if client.client.is_ready() {
             if rules.times_all() {
@@ -131,6 +134,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.time_command(task, number);
         self.hold_command(task, number, false);
         false
+    }
+
+    /// The first command of a process, at a server that may not let it in: it learns of that as of a
+    /// connection that closes before it is ready.
+    fn first_command(&mut self, number: u32) {
+        let CacheClient { cache, node, worker, .. } = self.clients[number as usize];
+        if !self.takes_seat(cache, worker, node) {
+            self.clients[number as usize].client = Client::dialling();
+            self.client_refused(number);
+        }
+    }
+
+    /// A server has no room: the client hears of it after the round trips of TCP and of its answer.
+    fn client_refused(&mut self, number: u32) {
+        let round_trip = self.client_rtt(number);
+        self.client_at(Duration(round_trip.0 * 2), number, CLOSED);
     }
 
     /// A command waits in its client.
@@ -190,6 +209,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A node has reset its connections: clients learn of it one way later.
     pub(super) fn reset_clients(&mut self, cache: CacheId, node: u32) {
+        for worker in 0..self.workers.len() as u32 {
+            self.leaves_seat(cache, worker, node);
+        }
         if self.model.caches[cache].client.is_none_or(|rules| rules.redirects) {
             return;
         }
@@ -249,6 +271,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &mut self.caches[cache];
         state.dials += 1;
         let unit = state.stream.named("pause").numbered(u64::from(number)).draw(state.dials).unit();
+        let CacheClient { node, worker, .. } = self.clients[number as usize];
+        self.leaves_seat(cache, worker, node);
         let client = &mut self.clients[number as usize];
         client.generation += 1;
         let was_ready = client.client.is_ready();
@@ -301,7 +325,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.server_is_gone(number) {
             return self.client_at(way, number, CLOSED);
         }
-        let cache = self.clients[number as usize].cache;
+        let CacheClient { cache, node, worker, .. } = self.clients[number as usize];
+        if !self.takes_seat(cache, worker, node) {
+            return self.client_at(Duration(way.0 * 3), number, CLOSED);
+        }
         let rules = self.model.caches[cache].client.expect("it has clients");
         let further = Duration(way.0 * 2 * (rules.round_trips() - 1));
         self.client_at(way + further, number, READY);
@@ -411,6 +438,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A process has died: its clients know nothing any more, and the next process connects anew.
     pub(super) fn forget_clients(&mut self, worker: u32) {
         for cache in self.model.caches.ids() {
+            for node in 0..self.model.caches[cache].nodes {
+                self.leaves_seat(cache, worker, node);
+            }
             let Some(rules) = self.model.caches[cache].client else { continue };
             for node in 0..self.model.caches[cache].nodes {
                 let number = self.client_of(cache, worker, node);

@@ -29,8 +29,30 @@ struct Moved {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
+    /// What the command of a task takes of the main thread, large values, subscribers and threads that read
+    /// and write counted.
+    pub(super) fn weighed_work(
+        &self,
+        task: u32,
+        cache: CacheId,
+        node: u32,
+        own: Duration,
+    ) -> Duration {
+        let spec = &self.model.caches[cache];
+        let extra = self.extra_work(task, cache, node);
+        let threads = spec.io_threads;
+        // networking.c (stopThreadedIOIfNeeded): below two clients for each thread the main one is alone.
+        let at = self.tasks[task].work.0 as u32 as usize;
+        let pending = self.caches[cache].loops[at].queue.len() + 1;
+        if threads == 1 || pending < 2 * threads as usize {
+            return own + extra;
+        }
+        let each = 1.0 / f64::from(threads);
+        own.scale(1.0 - spec.io_share * (1.0 - each)) + extra.scale(each)
+    }
+
     /// What the command of a task takes beside the time that all take.
-    pub(super) fn extra_work(&self, task: u32, cache: CacheId, node: u32) -> Duration {
+    fn extra_work(&self, task: u32, cache: CacheId, node: u32) -> Duration {
         let spec = &self.model.caches[cache];
         let moved = self.moved(task, cache, node);
         let published = match self.op_at(task) {

@@ -33,6 +33,10 @@ pub struct SessionState {
     cookies: Vec<u32>,
     /// Which worker has each user's session, plus one, where workers keep them in memory.
     homes: Vec<u32>,
+    /// How many were made in each worker, and are still there, where workers keep them in memory: also
+    /// those of guests, and of users who were sent to another worker since. MemoryStore removes one that
+    /// has expired when it is asked for, and no other (express-session 1.19.0 session/memory.js).
+    kept: Vec<u32>,
     /// When each worker process prunes next; never before its first use of the store.
     prunes: Vec<Time>,
     /// Random numbers of prunes and of the sessions held at the start.
@@ -40,6 +44,19 @@ pub struct SessionState {
 }
 
 impl SessionState {
+    /// How many sessions the memory of a worker has.
+    pub(super) fn kept_by(&self, worker: u32) -> u32 {
+        self.kept.get(worker as usize).copied().unwrap_or(0)
+    }
+    /// A user's session leaves a worker, if that has it.
+    fn leave_home(&mut self, user: u32, worker: u32) {
+        if let Some(home) = self.homes.get_mut(user as usize)
+            && *home == worker + 1
+        {
+            *home = 0;
+            self.kept[worker as usize] -= 1;
+        }
+    }
     /// Live sessions.
     pub fn live(&mut self, now: Time) -> u64 {
         self.table.live(now) + self.unseen.live(now)
@@ -119,8 +136,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             let cookies = vec![0; if spec.cookie.is_some() { users } else { 0 }];
             let homes = vec![0; if spec.in_memory { users } else { 0 }];
+            let kept = vec![0; if spec.in_memory { workers } else { 0 }];
             let prunes = vec![Time::NEVER; if spec.prune.is_some() { workers } else { 0 }];
-            let mut state = SessionState { table, unseen, held, cookies, homes, prunes, stream };
+            let mut state =
+                SessionState { table, unseen, held, cookies, homes, kept, prunes, stream };
             self.meters[spec.station].held.set(Time::ZERO, state.live(Time::ZERO));
             self.sessions.push(state);
         }
@@ -197,6 +216,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                     (state.homes[user], state.held[user]) = (0, GONE);
                 }
             }
+            if let Some(kept) = state.kept.get_mut(worker as usize) {
+                *kept = 0;
+            }
             let (live, station) = (state.live(now), self.model.sessions[session].station);
             self.meters[station].held.set(now, live);
         }
@@ -252,6 +274,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let found =
             here && held.is_some_and(|held| table.read(self.now, held) == SessionRead::Found);
         self.count(station, if found { Counter::Hits } else { Counter::Misses });
+        if here && !found {
+            let (user, worker) = (self.tasks[task].user, self.tasks[task].worker);
+            self.sessions[session].leave_home(user, worker);
+        }
         let record = &mut self.tasks[task];
         record.flags |= if found { flag::SESSION } else { flag::NEW_SESSION };
         record.pc.0 += 1;
@@ -350,6 +376,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &mut self.sessions[session];
         let made = state.table.create(self.now).expiry_s();
         let record = &mut self.tasks[task];
+        if let Some(kept) = state.kept.get_mut(record.worker as usize) {
+            *kept += 1;
+        }
         record.flags &= !flag::NEW_SESSION;
         if !record.has(flag::GUEST) {
             record.flags |= flag::SESSION;
@@ -385,13 +414,14 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn session_gone(&mut self, task: u32, session: SessionId) {
         let held = self.held_session(task, session);
         let now = self.now;
-        let user = self.tasks[task].user as usize;
+        let (user, worker) = (self.tasks[task].user as usize, self.tasks[task].worker);
         let station = self.model.sessions[session].station;
         let state = &mut self.sessions[session];
         if held.is_some_and(|held| state.table.destroy(now, held)) {
             self.meters[station].count(Counter::Expired);
         }
         state.held[user] = GONE;
+        state.leave_home(user as u32, worker);
         self.meters[station].held.set(now, state.live(now));
         let record = &mut self.tasks[task];
         record.flags &= !(flag::SESSION | flag::NEW_SESSION);

@@ -53,6 +53,21 @@ spec! {
         /// A command that has the server's thread for so long, or longer, is in its slow log, which
         /// `slow_commands` counts; waiting and the way do not count.
         slowlog: Duration = "\"10ms\"" from "redis.conf (slowlog-log-slower-than 10000)", positive;
+        /// The most connections that a node accepts; who comes then is told so, and closed.
+        max_clients: u32 = "10_000" from "redis.conf (maxclients 10000)", positive;
+        /// How many files its process may have open: it keeps 32 of them, and accepts no more connections
+        /// than there are others.
+        open_files: Option<u32> = "as many as `max_clients` needs"
+            from "Redis 7 server.c (adjustOpenFilesLimit raises the limit, where it may)", positive;
+        /// Connections that each process of a service opens to each node: with its first command.
+        connections: u32 = "1" from "ioredis 5.11.1 and node-redis 6.3.1 (one a client; `duplicate` makes more)", positive;
+        /// Threads of a node that read from and write to its connections, the main one among them. They
+        /// help where at least two commands wait for each.
+        io_threads: u32 = "1" from "redis.conf (io-threads 1); Redis 7 networking.c (stopThreadedIOIfNeeded)", positive;
+        /// The share of `command` that they divide among them; the rest runs on the main thread.
+        io_share: Ratio = "\"50%\""
+            from "redis.conf 7 (io-threads: easily speedup two times; writes alone); \
+            assumed for others: Valkey 8 reads, parses and writes there, and does more";
         /// What each subscriber adds to a command that publishes to a channel: its reply is a system call of
         /// its own.
         per_subscriber: Duration = "\"4us\""

@@ -61,6 +61,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         wave_bounds,
         run_bounds,
         check_connections::too_many_connections,
+        check_cache::too_many_clients,
         check_pooler::poolers,
         single_roles,
         check_fault::faults,

@@ -1,9 +1,14 @@
 //! What caches, their copies and their policies need to make sense.
 
-use super::cache::CacheKind;
+use super::cache::{Cache, CacheKind};
 use super::check::{Cx, Diagnostics, error, find, names};
+use super::file::Topology;
 use super::flow::Step;
+use super::names::{Named, Ref, Section};
 use super::redis::{CacheFailover, CacheReads};
+use super::service::Service;
+use super::session::{Session, SessionStore};
+use crate::diagnostic::Diagnostic;
 
 /// Clusters and their quorums, replicas that are read, and policies of look-ups.
 pub(crate) fn caches(cx: &Cx<'_>) -> Diagnostics {
@@ -84,6 +89,80 @@ pub(crate) fn caches(cx: &Cx<'_>) -> Diagnostics {
                     "make `retry` longer or `wait` shorter",
                 );
             }
+        }
+    }
+    found
+}
+
+impl Cache {
+    /// The most connections that a node accepts.
+    pub fn accepts(&self) -> u32 {
+        let files = self.open_files.map_or(u32::MAX, |files| files.saturating_sub(RESERVED_FILES));
+        self.max_clients.min(files)
+    }
+}
+
+/// What Redis keeps of its open files for itself (server.h, CONFIG_MIN_RESERVED_FDS).
+const RESERVED_FILES: u32 = 32;
+
+/// The services whose processes connect to a cache, each once.
+fn connected<'a>(topology: &'a Topology, cache: &Named<Cache>) -> Vec<&'a Named<Service>> {
+    let is = |it: &Ref<Cache>| it.name == cache.name;
+    let by_steps: Vec<&str> = topology
+        .steps()
+        .into_iter()
+        .filter_map(|(service, step)| {
+            let asks = match &step.value {
+                Step::Cache(lookup) => is(&lookup.cache),
+                Step::Invalidate(it) => is(&it.cache),
+                Step::Command(own) => is(&own.cache),
+                _ => false,
+            };
+            service.filter(|_| asks)
+        })
+        .collect();
+    let keeps = |session: &Session| match &session.store {
+        SessionStore::Redis(store) => is(&store.cache),
+        SessionStore::Jwt(jwt) => jwt.revocation.as_ref().is_some_and(is),
+        _ => false,
+    };
+    let before = |service: &Named<Service>| {
+        service.spec.before.iter().any(|at| {
+            at.section == Section::Session && keeps(&find(&topology.sessions, &at.name).spec)
+        })
+    };
+    let asks = |it: &&Named<Service>| by_steps.contains(&it.name.as_str()) || before(it);
+    topology.services.iter().filter(asks).collect()
+}
+
+/// The arithmetic of connections: instances x workers x connections against what a node accepts.
+pub(crate) fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for cache in cx.topology.caches.iter().filter(|it| it.spec.kind != CacheKind::Memory) {
+        let (mut total, mut terms) = (0u64, Vec::new());
+        for service in connected(cx.topology, cache) {
+            let Service { instances, workers, autoscale, function, .. } = &service.spec;
+            let instances = match function {
+                Some(function) => cx.topology.environments(&service.spec, function),
+                None => autoscale.as_ref().map_or(*instances, |scale| scale.max),
+            };
+            let each = cache.spec.connections;
+            let term = u64::from(instances) * u64::from(*workers) * u64::from(each);
+            total += term;
+            terms.push(format!("{instances} × {workers} × {each} of `service.{}`", service.name));
+        }
+        let most = cache.spec.accepts();
+        if total > u64::from(most) {
+            let message = format!(
+                "up to {total} connections ({}), but a node of `cache.{}` accepts {most}",
+                terms.join("; "),
+                cache.name
+            );
+            found.push(
+                Diagnostic::warning("too-many-clients", cache.place.clone(), message).help(
+                    "the surplus is closed: raise `max_clients` (and `open_files`), or have fewer processes",
+                ),
+            );
         }
     }
     found

@@ -50,6 +50,16 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("redis_size", "each_kilobyte_of_a_large_value_takes_its_time", "Cache.per_kb"),
     ("redis_size", "a_wire_carries_one_value_after_another_each_way", "Cache.bandwidth"),
     ("redis_memory", "eviction_takes_its_time_in_the_command", "Cache.evicting"),
+    (
+        "redis_seats",
+        "a_process_without_room_at_the_server_is_refused",
+        "Cache.max_clients Cache.open_files Cache.connections",
+    ),
+    (
+        "redis_seats",
+        "threads_take_reading_and_writing_off_the_main_one_where_many_wait",
+        "Cache.io_threads Cache.io_share",
+    ),
     ("redis_server", "the_slow_log_has_what_keeps_the_thread_for_long", "Cache.slowlog"),
     ("redis_memory", "the_expiry_cycle_keeps_commands_waiting", "Cache.expiring"),
     ("cache", "caches_start_warm_or_cold", "Run.start Start.caches Warmth:warm Warmth:cold"),
@@ -111,5 +121,6 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("policies", include_str!("policies.rs")),
     ("redis", include_str!("redis.rs")),
     ("redis_memory", include_str!("redis_memory.rs")),
+    ("redis_seats", include_str!("redis_seats.rs")),
     ("redis_size", include_str!("redis_size.rs")),
 ];

@@ -43,6 +43,7 @@ mod pooler;
 mod process;
 mod redis;
 mod redis_memory;
+mod redis_seats;
 mod redis_server;
 mod redis_size;
 mod region;

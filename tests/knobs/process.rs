@@ -201,3 +201,53 @@ fn a_timer_dies_with_its_process_and_begins_anew_with_the_next() {
     let (all, cut) = (busy(text), busy(&format!("{text}{fault}")));
     assert!((all - cut - 30.0 * 0.020 - 0.03).abs() < 0.05, "{all} s, and {cut} s with a stop");
 }
+
+/// What runs out while requests leave something in the memory of two processes, which they ask in turn.
+fn left(text: &str, flow: &str, machine: &str) -> (u64, u64) {
+    let service = "[balancer.lb]\nservice = 'web'\nkind = 'plain'\nhop = '0ms'\n[service.web]\n\
+                   runtime = { uvicorn = {} }\ninstances = 2\nreplace = '10ms'\n";
+    let memory = format!("memory = {{ machine = '{machine}', base = '0B', per_request = '0B' }}\n");
+    let work = format!("[operation.work]\nshare = 1\nflow = {flow}\n");
+    let ran = run(
+        &format!("{service}{memory}{text}{work}"),
+        &["arrivals={process='even', rate='1/s', users=1_000_000}"],
+    );
+    assert_eq!(ran.failed(Failure::InstanceLost), ran.count("service.web", Counter::OutOfMemory));
+    (ran.count("service.web", Counter::OutOfMemory), ran.ok())
+}
+
+#[test]
+fn what_a_process_keeps_for_later_takes_its_memory() {
+    // Each user has a value of 10 MB of their own: five of them in each process by the end. The
+    // request after the fourth finds 40 MB there.
+    let keys = "[keys.k]\ncount = 1_000_000\nsize = '10MB'\nby = 'user'\n";
+    let cache = |more: &str| {
+        format!("[cache.l]\nkind = 'memory'\nservice = 'web'\noverhead = '0B'\n{more}{keys}")
+    };
+    let flow = "[{ cache = { in = 'l', keys = 'k' } }]";
+    assert_eq!(left(&cache(""), flow, "41MB"), (0, 10));
+    assert_eq!(left(&cache(""), flow, "39MB"), (2, 8));
+    assert_eq!(left(&cache("max_entries = 3\n"), flow, "39MB"), (0, 10));
+    assert_eq!(
+        left(&cache("").replace("overhead = '0B'", "overhead = '500KB'"), flow, "41MB"),
+        (2, 8)
+    );
+    // A Redis has memory of its own.
+    let redis = cache("").replace("kind = 'memory'\nservice = 'web'", "kind = 'redis'");
+    assert_eq!(left(&redis, flow, "1MB"), (0, 10));
+}
+
+#[test]
+fn sessions_in_memory_take_memory_and_nothing_removes_them() {
+    let store = |more: &str| format!("[session.s]\nstore = 'memory'\nsize = '10MB'\n{more}");
+    let sessions = |more: &str, machine: &str| {
+        let text = format!("before = ['session.s']\n{}", store(more));
+        left(&text, "[{ cpu = '1us' }]", machine)
+    };
+    // Everybody who comes makes one, guests too.
+    assert_eq!(sessions("guests = '100%'\n", "41MB"), (0, 10));
+    assert_eq!(sessions("guests = '100%'\n", "39MB"), (2, 8));
+    assert_eq!(sessions("guests = '100%'\nsave_uninitialized = false\n", "1MB"), (0, 10));
+    // That they have expired removes none that nobody asks for.
+    assert_eq!(sessions("guests = '100%'\nttl = '1s'\n", "39MB"), (2, 8));
+}

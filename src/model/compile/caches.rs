@@ -55,10 +55,15 @@ impl Compiler<'_> {
                     .as_ref()
                     .filter(|_| !in_process)
                     .and_then(|it| client_of(it, spec)),
+                most_clients: Some(spec.accepts()).filter(|_| !in_process),
+                connections: spec.connections,
+                queue_clients: 0,
+                io_threads: if in_process { 1 } else { spec.io_threads },
+                io_share: spec.io_share.0,
                 per_subscriber: spec.per_subscriber,
                 per_kb: spec.per_kb,
                 bytes_per_s: spec.bandwidth.filter(|_| !in_process).map(|rate| rate.0 / 8.0),
-                weighs: false,
+                weighs: !in_process && spec.io_threads > 1,
                 expire_cycle: spec.expire_cycle && !in_process,
                 slowlog: spec.slowlog,
                 evicting: spec.evicting,
@@ -138,6 +143,22 @@ pub(super) fn heavy(model: &mut Model) {
             _ => continue,
         };
         model.caches[cache].weighs |= heavy;
+    }
+}
+
+/// Which caches accept fewer connections than there may be: of all processes of all services, and of the
+/// workers of their queues (Bull: `client` and `bclient`; BullMQ: `connection` and `blockingConnection`).
+pub(super) fn crowded(model: &mut Model) {
+    let workers: u64 =
+        model.services.iter().map(|service| u64::from(service.slots * service.workers)).sum();
+    for id in model.caches.ids() {
+        let own = |queue: &&QueueId| model.queues[**queue].service.is_none();
+        let processes: u32 =
+            model.caches[id].queues.iter().filter(own).map(|it| model.queues[*it].slots).sum();
+        let cache = &mut model.caches[id];
+        cache.queue_clients = 2 * processes;
+        let all = workers * u64::from(cache.connections) + u64::from(cache.queue_clients);
+        cache.most_clients = cache.most_clients.filter(|most| all > u64::from(*most));
     }
 }
 

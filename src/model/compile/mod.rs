@@ -125,6 +125,7 @@ pub fn compile(topology: &Topology) -> Model {
     demand::settle_caches(&mut model);
     workload::warm_sessions(&mut model);
     caches::lodgers(&mut model);
+    caches::crowded(&mut model);
     caches::heavy(&mut model);
     model
 }

@@ -4,9 +4,17 @@ use super::Compiler;
 use crate::component::garbage::Generations;
 use crate::model::tape::Pc;
 use crate::model::{Collecting, Memory, Probe, Process, Recycling};
-use crate::topology::{self, Liveness, Runtime};
+use crate::topology::{self, CacheKind, Liveness, Runtime, SessionStore};
 
 impl Compiler<'_> {
+    /// Whether some processes keep caches or sessions in their memory.
+    fn some_are_in_memory(&self) -> bool {
+        let topology = self.topology;
+        let of_sessions = |store: &SessionStore| matches!(store, SessionStore::Memory(_));
+        topology.caches.iter().any(|cache| cache.spec.kind == CacheKind::Memory)
+            || topology.sessions.iter().any(|session| of_sessions(&session.spec.store))
+    }
+
     /// What may end or hold up the processes of a service; nothing where nothing is said. Probes and
     /// timers are compiled with the flows.
     pub(super) fn process(&mut self, spec: &topology::Service) -> Option<Box<Process>> {
@@ -21,6 +29,7 @@ impl Compiler<'_> {
                 heap: node.map_or(f64::INFINITY, |node| node.heap_limit(memory.machine).0),
                 base: memory.base.0,
                 per_request: memory.per_request.0,
+                keeps: self.some_are_in_memory(),
             }),
             gc: node.and_then(|node| node.gc.as_ref()).map(|gc| Collecting {
                 allocates: gc.allocates.0,

@@ -43,13 +43,23 @@ pub struct Cache {
     pub lag: Duration,
     /// The client library of each process that uses it.
     pub client: Option<ClientRules>,
+    /// The most connections that a node accepts, where more may want one.
+    pub most_clients: Option<u32>,
+    /// Connections of a process.
+    pub connections: u32,
+    /// Connections of the workers of its queues.
+    pub queue_clients: u32,
+    /// Threads that read and write, the main one among them.
+    pub io_threads: u32,
+    /// The share of a command's time that is reading and writing.
+    pub io_share: f64,
     /// What each subscriber adds to a message that is published.
     pub per_subscriber: Duration,
     /// What each kilobyte of a large value adds to a command.
     pub per_kb: Duration,
     /// What its wire carries each way (bytes/s), if that is bounded.
     pub bytes_per_s: Option<f64>,
-    /// Commands of the model have subscribers or large values.
+    /// Commands of the model have subscribers or large values, or threads that read and write.
     pub weighs: bool,
     /// Runs the active expiry cycle.
     pub expire_cycle: bool,

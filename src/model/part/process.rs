@@ -51,6 +51,8 @@ pub struct Memory {
     pub base: f64,
     /// What each request takes.
     pub per_request: f64,
+    /// Its workers keep caches or sessions.
+    pub keeps: bool,
 }
 
 /// How garbage is collected.
