@@ -69,7 +69,8 @@ pub enum Failure {
     SlowDown,
     /// The driver, or a pooler, waited no longer for a statement, which goes on at the server.
     QueryTimeout,
-    /// A balancer's circuit breaker turned it away: too many at its targets, or waiting for them (503).
+    /// A balancer turned it away: too many at its targets, or waiting for them, or it has waited too long
+    /// for one that was full (503).
     Overflow,
     /// The body of the request took too long to arrive (408).
     RequestTimeout,

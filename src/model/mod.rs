@@ -16,13 +16,13 @@ pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Agent, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, ClientTimes,
     Collecting, Consumer, ConsumerParts, Cost, Database, Deploy, Discards, Exit, Extent, Failover,
-    FailoverDns, Fault, Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keys, Limit,
-    Link, LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm, Others,
-    Parts, PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process,
-    Prune, Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard, Rollout,
-    Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shown, Side, Socket, Standby,
-    Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep,
-    Wake, Want, Watch,
+    FailoverDns, Fault, Full, Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keys,
+    Limit, Link, LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm,
+    Others, Parts, PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe,
+    Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard,
+    Retries, Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shown, Side,
+    Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS,
+    Unit, UnitKind, Upkeep, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

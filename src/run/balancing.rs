@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::carried::Idle;
+use super::carried::{Idle, Needed};
 use super::event::Kind;
 use super::meter::Counter;
 use super::probing::KUBELET;
@@ -39,8 +39,14 @@ pub struct Node {
     pub(super) judge: Option<Judge>,
     /// By target: idle connections to it, the one used last at the end.
     pub(super) idle: Vec<VecDeque<Idle>>,
-    /// Requests that wait for a connection, each with its target.
+    /// Requests that wait for a connection or for a full target, each with its target; [`NONE`] is any.
     pub(super) pending: VecDeque<(u32, u32)>,
+    /// By target: how many of them wait for it, where it may be full.
+    pub(super) queued: Vec<u32>,
+    /// Targets that have answered, while those that wait are sent.
+    pub(super) freed: Vec<u32>,
+    /// By target: what connections it has needed, where those that are not needed are closed.
+    pub(super) needed: Vec<Needed>,
 }
 
 /// What a timer of a target is for.
@@ -59,6 +65,8 @@ mod phase {
     pub const SWEEP: u32 = 1;
     /// Of a service: a health checker of its name asks.
     pub const NAME: u32 = 2;
+    /// Of a service: connections that were not needed are closed.
+    pub const PURGE: u32 = 3;
 }
 
 impl Node {
@@ -88,11 +96,18 @@ impl Node {
             judge: spec.health.ejection.map(|rule| Judge::new(rule, most)),
             idle: vec![VecDeque::new(); if spec.health.keep_alive.is_some() { count } else { 0 }],
             pending: VecDeque::new(),
+            queued: vec![0; if spec.health.slots.is_some() { count } else { 0 }],
+            freed: Vec::new(),
+            needed: vec![Needed::default(); if spec.health.purge.is_some() { count } else { 0 }],
         }
     }
     /// Chooses a target for a user.
     pub(super) fn pick(&mut self, key: u64, now: Time, draw: impl FnMut() -> u64) -> Option<u32> {
         self.balancer.pick(&mut self.targets, key, now, draw)
+    }
+    /// A user is sent to a target that had room first.
+    pub(super) fn pin(&mut self, key: u64, target: u32, now: Time) {
+        self.balancer.pin(key, target, &mut self.targets, now);
     }
     fn is_healthy(&self, target: u32) -> bool {
         let judged = self.judge.as_ref();
@@ -124,6 +139,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(timeout) = spec.health.idle_timeout {
             self.time_node(Time::ZERO + timeout, id, 0, phase::SWEEP);
         }
+        if let Some(every) = spec.health.purge {
+            self.time_node(Time::ZERO + every, id, 0, phase::PURGE);
+        }
         if let Some(station) = spec.balancer_station {
             let targets = u64::from(spec.nodes * spec.instances);
             self.meters[station].held.set(Time::ZERO, targets);
@@ -136,6 +154,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
     pub(super) fn time_sweep(&mut self, at: Time, service: ServiceId) {
         self.time_node(at, service, 0, phase::SWEEP);
+    }
+    pub(super) fn time_purge(&mut self, at: Time, service: ServiceId) {
+        self.time_node(at, service, 0, phase::PURGE);
     }
     pub(super) fn time_name(&mut self, at: Time, service: ServiceId, checker: u32) {
         self.time_node(at, service, checker, phase::NAME);
@@ -169,11 +190,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let spec = &self.model.services[service];
         let record = self.tasks[task];
-        let key = match spec.affinity {
-            Affinity::User => u64::from(record.user),
-            Affinity::Address => u64::from(record.user % self.model.client.addresses),
-            Affinity::Keys(keys) => self.key_asked_for(task, keys),
-        };
+        let key = self.affinity_of(task, spec.affinity);
         let number = self.node_of(service, record.user);
         let condition = self.condition(UnitKind::Balancer, service.0);
         if condition.down || self.stumbles(condition.errors) {
@@ -194,28 +211,37 @@ impl<Q: PendingEvents> World<'_, Q> {
             before.map_or(record.stream, |(times, _)| record.stream.numbered(u64::from(times)));
         let mut draws = stream.draw(u64::from(spec.numbers));
         let node = &mut self.services[service].nodes[number];
-        let avoided = before
-            .map(|(_, last)| last)
-            .filter(|last| node.targets.available() > 1 && node.targets.get(*last).available);
-        if let Some(last) = avoided {
-            node.targets.set_available(last, false);
-        }
+        let avoided = before.and_then(|(_, last)| node.targets.avoid(last));
         let picked = node.balancer.pick(&mut node.targets, key, self.now, || draws.next_u64());
-        if let Some(last) = avoided {
-            node.targets.set_available(last, true);
+        if let Some(avoided) = avoided {
+            node.targets.readmit(avoided);
         }
         if let Some(station) = spec.balancer_station {
             self.count(station, Counter::Arrivals);
         }
         let Some(target) = picked else {
+            if spec.health.slots.is_some() && self.waits_for_any(task, (service, number)) {
+                return;
+            }
             self.count(spec.balancer_station.unwrap_or(spec.station), Counter::Rejected);
             self.tasks[task].answered = spec.health.nobody_status;
             return self.fail(task, Failure::NoInstance);
         };
-        if spec.health.max_connections.is_some() && self.pends(task, (service, number, target)) {
+        if spec.health.lines && self.pends(task, (service, number, target)) {
             return;
         }
         self.send_to_target(task, (service, number, target), condition);
+    }
+
+    /// What a hash or a cookie of a balancer goes by, for a request.
+    #[inline]
+    pub(super) fn affinity_of(&self, task: u32, affinity: Affinity) -> u64 {
+        let user = self.tasks[task].user;
+        match affinity {
+            Affinity::User => u64::from(user),
+            Affinity::Address => u64::from(user % self.model.client.addresses),
+            Affinity::Keys(keys) => self.key_asked_for(task, keys),
+        }
     }
 
     /// The key of a set that a request at its balancer is for.
@@ -258,11 +284,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(station) = spec.balancer_station.filter(|_| lost) {
             self.meters[station].count(Counter::Errors);
         }
-        if spec.health.max_conns.is_some() {
+        if spec.health.lines {
+            self.line_moves(service, number, target);
+        } else if spec.health.max_conns.is_some() {
             self.look_at_targets(service, number);
-        }
-        if spec.health.max_connections.is_some() {
-            self.serve_pending(service, number, target);
         }
         let Some(judge) = &mut self.services[service].nodes[number].judge else { return };
         // What a target has not answered counts as the 5xx that is answered for it.
@@ -285,6 +310,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A target has one request more; it may be full now.
     pub(super) fn note_sent(&mut self, service: ServiceId, number: usize, target: u32) {
+        if self.model.services[service].health.slots.is_some() {
+            return self.note_slots(service, number);
+        }
         let most = self.model.services[service].health.max_conns;
         let now = self.services[service].nodes[number].targets.get(target).outstanding;
         if most.is_some_and(|most| now >= most) {
@@ -335,7 +363,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whoever is registered and healthy may be chosen; if too few are, whoever is registered.
-    fn look_at_targets(&mut self, service: ServiceId, number: usize) {
+    pub(super) fn look_at_targets(&mut self, service: ServiceId, number: usize) {
         let spec = &self.model.services[service];
         let now = self.now;
         let state = &mut self.services[service];
@@ -349,20 +377,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             .is_some_and(|least| good == 0 || (good as f64) < least * all as f64);
         for target in 0..node.targets.len() {
             let full = |most: u32| node.targets.get(target).outstanding >= most;
-            let wanted = there(&target)
-                && (to_all || node.is_healthy(target))
-                && !spec.health.max_conns.is_some_and(full);
+            let closes = if spec.health.slots.is_some() { None } else { spec.health.max_conns };
+            let wanted =
+                there(&target) && (to_all || node.is_healthy(target)) && !closes.is_some_and(full);
             if wanted == node.targets.get(target).available {
                 continue;
             }
             node.targets.set_available(target, wanted);
-            if wanted && !to_all && spec.health.max_conns.is_none() {
+            if wanted && !to_all && closes.is_none() {
                 node.targets.begins(target, now);
             }
         }
         if let Some(station) = spec.balancer_station {
             let available = state.nodes.iter().map(|node| u64::from(node.targets.available()));
             self.meters[station].held.set(now, available.sum());
+        }
+        if spec.health.slots.is_some() {
+            self.slots_change(service, number);
         }
     }
 
@@ -490,6 +521,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (checks, _) = spec.health.checks.expect("it checks");
         let node = &mut self.services[service].nodes[number];
         node.asked[target as usize] = (NONE, 0);
+        if spec.health.slots.is_some() && spec.health.slow_start.is_some() {
+            self.slot_freed(service, number, target); // it may have more room by now
+        }
+        let node = &mut self.services[service].nodes[number];
         if node.checked[target as usize].told(&checks, ok) {
             self.look_at_targets(service, number);
             let stops = spec.process.as_ref().is_some_and(|it| it.stops_unhealthy);
@@ -508,8 +543,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.reclaim(service);
         }
         let (number, phase) = ((ordinal >> 2) as usize, ordinal & 3);
-        if phase == phase::SWEEP {
-            return self.sweep(service);
+        match phase {
+            phase::SWEEP => return self.sweep(service),
+            phase::PURGE => return self.purge(service),
+            _ => {}
         }
         let now = self.now;
         let judge = self.services[service].nodes[number].judge.as_mut().expect("it judges");

@@ -25,6 +25,33 @@ pub struct Idle {
     pub carried: u32,
 }
 
+/// Connections to a target that its balancer has needed (HAProxy, server.c `srv_use_conn`,
+/// `srv_cleanup_idle_conns`).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Needed {
+    /// In use at most since it looked last.
+    most: u32,
+    /// What it expects to need.
+    expected: u32,
+}
+
+impl Needed {
+    /// So many are in use now.
+    #[inline]
+    pub fn uses(&mut self, used: u32) {
+        self.most = self.most.max(used);
+        self.expected = self.expected.max(used);
+    }
+
+    /// It looks while so many are in use and idle: how many of these it closes.
+    pub fn closes(&mut self, used: u32, idle: u32) -> u32 {
+        let beyond = (used + idle).saturating_sub(self.most.max(self.expected));
+        self.expected = ((self.expected + self.most) / 2).max(self.most);
+        self.most = used;
+        beyond.div_ceil(2).min(idle)
+    }
+}
+
 /// How many requests the connections of tasks and users have carried, where servers limit that.
 #[derive(Debug, Default)]
 pub struct Carried {

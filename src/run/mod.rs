@@ -67,6 +67,7 @@ mod scaling;
 mod service;
 mod service_jobs;
 mod session;
+mod slots;
 mod socket;
 mod stall;
 mod standby;

@@ -388,8 +388,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The user of a task has gone: where its service says so, it leaves the queue for a connection.
     pub fn cancel_waiting(&mut self, task: u32) {
         let record = &self.tasks[task];
-        if record.state != State::PoolQueue {
-            return;
+        match record.state {
+            State::PoolQueue => {}
+            State::Pending => return self.cancel_pending(task),
+            _ => return,
         }
         let worker = record.worker;
         let service = self.service_of_worker(worker);

@@ -21,7 +21,7 @@ use crate::units::{Duration, Time};
 /// A request that its balancer sends to another target than the first.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Tried {
-    /// When the balancer sent it once more.
+    /// When the balancer sent it once more, or after it had waited; zero for never.
     at: Time,
     /// Whose attempt it is: the slot may have had another tenant.
     ordinal: u32,
@@ -55,7 +55,20 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         record.flags |= flag::OUTSTANDING;
         record.worker = self.instances[instance as usize].first_worker;
-        let stream = record.stream;
+        self.travel_to_target(task, (service, number, target), condition);
+    }
+
+    /// A request goes from its balancer to the target that it is for.
+    #[inline(always)]
+    pub(super) fn travel_to_target(
+        &mut self,
+        task: u32,
+        (service, number, target): (ServiceId, usize, u32),
+        condition: Condition,
+    ) {
+        let spec = &self.model.services[service];
+        let instance = self.services[service].first_instance + target;
+        let stream = self.tasks[task].stream;
         let mut hop = condition.stretch(self.model.draw_law(spec.hop, stream, 0x0b0b));
         let mut dials =
             spec.health.connect_timeout.is_some() || self.tasks[task].pending & DIALS != 0;
@@ -89,6 +102,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     ) -> bool {
         let spec = &self.model.services[service];
         let keep = spec.health.keep_alive.unwrap_or_default();
+        let alone = spec.health.first_alone && self.is_first(task);
         let now = self.now;
         let node = &mut self.services[service].nodes[number];
         let idle = &mut node.idle[target as usize];
@@ -100,7 +114,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let gone = idle.len() as i32 - open;
         node.targets.connect(target, gone);
-        let kept = idle.pop_back();
+        let kept = if alone { None } else { idle.pop_back() };
+        if !node.needed.is_empty() {
+            let used = node.targets.get(target).connections - idle.len() as u32;
+            node.needed[target as usize].uses(used + u32::from(kept.is_none()));
+        }
         self.carry(task, service, kept.map_or(0, |kept| kept.carried));
         let Some(Idle { since, .. }) = kept else {
             self.services[service].nodes[number].targets.connect(target, 1);
@@ -324,9 +342,21 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 }
 
+impl<Q: PendingEvents> World<'_, Q> {
+    /// A balancer sends a request once more, at such a time.
+    pub(super) fn note_tried(&mut self, task: u32, times: u32, uncounted: bool, at: Time) {
+        let slot = task as usize;
+        if self.tried.len() <= slot {
+            self.tried.resize(slot + 1, Tried::default());
+        }
+        let ordinal = self.tasks[task].ordinal;
+        self.tried[slot] = Tried { at, ordinal, times, uncounted };
+    }
+}
+
 impl Tried {
     fn is_of(&self, record: &Task) -> bool {
-        self.times > 0 && self.ordinal == record.ordinal
+        self.at > Time::ZERO && self.ordinal == record.ordinal
     }
 }
 
@@ -342,12 +372,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline]
     pub(super) fn comes_first(&mut self, task: u32) {
         if let Some(tried) = self.tried.get_mut(task as usize) {
-            tried.times = 0;
+            *tried = Tried::default();
         }
     }
 
     /// How often a request was sent before its present target.
-    fn sent_before(&self, task: u32) -> u32 {
+    pub(super) fn sent_before(&self, task: u32) -> u32 {
         self.tried_before(task).map_or(0, |tried| tried.times)
     }
 
@@ -392,11 +422,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A request has not got an answer from a target: it goes to the next one, or has failed.
     pub(super) fn not_answered(&mut self, task: u32, index: u32, why: Failure) {
         let sent = why == Failure::Reset;
+        if !sent && self.connects_again(task, index, why) {
+            return;
+        }
         if !self.may_try_next(task, index, sent) {
             let health = &self.model.services[self.instances[index as usize].service].health;
             self.tasks[task].answered = match why {
                 Failure::UpstreamTimeout => health.unreached_status,
-                _ => health.broken_status,
+                Failure::Reset => health.broken_status,
+                _ => health.refused_status,
             };
             return self.fail(task, why);
         }
@@ -449,15 +483,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.try_next(before, task, index, true);
     }
 
-    fn try_next(&mut self, before: u32, task: u32, index: u32, uncounted: bool) {
+    pub(super) fn try_next(&mut self, before: u32, task: u32, index: u32, uncounted: bool) {
         let times = self.sent_before(before) + 1;
         let last = index - self.services[self.instances[index as usize].service].first_instance;
-        let slot = task as usize;
-        if self.tried.len() <= slot {
-            self.tried.resize(slot + 1, Tried::default());
-        }
-        let ordinal = self.tasks[task].ordinal;
-        self.tried[slot] = Tried { at: self.now, ordinal, times, uncounted };
+        self.note_tried(task, times, uncounted, self.now);
         self.choose_target(task, Some((times, last)));
     }
 }

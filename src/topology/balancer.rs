@@ -34,25 +34,29 @@ spec! {
         by: BalanceBy = "\"user\"" from "assumed: a cookie";
         /// The health checks.
         checks: Option<Checks> = "as its kind checks"
-            from "ALB target groups; nginx and Envoy check nothing unless told to";
+            from "ALB target groups; nginx, Envoy and HAProxy check nothing unless told to";
         /// Setting targets aside for what they answer.
         ejection: Option<Ejection> = "as its kind does"
             from "nginx upstream module (max_fails); ALB ejects nothing, Envoy only if told to";
         /// When less than this share of the targets is healthy, requests go to all of them.
         fail_open: Option<Ratio> = "as its kind does"
-            from "ALB (when none is healthy); Envoy (healthy_panic_threshold 50 %); nginx (never)";
-        /// Over which time the share of a new target grows to its whole.
+            from "ALB (when none is healthy); Envoy (healthy_panic_threshold 50 %); nginx, HAProxy (never)";
+        /// Over which time the share of a new target grows to its whole; with a `queue` its `max_conns`
+        /// grows, too, from 1.
         slow_start: Option<Duration> = "a new target has its whole share at once"
-            from "ALB target groups (slow_start.duration_seconds 0)", positive;
-        /// How long connecting to a target may take before the balancer answers 504 (Envoy 503).
+            from "ALB target groups (slow_start.duration_seconds 0); HAProxy (server without slowstart)", positive;
+        /// How long connecting to a target may take before the balancer answers 504 (Envoy, HAProxy 503).
         connect_timeout: Option<Duration> = "as its kind does"
-            from "ALB (10 s); nginx proxy_connect_timeout (60 s); Envoy connect_timeout (5 s)", positive;
+            from "ALB (10 s); nginx proxy_connect_timeout (60 s); Envoy connect_timeout (5 s); HAProxy has none \
+            and warns, its package's haproxy.cfg says 5 s (Debian, timeout connect)", positive;
         /// How long a target may take to answer before the balancer answers 504.
         idle_timeout: Option<Duration> = "as its kind does"
-            from "ALB (60 s); nginx proxy_read_timeout (60 s); Envoy route timeout (15 s)", positive;
+            from "ALB (60 s); nginx proxy_read_timeout (60 s); Envoy route timeout (15 s); HAProxy as \
+            connect_timeout (Debian, timeout server 50 s)", positive;
         /// How long a connection to a target that nobody uses stays open.
         keep_alive: Option<Duration> = "as its kind does"
-            from "ALB (idle timeout 60 s); Envoy (1 h); nginx before 1.29.7 closes it at once", positive;
+            from "ALB (idle timeout 60 s); Envoy (1 h); nginx before 1.29.7 closes it at once; HAProxy keeps \
+            it until it is `purge`d", positive;
         /// Requests over one connection, of users to it and of its own to targets; then it is closed.
         keepalive_requests: Option<u32> = "no limit; nginx 1_000"
             from "nginx core and upstream modules (keepalive_requests 1000 since 1.19.10)", positive;
@@ -60,8 +64,24 @@ spec! {
         deregistration_delay: Option<Duration> = "as its kind does"
             from "ALB target groups (300 s); others wait for ever";
         /// Requests that each target has at most, by each node; with all of them full it answers as with
-        /// nobody there.
-        max_conns: Option<u32> = "no limit" from "nginx upstream module (max_conns 0)", positive;
+        /// nobody there, or lets requests wait in its `queue`.
+        max_conns: Option<u32> = "no limit"
+            from "nginx upstream module (max_conns 0); HAProxy (server maxconn 0)", positive;
+        /// A queue for requests that find their targets full.
+        queue: Option<BalancerQueue> = "there is none; haproxy {}"
+            from "nginx upstream module (`queue` is of its subscription); HAProxy (always)";
+        /// With few requests at all, a target gets fewer than `max_conns` at a time.
+        ramp: Option<Ramp> = "each target gets `max_conns`" from "HAProxy (server without minconn)";
+        /// How often HAProxy repeats an attempt to connect that was refused or took too long.
+        retries: Option<u32> = "haproxy 3" from "HAProxy (retries; defaults.h CONN_RETRIES 3)";
+        /// Whether such a repetition goes to another target, where the policy does not hash and the user
+        /// is not stuck to one (then the last of them only). Otherwise it goes to the same one, after a
+        /// second, or `connect_timeout` if that is less.
+        redispatch: bool = "false" from "HAProxy (no option redispatch)";
+        /// Which requests may go over a connection to a target that is idle.
+        reuse: Reuse = "\"safe\"" from "HAProxy (http-reuse safe)";
+        /// How often HAProxy closes half of the idle connections to a target that it has not needed lately.
+        purge: Option<Duration> = "haproxy 5s" from "HAProxy (pool-purge-delay 5 s)", positive;
         /// Requests that all targets together have at most, by each node; it answers 503 to others.
         max_requests: Option<u32> = "no limit; envoy 1_024"
             from "Envoy circuit_breaker.proto (Thresholds.max_requests)", positive;
@@ -92,6 +112,9 @@ spec! {
         Nginx = "nginx";
         /// Envoy: with less than half of the targets healthy it sends to all.
         Envoy = "envoy";
+        /// HAProxy: who finds all targets full waits in its queue; connecting is tried four times; it
+        /// answers 503 when nobody was reached, and 504 after 50 s without an answer.
+        HaProxy = "haproxy";
     }
 }
 spec! {
@@ -109,6 +132,9 @@ spec! {
         LeastConnections = "least-connections";
         /// The better of a few chosen at random.
         TwoChoices(TwoChoices) = "two-choices";
+        /// The one that a hash names, divided by the weights of all that are there: with one more or one
+        /// less nearly everybody goes elsewhere (HAProxy's `balance source`, `balance uri`).
+        Hash = "hash";
         /// The one that a ring of hashes assigns.
         ConsistentHash(HashBound) = "consistent-hash";
         /// The one that a Maglev table of hashes assigns.
@@ -117,6 +143,41 @@ spec! {
         PeakEwma(PeakEwma) = "peak-ewma";
         /// The one that served the same user before; for a new user, as `then` says.
         Sticky(Sticky) = "sticky";
+    }
+}
+spec! {
+    /// A queue in a balancer, for requests that find their targets full. One that a target is chosen for by
+    /// a hash or a cookie waits for that one, all others for any; whoever has waited longest goes first.
+    table BalancerQueue {
+        /// How long a request may wait before the answer is 503 (nginx 502).
+        timeout: Option<Duration> = "as long as connecting may take; nginx 60s"
+            from "HAProxy (timeout queue: by default timeout connect); nginx upstream module (queue timeout)",
+            positive;
+        /// Requests that may wait for the same target (HAProxy), or at all (nginx); others are turned away.
+        most: Option<u32> = "no limit"
+            from "HAProxy (server maxqueue 0); nginx upstream module says it with `queue`", positive;
+        /// Whether a request leaves it when its user has gone.
+        leaves: bool = "true"
+            from "HAProxy (option abortonclose: in HTTP mode on since 3.3, off before); nginx \
+            (proxy_ignore_client_abort off)";
+    }
+}
+spec! {
+    /// How the limit of a target grows with the requests that the balancer has.
+    table Ramp {
+        /// The limit with few of them (HAProxy's minconn).
+        least: u32, positive;
+        /// So many requests, those that wait included, at which it is `max_conns` (HAProxy's fullconn).
+        full: u32, positive;
+    }
+}
+spec! {
+    /// Which requests may go over a connection to a target that is idle (HAProxy's http-reuse).
+    choice Reuse {
+        /// All but the first over a user's connection: that gets one of its own.
+        Safe = "safe";
+        /// All.
+        Always = "always";
     }
 }
 spec! {
@@ -205,13 +266,17 @@ spec! {
     /// Health checks: requests of the balancer's own, which wait for the event loop as all others do.
     table Checks {
         /// From one check of a target to the next.
-        interval: Duration = "\"30s\"" from "ALB target groups (HealthCheckIntervalSeconds)", positive;
+        interval: Option<Duration> = "30s; haproxy 2s"
+            from "ALB target groups (HealthCheckIntervalSeconds); HAProxy (inter 2,000)", positive;
         /// How long the answer may take.
-        timeout: Duration = "\"5s\"" from "ALB target groups (HealthCheckTimeoutSeconds)", positive;
+        timeout: Option<Duration> = "5s; haproxy its interval"
+            from "ALB target groups (HealthCheckTimeoutSeconds); HAProxy (no timeout check: inter)", positive;
         /// Successes in a row that make a target healthy again; a new one needs one.
-        healthy: u32 = "5" from "ALB target groups (HealthyThresholdCount)", positive;
+        healthy: Option<u32> = "5; haproxy 2"
+            from "ALB target groups (HealthyThresholdCount); HAProxy (rise 2)", positive;
         /// Failures in a row that make it unhealthy.
-        unhealthy: u32 = "2" from "ALB target groups (UnhealthyThresholdCount)", positive;
+        unhealthy: Option<u32> = "2; haproxy 3"
+            from "ALB target groups (UnhealthyThresholdCount); HAProxy (fall 3)", positive;
         /// What the service does to answer: a check that queries the database shares its fate.
         flow: Flow = "[]" from "assumed: an endpoint that answers at once";
         /// Whether it passes what stands before the service: limits and guards may refuse it, and
@@ -219,6 +284,32 @@ spec! {
         middleware: bool = "false" from "assumed: its route is mounted before all middleware";
     }
 }
+impl Balancer {
+    /// Whether it lets requests wait that find their targets full.
+    pub fn queues(&self) -> bool {
+        self.queue.is_some() || self.kind == BalancerKind::HaProxy && self.max_conns.is_some()
+    }
+    /// Its checks, if it makes any: their interval, how long an answer may take, and how many in a row
+    /// make a target healthy and unhealthy.
+    pub fn check_times(&self) -> Option<(Duration, Duration, u32, u32)> {
+        let said = self.checks.as_ref();
+        if said.is_none() && self.kind != BalancerKind::Alb {
+            return None;
+        }
+        let (interval, timeout, healthy, unhealthy) = match self.kind {
+            BalancerKind::HaProxy => (Duration::secs(2), None, 2, 3),
+            _ => (Duration::secs(30), Some(Duration::secs(5)), 5, 2),
+        };
+        let interval = said.and_then(|it| it.interval).unwrap_or(interval);
+        Some((
+            interval,
+            said.and_then(|it| it.timeout).or(timeout).unwrap_or(interval),
+            said.and_then(|it| it.healthy).unwrap_or(healthy),
+            said.and_then(|it| it.unhealthy).unwrap_or(unhealthy),
+        ))
+    }
+}
+
 spec! {
     /// When a target is set aside for what it answers.
     choice Ejection {

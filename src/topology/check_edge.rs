@@ -1,7 +1,8 @@
 //! Rules about who comes and how requests are spread.
 
-use super::balancer::{BalanceBy, BalancePer, BalancerKind, Policy};
+use super::balancer::{BalanceBy, BalancePer, Balancer, BalancerKind, Policy, Reuse};
 use super::check::{Cx, Diagnostics, error, names};
+use super::names::Named;
 
 /// What a balancer cannot do.
 pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
@@ -14,16 +15,15 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
             let help = "give every instance a share, or take it out of the service";
             found.push(error("out-of-range", &place("weights"), message).help(help));
         }
-        if let Some(checks) = spec.checks.as_ref().filter(|checks| checks.timeout > checks.interval)
-        {
-            let message = format!(
-                "a check may take {} and the next begins after {}",
-                checks.timeout, checks.interval
-            );
+        let times = spec.check_times().filter(|(interval, timeout, ..)| timeout > interval);
+        if let Some(((interval, timeout, ..), checks)) = times.zip(spec.checks.as_ref()) {
+            let message =
+                format!("a check may take {timeout} and the next begins after {interval}");
             found.push(
                 error("out-of-range", &checks.place, message).help("let `timeout` ≤ `interval`"),
             );
         }
+        found.extend(queue(cx, balancer));
         if let BalanceBy::Keys(_) = spec.by {
             let stays = matches!(spec.policy, Policy::Sticky(_)) || spec.per != BalancePer::Request;
             if stays {
@@ -31,11 +31,15 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
                     "`balancer.{}` goes by keys, but sticks to a user or a connection",
                     balancer.name
                 );
-                let help = "let `policy` be `consistent-hash` or `maglev` and `per` be `request`";
+                let help =
+                    "let `policy` be `hash`, `consistent-hash` or `maglev` and `per` be `request`";
                 found.push(error("one-of", &place("by"), message).help(help));
-            } else if !matches!(spec.policy, Policy::ConsistentHash(_) | Policy::Maglev(_)) {
+            } else if !matches!(
+                spec.policy,
+                Policy::Hash | Policy::ConsistentHash(_) | Policy::Maglev(_)
+            ) {
                 let why = "this `policy` hashes nothing";
-                let help = "let `policy` be `consistent-hash` or `maglev`";
+                let help = "let `policy` be `hash`, `consistent-hash` or `maglev`";
                 found.extend(cx.no_effect(&format!("balancer.{}.by", balancer.name), why, help));
             }
         }
@@ -49,6 +53,53 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
                 error("one-of", &place("slow_start"), message).help("say exactly one of the two"),
             );
         }
+    }
+    found
+}
+
+/// What the queue of a balancer and its limit say must fit together.
+fn queue(cx: &Cx<'_>, balancer: &Named<Balancer>) -> Diagnostics {
+    let (spec, path) = (&balancer.spec, format!("balancer.{}", balancer.name));
+    let mut found = Vec::new();
+    let mut idle = |key: &str, why: &str, help: &str| {
+        found.extend(cx.no_effect(&format!("{path}.{key}"), why, help));
+    };
+    let haproxy = spec.kind == BalancerKind::HaProxy;
+    match spec.kind {
+        BalancerKind::Alb | BalancerKind::Envoy => {
+            let why =
+                "an ALB lets no request wait, and Envoy those for a connection (`max_pending`)";
+            idle("queue", why, "leave it out, or let `kind` be `haproxy` or `nginx`");
+        }
+        _ if spec.max_conns.is_none() => {
+            let why = "nobody finds a target full: there is no `max_conns`";
+            idle("queue", why, "say `max_conns`, or leave it out");
+        }
+        _ => {}
+    }
+    if !spec.queues() || spec.max_conns.is_none() {
+        idle("ramp", "there is no queue of targets with `max_conns`", "say both, or leave it out");
+    }
+    for key in ["retries", "redispatch", "reuse", "purge"] {
+        if !haproxy {
+            let why = "only HAProxy does so; nginx has `next_upstream`";
+            idle(key, why, "leave it out, or let `kind` be `haproxy`");
+        }
+    }
+    if haproxy && spec.next_upstream == Some(true) {
+        let why = "HAProxy repeats what was not sent (`retries`, `redispatch`), and nothing else";
+        idle("next_upstream", why, "leave it out");
+    }
+    if haproxy && spec.reuse == Reuse::Safe && cx.topology.client.connection.is_none() {
+        let why = "connections of users are not simulated: there is no `client.connection`";
+        idle("reuse", why, "say `client.connection`, or leave it out");
+    }
+    if let Some((ramp, most)) = spec.ramp.as_ref().zip(spec.max_conns)
+        && ramp.least > most
+    {
+        let message = format!("`{path}.ramp.least` is {}, but `max_conns` is {most}", ramp.least);
+        let help = "let `least` be at most `max_conns`";
+        found.push(error("out-of-range", &ramp.place, message).help(help));
     }
     found
 }

@@ -208,7 +208,7 @@ impl Topology {
         match balancers.find(|balancer| balancer.spec.service.name == service.name) {
             Some(it) => match it.spec.keep_alive {
                 Some(said) => !said.is_zero(),
-                None => matches!(it.spec.kind, BalancerKind::Alb | BalancerKind::Envoy),
+                None => !matches!(it.spec.kind, BalancerKind::Plain | BalancerKind::Nginx),
             },
             None => self.client.connection.is_some(),
         }

@@ -37,7 +37,10 @@ impl Topology {
             || self.place_of(Section::Service, &spec.service.name).map_or(1, |it| it.spec.zones);
         spec.nodes.unwrap_or_else(|| match spec.kind {
             BalancerKind::Alb => zones().max(2),
-            BalancerKind::Plain | BalancerKind::Nginx | BalancerKind::Envoy => 1,
+            BalancerKind::Plain
+            | BalancerKind::Nginx
+            | BalancerKind::Envoy
+            | BalancerKind::HaProxy => 1,
         })
     }
     /// The region that something stands in: the one it names or follows from, or the only one.

@@ -74,6 +74,26 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Balancer.per BalancePer:request BalancePer:connection PerConnection.idle \
          Policy:least-connections",
     ),
+    (
+        "haproxy",
+        "who_finds_all_targets_full_waits_in_its_queue",
+        "BalancerKind:haproxy Balancer.queue BalancerQueue.timeout BalancerQueue.most",
+    ),
+    ("haproxy", "a_user_who_has_gone_leaves_the_queue", "BalancerQueue.leaves"),
+    ("haproxy", "who_is_kept_to_a_target_waits_for_that_one", "Policy:hash"),
+    (
+        "haproxy",
+        "the_limit_of_a_target_grows_with_the_requests_that_there_are",
+        "Balancer.ramp Ramp.least Ramp.full",
+    ),
+    ("haproxy", "connecting_is_tried_again_after_a_second", "Balancer.retries"),
+    ("haproxy", "redispatch_sends_it_to_another_target", "Balancer.redispatch"),
+    ("haproxy", "idle_connections_that_were_not_needed_are_closed_by_halves", "Balancer.purge"),
+    (
+        "haproxy",
+        "the_first_request_over_a_connection_gets_one_of_its_own",
+        "Balancer.reuse Reuse:safe Reuse:always",
+    ),
     ("balancer", "every_node_has_a_rotation_of_its_own", "Balancer.nodes"),
     (
         "balancer",

@@ -27,6 +27,7 @@ mod fault;
 mod flow;
 mod function;
 mod gate;
+mod haproxy;
 mod homes;
 mod host;
 mod job;

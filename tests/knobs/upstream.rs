@@ -174,6 +174,9 @@ fn envoy_has_so_many_connections_and_lets_so_many_wait_for_one() {
     // Their patience with the target counts from the start: the first two, and two that waited.
     let patience = ran(&[few[0], "balancer.lb.idle_timeout=150ms"]);
     assert_eq!((patience.ok(), patience.failed(Failure::UpstreamTimeout)), (2, 8));
+    // Who waits leaves with its user: two are served, two more have begun by 150 ms.
+    let gone = ran(&[few[0], "client.patience=150ms"]);
+    assert_eq!(gone.count("service.web", Counter::Arrivals), 4);
     // A target that has no connection gets one all the same.
     let two = ran(&["balancer.lb.max_connections=1", "service.web.instances=2"]);
     assert_eq!((two.count("balancer.lb", Counter::Opened), two.longest()), (2, ms(492)));

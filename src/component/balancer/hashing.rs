@@ -9,6 +9,20 @@ const PLACES: usize = 65_537;
 /// No target has this place yet.
 const EMPTY: u32 = u32::MAX;
 
+/// The target that a hash names, of all available as often as their weights.
+pub(super) fn modulo(targets: &Targets, key: u64) -> u32 {
+    let weight = |target: &u32| u64::from(targets.get(*target).weight);
+    let all: u64 = targets.available.iter().map(weight).sum();
+    let mut place = mix(!key) % all;
+    for target in &targets.available {
+        match place.checked_sub(weight(target)) {
+            None => return *target,
+            Some(rest) => place = rest,
+        }
+    }
+    unreachable!("the place is below the sum of the weights")
+}
+
 /// Points of targets on a circle of hashes; a key falls to the next one clockwise.
 pub(super) struct Ring {
     points: Vec<(u64, u32)>,

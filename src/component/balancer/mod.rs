@@ -8,6 +8,7 @@
 //! | least outstanding | ALB least outstanding requests; ties in rotation |
 //! | least connections | the fewest open connections, idle ones included |
 //! | choices | Envoy `LEAST_REQUEST`: the best of two at random; with unequal weights, earliest deadlines of weight / (active + 1)^bias |
+//! | hash | HAProxy `balance source` and `uri`, hash-type map-based: the hash modulo the weights (`map_get_server_hash`) |
 //! | ring hash | nginx `hash ... consistent` (ketama): 160 points a unit of weight; Envoy and HAProxy bound its loads |
 //! | Maglev | Envoy `MAGLEV`: a table of 65,537 places |
 //! | peak EWMA | linkerd2-proxy: the cheaper of two at random, by latency x (outstanding + 1) |
@@ -83,12 +84,39 @@ impl Targets {
     /// A target comes (back) into or goes out of the choice. Requests that it has stay with it.
     pub fn set_available(&mut self, target: u32, available: bool) {
         self.all[target as usize].available = available;
-        self.version += 1;
-        match (self.available.binary_search(&target), available) {
+        self.set_open(target, available);
+    }
+
+    /// A target may be chosen anew or not. Whoever has been pinned to it keeps to it as long as it is
+    /// available.
+    pub fn set_open(&mut self, target: u32, open: bool) {
+        match (self.available.binary_search(&target), open) {
             (Err(place), true) => self.available.insert(place, target),
             (Ok(place), false) => drop(self.available.remove(place)),
-            _ => {}
+            _ => return,
         }
+        self.version += 1;
+    }
+
+    /// Whether a target may be chosen anew.
+    pub fn is_open(&self, target: u32) -> bool {
+        self.available.binary_search(&target).is_ok()
+    }
+
+    /// Takes a target out of the choice, if that leaves one; says so, for [`readmit`](Self::readmit).
+    pub fn avoid(&mut self, target: u32) -> Option<(u32, bool)> {
+        let open = self.is_open(target);
+        let others = self.available.len() - usize::from(open);
+        let avoids = others > 0 && self.all[target as usize].available;
+        avoids.then(|| {
+            self.set_available(target, false);
+            (target, open)
+        })
+    }
+    /// A target that was avoided takes part again.
+    pub fn readmit(&mut self, (target, open): (u32, bool)) {
+        self.all[target as usize].available = true;
+        self.set_open(target, open);
     }
 
     /// From now on the share of a target that becomes available grows over this time.
@@ -102,15 +130,18 @@ impl Targets {
     /// The part of its share that a target takes now (ALB: linear from 0 to all of it). If all of
     /// them started slowly, none would: they take turns as ever.
     fn part(&self, target: u32, now: Time) -> f64 {
-        let Some((over, since)) = self.slow_start.zip(self.all[target as usize].since) else {
-            return 1.0;
-        };
-        let part = now.since(since).seconds() / over.seconds();
+        let part = self.grown(target, now);
+        let Some(over) = self.slow_start.filter(|_| part < 1.0) else { return 1.0 };
         let ramps = |target: &u32| {
             let since = self.all[*target as usize].since;
             since.is_some_and(|since| now.since(since) < over)
         };
-        if part >= 1.0 || self.available.iter().all(ramps) { 1.0 } else { part }
+        if self.available.iter().all(ramps) { 1.0 } else { part }
+    }
+    /// How far a target that starts slowly has come, whatever others do.
+    pub fn grown(&self, target: u32, now: Time) -> f64 {
+        let begun = self.slow_start.zip(self.all[target as usize].since);
+        begun.map_or(1.0, |(over, since)| (now.since(since).seconds() / over.seconds()).min(1.0))
     }
     /// Connections to a target open (1) or close (-1).
     #[inline]
@@ -198,6 +229,9 @@ pub enum Policy {
         /// How much requests weigh against weights.
         bias: f64,
     },
+    /// The one at the place in a list of all available, as often as their weights, that a hash of the key
+    /// names. A target that comes or goes moves nearly all keys.
+    Hash,
     /// The one that a hash of the key falls to. A target that comes or goes moves only the keys
     /// that it gets or had. With a bound, one with more than so many times the mean of requests is
     /// passed over.
@@ -248,6 +282,7 @@ enum Chooser {
         deadlines: Vec<f64>,
         present: f64,
     },
+    Hash,
     Ring(Ring),
     Table(Table),
     PeakEwma {
@@ -339,6 +374,7 @@ impl Balancer {
             Policy::Choices { count, bias } => {
                 Chooser::Choices { count, bias, deadlines: Vec::new(), present: 0.0 }
             }
+            Policy::Hash => Chooser::Hash,
             Policy::RingHash { bound } => Chooser::Ring(Ring::new(bound)),
             Policy::Maglev { bound } => Chooser::Table(Table::new(bound)),
             Policy::PeakEwma { decay, first } => {
@@ -366,12 +402,13 @@ impl Balancer {
         now: Time,
         mut draw: impl FnMut() -> u64,
     ) -> Option<u32> {
-        if targets.available.is_empty() {
-            return None;
-        }
+        let none_open = targets.available.is_empty();
         let Some(pins) = &mut self.pins else {
-            if let [only] = targets.all[..] {
-                return only.available.then_some(0);
+            if none_open {
+                return None;
+            }
+            if targets.all.len() == 1 {
+                return Some(0);
             }
             return Some(self.chooser.choose_slowly(targets, key, now, &mut draw));
         };
@@ -383,6 +420,9 @@ impl Balancer {
         let kept = pin.target;
         let counts = matches!(pins.rule, Stay::Connection(_));
         if kept == UNPINNED || pins.rule.is_over(*pin, now) || !targets.get(kept).available {
+            if none_open {
+                return None;
+            }
             let chosen = self.chooser.choose_slowly(targets, key, now, &mut draw);
             if counts && kept != UNPINNED {
                 targets.connect(kept, -1);
@@ -394,6 +434,20 @@ impl Balancer {
         }
         pin.used = now;
         Some(pin.target)
+    }
+
+    /// A user has come to a target without a choice, and stays there.
+    pub fn pin(&mut self, key: u64, target: u32, targets: &mut Targets, now: Time) {
+        let Some(pins) = &mut self.pins else { return };
+        let user = usize::try_from(key).expect("users are small numbers");
+        let pin = &mut pins.all[user];
+        if matches!(pins.rule, Stay::Connection(_)) {
+            if pin.target != UNPINNED {
+                targets.connect(pin.target, -1);
+            }
+            targets.connect(target, 1);
+        }
+        *pin = Pin { target, made: now, used: now };
     }
 
     /// Whether latencies are to be told.
@@ -471,6 +525,7 @@ impl Chooser {
                     if fewer { other } else { best }
                 })
             }
+            Chooser::Hash => hashing::modulo(targets, key),
             Chooser::Ring(ring) => ring.choose(targets, key),
             Chooser::Table(table) => table.choose(targets, key),
             Chooser::PeakEwma { decay, first, seen } => {

@@ -11,7 +11,7 @@ const EWMA: Policy = Policy::PeakEwma { decay: Duration::secs(10), first: Durati
 
 const FOR_EVER: Stay = Stay::Cookie { idle: None, life: None };
 
-const POLICIES: [Policy; 10] = [
+const POLICIES: [Policy; 11] = [
     Policy::RoundRobin,
     Policy::WeightedRoundRobin,
     Policy::Random,
@@ -19,6 +19,7 @@ const POLICIES: [Policy; 10] = [
     Policy::TWO_CHOICES,
     RING,
     Policy::LeastConnections,
+    Policy::Hash,
     MAGLEV,
     Policy::RingHash { bound: Some(1.5) },
     EWMA,

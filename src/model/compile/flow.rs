@@ -13,7 +13,7 @@ use super::super::tape::{
     AgentId, Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement,
 };
 use super::super::{Agent, Choice, Model, Operation, Poll, Timer};
-use super::{Compiler, draw_id, find, mix, named, optional, processes, services};
+use super::{Compiler, balancers, draw_id, find, mix, named, optional, processes};
 use crate::topology::{self, Flow, Named, Section, Step};
 use crate::units::Duration;
 use crate::variate::{AliasTable, Law};
@@ -45,7 +45,7 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
 pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
     let topology = compiler.topology;
     for balancer in &topology.balancers {
-        let Some(checks) = services::checks(&balancer.spec) else { continue };
+        let Some(checks) = balancers::checks(&balancer.spec) else { continue };
         let service: ServiceId = find(&topology.services, &balancer.spec.service.name);
         let flow = balancer.spec.checks.as_ref().map(|said| (&said.flow, said.middleware));
         let path = format!("balancer.{}.checks", balancer.name);

@@ -3,6 +3,7 @@
 //! Compiling cannot fail: what could be wrong has been said by `topology::load`.
 
 mod arrivals;
+mod balancers;
 mod caches;
 mod databases;
 mod deploys;

@@ -2,10 +2,10 @@
 
 use super::hosts::rank_of;
 use super::{
-    Compiler, computes_in_threads, draw_id, find, instance_slots, most_instances, optional,
+    Compiler, balancers, computes_in_threads, draw_id, find, instance_slots, most_instances,
 };
 use crate::component::autoscaler::TargetTracking;
-use crate::component::balancer::{Policy, Stay, health};
+use crate::component::balancer::Policy;
 use crate::component::hpa::{Change, Direction, HpaPolicy, Pace, Select};
 use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
@@ -13,7 +13,7 @@ use crate::model::ids::*;
 use crate::model::{
     Affinity, Appointment, Bodies, Function, HandOut, Health, Metric, Rule, Scaling, Service, Wake,
 };
-use crate::topology::{self, BalancerKind, Named};
+use crate::topology::{self, Named};
 use crate::units::Duration;
 
 impl Compiler<'_> {
@@ -38,7 +38,7 @@ impl Compiler<'_> {
             .iter()
             .find(|balancer| balancer.spec.service.name == service.name);
         let hop = balancer.map_or(&spec.hop, |balancer| &balancer.spec.hop);
-        let (policy, stays) = balancer.map_or((Policy::RoundRobin, None), policy);
+        let (policy, stays) = balancer.map_or((Policy::RoundRobin, None), balancers::policy);
         let station = |it: &Named<topology::Balancer>| format!("balancer.{}", it.name);
         Service {
             name: service.name.clone(),
@@ -79,7 +79,7 @@ impl Compiler<'_> {
             weights: balancer.map_or(Vec::new(), |it| it.spec.weights.clone()),
             nodes: balancer.map_or(1, |it| self.topology.nodes_of(it)),
             health: match balancer {
-                Some(balancer) => health(&balancer.spec),
+                Some(balancer) => balancers::health(&balancer.spec),
                 // Whoever invokes a function gets an answer of the platform.
                 None if spec.function.is_some() => {
                     Health { broken_status: 502, ..Health::default() }
@@ -240,159 +240,5 @@ fn select(written: &topology::HpaSelect) -> Select {
         topology::HpaSelect::Max => Select::Max,
         topology::HpaSelect::Min => Select::Min,
         topology::HpaSelect::Disabled => Select::Disabled,
-    }
-}
-
-fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Option<Stay>) {
-    let first = |choice: &topology::FirstChoice| match choice {
-        topology::FirstChoice::RoundRobin => Policy::RoundRobin,
-        topology::FirstChoice::Random => Policy::Random,
-        topology::FirstChoice::LeastOutstanding => Policy::LeastOutstanding,
-    };
-    let bound = |hash: &topology::HashBound| hash.bound;
-    let stays = match &balancer.spec.per {
-        topology::BalancePer::Request => None,
-        topology::BalancePer::Connection(connection) => Some(Stay::Connection(connection.idle)),
-    };
-    let policy = match &balancer.spec.policy {
-        topology::Policy::RoundRobin => Policy::RoundRobin,
-        topology::Policy::WeightedRoundRobin => Policy::WeightedRoundRobin,
-        topology::Policy::Random => Policy::Random,
-        topology::Policy::LeastOutstanding => Policy::LeastOutstanding,
-        topology::Policy::LeastConnections => Policy::LeastConnections,
-        topology::Policy::TwoChoices(few) => Policy::Choices { count: few.choices, bias: few.bias },
-        topology::Policy::ConsistentHash(hash) => Policy::RingHash { bound: bound(hash) },
-        topology::Policy::Maglev(hash) => Policy::Maglev { bound: bound(hash) },
-        topology::Policy::PeakEwma(peak) => {
-            Policy::PeakEwma { decay: peak.decay, first: peak.first }
-        }
-        topology::Policy::Sticky(sticky) => {
-            let of_kind = match balancer.spec.kind {
-                BalancerKind::Alb => Some(Duration::secs(86_400)),
-                _ => None,
-            };
-            let idle = optional(sticky.max_idle).or(of_kind);
-            let life = optional(sticky.max_life);
-            return (first(&sticky.then), Some(Stay::Cookie { idle, life }));
-        }
-    };
-    (policy, stays)
-}
-
-/// What a balancer does about the health of its targets: what is said, and otherwise what its kind does.
-pub(super) fn health(spec: &topology::Balancer) -> Health {
-    let (secs, minute) = (Duration::secs, Duration::secs(60));
-    let nginx = health::Ejection::MaxFails { fails: 1, timeout: secs(10) };
-    let plain = Health {
-        nobody_status: 503,
-        unreached_status: 504,
-        // ALB: "received a TCP RST from the target"; nginx: NGX_HTTP_UPSTREAM_FT_ERROR is 502.
-        broken_status: 502,
-        ..Health::default()
-    };
-    let of_kind = match spec.kind {
-        BalancerKind::Plain => plain,
-        BalancerKind::Alb => Health {
-            connect_timeout: Some(secs(10)),
-            fail_open: Some(0.0),
-            idle_timeout: Some(minute),
-            keep_alive: Some(minute),
-            deregistration_delay: Some(secs(300)),
-            ..plain
-        },
-        BalancerKind::Nginx => Health {
-            connect_timeout: Some(minute),
-            ejection: Some(nginx),
-            idle_timeout: Some(minute),
-            // ngx_http_core_module.c: keepalive_timeout 75,000 ms, keepalive_requests 1000; the latter
-            // for servers in ngx_http_upstream_keepalive_module.c, too.
-            keep_alive: Some(Duration::ZERO),
-            client_keep_alive: secs(75),
-            keepalive_requests: Some(1_000),
-            next_upstream: true,
-            nobody_status: 502,
-            ..plain
-        },
-        BalancerKind::Envoy => Health {
-            connect_timeout: Some(secs(5)),
-            fail_open: Some(0.5),
-            idle_timeout: Some(secs(15)),
-            keep_alive: Some(secs(3600)),
-            max_requests: Some(1_024),
-            max_connections: Some(spec.max_connections.unwrap_or(1_024)),
-            max_pending: spec.max_pending.unwrap_or(1_024),
-            // Envoy docs, access logging: UF is an upstream connection failure in addition to 503, UC its
-            // termination, UT an upstream request timeout in addition to 504.
-            unreached_status: 503,
-            broken_status: 503,
-            ..plain
-        },
-    };
-    let ejection = match &spec.ejection {
-        None => of_kind.ejection,
-        Some(topology::Ejection::Never) => None,
-        Some(topology::Ejection::MaxFails(rule)) => {
-            Some(health::Ejection::MaxFails { fails: rule.fails, timeout: rule.timeout })
-        }
-        Some(topology::Ejection::Outliers(rule)) => {
-            Some(health::Ejection::Outliers(outliers(rule)))
-        }
-    };
-    let keep_alive = optional(spec.keep_alive).or(of_kind.keep_alive);
-    Health {
-        checks: None, // compiled with the flows
-        ejection,
-        fail_open: spec.fail_open.map(|share| share.0).or(of_kind.fail_open),
-        slow_start: spec.slow_start,
-        max_conns: spec.max_conns,
-        max_requests: spec.max_requests.or(of_kind.max_requests),
-        max_connections: of_kind.max_connections,
-        max_pending: of_kind.max_pending,
-        connect_timeout: optional(spec.connect_timeout).or(of_kind.connect_timeout),
-        idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
-        keep_alive,
-        keepalive_requests: spec.keepalive_requests.or(of_kind.keepalive_requests),
-        client_keep_alive: match of_kind.client_keep_alive {
-            Duration::ZERO => keep_alive.unwrap_or(Duration::FOREVER),
-            known => known,
-        },
-        unreached_status: of_kind.unreached_status,
-        broken_status: of_kind.broken_status,
-        deregistration_delay: optional(spec.deregistration_delay).or(of_kind.deregistration_delay),
-        next_upstream: spec.next_upstream.unwrap_or(of_kind.next_upstream),
-        nobody_status: of_kind.nobody_status,
-    }
-}
-
-fn outliers(rule: &topology::Outliers) -> health::Outliers {
-    health::Outliers {
-        consecutive: rule.consecutive,
-        interval: rule.interval,
-        base: rule.base,
-        longest: rule.longest,
-        most: rule.most.0,
-        always_one: rule.always_one,
-        hosts: rule.hosts,
-        requests: rule.requests,
-        deviations: rule.deviations,
-    }
-}
-
-/// The health checks of a balancer, if it makes any.
-pub(super) fn checks(spec: &topology::Balancer) -> Option<health::Checks> {
-    let alb = health::Checks {
-        interval: Duration::secs(30),
-        timeout: Duration::secs(5),
-        healthy: 5,
-        unhealthy: 2,
-    };
-    match &spec.checks {
-        Some(said) => Some(health::Checks {
-            interval: said.interval,
-            timeout: said.timeout,
-            healthy: said.healthy,
-            unhealthy: said.unhealthy,
-        }),
-        None => (spec.kind == BalancerKind::Alb).then_some(alb),
     }
 }

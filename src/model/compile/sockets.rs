@@ -1,6 +1,6 @@
 //! WebSockets: what they do on a loop is a flow of two or three operations.
 
-use super::{Compiler, draw_id, find, named, services};
+use super::{Compiler, balancers, draw_id, find, named};
 use crate::component::backoff::Backoff;
 use crate::kernel::Dense;
 use crate::model::Socket;
@@ -66,7 +66,7 @@ impl Compiler<'_> {
         match (&spec.kind, spec.idle_timeout) {
             // Its route's timeout ends with an upgrade; the stream's own idle timeout does not.
             (topology::BalancerKind::Envoy, None) => Some(Duration::secs(300)),
-            _ => services::health(spec).idle_timeout,
+            _ => balancers::health(spec).idle_timeout,
         }
     }
 

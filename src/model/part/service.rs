@@ -269,6 +269,16 @@ pub struct Health {
     pub max_connections: Option<u32>,
     /// Requests that may wait for one of those.
     pub max_pending: u32,
+    /// Where who finds a target full may wait.
+    pub slots: Option<Slots>,
+    /// Requests may wait in it, for connections or for full targets.
+    pub lines: bool,
+    /// Attempts to connect are repeated so (HAProxy).
+    pub retries: Option<Retries>,
+    /// The first request of a connection of a user gets a connection of its own.
+    pub first_alone: bool,
+    /// How often half of the idle connections are closed that were not needed lately.
+    pub purge: Option<Duration>,
     /// How long an idle connection of a client to it stays open.
     pub client_keep_alive: Duration,
     /// Requests over one connection, of a client or to a target.
@@ -277,10 +287,57 @@ pub struct Health {
     pub next_upstream: bool,
     /// What it answers when it could not connect in time.
     pub unreached_status: u16,
-    /// What it answers when a target refuses or closes the connection; 0 where there is no balancer.
+    /// What it answers when a target refuses the connection; 0 where there is no balancer.
+    pub refused_status: u16,
+    /// What it answers when a target closes the connection; 0 where there is no balancer.
     pub broken_status: u16,
     /// What it answers when there is nobody to send to.
     pub nobody_status: u16,
+}
+
+/// A queue of a balancer for requests that find their targets full (HAProxy, queue.c).
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Slots {
+    /// How long one may wait.
+    pub timeout: Option<Duration>,
+    /// Requests that may wait for each target, or for all of them.
+    pub most: Option<u32>,
+    /// That is the number of those for all of them.
+    pub of_all: bool,
+    /// A request leaves when its user has gone.
+    pub leaves: bool,
+    /// What becomes of full targets in the choice.
+    pub full: Full,
+    /// With few requests the limit is lower: the least one, and how many requests make it the whole.
+    pub ramp: Option<(u32, u32)>,
+    /// The answer to who has waited too long, or finds it full.
+    pub status: u16,
+}
+
+/// What a policy does about targets that are full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Full {
+    /// It passes over them.
+    Skipped,
+    /// It passes over those that have so many waiting, too, as it may let some wait for each.
+    SkippedWithQueue,
+    /// It may draw one: then the request waits for any.
+    Drawn,
+    /// It keeps to the one that it has named: the request waits for that.
+    Kept,
+}
+
+/// How a balancer repeats an attempt to connect.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Retries {
+    /// So often.
+    pub count: u32,
+    /// To another target, if that is allowed.
+    pub redispatch: bool,
+    /// Each may go to another one: the policy keeps nobody to a target.
+    pub any: bool,
+    /// How long it pauses before it asks the same one again.
+    pub pause: Duration,
 }
 
 /// What consistent hashing and sticky balancing go by.

@@ -17,10 +17,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &mut self.services[service];
         let targets = &mut state.nodes[0].targets;
         let target = index - state.first_instance;
-        if more < 0 {
-            return targets.answered(target);
+        match more {
+            ..0 => targets.answered(target),
+            _ => targets.sent(target),
         }
-        targets.sent(target);
+        if self.model.services[service].health.slots.is_some() {
+            match more {
+                ..0 => self.slot_freed(service, 0, target),
+                _ => self.note_slots(service, 0),
+            }
+        }
+        if more < 0 {
+            return;
+        }
         if let Some(process) = &self.model.services[service].process {
             self.look_at_memory(worker, process);
         }
