@@ -62,7 +62,8 @@ fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
         None => 0.0,
     };
     let gigabytes = count(Counter::Bytes) / 1e9;
-    let units_hours = capacity_units(outcome, gigabytes, seconds) * seconds / 3_600.0;
+    let charged = |(service, hours): &(_, f64)| (cost.balanced == Some(*service)).then_some(*hours);
+    let units_hours = outcome.capacity_units.iter().find_map(charged).unwrap_or(0.0);
     let billed_s = match cost.per_billed_second > 0.0 {
         true => count(Counter::BilledMillis) / 1e3,
         false => 0.0,
@@ -101,13 +102,4 @@ fn standing_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
         length += seconds;
     }
     committed * reserved + cost.monthly * if length > 0.0 { beyond / length } else { 0.0 }
-}
-
-/// Capacity units of an Application Load Balancer: the most of 25 new connections a second, 3,000 open
-/// ones (here: requests in flight) and 1 GB an hour.
-fn capacity_units(outcome: &Outcome, gigabytes: f64, seconds: f64) -> f64 {
-    let new = outcome.attempts.connections as f64 / seconds / 25.0;
-    let open = outcome.requests.in_flight_mean / 3_000.0;
-    let carried = gigabytes / (seconds / 3_600.0);
-    new.max(open).max(carried)
 }

@@ -266,6 +266,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             true => self.landed_at(task, &self.tasks[task]).map(|at| now.since(at)),
             false => None,
         };
+        if spec.health.charged_rules.is_some() {
+            let record = self.tasks[task];
+            self.charge_request(task, &record, service);
+        }
         let stays = self.stays_open(task, service);
         let state = &mut self.services[service];
         let target = index - state.first_instance;

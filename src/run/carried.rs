@@ -5,6 +5,7 @@
 //! opens another. A body that has not come in time is given up with 408, at the server's next look
 //! (`checkConnections`), and its connection closes.
 
+use super::capacity_units::CapacityUnits;
 use super::event::Kind;
 use super::meter::Part;
 use super::probing::purpose;
@@ -59,6 +60,8 @@ pub struct Carried {
     of_task: Vec<u32>,
     /// By user: how many more their connection carries, once the present one is answered.
     left: Vec<u32>,
+    /// What balancers are charged for by the hour.
+    pub units: Vec<CapacityUnits>,
 }
 
 /// More than any limit: the connection closes whatever it has carried.

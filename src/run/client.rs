@@ -514,7 +514,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.observer.late += 1;
             return self.end_task(task);
         }
-        self.connection_idle(record.user);
+        self.connection_idle(&record);
         self.end_task(task);
         self.attempt_over(record.owner, record.status, record.answered, record.flags);
     }

@@ -16,6 +16,7 @@ mod bulkhead;
 mod by_instance;
 mod cache;
 mod cache_store;
+mod capacity_units;
 mod carried;
 mod cdn;
 mod client;
@@ -177,6 +178,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
     let ticks = measured.0.max(1) as f64;
     let instances =
         world.services.iter().map(|service| service.instance_ticks as f64 / ticks).collect();
+    let capacity_units = world.capacity_unit_hours();
     let faults = world.faults.map(|state| state.marks).unwrap_or_default();
     let deploys = world.deploys.ids().filter_map(|id| {
         let deploy = &world.deploys[id];
@@ -219,6 +221,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         operations: observer.operations,
         stations,
         instances,
+        capacity_units,
         windows: observer.windows,
         faults,
         deploys,

@@ -228,6 +228,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A window of the timeline is over, and perhaps the warm-up with it.
     pub fn window_ends(&mut self) {
         self.close_window();
+        self.close_capacity_units(false);
         if !self.by_instance.is_empty() {
             self.close_periods(self.now);
         }
@@ -301,6 +302,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             queue.queue.start_measuring(now);
             queue.delayed.reset(now);
         }
+        self.reset_capacity_units();
         self.attribution.start_measuring();
         self.arrivals.dropped = 0;
         for service in self.services.ids() {
@@ -316,6 +318,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn stop_observing(&mut self) {
         self.settle_databases();
         self.close_window();
+        self.close_capacity_units(true);
         for service in self.services.ids() {
             self.count_instances(service);
         }

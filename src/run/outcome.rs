@@ -37,6 +37,8 @@ pub struct Outcome {
     pub stations: Dense<StationId, StationOutcome>,
     /// By service: time-average of running instances.
     pub instances: Dense<ServiceId, f64>,
+    /// By service behind an Application Load Balancer that is charged by them: capacity units x hours.
+    pub capacity_units: Vec<(ServiceId, f64)>,
     /// Over time, the warm-up included.
     pub windows: Vec<Window>,
     /// What went wrong by the scenario, in the order of its beginning.

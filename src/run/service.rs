@@ -214,6 +214,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             });
             self.meters[service.station].held.set(Time::ZERO, u64::from(service.instances));
         }
+        self.build_capacity_units();
     }
 
     /// A request reaches its instance: it is accepted, waits in the backlog, or is refused.

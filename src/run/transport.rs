@@ -4,6 +4,7 @@ use super::task::{DIALLED, NONE, Role, Task};
 use super::world::World;
 use crate::kernel::PendingEvents;
 use crate::model::ids::RegionId;
+use crate::model::tape::Op;
 use crate::units::{Duration, Time};
 
 /// The largest segment on an Ethernet path without options (bytes).
@@ -38,6 +39,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let keeps = spec.keep_alive.min(service_keeps);
         let used = self.client.used[place];
         let open = used != Time::NEVER && self.now.since(used.min(self.now)) < keeps;
+        if !self.carried.units.is_empty()
+            && let Op::Enter { service, .. } = self.op_at(task)
+        {
+            let since = if used == Time::NEVER { self.now } else { used.min(self.now) };
+            self.charge_connection(service, self.now.since(since).min(keeps), !open);
+        }
         self.client.used[place] = self.now;
         self.user_sends(record.user, !open, carries);
         if record.role == Role::Attempt && record.owner != NONE {
@@ -80,9 +87,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A user has their answer: their connection is idle from now on, or closed with it.
-    pub(super) fn connection_idle(&mut self, user: u32) {
-        let closes = self.user_is_let_go(user);
-        if let Some(used) = self.client.used.get_mut(user as usize) {
+    pub(super) fn connection_idle(&mut self, record: &Task) {
+        if !self.carried.units.is_empty() {
+            self.charge_use(record);
+        }
+        let closes = self.user_is_let_go(record.user);
+        if let Some(used) = self.client.used.get_mut(record.user as usize) {
             *used = if closes { Time::NEVER } else { self.now };
         }
     }

@@ -543,6 +543,7 @@ fn covered() -> impl Iterator<Item = &'static (&'static str, &'static str, &'sta
 const SOURCES: &[(&str, &str)] = &[
     ("arrivals", include_str!("arrivals.rs")),
     ("balancer", include_str!("balancer.rs")),
+    ("haproxy", include_str!("haproxy.rs")),
     ("upstream", include_str!("upstream.rs")),
     ("carried", include_str!("carried.rs")),
     ("accept", include_str!("accept.rs")),

@@ -112,6 +112,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_prefix_slows_down_what_is_more_than_its_rate",
         "Store.put_rate Store.get_rate Store.prefixes Store.split_after Store.attempts",
     ),
+    ("store", "a_balancer_is_charged_for_what_went_through_it_by_the_hour", "BalancerPrice.rules"),
     (
         "store",
         "usage_is_charged_by_what_was_used",

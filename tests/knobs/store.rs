@@ -186,3 +186,78 @@ flow = [{ cpu = "1ms" }]
     assert_eq!(each(&[]), Some(200.0));
     assert_eq!(each(&["users.population=1000"]), Some(100.0));
 }
+
+#[test]
+fn a_balancer_is_charged_for_what_went_through_it_by_the_hour() {
+    const TWO: &str = r#"
+[balancer.a]
+service = "a"
+hop = "0ms"
+price = { per_lcu_hour = "$1" }
+[balancer.b]
+service = "b"
+hop = "0ms"
+price = { per_lcu_hour = "$1" }
+[service.a]
+[service.b]
+[operation.a]
+service = "a"
+share = 0.5
+next = [{ to = "b", share = "100%" }]
+flow = [{ wait = "100ms" }, { reply = "1MB" }]
+[operation.b]
+service = "b"
+share = 0.5
+next = [{ to = "a", share = "100%" }]
+flow = [{ wait = "100ms" }]
+"#;
+    // Units of a balancer, from a month of 730 hours of them.
+    let units = |of: &str, sets: &[&str]| dollars(&run(TWO, sets), of) / 730.0;
+    let (a, b) = (units("balancer.a", &[]), units("balancer.b", &[]));
+    // Ten requests in 10.5 s, of which some are of a: a megabyte each. The others only were open.
+    let per_request = 0.001 / (10.5 / 3_600.0);
+    let of_a = (a / per_request).round();
+    assert!(near(a, of_a * per_request) && (1.0..10.0).contains(&of_a), "{a} {of_a}");
+    assert!(near(b, (10.0 - of_a) * 0.1 / 10.5 / 3_000.0), "{b} {of_a}");
+    // Compared with 110 rules, ten of them free.
+    let ruled = units("balancer.b", &["balancer.b.price.rules=110"]);
+    assert!(near(ruled, (10.0 - of_a) / 10.5 * 100.0 / 1_000.0), "{ruled}");
+    // Every user has a new connection.
+    let new = units("balancer.b", &["client.connection={}", "arrivals.users=1_000_000"]);
+    let opened = (new * 25.0 * 10.5).round();
+    assert!(near(new, opened / 10.5 / 25.0) && opened >= 1.0, "{new}");
+    // Sockets are open connections.
+    let text =
+        format!("{TWO}[socket.s]\nservice = 'b'\nconnections = 6_000\ntransport = 'websocket'\n");
+    let sockets = dollars(&run(&text, &[]), "balancer.b") / 730.0;
+    assert!((sockets - 2.0).abs() < 0.001, "{sockets}");
+}
+
+#[test]
+fn each_hour_counts_by_what_was_most_in_it() {
+    const ONE: &str = r#"
+[balancer.lb]
+service = "web"
+hop = "0ms"
+price = { per_lcu_hour = "$1", rules = 10 }
+[service.web]
+[operation.page]
+share = 1
+flow = [{ reply = "1MB" }]
+"#;
+    // In the first hour all requests fail: they are compared with rules, and carry nothing.
+    let fails = "fault.f={target='service.web', what={flaky='100%'}, at='0s', for='1h'}";
+    let hours = ["run.duration=2h", "run.window=10min", fails];
+    let units = |rules: u32| {
+        let rules = format!("balancer.lb.price.rules={rules}");
+        dollars(&run(ONE, &[&hours[..], &[&rules]].concat()), "balancer.lb") / 730.0
+    };
+    let close = |found: f64, wanted: f64| assert!((found / wanted - 1.0).abs() < 0.01, "{found}");
+    // 3.6 GB in the second hour; and half as much as that in the first, for its requests.
+    close(units(10), 3.6 / 2.0);
+    close(units(1_810), (1.8 + 3.6) / 2.0);
+    // A user's connection is open between their requests, too.
+    let kept = ["client.connection={}", "operation.page.flow=[{cpu='1ms'}]"];
+    let open = dollars(&run(ONE, &[&hours[..2], &kept[..]].concat()), "balancer.lb") / 730.0;
+    close(open, 1.0 / 3_000.0);
+}

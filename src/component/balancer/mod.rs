@@ -19,11 +19,14 @@
 
 mod hashing;
 pub mod health;
+mod pins;
 #[cfg(test)]
 mod tests;
 
 use crate::units::{Duration, Time};
 use hashing::{Ring, Table};
+pub use pins::Stay;
+use pins::{Pin, Pins, UNPINNED};
 
 /// What a balancer knows of one target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -259,9 +262,6 @@ impl Policy {
     pub const TWO_CHOICES: Policy = Policy::Choices { count: 2, bias: 1.0 };
 }
 
-/// In the table of pinned targets: none yet.
-const UNPINNED: u32 = u32::MAX;
-
 enum Chooser {
     /// `next`: the number of the target whose turn it is, or the first available one after it.
     RoundRobin {
@@ -304,55 +304,6 @@ impl Ewma {
     fn moved(self, sample_s: f64, now: Time, decay: Duration) -> f64 {
         let kept = libm::exp(-(now.since(self.at).seconds() / decay.seconds()));
         self.latency_s * kept + sample_s * (1.0 - kept)
-    }
-}
-
-/// Whom a balancer has sent where, for those who stay.
-struct Pins {
-    /// By user.
-    all: Vec<Pin>,
-    /// For how long they stay.
-    rule: Stay,
-}
-
-/// Where a user stays.
-#[derive(Clone, Copy)]
-struct Pin {
-    target: u32,
-    /// When the user was sent there first.
-    made: Time,
-    /// When last.
-    used: Time,
-}
-
-impl Pin {
-    const NONE: Pin = Pin { target: UNPINNED, made: Time::ZERO, used: Time::ZERO };
-}
-
-/// For how long a user stays with a target.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Stay {
-    /// As long as the cookie that says so is valid: every answer renews it (ALB; nginx, which puts it into
-    /// every answer, `ngx_http_upstream_sticky_cookie_insert`; HAProxy's maxidle), unless it is older
-    /// than any may become (maxlife).
-    Cookie {
-        /// How long after the last request.
-        idle: Option<Duration>,
-        /// How long after the first.
-        life: Option<Duration>,
-    },
-    /// As long as the connection is open, which closes when idle for so long.
-    Connection(Duration),
-}
-
-impl Stay {
-    fn is_over(self, pin: Pin, now: Time) -> bool {
-        let exceeds =
-            |most: Option<Duration>, since: Time| most.is_some_and(|it| now.since(since) > it);
-        match self {
-            Stay::Cookie { idle, life } => exceeds(idle, pin.used) || exceeds(life, pin.made),
-            Stay::Connection(idle) => exceeds(Some(idle), pin.used),
-        }
     }
 }
 

@@ -43,8 +43,8 @@ pub(super) fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Option<St
     (policy, stays)
 }
 
-/// What a balancer does about the health of its targets: what is said, and otherwise what its kind does.
-pub(super) fn health(spec: &topology::Balancer) -> Health {
+/// What a kind of balancer does by itself.
+fn of_kind(spec: &topology::Balancer) -> Health {
     let (secs, minute) = (Duration::secs, Duration::secs(60));
     let nginx = health::Ejection::MaxFails { fails: 1, timeout: secs(10) };
     let plain = Health {
@@ -55,7 +55,7 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         broken_status: 502,
         ..Health::default()
     };
-    let of_kind = match spec.kind {
+    match spec.kind {
         BalancerKind::Plain => plain,
         BalancerKind::Alb => Health {
             connect_timeout: Some(secs(10)),
@@ -107,7 +107,12 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
             refused_status: 503,
             ..plain
         },
-    };
+    }
+}
+
+/// What a balancer does about the health of its targets: what is said, and otherwise what its kind does.
+pub(super) fn health(spec: &topology::Balancer) -> Health {
+    let of_kind = of_kind(spec);
     let ejection = match &spec.ejection {
         None => of_kind.ejection,
         Some(topology::Ejection::Never) => None,
@@ -135,6 +140,11 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         max_pending: of_kind.max_pending,
         lines: of_kind.max_connections.is_some() || slots.is_some(),
         slots,
+        charged_rules: spec
+            .price
+            .as_ref()
+            .filter(|price| price.per_lcu_hour.is_some())
+            .map(|price| price.rules),
         retries: retries(spec, connect_timeout),
         first_alone: of_kind.first_alone,
         purge: of_kind.purge,

@@ -2,7 +2,7 @@
 
 use super::super::Cost;
 use super::super::ids::ServiceId;
-use super::Compiler;
+use super::{Compiler, find};
 use crate::topology;
 use crate::units::{HOURS_PER_MONTH, Money};
 
@@ -119,6 +119,7 @@ impl Compiler<'_> {
                 per_gigabyte: dollars(price.per_gb),
                 per_million: dollars(price.per_million),
                 per_lcu_hour: dollars(price.per_lcu_hour),
+                balanced: Some(find(&self.topology.services, &balancer.spec.service.name)),
                 station: Some(self.station(&service)),
                 ..Cost::fixed(path, dollars(price.monthly), 1.0, price.source.clone())
             });
@@ -183,6 +184,7 @@ impl Cost {
             per_million_reads: 0.0,
             per_million_writes: 0.0,
             per_lcu_hour: 0.0,
+            balanced: None,
             per_billed_second: 0.0,
             committed: (0.0, 0.0),
             share: 1.0,

@@ -25,6 +25,8 @@ pub struct Cost {
     pub per_million_writes: f64,
     /// Dollars an hour of a capacity unit of an Application Load Balancer.
     pub per_lcu_hour: f64,
+    /// The service behind it.
+    pub balanced: Option<ServiceId>,
     /// Dollars a second that executions of a function are charged for.
     pub per_billed_second: f64,
     /// Units that are committed to, and dollars a month for each.

@@ -273,6 +273,8 @@ pub struct Health {
     pub slots: Option<Slots>,
     /// Requests may wait in it, for connections or for full targets.
     pub lines: bool,
+    /// It is charged by capacity units, and compares a request with so many rules.
+    pub charged_rules: Option<u32>,
     /// Attempts to connect are repeated so (HAProxy).
     pub retries: Option<Retries>,
     /// The first request of a connection of a user gets a connection of its own.
