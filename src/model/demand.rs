@@ -93,11 +93,11 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
 
 /// Sets how often each cache is asked, which decides its warm state.
 pub fn settle_caches(model: &mut Model) {
+    hits::rate_edges(model); // what is behind a shield depends on it
     let found = demand(model, None);
     let walk = Walk::over(model, None, &found.hits, &found.edge_hits);
     let rate = model.nominal_rate().0;
     let gets = walk.gets.clone();
-    let edges = walk.edges.clone();
     for cache in 0..model.caches.len() {
         let id = CacheId(cache as u32);
         let traffic = model.caches[id].keysets.iter().map(|keys| {
@@ -106,9 +106,6 @@ pub fn settle_caches(model: &mut Model) {
             (weight * rate, ttl)
         });
         model.caches[id].traffic = traffic.collect();
-    }
-    for (cdn, weight) in edges.iter().enumerate() {
-        model.cdns[CdnId(cdn as u32)].rate_per_s = weight * rate;
     }
 }
 
@@ -492,6 +489,9 @@ impl<'m> Walk<'m> {
     fn edge(&mut self, cdn: CdnId, hit: Pc, next: Pc, weight: f64) {
         let model = self.model;
         let ratio = self.edge_hits[cdn.0 as usize];
+        if let Some(shield) = model.cdns[cdn].shield {
+            return self.shielded_edge(cdn, shield, (hit, next), weight);
+        }
         let edge = self.mean(model.cdns[cdn].edge);
         let whole = match model.tape[next.0 as usize] {
             Op::Enter { service, .. } => self.way_to_users(next, model.services[service].region),

@@ -20,9 +20,9 @@ pub use part::{
     Limit, Link, LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm,
     Others, Parts, PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe,
     Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard,
-    Retries, Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shown, Side,
-    Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS,
-    Unit, UnitKind, Upkeep, Wake, Want, Watch,
+    Retries, Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shield, Shown,
+    Side, Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
+    UNIT_KINDS, Unit, UnitKind, Upkeep, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

@@ -79,6 +79,7 @@ fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
         + cost.per_million * (came / 1e6) * months * cost.share
         + cost.per_million_reads * (count(Counter::Reads) / 1e6) * months
         + cost.per_million_writes * (count(Counter::Writes) / 1e6) * months
+        + cost.per_gigabyte_left * (count(Counter::Left) / 1e9) * months
         + cost.per_lcu_hour * units_hours * months
 }
 

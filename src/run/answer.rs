@@ -101,7 +101,14 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Sends the answer to the user: through the service's link, then the network.
     fn answer_user(&mut self, task: u32, bytes: f64) {
         let record = self.tasks[task];
+        let mut carried = bytes;
         if let Some(cdn) = self.cdn_of_operation(&record) {
+            if self.model.cdns[cdn].not_modified > 0.0
+                && record.worker != NONE
+                && self.is_unchanged(task, cdn)
+            {
+                carried = 0.0; // 304
+            }
             let meter = &mut self.meters[self.model.cdns[cdn].station];
             meter.add(Counter::Bytes, bytes as u64);
             if record.worker == NONE && record.status == OK {
@@ -112,9 +119,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.answer_from_edge(task, bytes);
         }
         let service = self.service_of_worker(record.worker);
-        self.meters[self.model.services[service].station].add(Counter::Bytes, bytes as u64);
+        self.meters[self.model.services[service].station].add(Counter::Bytes, carried as u64);
         let link = self.model.services[service].link;
-        match link.filter(|_| bytes > 0.0) {
+        match link.filter(|_| carried > 0.0) {
             Some(link) => self.enter_link(task, link, bytes),
             None => {
                 let late = self.body_takes(task, bytes, self.model.services[service].region);

@@ -2,7 +2,7 @@
 
 use super::event::Kind;
 use super::meter::Counter;
-use super::task::{NONE, OK, Role, State, Task, flag};
+use super::task::{ASKS_SHIELD, NONE, OK, Role, SHIELD_HAS, State, Task, flag};
 use super::world::World;
 use crate::component::cache::{
     CacheStore, Flight, Key, KeysetConfig, KeysetTraffic, Lookup, SingleFlight, Ttl,
@@ -17,12 +17,19 @@ use crate::units::{Duration, Time};
 
 /// A content delivery network while it runs.
 pub struct CdnState {
-    pops: Vec<CacheStore>,
-    flights: SingleFlight<u32>,
+    pub(super) pops: Vec<CacheStore>,
+    /// Of points of presence, and after them of shields.
+    pub(super) flights: SingleFlight<u32>,
+    /// What its shields have.
+    pub(super) shields: Vec<CacheStore>,
+    /// By shield and key: when it left the origin.
+    pub(super) left_origin: Vec<Time>,
+    /// By point of presence and key: until when another answer is waited for that nobody waits for.
+    pub(super) refreshing: Vec<Time>,
     /// By task: when an edge has asked for it last, where that was not as the request came.
     asked: Vec<Asked>,
     /// By point of presence and key: when an answer was fetched last, where stale ones are given.
-    fetched: Vec<Time>,
+    pub(super) fetched: Vec<Time>,
     /// By point of presence and key: the last failure; empty before the first.
     failed: Vec<Failed>,
 }
@@ -58,10 +65,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.at(Time::ZERO + spec.origin_timeout, Kind::Origins, id.0);
             let pops = (0..spec.pops).map(|pop| self.new_edge(spec, pop)).collect();
             let count = spec.pops as usize * self.model.keys[spec.keys].count as usize;
-            let fetched = vec![Time::NEVER; if spec.stale.is_zero() { 0 } else { count }];
+            let ages =
+                !spec.stale.is_zero() || !spec.revalidate.is_zero() || spec.not_modified > 0.0;
+            let fetched = vec![Time::NEVER; if ages { count } else { 0 }];
             let flights = SingleFlight::new();
             let (asked, failed) = (Vec::new(), Vec::new());
-            self.cdns.push(CdnState { pops, flights, asked, fetched, failed });
+            let (shields, left_origin) = self.new_shields(spec);
+            let refreshing = Vec::new();
+            self.cdns.push(CdnState {
+                pops,
+                flights,
+                shields,
+                left_origin,
+                refreshing,
+                asked,
+                fetched,
+                failed,
+            });
         }
     }
 
@@ -84,7 +104,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// An edge that has nothing.
-    fn cold_edge(&self, spec: &model::Cdn) -> CacheStore {
+    pub(super) fn cold_edge(&self, spec: &model::Cdn) -> CacheStore {
         let keys = &self.model.keys[spec.keys];
         let keyset = KeysetConfig { count: keys.count, size_bytes: u64::from(keys.size_bytes) };
         CacheStore::new(spec.store, &[keyset])
@@ -94,6 +114,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// an answer that is under way already.
     pub fn edge(&mut self, task: u32) {
         if self.tasks[task].has(flag::EDGE_MISS) {
+            if self.tasks[task].pending & (ASKS_SHIELD | SHIELD_HAS) != 0 {
+                return self.at_shield(task);
+            }
             if self.tasks[task].owner_epoch == GIVEN_UP {
                 self.observer.late += 1;
                 return self.end_task(task);
@@ -118,6 +141,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].pc = hit;
             return self.advance_away(task);
         }
+        if !spec.revalidate.is_zero() && self.gives_stale(task, (cdn, pop, key), hit) {
+            return;
+        }
         if !self.cdns[cdn].failed.is_empty() && self.knows_failure(task, cdn, pop, key, hit) {
             return;
         }
@@ -131,12 +157,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.cdns[cdn].asked.is_empty() {
             self.note_asked(task, cdn, 0);
         }
-        self.forward_to_origin(task, cdn);
+        match spec.shield {
+            Some(shield) => self.ask_shield(task, shield),
+            None => self.forward_to_origin(task, cdn),
+        }
     }
 
     /// A request goes on from its edge to the service behind it.
-    fn forward_to_origin(&mut self, task: u32, cdn: CdnId) {
-        let edge = self.way_to_edge(task, cdn);
+    pub(super) fn forward_to_origin(&mut self, task: u32, cdn: CdnId) {
+        let edge = self.way_to_edge(task, cdn) + self.way_to_shield(task, cdn);
         let record = &mut self.tasks[task];
         record.state = State::Away;
         record.flags |= flag::EDGE_MISS;
@@ -155,6 +184,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].status = Failure::UpstreamTimeout as u8;
             return self.at_task(self.now + limit, Kind::Edge, task);
         }
+        // The shield, too.
         let rest = Duration(whole.0.saturating_sub(edge.0)) + passage.late;
         self.travel(task, rest);
         self.tasks[task].since = self.now;
@@ -180,6 +210,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.cdns[cdn].fetched.fill(Time::NEVER);
         self.cdns[cdn].failed.clear();
+        for shield in 0..self.cdns[cdn].shields.len() {
+            self.cdns[cdn].shields[shield] = self.cold_edge(spec);
+        }
     }
 
     /// The CDN in front of the operation that an attempt is at.
@@ -195,6 +228,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if silent && record.answered == 0 {
             record.answered = 502; // CloudFront: it could not connect to the origin
         }
+        if self.is_refresher(task) {
+            return self.refreshed(task, cdn);
+        }
         self.fill_edge(task);
         self.tasks[task].flags &= !flag::EDGE_MISS;
         let way = self.way_to_edge(task, cdn);
@@ -202,29 +238,46 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.at_task(self.now + way, Kind::Respond, task);
     }
 
-    /// The edge keeps an answer, and answers all who waited for it there.
+    /// The edge keeps an answer, and answers all who waited for it there; so does the shield behind it.
     fn fill_edge(&mut self, task: u32) {
         let record = self.tasks[task];
-        let operation = record.operation();
-        let entry = self.model.operations[operation].entry;
+        let entry = self.model.operations[record.operation()].entry;
         let Op::Edge { cdn, key, hit } = self.model.tape[entry.0 as usize] else {
             unreachable!("only operations behind a CDN miss at its edge")
         };
         let spec = &self.model.cdns[cdn];
         let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
+        let kept = self.may_be_kept(&record, cdn);
+        self.fill_pop(task, (cdn, key, hit), kept, self.now);
+        if spec.shield.is_some() {
+            self.fill_shield(task, &record, (cdn, key, hit), kept);
+        }
+    }
+
+    /// Whether an answer may be cached.
+    pub(super) fn may_be_kept(&self, record: &Task, cdn: CdnId) -> bool {
+        let share = self.model.cdns[cdn].uncacheable;
+        share == 0.0 || !record.stream.draw(0xed6e_0000).chance(share)
+    }
+
+    /// A point of presence has an answer, which left the origin at that time.
+    pub(super) fn fill_pop(
+        &mut self,
+        task: u32,
+        (cdn, key, hit): (CdnId, Key, Pc),
+        kept: bool,
+        left: Time,
+    ) {
+        let spec = &self.model.cdns[cdn];
+        let record = self.tasks[task];
         let pop = record.user % spec.pops;
-        let kept =
-            spec.uncacheable == 0.0 || !record.stream.draw(0xed6e_0000).chance(spec.uncacheable);
         if record.status != OK && !spec.error_ttl.is_zero() {
             self.keep_failure(task, cdn, pop, key);
         }
-        let stale = self.answer_stale(task, (cdn, pop, key), kept);
+        let stale = self.answer_stale(task, (cdn, pop, key), kept, left);
         let record = self.tasks[task];
         if record.status == OK && kept && !stale {
-            let mut draws = record.stream.draw(0xed6e_f111);
-            let store = &mut self.cdns[cdn].pops[pop as usize];
-            store.set(self.now, key, Ttl::of(spec.ttl, false), &mut || draws.next_u64());
-            self.count(spec.station, Counter::Writes);
+            self.store_at_edge(&record, (cdn, pop, key), left);
         }
         if !spec.collapse {
             return;
@@ -242,15 +295,36 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// An answer is kept for what is left of its time.
+    pub(super) fn store_at_edge(
+        &mut self,
+        record: &Task,
+        (cdn, pop, key): (CdnId, u32, Key),
+        left: Time,
+    ) {
+        let spec = &self.model.cdns[cdn];
+        let age = self.now.since(left);
+        let ttl = spec.ttl.map(|ttl| Duration(ttl.0.saturating_sub(age.0)));
+        let mut draws = record.stream.draw(0xed6e_f111);
+        let store = &mut self.cdns[cdn].pops[pop as usize];
+        store.set(self.now, key, Ttl::of(ttl, false), &mut || draws.next_u64());
+        self.count(spec.station, Counter::Writes);
+    }
+
     /// The origin has failed, but the edge still has an answer that is not too old: that is given.
-    fn answer_stale(&mut self, task: u32, (cdn, pop, key): (CdnId, u32, Key), kept: bool) -> bool {
+    fn answer_stale(
+        &mut self,
+        task: u32,
+        (cdn, pop, key): (CdnId, u32, Key),
+        kept: bool,
+        left: Time,
+    ) -> bool {
         let place = self.place_at_edge(cdn, pop, key);
-        let now = self.now;
         let Some(fetched) = self.cdns[cdn].fetched.get_mut(place) else { return false };
         let record = &mut self.tasks[task];
         if record.status == OK {
             if kept {
-                *fetched = now;
+                *fetched = left;
             }
             return false;
         }
@@ -273,7 +347,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         *fetched != Time::NEVER && self.now.since(*fetched).0 <= most
     }
 
-    fn place_at_edge(&self, cdn: CdnId, pop: u32, key: Key) -> usize {
+    pub(super) fn place_at_edge(&self, cdn: CdnId, pop: u32, key: Key) -> usize {
         let count = self.model.keys[self.model.cdns[cdn].keys].count as usize;
         pop as usize * count + key.rank as usize
     }
@@ -348,7 +422,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 /// Origins that do not answer.
 impl<Q: PendingEvents> World<'_, Q> {
     /// An edge asks for a task's request now; 0 is as it came.
-    fn note_asked(&mut self, task: u32, cdn: CdnId, attempt: u32) {
+    pub(super) fn note_asked(&mut self, task: u32, cdn: CdnId, attempt: u32) {
         let asked = Asked { at: self.now, ordinal: self.tasks[task].ordinal, attempt };
         let all = &mut self.cdns[cdn].asked;
         if all.len() <= task as usize {

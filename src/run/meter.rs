@@ -95,10 +95,12 @@ pub enum Counter {
     Recycled,
     /// Commands that a server's slow log has.
     Slow,
+    /// Bytes of uploads that were begun and never completed.
+    Left,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 41;
+pub const COUNTERS: usize = 42;
 
 impl Counter {
     /// All of them, in their order.
@@ -144,6 +146,7 @@ impl Counter {
         Counter::BilledMillis,
         Counter::Recycled,
         Counter::Slow,
+        Counter::Left,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -188,6 +191,7 @@ impl Counter {
             Counter::BilledMillis => "billed_ms",
             Counter::Recycled => "recycled",
             Counter::Slow => "slow_commands",
+            Counter::Left => "left_bytes",
             Counter::HitBytes => "hit_bytes",
         }
     }

@@ -19,6 +19,7 @@ mod cache_store;
 mod capacity_units;
 mod carried;
 mod cdn;
+mod cdn_shield;
 mod client;
 mod course;
 mod consumer;

@@ -6,7 +6,7 @@
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
-use super::task::State;
+use super::task::{NONE, Role, State};
 use super::world::World;
 use crate::component::backoff::Backoff;
 use crate::component::object_store::Prefix;
@@ -17,14 +17,13 @@ use crate::model::{Store, StoreUse, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
-/// How clients wait that were slowed down (@smithy/core 3.41.0, `THROTTLING_RETRY_DELAY_BASE` 500 ms,
+/// How clients wait that were slowed down (@smithy/core 3.41.0, retries-2026-config.js, `throttlingDelay` 1 s,
 /// `MAXIMUM_RETRY_DELAY` 20 s).
-const BACKOFF: Backoff =
-    Backoff::FullJitter { base: Duration::millis(500), cap: Duration::secs(20) };
+const BACKOFF: Backoff = Backoff::FullJitter { base: Duration::secs(1), cap: Duration::secs(20) };
 
-/// The same after an error (`DEFAULT_RETRY_DELAY_BASE` 100 ms).
+/// The same after an error (`delay` 50 ms).
 const AFTER_ERROR: Backoff =
-    Backoff::FullJitter { base: Duration::millis(100), cap: Duration::secs(20) };
+    Backoff::FullJitter { base: Duration::millis(50), cap: Duration::secs(20) };
 
 /// An object store while it runs.
 pub struct StoreState {
@@ -54,6 +53,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks[task];
         let numbers = u64::from(usage.bytes.id.0);
         let prefix = record.stream.draw(numbers ^ 0x5e_0000).below(spec.prefixes) as usize;
+        if usage.expires.is_some_and(|lasts| self.now > self.signed_at(task) + lasts) {
+            return self.expired_url(task, &usage);
+        }
         let condition = self.condition(UnitKind::Store, usage.store.0);
         let errs = condition.down || self.stumbles(condition.errors);
         let state = &mut self.stores[usage.store];
@@ -110,7 +112,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.tasks[task].pending += 1;
                 self.meters[spec.station].count(Counter::Retried);
                 let unit = record.stream.draw(numbers ^ 0x5e_0002 ^ u64::from(tried) << 32).unit();
-                let pause = backoff.delay(tried, Duration::ZERO, unit);
+                let pause = backoff.delay(tried - 1, Duration::ZERO, unit);
                 self.spend(task, spec.station, Part::Wait, pause);
                 pause
             }
@@ -118,6 +120,31 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);
         self.at_task(self.now + wait, Kind::Resume, task);
+        false
+    }
+
+    /// When the URL was signed with which a task's object goes: as its request was sent, as far as a user
+    /// has sent it.
+    fn signed_at(&self, task: u32) -> Time {
+        let record = &self.tasks[task];
+        match record.role {
+            Role::Attempt if record.owner != NONE => self.journeys[record.owner].started,
+            _ => self.now,
+        }
+    }
+
+    /// A request comes with a URL that is no longer good.
+    #[cold]
+    fn expired_url(&mut self, task: u32, usage: &StoreUse) -> bool {
+        let spec = &self.model.stores[usage.store];
+        self.count(spec.station, Counter::Arrivals);
+        self.count(spec.station, Counter::Expired);
+        let far = self.way_to(spec.region, task);
+        self.travel(task, far);
+        let record = &mut self.tasks[task];
+        (record.pending, record.status) = (0, Failure::UpstreamError as u8);
+        (record.state, record.since) = (State::Away, self.now);
+        self.at_task(self.now + far, Kind::Resume, task);
         false
     }
 
@@ -133,7 +160,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.stores[usage.store];
         let law = if usage.write { spec.put } else { spec.get };
         let stream = self.tasks[task].stream;
-        let transfer = usage.transfer(bytes / f64::from(parts), parts);
+        let each = bytes / f64::from(parts);
+        let transfer = usage.transfer(each, parts);
+        let good_until = usage.expires.map(|lasts| self.signed_at(task) + lasts);
+        let mut ends = Vec::new();
         let mut lanes =
             vec![if usage.write { first } else { Duration::ZERO }; usage.at_once as usize];
         let mut failed: Option<Duration> = None;
@@ -143,17 +173,32 @@ impl<Q: PendingEvents> World<'_, Q> {
                 _ => self.model.draw_law(law, stream, usage.bytes.id.0 ^ (0x5e_1000 + part)),
             };
             let lane = (0..lanes.len()).min_by_key(|lane| lanes[*lane]).expect("at least one");
+            if good_until.is_some_and(|until| self.now + lanes[lane] > until) {
+                self.count(spec.station, Counter::Expired);
+                let at = lanes[lane];
+                failed = Some(failed.map_or(at, |before| before.min(at)));
+                break;
+            }
             let key = stream.numbered(u64::from(usage.bytes.id.0)).numbered(u64::from(part));
             let took = self.try_again(usage.store, latency + transfer, key, errors);
             if let Err(until_failure) = took {
                 let at = lanes[lane] + until_failure;
                 failed = Some(failed.map_or(at, |before| before.min(at)));
             }
+            let arrives = took.is_ok();
             let (Ok(took) | Err(took)) = took;
             lanes[lane] += took;
+            if arrives && usage.write && usage.leaves {
+                ends.push(lanes[lane]);
+            }
         }
+        let patience = self.gives_up_after(task, usage);
         if let Some(at) = failed {
+            self.leave_parts(usage, &ends, at.min(patience), each);
             return Err(at); // the others go on for nobody
+        }
+        if lanes.iter().any(|lane| *lane > patience) {
+            self.leave_parts(usage, &ends, patience, each);
         }
         let done = lanes.into_iter().max().unwrap_or_default();
         if !usage.write {
@@ -163,6 +208,21 @@ impl<Q: PendingEvents> World<'_, Q> {
         let key = stream.numbered(u64::from(usage.bytes.id.0)).numbered(u64::from(parts));
         let took = self.try_again(usage.store, last, key, errors);
         took.map(|took| done + took).map_err(|took| done + took)
+    }
+
+    /// After what time whoever sends an object by a URL of their own has closed the page.
+    fn gives_up_after(&self, task: u32, usage: &StoreUse) -> Duration {
+        let record = &self.tasks[task];
+        let waits = usage.expires.is_some() && record.role == Role::Attempt && record.owner != NONE;
+        let deadline = if waits { self.journeys[record.owner].deadline } else { Time::NEVER };
+        Duration(deadline.0.saturating_sub(self.now.0))
+    }
+
+    /// An upload is not completed: what has arrived by then stays where it is.
+    fn leave_parts(&mut self, usage: &StoreUse, ends: &[Duration], until: Duration, each: f64) {
+        let arrived = ends.iter().filter(|end| **end <= until).count();
+        let station = self.model.stores[usage.store].station;
+        self.meters[station].add(Counter::Left, (arrived as f64 * each) as u64);
     }
 
     /// How long one request takes with the attempts that it needs; an error comes at once.
@@ -183,7 +243,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             if tried < spec.attempts {
                 self.count(spec.station, Counter::Retried);
                 let unit = key.draw(u64::from(tried)).unit();
-                waited += AFTER_ERROR.delay(tried, Duration::ZERO, unit);
+                waited += AFTER_ERROR.delay(tried - 1, Duration::ZERO, unit);
             }
         }
         Err(waited)

@@ -189,6 +189,10 @@ pub const FOLLOWED_AT: u32 = 13;
 pub const ATTEMPT: u16 = (1 << FOLLOWED_AT) - 1;
 /// In the number of a request's SYNs: its balancer opens a connection for it.
 pub const DIALS: u16 = 1 << 15;
+/// In the number of a request's SYNs: it is on its way from its edge to a shield.
+pub const ASKS_SHIELD: u16 = 1 << 14;
+/// In the number of a request's SYNs: the shield has what it asked for.
+pub const SHIELD_HAS: u16 = 1 << 13;
 /// In the number of a journey's reloads: it asks whether a job is done, and is nobody's turn.
 pub const POLLS: u8 = 1 << 6;
 /// In the number of a journey's reloads: its attempt had to set up a connection.

@@ -5,7 +5,21 @@ use super::dist::Dist;
 use super::names::Ref;
 use super::price::UsagePrice;
 use super::spec::spec;
-use crate::units::{Duration, Ratio};
+use crate::units::{Duration, Money, Ratio};
+
+spec! {
+    /// Caches between the edges and the origin: CloudFront's Origin Shield or its regional edge caches,
+    /// Cloudflare's upper tiers, Fastly's shield. What one has it gives to all edges, as old as it is, and
+    /// simultaneous misses of all edges make a single request.
+    table Shield {
+        /// How many there are; edges are spread over them.
+        count: u32 = "1" from "Amazon CloudFront (Origin Shield is one region; regional edge caches are 13)", positive;
+        /// Round trip between an edge and its shield, which lies on the way to the origin.
+        rtt: Dist = "\"20ms\"" from "assumed: a region that is near the origin";
+        /// Price of a million requests that it is asked.
+        per_million: Option<Money>;
+    }
+}
 
 spec! {
     /// A content delivery network: caches near the users, in front of operations.
@@ -26,6 +40,17 @@ spec! {
         /// For how long after its time an answer is still given when the origin fails (5xx, or no answer).
         stale_if_error: Option<Duration> = "as long as it has them"
             from "Amazon CloudFront developer guide (HTTPStatusCodes: serves the object even though it has expired)";
+        /// For how long after its time an answer is given at once, while the edge asks the origin for another.
+        stale_while_revalidate: Duration = "\"0s\""
+            from "RFC 5861; Amazon CloudFront developer guide (Expiration: it does so where the origin's \
+            Cache-Control says stale-while-revalidate)";
+        /// Share of the answers that an edge asks for anew of which the origin says that they are unchanged: 304,
+        /// without a body. The service does its work for them all the same.
+        not_modified: Ratio = "\"0%\""
+            from "assumed: the origin has no ETag; Express 5 (etag weak: the body is made, then compared)";
+        /// Caches between the edges and the origin, which all edges ask together.
+        shield: Option<Shield> = "edges ask the origin themselves"
+            from "Amazon CloudFront (Origin Shield is not enabled by default)";
         /// How long a failed answer (404, 410, 414, 500 to 504, or none) to what is `idempotent` is kept: for so long
         /// the edge gives it, or a stale answer in its place, without asking again.
         error_ttl: Duration = "\"10s\""

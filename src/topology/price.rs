@@ -56,6 +56,9 @@ spec! {
         monthly: Option<Money>;
         /// Price of a gigabyte that is read.
         per_gb_out: Option<Money>;
+        /// Price of a gigabyte that it keeps for a month, for the parts of uploads that were never completed
+        /// (`left_bytes`): as long as `abort_incomplete` says, and without it, half a month of the first.
+        per_gb_month: Option<Money>;
         /// Price of a million requests that write.
         per_million_puts: Option<Money>;
         /// Price of a million requests that read.

@@ -34,6 +34,9 @@ spec! {
         /// Attempts at a request, the first included; between those that were slowed down, the client
         /// waits for a random part of 0.5 s x 2^n, 20 s at most.
         attempts: u32 = "3" from "@smithy/core 3.41.0 (standard retry mode: 3 attempts, throttling base 500 ms)", positive;
+        /// How long it keeps the parts of an upload that was begun and never completed.
+        abort_incomplete: Option<Duration> = "for ever"
+            from "Amazon S3 user guide (a lifecycle rule with AbortIncompleteMultipartUpload; there is none by default)", positive;
         /// What it costs.
         price: Option<StorePrice>;
     }
@@ -54,6 +57,14 @@ spec! {
             from "@aws-sdk/lib-storage 3.1175.0 (partSize 5 MiB, where Upload is used)", positive;
         /// Parts of a `part_size` that go side by side.
         at_once: u32 = "4" from "@aws-sdk/lib-storage 3.1175.0 (queueSize)", positive;
+        /// How long a presigned URL is good, with which the user sends or gets it directly, from the time at
+        /// which the request was sent that it belongs to; a request that begins later is answered 403. Who gives
+        /// up leaves the parts that are there.
+        expires: Option<Duration> = "the service sends it, with keys of its own"
+            from "assumed; @aws-sdk/s3-request-presigner 3 (expiresIn 900 s), Amazon S3 user guide (checked when \
+            a request begins)", positive;
+        /// Whether the parts of an upload that has failed are left; with `expires` they always are.
+        leave_parts: bool = "false" from "@aws-sdk/lib-storage 3.1175.0 (leavePartsOnError)";
         /// What the line carries over which it goes, if that is less than what the store does: with a
         /// presigned URL the user's own.
         line: Option<Bandwidth> = "as much as the store does" from "assumed: within one region", positive;

@@ -547,6 +547,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("upstream", include_str!("upstream.rs")),
     ("carried", include_str!("carried.rs")),
     ("accept", include_str!("accept.rs")),
+    ("cdn", include_str!("cdn.rs")),
     ("connection", include_str!("connection.rs")),
     ("retries", include_str!("retries.rs")),
     ("client", include_str!("client.rs")),

@@ -44,6 +44,14 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("connection", "what_may_not_be_cached_is_fetched_one_after_another", "Cdn.uncacheable"),
     ("connection", "a_stale_answer_is_better_than_none", "Cdn.stale_if_error"),
     ("connection", "an_edge_keeps_failures_for_a_while", "Cdn.error_ttl"),
+    ("cdn", "a_shield_is_asked_by_all_edges_and_asks_once", "Cdn.shield Shield.count Shield.rtt"),
+    (
+        "cdn",
+        "an_old_answer_is_given_at_once_while_another_is_fetched",
+        "Cdn.stale_while_revalidate",
+    ),
+    ("cdn", "what_has_not_changed_is_not_sent_again", "Cdn.not_modified"),
+    ("cdn", "a_shield_is_paid_for_by_what_it_is_asked", "Shield.per_million"),
     ("balancer", "a_hash_of_the_key_brings_all_requests_for_it_to_one_target", "BalanceBy:keys"),
     ("balancer", "a_request_that_finds_its_target_dead_goes_to_the_next", "Balancer.next_upstream"),
     (

@@ -95,6 +95,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Socket.messages Socket.message_cpu Socket.room Socket.write_cpu Socket.adapter \
          Socket.adapter_cpu Socket.size",
     ),
+    ("store", "a_presigned_url_is_good_for_a_while", "StoreUse.expires"),
+    (
+        "store",
+        "parts_of_what_was_never_completed_are_kept_and_paid_for",
+        "StoreUse.leave_parts Store.abort_incomplete StorePrice.per_gb_month",
+    ),
     (
         "store",
         "an_object_is_cut_into_parts_that_go_side_by_side",

@@ -7,6 +7,7 @@ mod arrivals;
 mod balancer;
 mod cache;
 mod carried;
+mod cdn;
 mod client;
 mod connection;
 mod coverage;

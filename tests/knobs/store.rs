@@ -261,3 +261,61 @@ flow = [{ reply = "1MB" }]
     let open = dollars(&run(ONE, &[&hours[..2], &kept[..]].concat()), "balancer.lb") / 730.0;
     close(open, 1.0 / 3_000.0);
 }
+
+#[test]
+fn a_presigned_url_is_good_for_a_while() {
+    // Ten parts of 100 KB, one after another: begun at 100, 210, 320, 430 and 540 ms.
+    let put = |more: &str, sets: &[&str]| {
+        let part = "bytes='1MB', part_size='100KB', at_once=1";
+        with(&format!("put={{in='s3', {part}{more}}}"), sets)
+    };
+    let expired = |ran: &Ran| ran.count("store.s3", Counter::Expired);
+    let left = |ran: &Ran| ran.count("store.s3", Counter::Left);
+    let all = put("", &[]);
+    assert_eq!((all.each(), expired(&all), left(&all)), (ms(100 + 10 * 110 + 100), 0, 0));
+    assert_eq!(put(", expires='2s'", &[]).each(), all.each());
+    let short = put(", expires='500ms'", &[]);
+    // The last of ten is not over when the run is.
+    assert_eq!((short.failed(Failure::UpstreamError), short.each_failed()), (9, ms(540)));
+    // Four parts have arrived each time, and stay.
+    assert_eq!((expired(&short), left(&short)), (10, 10 * 400_000));
+    // Who gives up after 320 ms has sent two of them.
+    let gives_up = put(", expires='2s'", &["client.patience=320ms"]);
+    assert_eq!((gives_up.failed(Failure::GaveUp), left(&gives_up)), (10, 10 * 200_000));
+    assert_eq!(left(&put("", &["client.patience=320ms"])), 0, "the service goes on");
+    // A user who does something else before finds it too late.
+    let late = |lasts: &str| {
+        let flow = format!("{{put={{in='s3', bytes='1MB', expires='{lasts}'}}}}");
+        run(UPLOADS, &[&format!("operation.up.flow=[{{wait='1s'}}, {flow}]")])
+    };
+    assert_eq!(late("1s").each(), ms(1_000 + 200));
+    assert_eq!((late("999ms").each_failed(), expired(&late("999ms"))), (ms(1_000), 9));
+}
+
+#[test]
+fn parts_of_what_was_never_completed_are_kept_and_paid_for() {
+    let flaky = ["fault.f={target='store.s3', what={flaky='30%'}, at='0s'}", "arrivals.rate=20/s"];
+    let left = |more: &str| {
+        let put = format!("put={{in='s3', bytes='1MB', part_size='100KB'{more}}}");
+        let ran = with(&put, &flaky);
+        assert!(ran.failed(Failure::UpstreamError) > 10);
+        ran.count("store.s3", Counter::Left)
+    };
+    // lib-storage aborts what has failed, unless it is told not to.
+    assert_eq!(left(""), 0);
+    assert!(left(", leave_parts=true") > 1_000_000);
+    let price = |abort: &str| {
+        let put = "put={in='s3', bytes='1MB', part_size='100KB', at_once=1, expires='500ms'}";
+        let priced = |price: &str| {
+            let price = format!("store.s3.price.per_gb_month={price}");
+            dollars(&with(put, &[&price, abort]), "store.s3")
+        };
+        priced("$23") - priced("$0")
+    };
+    // 4 MB in 10.5 s, for half of the first month, or for seven days each.
+    let gigabytes = 0.004 * MONTHS;
+    let never = price("store.s3.put_rate=3_500/s");
+    assert!(near(never, gigabytes * 0.5 * 23.0), "{never}");
+    let week = price("store.s3.abort_incomplete=7day");
+    assert!(near(week, gigabytes * 7.0 * 24.0 / 730.0 * 23.0), "{week}");
+}

@@ -363,6 +363,9 @@ impl<'t> Compiler<'t> {
         }
         for cdn in &topology.cdns {
             all.push(station(&format!("cdn.{}", cdn.name), StationKind::Cdn, 0.0));
+            if cdn.spec.shield.is_some() {
+                all.push(station(&format!("cdn.{}.shield", cdn.name), StationKind::Cdn, 0.0));
+            }
         }
         for session in &topology.sessions {
             all.push(station(&format!("session.{}", session.name), StationKind::Session, 0.0));

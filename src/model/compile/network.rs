@@ -5,7 +5,7 @@ use super::{Compiler, find, optional};
 use crate::component::cache::{CacheConfig, Eviction};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Cdn, Link, Region};
+use crate::model::{Cdn, Link, Region, Shield};
 use crate::topology;
 use crate::topology::{Named, Section};
 use crate::units::Duration;
@@ -92,6 +92,13 @@ impl Compiler<'_> {
                 pops: spec.pops,
                 uncacheable: spec.uncacheable.0,
                 stale: spec.stale_if_error.unwrap_or(Duration::FOREVER),
+                revalidate: spec.stale_while_revalidate,
+                not_modified: spec.not_modified.0,
+                shield: spec.shield.as_ref().map(|shield| Shield {
+                    count: shield.count,
+                    rtt: self.law(&shield.rtt),
+                    station: self.station(&format!("cdn.{}.shield", cdn.name)),
+                }),
                 error_ttl: spec.error_ttl,
                 origin_timeout: spec.origin_timeout,
                 connect_timeout: Duration(

@@ -7,6 +7,20 @@ use crate::topology;
 use crate::units::{HOURS_PER_MONTH, Money};
 
 impl Compiler<'_> {
+    /// What shields of CDNs cost, by what they are asked.
+    fn shield_costs(&self, all: &mut Vec<Cost>) {
+        let topology = self.topology;
+        for cdn in &topology.cdns {
+            let asked = cdn.spec.shield.as_ref().and_then(|shield| shield.per_million);
+            if let Some(price) = asked {
+                let path = format!("cdn.{}.shield", cdn.name);
+                let station = Some(self.station(&path));
+                let per_million = price.0;
+                all.push(Cost { per_million, station, ..Cost::fixed(path, 0.0, 1.0, None) });
+            }
+        }
+    }
+
     /// What the deployment costs, as far as the file says.
     pub(super) fn costs(&self) -> Vec<Cost> {
         let topology = self.topology;
@@ -73,6 +87,7 @@ impl Compiler<'_> {
                 ..Cost::fixed(path, monthly, 1.0, price.source.clone())
             });
         }
+        self.shield_costs(&mut all);
         for database in &topology.databases {
             let Some(credits) = &database.spec.credits else { continue };
             let path = format!("database.{}", database.name);
@@ -146,10 +161,14 @@ impl Compiler<'_> {
         for store in &self.topology.stores {
             let Some(price) = &store.spec.price else { continue };
             let path = format!("store.{}", store.name);
+            // Without a rule, what is left in the first month is there for half of it.
+            let month_s = HOURS_PER_MONTH * 3_600.0;
+            let kept_months = store.spec.abort_incomplete.map_or(0.5, |it| it.seconds() / month_s);
             all.push(Cost {
                 per_gigabyte: dollars(price.per_gb_out),
                 per_million_writes: dollars(price.per_million_puts),
                 per_million_reads: dollars(price.per_million_gets),
+                per_gigabyte_left: dollars(price.per_gb_month) * kept_months,
                 station: Some(self.station(&path)),
                 ..Cost::fixed(path, dollars(price.monthly), 1.0, price.source.clone())
             });
@@ -183,6 +202,7 @@ impl Cost {
             per_surplus_hour: 0.0,
             per_million_reads: 0.0,
             per_million_writes: 0.0,
+            per_gigabyte_left: 0.0,
             per_lcu_hour: 0.0,
             balanced: None,
             per_billed_second: 0.0,

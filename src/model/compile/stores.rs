@@ -50,6 +50,8 @@ impl Compiler<'_> {
             parts,
             at_once,
             bytes_per_s: (one, all),
+            expires: said.expires,
+            leaves: said.leave_parts || said.expires.is_some(),
         });
         self.store_uses.len() as u32 - 1
     }

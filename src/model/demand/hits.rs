@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::Walk;
 use crate::component::cache::Ttl;
-use crate::model::Keys;
-use crate::model::ids::{CacheId, KeysId};
+use crate::model::ids::{CacheId, CdnId, KeysId};
+use crate::model::tape::{Op, Pc};
+use crate::model::{Keys, Model, Shield};
 use crate::theory;
 
 impl Walk<'_> {
@@ -35,6 +36,73 @@ impl Walk<'_> {
             hit_ratio(&model.keys[cdn.keys], (per_pop, 0.0), Ttl::of(cdn.ttl, false), u64::MAX)
         });
         (hits, edges.collect())
+    }
+}
+
+/// Sets how often each CDN is asked.
+pub(super) fn rate_edges(model: &mut Model) {
+    let unknown = vec![0.9; model.cdns.len()];
+    let weights = Walk::over(model, None, &BTreeMap::new(), &unknown).edges;
+    let rate = model.nominal_rate().0;
+    for (cdn, weight) in weights.iter().enumerate() {
+        model.cdns[CdnId(cdn as u32)].rate_per_s = weight * rate;
+    }
+}
+
+impl Walk<'_> {
+    /// Edges that ask a shield, which is asked together by all of them.
+    pub(super) fn shielded_edge(
+        &mut self,
+        cdn: CdnId,
+        shield: Shield,
+        (hit, next): (Pc, Pc),
+        weight: f64,
+    ) {
+        let model = self.model;
+        let spec = &model.cdns[cdn];
+        self.edges[cdn.0 as usize] += weight;
+        let (at_edges, beyond) = self.shielded_misses(cdn, shield.count);
+        let (edge, rtt) = (self.mean(spec.edge), self.mean(shield.rtt));
+        let whole = match model.tape[next.0 as usize] {
+            Op::Enter { service, .. } => self.way_to_users(next, model.services[service].region),
+            _ => 0.0,
+        };
+        let further = (edge + rtt - whole).max(0.0);
+        self.visits[spec.station] += weight;
+        self.visits[shield.station] += weight * at_edges;
+        let at_shield = at_edges - beyond;
+        let seconds = edge * (1.0 - beyond) + rtt * at_shield + further * beyond;
+        self.elsewhere(seconds, weight, &[]);
+        self.go(hit, weight * (1.0 - beyond), None, &[]);
+        self.go(next, weight * beyond, None, &[]);
+    }
+
+    /// The shares of what users ask that edges with a shield do not have, and that the shield has not
+    /// either. What leaves the origin is old at the same time wherever it is: from one request of the
+    /// shield to the next pass its time and, on average, that between two requests. Meanwhile each edge
+    /// asks once, if it is asked at all.
+    pub(super) fn shielded_misses(&self, cdn: CdnId, shields: u32) -> (f64, f64) {
+        let model = self.model;
+        let spec = &model.cdns[cdn];
+        let keys = &model.keys[spec.keys];
+        let rate = spec.rate_per_s / f64::from(shields);
+        let Some(ttl) = spec.ttl else { return (0.0, 0.0) };
+        let pops = (f64::from(spec.pops) / f64::from(shields)).max(1.0);
+        const LOOKED_AT: u32 = 200_000;
+        let step = keys.count.div_ceil(LOOKED_AT).max(1);
+        let (mut at_edges, mut beyond, mut all) = (0.0, 0.0, 0.0);
+        for rank in (0..keys.count).step_by(step as usize) {
+            let chance = match &keys.sampler {
+                Some(sampler) => sampler.probability(rank),
+                None => 1.0 / f64::from(keys.count),
+            };
+            let asked = rate * chance * ttl.seconds();
+            let others = (pops - 1.0) * -libm::expm1(-asked / pops);
+            at_edges += chance * (1.0 + others) / (1.0 + asked);
+            beyond += chance / (1.0 + asked);
+            all += chance;
+        }
+        if all > 0.0 { (at_edges / all, beyond / all) } else { (0.0, 0.0) }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Cost {
     pub per_million_reads: f64,
     /// Dollars a million requests that write to a store.
     pub per_million_writes: f64,
+    /// Dollars a gigabyte of uploads that were never completed.
+    pub per_gigabyte_left: f64,
     /// Dollars an hour of a capacity unit of an Application Load Balancer.
     pub per_lcu_hour: f64,
     /// The service behind it.

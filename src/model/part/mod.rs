@@ -26,7 +26,7 @@ pub use dns::FailoverDns;
 pub use fault::{Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Monitor, Reading, Shown};
-pub use network::{Agent, Cdn, Link, Region};
+pub use network::{Agent, Cdn, Link, Region, Shield};
 pub use pool::{ClientTimes, Discards, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
 pub use queue::{Job, Mapping, Poll, Queue, Scripts};

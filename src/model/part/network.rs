@@ -41,6 +41,12 @@ pub struct Cdn {
     pub uncacheable: f64,
     /// For how long after its time an answer is given when the origin fails.
     pub stale: Duration,
+    /// For how long after its time an answer is given while another is fetched.
+    pub revalidate: Duration,
+    /// Share of answers that are fetched anew and unchanged.
+    pub not_modified: f64,
+    /// What its edges ask before the origin.
+    pub shield: Option<Shield>,
     /// How long a failure is kept.
     pub error_ttl: Duration,
     /// How long the origin may take to answer.
@@ -59,6 +65,17 @@ pub struct Cdn {
     pub store: cache::CacheConfig,
     /// How often it is asked (1/s): for warm starts.
     pub rate_per_s: f64,
+}
+
+/// Caches between the edges and the origin.
+#[derive(Clone, Copy, Debug)]
+pub struct Shield {
+    /// How many.
+    pub count: u32,
+    /// Round trip from an edge.
+    pub rtt: LawId,
+    /// As measured.
+    pub station: StationId,
 }
 
 /// What opens and keeps connections from the workers of a service to another.

@@ -47,6 +47,10 @@ pub struct StoreUse {
     pub at_once: u32,
     /// What one request carries, and all of them together (bytes/s).
     pub bytes_per_s: (f64, f64),
+    /// How long its URL is good.
+    pub expires: Option<Duration>,
+    /// Parts of what has failed are left.
+    pub leaves: bool,
 }
 
 /// How an object is cut into parts.

@@ -248,6 +248,7 @@ fn counted(counter: Counter) -> &'static str {
         Counter::BilledMillis => "Time that executions of a function are charged for (ms)",
         Counter::Recycled => "Workers that ended because they had answered enough requests",
         Counter::Slow => "Commands that the server's slow log has",
+        Counter::Left => "Bytes of uploads that were begun and never completed",
         Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }

@@ -1,0 +1,149 @@
+//! Edges that ask a shield, give old answers while they ask for others, and are told that nothing has changed.
+
+use loadbearing::run::Counter;
+
+use crate::support::{Ran, ms, run};
+
+/// A request a second, which the origin answers in 100 ms; an edge has an answer for 3.5 s.
+const EDGE: &str = r#"
+[arrivals]
+process = "even"
+rate = "1/s"
+users = 1
+[service.web]
+[cdn.edge]
+keys = "files"
+ttl = "3500ms"
+edge_rtt = "0ms"
+[keys.files]
+count = 1
+size = "10KB"
+[operation.get]
+share = 1
+cdn = "edge"
+flow = [{ wait = "100ms" }, { reply = "10KB" }]
+"#;
+
+fn asked(ran: &Ran) -> u64 {
+    ran.count("service.web", Counter::Arrivals)
+}
+
+#[test]
+fn a_shield_is_asked_by_all_edges_and_asks_once() {
+    // A hundred users at once, at ten edges: each edge makes a request, and the shield one of all.
+    let crowd = "arrivals={rate='0/s', users=100, crowd={at='1s', users=100}}";
+    let shield = "cdn.edge.shield={rtt='20ms'}";
+    let ran = run(EDGE, &[crowd, "cdn.edge.pops=10"]);
+    assert_eq!((asked(&ran), ran.each()), (10, ms(100)));
+    let ran = run(EDGE, &[crowd, "cdn.edge.pops=10", shield]);
+    assert_eq!((asked(&ran), ran.ok()), (1, 100));
+    assert_eq!(ran.count("cdn.edge.shield", Counter::Arrivals), 10);
+    assert_eq!(ran.count("cdn.edge.shield", Counter::Joined), 9);
+    // There, to the origin, and back: the shield lies beyond all of the way that there is.
+    assert_eq!(ran.each(), ms(10 + 100));
+    // Two shields make two requests.
+    let ran = run(EDGE, &[crowd, "cdn.edge.pops=10", "cdn.edge.shield={count=2}"]);
+    assert_eq!(asked(&ran), 2);
+    // Edges that do not wait for each other ask apart, there and from there.
+    let ran = run(EDGE, &[crowd, "cdn.edge.pops=10", shield, "cdn.edge.collapse=false"]);
+    assert_eq!((asked(&ran), ran.ok()), (100, 100));
+    // What may not be kept is for whoever asked.
+    let ran = run(EDGE, &[crowd, "cdn.edge.pops=10", shield, "cdn.edge.uncacheable=100%"]);
+    assert_eq!((asked(&ran), ran.ok()), (100, 100));
+    // Failures are told to all who wait.
+    let fails = "operation.get.flow=[{wait='100ms'}, {reply={bytes='0B', status=503}}]";
+    let ran = run(EDGE, &[crowd, "cdn.edge.pops=10", shield, fails]);
+    assert_eq!((asked(&ran), ran.ok()), (1, 0));
+}
+
+#[test]
+fn what_a_shield_gives_is_as_old_as_it_is() {
+    // Two users at two edges by turns, one of whom fetches: the other has the same until 4.6 s.
+    let two = ["arrivals={process='even', rate='1/s', users=2}", "cdn.edge.pops=2"];
+    let ran = run(EDGE, &[&two[..], &["cdn.edge.shield={rtt='20ms'}"]].concat());
+    // At 1 s, and when what was fetched at 1.1 s is 3.5 s old everywhere: at 5 s, and at 9 s.
+    assert_eq!(asked(&ran), 3);
+    let shield = |what| ran.count("cdn.edge.shield", what);
+    assert!(
+        shield(Counter::Hits) >= 1 && shield(Counter::Misses) == 3,
+        "{}",
+        shield(Counter::Hits)
+    );
+}
+
+#[test]
+fn a_shield_makes_one_cache_of_many_for_the_origin() {
+    // 200 keys, each asked for every 10 s at one of 50 edges, for 60 s: the origin sees what it would of
+    // one cache, 1 / (1 + 6) of all; an edge does not have it when it is the first, or not asked since:
+    // (1 + 49 (1 - exp(-0.12))) / 7.
+    let many = [
+        "arrivals={rate='20/s', users=1_000}",
+        "run.duration=2000s",
+        "keys.files.count=200",
+        "cdn.edge.ttl=60s",
+        "cdn.edge.pops=50",
+        "cdn.edge.shield={rtt='0ms'}",
+        "operation.get.flow=[{cpu='1us'}, {reply='10KB'}]",
+        "run.start.caches=warm",
+    ];
+    let ran = run(EDGE, &many);
+    let all = ran.count("cdn.edge", Counter::Arrivals) as f64;
+    let beyond = asked(&ran) as f64 / all;
+    assert!((beyond - 1.0 / 7.0).abs() < 0.006, "{beyond}");
+    let at_edges = ran.count("cdn.edge", Counter::Misses) as f64 / all;
+    let others = 49.0 * (1.0 - (-0.12f64).exp());
+    assert!((at_edges - (1.0 + others) / 7.0).abs() < 0.01, "{at_edges}");
+}
+
+#[test]
+fn an_old_answer_is_given_at_once_while_another_is_fetched() {
+    let stale = |sets: &[&str]| {
+        let ran = run(EDGE, sets);
+        let counts = (asked(&ran), ran.count("cdn.edge", Counter::Stale));
+        (counts, ran.longest(), ran.mean_s())
+    };
+    // Fetched at 1.1, 5.1 and 9.1 s, and whoever comes then waits.
+    let ((origin, old), _, mean_s) = stale(&[]);
+    assert_eq!((origin, old), (3, 0));
+    assert!((mean_s - 0.03).abs() < 1e-9, "{mean_s}");
+    // Only the first waits: at 5 and 9 s there is one that is 0.4 s too old.
+    let ((origin, old), longest, mean_s) = stale(&["cdn.edge.stale_while_revalidate=1s"]);
+    assert_eq!((origin, old, longest), (3, 2, ms(100)));
+    assert!((mean_s - 0.01).abs() < 1e-9, "{mean_s}");
+    // 0.4 s are more than this.
+    assert_eq!(stale(&["cdn.edge.stale_while_revalidate=300ms"]).0, (3, 0));
+    // Of five that come together one asks.
+    let five = "arrivals={process='even', rate='1/s', users=5, batch=5}";
+    let ((origin, old), ..) = stale(&[five, "cdn.edge.stale_while_revalidate=1s"]);
+    assert_eq!((origin, old), (3, 10));
+    let shield = "cdn.edge.shield={rtt='20ms'}";
+    let ((origin, old), ..) = stale(&["cdn.edge.stale_while_revalidate=1s", shield]);
+    assert_eq!((origin, old), (3, 2));
+    // An origin that fails leaves what is old where it is, and is asked again.
+    let down = "fault.f={target='service.web', what='stop', at='4s'}";
+    let ran = run(EDGE, &[down, "cdn.edge.stale_while_revalidate=1h"]);
+    assert_eq!((ran.ok(), ran.count("cdn.edge", Counter::Stale)), (10, 6));
+}
+
+#[test]
+fn what_has_not_changed_is_not_sent_again() {
+    let text = format!("{EDGE}[link.up]\nbandwidth = '8Mbit/s'\ncarries = 'service.web'\n");
+    let sent = |share: &str| {
+        let share = format!("cdn.edge.not_modified={share}");
+        let ran = run(&text, &[&share]);
+        (asked(&ran), ran.count("link.up", Counter::Bytes), ran.count("cdn.edge", Counter::Bytes))
+    };
+    // Three requests of 10 KB, of which the edge has the last two already; users get all of theirs.
+    assert_eq!(sent("0%"), (3, 30_000, 100_000));
+    assert_eq!(sent("100%"), (3, 10_000, 100_000));
+}
+
+#[test]
+fn a_shield_is_paid_for_by_what_it_is_asked() {
+    let shield = "cdn.edge.shield={rtt='20ms', per_million='$9'}";
+    let model = crate::support::model(EDGE, &[shield]);
+    let cost = model.costs.iter().find(|cost| cost.path == "cdn.edge.shield").expect("it has one");
+    assert_eq!((cost.per_million, cost.monthly), (9.0, 0.0));
+    let station = cost.station.expect("it is charged by what comes");
+    assert_eq!(model.stations[station].path, "cdn.edge.shield");
+}
