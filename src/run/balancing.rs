@@ -241,6 +241,18 @@ impl<Q: PendingEvents> World<'_, Q> {
             Affinity::User => u64::from(user),
             Affinity::Address => u64::from(user % self.model.client.addresses),
             Affinity::Keys(keys) => self.key_asked_for(task, keys),
+            Affinity::Process => self.process_of_caller(task),
+        }
+    }
+
+    /// The process whose connection a call goes over; a user has one as a process of its own.
+    fn process_of_caller(&self, task: u32) -> u64 {
+        let record = &self.tasks[task];
+        match record.role {
+            Role::Call if self.awaits(record.owner, record.owner_epoch) => {
+                u64::from(self.tasks[record.owner].worker)
+            }
+            _ => self.workers.len() as u64 + u64::from(record.user),
         }
     }
 

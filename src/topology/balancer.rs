@@ -248,6 +248,20 @@ spec! {
     table PerConnection {
         /// How long an idle one stays open; the next request then makes another, and a new choice.
         idle: Duration = "\"350s\"" from "AWS Network Load Balancer (tcp.idle_timeout)", positive;
+        /// Whose they are.
+        of: ConnectionOf = "\"users\"" from "assumed: browsers behind it, or callers with a connection for each call";
+        /// After how long the server closes one, give or take a tenth; the next request makes another.
+        max_age: Option<Duration> = "for ever"
+            from "grpc-go keepalive.go (MaxConnectionAge infinity, jitter of 10 %)", positive;
+    }
+}
+spec! {
+    /// Whose connections a balancer chooses for.
+    choice ConnectionOf {
+        /// Each user has one.
+        Users = "users";
+        /// Each calling process has one, over which all its calls go (HTTP/2, as gRPC has it).
+        Processes = "processes";
     }
 }
 spec! {
@@ -288,6 +302,10 @@ impl Balancer {
     /// Whether it lets requests wait that find their targets full.
     pub fn queues(&self) -> bool {
         self.queue.is_some() || self.kind == BalancerKind::HaProxy && self.max_conns.is_some()
+    }
+    /// Whether it chooses once for each process that calls.
+    pub fn is_of_processes(&self) -> bool {
+        matches!(&self.per, BalancePer::Connection(it) if it.of == ConnectionOf::Processes)
     }
     /// Its checks, if it makes any: their interval, how long an answer may take, and how many in a row
     /// make a target healthy and unhealthy.

@@ -2,6 +2,7 @@
 
 use super::balancer::{BalanceBy, BalancePer, Balancer, BalancerKind, Policy, Reuse};
 use super::check::{Cx, Diagnostics, error, names};
+use super::flow::Step;
 use super::names::Named;
 
 /// What a balancer cannot do.
@@ -24,6 +25,7 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
             );
         }
         found.extend(queue(cx, balancer));
+        found.extend(callers(cx, balancer));
         if let BalanceBy::Keys(_) = spec.by {
             let stays = matches!(spec.policy, Policy::Sticky(_)) || spec.per != BalancePer::Request;
             if stays {
@@ -55,6 +57,22 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     found
+}
+
+/// A connection of each calling process, where nobody calls.
+fn callers(cx: &Cx<'_>, balancer: &Named<Balancer>) -> Diagnostics {
+    let service = &balancer.spec.service.name;
+    let calls = |step: &Step| matches!(step, Step::Call(call) if call.service.name == *service);
+    if !balancer.spec.is_of_processes()
+        || cx.topology.steps().iter().any(|(_, it)| calls(&it.value))
+    {
+        return Vec::new();
+    }
+    let why = "no step calls its service: users come to it";
+    let help = "leave it out, or `call` the service";
+    cx.no_effect(&format!("balancer.{}.per.connection.of", balancer.name), why, help)
+        .into_iter()
+        .collect()
 }
 
 /// What the queue of a balancer and its limit say must fit together.

@@ -473,3 +473,43 @@ fn a_full_backlog_refuses_or_drops() {
     let ran = ran(&["balancer.lb.connect_timeout=5s"]);
     assert_eq!((ran.failed(Failure::UpstreamTimeout), ran.each_failed()), (1, ms(5_000)));
 }
+
+/// Two processes that call a service of four.
+const CALLS: &str = r#"
+[arrivals]
+process = "even"
+rate = "100/s"
+users = 1_000
+[balancer.l4]
+service = "api"
+hop = "0ms"
+[service.web]
+instances = 2
+[service.api]
+instances = 4
+[operation.work]
+share = 1
+service = "web"
+flow = [{ call = { service = "api", flow = [{ cpu = "1ms" }] } }]
+"#;
+
+#[test]
+fn all_calls_of_a_process_go_over_its_one_connection() {
+    let uneven = |per: &str| {
+        let ran = run(CALLS, &[&format!("balancer.l4.per={per}")]);
+        let (busiest, mean) = ran.station("service.api").worker_busiest.expect("it works");
+        busiest / mean
+    };
+    near(uneven("request"), 1.0);
+    assert!(uneven("{connection={of='users'}}") < 1.2);
+    // Two of the four have it all; four connections would go round.
+    near(uneven("{connection={of='processes'}}"), 2.0);
+    let four =
+        run(CALLS, &["balancer.l4.per={connection={of='processes'}}", "service.web.workers=2"]);
+    let (busiest, mean) = four.station("service.api").worker_busiest.expect("it works");
+    near(busiest / mean, 1.0);
+    // A connection that is closed each second, more or less, has been with each of them two or three times.
+    let aged = uneven("{connection={of='processes', max_age='1s'}}");
+    assert!((1.0..1.5).contains(&aged), "{aged}");
+    near(uneven("{connection={of='processes', max_age='1h'}}"), 2.0);
+}

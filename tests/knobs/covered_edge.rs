@@ -102,6 +102,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "the_first_request_over_a_connection_gets_one_of_its_own",
         "Balancer.reuse Reuse:safe Reuse:always",
     ),
+    (
+        "balancer",
+        "all_calls_of_a_process_go_over_its_one_connection",
+        "PerConnection.of PerConnection.max_age ConnectionOf:users ConnectionOf:processes",
+    ),
     ("balancer", "every_node_has_a_rotation_of_its_own", "Balancer.nodes"),
     (
         "balancer",

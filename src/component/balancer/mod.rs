@@ -369,7 +369,7 @@ impl Balancer {
         }
         let pin = &mut pins.all[user];
         let kept = pin.target;
-        let counts = matches!(pins.rule, Stay::Connection(_));
+        let counts = matches!(pins.rule, Stay::Connection { .. });
         if kept == UNPINNED || pins.rule.is_over(*pin, now) || !targets.get(kept).available {
             if none_open {
                 return None;
@@ -382,6 +382,7 @@ impl Balancer {
                 targets.connect(chosen, 1);
             }
             (pin.target, pin.made) = (chosen, now);
+            pin.closes = pins.rule.closes_at(now, &mut draw);
         }
         pin.used = now;
         Some(pin.target)
@@ -392,13 +393,13 @@ impl Balancer {
         let Some(pins) = &mut self.pins else { return };
         let user = usize::try_from(key).expect("users are small numbers");
         let pin = &mut pins.all[user];
-        if matches!(pins.rule, Stay::Connection(_)) {
+        if matches!(pins.rule, Stay::Connection { .. }) {
             if pin.target != UNPINNED {
                 targets.connect(pin.target, -1);
             }
             targets.connect(target, 1);
         }
-        *pin = Pin { target, made: now, used: now };
+        *pin = Pin { target, made: now, used: now, closes: pin.closes };
     }
 
     /// Whether latencies are to be told.

@@ -21,10 +21,13 @@ pub(super) struct Pin {
     pub made: Time,
     /// When last.
     pub used: Time,
+    /// When its server closes its connection.
+    pub closes: Time,
 }
 
 impl Pin {
-    pub const NONE: Pin = Pin { target: UNPINNED, made: Time::ZERO, used: Time::ZERO };
+    pub const NONE: Pin =
+        Pin { target: UNPINNED, made: Time::ZERO, used: Time::ZERO, closes: Time::NEVER };
 }
 
 /// For how long a user stays with a target.
@@ -40,16 +43,33 @@ pub enum Stay {
         life: Option<Duration>,
     },
     /// As long as the connection is open, which closes when idle for so long.
-    Connection(Duration),
+    Connection {
+        /// So long.
+        idle: Duration,
+        /// Its server closes it after so long, give or take a tenth.
+        life: Option<Duration>,
+    },
 }
 
 impl Stay {
+    /// When the server closes a connection that is made now; `draw` spreads it.
+    pub(super) fn closes_at(self, now: Time, draw: impl FnOnce() -> u64) -> Time {
+        match self {
+            Stay::Connection { life: Some(life), .. } => {
+                // A tenth less to a tenth more.
+                let unit = draw() as f64 / u64::MAX as f64;
+                now + life.scale(0.9 + 0.2 * unit)
+            }
+            _ => Time::NEVER,
+        }
+    }
+
     pub(super) fn is_over(self, pin: Pin, now: Time) -> bool {
         let exceeds =
             |most: Option<Duration>, since: Time| most.is_some_and(|it| now.since(since) > it);
         match self {
             Stay::Cookie { idle, life } => exceeds(idle, pin.used) || exceeds(life, pin.made),
-            Stay::Connection(idle) => exceeds(Some(idle), pin.used),
+            Stay::Connection { idle, .. } => exceeds(Some(idle), pin.used) || now >= pin.closes,
         }
     }
 }

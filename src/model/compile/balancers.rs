@@ -15,7 +15,9 @@ pub(super) fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Option<St
     let bound = |hash: &topology::HashBound| hash.bound;
     let stays = match &balancer.spec.per {
         topology::BalancePer::Request => None,
-        topology::BalancePer::Connection(connection) => Some(Stay::Connection(connection.idle)),
+        topology::BalancePer::Connection(connection) => {
+            Some(Stay::Connection { idle: connection.idle, life: optional(connection.max_age) })
+        }
     };
     let policy = match &balancer.spec.policy {
         topology::Policy::RoundRobin => Policy::RoundRobin,

@@ -92,6 +92,7 @@ impl Compiler<'_> {
             drops: spec.on_overflow == topology::Overflow::Drop,
             balancer_station: balancer.map(|it| self.station(&station(it))),
             affinity: match balancer.map(|balancer| &balancer.spec.by) {
+                _ if balancer.is_some_and(|it| it.spec.is_of_processes()) => Affinity::Process,
                 Some(topology::BalanceBy::Address) => Affinity::Address,
                 Some(topology::BalanceBy::Keys(keys)) => {
                     Affinity::Keys(find(&self.topology.keys, &keys.name))

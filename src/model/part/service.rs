@@ -351,6 +351,8 @@ pub enum Affinity {
     Address,
     /// The key of this set that the request is for.
     Keys(KeysId),
+    /// The process that calls.
+    Process,
 }
 
 /// How requests come to the workers of an instance.
