@@ -465,11 +465,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         let at = at.expect("who is connected is held somewhere") as u32;
         let first = self.services[spec.service].first_instance;
         let worker = self.instances[first as usize].first_worker + at;
+        self.carry_messages(id, 1);
+        if spec.too_large {
+            return self.close_too_large(id, worker, place);
+        }
         let local = self.members_at(id, at as usize);
         self.count(spec.station, Counter::Reads);
         let (stream, draw) = self.sockets[id].next(draw::RECEIPT);
         let receive = self.model.draw_law(spec.message_cpu, stream, draw);
-        let work = receive + spec.write_cpu.scale(f64::from(local));
+        let work = receive + spec.read_more + spec.write_cpu.scale(f64::from(local));
         let message = Message { socket: id, sent: self.now, left: 1 };
         let owner = self.messages.insert(message);
         let what =
@@ -497,11 +501,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let message = &mut self.messages[owner];
         message.left -= 1;
         let Message { socket, sent, left } = *message;
-        let meter = &mut self.meters[self.model.sockets[socket].station];
         let late = self.now.since(sent).0 / Duration::micros(1).0;
         if members > 0 && self.model.sockets[socket].room.is_none() {
             self.sockets[socket].broadcast = self.now;
         }
+        self.carry_messages(socket, members);
+        let meter = &mut self.meters[self.model.sockets[socket].station];
         meter.add(Counter::Served, u64::from(members));
         meter.add(Counter::Replayed, u64::from(members));
         meter.add(Counter::LagMicros, late * u64::from(members));

@@ -151,7 +151,7 @@ pub use service::{
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
 };
-pub use socket::{Reconnect, Socket, Transport};
+pub use socket::{Deflate, Reconnect, Socket, Transport};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use store::{Store, StoreUse};
 pub use stream::{
@@ -203,6 +203,7 @@ pub const SLUGS: &[&str] = &[
     "misplaced-reply",
     "idle-region",
     "kept-sessions",
+    "large-message",
     "missing-key",
     "never-happens",
     "no-effect",

@@ -83,6 +83,13 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Socket.opens Socket.lasts Socket.transport Transport:polling Transport:websocket \
          Socket.connect_cpu Socket.timeout",
     ),
+    (
+        "socket",
+        "large_and_compressed_messages_cost_more",
+        "Socket.read_per_kb Socket.write_per_kb Socket.compression Deflate.memory Deflate.write_cpu \
+         Deflate.write_per_kb Deflate.read_cpu Deflate.ratio",
+    ),
+    ("socket", "a_message_that_is_too_large_closes_its_connection", "Socket.max_payload"),
     ("socket", "connections_take_memory_until_there_is_none", "Socket.memory"),
     (
         "socket",

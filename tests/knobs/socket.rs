@@ -187,3 +187,57 @@ fn a_broadcast_is_written_to_the_members_wherever_they_are() {
     let near = |key: &str, ms: f64| (costs(key) * 1e3 - ms).abs() < 0.3;
     assert!(near("message_cpu", 1.0) && near("write_cpu", 10.0) && near("adapter_cpu", 2.0));
 }
+
+#[test]
+fn large_and_compressed_messages_cost_more() {
+    // About two hundred messages, each to ten members, five at the process that it comes to.
+    let says = ["socket.chat.messages=10/s", "arrivals.rate=0.01/s"];
+    let said = chat(&says).count("socket.chat", Counter::Reads);
+    let told = |more: &[&str]| chat(&[&says, more].concat());
+    let ms = |more: &[&str]| busy(&told(more)) * 20.0 * 1e3 / said as f64;
+    let near =
+        |found: f64, wanted: f64| assert!((found / wanted - 1.0).abs() < 0.03, "{found} {wanted}");
+    let large = "socket.chat.size=101KB";
+    assert_eq!(ms(&["socket.chat.read_per_kb=1ms", "socket.chat.write_per_kb=1ms"]), 0.0);
+    near(ms(&[large]), 100.0 * (0.010 + 5.0 * 0.00045));
+    near(
+        ms(&[large, "socket.chat.read_per_kb=30us", "socket.chat.write_per_kb=1us"]),
+        100.0 * 0.035,
+    );
+    // Compressed for each member anew.
+    near(ms(&["socket.chat.compression={}"]), 0.065 + 5.0 * 0.040);
+    let deflate = "socket.chat.compression={read_cpu='1ms', write_cpu='2ms', write_per_kb='10us'}";
+    near(ms(&[large, deflate]), 1.0 + 1.0 + 5.0 * (2.0 + 0.045 + 1.0));
+    // What has passed the wire: once to the process, and to five.
+    let bytes =
+        |more: &[&str]| told(more).count("service.web", Counter::Bytes) as f64 / said as f64;
+    assert_eq!(bytes(&[]), 6_000.0);
+    assert_eq!(bytes(&["socket.chat.compression={ratio='50%'}"]), 3_000.0);
+    // A compressor takes memory, with each of ten connections.
+    let memory = "service.web.memory={ machine = '100MB', base = '40MB', per_request = '1MB' }";
+    let heap = "service.web.runtime={ node = { heap = '100MB' } }";
+    let out = |compression: &str| {
+        told(&[memory, heap, compression]).count("service.web", Counter::OutOfMemory)
+    };
+    assert_eq!(out("socket.chat.compression={memory='11MB'}"), 0);
+    assert!(out("socket.chat.compression={memory='13MB'}") > 0);
+}
+
+#[test]
+fn a_message_that_is_too_large_closes_its_connection() {
+    let lost = |more: &str| {
+        let sets = ["socket.chat.messages=1/s", "socket.chat.transport=websocket", more];
+        let ran = chat(&sets);
+        let counts = [Counter::Lost, Counter::Errors, Counter::Served];
+        counts.map(|counter| ran.count("socket.chat", counter))
+    };
+    let [none, _, served] = lost("socket.chat.size=1MB");
+    assert!(none == 0 && served > 50, "{none} {served}");
+    let [lost_all, errors, heard] = lost("socket.chat.size=1.1MB");
+    assert!(lost_all > 10 && errors == lost_all && heard == 0, "{lost_all} {errors}");
+    assert_eq!(lost("socket.chat.max_payload=999B")[2], 0);
+    // uvicorn takes more.
+    let python =
+        ["socket.chat.messages=1/s", "socket.chat.size=2MB", "service.web.runtime.uvicorn={}"];
+    assert_eq!(chat(&python).count("socket.chat", Counter::Lost), 0);
+}

@@ -25,6 +25,10 @@ impl Compiler<'_> {
         let publish = adapter.map(|cache| self.callback(&path, Some((cache, broadcast))));
         let service = &named(&self.topology.services, &spec.service.name).spec;
         let interval = spec.ping_interval(service);
+        let beyond = spec.kilobytes_beyond();
+        let deflate = |part: fn(&topology::Deflate, f64) -> Duration| {
+            spec.compression.as_ref().map_or(Duration::ZERO, |it| part(it, beyond))
+        };
         Socket {
             name: socket.name.clone(),
             station: self.station(&path),
@@ -50,9 +54,16 @@ impl Compiler<'_> {
             longest: spec.reconnect.most,
             messages: spec.messages.map(|rate| rate.0),
             message_cpu: self.law(&spec.message_cpu),
+            read_more: spec.read_per_kb.scale(beyond) + deflate(|it, _| it.read_cpu),
+            wire: spec.on_the_wire() as u64,
+            too_large: spec.size.0 > spec.largest(service).0,
             room: spec.room,
-            memory: spec.bytes(service).0 as u64,
-            write_cpu: spec.write_cpu,
+            memory: (spec.bytes(service).0
+                + spec.compression.as_ref().map_or(0.0, |it| it.memory.0))
+                as u64,
+            write_cpu: spec.write_cpu
+                + spec.write_per_kb.scale(beyond)
+                + deflate(|it, beyond| it.write_cpu + it.write_per_kb.scale(beyond)),
             adapter_cpu: spec.adapter_cpu,
             callback,
             publish,

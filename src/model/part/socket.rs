@@ -42,6 +42,12 @@ pub struct Socket {
     pub messages: Option<f64>,
     /// CPU time to receive one.
     pub message_cpu: LawId,
+    /// What it takes more for its size and its compression.
+    pub read_more: Duration,
+    /// Bytes of a message on the wire.
+    pub wire: u64,
+    /// A message is larger than its server takes: the connection that it comes over is closed.
+    pub too_large: bool,
     /// Members of a room; [`None`] is everybody.
     pub room: Option<u32>,
     /// CPU time to write to a member.

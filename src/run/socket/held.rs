@@ -1,6 +1,9 @@
 //! What a process holds of its sockets: places, connections at its balancer, memory.
 
+use super::Link;
 use crate::kernel::PendingEvents;
+use crate::model::ids::SocketId;
+use crate::run::meter::Counter;
 use crate::run::world::World;
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -40,5 +43,31 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.service_of_worker(worker);
         let first = self.services[service].first_instance;
         (worker - self.instances[first as usize].first_worker) as usize
+    }
+
+    /// So many messages pass through the balancer of a service, one way or the other.
+    pub(super) fn carry_messages(&mut self, id: SocketId, count: u32) {
+        let spec = &self.model.sockets[id];
+        let station = self.model.services[spec.service].station;
+        self.meters[station].add(Counter::Bytes, spec.wire * u64::from(count));
+    }
+
+    /// A message is larger than its server takes: it closes the connection of the client that has sent it, one
+    /// of its process's, by its place among them.
+    pub(super) fn close_too_large(&mut self, id: SocketId, worker: u32, place: u32) {
+        let station = self.model.sockets[id].station;
+        let mut place = place;
+        for slot in 0..self.connections.capacity() as u32 {
+            let client = *self.connections.peek(slot);
+            if client.socket != id || client.link != Link::Open || client.worker != worker {
+                continue;
+            }
+            if place == 0 {
+                self.count(station, Counter::Errors);
+                self.count(station, Counter::Lost);
+                return self.come_back(slot);
+            }
+            place -= 1;
+        }
     }
 }
