@@ -27,8 +27,8 @@ pub fn monitors(point: &Point<'_>) -> Vec<Figure> {
             }
         }
         let unit = match course.what {
-            "latency" | "oldest" => Unit::Seconds,
-            "rate" => Unit::PerSecond,
+            "latency" | "oldest" | "lag" => Unit::Seconds,
+            "rate" | "evictions" => Unit::PerSecond,
             "waiting" | "held" | "delayed" | "memory" | "bandwidth" | "in_flight" => Unit::Count,
             _ => Unit::Ratio,
         };
@@ -54,11 +54,21 @@ pub fn monitors(point: &Point<'_>) -> Vec<Figure> {
                 ],
             },
         })];
-        if let Some(above) = course.alarm_above {
+        if let Some(bound) = course.alarm_at {
             layer.push(json!({
-                "data": { "values": [{ "value": shown(above), "what": "the alarm's threshold" }] },
+                "data": { "values": [{ "value": shown(bound), "what": "the alarm's threshold" }] },
                 "mark": { "type": "rule", "strokeDash": [2, 2], "color": "#0072B2" },
                 "encoding": { "y": { "field": "value", "type": "quantitative" }, "tooltip": { "field": "what" } },
+            }));
+        }
+        if !course.calls.is_empty() {
+            let call =
+                |at: &f64| json!({ "time_s": shown(warmup + at), "what": "the alarm calls" });
+            layer.push(json!({
+                "data": { "values": course.calls.iter().map(call).collect::<Vec<_>>() },
+                "mark": { "type": "rule", "strokeDash": [2, 2], "color": "#D55E00" },
+                "encoding": { "x": { "field": "time_s", "type": "quantitative" },
+                    "tooltip": [{ "field": "what" }, { "field": "time_s", "format": ",.4~r" }] },
             }));
         }
         figures.push(Figure::new(

@@ -14,15 +14,16 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    ALIVE, Acks, Affinity, Agent, Appointment, Bodies, Breaker, Bulkhead, Cache, Cdn, ClientTimes,
-    Collecting, Consumer, ConsumerParts, Cost, Database, Deploy, Discards, Exit, Extent, Failover,
-    FailoverDns, Fault, Full, Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keys,
-    Limit, Link, LoadLock, Maintenance, Mapping, Memory, Metric, Monitor, NodeLoss, OnSigterm,
-    Others, Parts, PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe,
-    Process, Prune, Purge, Queue, READY, Reading, Reads, Recycling, Region, Relation, Reshard,
-    Retries, Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, Shield, Shown,
-    Side, Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
-    UNIT_KINDS, Unit, UnitKind, Upkeep, Wake, Want, Watch,
+    ALIVE, Acks, Affinity, Agent, Alarm, Appointment, Arrivals, Bodies, Breaker, Bulkhead, Cache,
+    Cdn, ClientTimes, Collecting, Consumer, ConsumerParts, Cost, Crowd, Database, Deploy, Discards,
+    Exit, Extent, Failover, FailoverDns, Fault, Full, Function, Guard, HandOut, Harm, Health, Host,
+    Job, KafkaRules, Keys, Limit, Link, LoadLock, Maintenance, Mapping, Memory, Metric, Missing,
+    Monitor, NodeLoss, OnSigterm, Others, Parts, PendingRules, Per, Persistence, Policy, Poll,
+    Pool, PoolMode, Pooler, Probe, Process, Prune, Purge, Queue, READY, RatePhase, Reading, Reads,
+    Recycling, Region, Relation, Reshard, Retries, Rollout, Rule, Rules, SMALL_BYTES, Scaling,
+    Scripts, Service, Session, SessionFlow, Shield, Shown, Side, Slots, Socket, Standby, Store,
+    StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake,
+    Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 
@@ -204,71 +205,6 @@ pub enum Workload {
     },
     /// Requests that are written down, one by one.
     Recorded(Recording),
-}
-
-/// What an open stream is beside its rate.
-#[derive(Clone, Debug, Default)]
-pub struct Arrivals {
-    /// Phases in turn: multiple of the rate, mean length.
-    pub phases: Vec<(f64, Duration)>,
-    /// Users at each arrival.
-    pub batch: u32,
-    /// A crowd that comes once.
-    pub crowd: Option<Crowd>,
-    /// The virtual users of a load generator.
-    pub vus: Option<Vus>,
-    /// What each user does.
-    pub session: Option<SessionFlow>,
-    /// Recorded arrivals.
-    pub trace: Option<Trace>,
-}
-
-impl Arrivals {
-    /// The greatest multiple of the rate.
-    pub fn greatest(&self) -> f64 {
-        self.phases.iter().map(|phase| phase.0).reduce(f64::max).unwrap_or(1.0)
-    }
-    /// Requests for each unit of the rate, on average and without the crowd.
-    pub fn requests_each(&self) -> f64 {
-        let whole: f64 = self.phases.iter().map(|phase| phase.1.seconds()).sum();
-        let weighed: f64 = self.phases.iter().map(|phase| phase.0 * phase.1.seconds()).sum();
-        let phases = if self.phases.is_empty() { 1.0 } else { weighed / whole };
-        let pages = self.session.as_ref().map_or(1.0, |session| session.mean_pages);
-        phases * f64::from(self.batch) * pages
-    }
-}
-
-/// A crowd that comes once.
-#[derive(Clone, Copy, Debug)]
-pub struct Crowd {
-    /// When, from the start of the run.
-    pub at: Duration,
-    /// How many.
-    pub users: u32,
-    /// Over which time.
-    pub over: Duration,
-}
-
-/// The virtual users of a load generator.
-#[derive(Clone, Copy, Debug)]
-pub struct Vus {
-    /// There from the start.
-    pub planned: u32,
-    /// The most.
-    pub most: u32,
-}
-
-/// A session: one page after another.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionFlow {
-    /// Pages on average where operations do not say what follows them.
-    pub pages: f64,
-    /// Pages on average, all told.
-    pub mean_pages: f64,
-    /// Time between an answer and the next page.
-    pub think: LawId,
-    /// Failures after which the user leaves.
-    pub abandons_after: Option<u32>,
 }
 
 /// How users behave towards the system.

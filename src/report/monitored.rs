@@ -63,8 +63,8 @@ fn shown(monitor: &Monitored, value: f64) -> String {
     let unit = match monitor.what {
         "bandwidth" => return Bandwidth(value).show(),
         "memory" => return Bytes(value).show(),
-        "latency" | "oldest" => Unit::Seconds,
-        "rate" => Unit::PerSecond,
+        "latency" | "oldest" | "lag" => Unit::Seconds,
+        "rate" | "evictions" => Unit::PerSecond,
         "waiting" | "held" | "delayed" | "in_flight" => Unit::Count,
         _ => Unit::Ratio,
     };

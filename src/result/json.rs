@@ -296,15 +296,16 @@ fn fixed_properties() -> Map<String, Value> {
         }))),
         "monitors": list("What products' own metrics would show.", exact_object("One.", json!({
             "name": text("Its name."),
-            "what": text("`latency` or `oldest` [s], `rate` [1/s], `bandwidth` [bit/s], `memory` [bytes], `waiting`, \
-                `held`, `delayed` or `in_flight` [count], `busy`, `open`, `errors` or `uptime` [ratio]."),
+            "what": text("`latency`, `oldest` or `lag` [s], `rate` or `evictions` [1/s], `bandwidth` [bit/s], `memory` \
+                [bytes], `waiting`, `held`, `delayed` or `in_flight` [count], `busy`, `open`, `errors`, `hits`, \
+                `memory_share` or `uptime` [ratio]."),
             "shown_mean": number("The mean of its values."),
             "shown_most": number("The greatest of them."),
             "true_mean": number("The true mean, or the true quantile."),
             "true_most": number("The greatest value of the timeline, or the true quantile."),
             "alarm": {
                 "type": ["object", "null"],
-                "description": "Episodes above its threshold in all replications, those missed, calls \
+                "description": "Calls and episodes beyond its bound in all replications, those missed, calls \
                     for nothing, and the mean time to the call [s].",
             },
             "budget": {

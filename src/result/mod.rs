@@ -3,6 +3,7 @@
 //! Nothing here knows files, threads or terminals: the command line and a browser read the same
 //! summary. [`metric`] describes every number once; [`Summary::to_json`] and [`schema`] follow it.
 
+mod alarm;
 mod attribution;
 mod closed_form;
 mod comparison;

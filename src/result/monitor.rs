@@ -6,6 +6,7 @@
 
 use serde::Serialize;
 
+use super::alarm;
 use super::rate::rates;
 use crate::model::ids::StationId;
 use crate::model::{Model, Monitor, Reading, Shown};
@@ -21,8 +22,9 @@ pub const BUCKETS_S: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 pub struct Monitored {
     /// Its name.
     pub name: String,
-    /// What it shows: `latency` or `oldest` (s), `rate` (1/s), `bandwidth` (bit/s), `memory` (bytes), `waiting`,
-    /// `held`, `delayed` or `in_flight` (things), or `busy`, `open`, `errors` or `uptime` (a share).
+    /// What it shows: `latency`, `oldest` or `lag` (s), `rate` or `evictions` (1/s), `bandwidth` (bit/s), `memory`
+    /// (bytes), `waiting`, `held`, `delayed` or `in_flight` (things), or `busy`, `open`, `errors`, `hits`,
+    /// `memory_share` or `uptime` (a share).
     pub what: &'static str,
     /// The mean of its values.
     pub shown_mean: f64,
@@ -55,11 +57,13 @@ const MONTH_S: f64 = 30.0 * 86_400.0;
 /// What an alarm did, in all replications.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Alarmed {
-    /// Rows of steps in which the truth was above the threshold.
+    /// How often it called somebody.
+    pub calls: u32,
+    /// Rows of steps in which the truth was beyond the bound.
     pub episodes: u32,
     /// Of these, those that never called anybody.
     pub missed: u32,
-    /// Calls when nothing was above it.
+    /// Calls when nothing was beyond it.
     pub false_alarms: u32,
     /// Mean time from the beginning of an episode to the call (s), of those that called.
     pub delay_mean_s: Option<f64>,
@@ -81,8 +85,10 @@ pub struct MonitorCourse {
     pub shown: Vec<(f64, f64)>,
     /// The same of what was so: of each step of the timeline, or of each period.
     pub truth: Vec<(f64, f64)>,
-    /// The threshold of its alarm.
-    pub alarm_above: Option<f64>,
+    /// The bound of its alarm.
+    pub alarm_at: Option<f64>,
+    /// When it called somebody, from the start of the measured time (s).
+    pub calls: Vec<f64>,
 }
 
 /// The courses of all monitors that have values over time.
@@ -92,12 +98,15 @@ pub fn monitor_courses(model: &Model, outcome: &Outcome) -> Vec<MonitorCourse> {
     let numbers = (0..model.monitors.len()).filter(|number| over_time(&model.monitors[*number]));
     let course = |number: usize| {
         let monitor = &model.monitors[number];
+        let shown = values(model, number, outcome);
+        let calls = |alarm| alarm::calls(alarm, monitor, &shown, length_s(outcome));
         MonitorCourse {
             name: monitor.name.clone(),
             what: what(monitor),
-            shown: values(model, number, outcome),
             truth: truth(model, number, outcome),
-            alarm_above: monitor.alarm.map(|(above, _)| above),
+            alarm_at: monitor.alarm.map(|alarm| alarm.bound),
+            calls: monitor.alarm.as_ref().map(calls).unwrap_or_default(),
+            shown,
         }
     };
     numbers.map(course).collect()
@@ -114,6 +123,10 @@ fn what(monitor: &Monitor) -> &'static str {
         Shown::Oldest(_) => "oldest",
         Shown::Memory(_) => "memory",
         Shown::Bandwidth(..) => "bandwidth",
+        Shown::Hits(_) => "hits",
+        Shown::Evictions(_) => "evictions",
+        Shown::Lag(_) => "lag",
+        Shown::MemoryOfCache(_) | Shown::MemoryOfService(_) => "memory_share",
         Shown::InFlight => "in_flight",
         Shown::Errors => "errors",
         Shown::Uptime(..) => "uptime",
@@ -136,28 +149,32 @@ fn values(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
         }
         Shown::Uptime(down_above, _) => {
             let failed = truth(model, number, outcome).into_iter().map(|(end, ok)| (end, 1.0 - ok));
-            let weights = weights(monitor, outcome);
+            let weights = weights(model, number, outcome);
             let periods = readings(monitor, &failed.collect::<Vec<_>>(), &weights).into_iter();
             let is_up = |failed: f64| if failed > down_above { 0.0 } else { 1.0 };
             periods.map(|(end, failed)| (end, is_up(failed))).collect()
         }
-        _ => readings(monitor, &truth(model, number, outcome), &weights(monitor, outcome)),
+        _ => readings(monitor, &truth(model, number, outcome), &weights(model, number, outcome)),
     }
 }
 
-/// What each step of the timeline counts in a mean: shares of requests by the requests that ended.
-fn weights(monitor: &Monitor, outcome: &Outcome) -> Vec<f64> {
+/// What each step of the timeline counts in a mean: shares of requests by the requests that ended, those of
+/// look-ups by the look-ups.
+fn weights(model: &Model, number: usize, outcome: &Outcome) -> Vec<f64> {
+    let shows = model.monitors[number].shows;
     let measured = outcome.windows.iter().filter(|window| window.measured);
-    let weight = |window: &Window| match monitor.shows {
+    let weight = |window: &Window| match shows {
         Shown::Errors | Shown::Uptime(..) => (window.ok + window.failed) as f64,
         Shown::MeanOfWindows if window.latency_p95_s.is_none() => 0.0,
+        Shown::Hits(_) => window.noted[number].1,
+        Shown::MemoryOfService(_) => window.noted[number].1,
         _ => 1.0,
     };
     let all = measured.map(weight);
-    match monitor.shows {
-        // Its truth has no step without a request.
-        Shown::MeanOfWindows => all.filter(|weight| *weight > 0.0).collect(),
-        _ => all.collect(),
+    match shows {
+        Shown::Uptime(..) => all.collect(),
+        // Its truth has no step of which nothing is known.
+        _ => all.filter(|weight| *weight > 0.0).collect(),
     }
 }
 
@@ -207,7 +224,7 @@ fn of(model: &Model, number: usize, outcomes: &[Outcome]) -> Monitored {
         (
             mean(&|outcome| {
                 let values: Vec<f64> = steps(outcome).iter().map(|(_, value)| *value).collect();
-                weighted(&values, &weights(monitor, outcome))
+                weighted(&values, &weights(model, number, outcome))
             }),
             mean(&|outcome| greatest(steps(outcome).iter().map(|(_, value)| *value))),
         )
@@ -231,21 +248,28 @@ fn of(model: &Model, number: usize, outcomes: &[Outcome]) -> Monitored {
         shown_most,
         true_mean,
         true_most,
-        alarm: monitor.alarm.map(|(above, points)| {
+        alarm: monitor.alarm.map(|alarm| {
             let each = outcomes.iter().map(|outcome| {
-                alarmed(&steps(outcome), &values(outcome), above, points, monitor.every)
+                let calls = alarm::calls(&alarm, monitor, &values(outcome), length_s(outcome));
+                alarm::judged(&alarm, monitor, &all_steps(model, number, outcome), calls)
             });
-            summed(each.collect())
+            alarm::summed(each.collect())
         }),
     }
 }
 
-/// The end (s of the measured time) and the true value of each step of the timeline.
+/// The end (s of the measured time) and the true value of each step of the timeline that has one.
 fn truth(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
+    let known = |(end, value): (f64, Option<f64>)| Some((end, value?));
+    all_steps(model, number, outcome).into_iter().filter_map(known).collect()
+}
+
+/// The same of all steps.
+fn all_steps(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, Option<f64>)> {
     let monitor = &model.monitors[number];
     if let Shown::MeanOfInstances(..) = monitor.shows {
         let values = &by_instance(outcome, number).values;
-        return values.iter().map(|(end, _, truth)| (*end, *truth)).collect();
+        return values.iter().map(|(end, _, truth)| (*end, Some(*truth))).collect();
     }
     let value = |window: &Window| match monitor.shows {
         Shown::Busy(station) => Some(share(model, station, window)),
@@ -263,14 +287,31 @@ fn truth(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, f64)> {
         }
         Shown::Bandwidth(station, bits) => Some(window.stations[station.0 as usize].busy * bits),
         Shown::InFlight => Some(window.in_flight),
-        Shown::Errors => Some(share_of(window.server_errors, window)),
+        Shown::Errors => {
+            (window.ok + window.failed > 0).then(|| share_of(window.server_errors, window))
+        }
+        Shown::Hits(_)
+        | Shown::Evictions(_)
+        | Shown::Lag(_)
+        | Shown::MemoryOfCache(_)
+        | Shown::MemoryOfService(_) => {
+            let (part, whole) = window.noted[number];
+            (whole > 0.0).then(|| part / whole)
+        }
         Shown::Uptime(..) => Some(1.0 - share_of(window.failed, window)),
         _ => window.latency_p95_s,
     };
     let measured = outcome.windows.iter().filter(|window| window.measured);
     let start = measured.clone().next().map(|window| window.start).unwrap_or_default();
-    let step = |window: &Window| Some((window.end.since(start).seconds(), value(window)?));
-    measured.filter_map(step).collect()
+    measured.map(|window| (window.end.since(start).seconds(), value(window))).collect()
+}
+
+/// How long the measured time was (s).
+fn length_s(outcome: &Outcome) -> f64 {
+    let mut measured = outcome.windows.iter().filter(|window| window.measured);
+    let start = measured.clone().next().map(|window| window.start);
+    let end = measured.next_back().map(|window| window.end);
+    start.zip(end).map_or(0.0, |(start, end)| end.since(start).seconds())
 }
 
 /// A share of the requests that ended in a step.
@@ -297,7 +338,11 @@ fn share(model: &Model, station: StationId, window: &Window) -> f64 {
 }
 
 /// The end and the value of each whole period.
-fn readings(monitor: &Monitor, steps: &[(f64, f64)], weights: &[f64]) -> Vec<(f64, f64)> {
+pub(super) fn readings(
+    monitor: &Monitor,
+    steps: &[(f64, f64)],
+    weights: &[f64],
+) -> Vec<(f64, f64)> {
     let every = monitor.every.seconds();
     let mut all = Vec::new();
     let mut from = 0;
@@ -317,69 +362,6 @@ fn readings(monitor: &Monitor, steps: &[(f64, f64)], weights: &[f64]) -> Vec<(f6
         from = until;
     }
     all
-}
-
-/// Calls are made when `points` values in a row are above; they belong to the episode that lasts, or
-/// ended within as many periods.
-fn alarmed(
-    steps: &[(f64, f64)],
-    values: &[(f64, f64)],
-    above: f64,
-    points: u32,
-    every: Duration,
-) -> (Alarmed, Vec<f64>) {
-    let mut episodes: Vec<(f64, f64)> = Vec::new();
-    let mut begun = None;
-    let mut before = 0.0;
-    for (end, value) in steps {
-        match (begun, *value > above) {
-            (None, true) => begun = Some(before),
-            (Some(from), false) => {
-                episodes.push((from, before));
-                begun = None;
-            }
-            _ => {}
-        }
-        before = *end;
-    }
-    episodes.extend(begun.map(|from| (from, before)));
-    let mut calls = Vec::new();
-    let mut row = 0;
-    for (end, value) in values {
-        row = if *value > above { row + 1 } else { 0 };
-        if row == points {
-            calls.push(*end);
-        }
-    }
-    let late = every.seconds() * f64::from(points);
-    let meant = |call: f64, episode: &(f64, f64)| episode.0 < call && call <= episode.1 + late;
-    let delays: Vec<f64> = episodes
-        .iter()
-        .filter_map(|episode| {
-            calls.iter().find(|call| meant(**call, episode)).map(|call| call - episode.0)
-        })
-        .collect();
-    let wrong = calls.iter().filter(|call| !episodes.iter().any(|it| meant(**call, it))).count();
-    let alarmed = Alarmed {
-        episodes: episodes.len() as u32,
-        missed: (episodes.len() - delays.len()) as u32,
-        false_alarms: wrong as u32,
-        delay_mean_s: None,
-    };
-    (alarmed, delays)
-}
-
-fn summed(each: Vec<(Alarmed, Vec<f64>)>) -> Alarmed {
-    let mut sum = Alarmed::default();
-    let mut delays = Vec::new();
-    for (one, its) in each {
-        sum.episodes += one.episodes;
-        sum.missed += one.missed;
-        sum.false_alarms += one.false_alarms;
-        delays.extend(its);
-    }
-    sum.delay_mean_s = (!delays.is_empty()).then(|| average(delays.iter().copied()));
-    sum
 }
 
 fn average(values: impl Iterator<Item = f64>) -> f64 {
@@ -445,29 +427,5 @@ mod tests {
         let mut slow = Histogram::new();
         slow.record(Duration::secs(60));
         assert_eq!(bucket_quantile(&slow, 0.95, &BUCKETS_S), 10.0);
-    }
-
-    #[test]
-    fn an_alarm_comes_late_or_never_or_for_nothing() {
-        let steps: Vec<(f64, f64)> = (1..=600)
-            .map(|end| {
-                let busy = (60..90).contains(&end) || (240..540).contains(&end);
-                (f64::from(end), if busy { 1.0 } else { 0.2 })
-            })
-            .collect();
-        let monitor = Monitor {
-            buckets: Vec::new(),
-            name: String::new(),
-            shows: Shown::MeanOfWindows,
-            every: Duration::secs(60),
-            reads: Reading::Average,
-            alarm: None,
-        };
-        let values = readings(&monitor, &steps, &vec![1.0; steps.len()]);
-        assert_eq!(values.len(), 10);
-        let (alarm, delays) = alarmed(&steps, &values, 0.8, 3, monitor.every);
-        // Half a minute is not seen; five minutes are, after the three that it takes.
-        assert_eq!((alarm.episodes, alarm.missed, alarm.false_alarms), (2, 1, 0));
-        assert_eq!(delays, [420.0 - 239.0]);
     }
 }

@@ -6,7 +6,7 @@ use super::task::{Journey, OK};
 use super::world::World;
 use crate::kernel::{Event, PendingEvents, Slab};
 use crate::model::ids::OperationId;
-use crate::model::{Arrivals, Model, TraceMode};
+use crate::model::{Arrivals, Model, RatePhase, TraceMode};
 use crate::stream::{Draws, StreamKey};
 use crate::units::{Duration, Time};
 use crate::variate::exponential;
@@ -19,6 +19,8 @@ const CROWD: u32 = (1 << 27) - 2;
 pub struct ArrivalState {
     /// Phases so far.
     phases: u64,
+    /// The present one.
+    phase: u32,
     /// When the present one ends.
     phase_ends: Time,
     /// Those of the crowd who have come.
@@ -46,6 +48,18 @@ struct Visit {
     page: u32,
     failures: u32,
     next: OperationId,
+}
+
+impl RatePhase {
+    /// The phase that follows, where it is the so-manieth change.
+    fn follower(&self, key: &StreamKey, change: u64) -> u32 {
+        if let [(_, only)] = self.next[..] {
+            return only;
+        }
+        let unit = key.named("next").draw(change).unit();
+        let found = self.next.iter().find(|(until, _)| unit < *until);
+        found.expect("the last reaches one").1
+    }
 }
 
 impl ArrivalState {
@@ -76,13 +90,27 @@ impl<Q: PendingEvents> World<'_, Q> {
             return 1.0;
         }
         let key = self.key.named("arrival-phases");
-        while self.arrivals.phase_ends <= self.now {
-            let mean = phases[(self.arrivals.phases % phases.len() as u64) as usize].1;
-            let length = exponential(&mut key.draw(self.arrivals.phases)) * mean.seconds();
-            self.arrivals.phase_ends = self.arrivals.phase_ends + Duration::from_secs_f64(length);
-            self.arrivals.phases += 1;
+        let state = &mut self.arrivals;
+        while state.phase_ends <= self.now {
+            let following = match (state.phases, model.arrivals.stationary) {
+                (0, false) => 0,
+                (0, true) => {
+                    let mut unit = key.draw(u64::MAX).unit();
+                    let until = |phase: &RatePhase| {
+                        unit -= phase.share;
+                        unit < 0.0
+                    };
+                    phases.iter().position(until).unwrap_or(phases.len() - 1) as u32
+                }
+                (count, _) => phases[state.phase as usize].follower(&key, count),
+            };
+            state.phase = following;
+            let mean = phases[following as usize].length;
+            let length = exponential(&mut key.draw(state.phases)) * mean.seconds();
+            state.phase_ends = state.phase_ends + Duration::from_secs_f64(length);
+            state.phases += 1;
         }
-        phases[((self.arrivals.phases - 1) % phases.len() as u64) as usize].0
+        phases[state.phase as usize].times
     }
 
     /// When the next recorded arrival comes; [`None`] when there is no trace, or none any more.

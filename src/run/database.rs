@@ -157,7 +157,7 @@ pub struct Shipped {
     /// When its log arrives.
     arrives: Time,
     /// When it was committed.
-    committed: Time,
+    pub(super) committed: Time,
     /// What replaying it takes.
     cpu: Duration,
     /// It is no write, but removes what queries that began before may still see.

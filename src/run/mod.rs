@@ -51,6 +51,7 @@ mod polling;
 mod pool;
 mod pooler;
 mod node_loss;
+mod noted;
 mod probing;
 mod queue;
 mod queue_limiter;

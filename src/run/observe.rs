@@ -79,6 +79,7 @@ struct WindowTally {
     in_flight: u128,
     stations: Vec<[u128; 3]>,
     queues: Vec<(f64, u128)>,
+    noted: Vec<[u64; 2]>,
 }
 
 impl Observer {
@@ -106,6 +107,7 @@ impl Observer {
             window: WindowTally {
                 stations: vec![[0; 3]; model.stations.len()],
                 queues: vec![(0.0, 0); model.queues.len()],
+                noted: super::noted::nothing(model),
                 ..WindowTally::default()
             },
         }
@@ -246,6 +248,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if length.is_zero() {
             return;
         }
+        let mut counted = std::mem::take(&mut self.observer.window.noted);
+        let noted = self.note_for_monitors(&mut counted, length);
+        self.observer.window.noted = counted;
         let observer = &mut self.observer;
         let tally = &mut observer.window;
         let in_flight = observer.in_flight.total(now);
@@ -284,6 +289,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             latency_p99_s: tally.latency.quantile(0.99).map(Duration::seconds),
             in_flight: (in_flight - tally.in_flight) as f64 / ticks,
             stations,
+            noted,
         });
         tally.in_flight = in_flight;
         (tally.offered, tally.ok, tally.failed, tally.server_errors) = (0, 0, 0, 0);
@@ -303,6 +309,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             queue.delayed.reset(now);
         }
         self.reset_capacity_units();
+        self.observer.window.noted.fill([0; 2]);
         self.attribution.start_measuring();
         self.arrivals.dropped = 0;
         for service in self.services.ids() {

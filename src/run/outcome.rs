@@ -207,6 +207,9 @@ pub struct Window {
     pub in_flight: f64,
     /// By component, by number.
     pub stations: Vec<StationWindow>,
+    /// By monitor: what is noted for it, as a part of a whole; nothing of it is known where the whole is 0.
+    /// Empty where no monitor asks.
+    pub noted: Vec<(f64, f64)>,
 }
 
 /// A fault that has happened.

@@ -7,13 +7,16 @@ use super::world::World;
 use crate::component::autoscaler::{Autoscaler, Decision};
 use crate::component::hpa::{Hpa, HpaPolicy, Pods};
 use crate::component::step_scaling::StepScaler;
-use crate::kernel::PendingEvents;
+use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::ServiceId;
 use crate::model::{Metric, Model, Rollout, Rule, Scaling};
 use crate::units::{Duration, Time};
 
 /// A share this little below a whole per cent is rounding.
 const WHOLE: f64 = 1e-9;
+
+/// In the number of an autoscaler's event: it knows what a period was like. Otherwise one ends.
+pub(super) const KNOWN: u32 = 1;
 
 /// An autoscaler at work, whatever its rule.
 pub enum Scaler {
@@ -106,8 +109,27 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &model.services[service];
         let scaling = spec.autoscale.as_ref().expect("only autoscaled services look");
         self.count_instances(service);
-        let metrics = self.scaling_metrics(service, scaling);
+        let values = self.scaling_values(service, scaling);
         self.at(self.now + scaling.period, Kind::Autoscale, service.0);
+        if scaling.delay.is_zero() {
+            return self.scale_by(service, &values);
+        }
+        self.services[service].looks.push_back(values);
+        let known = self.now + scaling.delay;
+        self.events.push(Event::new(known, Kind::Autoscale as u8, KNOWN, service.0));
+    }
+
+    /// The autoscaler of a service knows what a period was like.
+    pub(super) fn scale_late(&mut self, service: ServiceId) {
+        let values = self.services[service].looks.pop_front().expect("a period has ended");
+        self.scale_by(service, &values);
+    }
+
+    fn scale_by(&mut self, service: ServiceId, values: &[f64]) {
+        let model: &Model = self.model;
+        let spec = &model.services[service];
+        let scaling = spec.autoscale.as_ref().expect("only autoscaled services look");
+        let metrics = self.scaling_pods(service, scaling, values);
         let state = &mut self.services[service];
         let scaler = state.autoscaler.as_mut().expect("built with the service");
         let asked = scaler.observe(self.now, &metrics, state.wanted);
@@ -134,7 +156,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// What the metrics show of the period that ends now: each in its own unit.
-    fn scaling_metrics(&mut self, service: ServiceId, scaling: &Scaling) -> Vec<Pods> {
+    fn scaling_values(&mut self, service: ServiceId, scaling: &Scaling) -> Vec<f64> {
         let spec = &self.model.services[service];
         let busy = self.meters[spec.station].busy.total(self.now);
         let arrived = self.meters[spec.station].counters[Counter::Arrivals as usize];
@@ -145,7 +167,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let came = arrived.checked_sub(state.arrived_then).unwrap_or(arrived) as f64;
         (state.busy_then, state.ticks_then) = (busy, state.all_ticks);
         state.arrived_then = arrived;
-        let (running, starting) = (state.running, state.wanted.saturating_sub(state.running));
+        let running = state.running;
         let value = |metric| match metric {
             // CPU time counts against all cores, also those that too few workers cannot use.
             Metric::Cpu => worked / (instance_ticks * scaling.requested * MILLI as f64),
@@ -155,9 +177,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             Metric::Backlog(..) | Metric::Oldest(..) => self.queue_metric(&metric, running),
         };
-        let pods = |(metric, rule): &(Metric, Rule)| {
-            let plain =
-                Pods { metric: value(*metric), target: 1.0, ready: running, unready: starting };
+        scaling.rules.iter().map(|(metric, _)| value(*metric)).collect()
+    }
+
+    /// The same beside the pods that there are now.
+    fn scaling_pods(&self, service: ServiceId, scaling: &Scaling, values: &[f64]) -> Vec<Pods> {
+        let state = &self.services[service];
+        let (ready, unready) = (state.running, state.wanted.saturating_sub(state.running));
+        let pods = |((metric, rule), value): (&(Metric, Rule), &f64)| {
+            let plain = Pods { metric: *value, target: 1.0, ready, unready };
             match rule {
                 Rule::Hpa(policy, target) => {
                     let young = match metric {
@@ -169,7 +197,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 _ => plain,
             }
         };
-        scaling.rules.iter().map(pods).collect()
+        scaling.rules.iter().zip(values).map(pods).collect()
     }
 
     /// Pods whose usage does not count yet: within the time of their initialisation those that have
@@ -190,7 +218,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Memory that the running instances of a service take, as a share of what they have.
-    fn memory_share(&self, service: ServiceId) -> f64 {
+    pub(super) fn memory_share(&self, service: ServiceId) -> f64 {
         let process = self.model.services[service].process.as_ref();
         let Some(memory) = process.and_then(|it| it.memory) else { return 0.0 };
         let first = self.services[service].first_instance;

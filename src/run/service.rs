@@ -57,6 +57,8 @@ pub struct ServiceState {
     pub busy_then: u128,
     /// Requests that had come by then.
     pub arrived_then: u64,
+    /// What periods were like that it does not know of yet.
+    pub looks: VecDeque<Vec<f64>>,
     /// The deploy that is under way.
     pub deploying: Option<DeployId>,
     /// The version that new instances have.
@@ -207,6 +209,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     .map(|scaling| Scaler::new(&scaling.rules, service.instances)),
                 busy_then: 0,
                 arrived_then: 0,
+                looks: VecDeque::new(),
                 deploying: None,
                 version: 0,
                 versions: 0,

@@ -7,7 +7,7 @@
 use super::event::Kind;
 use super::meter::{Counter, MILLI};
 use super::queue::Process;
-use super::scaling::{Look, Scaler, as_pods, bounds_at};
+use super::scaling::{KNOWN, Look, Scaler, as_pods, bounds_at};
 use super::task::NONE;
 use super::world::World;
 use crate::component::hpa::{HpaPolicy, Pods};
@@ -16,6 +16,7 @@ use crate::model::ids::QueueId;
 use crate::model::{Metric, OnSigterm, Queue, Rule, Scaling};
 use crate::stats::{Level, NO_THRESHOLDS};
 use crate::units::{Duration, Time};
+use std::collections::VecDeque;
 
 /// In the number of a worker's event: it is ready. Any other number kills the worker whose life that is.
 const READY: u32 = 0;
@@ -57,6 +58,8 @@ pub struct Crew {
     /// Running workers and CPU used over time (ticks) by the autoscaler's last look.
     ticks_then: u128,
     cpu_then: u128,
+    /// What periods were like that it does not know of yet.
+    looks: VecDeque<Vec<f64>>,
 }
 
 impl Crew {
@@ -65,7 +68,8 @@ impl Crew {
         let scaler = spec.autoscale.as_ref().map(|it| Scaler::new(&it.rules, spec.processes));
         let mut running = Level::new(Time::ZERO, NO_THRESHOLDS);
         running.set(Time::ZERO, u64::from(spec.processes));
-        Crew { wanted: spec.processes, running, scaler, ticks_then: 0, cpu_then: 0 }
+        let looks = VecDeque::new();
+        Crew { wanted: spec.processes, running, scaler, ticks_then: 0, cpu_then: 0, looks }
     }
 }
 
@@ -99,8 +103,27 @@ impl<Q: PendingEvents> World<'_, Q> {
         let model = self.model;
         let spec = &model.queues[queue];
         let scaling = spec.autoscale.as_ref().expect("only autoscaled workers look");
-        let metrics = self.worker_metrics(queue, scaling);
-        self.at(self.now + scaling.period, Kind::Autoscale, self.crew_slot(queue));
+        let values = self.worker_values(queue, scaling);
+        let slot = self.crew_slot(queue);
+        self.at(self.now + scaling.period, Kind::Autoscale, slot);
+        if scaling.delay.is_zero() {
+            return self.scale_workers_by(queue, &values);
+        }
+        self.queues[queue].crew.looks.push_back(values);
+        self.events.push(Event::new(self.now + scaling.delay, Kind::Autoscale as u8, KNOWN, slot));
+    }
+
+    /// The autoscaler of a queue's workers knows what a period was like.
+    pub(super) fn scale_workers_late(&mut self, queue: QueueId) {
+        let values = self.queues[queue].crew.looks.pop_front().expect("a period has ended");
+        self.scale_workers_by(queue, &values);
+    }
+
+    fn scale_workers_by(&mut self, queue: QueueId, values: &[f64]) {
+        let model = self.model;
+        let spec = &model.queues[queue];
+        let scaling = spec.autoscale.as_ref().expect("only autoscaled workers look");
+        let metrics = self.worker_pods(queue, scaling, values);
         let crew = &mut self.queues[queue].crew;
         let wanted = crew.wanted;
         let scaler = crew.scaler.as_mut().expect("built with the queue");
@@ -121,7 +144,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.scale_workers_to(queue, wanted, scaling.start);
     }
 
-    fn worker_metrics(&mut self, queue: QueueId, scaling: &Scaling) -> Vec<Pods> {
+    fn worker_values(&mut self, queue: QueueId, scaling: &Scaling) -> Vec<f64> {
         let now = self.now;
         let cpu: u128 = self.queues[queue].processes.iter().map(|it| it.cpu.total(now)).sum();
         let crew = &mut self.queues[queue].crew;
@@ -129,14 +152,20 @@ impl<Q: PendingEvents> World<'_, Q> {
         let ticks = (all - crew.ticks_then) as f64;
         let used = (cpu - crew.cpu_then) as f64;
         (crew.ticks_then, crew.cpu_then) = (all, cpu);
-        let (running, wanted) = (crew.running.value() as u32, crew.wanted);
+        let running = crew.running.value() as u32;
         let value = |metric: &Metric| match metric {
             Metric::Cpu if ticks > 0.0 => used / (ticks * scaling.requested * MILLI as f64),
             other => self.queue_metric(other, running),
         };
-        let pods = |(metric, rule): &(Metric, Rule)| {
-            let unready = wanted.saturating_sub(running);
-            let plain = Pods { metric: value(metric), target: 1.0, ready: running, unready };
+        scaling.rules.iter().map(|(metric, _)| value(metric)).collect()
+    }
+
+    fn worker_pods(&self, queue: QueueId, scaling: &Scaling, values: &[f64]) -> Vec<Pods> {
+        let crew = &self.queues[queue].crew;
+        let ready = crew.running.value() as u32;
+        let unready = crew.wanted.saturating_sub(ready);
+        let pods = |((metric, rule), value): (&(Metric, Rule), &f64)| {
+            let plain = Pods { metric: *value, target: 1.0, ready, unready };
             match rule {
                 Rule::Hpa(policy, target) => {
                     let young = match metric {
@@ -148,7 +177,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 _ => plain,
             }
         };
-        scaling.rules.iter().map(pods).collect()
+        scaling.rules.iter().zip(values).map(pods).collect()
     }
 
     /// Workers whose usage does not count yet for the Horizontal Pod Autoscaler.

@@ -7,6 +7,7 @@
 mod birth_death;
 mod caches;
 mod limits;
+mod mmpp;
 mod networks;
 mod overflow;
 mod overload;
@@ -17,6 +18,7 @@ pub use caches::{
     CacheHits, EarlyRefresh, fifo_hits, lru_hits, ttl_hit_ratio, ttl_hit_ratio_renewed_at_hits,
 };
 pub use limits::{fixed_window_loss_ratio, reopening_ratio};
+pub use mmpp::Mmpp;
 pub use networks::{
     Bounds, ClosedNetwork, ClosedSolution, MachineRepair, OpenStation, Resource,
     jackson_response_mean_s,

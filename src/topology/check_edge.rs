@@ -136,6 +136,7 @@ pub(crate) fn arrivals(cx: &Cx<'_>) -> Diagnostics {
             found.push(error("branch-shares", &place, message).help(help));
         }
     }
+    found.extend(phases(cx));
     let trace = topology.arrivals.as_ref().and_then(|arrivals| arrivals.trace.as_ref());
     for row in trace.iter().flat_map(|trace| &trace.file.rows) {
         let Some(name) = &row.operation else { continue };
@@ -146,6 +147,52 @@ pub(crate) fn arrivals(cx: &Cx<'_>) -> Diagnostics {
             found.push(error("bad-trace", &file.place, message).help(help));
             break;
         }
+    }
+    found
+}
+
+/// What follows a phase is one of them for certain, and each can come again from each.
+fn phases(cx: &Cx<'_>) -> Diagnostics {
+    let Some(arrivals) = &cx.topology.arrivals else { return Vec::new() };
+    let phases = &arrivals.phases;
+    let mut found = Vec::new();
+    for (number, phase) in phases.iter().enumerate().filter(|(_, phase)| !phase.next.is_empty()) {
+        let place = &phase.place;
+        let sum: f64 = phase.next.iter().map(|share| share.0).sum();
+        let path = format!("arrivals.phases.{number}.next");
+        if phase.next.len() != phases.len() {
+            let message = format!(
+                "`{path}` has {} probabilities, and there are {} phases",
+                phase.next.len(),
+                phases.len()
+            );
+            let help = "say one for each phase of the list, 0 % for those that never follow";
+            found.push(error("bad-phase", place, message).help(help));
+        } else if (sum - 1.0).abs() > 1e-6 {
+            let message = format!("`{path}` adds up to {} %", (sum * 1e4).round() / 1e2);
+            found.push(error("bad-phase", place, message).help("let them add up to 100 %"));
+        }
+    }
+    if !found.is_empty() {
+        return found;
+    }
+    let rows: Vec<Vec<f64>> =
+        phases.iter().enumerate().map(|(at, it)| it.following(at, phases.len())).collect();
+    let reaches = |from: usize| {
+        let (mut seen, mut open) = (vec![false; phases.len()], vec![from]);
+        while let Some(at) = open.pop() {
+            let follows = |to: &usize| rows[at][*to] > 0.0 && !seen[*to];
+            let all: Vec<usize> = (0..phases.len()).filter(follows).collect();
+            all.iter().for_each(|to| seen[*to] = true);
+            open.extend(all);
+        }
+        seen.iter().all(|it| *it)
+    };
+    if let Some(number) = (0..phases.len()).find(|from| !reaches(*from)) {
+        let message =
+            format!("not every phase can come after `arrivals.phases.{number}`, however late");
+        let help = "let `next` lead from each phase to each other, at once or through others";
+        found.push(error("bad-phase", &phases[number].place, message).help(help));
     }
     found
 }

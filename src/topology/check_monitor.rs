@@ -1,8 +1,9 @@
 //! What a monitor can show.
 
-use super::check::{Cx, Diagnostics, error};
-use super::monitor::{Estimation, LatencyShown, Monitor, Shows};
-use super::names::{Named, Section};
+use super::check::{Cx, Diagnostics, error, find};
+use super::monitor::{Estimation, LatencyShown, Monitor, Shows, Watched};
+use super::names::{Address, Named, Section};
+use crate::diagnostic::Diagnostic;
 
 /// A monitor shows what there is.
 pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
@@ -94,20 +95,68 @@ pub(crate) fn monitors(cx: &Cx<'_>) -> Diagnostics {
             _ => {}
         }
         found.extend(all);
+        found.extend(of_its_kind(cx, monitor));
         found.extend(buckets(cx, monitor));
         found.extend(periods(cx, monitor));
     }
     found
 }
 
+/// Hits, evictions, lags and memory are shown of what has them.
+fn of_its_kind(cx: &Cx<'_>, monitor: &Named<Monitor>) -> Option<Diagnostic> {
+    let (spec, name) = (&monitor.spec, &monitor.name);
+    let of = spec.of.as_ref()?;
+    let (message, help) = match &spec.shows {
+        Shows::Hits if !matches!(of.section, Section::Cache | Section::Cdn) => (
+            format!("`monitor.{name}` shows the hits of a {}", of.section),
+            "let it look at a cache or a cdn",
+        ),
+        Shows::Evictions if of.section != Section::Cache => (
+            format!("`monitor.{name}` shows what a {} evicts", of.section),
+            "let it look at a cache",
+        ),
+        Shows::Lag if !has_replicas(cx, of) => (
+            format!("`monitor.{name}` shows a lag, and nothing is replayed there"),
+            "let it look at a database with `replicas`",
+        ),
+        Shows::Memory if !has_memory(cx, of) => (
+            format!("`monitor.{name}` shows a share of memory that nobody says"),
+            "let it look at a service or a cache that says its `memory`",
+        ),
+        shows if of.section == Section::Cdn && *shows != Shows::Hits => {
+            (format!("`monitor.{name}` looks at a cdn"), "only its `hits` are shown")
+        }
+        _ => return None,
+    };
+    Some(error("bad-monitor", &monitor.place, message).help(help))
+}
+
 /// Alarms are of what is shown, and periods no shorter than steps of the timeline.
 fn periods(cx: &Cx<'_>, monitor: &Named<Monitor>) -> Diagnostics {
     let (spec, name) = (&monitor.spec, &monitor.name);
     let mut found = Vec::new();
-    if let Some(Err(why)) = spec.alarm.as_ref().map(|it| it.above.value(spec.measure())) {
-        let place = cx.tree.place_of(&format!("monitor.{name}.alarm.above"));
-        let message = format!("`monitor.{name}.alarm.above`: {}", why.message);
-        found.push(error("bad-unit", &place, message).help(why.help));
+    for alarm in spec.alarm.iter() {
+        for (key, bound) in [("above", &alarm.above), ("below", &alarm.below)] {
+            let Some(Err(why)) = bound.as_ref().map(|it| it.value(spec.measure())) else {
+                continue;
+            };
+            let place = cx.tree.place_of(&format!("monitor.{name}.alarm.{key}"));
+            let message = format!("`monitor.{name}.alarm.{key}`: {}", why.message);
+            found.push(error("bad-unit", &place, message).help(why.help));
+        }
+        if alarm.above.is_some() == alarm.below.is_some() {
+            let message = format!(
+                "the alarm of `monitor.{name}` says both or neither of `above` and `below`"
+            );
+            let help = "say exactly one of the two, such as `above = \"90%\"`";
+            found.push(error("one-of", &alarm.place, message).help(help));
+        }
+        if let Some(among) = alarm.among.filter(|among| *among < alarm.points) {
+            let message =
+                format!("{} of {among} periods can never be beyond a bound", alarm.points);
+            let help = "let `among` be at least `points`";
+            found.push(error("out-of-range", &alarm.place, message).help(help));
+        }
     }
     if spec.every < cx.topology.run.window {
         let message = format!("`monitor.{name}` reads more often than the timeline has steps");
@@ -139,6 +188,18 @@ fn scales(cx: &Cx<'_>, queue: &str) -> bool {
     queue.is_some_and(|it| it.spec.autoscale.is_some())
 }
 
+fn has_replicas(cx: &Cx<'_>, of: &Address<Watched>) -> bool {
+    of.section == Section::Database && find(&cx.topology.databases, &of.name).spec.replicas > 0
+}
+
+fn has_memory(cx: &Cx<'_>, of: &Address<Watched>) -> bool {
+    match of.section {
+        Section::Cache => find(&cx.topology.caches, &of.name).spec.memory.is_some(),
+        Section::Service => find(&cx.topology.services, &of.name).spec.memory.is_some(),
+        _ => false,
+    }
+}
+
 /// Whether it is shown of a component, not of what users see.
 fn is_of_component(shows: &Shows) -> bool {
     matches!(
@@ -150,6 +211,10 @@ fn is_of_component(shows: &Shows) -> bool {
             | Shows::Delayed
             | Shows::Oldest
             | Shows::Bandwidth
+            | Shows::Hits
+            | Shows::Evictions
+            | Shows::Lag
+            | Shows::Memory
     )
 }
 

@@ -11,7 +11,8 @@ spec! {
     /// A rate limiter: at most so many requests per key and window.
     component Limit {
         /// What is counted apart.
-        per: LimitPer = "\"address\"" from "express-rate-limit 8.7.4 (keyGenerator: req.ip)";
+        per: Option<LimitPer> = "address; cycles all"
+            from "express-rate-limit 8.7.4 (keyGenerator: req.ip); resilience4j 2.3 (AtomicRateLimiter: no keys)";
         /// Whether the service is told of the proxy before it. If not, and there is a balancer or a
         /// content delivery network, all requests come from one address.
         trust_proxy: bool = "true" from "assumed: set up for its proxy (Express 5 itself: false)";
@@ -125,6 +126,14 @@ impl Limit {
             _ => (5, Duration::secs(60)),
         };
         (self.max.unwrap_or(max), self.window.unwrap_or(window))
+    }
+    /// What is counted apart, as said or as its product does it.
+    pub fn counts_apart(&self) -> LimitPer {
+        let usual = match self.algorithm {
+            LimitAlgorithm::Cycles(_) => LimitPer::All,
+            _ => LimitPer::Address,
+        };
+        self.per.clone().unwrap_or(usual)
     }
     /// Whether the product that counts so has a rate by itself. nginx' `limit_req_zone` has none, nor has
     /// a limit of limits or redis-cell.

@@ -121,7 +121,9 @@ pub use limit::{
 pub use merge::ReadText;
 #[cfg(feature = "cli")]
 pub(crate) use merge::{UNREADABLE, beside};
-pub use monitor::{Alarm, Estimation, LatencyShown, Monitor, RateShown, Reading, Shows};
+pub use monitor::{
+    Alarm, Estimation, LatencyShown, MissingData, Monitor, RateShown, Reading, Shows,
+};
 pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Section};
 pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
@@ -181,6 +183,7 @@ pub const SLUGS: &[&str] = &[
     "bad-monitor",
     "bad-name",
     "bad-objective",
+    "bad-phase",
     "bad-poll",
     "bad-pool",
     "bad-process",

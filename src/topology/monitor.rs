@@ -23,6 +23,7 @@ impl Scope for Watched {
         Section::Stream,
         Section::Consumer,
         Section::Host,
+        Section::Cdn,
     ];
 }
 spec! {
@@ -36,6 +37,9 @@ spec! {
         every: Duration = "\"60s\"" from "Amazon CloudWatch (basic metrics of one minute)", positive;
         /// What becomes of a period.
         reads: Reading = "\"average\"" from "Amazon CloudWatch (statistic Average)";
+        /// How long after its end a period is known: until then nobody can be called. Metrics of AWS services
+        /// reach CloudWatch one to three minutes late.
+        delay: Duration = "\"0s\"" from "assumed: a period is known when it is over";
         /// When somebody is called.
         alarm: Option<Alarm> = "nobody is called" from "assumed: a dashboard";
     }
@@ -61,6 +65,18 @@ spec! {
         Oldest = "oldest";
         /// What a link carries.
         Bandwidth = "bandwidth";
+        /// Look-ups of a cache or an edge that find what they look for, as a share; no value while nobody
+        /// looks anything up.
+        Hits = "hits";
+        /// Entries a second that a cache lets go for lack of room.
+        Evictions = "evictions";
+        /// How long the write has been committed that a replica of a database should have replayed first and
+        /// has not, of the replica that is furthest behind (PostgreSQL `now() - pg_last_xact_replay_timestamp()`
+        /// on a busy primary), at the end of each step of the timeline.
+        Lag = "lag";
+        /// Memory in use as a share of what there is: of a cache of its `memory`, of a service of that of its
+        /// instances, at the end of each step of the timeline.
+        Memory = "memory";
         /// Requests of users that are under way: concurrent requests.
         InFlight = "in-flight";
         /// Answers with a 5xx status as a share of all requests that end.
@@ -139,9 +155,30 @@ spec! {
         /// The value that must be passed, in the unit of what is shown: `"90%"` of what is busy, open
         /// or errors, `"500ms"` of a latency, `"800/s"` of a rate, `"75Mbit/s"` of a bandwidth, `3_000`
         /// of what waits, is held or in flight, `"12GB"` of what a cache holds.
-        above: Threshold, positive;
-        /// How many periods in a row.
+        above: Option<Threshold> = "see `below`" from "Amazon CloudWatch (GreaterThanThreshold)", positive;
+        /// The same of a value that must not be fallen below, as of `hits`.
+        below: Option<Threshold> = "see `above`" from "Amazon CloudWatch (LessThanThreshold)", positive;
+        /// How many periods must be so.
         points: u32 = "3" from "AWS Application Auto Scaling (3 data points); alarms of one's own have 1", positive;
+        /// Among how many of the last periods: M out of N.
+        among: Option<u32> = "`points`: all of them, in a row" from "Amazon CloudWatch (DatapointsToAlarm is EvaluationPeriods)", positive;
+        /// What a period without a value counts as: without a request there is no latency and no share of
+        /// errors, without a look-up no share of hits.
+        missing: MissingData = "\"missing\"" from "Amazon CloudWatch (TreatMissingData missing)";
+    }
+}
+spec! {
+    /// What periods without a value count as, where the two more that are looked back at do not make up for
+    /// them.
+    choice MissingData {
+        /// As nothing: those that there are decide. Without any nothing is known, and an alarm ends.
+        Missing = "missing";
+        /// As within the bound.
+        NotBreaching = "not-breaching";
+        /// As beyond the bound.
+        Breaching = "breaching";
+        /// Whatever was so before goes on, unless those that there are decide.
+        Ignore = "ignore";
     }
 }
 
@@ -214,9 +251,14 @@ impl Monitor {
     /// What its values are.
     pub fn measure(&self) -> Measure {
         match &self.shows {
-            Shows::Busy | Shows::Open | Shows::Errors | Shows::Uptime(_) => Measure::Share,
-            Shows::Latency(_) | Shows::Oldest => Measure::Time,
-            Shows::Rate(_) => Measure::Rate,
+            Shows::Busy
+            | Shows::Open
+            | Shows::Errors
+            | Shows::Uptime(_)
+            | Shows::Hits
+            | Shows::Memory => Measure::Share,
+            Shows::Latency(_) | Shows::Oldest | Shows::Lag => Measure::Time,
+            Shows::Rate(_) | Shows::Evictions => Measure::Rate,
             Shows::Bandwidth => Measure::Bandwidth,
             Shows::Held if self.of.as_ref().is_some_and(|it| it.section == Section::Cache) => {
                 Measure::Memory

@@ -262,6 +262,9 @@ spec! {
         period: Option<Duration> = "60s, or 15s for hpa"
             from "Amazon ECS (metrics of one minute); kube-controller-manager (sync period 15 s)",
             positive;
+        /// How long after its end a period is known to the autoscaler: CloudWatch has metrics one to three minutes
+        /// late; metrics-server looks at pods every 15 s, and the kubelet at their containers every 10 to 15 s.
+        delay: Duration = "\"0s\"" from "assumed: a period is known when it is over; AWS and Kubernetes promise no time";
         /// Time after adding instances during which no smaller addition is made.
         cooldown_out: Duration = "\"300s\"" from "AWS Application Auto Scaling";
         /// Time after removing instances during which no more are removed.

@@ -228,6 +228,7 @@ impl<T: Shape> Shape for Box<T> {
 pub trait Item: Shape {}
 impl Item for String {}
 impl Item for u32 {}
+impl Item for crate::units::Ratio {}
 impl Item for crate::units::Duration {}
 impl<T: Component> Item for Ref<T> {}
 impl<S: Scope> Item for Address<S> {}

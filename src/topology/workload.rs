@@ -159,8 +159,8 @@ spec! {
         sinusoid: Option<Sinusoid>;
         /// Arrivals that are read from a file; the rate and the process then say nothing.
         trace: Option<Trace>;
-        /// Phases in turn, each with its own multiple of the rate, for random times: bursts (a
-        /// Markov-modulated Poisson process).
+        /// Phases, in turn or as their `next` says, each with its own multiple of the rate, for random
+        /// times: bursts (a Markov-modulated Poisson process).
         phases: Vec<Phase> = "[]" from "assumed: the rate is the same all the time";
         /// How many users come at each arrival, all at once.
         batch: u32 = "1" from "assumed: users come alone", positive;
@@ -186,6 +186,19 @@ spec! {
         times: f64;
         /// How long it lasts on average; the time is exponential.
         length "for": Duration, positive;
+        /// With what probability each phase of the list follows it, 100 % in all: a row of the matrix of a Markov
+        /// chain. A stream that says it starts in a phase drawn by the share of time that each takes; without, in
+        /// the first.
+        next: Vec<Ratio> = "[]" from "assumed: phases come in turn";
+    }
+}
+impl Phase {
+    /// The probability of each of so many phases to follow it, at its place among them.
+    pub fn following(&self, place: usize, phases: usize) -> Vec<f64> {
+        match self.next.is_empty() {
+            true => (0..phases).map(|to| f64::from(u8::from(to == (place + 1) % phases))).collect(),
+            false => self.next.iter().map(|share| share.0).collect(),
+        }
     }
 }
 spec! {

@@ -3,9 +3,10 @@
 use loadbearing::diagnostic::render_plain;
 use loadbearing::model::compile;
 use loadbearing::run::{Unwatched, replicate};
+use loadbearing::theory::Mmpp;
 use loadbearing::topology::load;
 
-use crate::support::{Ran, ms, run};
+use crate::support::{Ran, model, ms, run};
 
 const OPEN: &str = r#"
 [arrivals]
@@ -41,6 +42,59 @@ fn phases_come_in_bursts() {
     assert!((mean - 100.0).abs() < 3.0 && dispersion < 1.4, "{mean} {dispersion}");
     let (mean, _) = spread(&phases("[{times=3, for='1s'}]"));
     assert!((mean - 300.0).abs() < 5.0, "{mean}");
+}
+
+/// Phases that say what follows them, against the closed form: the mean rate, and the index of dispersion
+/// of counts within a second and within ten.
+#[test]
+fn phases_follow_one_another_as_a_markov_chain_says() {
+    let two = (
+        "[{times=3, for='400ms', next=['40%', '60%']}, {times=0.5, for='2s', next=['100%', '0%']}]",
+        Mmpp::new(&[60.0, 10.0], &[0.4, 2.0], &[&[0.4, 0.6], &[1.0, 0.0]]),
+    );
+    let rows: [&[f64]; 3] = [&[0.0, 0.9, 0.1], &[0.2, 0.0, 0.8], &[1.0, 0.0, 0.0]];
+    let three = (
+        "[{times=1, for='1s', next=['0%', '90%', '10%']}, {times=0, for='500ms', next=['20%', '0%', '80%']}, \
+         {times=4, for='500ms'}]",
+        Mmpp::new(&[20.0, 0.0, 80.0], &[1.0, 0.5, 0.5], &rows),
+    );
+    for (phases, theory) in [two, three] {
+        let set = format!("arrivals={{process='poisson', rate='20/s', phases={phases}}}");
+        let ran = open(&[&set, "run.duration=20000s"]);
+        let counts: Vec<f64> = ran.offered_by_window().iter().map(|it| *it as f64).collect();
+        let within = |seconds: usize| {
+            let sums: Vec<f64> = counts.chunks(seconds).map(|it| it.iter().sum()).collect();
+            let mean = sums.iter().sum::<f64>() / sums.len() as f64;
+            let squares: f64 = sums.iter().map(|it| (it - mean).powi(2)).sum();
+            (mean / seconds as f64, squares / sums.len() as f64 / mean)
+        };
+        let ((mean, second), (_, ten)) = (within(1), within(10));
+        let expected = (theory.mean_per_s(), theory.dispersion(1.0), theory.dispersion(10.0));
+        // 20,000 s: the mean deviates by sqrt(mean dispersion / 20,000), some 0.6 %.
+        let near = |seen: f64, known: f64, by: f64| (seen / known - 1.0).abs() < by;
+        assert!(near(mean, expected.0, 0.02), "{mean} {expected:?}");
+        assert!(near(second, expected.1, 0.04), "{second} {expected:?}");
+        assert!(near(ten, expected.2, 0.12), "{ten} {expected:?}");
+    }
+}
+
+/// The first phase is drawn by the share of time of each: here the second has four fifths of it.
+#[test]
+fn a_chain_starts_in_a_phase_by_its_share_of_time() {
+    let phases =
+        "[{times=1, for='1h', next=['0%', '100%']}, {times=3, for='4h', next=['100%', '0%']}]";
+    let set = format!("arrivals={{process='poisson', rate='100/s', phases={phases}}}");
+    let model = model(OPEN, &[&set, "run.duration=5s"]);
+    let outcomes = (0..200).map(|index| replicate(&model, index, &mut Unwatched));
+    let busy = outcomes.filter(|outcome| outcome.requests.offered > 1_000).count();
+    // 160 of 200, with a deviation of 5.7.
+    assert!((140..180).contains(&busy), "{busy}");
+    assert!((model.arrivals.requests_each() - 2.6).abs() < 1e-12);
+    // Without `next` they come in turn from the first.
+    let turns = open(&[
+        "arrivals={process='poisson', rate='100/s', phases=[{times=1, for='1h'}, {times=3, for='4h'}]}",
+    ]);
+    assert!((turns.offered() as f64 - 1_050.0).abs() < 150.0, "{}", turns.offered());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 /// See `coverage.rs`.
 pub const COVERED: &[(&str, &str, &str)] = &[
     ("arrivals", "phases_come_in_bursts", "Arrivals.phases Phase.times Phase.for"),
+    ("arrivals", "phases_follow_one_another_as_a_markov_chain_says", "Phase.next"),
     (
         "arrivals",
         "batches_and_crowds_come_together",

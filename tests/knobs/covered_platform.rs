@@ -8,6 +8,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("socket", include_str!("socket.rs")),
     ("store", include_str!("store.rs")),
     ("monitor", include_str!("monitor.rs")),
+    ("alarm", include_str!("alarm.rs")),
     ("stream", include_str!("stream.rs")),
     ("region", include_str!("region.rs")),
     ("service", include_str!("service.rs")),
@@ -140,6 +141,24 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_minute_is_shown_as_its_mean_its_end_or_its_most",
         "Monitor.of Monitor.shows Monitor.every Monitor.reads Monitor.alarm Shows:busy \
          Reading:average Reading:sample Reading:greatest Alarm.above Alarm.points",
+    ),
+    (
+        "alarm",
+        "an_alarm_calls_when_so_many_of_the_last_periods_are_beyond_its_bound",
+        "Alarm.below Alarm.among Monitor.delay",
+    ),
+    (
+        "alarm",
+        "a_period_without_a_value_counts_as_the_alarm_says",
+        "Alarm.missing MissingData:missing MissingData:not-breaching MissingData:breaching \
+         MissingData:ignore",
+    ),
+    ("alarm", "a_cache_shows_its_hits_its_evictions_and_its_memory", "Shows:hits Shows:evictions"),
+    ("alarm", "memory_of_a_service_and_the_lag_of_a_replica_are_shown", "Shows:memory Shows:lag"),
+    (
+        "service",
+        "an_autoscaler_adds_an_instance_after_three_periods_and_a_start",
+        "Autoscale.delay",
     ),
     ("monitor", "what_is_open_is_not_what_is_in_use", "Shows:open"),
     ("monitor", "an_alarm_is_of_what_its_monitor_shows", "Shows:in-flight"),

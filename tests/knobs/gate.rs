@@ -67,6 +67,12 @@ fn cycles_have_the_rate_of_resilience4j() {
     // One permit for each 500 ns is enough; fifty for each of eleven seconds are not.
     assert_eq!(refused(&[cycles, "limit.l.max=1"]), 0);
     assert_eq!(refused(&[cycles, "limit.l.window=1s"]), 1_050 - 550);
+    // One limiter has one count for whoever comes, unless users are said to be counted apart.
+    let ten = [cycles, "limit.l.max=1", "limit.l.window=1s", "arrivals.users=10"];
+    assert_eq!(refused(&ten), 1_050 - 11);
+    assert_eq!(refused(&[&ten[..], &["limit.l.per=all"]].concat()), 1_050 - 11);
+    let apart = refused(&[&ten[..], &["limit.l.per=user"]].concat());
+    assert!((1_050 - 110..1_050 - 100).contains(&apart), "{apart}");
 }
 
 #[test]

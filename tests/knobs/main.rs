@@ -3,6 +3,7 @@
 
 mod accept;
 mod agent;
+mod alarm;
 mod arrivals;
 mod balancer;
 mod cache;

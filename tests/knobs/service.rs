@@ -229,6 +229,8 @@ fn an_autoscaler_adds_an_instance_after_three_periods_and_a_start() {
     assert_eq!(at(&[]), Some(240), "three minutes above 70 %, one to start");
     assert_eq!(at(&["service.web.autoscale.period=30s"]), Some(150));
     assert_eq!(at(&["service.web.autoscale.start=10s"]), Some(190));
+    // CloudWatch knows each minute 90 s after its end.
+    assert_eq!(at(&["service.web.autoscale.delay=90s"]), Some(330));
     assert_eq!(at(&["service.web.autoscale.target=95%"]), None);
     assert_eq!(at(&["service.web.autoscale.max=1"]), None);
     // CPU is a share of all cores: a second one that no loop uses halves it.

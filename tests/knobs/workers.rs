@@ -50,6 +50,10 @@ fn workers_follow_the_jobs_that_wait() {
     // Its pods are looked at every 15 s: 15 jobs wait, half as many again as may.
     let hpa = ["queue.q.autoscale.policy=hpa", "queue.q.autoscale.start=5s"];
     assert_eq!(at(2.0, &hpa), Some(20));
+    // What is known later is done later.
+    assert_eq!(at(4.0, &["queue.q.autoscale.delay=70s"]), Some(310));
+    let late = [&hpa[..], &["queue.q.autoscale.delay=40s"]].concat();
+    assert_eq!(at(2.0, &late), Some(60));
     let ran = scaled(&[]);
     let (queue, held) = (ran.station("queue.q"), ran.held("queue.q"));
     let mean = held.iter().sum::<f64>() / held.len() as f64;

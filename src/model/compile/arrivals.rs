@@ -1,7 +1,7 @@
 //! Streams that are more than a rate.
 
 use super::super::ids::*;
-use super::super::{Arrivals, Crowd, SessionFlow, Trace, TraceMode, Vus};
+use super::super::{Arrivals, Crowd, RatePhase, SessionFlow, Trace, TraceMode, Vus};
 use super::Compiler;
 use crate::topology::{self, Topology};
 use crate::units::Time;
@@ -12,7 +12,8 @@ pub(super) fn arrivals(topology: &Topology, compiler: &mut Compiler) -> Arrivals
     };
     let warmup = topology.run.warmup;
     Arrivals {
-        phases: spec.phases.iter().map(|phase| (phase.times, phase.length)).collect(),
+        phases: phases(&spec.phases),
+        stationary: spec.phases.iter().any(|phase| !phase.next.is_empty()),
         batch: spec.batch,
         crowd: spec.crowd.as_ref().map(|crowd| Crowd {
             at: warmup + crowd.at,
@@ -31,6 +32,51 @@ pub(super) fn arrivals(topology: &Topology, compiler: &mut Compiler) -> Arrivals
         }),
         trace: spec.trace.as_ref().map(|trace| recorded(topology, trace)),
     }
+}
+
+/// Phases with what follows them, and the share of time of each: its visits times its length.
+fn phases(specs: &[topology::Phase]) -> Vec<RatePhase> {
+    let visits = visits(specs);
+    let time = |place: usize| visits[place] * specs[place].length.seconds();
+    let whole: f64 = (0..specs.len()).map(time).sum();
+    let phase = |(place, spec): (usize, &topology::Phase)| {
+        let mut sum = 0.0;
+        let mut next = Vec::new();
+        for (to, share) in spec.following(place, specs.len()).into_iter().enumerate() {
+            sum += share;
+            if share > 0.0 {
+                next.push((sum, to as u32));
+            }
+        }
+        // What rounding leaves belongs to the last.
+        next.last_mut().expect("something follows").0 = 1.0;
+        RatePhase { times: spec.times, length: spec.length, next, share: time(place) / whole }
+    };
+    specs.iter().enumerate().map(phase).collect()
+}
+
+/// How often a chain is in each of its phases, by Grassmann, Taksar and Heyman's elimination: no
+/// subtraction, and so no cancellation.
+fn visits(specs: &[topology::Phase]) -> Vec<f64> {
+    let size = specs.len();
+    let mut rows: Vec<Vec<f64>> =
+        specs.iter().enumerate().map(|(place, spec)| spec.following(place, size)).collect();
+    for last in (1..size).rev() {
+        let leaves: f64 = rows[last][..last].iter().sum();
+        for from in 0..last {
+            rows[from][last] /= leaves;
+            let through = rows[from][last];
+            for to in 0..last {
+                rows[from][to] += through * rows[last][to];
+            }
+        }
+    }
+    let mut visits: Vec<f64> = Vec::with_capacity(size);
+    for place in 0..size {
+        let seen = (0..place).map(|from| visits[from] * rows[from][place]).sum();
+        visits.push(if place == 0 { 1.0 } else { seen });
+    }
+    visits
 }
 
 fn recorded(topology: &Topology, trace: &topology::Trace) -> Trace {

@@ -107,7 +107,7 @@ impl Compiler<'_> {
             Limit {
                 name: limit.name.clone(),
                 station: self.station(&format!("limit.{}", limit.name)),
-                per: match spec.per {
+                per: match spec.counts_apart() {
                     topology::LimitPer::Address if self.hides_users(limit) => Per::All,
                     topology::LimitPer::Address => Per::Address,
                     topology::LimitPer::User => Per::User,

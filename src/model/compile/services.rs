@@ -155,6 +155,7 @@ impl Compiler<'_> {
         Scaling {
             rules: metrics.map(|metric| self.scaling_rule(scaling, metric)).collect(),
             period: scaling.period.unwrap_or(usual),
+            delay: scaling.delay,
             start: scaling.start,
             requested: scaling.cpu_request.unwrap_or(cores),
             schedule: scaling.schedule.iter().map(one).collect(),

@@ -16,8 +16,45 @@ pub struct Monitor {
     pub reads: Reading,
     /// Upper bounds of the buckets of a histogram (s).
     pub buckets: Vec<f64>,
-    /// The value that calls somebody when it is passed in so many periods in a row.
-    pub alarm: Option<(f64, u32)>,
+    /// How long after its end a period is known.
+    pub delay: Duration,
+    /// When somebody is called.
+    pub alarm: Option<Alarm>,
+}
+
+/// When somebody is called.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Alarm {
+    /// The bound of the value.
+    pub bound: f64,
+    /// Whether it must not be fallen below, rather than exceeded.
+    pub below: bool,
+    /// How many periods must be beyond it.
+    pub points: u32,
+    /// Among how many.
+    pub among: u32,
+    /// What a period without a value counts as.
+    pub missing: Missing,
+}
+
+impl Alarm {
+    /// Whether a value is beyond the bound.
+    pub fn is_beyond(&self, value: f64) -> bool {
+        if self.below { value < self.bound } else { value > self.bound }
+    }
+}
+
+/// What a period without a value counts as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// As nothing.
+    Missing,
+    /// As within the bound.
+    NotBreaching,
+    /// As beyond it.
+    Breaching,
+    /// As what was so before.
+    Ignore,
 }
 
 /// What a monitor shows.
@@ -39,6 +76,16 @@ pub enum Shown {
     Memory(StationId),
     /// What a link of so many bit/s carries.
     Bandwidth(StationId, f64),
+    /// Look-ups that find something, as a share.
+    Hits(StationId),
+    /// Entries a second that are let go for lack of room.
+    Evictions(StationId),
+    /// How far the last replica is behind (s).
+    Lag(DatabaseId),
+    /// The bytes that a cache holds, as a share of what it may.
+    MemoryOfCache(CacheId),
+    /// Memory that the instances of a service take, as a share of theirs.
+    MemoryOfService(ServiceId),
     /// Requests of users under way.
     InFlight,
     /// Answers with a 5xx status as a share.
@@ -55,6 +102,20 @@ pub enum Shown {
     Histogram(f64),
     /// A quantile of attempts, from their sending.
     FromSending(f64),
+}
+
+impl Shown {
+    /// Whether steps of the timeline note it only where a monitor shows it.
+    pub fn is_noted(&self) -> bool {
+        matches!(
+            self,
+            Shown::Hits(_)
+                | Shown::Evictions(_)
+                | Shown::Lag(_)
+                | Shown::MemoryOfCache(_)
+                | Shown::MemoryOfService(_)
+        )
+    }
 }
 
 /// What becomes of a period.

@@ -197,6 +197,8 @@ pub struct Scaling {
     pub rules: Vec<(Metric, Rule)>,
     /// How often it looks.
     pub period: Duration,
+    /// How long after its end a period is known.
+    pub delay: Duration,
     /// From the decision to a new instance's first request.
     pub start: Duration,
     /// Cores of an instance that its use is a share of.
