@@ -288,6 +288,70 @@ fn a_pooler_has_erlangs_formula() {
     assert_eq!(beside_pooler("pooler.bouncer.mode=session"), None);
 }
 
+/// Jobs of a queue in Redis, at a rate at which some find an idle worker and some do not.
+const QUEUED: &str = r#"
+version = 1
+[run]
+warmup = "10s"
+duration = "200s"
+replications = 1
+[arrivals]
+rate = "100/s"
+[service.web]
+[service.workers]
+instances = 2
+[cache.redis]
+rtt = "2ms"
+[queue.own]
+driver = "bullmq"
+cache = "redis"
+processes = 2
+concurrency = 2
+claim = "800us"
+finish = "300us"
+[queue.theirs]
+driver = "bullmq"
+cache = "redis"
+service = "workers"
+concurrency = 3
+claim = "500us"
+[job.a]
+queue = "own"
+work.exponential = "12ms"
+cpu_share = "0%"
+[job.b]
+queue = "theirs"
+flow = [{ wait.exponential = "15ms" }, { cpu = "1ms" }]
+[operation.buy]
+service = "web"
+share = 1
+flow = [{ enqueue = "a" }, { enqueue = "b" }]
+"#;
+
+/// Claims by idle workers, and the places of a queue whose jobs a service does, are foreseen.
+#[test]
+fn explain_foresees_what_jobs_ask_of_their_redis_and_of_their_places() {
+    for (rate, sets) in
+        [(100.0, &[][..]), (20.0, &["arrivals.rate=20/s"]), (150.0, &["arrivals.rate=150/s"])]
+    {
+        let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
+        let loaded = load("queued.toml", &sets, &mut |_| Ok(QUEUED.into()));
+        let model =
+            compile(&loaded.topology.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics)));
+        let (asked, outcome) = (demand(&model, None), &outcomes(&model)[0]);
+        for path in ["cache.redis", "queue.own", "queue.theirs", "service.workers"] {
+            let found = model.stations.enumerate().find(|(_, it)| it.path == path).expect("there");
+            let served = outcome.requests.ok as f64 / 200.0;
+            let (foreseen, measured) =
+                (asked.service_s[found.0] * served, outcome.stations[found.0].busy_mean);
+            let near = (foreseen / measured - 1.0).abs() < 0.05;
+            assert!(near, "{path} at {rate}/s: {foreseen} foreseen, {measured} measured");
+        }
+        // Few jobs find all places taken at a fifth of the load: claims are most of what Redis does.
+        assert!(rate > 50.0 || asked.idle.iter().all(|idle| *idle > 0.95), "{:?}", asked.idle);
+    }
+}
+
 /// A transaction with the application's own time in it, through a pooler.
 const THROUGH: &str = r#"
 version = 1

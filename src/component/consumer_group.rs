@@ -25,9 +25,10 @@ pub struct Group {
 }
 
 impl Group {
-    /// All of so many members are in, and nothing is under way.
-    pub fn settled(members: u32) -> Group {
-        Group { members: vec![Standing::In; members as usize], rebalancing: false, round: 0 }
+    /// So many members are in, of so many that there can be, and nothing is under way.
+    pub fn settled(members: u32, most: u32) -> Group {
+        let standing = |member| if member < members { Standing::In } else { Standing::Out };
+        Group { members: (0..most).map(standing).collect(), rebalancing: false, round: 0 }
     }
     /// Whether a rebalance is under way.
     pub fn is_rebalancing(&self) -> bool {
@@ -104,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_rebalance_waits_for_the_slowest_member() {
-        let mut group = Group::settled(3);
+        let mut group = Group::settled(3, 3);
         assert!(group.leave(1), "a member is gone");
         group.join(0);
         assert_eq!(group.complete(4), None, "member 2 works at its message still");
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn who_comes_too_late_is_out_and_may_ask_again() {
-        let mut group = Group::settled(2);
+        let mut group = Group::settled(2, 2);
         assert!(group.begin() && !group.begin());
         group.join(0);
         assert_eq!(group.give_up(), [1]);

@@ -15,7 +15,7 @@ mod uneven;
 use std::collections::BTreeMap;
 
 use super::ids::*;
-use super::tape::{LocksId, Op, Pc};
+use super::tape::{Op, Pc};
 use super::{Model, Workload};
 use crate::component::cache::Ttl;
 use crate::kernel::Dense;
@@ -43,6 +43,8 @@ pub struct Demand {
     pub hits: BTreeMap<(u32, u32), f64>,
     /// Predicted hit ratio of each CDN.
     pub edge_hits: Vec<f64>,
+    /// The share of jobs of each queue that find an idle place, which claims them.
+    pub idle: Vec<f64>,
     /// What the busiest node, shard, partition or member of each component is asked over the mean of all:
     /// 1 where there is one, or all are asked alike.
     pub imbalance: Dense<StationId, f64>,
@@ -70,12 +72,15 @@ pub struct Bounds {
 pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
     let mut hits = BTreeMap::new();
     let mut edge_hits = vec![0.9; model.cdns.len()];
+    let mut idle = vec![1.0; model.queues.len()];
     // The mix decides how often caches are asked; three rounds settle what depends on misses.
     for _ in 0..3 {
-        let walk = Walk::over(model, None, &hits, &edge_hits);
+        let walk = Walk::over(model, None, &hits, &edge_hits, &idle);
+        let found = walk.predict_idle();
         (hits, edge_hits) = walk.predict_hits();
+        idle = found;
     }
-    let walk = Walk::over(model, operation, &hits, &edge_hits);
+    let walk = Walk::over(model, operation, &hits, &edge_hits, &idle);
     let response_s = walk.response_s();
     Demand {
         response_s,
@@ -88,6 +93,7 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
         flows: walk.flows,
         hits,
         edge_hits,
+        idle,
     }
 }
 
@@ -95,7 +101,7 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
 pub fn settle_caches(model: &mut Model) {
     hits::rate_edges(model); // what is behind a shield depends on it
     let found = demand(model, None);
-    let walk = Walk::over(model, None, &found.hits, &found.edge_hits);
+    let walk = Walk::over(model, None, &found.hits, &found.edge_hits, &found.idle);
     let rate = model.nominal_rate().0;
     let gets = walk.gets.clone();
     for cache in 0..model.caches.len() {
@@ -150,6 +156,7 @@ struct Walk<'m> {
     model: &'m Model,
     hits: &'m BTreeMap<(u32, u32), f64>,
     edge_hits: &'m [f64],
+    idle: &'m [f64],
     service_s: Dense<StationId, f64>,
     visits: Dense<StationId, f64>,
     squares_s2: Dense<StationId, Option<f64>>,
@@ -181,6 +188,8 @@ struct Walk<'m> {
     strand: usize,
     /// Executions of the function that it is part of.
     within: Option<StationId>,
+    /// See [`Visit::place`], of that operation.
+    place: Option<StationId>,
 }
 
 /// Where to go on.
@@ -191,6 +200,8 @@ struct Visit {
     awaited: f64,
     /// In which strand.
     strand: usize,
+    /// The queue one of whose places is taken.
+    place: Option<StationId>,
     service: Option<ServiceId>,
     /// The connections that are held.
     held: Vec<Held>,
@@ -210,12 +221,14 @@ impl<'m> Walk<'m> {
         operation: Option<OperationId>,
         hits: &'m BTreeMap<(u32, u32), f64>,
         edge_hits: &'m [f64],
+        idle: &'m [f64],
     ) -> Walk<'m> {
         let zeros: Dense<StationId, f64> = model.stations.iter().map(|_| 0.0).collect();
         let mut walk = Walk {
             model,
             hits,
             edge_hits,
+            idle,
             service_s: zeros.clone(),
             squares_s2: zeros.iter().map(|_| Some(0.0)).collect(),
             visits: zeros,
@@ -234,20 +247,27 @@ impl<'m> Walk<'m> {
             awaited: 0.0,
             strand: 0,
             within: None,
+            place: None,
         };
         for (id, one) in model.operations.enumerate() {
             let weight = match operation {
                 Some(wanted) => f64::from(u8::from(wanted == id)),
                 None => one.share,
             };
-            let visit =
-                Visit { weight, awaited: weight, strand: 0, service: None, held: Vec::new() };
+            let visit = Visit {
+                weight,
+                awaited: weight,
+                strand: 0,
+                place: None,
+                service: None,
+                held: Vec::new(),
+            };
             walk.front.insert(one.entry, visit);
         }
         while let Some((pc, visit)) = walk.front.pop_first() {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
-                walk.strand = visit.strand;
+                (walk.strand, walk.place) = (visit.strand, visit.place);
                 walk.within = visit.service.and_then(|service| {
                     let function = model.services[service].function.as_ref();
                     function.map(|function| function.executions)
@@ -289,8 +309,9 @@ impl<'m> Walk<'m> {
     }
 
     fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
-        let strand = self.strand;
-        let fresh = || Visit { weight: 0.0, awaited: 0.0, strand, service, held: held.to_vec() };
+        let (strand, place) = (self.strand, self.place);
+        let held = || held.to_vec();
+        let fresh = || Visit { weight: 0.0, awaited: 0.0, strand, place, service, held: held() };
         let entry = self.front.entry(pc).or_insert_with(fresh);
         entry.weight += weight;
         entry.awaited += self.awaited * (weight / self.weight);
@@ -310,8 +331,8 @@ impl<'m> Walk<'m> {
                 self.service_s[self.model.poolers[pooler].station] += weight * seconds;
             }
         }
-        if let Some(executions) = self.within {
-            self.service_s[executions] += weight * seconds;
+        for taken in [self.within, self.place].into_iter().flatten() {
+            self.service_s[taken] += weight * seconds;
         }
     }
 
@@ -533,20 +554,6 @@ impl<'m> Walk<'m> {
         let logins: f64 =
             self.model.operations.iter().filter(|one| one.login).map(|one| one.share).sum();
         logins + (1.0 - logins) * client.visit_chance * (1.0 - client.returning_chance)
-    }
-
-    /// How much longer statements take on a table as large as at the start.
-    fn table_slowdown(&self, locks: LocksId) -> f64 {
-        let Some(want) = usize::from(locks.0).checked_sub(1) else { return 1.0 };
-        let want = &self.model.wants[want];
-        let table = &self.model.relations[want.relation];
-        let shards = u64::from(self.model.databases[table.database].shards);
-        want.growth.map_or(1.0, |law| law.multiplier(table.count / shards))
-    }
-
-    fn slowdown(&self, session: SessionId) -> f64 {
-        let spec = &self.model.sessions[session];
-        spec.growth.map_or(1.0, |law| law.multiplier(spec.warm))
     }
 }
 

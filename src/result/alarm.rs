@@ -4,8 +4,8 @@
 //! last N periods must be beyond the bound. Where some have no value, the last N that have one decide, of
 //! those that are looked back at, which are two more than N here (the guide's examples have five for three);
 //! where these are too few, what is missing counts as the alarm says. Missing data that count as nothing let
-//! an alarm call early: where the oldest period beyond the bound is at least M back, and since then nothing was
-//! within it. Before the measured time all was well.
+//! an alarm call early: where the oldest period beyond the bound is at least M back, and nothing that is looked
+//! back at was within it. Before the measured time all was well.
 
 use super::Alarmed;
 use crate::model::{Alarm, Missing, Monitor};
@@ -63,10 +63,10 @@ fn judge(alarm: &Alarm, lately: &[Option<bool>]) -> Option<State> {
         Missing::Ignore if known.contains(&false) => calling(false),
         Missing::Ignore => None,
         Missing::Missing if known.is_empty() => Some(State::Unknown),
+        Missing::Missing if known.contains(&false) => calling(false),
         Missing::Missing => {
             let recent = lately.iter().rev().take(most);
-            let unbroken = recent.take_while(|it| **it != Some(false));
-            calling(unbroken.skip(least - 1).any(|it| *it == Some(true)))
+            calling(recent.skip(least - 1).any(|it| *it == Some(true)))
         }
     }
 }

@@ -11,6 +11,7 @@ mod failing;
 mod kafka;
 mod reach;
 mod redis;
+mod scaling;
 
 use std::collections::VecDeque;
 
@@ -65,6 +66,16 @@ impl Log {
 #[derive(Clone, Copy, Debug, Default)]
 struct Member {
     down: bool,
+    /// Nobody wants it, or it has yet to be ready.
+    off: bool,
+    /// It is on its way.
+    starting: bool,
+    /// It has been told to end, and takes no more than it has.
+    leaves: bool,
+    /// It has been told to end, and goes on until it is killed.
+    told: bool,
+    /// Tells its present life from earlier ones.
+    lives: u32,
     /// A subscriber that was cut off.
     cut: bool,
     /// It does not reach its brokers.
@@ -93,6 +104,7 @@ struct Member {
 
 /// A group while it runs.
 pub struct GroupState {
+    crew: scaling::Crew,
     coordinator: Group,
     members: Vec<Member>,
     logs: Vec<Log>,
@@ -138,16 +150,21 @@ impl GroupState {
             Rules::RedisStream(_) => 1,
             Rules::RedisPubSub(_) => spec.members,
         };
-        let members: Vec<u32> = (0..spec.members).collect();
+        let members: Vec<u32> = (0..spec.at_start).collect();
         let owners = match &spec.rules {
             Rules::Kafka(_) => dealt(&members, logs),
             Rules::RedisStream(_) => vec![None],
             Rules::RedisPubSub(_) => members.iter().map(|member| Some(*member)).collect(),
         };
         let log = |owner: Option<u32>| Log { owner: owner.unwrap_or(NONE), ..Log::default() };
+        let member = |number: u32| {
+            let off = number >= spec.at_start;
+            Member { off, down: off, ..Member::default() }
+        };
         GroupState {
-            coordinator: Group::settled(spec.members),
-            members: vec![Member::default(); spec.members as usize],
+            crew: scaling::Crew::new(spec),
+            coordinator: Group::settled(spec.at_start, spec.members),
+            members: (0..spec.members).map(member).collect(),
             logs: owners.into_iter().map(log).collect(),
         }
     }
@@ -166,7 +183,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Members are there from the start.
     pub fn build_consumers(&mut self) {
         for (id, spec) in self.model.consumers.enumerate() {
-            self.meters[spec.station].held.add(self.now, i64::from(spec.members));
+            self.meters[spec.station].held.add(self.now, i64::from(spec.at_start));
+            self.start_group_scaler(id);
             if let Rules::RedisStream(rules) = &spec.rules
                 && rules.claim_after.is_some()
             {
@@ -256,7 +274,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.count(station, Counter::Wasted);
         } else if self.fails(id, &handler.entry) {
             self.count(station, Counter::Errors);
-            return self.handler_failed(&handler);
+            self.handler_failed(&handler);
+            return self.member_may_leave(id, member);
         } else {
             self.count(station, Counter::Served);
             let late = self.now.since(handler.entry.published).0 / Duration::micros(1).0;
@@ -269,6 +288,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Rules::RedisStream(_) => self.hand_out(id),
             Rules::RedisPubSub(_) => self.subscriber_goes_on(id, member),
         }
+        self.member_may_leave(id, member);
     }
 
     /// A process dies with what it was at.
@@ -322,8 +342,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.consumers[id];
         let group = &mut self.streams.groups[id];
         let who = &mut group.members[member as usize];
-        if who.away {
-            return; // it starts when it reaches its brokers
+        if who.away || who.off {
+            return; // it starts when it reaches its brokers, or is wanted
         }
         who.down = false;
         match &spec.rules {

@@ -287,6 +287,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             let running = self.meters[id].held.mean(self.now).unwrap_or(0.0);
             return f64::from(queue.concurrency) * running;
         }
+        let group =
+            self.model.consumers.iter().find(|it| it.station == id && it.autoscale.is_some());
+        if let Some(group) = group {
+            let running = self.meters[id].held.mean(self.now).unwrap_or(0.0);
+            return (f64::from(group.concurrency) * running).min(whole);
+        }
         let Some(service) = self.model.service_at(id) else { return whole };
         let running = self.services[service].instance_ticks as f64 / ticks;
         whole / f64::from(self.model.services[service].max_instances) * running

@@ -9,7 +9,7 @@ use crate::component::hpa::{Hpa, HpaPolicy, Pods};
 use crate::component::step_scaling::StepScaler;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::ServiceId;
-use crate::model::{Metric, Model, Rollout, Rule, Scaling};
+use crate::model::{Keda, Metric, Model, Rollout, Rule, Scaling};
 use crate::units::{Duration, Time};
 
 /// A share this little below a whole per cent is rounding.
@@ -17,6 +17,28 @@ const WHOLE: f64 = 1e-9;
 
 /// In the number of an autoscaler's event: it knows what a period was like. Otherwise one ends.
 pub(super) const KNOWN: u32 = 1;
+
+/// In that number too: KEDA looks whether there is anything to do.
+pub(super) const POLLED: u32 = 2;
+
+impl Keda {
+    /// How many workers there should be after a look of its operator, if that changes (KEDA 2
+    /// `scale_scaledobjects.go`, `RequestScale`, `scaleToZero`, `scaleFromZero`).
+    pub(super) fn polled(
+        &self,
+        now: Time,
+        active: bool,
+        wanted: u32,
+        last: &mut Option<Time>,
+    ) -> Option<u32> {
+        if active {
+            *last = Some(now);
+            return (wanted == 0).then_some(self.min.max(1));
+        }
+        let cooled = last.is_none_or(|at| at + self.cooldown < now);
+        (wanted > 0 && self.min == 0 && cooled).then_some(0)
+    }
+}
 
 /// An autoscaler at work, whatever its rule.
 pub enum Scaler {
@@ -92,7 +114,7 @@ pub(super) fn as_pods(metric: &Metric, plain: Pods, young: u32) -> Pods {
         Metric::Cpu | Metric::Memory => Pods { metric: in_per_cent, ready, unready, ..plain },
         Metric::Requests(_) => Pods { ready, unready, ..plain },
         // Of an external metric each pod has its share, ready or not (`GetExternalPerPodMetricReplicas`).
-        Metric::Backlog(..) => {
+        Metric::Backlog(..) | Metric::Lag(_) => {
             let all = ready + unready;
             let share = plain.metric * f64::from(plain.ready.max(1)) / f64::from(all.max(1));
             Pods { metric: share, ready: all, unready: 0, ..plain }
@@ -176,6 +198,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 came / (instance_ticks / Duration::secs(1).0 as f64) / wanted
             }
             Metric::Backlog(..) | Metric::Oldest(..) => self.queue_metric(&metric, running),
+            Metric::Lag(_) => 0.0,
         };
         scaling.rules.iter().map(|(metric, _)| value(*metric)).collect()
     }

@@ -1,7 +1,7 @@
 //! The whole simulator: one arm per kind of event, and the tape that tasks run along.
 
 use super::event::Kind;
-use super::scaling::KNOWN;
+use super::scaling::{KNOWN, POLLED};
 use super::task::{OK, State, flag};
 use super::world::World;
 use crate::failure::Failure;
@@ -83,11 +83,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::CacheClient => self.client_event(slot, event.ordinal()),
             Kind::Prune => self.prune(SessionId(slot), event.ordinal()),
             Kind::Stalled => self.queue_timer(QueueId(slot), event.ordinal()),
-            Kind::Autoscale => match (self.crew_at(slot), event.ordinal() == KNOWN) {
-                (Some(queue), false) => self.autoscale_workers(queue),
-                (Some(queue), true) => self.scale_workers_late(queue),
-                (None, false) => self.autoscale(ServiceId(slot)),
-                (None, true) => self.scale_late(ServiceId(slot)),
+            Kind::Autoscale => match (self.crew_at(slot), event.ordinal()) {
+                (Some(queue), KNOWN) => self.scale_workers_late(queue),
+                (Some(queue), POLLED) => self.poll_workers(queue),
+                (Some(queue), _) => self.autoscale_workers(queue),
+                (None, KNOWN) => self.scale_late(ServiceId(slot)),
+                (None, _) => self.autoscale(ServiceId(slot)),
             },
             Kind::Appointment => match self.crew_at(slot) {
                 Some(queue) => self.keep_workers_appointment(queue),

@@ -44,6 +44,12 @@ pub(super) mod purpose {
     pub const CLAIM: u32 = 8;
     /// A subscriber is connected again, or a member's pause after an error is over (member).
     pub const BACK: u32 = 9;
+    /// An autoscaler looks, knows, or is polled for (group).
+    pub const SCALE: u32 = 10;
+    /// A process is ready (member).
+    pub const READY: u32 = 11;
+    /// A process has had its time to end (member).
+    pub const KILL: u32 = 12;
     /// How many bits they take.
     pub const BITS: u32 = 4;
     /// Numbers that fit beside them.
@@ -164,6 +170,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             purpose::BEAT => self.hears_of_rebalance(slot, number),
             purpose::GIVE_UP => self.rebalance_gives_up(ConsumerId(slot), number),
             purpose::CLAIM => self.claim(ConsumerId(slot)),
+            purpose::SCALE => self.group_scaler_due(ConsumerId(slot), number),
+            purpose::READY => self.member_is_ready(slot, number),
+            purpose::KILL => self.member_is_killed(slot, number),
             _ => {
                 self.subscriber_is_back(slot, number);
                 self.member_goes_on(slot);

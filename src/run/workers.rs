@@ -7,10 +7,11 @@
 use super::event::Kind;
 use super::meter::{Counter, MILLI};
 use super::queue::Process;
-use super::scaling::{KNOWN, Look, Scaler, as_pods, bounds_at};
+use super::scaling::{KNOWN, Look, POLLED, Scaler, as_pods, bounds_at};
 use super::task::NONE;
 use super::world::World;
 use crate::component::hpa::{HpaPolicy, Pods};
+use crate::component::job_queue;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::QueueId;
 use crate::model::{Metric, OnSigterm, Queue, Rule, Scaling};
@@ -60,6 +61,8 @@ pub struct Crew {
     cpu_then: u128,
     /// What periods were like that it does not know of yet.
     looks: VecDeque<Vec<f64>>,
+    /// When there was last something to do, as far as KEDA has seen.
+    active: Option<Time>,
 }
 
 impl Crew {
@@ -69,7 +72,8 @@ impl Crew {
         let mut running = Level::new(Time::ZERO, NO_THRESHOLDS);
         running.set(Time::ZERO, u64::from(spec.processes));
         let looks = VecDeque::new();
-        Crew { wanted: spec.processes, running, scaler, ticks_then: 0, cpu_then: 0, looks }
+        let (ticks_then, cpu_then, active) = (0, 0, None);
+        Crew { wanted: spec.processes, running, scaler, ticks_then, cpu_then, looks, active }
     }
 }
 
@@ -82,6 +86,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.meters[spec.station].held.set(Time::ZERO, u64::from(spec.processes));
             let slot = self.crew_slot(queue);
             self.at(Time::ZERO + scaling.period, Kind::Autoscale, slot);
+            if let Some(keda) = &scaling.keda {
+                let first = Time::ZERO + keda.polling;
+                self.events.push(Event::new(first, Kind::Autoscale as u8, POLLED, slot));
+            }
             for appointment in &scaling.schedule {
                 self.at(Time::ZERO + appointment.at, Kind::Appointment, slot);
             }
@@ -119,10 +127,34 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.scale_workers_by(queue, &values);
     }
 
+    /// The operator of KEDA looks whether there are jobs: of SQS those at work count, of Redis the list that
+    /// they wait in.
+    pub(super) fn poll_workers(&mut self, queue: QueueId) {
+        let spec = &self.model.queues[queue];
+        let scaling = spec.autoscale.as_ref().expect("only autoscaled workers are polled for");
+        let keda = scaling.keda.as_ref().expect("only KEDA polls");
+        let next = self.now + keda.polling;
+        let slot = self.crew_slot(queue);
+        self.events.push(Event::new(next, Kind::Autoscale as u8, POLLED, slot));
+        let state = &self.queues[queue];
+        let at_work = match spec.driver {
+            job_queue::Driver::Sqs => state.processes.iter().map(|it| it.slots).sum(),
+            _ => 0,
+        };
+        let active = f64::from(state.queue.waiting() + at_work) > keda.activation;
+        let crew = &mut self.queues[queue].crew;
+        if let Some(to) = keda.polled(self.now, active, crew.wanted, &mut crew.active) {
+            self.scale_workers_to(queue, to, scaling.start);
+        }
+    }
+
     fn scale_workers_by(&mut self, queue: QueueId, values: &[f64]) {
         let model = self.model;
         let spec = &model.queues[queue];
         let scaling = spec.autoscale.as_ref().expect("only autoscaled workers look");
+        if scaling.keda.is_some() && self.queues[queue].crew.wanted == 0 {
+            return; // the Horizontal Pod Autoscaler leaves what is scaled to nothing alone
+        }
         let metrics = self.worker_pods(queue, scaling, values);
         let crew = &mut self.queues[queue].crew;
         let wanted = crew.wanted;

@@ -139,7 +139,8 @@ mod tests {
         assert!((once.mean_per_s() - often.mean_per_s()).abs() < 1e-9);
         assert!((once.dispersion(3.0) - often.dispersion(3.0)).abs() < 1e-9);
         // Equal rates are no modulation at all.
-        let steady = Mmpp::new(&[7.0; 3], &[1.0, 2.0, 3.0], &[&[0.0, 0.5, 0.5]; 3]);
+        let row: &[f64] = &[0.0, 0.5, 0.5];
+        let steady = Mmpp::new(&[7.0; 3], &[1.0, 2.0, 3.0], &[row; 3]);
         assert!((steady.dispersion(5.0) - 1.0).abs() < 1e-9);
     }
 }

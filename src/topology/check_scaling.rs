@@ -2,6 +2,7 @@
 
 use super::check::{Cx, Diagnostics, error};
 use super::service::{Autoscale, ScaleMetric, ScalePolicy};
+use super::stream::StreamKind;
 
 /// A service starts within the bounds of its autoscaler, and has what that follows.
 pub(super) fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
@@ -22,11 +23,45 @@ pub(super) fn scaling_bounds(cx: &Cx<'_>) -> Diagnostics {
         let path = format!("queue.{}", queue.name);
         found.extend(bounds(&path, "processes", queue.spec.processes, scale));
     }
+    for consumer in &cx.topology.consumers {
+        let Some(scale) = &consumer.spec.autoscale else { continue };
+        let path = format!("consumer.{}", consumer.name);
+        found.extend(bounds(&path, "members", consumer.spec.members, scale));
+    }
     found.extend(follows(cx));
+    found.extend(consumers(cx));
+    found
+}
+
+/// What consumers follow, and which of them can be more or fewer.
+fn consumers(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for consumer in &cx.topology.consumers {
+        let Some(scale) = &consumer.spec.autoscale else { continue };
+        let name = &consumer.name;
+        let stream = super::check::find(&cx.topology.streams, &consumer.spec.stream.name);
+        if let StreamKind::RedisPubSub(_) = stream.spec.kind {
+            let message =
+                format!("each of `consumer.{name}` gets every message, however many there are");
+            let help = "leave `autoscale` out, or let them consume Kafka or a stream of Redis";
+            found.push(error("bad-scaling", &scale.place, message).help(help));
+        }
+        let metrics = std::iter::once(&scale.metric).chain(&scale.also);
+        if metrics.filter(|it| !matches!(it, ScaleMetric::Lag(_))).count() > 0 {
+            let message = format!("of `consumer.{name}` nothing is known but its lag");
+            let help = "say `metric.lag = 10`: so many messages may there be for each member";
+            found.push(error("bad-scaling", &scale.place, message).help(help));
+        }
+    }
     found
 }
 
 fn bounds(path: &str, what: &str, at_start: u32, scale: &Autoscale) -> Diagnostics {
+    if scale.min == 0 && !matches!(scale.policy, ScalePolicy::Keda(_)) {
+        let message = format!("`{path}.autoscale.min` must be more than zero");
+        let help = "say 1, or `policy = \"keda\"`, which starts the first one again";
+        return vec![error("out-of-range", &scale.place, message).help(help)];
+    }
     let fits = scale.min <= at_start && at_start <= scale.max;
     let message = || {
         let (min, max) = (scale.min, scale.max);
@@ -51,6 +86,18 @@ fn follows(cx: &Cx<'_>) -> Diagnostics {
             let spec = &super::check::find(&cx.topology.queues, queue).spec;
             spec.service.as_ref().is_some_and(|its| its.name == service.name)
         };
+        if let ScalePolicy::Keda(_) = scale.policy {
+            let message =
+                format!("`service.{}` answers requests, and KEDA sees none", service.name);
+            let help = "let it scale workers of a queue or consumers; here say `policy = \"hpa\"`";
+            found.push(error("bad-scaling", &scale.place, message).help(help));
+        }
+        let mut metrics = std::iter::once(&scale.metric).chain(&scale.also);
+        if metrics.any(|it| matches!(it, ScaleMetric::Lag(_))) {
+            let message = format!("`service.{}` is no group of consumers", service.name);
+            let help = "a `lag` is followed by a consumer: `consumer.NAME.autoscale`";
+            found.push(error("bad-scaling", &scale.place, message).help(help));
+        }
         let metrics = std::iter::once(&scale.metric).chain(&scale.also);
         for queue in metrics.filter_map(queue_of).filter(|it| !works(it)) {
             let message = format!(
@@ -67,9 +114,16 @@ fn follows(cx: &Cx<'_>) -> Diagnostics {
     for queue in &cx.topology.queues {
         let Some(scale) = &queue.spec.autoscale else { continue };
         let name = &queue.name;
+        let keda = matches!(scale.policy, ScalePolicy::Keda(_));
+        if keda && !matches!(scale.metric, ScaleMetric::Backlog(_)) {
+            let message = format!("KEDA starts the first worker of `queue.{name}` by what waits");
+            let help =
+                format!("let its `metric` be `backlog = {{ queue = \"{name}\", jobs = 10 }}`");
+            found.push(error("bad-scaling", &scale.place, message).help(help));
+        }
         for metric in std::iter::once(&scale.metric).chain(&scale.also) {
             let (message, help) = match metric {
-                ScaleMetric::Memory(_) | ScaleMetric::Requests(_) => (
+                ScaleMetric::Memory(_) | ScaleMetric::Requests(_) | ScaleMetric::Lag(_) => (
                     format!(
                         "workers of `queue.{name}` have no requests, and nothing is known of their memory"
                     ),
@@ -95,17 +149,23 @@ fn follows(cx: &Cx<'_>) -> Diagnostics {
 fn scalers<'t>(cx: &Cx<'t>) -> Vec<(String, &'t Autoscale)> {
     let services = cx.topology.services.iter().map(|it| ("service", &it.name, &it.spec.autoscale));
     let queues = cx.topology.queues.iter().map(|it| ("queue", &it.name, &it.spec.autoscale));
+    let consumers =
+        cx.topology.consumers.iter().map(|it| ("consumer", &it.name, &it.spec.autoscale));
     let one = |(section, name, scale): (&str, &String, &'t Option<Autoscale>)| {
         Some((format!("{section}.{name}"), scale.as_ref()?))
     };
-    services.chain(queues).filter_map(one).collect()
+    services.chain(queues).chain(consumers).filter_map(one).collect()
 }
 
 /// A pace of the Horizontal Pod Autoscaler is a share or a number.
 pub(super) fn paces(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     for (_, scale) in scalers(cx) {
-        let ScalePolicy::Hpa(hpa) = &scale.policy else { continue };
+        let hpa = match &scale.policy {
+            ScalePolicy::Hpa(hpa) => hpa,
+            ScalePolicy::Keda(keda) => &keda.hpa,
+            _ => continue,
+        };
         for pace in hpa.up.policies.iter().chain(&hpa.down.policies) {
             if pace.percent.is_some() == pace.pods.is_some() {
                 let message = "this policy says both or neither of `percent` and `pods`".into();
@@ -129,7 +189,7 @@ pub(super) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
         let cpu = cpu.filter(|it| **it == ScaleMetric::Cpu).count() > 0;
         match scale.policy {
             ScalePolicy::TargetTracking(_) => {}
-            ScalePolicy::Hpa(_) => {
+            ScalePolicy::Hpa(_) | ScalePolicy::Keda(_) => {
                 let why = "the Horizontal Pod Autoscaler has no cooldown for growing";
                 idle(owner(), "cooldown_out", why);
                 let why = "the Horizontal Pod Autoscaler has its `policy.hpa.down.stabilisation`";

@@ -63,6 +63,15 @@ fn idle_keys(cx: &Cx<'_>) -> Diagnostics {
                 "a subscriber of a channel reads one message after another, and keeps none",
             ),
         };
+        let ended: &[&str] = match consumer.spec.autoscale {
+            Some(_) => &[],
+            None => &["on_sigterm", "grace"],
+        };
+        for key in ended {
+            let path = format!("consumer.{}.{key}", consumer.name);
+            let help = "leave it out, or say `autoscale`";
+            found.extend(cx.no_effect(&path, "its processes are never told to end", help));
+        }
         for key in idle {
             let path = format!("consumer.{}.{key}", consumer.name);
             found.extend(cx.no_effect(&path, what, "leave it out"));

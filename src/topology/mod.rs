@@ -146,9 +146,9 @@ pub use schema::{Entry, Form, reference, schema};
 #[cfg(feature = "cli")]
 pub(crate) use schema::{reference_of, schema_of};
 pub use service::{
-    Autoscale, Backlog, HandOut, Hpa, HpaPace, HpaSelect, Middleware, OldestJob, OnMax, Overflow,
-    Runtime, ScaleMetric, ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps, Uvicorn, Wake,
-    WarmUp,
+    Autoscale, Backlog, HandOut, Hpa, HpaPace, HpaSelect, Keda, Lag, Middleware, OldestJob, OnMax,
+    Overflow, Runtime, ScaleMetric, ScalePolicy, ScaleStep, ScheduledScaling, Service, Steps,
+    Uvicorn, Wake, WarmUp,
 };
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,

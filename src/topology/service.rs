@@ -245,8 +245,8 @@ spec! {
 spec! {
     /// How the number of instances follows a metric.
     table Autoscale {
-        /// The fewest instances.
-        min: u32, positive;
+        /// The fewest instances; with KEDA there may be none.
+        min: u32;
         /// The most instances.
         max: u32, positive;
         /// How it decides.
@@ -259,7 +259,7 @@ spec! {
         /// Further metrics, each with its own target: the one that wants the most instances decides.
         also: Vec<ScaleMetric> = "[]" from "AWS Application Auto Scaling; Kubernetes (several metrics: the largest)";
         /// How often the metric is looked at.
-        period: Option<Duration> = "60s, or 15s for hpa"
+        period: Option<Duration> = "60s, or 15s for hpa and keda"
             from "Amazon ECS (metrics of one minute); kube-controller-manager (sync period 15 s)",
             positive;
         /// How long after its end a period is known to the autoscaler: CloudWatch has metrics one to three minutes
@@ -286,6 +286,9 @@ spec! {
         TargetTracking(Tracking) = "target-tracking";
         /// The Horizontal Pod Autoscaler of Kubernetes.
         Hpa(Box<Hpa>) = "hpa";
+        /// KEDA: the Horizontal Pod Autoscaler from one worker on, and beside it an operator that starts the
+        /// first and stops the last. For workers of a queue and for consumers.
+        Keda(Box<Keda>) = "keda";
         /// Steps: beyond a bound for some data points, so many instances more or fewer.
         Steps(Steps) = "steps";
     }
@@ -314,6 +317,19 @@ spec! {
             from "kube-controller-manager (--horizontal-pod-autoscaler-cpu-initialization-period)";
         /// Over how long the usage of a pod is measured.
         sample: Duration = "\"15s\"" from "metrics-server 0.7 (--metric-resolution)";
+    }
+}
+spec! {
+    /// KEDA.
+    table Keda {
+        /// How often its operator looks whether there is anything to do.
+        polling: Duration = "\"30s\"" from "KEDA 2 (ScaledObject pollingInterval)", positive;
+        /// How long after it last found something to do the last worker is stopped, where `min` is 0.
+        cooldown: Duration = "\"300s\"" from "KEDA 2 (ScaledObject cooldownPeriod)";
+        /// There is something to do while more than so many wait.
+        activation: u32 = "0" from "KEDA 2 (activationLagThreshold, activationListLength)";
+        /// The Horizontal Pod Autoscaler that it makes, of an external metric's average.
+        hpa: Hpa = "{}" from "KEDA 2 (advanced.horizontalPodAutoscalerConfig: as Kubernetes has it)";
     }
 }
 spec! {
@@ -415,6 +431,16 @@ spec! {
         Backlog(Backlog) = "backlog";
         /// How long the job of a queue has waited that waits for longest.
         Oldest(OldestJob) = "oldest";
+        /// Messages of its stream that a group of consumers has not committed or acknowledged, for each
+        /// member. KEDA counts of Kafka no more than would ask for a member for each partition.
+        Lag(Lag) = "lag";
+    }
+}
+spec! {
+    /// Messages for each member of a group.
+    table Lag (short "messages") {
+        /// How many there may be.
+        messages: u32 = "10" from "KEDA 2 (kafka lagThreshold)", positive;
     }
 }
 spec! {

@@ -1,10 +1,12 @@
 //! Streams and channels of messages, and the groups that consume them.
 
 use super::cache::{Cache, Keys};
+use super::deploy::OnSigterm;
 use super::dist::Dist;
 use super::names::Ref;
 use super::price::Price;
 use super::region::Region;
+use super::service::Autoscale;
 use super::spec::spec;
 use crate::units::{Bytes, Duration, Ratio};
 
@@ -102,6 +104,14 @@ spec! {
         region: Option<Ref<Region>> = "that of their stream" from "assumed: consumers stand beside it";
         /// How many processes.
         members: u32 = "1" from "assumed: one process", positive;
+        /// How the number of processes follows what they are behind, such as `metric.lag = 10`.
+        autoscale: Option<Autoscale> = "their number stays" from "assumed: a fixed number of processes";
+        /// What a process does when it is told to end, because fewer are wanted. One that finishes commits
+        /// what it has handled and leaves its group; one that exits is missed when its session ends.
+        on_sigterm: OnSigterm = "\"exit\""
+            from "Node.js 20 process (SIGTERM without a handler ends the process; one that calls `disconnect` finishes its message)";
+        /// Time that a process has to end by itself before it is killed.
+        grace: Duration = "\"30s\"" from "Kubernetes (terminationGracePeriodSeconds 30)", positive;
         /// What one of them works on at once: partitions of Kafka, messages of a stream of Redis.
         concurrency: u32 = "1" from "kafkajs 2.2.4 (partitionsConsumedConcurrently)", positive;
         /// Time to handle a message; a subscriber of a channel reads nothing meanwhile.
@@ -168,5 +178,12 @@ spec! {
         claim_every: Duration = "\"30s\"" from "assumed: a timer of the application", positive;
         /// How often a message is delivered before it is put aside.
         deliveries: Option<u32> = "again and again" from "Redis 7 (no dead letters of its own)", positive;
+    }
+}
+
+impl Consumer {
+    /// The most processes that there can be.
+    pub fn most_members(&self) -> u32 {
+        self.autoscale.as_ref().map_or(self.members, |it| it.max.max(self.members))
     }
 }

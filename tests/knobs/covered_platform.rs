@@ -9,6 +9,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("store", include_str!("store.rs")),
     ("monitor", include_str!("monitor.rs")),
     ("alarm", include_str!("alarm.rs")),
+    ("group_scaling", include_str!("group_scaling.rs")),
     ("stream", include_str!("stream.rs")),
     ("region", include_str!("region.rs")),
     ("service", include_str!("service.rs")),
@@ -142,6 +143,22 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Monitor.of Monitor.shows Monitor.every Monitor.reads Monitor.alarm Shows:busy \
          Reading:average Reading:sample Reading:greatest Alarm.above Alarm.points",
     ),
+    (
+        "group_scaling",
+        "keda_starts_the_first_consumer_and_stops_the_last",
+        "Consumer.autoscale ScalePolicy:keda Keda.polling Keda.cooldown Keda.activation",
+    ),
+    (
+        "group_scaling",
+        "members_follow_their_lag_up_to_their_partitions_with_keda",
+        "ScaleMetric:lag Lag.messages",
+    ),
+    (
+        "group_scaling",
+        "a_consumer_that_is_told_to_end_finishes_exits_or_goes_on",
+        "Consumer.on_sigterm Consumer.grace",
+    ),
+    ("group_scaling", "keda_starts_the_first_worker_of_a_queue_and_stops_the_last", "Keda.hpa"),
     (
         "alarm",
         "an_alarm_calls_when_so_many_of_the_last_periods_are_beyond_its_bound",

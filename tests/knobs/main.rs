@@ -31,6 +31,7 @@ mod function;
 mod gate;
 mod haproxy;
 mod homes;
+mod group_scaling;
 mod host;
 mod job;
 mod job_redis;

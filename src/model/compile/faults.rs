@@ -385,9 +385,9 @@ impl Compiler<'_> {
             }
             Section::Consumer => {
                 let before = topology.consumers.iter().take_while(|it| it.name != name);
-                let first = before.map(|it| it.spec.members).sum();
+                let first = before.map(|it| it.spec.most_members()).sum();
                 let spec = &super::named(&topology.consumers, name).spec;
-                range(UnitKind::Member, first, spec.members)
+                range(UnitKind::Member, first, spec.most_members())
             }
             Section::Pooler => self.pools_of_process(name),
             Section::Store => range(UnitKind::Store, position(&topology.stores, name), 1),

@@ -60,10 +60,7 @@ impl Compiler<'_> {
             let cost = Cost::unit(path, price, f64::from(queue.spec.workers()));
             costs_of_queues.push(Cost { workers, ..cost });
         }
-        for consumer in &topology.consumers {
-            let members = f64::from(consumer.spec.members);
-            fixed(format!("consumer.{}", consumer.name), &consumer.spec.price, members);
-        }
+        all.extend(topology.consumers.iter().filter_map(|it| self.consumer_cost(it)));
         all.append(&mut costs_of_queues);
         for (index, service) in topology.services.iter().enumerate() {
             if let Some(price) = &service.spec.price {
@@ -124,6 +121,15 @@ impl Compiler<'_> {
 }
 
 impl Compiler<'_> {
+    /// Processes of a group, those that run where their number follows something.
+    fn consumer_cost(&self, consumer: &topology::Named<topology::Consumer>) -> Option<Cost> {
+        let path = format!("consumer.{}", consumer.name);
+        let station = consumer.spec.autoscale.as_ref().map(|_| self.station(&path));
+        let cost =
+            Cost::unit(path, consumer.spec.price.as_ref()?, f64::from(consumer.spec.members));
+        Some(Cost { workers: station, ..cost })
+    }
+
     /// Through a balancer goes what its service is asked and answers.
     fn balancer_costs(&self, all: &mut Vec<Cost>) {
         for balancer in &self.topology.balancers {

@@ -119,6 +119,7 @@ impl Compiler<'_> {
             claim: script(claim, "claim"),
             finish: script(finish, "finish"),
             renew: script(renew, "renew"),
+            claims: claim,
             takes: finish,
         })
     }

@@ -11,7 +11,8 @@ use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{
-    Affinity, Appointment, Bodies, Function, HandOut, Health, Metric, Rule, Scaling, Service, Wake,
+    Affinity, Appointment, Bodies, Function, HandOut, Health, Keda, Metric, Rule, Scaling, Service,
+    Wake,
 };
 use crate::topology::{self, Named};
 use crate::units::Duration;
@@ -149,7 +150,7 @@ impl Compiler<'_> {
             max: it.max.unwrap_or(scaling.max),
         };
         let usual = match scaling.policy {
-            topology::ScalePolicy::Hpa(_) => Duration::secs(15),
+            topology::ScalePolicy::Hpa(_) | topology::ScalePolicy::Keda(_) => Duration::secs(15),
             _ => Duration::secs(60),
         };
         Scaling {
@@ -159,6 +160,15 @@ impl Compiler<'_> {
             start: scaling.start,
             requested: scaling.cpu_request.unwrap_or(cores),
             schedule: scaling.schedule.iter().map(one).collect(),
+            keda: match &scaling.policy {
+                topology::ScalePolicy::Keda(keda) => Some(Keda {
+                    polling: keda.polling,
+                    cooldown: keda.cooldown,
+                    activation: f64::from(keda.activation),
+                    min: scaling.min,
+                }),
+                _ => None,
+            },
         }
     }
 
@@ -175,6 +185,7 @@ impl Compiler<'_> {
                 let queue = find(&self.topology.queues, &backlog.queue.name);
                 (Metric::Backlog(queue, f64::from(backlog.jobs)), 1.0)
             }
+            topology::ScaleMetric::Lag(lag) => (Metric::Lag(f64::from(lag.messages)), 1.0),
             topology::ScaleMetric::Oldest(oldest) => {
                 let queue = find(&self.topology.queues, &oldest.queue.name);
                 (Metric::Oldest(queue, oldest.age.seconds()), 1.0)
@@ -189,27 +200,10 @@ impl Compiler<'_> {
                 scale_in_cooldown: scaling.cooldown_in,
                 ..TargetTracking::new(target, min, max)
             }),
-            topology::ScalePolicy::Hpa(hpa) => Rule::Hpa(
-                HpaPolicy {
-                    min,
-                    max,
-                    up: Direction {
-                        stabilisation: hpa.up.stabilisation,
-                        tolerance: hpa.up.tolerance.0,
-                        paces: paces(&hpa.up.policies),
-                        select: select(&hpa.up.select),
-                    },
-                    down: Direction {
-                        stabilisation: hpa.down.stabilisation,
-                        tolerance: hpa.down.tolerance.0,
-                        paces: paces(&hpa.down.policies),
-                        select: select(&hpa.down.select),
-                    },
-                    initialisation: hpa.initialisation,
-                    sample: hpa.sample,
-                },
-                target,
-            ),
+            topology::ScalePolicy::Hpa(hpa) => Rule::Hpa(hpa_policy(hpa, min, max), target),
+            topology::ScalePolicy::Keda(keda) => {
+                Rule::Hpa(hpa_policy(&keda.hpa, min.max(1), max), target)
+            }
             topology::ScalePolicy::Steps(steps) => {
                 let one = |step: &topology::ScaleStep| Step { beyond: step.at.0, change: step.by };
                 Rule::Steps(StepPolicy {
@@ -223,6 +217,27 @@ impl Compiler<'_> {
             }
         };
         (metric, rule)
+    }
+}
+
+fn hpa_policy(hpa: &topology::Hpa, min: u32, max: u32) -> HpaPolicy {
+    HpaPolicy {
+        min,
+        max,
+        up: Direction {
+            stabilisation: hpa.up.stabilisation,
+            tolerance: hpa.up.tolerance.0,
+            paces: paces(&hpa.up.policies),
+            select: select(&hpa.up.select),
+        },
+        down: Direction {
+            stabilisation: hpa.down.stabilisation,
+            tolerance: hpa.down.tolerance.0,
+            paces: paces(&hpa.down.policies),
+            select: select(&hpa.down.select),
+        },
+        initialisation: hpa.initialisation,
+        sample: hpa.sample,
     }
 }
 

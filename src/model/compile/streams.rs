@@ -28,9 +28,10 @@ impl Compiler<'_> {
         for consumer in &topology.consumers {
             let spec = &consumer.spec;
             // Members beyond the partitions of a topic have nothing to do.
+            let most = spec.most_members() * spec.concurrency;
             let at_once = match &named(&topology.streams, &spec.stream.name).spec.kind {
-                StreamKind::Kafka(topic) => topic.partitions.min(spec.members * spec.concurrency),
-                StreamKind::RedisStream(_) => spec.members * spec.concurrency,
+                StreamKind::Kafka(topic) => topic.partitions.min(most),
+                StreamKind::RedisStream(_) => most,
                 StreamKind::RedisPubSub(_) => spec.members,
             };
             let path = format!("consumer.{}", consumer.name);
@@ -100,7 +101,11 @@ impl Compiler<'_> {
                 region: self.place_of(topology::Section::Consumer, &consumer.name),
                 station: self.station(&path),
                 stream: find(&topology.streams, &spec.stream.name),
-                members: spec.members,
+                members: spec.most_members(),
+                at_start: spec.members,
+                autoscale: spec.autoscale.as_ref().map(|it| self.scaling(1.0, it)),
+                on_sigterm: super::deploys::sigterm(&spec.on_sigterm),
+                grace: spec.grace,
                 first_member,
                 concurrency: spec.concurrency,
                 work: self.law(&spec.work),
@@ -109,7 +114,7 @@ impl Compiler<'_> {
                 rules: rules(spec, &stream.spec),
                 parts: parts(spec, &stream.spec),
             });
-            first_member += spec.members;
+            first_member += spec.most_members();
         }
         all
     }
@@ -137,9 +142,10 @@ fn parts(spec: &topology::Consumer, stream: &topology::Stream) -> ConsumerParts 
     let StreamKind::Kafka(topic) = &stream.kind else {
         return ConsumerParts { by_member: true, count: 1, servers: 1 };
     };
-    let by_member = spec.concurrency == 1 && spec.members < topic.partitions;
-    let count = if by_member { spec.members } else { topic.partitions };
-    ConsumerParts { by_member, count, servers: count.min(spec.members * spec.concurrency) }
+    let members = spec.most_members();
+    let by_member = spec.concurrency == 1 && members < topic.partitions;
+    let count = if by_member { members } else { topic.partitions };
+    ConsumerParts { by_member, count, servers: count.min(members * spec.concurrency) }
 }
 
 fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {

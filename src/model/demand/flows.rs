@@ -1,9 +1,11 @@
 //! Who sends work to whom: the edges of the deployment's picture.
 
 use super::{Held, Walk};
-use crate::model::ids::{JobId, ServiceId, StationId, StreamId};
+use crate::component::job_queue::Driver;
+use crate::model::ids::{JobId, QueueId, ServiceId, StationId, StreamId};
 use crate::model::tape::{Op, Pc};
-use crate::model::{Acks, Job};
+use crate::model::{Acks, Job, Queue};
+use crate::theory::erlang_c;
 
 /// Where a flow comes from: users, or a component.
 pub type Sender = Option<StationId>;
@@ -123,37 +125,67 @@ impl Walk<'_> {
         if let Some(mapping) = &queue.mapping {
             return self.message(job, mapping.function, weight, waits);
         }
+        let scripts = self.scripts(job.queue, weight);
         if let Some(service) = queue.service {
+            self.service_s[queue.station] += weight * scripts;
+            if waits {
+                self.elsewhere(scripts, weight, held);
+            }
             return self.message(job, service, weight, waits);
-        }
-        let mut ends = 0.0;
-        if let (Some(scripts), Some(cache)) = (queue.scripts, queue.cache) {
-            // Under load the end of one job brings the next along.
-            let (spec, takes) = (&self.model.caches[cache], self.mean(scripts.takes));
-            ends = self.mean(spec.rtt) + takes;
-            self.on_host(spec.host, weight * takes);
-            self.serve(spec.station, takes, weight, &[]);
-            *self.queued.entry(cache.0).or_insert(0.0) += weight * takes;
         }
         // With all places of a process taken, jobs share its cores and take longer.
         let crowd = f64::from(queue.concurrency) * job.cpu_share / queue.cores;
-        let seconds = self.mean(job.work) * crowd.max(1.0) + ends;
+        let seconds = self.mean(job.work) * crowd.max(1.0) + scripts;
         self.service_s[queue.station] += weight * seconds.max(queue.pace());
         self.visits[queue.station] += weight;
         if waits {
-            self.elsewhere(self.mean(job.work) + ends, weight, held);
+            self.elsewhere(self.mean(job.work) + scripts, weight, held);
         }
     }
 
-    /// A message of a queue that a function gets, in a batch of its own.
+    /// Scripts by which a job of a queue is claimed and ended, as long as they take its place (s): a place that
+    /// is idle claims it, and the end of another job brings along what waits.
+    fn scripts(&mut self, id: QueueId, weight: f64) -> f64 {
+        let queue = &self.model.queues[id];
+        let Some((scripts, cache)) = queue.scripts.zip(queue.cache) else { return 0.0 };
+        let spec = &self.model.caches[cache];
+        let (rtt, ends) = (self.mean(spec.rtt), self.mean(scripts.takes));
+        let (claims, idle) = (self.mean(scripts.claims), self.idle[id.0 as usize]);
+        for (takes, weight) in [(ends, weight), (claims, weight * idle)] {
+            self.on_host(spec.host, weight * takes);
+            // Whoever adds a job waits for neither.
+            self.service_s[spec.station] += weight * takes;
+            self.visits[spec.station] += weight;
+            *self.queued.entry(cache.0).or_insert(0.0) += weight * takes;
+        }
+        // Who waits in a blocking command hears of the job half a round trip after it is there.
+        rtt + ends + idle * (1.5 * rtt + claims)
+    }
+
+    /// The share of jobs of each queue that find an idle place: by Erlang's formula, as if they came at random.
+    pub(super) fn predict_idle(&self) -> Vec<f64> {
+        let rate = self.model.nominal_rate().0;
+        let of = |queue: &Queue| {
+            let places = self.model.stations[queue.station].capacity as u32;
+            let always = queue.driver == Driver::Bull && queue.limiter.is_some();
+            match always || places == 0 {
+                true => 1.0,
+                false => 1.0 - erlang_c(places, rate * self.service_s[queue.station]),
+            }
+        };
+        self.model.queues.iter().map(of).collect()
+    }
+
+    /// A message of a queue that a function gets, in a batch of its own, or a job that a service does.
     fn message(&mut self, job: &Job, function: ServiceId, weight: f64, waits: bool) {
         let (queue, to) = (&self.model.queues[job.queue], &self.model.services[function]);
         self.visits[queue.station] += weight;
         *self.flows.entry((Some(queue.station), to.station)).or_insert(0.0) += weight;
-        let awaited = self.awaited;
+        let (awaited, place) = (self.awaited, self.place);
         self.awaited = if waits { awaited } else { 0.0 };
+        self.place = queue.service.map(|_| queue.station);
         self.go(job.entry, weight, Some(function), &[]);
-        self.awaited = awaited;
+        (self.awaited, self.place) = (awaited, place);
     }
 
     /// Notes that a statement goes from a pool to its database or to the replicas.

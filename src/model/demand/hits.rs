@@ -42,7 +42,8 @@ impl Walk<'_> {
 /// Sets how often each CDN is asked.
 pub(super) fn rate_edges(model: &mut Model) {
     let unknown = vec![0.9; model.cdns.len()];
-    let weights = Walk::over(model, None, &BTreeMap::new(), &unknown).edges;
+    let idle = vec![1.0; model.queues.len()];
+    let weights = Walk::over(model, None, &BTreeMap::new(), &unknown, &idle).edges;
     let rate = model.nominal_rate().0;
     for (cdn, weight) in weights.iter().enumerate() {
         model.cdns[CdnId(cdn as u32)].rate_per_s = weight * rate;

@@ -2,8 +2,8 @@
 
 use super::Walk;
 use crate::model::PoolMode;
-use crate::model::ids::PoolId;
-use crate::model::tape::Statement;
+use crate::model::ids::{PoolId, SessionId};
+use crate::model::tape::{LocksId, Statement};
 
 /// A connection that a request holds.
 #[derive(Clone, Copy)]
@@ -88,5 +88,19 @@ impl Walk<'_> {
         let lent = std::mem::replace(&mut held[last].lent, false);
         self.pass(seconds, weight, held);
         held[last].lent = lent;
+    }
+
+    /// How much longer statements take on a table as large as at the start.
+    pub(super) fn table_slowdown(&self, locks: LocksId) -> f64 {
+        let Some(want) = usize::from(locks.0).checked_sub(1) else { return 1.0 };
+        let want = &self.model.wants[want];
+        let table = &self.model.relations[want.relation];
+        let shards = u64::from(self.model.databases[table.database].shards);
+        want.growth.map_or(1.0, |law| law.multiplier(table.count / shards))
+    }
+
+    pub(super) fn slowdown(&self, session: SessionId) -> f64 {
+        let spec = &self.model.sessions[session];
+        spec.growth.map_or(1.0, |law| law.multiplier(spec.warm))
     }
 }

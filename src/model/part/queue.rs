@@ -18,6 +18,8 @@ pub struct Scripts {
     pub finish: Pc,
     /// A lock is renewed.
     pub renew: Pc,
+    /// How long the server's thread needs to claim one.
+    pub claims: LawId,
     /// How long the server's thread needs to end one.
     pub takes: LawId,
 }

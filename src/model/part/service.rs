@@ -205,6 +205,21 @@ pub struct Scaling {
     pub requested: f64,
     /// When the fewest and the most instances change, from the start of the run.
     pub schedule: Vec<Appointment>,
+    /// Who starts the first and stops the last.
+    pub keda: Option<Keda>,
+}
+
+/// Who starts the first worker and stops the last.
+#[derive(Clone, Copy, Debug)]
+pub struct Keda {
+    /// How often it looks.
+    pub polling: Duration,
+    /// How long after there was something to do the last is stopped.
+    pub cooldown: Duration,
+    /// There is something to do while more than so many wait.
+    pub activation: f64,
+    /// The fewest workers.
+    pub min: u32,
 }
 
 /// How an autoscaler decides.
@@ -231,6 +246,8 @@ pub enum Metric {
     Backlog(QueueId, f64),
     /// The age of the oldest job that waits in a queue, as a share of so much (s).
     Oldest(QueueId, f64),
+    /// Messages per member that its group has not committed, as a share of so many.
+    Lag(f64),
 }
 
 /// A scheduled action.

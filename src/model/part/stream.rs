@@ -2,6 +2,7 @@
 
 use crate::component::output_buffer::Limits;
 use crate::model::ids::*;
+use crate::model::{OnSigterm, Scaling};
 use crate::units::Duration;
 
 /// Where messages are published.
@@ -68,8 +69,16 @@ pub struct Consumer {
     pub station: StationId,
     /// What they consume.
     pub stream: StreamId,
-    /// How many.
+    /// How many at most.
     pub members: u32,
+    /// How many at the start.
+    pub at_start: u32,
+    /// How their number follows what they are behind.
+    pub autoscale: Option<Scaling>,
+    /// What one does that is told to end, and how long it may take.
+    pub on_sigterm: OnSigterm,
+    /// See `on_sigterm`.
+    pub grace: Duration,
     /// Number of the first among all members of all groups.
     pub first_member: u32,
     /// What one works on at once.

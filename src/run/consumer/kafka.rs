@@ -44,7 +44,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let group = &mut self.streams.groups[id];
-        if group.members[owner as usize].at_work >= spec.concurrency {
+        let who = &group.members[owner as usize];
+        // Who has been told to end finishes its batch with the Java client, and its message with kafkajs.
+        let ends = who.leaves && !(rules.own_thread && group.logs[log as usize].batch > 0);
+        if who.at_work >= spec.concurrency || ends {
             return;
         }
         let its = &mut group.logs[log as usize];

@@ -32,7 +32,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let who = &mut self.streams.groups[id].members[member as usize];
             who.away = false;
             if who.down {
-                if !self.condition(crate::model::UnitKind::Member, number).down {
+                if !who.off && !self.condition(crate::model::UnitKind::Member, number).down {
                     self.restart_member(number);
                 }
                 continue;

@@ -16,8 +16,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         loop {
             let group = &mut self.streams.groups[id];
             let members = group.members.iter().enumerate();
-            let free =
-                members.filter(|(_, it)| !it.down && !it.away && it.at_work < spec.concurrency);
+            let free = members.filter(|(_, it)| {
+                !it.down && !it.away && !it.leaves && it.at_work < spec.concurrency
+            });
             let Some((member, _)) = free.min_by_key(|(_, it)| it.at_work) else { return };
             let Some(entry) = group.logs[0].entries.pop_front() else { return };
             self.begin(id, 0, member as u32, entry);
