@@ -47,6 +47,7 @@ pub mod autoscaler;
 pub mod backoff;
 pub mod balancer;
 pub mod breaker;
+pub mod buffer;
 pub mod burst_credits;
 pub mod cache;
 pub mod checkpoint;

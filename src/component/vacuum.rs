@@ -37,6 +37,10 @@ impl Table {
     pub fn pages(&self, dead: f64) -> f64 {
         ((self.rows + dead) * (self.row_bytes + HEADER) / PAGE).ceil().max(1.0)
     }
+    /// Its pages with those of its indexes.
+    pub fn all_pages(&self, dead: f64) -> f64 {
+        self.pages(dead) + self.index_pages(dead)
+    }
     /// Pages of all its indexes.
     pub fn index_pages(&self, dead: f64) -> f64 {
         self.indexes * ((self.rows + dead) * ENTRY / FILLED / PAGE).ceil().max(1.0)

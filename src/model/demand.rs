@@ -393,11 +393,11 @@ impl<'m> Walk<'m> {
                 self.square(station, weight, self.hold(pool, next));
                 held.push(self.holding(pool));
             }
-            Op::Query { work, kind, slowed_by, open, locks, .. } => {
+            Op::Query { work, kind, slowed_by, open, locks, pages, .. } => {
                 let slowed = slowed_by.map_or(1.0, |session| self.slowdown(session));
                 let slowed = slowed * self.table_slowdown(locks);
                 let seconds = self.mean(work.law) * slowed;
-                self.statement(seconds, (kind, open), weight, &mut held);
+                self.statement(seconds, (kind, open, pages), weight, &mut held);
             }
             Op::Release => {
                 held.pop();

@@ -172,9 +172,16 @@ impl Model {
         for at in 0..self.tape.len() {
             match self.tape[at] {
                 Op::Acquire { pool, .. } => within = Some(pool),
-                Op::Query { mut work, kind, fail, slowed_by, locks, within: goes_on, open }
-                    if within == Some(pool) && kind.works() =>
-                {
+                Op::Query {
+                    mut work,
+                    kind,
+                    fail,
+                    slowed_by,
+                    locks,
+                    within: goes_on,
+                    open,
+                    pages,
+                } if within == Some(pool) && kind.works() => {
                     let known = given.iter().find(|(law, _)| *law == work.law);
                     work.law = known.map(|(_, law)| *law).unwrap_or_else(|| {
                         let drawn = &self.laws[work.law];
@@ -183,8 +190,9 @@ impl Model {
                         given.push((work.law, law));
                         law
                     });
+                    let within = goes_on;
                     self.tape[at] =
-                        Op::Query { work, kind, fail, slowed_by, locks, within: goes_on, open };
+                        Op::Query { work, kind, fail, slowed_by, locks, within, open, pages };
                 }
                 _ => {}
             }

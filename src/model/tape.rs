@@ -181,6 +181,7 @@ pub enum Op {
         locks: LocksId,
         within: bool,
         open: bool,
+        pages: u16,
     },
     /// Give the connection acquired last back.
     Release,

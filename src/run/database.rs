@@ -7,6 +7,7 @@
 //! that fail.
 
 mod backend;
+mod buffer;
 mod cores;
 mod failover;
 pub mod impatience;
@@ -104,6 +105,8 @@ pub struct Node {
     shown: Time,
     /// Its volume, where that limits.
     volume: Option<Volume>,
+    /// Pages of its data that are in memory.
+    resident: f64,
     /// Its CPU credits, where it is burstable.
     credits: Option<Credits>,
     /// It computes at its baseline.
@@ -196,6 +199,7 @@ impl DatabaseState {
                 paused: false,
                 shown: Time::ZERO,
                 volume: spec.volume.map(Volume::new),
+                resident: spec.buffer.as_ref().map_or(0.0, |buffer| buffer.start),
                 credits: spec.credits.map(Credits::new),
                 throttled: false,
                 settled: Time::ZERO,
@@ -462,22 +466,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.tasks[task].state = State::Storing;
         self.at_task(ends, Kind::Stored, task);
-    }
-
-    /// How long a statement waits for storage on an idle volume.
-    fn storage_time(&self, task: u32, node: u32, cpu: Duration) -> Duration {
-        let storage = Duration(self.tasks[task].work.0.saturating_sub(cpu.0));
-        let database = self.database_of(node);
-        let spec = &self.model.databases[database];
-        let logged = match &spec.full_pages {
-            Some(rules) => self.full_pages(task, database, rules),
-            None => Duration::ZERO,
-        };
-        if storage.is_zero() || !spec.locks {
-            return storage + logged;
-        }
-        let bloated = self.bloat_at(task);
-        (if bloated == 1.0 { storage } else { storage.scale(bloated) }) + logged
     }
 
     /// How long a commit waits for standbys: for the quorum's slowest.

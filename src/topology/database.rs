@@ -71,6 +71,8 @@ spec! {
             from "PostgreSQL 15 postgresql.conf.sample (client_connection_check_interval 0)", positive;
         /// The volume that its data lie on.
         storage: Option<Storage> = "storage without limit" from "assumed: waits do not contend";
+        /// Memory that keeps pages of its data: what a statement does not find there is read from storage.
+        buffer: Option<Buffer> = "none: `cpu_share` says what waits for storage" from "assumed: data in memory";
         /// CPU credits of a burstable instance; each server has its own.
         credits: Option<CpuCredits> = "none" from "assumed: cores at full speed at all times";
         /// Copies that a commit waits for; they serve no reads.
@@ -175,6 +177,20 @@ spec! {
             positive;
         /// A faster rate while credits last.
         burst: Option<StorageBurst> = "none" from "AWS EBS user guide (gp3 has none)";
+    }
+}
+spec! {
+    /// Pages that each server keeps in memory. Each page that a statement looks at is there with the hit ratio
+    /// of the pages that are (Che's approximation for their popularity), else it is one operation of `storage`,
+    /// and is kept from then on. A server that starts, or takes over, begins with none of them.
+    table Buffer {
+        /// Memory for pages: shared_buffers, and what is left to the page cache of the operating system.
+        memory: Bytes, positive;
+        /// Data that statements fall on, with their indexes; each shard has its part.
+        data: Option<Bytes> = "what its tables with a `count` or `rows` have, as they grow"
+            from "assumed: statements fall on all of its tables", positive;
+        /// By whose popularity they are looked at.
+        keys: Option<Ref<Keys>> = "all pages alike" from "assumed: the worst case";
     }
 }
 spec! {

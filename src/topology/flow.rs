@@ -129,6 +129,9 @@ spec! {
         write: Option<Dist>;
         /// The table or view that it works on, whose locks it takes: a write also those of a row.
         on: Option<Ref<Relation>> = "no lock" from "assumed: statements do not meet";
+        /// Pages that it looks at one after another, where its database has a `buffer`.
+        pages: Option<u32> = "2"
+            from "assumed: the leaf of an index and a page of the table; the index's other pages are in memory";
         /// How it slows down as its table grows, as one that reads all of it does; with several shards each
         /// has its part.
         growth: Option<Growth> = "it does not slow down" from "PostgreSQL (a B-tree lookup hardly grows)";

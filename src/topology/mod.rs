@@ -100,8 +100,8 @@ pub use cache::{
 };
 pub use cdn::Cdn;
 pub use database::{
-    Contention, CpuCredits, Database, DatabaseDriver, ReshardRule, ShardBy, Standby, Storage,
-    StorageBurst,
+    Buffer, Contention, CpuCredits, Database, DatabaseDriver, ReshardRule, ShardBy, Standby,
+    Storage, StorageBurst,
 };
 pub use deploy::{BlueGreen, Deploy, EcsRollout, KubernetesRollout, OnSigterm, Rollout};
 pub use dist::{Dist, Law, Measure};

@@ -23,6 +23,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Relation.count Query.growth Query.inserts Query.deletes",
     ),
     (
+        "tables",
+        "pages_that_are_not_in_memory_are_read_from_storage",
+        "Database.buffer Buffer.memory Buffer.data Query.pages",
+    ),
+    ("tables", "popular_pages_are_found_more_often", "Buffer.keys"),
+    (
         "workload",
         "a_virtual_user_who_is_let_go_may_finish_for_so_long",
         "Users.graceful_ramp_down Users.graceful_stop",

@@ -1,8 +1,9 @@
 //! Tables with a size: what keeps them up, and what they cost as they grow.
 
 use loadbearing::run::Counter;
+use loadbearing::theory::lru_hits;
 
-use crate::support::{ms, run, us};
+use crate::support::{Ran, ms, run, us};
 
 /// A table of a million rows of 100 bytes, and its index.
 const TABLE: &str = r#"
@@ -154,4 +155,88 @@ fn a_table_that_grows_slows_its_statements_down() {
     };
     assert_eq!(dead("inserts=1"), 0);
     assert!(dead("deletes=1") >= 9 && dead("row=0") >= 9, "each second one");
+}
+
+/// Statements of 1 ms that look at pages of a database that keeps some of them in memory; nothing else costs.
+const PAGED: &str = r#"
+[service.web]
+[pool.pg]
+service = "web"
+database = "db"
+[database.db]
+rtt = "0ms"
+connect = "0ms"
+cores = 64
+buffer = { memory = "8KiB", data = "8GiB" }
+[operation.work]
+share = 1
+flow = [{ query = { pool = "pg", read = "1ms" } }]
+"#;
+
+#[test]
+fn pages_that_are_not_in_memory_are_read_from_storage() {
+    let paged = |sets: &[&str]| run(PAGED, sets);
+    let looked =
+        |ran: &Ran| [Counter::Hits, Counter::Misses].map(|it| ran.count("database.db", it));
+    // One page of a million is in memory: both pages of each statement are read, 1 ms each.
+    let ran = paged(&[]);
+    assert_eq!((ran.each(), looked(&ran)), (ms(3), [0, 20]));
+    let five = "operation.work.flow=[{query={pool='pg', read='1ms', pages=5}}]";
+    assert_eq!(paged(&[five]).each(), ms(6));
+    assert_eq!(
+        paged(&["operation.work.flow=[{query={pool='pg', read='1ms', pages=0}}]"]).each(),
+        ms(1)
+    );
+    assert_eq!(paged(&[five, "database.db.storage.operation=500us"]).each(), us(3_500));
+    // They are operations of the volume: two statements at once ask for ten, at a thousand a second.
+    let both = "operation.work.flow=[{parallel=[[{query={pool='pg', read='1ms', pages=5}}], \
+                [{query={pool='pg', read='1ms', pages=5}}]]}]";
+    assert_eq!(paged(&[both, "database.db.storage.iops=1000/s"]).each(), ms(11));
+    // All of one page: it is read once, and again after a restart; a run that starts warm has it.
+    let one = [
+        "database.db.buffer.data=8KiB",
+        "operation.work.flow=[{query={pool='pg', read='1ms', pages=1}}]",
+    ];
+    let cold = paged(&one);
+    assert_eq!((cold.longest(), cold.shortest(), looked(&cold)), (ms(2), ms(1), [9, 1]));
+    assert_eq!(looked(&paged(&[&one[..], &["run.start.caches=warm"]].concat())), [10, 0]);
+    let stop = "fault.away={target='database.db', what='stop', at='5500ms', for='100ms'}";
+    assert_eq!(looked(&paged(&[&one[..], &[stop]].concat())), [8, 2]);
+    // Each of two shards has its part, and memory of its own.
+    let shards = ["database.db.shards=2", "database.db.buffer.data=16KiB"];
+    assert_eq!(looked(&paged(&[&one[..], &shards].concat())), [9, 1]);
+    // A table of one page, of which updates stay; where each write adds ten thousand pages, none is found.
+    let table = |inserts: u64| {
+        let write = format!("write = \"1ms\", on = \"t\", pages = 1, inserts = {inserts}");
+        let text = PAGED.replace(", data = \"8GiB\"", "").replace("read = \"1ms\"", &write);
+        let text = text + "[relation.t]\ndatabase = 'db'\ncount = 1\nindexes = 0\n";
+        looked(&run(&text, &["run.start.caches=warm"]))
+    };
+    assert_eq!((table(0), table(640_000)), ([10, 0], [0, 10]));
+}
+
+#[test]
+fn popular_pages_are_found_more_often() {
+    // Ten of a hundred pages in memory, 20,000 looks.
+    let half = [
+        "database.db.buffer.memory=80KiB",
+        "database.db.buffer.data=800KiB",
+        "arrivals.rate=1000/s",
+        "run.start.caches=warm",
+        "pool.pg.size=20",
+    ];
+    let hits = |keys: &str| {
+        let text = PAGED.to_string() + "[keys.pages]\ncount = 100\n" + keys;
+        let ran = run(&text.replace("data = \"8GiB\"", "data = \"8GiB\", keys = \"pages\""), &half);
+        let [hits, misses] =
+            [Counter::Hits, Counter::Misses].map(|it| ran.count("database.db", it) as f64);
+        hits / (hits + misses)
+    };
+    let weights: Vec<f64> = (1..=100).map(|rank| libm::pow(f64::from(rank), -1.2)).collect();
+    let zipf = lru_hits(&weights, 10).hit_ratio;
+    assert!(zipf > 0.5, "{zipf}");
+    let found = hits("popularity = { zipf = { exponent = 1.2 } }\n");
+    assert!((found - zipf).abs() < 0.015, "{found} {zipf}");
+    let even = hits("popularity = \"uniform\"\n");
+    assert!((even - 0.1).abs() < 0.01, "{even}");
 }

@@ -110,15 +110,10 @@ impl Compiler<'_> {
         let one = |keys: &Named<topology::Keys>| {
             let spec = &keys.spec;
             let count = spec.count.min(u64::from(u32::MAX)) as u32;
-            let popularity = match &spec.popularity {
-                topology::Popularity::Uniform => Popularity::Uniform,
-                topology::Popularity::Zipf(zipf) => Popularity::Zipf { exponent: zipf.exponent },
-            };
             Keys {
                 name: keys.name.clone(),
                 count,
-                sampler: (spec.by == topology::KeyBy::Popularity)
-                    .then(|| KeySampler::new(count, popularity)),
+                sampler: (spec.by == topology::KeyBy::Popularity).then(|| key_sampler(spec)),
                 given: None,
                 size_bytes: spec.size.0 as u32,
                 absent: spec.absent.0,
@@ -127,6 +122,15 @@ impl Compiler<'_> {
         };
         self.topology.keys.iter().map(one).collect()
     }
+}
+
+/// The keys of a set by their popularity.
+pub(super) fn key_sampler(spec: &topology::Keys) -> KeySampler {
+    let popularity = match &spec.popularity {
+        topology::Popularity::Uniform => Popularity::Uniform,
+        topology::Popularity::Zipf(zipf) => Popularity::Zipf { exponent: zipf.exponent },
+    };
+    KeySampler::new(spec.count.min(u64::from(u32::MAX)) as u32, popularity)
 }
 
 /// Which caches have commands that take more than all take.

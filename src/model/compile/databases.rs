@@ -1,13 +1,17 @@
 //! Databases.
 
+use super::caches::key_sampler;
 use super::hosts::rank_of;
-use super::{Compiler, find, optional};
+use super::{Compiler, find, named, optional};
+use crate::component::buffer::HitCurve;
 use crate::component::burst_credits::CreditConfig;
+use crate::component::vacuum::{PAGE, Table};
 use crate::component::volume::{Burst, VolumeConfig};
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Database, Reshard, Standby};
+use crate::model::{Buffer, Database, Reshard, Standby};
 use crate::topology;
+use crate::units::Duration;
 
 impl Compiler<'_> {
     pub(super) fn databases(&mut self) -> Dense<DatabaseId, Database> {
@@ -69,6 +73,7 @@ impl Compiler<'_> {
                 deadlock_timeout: spec.deadlock_timeout,
                 idle_timeout: optional(spec.idle_in_transaction_timeout),
                 volume: spec.storage.as_ref().map(volume),
+                buffer: spec.buffer.as_ref().map(|it| self.buffer(database, it)),
                 credits: spec.credits.as_ref().map(|credits| earning(credits, spec.cores)),
                 standby: spec.standby.as_ref().map(|standby| Standby {
                     count: standby.count,
@@ -83,6 +88,49 @@ impl Compiler<'_> {
             first_node += spec.most_shards() * (1 + spec.replicas);
         }
         all
+    }
+}
+
+impl Compiler<'_> {
+    /// Pages that each node of a database keeps in memory.
+    fn buffer(
+        &self,
+        database: &topology::Named<topology::Database>,
+        buffer: &topology::Buffer,
+    ) -> Buffer {
+        let topology = self.topology;
+        let shards = f64::from(database.spec.shards);
+        let tables: Vec<_> = topology
+            .relations
+            .iter()
+            .zip(0u32..)
+            .filter(|(table, _)| table.spec.database.name == database.name)
+            .filter(|(table, _)| topology.rows_of(&table.spec) > 0)
+            .map(|(table, number)| {
+                let indexes = f64::from(table.spec.indexes);
+                (RelationId(number), table.spec.row_size.0, indexes)
+            })
+            .collect();
+        let at_start = tables.iter().map(|(table, row_bytes, indexes)| {
+            let rows = topology.rows_of(&topology.relations[table.0 as usize].spec) as f64 / shards;
+            Table { rows, row_bytes: *row_bytes, indexes: *indexes }.all_pages(0.0)
+        });
+        let data = buffer.data.map(|data| (data.0 / PAGE / shards).max(1.0));
+        let whole = data.unwrap_or_else(|| at_start.sum());
+        let pages = (buffer.memory.0 / PAGE).floor();
+        let hits = buffer.keys.as_ref().map_or(HitCurve::default(), |keys| {
+            let keys = named(&topology.keys, &keys.name);
+            match keys.spec.popularity {
+                topology::Popularity::Uniform => HitCurve::default(),
+                topology::Popularity::Zipf(_) => HitCurve::new(&key_sampler(&keys.spec)),
+            }
+        });
+        let misses = 1.0 - hits.at(pages / whole);
+        let storage = database.spec.storage.as_ref();
+        let operation = storage.map_or(Duration::millis(1), |storage| storage.operation);
+        let warm = topology.run.start.caches == topology::Warmth::Warm;
+        let start = if warm { pages } else { 0.0 };
+        Buffer { pages, start, data, tables, hits, operation, misses }
     }
 }
 

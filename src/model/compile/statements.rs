@@ -7,6 +7,9 @@ use super::flow::{Behind, Place, Sessions};
 use super::{Compiler, draw_id, find, named};
 use crate::topology;
 
+/// Pages that a statement looks at, unless it says how many.
+const PAGES: u32 = 2;
+
 impl<'t> Compiler<'t> {
     /// One statement. Within a transaction on the same pool it runs on the transaction's connection.
     pub(super) fn query_step(&mut self, query: &topology::Query, place: &Place) {
@@ -42,7 +45,9 @@ impl<'t> Compiler<'t> {
             let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
             let (fail, within) = (fail as f32, held && place.begun);
             let open = within || begins;
-            let statement = Op::Query { work, kind, fail, slowed_by: None, locks, within, open };
+            let pages = self.pages_of(database, query.pages);
+            let (slowed_by, locks) = (None, locks);
+            let statement = Op::Query { work, kind, fail, slowed_by, locks, within, open, pages };
             if held {
                 self.emit(statement);
                 continue;
@@ -57,6 +62,14 @@ impl<'t> Compiler<'t> {
                 self.end_of_use(pool, &place);
             }
             self.give_back(pool, &place);
+        }
+    }
+
+    /// Pages that a statement looks at.
+    fn pages_of(&self, database: &topology::Database, said: Option<u32>) -> u16 {
+        match &database.buffer {
+            Some(_) => said.unwrap_or(PAGES).min(u32::from(u16::MAX)) as u16,
+            None => 0,
         }
     }
 
@@ -100,7 +113,8 @@ impl<'t> Compiler<'t> {
     pub(super) fn mark(&mut self, what: &str, open: bool, place: &Place) {
         let work = Draw { id: place.draw(what), ..self.constant(0.0) };
         let (kind, slowed_by, locks) = (Statement::Mark, None, LocksId(0));
-        self.emit(Op::Query { work, kind, fail: 0.0, slowed_by, locks, within: false, open });
+        let (fail, within, pages) = (0.0, false, 0);
+        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages });
     }
 
     /// The shard that a database's `shard_by` chooses.
@@ -131,7 +145,8 @@ impl<'t> Compiler<'t> {
             let (slowed_by, locks) = (None, LocksId(0));
             let kind = Statement::Mark;
             let (within, open) = (true, true);
-            self.emit(Op::Query { work, kind, fail: 0.0, slowed_by, locks, within, open });
+            let (fail, pages) = (0.0, 0);
+            self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages });
         }
         let mut within = place.at("transaction");
         within.held.push(pool);

@@ -26,7 +26,7 @@ impl Walk<'_> {
     pub(super) fn statement(
         &mut self,
         seconds: f64,
-        (kind, open): (Statement, bool),
+        (kind, open, pages): (Statement, bool, u16),
         weight: f64,
         held: &mut [Held],
     ) {
@@ -35,6 +35,10 @@ impl Walk<'_> {
         let Held { pool, lent } = held[last];
         let spec = &model.pools[pool];
         let database = &model.databases[spec.database];
+        let read = database
+            .buffer
+            .as_ref()
+            .map_or(0.0, |buffer| f64::from(pages) * buffer.misses * buffer.operation.seconds());
         let region = model.services[spec.service].region;
         let route = self.mean(model.route(region, database.region));
         let mut rtt = self.mean(database.rtt) + route;
@@ -59,6 +63,7 @@ impl Walk<'_> {
             let (there, back) = (f64::from(u8::from(lent)), f64::from(u8::from(after)));
             let kept = self.mean(database.rtt)
                 + seconds
+                + read
                 + (near + route) / 2.0 * (there + back)
                 + cpu * (there + 1.0);
             self.service_s[its.station] += weight * kept;
@@ -68,7 +73,7 @@ impl Walk<'_> {
         }
         // Counted just now.
         held[last].lent = false;
-        self.elsewhere(rtt + seconds * (1.0 - database.cpu_share), weight, held);
+        self.elsewhere(rtt + seconds * (1.0 - database.cpu_share) + read, weight, held);
         let cpu = seconds * database.cpu_share;
         self.on_host(database.host, weight * cpu);
         let to_replica = kind == Statement::Read && spec.replica_config.is_some();

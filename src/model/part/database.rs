@@ -1,5 +1,6 @@
 //! Databases.
 
+use crate::component::buffer::HitCurve;
 use crate::component::burst_credits::CreditConfig;
 use crate::component::checkpoint::CheckpointRules;
 use crate::component::session_table::QueryLaw;
@@ -66,6 +67,8 @@ pub struct Database {
     pub idle_timeout: Option<Duration>,
     /// The volume of each node, where it limits.
     pub volume: Option<VolumeConfig>,
+    /// What each node keeps of its data in memory, where not all of it.
+    pub buffer: Option<Buffer>,
     /// The CPU credits of each node, where it is burstable.
     pub credits: Option<CreditConfig>,
     /// What a commit waits for.
@@ -78,6 +81,25 @@ pub struct Database {
     pub full_pages: Option<CheckpointRules>,
     /// Its statements may take locks, or be idle within a transaction for too long.
     pub locks: bool,
+}
+
+/// Pages that each node of a database keeps in memory.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    /// How many.
+    pub pages: f64,
+    /// How many there are at the start: of a run that starts warm all that there is room for.
+    pub start: f64,
+    /// Pages of a node's data, where that is said.
+    pub data: Option<f64>,
+    /// Tables that it is made of otherwise: their rows' bytes and their indexes.
+    pub tables: Vec<(RelationId, f64, f64)>,
+    /// How many look-ups find their page when that share of all pages is there.
+    pub hits: HitCurve,
+    /// What a page takes that is not there, on an idle volume.
+    pub operation: Duration,
+    /// The share of look-ups that find nothing as the run starts warm.
+    pub misses: f64,
 }
 
 /// A change of the number of shards; times are from the start of the run.

@@ -122,7 +122,7 @@ fn shares() -> Vec<Metric> {
         Metric::new(
             "hit_ratio",
             Unit::Ratio,
-            "Look-ups that found what they looked for, over all look-ups.",
+            "Look-ups that found what they looked for, over all look-ups; of a database pages of its `buffer`.",
             |seen, _| {
                 let hits = seen.counter(Counter::Hits);
                 // Those who joined somebody else's load are among the misses.

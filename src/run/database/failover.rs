@@ -56,6 +56,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             state.presence = Presence::Refusing;
         }
         state.incarnation += 1;
+        state.resident = 0.0;
         state.up_at = state.up_at.max(until);
         let at = state.up_at;
         self.free_all_slots(node);
