@@ -230,7 +230,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.health.lines && self.pends(task, (service, number, target)) {
             return;
         }
-        self.send_to_target(task, (service, number, target), condition);
+        self.send_to_target(task, (service, number, target), (condition, true));
     }
 
     /// What a hash or a cookie of a balancer goes by, for a request.

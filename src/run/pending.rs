@@ -105,7 +105,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (task, _) = pending.remove(place).expect("its place was just found");
         self.leave_pending(task, service);
         let condition = self.condition(UnitKind::Balancer, service.0);
-        self.send_to_target(task, (service, number, target), condition);
+        self.send_to_target(task, (service, number, target), (condition, false));
     }
 
     pub(super) fn leave_pending(&mut self, task: u32, service: ServiceId) {

@@ -153,7 +153,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let times = self.sent_before(task);
             self.note_tried(task, times, times == 0, self.now);
             let condition = self.condition(UnitKind::Balancer, service.0);
-            self.send_to_target(task, (service, number, target), condition);
+            self.send_to_target(task, (service, number, target), (condition, false));
         }
         self.note_slots(service, number);
     }
@@ -256,7 +256,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let number = self.node_of(service, self.tasks[task].user);
         let target = index - self.services[service].first_instance;
         let condition = self.condition(UnitKind::Balancer, service.0);
-        self.travel_to_target(task, (service, number, target), condition);
+        self.travel_to_target(task, (service, number, target), (condition, true));
     }
 
     /// Whether a request is the first over a connection of its user.

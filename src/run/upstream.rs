@@ -38,7 +38,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         &mut self,
         task: u32,
         (service, number, target): (ServiceId, usize, u32),
-        condition: Condition,
+        (condition, at_once): (Condition, bool),
     ) {
         let spec = &self.model.services[service];
         let state = &mut self.services[service];
@@ -55,16 +55,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         record.flags |= flag::OUTSTANDING;
         record.worker = self.instances[instance as usize].first_worker;
-        self.travel_to_target(task, (service, number, target), condition);
+        self.travel_to_target(task, (service, number, target), (condition, at_once));
     }
 
-    /// A request goes from its balancer to the target that it is for.
+    /// A request goes from its balancer to the target that it is for; not `at_once` where a process may be
+    /// dying there, of which nobody has heard yet.
     #[inline(always)]
     pub(super) fn travel_to_target(
         &mut self,
         task: u32,
         (service, number, target): (ServiceId, usize, u32),
-        condition: Condition,
+        (condition, at_once): (Condition, bool),
     ) {
         let spec = &self.model.services[service];
         let instance = self.services[service].first_instance + target;
@@ -82,7 +83,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.faults.is_some() {
             hop = self.held_up(task, (service, instance), dials, hop);
         }
-        if hop.is_zero() {
+        if hop.is_zero() && at_once {
             return self.place(task);
         }
         self.tasks[task].since = self.now;

@@ -223,3 +223,40 @@ fn hashes_spread_users() {
     };
     assert!(busiest("hash") < 1.3);
 }
+
+#[test]
+fn nothing_is_lost_whatever_happens_to_its_targets() {
+    let base = [
+        KIND,
+        "run.duration=40s",
+        "arrivals={process='poisson', rate='150/s', users=40}",
+        "operation.work.flow=[{cpu='2ms'}, {wait='60ms'}]",
+        "service.web.instances=4",
+        "balancer.lb.max_conns=3",
+        "balancer.lb.checks={}",
+        "client.patience=900ms",
+        "service.web.replace=3s",
+        "fault.a={target='service.web', what='stop', at='5s', for='9s', count=2}",
+        "fault.b={target='service.web', what='cut', at='20s', for='4s'}",
+        "fault.c={target='service.web', what='restart', at='30s', count=1}",
+    ];
+    let policies = ["round-robin", "least-outstanding", "two-choices", "hash", "sticky", "random"];
+    let kinds = ["haproxy", "nginx", "plain"];
+    for (number, policy) in policies.into_iter().enumerate() {
+        let policy = format!("balancer.lb.policy={policy}");
+        let kind = format!("balancer.lb.kind={}", kinds[number % 3]);
+        for more in [
+            &["balancer.lb.hop=0ms", "balancer.lb.redispatch=true", "balancer.lb.queue.most=5"][..],
+            &["balancer.lb.nodes=2", "balancer.lb.slow_start=5s", "balancer.lb.queue.leaves=false"],
+            &[
+                "balancer.lb.ramp={least=1, full=30}",
+                "client.connection={}",
+                "balancer.lb.purge=1s",
+            ],
+            &["balancer.lb.per=connection", "balancer.lb.queue.timeout=200ms", kind.as_str()],
+        ] {
+            let ran = run(TWO, &[&base[..], &[&policy], more].concat());
+            assert!(ran.ok() > 500, "{policy} {more:?} {:?}", ran.outcome.requests);
+        }
+    }
+}
