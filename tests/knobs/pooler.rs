@@ -441,3 +441,18 @@ fn pgbouncer_gives_up_on_statements_and_on_transactions_that_lie_idle() {
     );
     assert_eq!(idle("0s").ok(), 2);
 }
+
+#[test]
+fn a_server_may_end_an_idle_transaction_behind_a_pooler() {
+    // A transaction lies idle for 3 s; the server ends it after one, and both keep count of their connections.
+    let once = "operation.read.flow = [{ transaction = { pool = 'pg', flow = [{ query = { pool = 'pg', read = '1ms' } }, \
+        { wait = '3s' }, { query = { pool = 'pg', read = '1ms' } }] } }]";
+    let ran = pooled(&[
+        "database.db.idle_in_transaction_timeout=1s",
+        "arrivals.rate=0.2/s",
+        "run.duration=29s",
+        once,
+    ]);
+    assert_eq!((ran.ok(), ran.failed(Failure::IdleTransaction)), (0, 5));
+    assert_eq!((opened(&ran), ran.count("pooler.b", Counter::Closed)), (5, 5));
+}

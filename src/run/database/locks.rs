@@ -426,6 +426,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if sub.is_cut(lease.connection).is_none() {
             sub.cut.push((lease.connection, Failure::IdleTransaction));
             self.free_slot(node);
+            self.orphan_server(lease); // a pooler's: it has one less, and disconnects its client
             let station = self.station_of_node(node);
             self.count(station, Counter::TimedOut);
         }
