@@ -170,7 +170,7 @@ impl FaultState {
                 Harm::Flaky(share) => {
                     condition.errors = 1.0 - (1.0 - condition.errors) * (1.0 - share);
                 }
-                Harm::Cut(..) => {}
+                Harm::Cut(..) | Harm::BrokerLoss(_) => {}
             }
         }
         let all = &mut self.conditions[unit.kind as usize];

@@ -54,7 +54,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             UnitKind::Member if falls => self.kill_member(number),
             UnitKind::Pool if falls => self.sever_pool(PoolId(number)),
             UnitKind::Pooler if falls => self.pooler_dies(PoolerId(number)),
-            UnitKind::Stream if falls => self.brokers_die(StreamId(number)),
+            UnitKind::Stream if !falls => {
+                if let Harm::BrokerLoss(loss) = harm {
+                    self.broker_dies(StreamId(number), *loss);
+                }
+            }
+            UnitKind::Stream => self.brokers_die(StreamId(number)),
             UnitKind::Socket if falls => self.drop_connections(SocketId(number)),
             UnitKind::Cdn if *harm == Harm::Restart => self.purge_cdn(CdnId(number)),
             UnitKind::Link => self.retune_link(LinkId(number)),
@@ -76,6 +81,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.queues_have_store(cache, node);
             }
             UnitKind::Stream if rises => self.brokers_are_back(StreamId(unit.number)),
+            UnitKind::Stream => {
+                if let Harm::BrokerLoss(loss) = harm {
+                    self.broker_is_back(StreamId(unit.number), *loss);
+                }
+            }
             UnitKind::Link => self.retune_link(LinkId(unit.number)),
             _ => {}
         }

@@ -5,6 +5,7 @@
 //! what all in-sync copies have (the high watermark), so the slowest follower decides for them, and
 //! with `acks = "all"` for the producer too. To Redis a message goes by a command, and is there at once.
 
+mod broker_loss;
 mod brokers;
 
 use std::collections::VecDeque;
@@ -50,6 +51,8 @@ pub(super) mod purpose {
     pub const READY: u32 = 11;
     /// A process has had its time to end (member).
     pub const KILL: u32 = 12;
+    /// Other brokers lead what one led that is gone (stream).
+    pub const ELECT: u32 = 13;
     /// How many bits they take.
     pub const BITS: u32 = 4;
     /// Numbers that fit beside them.
@@ -91,6 +94,10 @@ struct Request {
 #[derive(Clone, Debug, Default)]
 struct Leader {
     busy: bool,
+    /// Nobody leads it.
+    headless: bool,
+    /// Which of its copies leads it.
+    copy: u32,
     queue: VecDeque<u32>,
     /// When consumers see what was appended last.
     visible: Time,
@@ -112,6 +119,8 @@ pub struct Streams {
     pub(super) groups: Dense<ConsumerId, GroupState>,
     /// Messages at work or pending.
     pub(super) handlers: Slab<Handler>,
+    /// Of each broker since when it is gone, and whether it is missed; empty while all are there.
+    gone: Vec<Option<broker_loss::Gone>>,
     /// The last number that something was given.
     number: u32,
 }
@@ -172,6 +181,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             purpose::CLAIM => self.claim(ConsumerId(slot)),
             purpose::SCALE => self.group_scaler_due(ConsumerId(slot), number),
             purpose::READY => self.member_is_ready(slot, number),
+            purpose::ELECT => self.leaders_change(StreamId(slot), number),
             purpose::KILL => self.member_is_killed(slot, number),
             _ => {
                 self.subscriber_is_back(slot, number);
@@ -288,7 +298,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let request = &mut self.streams.requests[slot as usize];
         request.arrived = now;
         let (stream, partition) = (request.stream, request.partition);
-        if self.brokers_are_down(stream) {
+        if self.brokers_are_down(stream) || self.is_refused(stream, partition) {
             return self.find_nobody(slot);
         }
         self.streams.requests[slot as usize].tries = 0;
@@ -329,8 +339,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             (topic.followers, topic.replicate, topic.rtt, topic.acks);
         let part = partition as u32 - topic.first_partition;
         self.meters[station].add_busy(now, part, -MILLI);
+        if self.streams.leaders[partition].headless {
+            // It was gone before it could answer.
+            self.streams.leaders[partition].busy = false;
+            return self.find_nobody(slot);
+        }
         let slowest = (0..followers).map(|_| self.draw_for_stream(stream, replicate)).max();
         let visible = now + slowest.unwrap_or_default();
+        let visible = visible.max(self.in_sync_from(stream, partition as u32));
         let leader = &mut self.streams.leaders[partition];
         leader.visible = visible.max(leader.visible);
         let visible = leader.visible;

@@ -20,7 +20,7 @@ fn possible(section: Section) -> &'static [&'static str] {
         Section::Link | Section::Balancer | Section::Store => &["stop", "slow", "flaky"],
         Section::Consumer => &["stop", "restart", "slow", "cut"],
         Section::Queue => &["stop", "restart", "slow", "flaky", "cut"],
-        Section::Stream => &["stop", "slow"],
+        Section::Stream => &["stop", "slow", "broker-loss"],
         Section::Socket => &["stop", "flaky"],
         _ => &[],
     }
@@ -33,6 +33,7 @@ fn word(harm: &Harm) -> &'static str {
         Harm::Failover(_) => "failover",
         Harm::Promote => "promote",
         Harm::NodeLoss(_) => "node-loss",
+        Harm::BrokerLoss(_) => "broker-loss",
         Harm::Slow(_) => "slow",
         Harm::Flaky(_) => "flaky",
         Harm::Cut(_) => "cut",
@@ -130,7 +131,11 @@ pub(crate) fn ideal_clients(cx: &Cx<'_>) -> Diagnostics {
             Harm::Cut(cut) => {
                 struck || cut.from.as_ref().is_some_and(|it| of(it.section, &it.name))
             }
-            Harm::Promote | Harm::NodeLoss(_) | Harm::Slow(_) | Harm::Flaky(_) => false,
+            Harm::Promote
+            | Harm::NodeLoss(_)
+            | Harm::BrokerLoss(_)
+            | Harm::Slow(_)
+            | Harm::Flaky(_) => false,
         }
     };
     let warn = |cache: &Named<Cache>| {
@@ -209,6 +214,19 @@ fn elsewhere(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target, path: &str) -> 
             wrong(
                 format!("`{path}` has no brokers of its own: it is kept by a Redis"),
                 "strike the cache that keeps it, or its consumers",
+            );
+        }
+        if let (StreamKind::Kafka(topic), Harm::BrokerLoss(loss)) =
+            (&stream.spec.kind, &fault.spec.what)
+            && loss.broker > topic.all_brokers()
+        {
+            wrong(
+                format!(
+                    "`{path}` has {} brokers, and no number {}",
+                    topic.all_brokers(),
+                    loss.broker
+                ),
+                "count its `brokers` from 1",
             );
         }
     }

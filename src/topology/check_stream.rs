@@ -23,6 +23,20 @@ pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
             found.push(error("bad-cache", &cache.place, message).help(help));
         }
     }
+    for stream in &cx.topology.streams {
+        let StreamKind::Kafka(topic) = &stream.spec.kind else { continue };
+        let path = format!("stream.{}.kind.kafka", stream.name);
+        for (key, more, than) in [
+            ("replicas", topic.replicas, topic.all_brokers()),
+            ("min_insync", topic.min_insync, topic.replicas),
+        ] {
+            if more > than {
+                let message = format!("`{path}.{key}` is {more}, and there can be {than} at most");
+                let help = "`min_insync` ≤ `replicas` ≤ `brokers` must hold";
+                found.push(error("out-of-range", &stream.place, message).help(help));
+            }
+        }
+    }
     found.extend(unpublished(cx));
     found.extend(idle_keys(cx));
     let of_redis = |it: &&Named<Stream>| !matches!(it.spec.kind, StreamKind::Kafka(_));

@@ -136,6 +136,10 @@ spec! {
         /// refuses, until the node is marked as not ready and its pods leave the endpoints; others are started
         /// in their place when their toleration is over.
         NodeLoss(NodeLoss) = "node-loss";
+        /// One broker of a topic of Kafka is gone: nobody leads its partitions until the controller has missed
+        /// it and another in-sync copy leads, and what waits for all copies waits for those on it until then.
+        /// When it is back it follows.
+        BrokerLoss(BrokerLoss) = "broker-loss";
         /// Everything that it does takes this many times as long.
         Slow(Slowness) = "slow";
         /// It answers this share of what it is asked with an error, at once.
@@ -173,6 +177,17 @@ spec! {
             from "Kubernetes plugin/pkg/admission/defaulttolerationseconds (unreachable, 300 s)";
         /// Time from there to the first request of the pod that is started in the place of each.
         start: Duration = "\"20s\"" from "assumed: scheduling, image pull and start take 10 to 60 s";
+    }
+}
+spec! {
+    /// How a broker of Kafka is missed.
+    table BrokerLoss {
+        /// Which of the brokers it is, counted from 1: the first leads the first partition.
+        broker: u32 = "1" from "assumed: brokers are alike", positive;
+        /// For how long the controller waits for its heartbeats; then it is fenced, and out of sync.
+        session: Duration = "\"9s\"" from "Apache Kafka 3.9 (broker.session.timeout.ms 9000, KRaft)";
+        /// Time from there until other brokers lead its partitions, and clients have heard of it.
+        election: Duration = "\"100ms\"" from "assumed: a record in the controller's log; clients that fail ask again by themselves";
     }
 }
 spec! {

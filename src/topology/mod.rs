@@ -105,7 +105,7 @@ pub use database::{
 };
 pub use deploy::{BlueGreen, Deploy, EcsRollout, KubernetesRollout, OnSigterm, Rollout};
 pub use dist::{Dist, Law, Measure};
-pub use fault::{Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
+pub use fault::{BrokerLoss, Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
     Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, OwnCommand, Poll,

@@ -49,6 +49,11 @@ spec! {
         rtt: Dist = "\"0.5ms\"" from "assumed: same zone";
         /// Copies of each partition, the leader's included.
         replicas: u32 = "3" from "Amazon MSK (default.replication.factor, three zones)", positive;
+        /// Brokers that the partitions and their copies are spread over: each is led by another in turn.
+        brokers: Option<u32> = "as many as `replicas`" from "Amazon MSK (one in each zone)", positive;
+        /// With `acks = "all"` a leader refuses what fewer in-sync copies than this would have; its producer
+        /// tries again.
+        min_insync: u32 = "1" from "Apache Kafka 3.9 broker (min.insync.replicas 1); Amazon MSK has 2 in three zones", positive;
         /// Time until a follower has fetched what was appended; consumers see what all in-sync copies
         /// have.
         replicate: Dist = "\"2ms\"" from "assumed: a follower's fetch from another zone";
@@ -185,5 +190,11 @@ impl Consumer {
     /// The most processes that there can be.
     pub fn most_members(&self) -> u32 {
         self.autoscale.as_ref().map_or(self.members, |it| it.max.max(self.members))
+    }
+}
+impl Kafka {
+    /// How many brokers there are.
+    pub fn all_brokers(&self) -> u32 {
+        self.brokers.unwrap_or(self.replicas)
     }
 }

@@ -9,6 +9,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("store", include_str!("store.rs")),
     ("monitor", include_str!("monitor.rs")),
     ("alarm", include_str!("alarm.rs")),
+    ("broker_loss", include_str!("broker_loss.rs")),
     ("group_scaling", include_str!("group_scaling.rs")),
     ("stream", include_str!("stream.rs")),
     ("region", include_str!("region.rs")),
@@ -142,6 +143,16 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_minute_is_shown_as_its_mean_its_end_or_its_most",
         "Monitor.of Monitor.shows Monitor.every Monitor.reads Monitor.alarm Shows:busy \
          Reading:average Reading:sample Reading:greatest Alarm.above Alarm.points",
+    ),
+    (
+        "broker_loss",
+        "a_partition_has_no_leader_until_its_broker_is_missed",
+        "Harm:broker-loss BrokerLoss.broker BrokerLoss.session BrokerLoss.election",
+    ),
+    (
+        "broker_loss",
+        "who_waits_for_all_copies_waits_for_one_that_is_gone_until_it_is_missed",
+        "Kafka.brokers Kafka.min_insync",
     ),
     (
         "group_scaling",

@@ -6,6 +6,7 @@ mod agent;
 mod alarm;
 mod arrivals;
 mod balancer;
+mod broker_loss;
 mod cache;
 mod carried;
 mod cdn;

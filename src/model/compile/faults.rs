@@ -4,7 +4,7 @@ use super::{Compiler, find, instance_slots};
 use crate::component::redis_failover;
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::{Extent, Fault, Harm, NodeLoss, Side, Unit, UnitKind};
+use crate::model::{BrokerLoss, Extent, Fault, Harm, NodeLoss, Side, Unit, UnitKind};
 use crate::topology;
 use crate::topology::{Named, Section, StreamKind, Target};
 use crate::units::Duration;
@@ -183,6 +183,10 @@ impl Compiler<'_> {
                 let (grace, lease, monitor) = (it.grace, it.lease, it.monitor);
                 let (toleration, start) = (it.toleration, it.start);
                 (Harm::NodeLoss(NodeLoss { grace, lease, monitor, toleration, start }), "node loss")
+            }
+            topology::Harm::BrokerLoss(it) => {
+                let (broker, session, election) = (it.broker - 1, it.session, it.election);
+                (Harm::BrokerLoss(BrokerLoss { broker, session, election }), "broker loss")
             }
             topology::Harm::Slow(slow) => (Harm::Slow(slow.times), "slow"),
             topology::Harm::Flaky(share) => (Harm::Flaky(share.0), "flaky"),

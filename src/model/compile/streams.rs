@@ -42,16 +42,19 @@ impl Compiler<'_> {
 
     pub(super) fn streams(&mut self) -> Dense<StreamId, Stream> {
         let topology = self.topology;
-        let mut first_partition = 0;
+        let (mut first_partition, mut first_broker) = (0, 0);
         let mut all = Dense::default();
         for stream in &topology.streams {
             let consumers = topology.consumers.iter().enumerate();
             let its = consumers.filter(|(_, it)| it.spec.stream.name == stream.name);
             let topic = match &stream.spec.kind {
-                StreamKind::Kafka(topic) => Some(self.topic(topic, first_partition, stream)),
+                StreamKind::Kafka(topic) => {
+                    Some(self.topic(topic, (first_partition, first_broker), stream))
+                }
                 _ => None,
             };
             first_partition += topic.as_ref().map_or(0, |topic| topic.partitions);
+            first_broker += topic.as_ref().map_or(0, |topic| topic.brokers);
             all.push(Stream {
                 name: stream.name.clone(),
                 region: self.place_of(topology::Section::Stream, &stream.name),
@@ -67,7 +70,7 @@ impl Compiler<'_> {
     fn topic(
         &mut self,
         spec: &topology::Kafka,
-        first_partition: u32,
+        (first_partition, first_broker): (u32, u32),
         stream: &Named<topology::Stream>,
     ) -> Topic {
         Topic {
@@ -77,6 +80,9 @@ impl Compiler<'_> {
             append: self.law(&spec.append),
             rtt: self.law(&spec.rtt),
             followers: spec.replicas.saturating_sub(1),
+            first_broker,
+            brokers: spec.all_brokers(),
+            min_insync: spec.min_insync,
             replicate: self.law(&spec.replicate),
             acks: match spec.acks {
                 topology::Acks::None => Acks::None,

@@ -52,6 +52,8 @@ pub enum Harm {
     Promote,
     /// Its machine is gone, and Kubernetes finds out.
     NodeLoss(NodeLoss),
+    /// One of its brokers is gone.
+    BrokerLoss(BrokerLoss),
     /// It takes so many times as long.
     Slow(f64),
     /// It fails this share of what it is asked.
@@ -81,6 +83,17 @@ pub struct NodeLoss {
     pub toleration: Duration,
     /// From then on, until others serve in their place.
     pub start: Duration,
+}
+
+/// How a broker of Kafka is missed.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct BrokerLoss {
+    /// Which of its topic's, from 0.
+    pub broker: u32,
+    /// How long the controller waits for it.
+    pub session: Duration,
+    /// From then on, until others lead.
+    pub election: Duration,
 }
 
 /// One side of a network cut.

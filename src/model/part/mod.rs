@@ -25,7 +25,7 @@ pub use cost::Cost;
 pub use database::{Buffer, Database, Maintenance, Relation, Reshard, Standby, Upkeep, Want};
 pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
 pub use dns::FailoverDns;
-pub use fault::{Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
+pub use fault::{BrokerLoss, Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Alarm, Missing, Monitor, Reading, Shown};
 pub use network::{Agent, Cdn, Link, Region, Shield};

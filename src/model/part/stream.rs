@@ -37,6 +37,12 @@ pub struct Topic {
     pub rtt: LawId,
     /// Followers of each partition.
     pub followers: u32,
+    /// Number of its first broker among those of all topics.
+    pub first_broker: u32,
+    /// How many it has.
+    pub brokers: u32,
+    /// Copies that must be in sync for those who wait for all.
+    pub min_insync: u32,
     /// Time until a follower has it.
     pub replicate: LawId,
     /// What a producer waits for.

@@ -35,12 +35,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The owner of a partition handles its next message, if it can.
-    pub(super) fn work_at_partition(&mut self, id: ConsumerId, log: u32) {
+    pub(in crate::run) fn work_at_partition(&mut self, id: ConsumerId, log: u32) {
         let spec = &self.model.consumers[id];
         let Rules::Kafka(rules) = &spec.rules else { return };
         let group = &self.streams.groups[id];
         let owner = group.logs[log as usize].owner;
-        if owner == NONE || !group.logs[log as usize].is_ready() || !self.takes(id, owner) {
+        let idle = owner == NONE || !group.logs[log as usize].is_ready() || !self.takes(id, owner);
+        if idle || self.is_headless(spec.stream, log) {
             return;
         }
         let group = &mut self.streams.groups[id];
