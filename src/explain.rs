@@ -143,6 +143,17 @@ fn of_session(op: Op) -> String {
     }
 }
 
+/// What an update of a key does beside writing, in words.
+fn change(model: &Model, op: Op) -> String {
+    match op {
+        Op::WriteBehind { cache, slot, .. } => {
+            let to = model.forks[slot as usize].0;
+            format!("write behind cache.{}, at {to}", model.caches[cache].name)
+        }
+        _ => "the source of a key has changed".into(),
+    }
+}
+
 /// An operation of the tape in words.
 fn describe(model: &Model, op: Op) -> String {
     let law = |id: crate::model::ids::LawId| seconds(model.laws[id].mean);
@@ -214,6 +225,7 @@ fn describe(model: &Model, op: Op) -> String {
         }
         Op::CacheUnlock { cache, .. } => format!("unlock it in cache.{}", model.caches[cache].name),
         Op::CacheRefreshed => "a load in the background ends".into(),
+        Op::CacheChanged { .. } | Op::WriteBehind { .. } => change(model, op),
         Op::CacheDelete { cache, .. } => format!("delete from cache.{}", model.caches[cache].name),
         Op::Command { cache, command, .. } => {
             format!("cache.{}: {command:?}", model.caches[cache].name)

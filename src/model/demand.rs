@@ -413,7 +413,8 @@ impl<'m> Walk<'m> {
             Op::CacheSet { cache, keys, ttl, policy, .. } => {
                 self.keyed_command(cache, keys, self.copied(cache, keys), weight, service, &held);
                 let entry = self.gets.entry((cache.0, keys.0)).or_insert((0.0, Ttl::None));
-                entry.1 = model.ttl(ttl, policy);
+                let ttl = model.ttl(ttl, policy);
+                entry.1 = if ttl == Ttl::None { entry.1 } else { ttl };
             }
             Op::CacheDelete { cache, keys, .. } => {
                 self.keyed_command(cache, keys, 0.0, weight, service, &held);
@@ -489,7 +490,12 @@ impl<'m> Walk<'m> {
             }
             Op::Limit { limit, .. } => self.visits[model.limits[limit].station] += weight,
             Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
-            Op::CacheLand { .. } | Op::CacheRefreshed => {}
+            Op::CacheLand { .. } | Op::CacheRefreshed | Op::CacheChanged { .. } => {}
+            Op::WriteBehind { slot, .. } => {
+                let awaited = std::mem::take(&mut self.awaited); // nobody waits for it
+                self.go(model.forks[slot as usize], weight, service, &[]);
+                self.awaited = awaited;
+            }
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }
         self.go(next, weight, service, &held);

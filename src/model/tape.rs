@@ -213,6 +213,10 @@ pub enum Op {
     CacheRefreshed,
     /// Remove a key.
     CacheDelete { cache: CacheId, keys: KeysId, key: DrawId },
+    /// The source of a key has changed.
+    CacheChanged { cache: CacheId, keys: KeysId, key: DrawId },
+    /// Begin, after a time, a task of its own that writes what a cache has to its source.
+    WriteBehind { cache: CacheId, slot: u32, after: Draw },
     /// Send a cache server a command that concerns this request's user.
     Command { cache: CacheId, command: Command, draw: DrawId, bytes: u32 },
     /// Start branches side by side and wait for all of them.

@@ -89,6 +89,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if record.branch == DIALLER {
                     self.name_is_known(task);
                 }
+                if record.status != OK {
+                    self.lose_write(&record);
+                }
                 self.end_task(task);
             }
             Role::Probe => self.probe_over(task),

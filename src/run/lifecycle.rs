@@ -222,7 +222,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             Role::Attempt => record.owner != NONE,
             Role::Call => self.awaits(record.owner, record.owner_epoch),
             Role::Batch => true,
-            Role::Branch | Role::Protected | Role::Tail | Role::Probe | Role::Job => false,
+            Role::Tail => {
+                self.lose_write(&record);
+                false
+            }
+            Role::Branch | Role::Protected | Role::Probe | Role::Job => false,
             Role::Socket => {
                 self.socket_died(&record);
                 false

@@ -1,6 +1,6 @@
-//! Values that are out of date: those whose load began before the key was last removed.
+//! Values that are out of date: those whose load began before their source last changed.
 //!
-//! A removal (`invalidate`) says that the source has changed. Whoever read the source before and stores
+//! A removal (`invalidate`) or an `update` says that the source has changed. Whoever read the source before and stores
 //! what was read after the removal puts the old value back (the race of deletion after writing), and
 //! memories of other workers and other tiers are told nothing. Kept for the sets of keys that anything
 //! removes keys of, and only to be counted.
@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 use crate::component::cache::Key;
 use crate::kernel::PendingEvents;
 use crate::model::ids::{CacheId, KeysId};
+use crate::model::tape::{Draw, DrawId};
 use crate::units::Time;
 
+use super::event::Kind;
 use super::meter::Counter;
+use super::task::{Task, WRITER};
 use super::world::World;
 
 /// A load under way.
@@ -60,6 +63,36 @@ impl<Q: PendingEvents> World<'_, Q> {
         let found = self.ages.loading.iter().position(mine);
         let since = found.map_or(self.now, |at| self.ages.loading.swap_remove(at).since);
         self.ages.loaded.insert((cache, store, key), since);
+    }
+
+    /// A task has changed the source of a key.
+    pub(super) fn changes(&mut self, task: u32, cache: CacheId, keys: KeysId, key: DrawId) {
+        let key = self.key_of(task, cache, keys, key);
+        self.source_changes(cache, key);
+        self.tasks[task].pc.0 += 1;
+    }
+
+    /// What a cache has is written to its source later, by a task of its own.
+    pub(super) fn write_behind(&mut self, task: u32, cache: CacheId, slot: u32, after: Draw) {
+        let record = self.tasks[task];
+        self.tasks[task].pc.0 += 1;
+        let writer = self.new_task(Task {
+            ordinal: record.ordinal,
+            user: record.user,
+            branch: WRITER,
+            owner_epoch: cache.0 as u16,
+            ..Task::aside(record.stream, self.model.forks[slot as usize], record.worker, self.now)
+        });
+        let after = self.draw(after, writer);
+        self.at_task(self.now + after, Kind::Resume, writer);
+    }
+
+    /// A task is over that nobody waits for, or its process: what it should have written is lost.
+    pub(super) fn lose_write(&mut self, record: &Task) {
+        if record.branch == WRITER {
+            let cache = CacheId(u32::from(record.owner_epoch));
+            self.count(self.model.caches[cache].station, Counter::Lost);
+        }
     }
 
     /// A key is removed: its source has changed.

@@ -168,6 +168,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                     }
                 }
                 Op::CacheLand { cache, keys, key } => self.load_over(task, cache, keys, key),
+                Op::CacheChanged { cache, keys, key } => self.changes(task, cache, keys, key),
+                Op::WriteBehind { cache, slot, after } => {
+                    self.write_behind(task, cache, slot, after);
+                }
                 Op::CacheRefreshed => {
                     if !self.load_is_over(task) {
                         return false;

@@ -202,6 +202,9 @@ pub const RETRIED_AT: u32 = 4;
 /// The number of a journey's reloads alone.
 pub const RELOADS: u8 = (1 << RETRIED_AT) - 1;
 
+/// In the number of a tail's branch: it writes to the source what a cache has, whose number is that of its
+/// owner's epoch.
+pub const WRITER: u16 = u16::MAX - 2;
 /// In the number of a tail's branch: it only loads a value for a cache.
 pub const REFRESHER: u16 = u16::MAX;
 

@@ -61,7 +61,6 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         wave_bounds,
         run_bounds,
         check_connections::too_many_connections,
-        check_cache::too_many_clients,
         check_pooler::poolers,
         single_roles,
         check_fault::faults,
@@ -419,6 +418,7 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
             Step::Cache(lookup) => place(Section::Cache, &lookup.cache.name),
             Step::Command(own) => place(Section::Cache, &own.cache.name),
             Step::Invalidate(invalidate) => place(Section::Cache, &invalidate.cache.name),
+            Step::Update(update) => place(Section::Cache, &update.cache.name),
             Step::Put(it) | Step::Get(it) => place(Section::Store, &it.store.name),
             Step::Publish(stream) => place(Section::Stream, &stream.name),
             Step::Enqueue(it) => {

@@ -12,7 +12,7 @@ use crate::diagnostic::Diagnostic;
 
 /// Clusters and their quorums, replicas that are read, and policies of look-ups.
 pub(crate) fn caches(cx: &Cx<'_>) -> Diagnostics {
-    let mut found = Vec::new();
+    let mut found = too_many_clients(cx);
     for cache in &cx.topology.caches {
         let (spec, name) = (&cache.spec, format!("cache.{}", cache.name));
         let mut wrong = |message: String, help: &str| {
@@ -115,6 +115,7 @@ fn connected<'a>(topology: &'a Topology, cache: &Named<Cache>) -> Vec<&'a Named<
             let asks = match &step.value {
                 Step::Cache(lookup) => is(&lookup.cache),
                 Step::Invalidate(it) => is(&it.cache),
+                Step::Update(it) => is(&it.cache),
                 Step::Command(own) => is(&own.cache),
                 _ => false,
             };
@@ -136,7 +137,7 @@ fn connected<'a>(topology: &'a Topology, cache: &Named<Cache>) -> Vec<&'a Named<
 }
 
 /// The arithmetic of connections: instances x workers x connections against what a node accepts.
-pub(crate) fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
+fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     for cache in cx.topology.caches.iter().filter(|it| it.spec.kind != CacheKind::Memory) {
         let (mut total, mut terms) = (0u64, Vec::new());

@@ -69,6 +69,7 @@ pub(crate) fn foreign_components(cx: &Cx<'_>) -> Diagnostics {
             Step::Scatter(scatter) => pool_owner(cx, &scatter.pool),
             Step::Cache(lookup) => cache_owner(cx, &lookup.cache),
             Step::Invalidate(invalidate) => cache_owner(cx, &invalidate.cache),
+            Step::Update(update) => cache_owner(cx, &update.cache),
             _ => continue,
         };
         let Some(owner) = owner.filter(|owner| owner.name != service) else { continue };

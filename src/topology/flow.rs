@@ -89,6 +89,8 @@ spec! {
         Cache(CacheLookup) = "cache";
         /// Removes a key from a cache.
         Invalidate(Invalidate) = "invalidate";
+        /// Changes the source of a key, and perhaps its value in a cache.
+        Update(Update) = "update";
         /// A command that a cache server runs for so long: KEYS, SMEMBERS, LRANGE or DEL of much.
         Command(OwnCommand) = "command";
         /// An explicit use of the session, beyond what the middleware does by itself.
@@ -236,6 +238,36 @@ spec! {
     }
 }
 spec! {
+    /// Changes the source of a key; copies in other caches are then out of date, and so is that in this one
+    /// unless it is written.
+    table Update {
+        /// The cache.
+        cache "in": Ref<Cache>;
+        /// The keys that one is chosen among.
+        keys: Ref<Keys>;
+        /// How it is written to the source.
+        write: Flow, positive;
+        /// In which order, and whether, the cache is written.
+        how: WritePolicy = "\"through\"" from "assumed: the source first, then the cache";
+        /// How long a value that is written stays in the cache.
+        ttl: Option<Duration> = "until it is evicted or invalidated" from "redis.conf", positive;
+        /// How long after the cache the source is written, behind.
+        after: Dist = "\"0s\"" from "assumed: as soon as the cache is";
+    }
+}
+spec! {
+    /// How a cache and its source are written.
+    choice WritePolicy {
+        /// The source, then the cache: if that fails, the old value is there until its time is over.
+        Through = "through";
+        /// The cache; the source later, in the background. What a process has not yet written when it dies is
+        /// lost (`lost`), and so is what the source does not take.
+        Behind = "behind";
+        /// The source alone: what the cache has is old until its time is over.
+        Around = "around";
+    }
+}
+spec! {
     /// One command on a server, such as one whose work grows with what it is asked for: nothing else
     /// runs there meanwhile. In a cluster it is always the same node.
     table OwnCommand {
@@ -370,6 +402,7 @@ impl Step {
         match self {
             Step::Transaction(inner) => vec![(&inner.flow, None)],
             Step::Cache(inner) => vec![(&inner.miss, None)],
+            Step::Update(inner) => vec![(&inner.write, None)],
             Step::Call(inner) => vec![(&inner.flow, Some(&inner.service))],
             Step::Repeat(inner) => vec![(&inner.flow, None)],
             Step::Bulkhead(inner) => vec![(&inner.flow, None)],

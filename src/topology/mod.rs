@@ -109,7 +109,8 @@ pub use fault::{BrokerLoss, Cut, FarEnd, Fault, Harm, Slowness, Target, Targets}
 pub use file::{Extends, Topology, Version};
 pub use flow::{
     Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, OwnCommand, Poll,
-    Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, WhichSession, steps,
+    Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, Update, WhichSession,
+    WritePolicy, steps,
 };
 pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};

@@ -12,6 +12,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "steps_use_the_cache_and_the_keys_they_name",
         "CacheLookup.in CacheLookup.keys Invalidate.in",
     ),
+    (
+        "updates",
+        "a_write_goes_through_around_or_behind_a_cache",
+        "Step:update Update.in Update.keys Update.write Update.how Update.ttl Update.after \
+         WritePolicy:through WritePolicy:behind WritePolicy:around",
+    ),
     ("cache", "an_invalidated_key_is_missed", "Step:invalidate Invalidate.keys"),
     ("cache", "a_command_takes_a_round_trip_and_time_on_its_node", "Cache.command Cache.rtt"),
     ("cache", "a_node_runs_one_command_at_a_time", "Cache.nodes"),
@@ -122,5 +128,6 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("redis", include_str!("redis.rs")),
     ("redis_memory", include_str!("redis_memory.rs")),
     ("redis_seats", include_str!("redis_seats.rs")),
+    ("updates", include_str!("updates.rs")),
     ("redis_size", include_str!("redis_size.rs")),
 ];

@@ -63,6 +63,7 @@ mod stream;
 mod support;
 mod tables;
 mod uncounted;
+mod updates;
 mod upkeep;
 mod upstream;
 mod workers;

@@ -499,6 +499,7 @@ impl<'t> Compiler<'t> {
                 self.look_into_memory(cache, place, "delete");
                 self.emit(Op::CacheDelete { cache, keys, key: place.draw("key") });
             }
+            Step::Update(update) => self.update(update, place, model, sessions, behind),
             Step::Command(own) => self.own_command(own, place),
             Step::Session(which) => self.session_step(which, place, model),
             Step::Call(call) => self.call_step(call, place, behind),

@@ -83,6 +83,42 @@ impl<'t> Compiler<'t> {
         }) as u16)
     }
 
+    /// A write to the source of a key: through the cache, around it, or behind it.
+    pub(super) fn update(
+        &mut self,
+        update: &'t topology::Update,
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let cache: CacheId = find(&self.topology.caches, &update.cache.name);
+        let keys = self.keyset(model, cache, &update.keys.name);
+        model.keys[keys].removed = true;
+        let outer = place.keyed.filter(|(name, _)| *name == update.keys.name);
+        let key = outer.map_or_else(|| place.draw("key"), |(_, key)| key);
+        let inside = Place { keyed: Some((&update.keys.name, key)), ..place.at("write") };
+        let is_behind = update.how == topology::WritePolicy::Behind;
+        if !is_behind {
+            self.flow(&update.write, &inside, model, sessions, behind);
+        }
+        self.emit(Op::CacheChanged { cache, keys, key });
+        if update.how != topology::WritePolicy::Around {
+            let ttl = self.spans.id(optional(update.ttl));
+            self.look_into_memory(cache, place, "set");
+            let policy = PolicyId::default();
+            self.emit(Op::CacheSet { cache, keys, key, ttl, single_flight: false, policy });
+        }
+        if is_behind {
+            let slot = self.forks.len();
+            self.forks.push(Pc(0));
+            let after = Draw { law: self.law(&update.after), id: place.draw("after") };
+            self.emit(Op::WriteBehind { cache, slot: slot as u32, after });
+            let place = Place { held: Vec::new(), in_thread: false, ..inside };
+            behind.push(Behind::Fork { slot, flow: &update.write, place });
+        }
+    }
+
     /// A command to memory of the worker computes on the worker.
     pub(super) fn look_into_memory(&mut self, cache: CacheId, place: &Place, purpose: &str) {
         let spec = &self.topology.caches[cache.0 as usize].spec;
