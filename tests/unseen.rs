@@ -16,9 +16,12 @@ fn read(path: &str) -> Result<String, String> {
 
 /// A measured cell, as its file has it, with other values at some places.
 fn varied(base: &str, changes: &[(&str, Value)]) -> Cell {
-    let text = fs::read_to_string("reality/params.json").expect("readable");
-    let cells: Vec<Value> = serde_json::from_str(&text).expect("cells");
-    let mut cell = cells.into_iter().find(|cell| cell["id"] == base).expect("a cell");
+    let cells = |file: &str| -> Vec<Value> {
+        let text = fs::read_to_string(format!("reality/{file}")).expect("readable");
+        serde_json::from_str(&text).expect("cells")
+    };
+    let all = ["params.json", "pooled_params.json"].into_iter().flat_map(cells);
+    let mut cell = all.into_iter().find(|cell| cell["id"] == base).expect("a cell");
     cell["id"] = json!("unseen");
     cell["seeds"] = json!([1, 2]);
     for (path, value) in changes {
@@ -168,6 +171,31 @@ fn sqlalchemy_with_other_pools() {
 }
 
 #[test]
+fn poolers_with_other_numbers() {
+    let of = |name: &str| format!("/server/pgbouncer/{name}");
+    let size = numbers(&[6, 8, 12]);
+    sweep("P-tx8-rho80", &of("default_pool_size"), &size, Figure::Mean, Shrinks);
+    sweep("P-tx8-rho50", "/load/segments", &rates(&[40.0, 120.0, 180.0]), Figure::Mean, Grows);
+    let patience = [0.5, 1.0, 2.0].map(|it| json!(it));
+    sweep("P-wait1s-x1.3", &of("query_wait_timeout"), &patience, Figure::Mean, Grows);
+    let clients = numbers(&[15, 20, 24, 30]);
+    sweep("P-clients24-r190", &of("max_client_conn"), &clients, Figure::Failed, Shrinks);
+    let reserve = numbers(&[1, 2, 4]);
+    sweep("P-reserve3-x1.1", &of("reserve_pool_size"), &reserve, Figure::Mean, Shrinks);
+    let after = [0.3, 1.0, 2.0].map(|it| json!(it));
+    sweep("P-reserve3-x1.1", &of("reserve_pool_timeout"), &after, Figure::Quantile(95), Grows);
+    let sessions = numbers(&[6, 9, 14]);
+    sweep("P-session12-r150", &of("default_pool_size"), &sessions, Figure::Timeouts, Shrinks);
+    // One process without a proxy is a deployment, too.
+    let mut alone = varied("P-tx8-rho50", &[("/server/procs", json!(1))]);
+    alone.server.more.remove("nginx");
+    let beside = varied("P-tx8-rho50", &[("/server/procs", json!(1))]);
+    let [alone, beside] =
+        [alone, beside].map(|cell| predicted(&cell, Figure::Mean).expect("understood"));
+    assert!(beside > alone && beside < alone + 1.0, "{beside} {alone}");
+}
+
+#[test]
 fn what_the_map_does_not_know_is_named() {
     let refuse = |cell: &Cell| predicted(cell, Figure::Mean).expect_err("unknown");
     let mut cell = varied("R1-p10-rho60", &[]);
@@ -175,6 +203,11 @@ fn what_the_map_does_not_know_is_named() {
     assert_eq!(refuse(&cell), "unseen: the map does not say what `PG_SSL` = `true` means");
     let nginx = varied("R5-rr-r300", &[("/server/nginx", json!("ip_hash;"))]);
     assert_eq!(refuse(&nginx), "unseen: the map does not say what `nginx` = `ip_hash;` means");
+    let pooler = varied("P-tx8-rho50", &[("/server/pgbouncer/pool_mode", json!("transaction"))]);
+    let mut unknown = pooler.clone();
+    *unknown.server.more.get_mut("pgbouncer").expect("it has one") = json!({"query_timeout": 3});
+    let why = "unseen: the map does not say what `pgbouncer.query_timeout` = `3` means";
+    assert_eq!(refuse(&unknown), why);
     let kind = varied("R1-p10-rho60", &[("/server/kind", json!("deno"))]);
     assert_eq!(refuse(&kind), "unseen: the map has no topology for it");
     let path = varied("R1-p10-rho60", &[("/load/classes/0/path", json!("/upload?ms={ms}"))]);

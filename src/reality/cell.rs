@@ -220,11 +220,22 @@ impl Law {
 impl Server {
     /// A setting as a number.
     pub fn number(&self, name: &str) -> Option<f64> {
-        self.env.get(name).or_else(|| self.more.get(name)).and_then(serde_json::Value::as_f64)
+        let of = |name: &str| self.env.get(name).or_else(|| self.more.get(name));
+        let found = match name.split_once('.') {
+            Some((whole, part)) => of(whole).and_then(|whole| whole.get(part)),
+            None => of(name),
+        };
+        found.and_then(serde_json::Value::as_f64)
     }
-    /// Every setting with its value as text.
-    pub fn settings(&self) -> impl Iterator<Item = (&str, String)> {
-        self.env.iter().chain(&self.more).map(|(name, value)| (name.as_str(), text(value)))
+    /// Every setting with its value as text; of a program that has settings of its own each of these
+    /// too, as `program.setting`.
+    pub fn settings(&self) -> impl Iterator<Item = (String, String)> {
+        self.env.iter().chain(&self.more).flat_map(|(name, value)| {
+            let own = value.as_object().into_iter().flatten();
+            let own = own.map(move |(part, value)| (format!("{name}.{part}"), text(value)));
+            let whole = if value.is_object() { String::new() } else { text(value) };
+            std::iter::once((name.clone(), whole)).chain(own)
+        })
     }
 }
 
@@ -253,6 +264,8 @@ pub enum Figure {
     Timeouts,
     /// Share that a guard or a limiter turned away.
     Rejected,
+    /// Share that failed otherwise (500): a server or a pooler took no connection, or closed it.
+    Failed,
     /// Share that the cache had.
     Hits,
     /// Share that joined somebody else's load.
@@ -267,7 +280,7 @@ pub enum Figure {
 
 impl Figure {
     /// All of them, in order.
-    pub const ALL: [Figure; 13] = [
+    pub const ALL: [Figure; 14] = [
         Figure::Mean,
         Figure::Quantile(50),
         Figure::Quantile(90),
@@ -276,6 +289,7 @@ impl Figure {
         Figure::Throughput,
         Figure::Timeouts,
         Figure::Rejected,
+        Figure::Failed,
         Figure::Hits,
         Figure::Joined,
         Figure::Attempts,
@@ -284,7 +298,10 @@ impl Figure {
     ];
     /// True for shares of requests, by which a cell is judged.
     pub fn is_share_of_requests(self) -> bool {
-        matches!(self, Figure::Timeouts | Figure::Rejected | Figure::Hits | Figure::Joined)
+        matches!(
+            self,
+            Figure::Timeouts | Figure::Rejected | Figure::Failed | Figure::Hits | Figure::Joined
+        )
     }
     /// True for shares, which differ by percentage points.
     pub fn is_share(self) -> bool {
@@ -298,6 +315,7 @@ impl Figure {
             Figure::Throughput => "ok_per_s".into(),
             Figure::Timeouts => "timeouts".into(),
             Figure::Rejected => "rejected".into(),
+            Figure::Failed => "failed".into(),
             Figure::Hits => "hits".into(),
             Figure::Joined => "joined".into(),
             Figure::Attempts => "attempts".into(),

@@ -1,8 +1,8 @@
 //! What a closed form alone says of a cell: the steady state of the textbook's station, with service
 //! times measured in isolation.
 
-use crate::model::Model;
 use crate::model::tape::Op;
+use crate::model::{Model, PoolMode};
 use crate::theory::{
     MachineRepair, Mmc, constant_patience_loss_ratio, erlang_b, lru_hits, ttl_hit_ratio,
 };
@@ -31,6 +31,8 @@ impl Form {
 struct Times {
     /// From getting a connection to giving it back.
     hold: f64,
+    /// How much less a pooler lends its own connection for.
+    before_pooler: f64,
     /// Everything else but waiting.
     rest: f64,
     /// On the event loop, before and after the database.
@@ -68,6 +70,15 @@ impl Times {
             }
         }
         let rtt = model.databases.iter().next().map_or(0.0, |it| model.laws[it.rtt].mean);
+        // To a pooler and back, each passage with a piece of its core's time.
+        let near = model.poolers.iter().next().map_or(0.0, |it| {
+            let core = it.core.map_or(0.0, |(work, _)| work.seconds());
+            model.laws[it.rtt].mean + 2.0 * core
+        });
+        // Of the loop's time in a transaction, what follows the last answer is not the pooler's.
+        let last = held / f64::from(trips.max(1));
+        let before_pooler = if model.poolers.is_empty() { 0.0 } else { near + last };
+        let worked = statements.len().max(1) as f64;
         // Half a step is what rounding up adds on average to what has a density.
         let rounding = statements.first().map_or(0.0, |law| {
             let law = &model.laws[*law];
@@ -78,7 +89,10 @@ impl Times {
         let way = model.regions.iter().next().map_or(0.0, |it| model.laws[it.access].mean);
         let hop = model.services.iter().next().map_or(0.0, |it| model.laws[it.hop].mean);
         Times {
-            hold: nominal_ms / weights / 1e3 + rounding + held + rtt * f64::from(trips),
+            hold: worked * (nominal_ms / weights / 1e3 + rounding)
+                + held
+                + (rtt + near) * f64::from(trips),
+            before_pooler,
             rest: way + 2.0 * hop + before + after,
             loop_: [before, after],
         }
@@ -107,6 +121,9 @@ pub fn closed_form(cell: &Cell, model: &Model) -> Option<Form> {
     if cell.load.classes.iter().any(|class| class.operation() == "cpu") {
         return Some(event_loop(cell, model, rate, &times));
     }
+    if !model.poolers.is_empty() {
+        return pooled(cell, model, rate, &times);
+    }
     if cell.server.more.contains_key("nginx") {
         return Some(proxied(cell, model, station, &times));
     }
@@ -116,6 +133,32 @@ pub fn closed_form(cell: &Cell, model: &Model) -> Option<Form> {
     }
     Some(match timeout {
         Some(patience) => patient(station, patience.seconds(), &times),
+        None => match cell.load.classes.iter().map(|class| class.law.scv()).fold(0.0, f64::max) {
+            scv if scv > 1.0 => {
+                let mean = station.wait_mean_with_variation_s(1.0, scv) + times.hold + times.rest;
+                Form { name: "Allen-Cunneen", figures: all(&[(Figure::Mean, 1e3 * mean)]) }
+            }
+            _ => erlang_c(station, &times),
+        },
+    })
+}
+
+/// The server connections of a pooler as one station, whoever's pool its clients are from: while each
+/// has one for a transaction, and all clients may come.
+fn pooled(cell: &Cell, model: &Model, rate: f64, times: &Times) -> Option<Form> {
+    let pooler = model.poolers.iter().next()?;
+    let clients: u32 =
+        model.pools.iter().map(|it| it.config.size * model.services[it.service].instances).sum();
+    let whole = pooler.mode == PoolMode::Transaction && pooler.config.reserve == 0;
+    if !whole || clients > pooler.clients {
+        return None;
+    }
+    let hold = times.hold - times.before_pooler;
+    let times = Times { hold, rest: times.rest + times.before_pooler, ..*times };
+    let station =
+        Mmc { servers: pooler.config.size, arrival_rate_per_s: rate, service_s: times.hold };
+    Some(match cell.server.number("pgbouncer.query_wait_timeout") {
+        Some(patience_s) => patient(station, patience_s, &times),
         None => erlang_c(station, &times),
     })
 }

@@ -234,8 +234,7 @@ impl Map {
 
 /// Every setting of a cell with its value.
 fn settings(cell: &Cell) -> Vec<(String, String)> {
-    let mut all: Vec<(String, String)> =
-        cell.server.settings().map(|(name, value)| (name.to_string(), value)).collect();
+    let mut all: Vec<(String, String)> = cell.server.settings().collect();
     for class in &cell.load.classes {
         let path = format!("/{}", class.operation());
         if !all.iter().any(|(name, _)| *name == path) {

@@ -125,6 +125,11 @@ impl Playback {
     }
 }
 
+/// Neither a wait that was too long nor turned away by a guard or a limiter: the server answered 500.
+fn is_error(failure: Failure) -> bool {
+    !matches!(failure, Failure::AcquireTimeout | Failure::Guarded | Failure::Limited)
+}
+
 /// The operation of the topology that each class of requests asks for.
 fn operations(model: &Model, cell: &Cell) -> Result<Vec<OperationId>, String> {
     let find = |word: &str| {
@@ -165,6 +170,7 @@ fn figures(
             Figure::Rejected,
             share(&|it| matches!(it.failure, Some(Failure::Guarded | Failure::Limited))),
         ),
+        (Figure::Failed, share(&|it| it.failure.is_some_and(is_error))),
     ];
     if !latencies.is_empty() {
         figures.push((Figure::Mean, latencies.iter().sum::<f64>() / latencies.len() as f64));

@@ -140,9 +140,9 @@ impl Measurements {
 }
 
 /// What a run says of its machine.
-fn meanwhile(busy: Option<&str>, stolen: Option<&str>) -> Option<String> {
+fn meanwhile(busy: Option<&str>, stolen: Option<&str>, at: Option<&str>) -> Option<String> {
     let said = |text: &&str| !text.is_empty();
-    Some(format!("{} {}", busy.filter(said)?, stolen.filter(said)?))
+    Some(format!("{} {} {}", busy.filter(said)?, stolen.filter(said)?, at.unwrap_or_default()))
 }
 
 fn said(path: &Path, error: &dyn std::fmt::Display) -> String {
@@ -190,6 +190,7 @@ fn outcomes(path: &Path) -> Result<Vec<Measured>, String> {
             Figure::Throughput => number("ok_per_s"),
             Figure::Timeouts => share(&["n_504"]),
             Figure::Rejected => share(&["n_503", "n_429"]),
+            Figure::Failed => share(&["n_500"]),
             Figure::Hits => number("hit_ratio"),
             Figure::Joined => number("joined_frac"),
             Figure::Attempts => number("attempts_mean"),
@@ -204,7 +205,7 @@ fn outcomes(path: &Path) -> Result<Vec<Measured>, String> {
             offered: offered as u64,
             busy: number("machine_busy").filter(|it| it.is_finite()),
             stolen: number("machine_steal").filter(|it| it.is_finite()),
-            meanwhile: meanwhile(cell("machine_busy"), cell("machine_steal")),
+            meanwhile: meanwhile(cell("machine_busy"), cell("machine_steal"), cell("at")),
             figures: Figure::ALL.into_iter().filter_map(known).collect(),
         });
     }

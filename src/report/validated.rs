@@ -176,7 +176,7 @@ pub fn by_run(result: &Validated, style: Style) -> String {
 
 /// All cells on a line each, the worst first, and the score.
 pub fn summary(result: &Validated, style: Style) -> String {
-    let columns = ["mean", "p50", "p95", "p99", "timeouts", "rejected", "hits", ""];
+    let columns = ["mean", "p50", "p95", "p99", "timeouts", "rejected", "failed", "hits", ""];
     let mut grid = Grid::new("Error of the simulation", &columns);
     let mut sorted: Vec<&Comparison> = result.cells().collect();
     sorted.sort_by(|a, b| b.worst().total_cmp(&a.worst()));
@@ -198,6 +198,7 @@ pub fn summary(result: &Validated, style: Style) -> String {
             one(Figure::Quantile(99)),
             one(Figure::Timeouts),
             one(Figure::Rejected),
+            one(Figure::Failed),
             one(Figure::Hits),
             Cell::new(word, look),
         ]);
@@ -228,6 +229,7 @@ fn name(figure: Figure) -> &'static str {
         Figure::Throughput => "served",
         Figure::Timeouts => "timeouts",
         Figure::Rejected => "rejected",
+        Figure::Failed => "failed",
         Figure::Hits => "hits",
         Figure::Joined => "joined",
         Figure::Attempts => "attempts",
