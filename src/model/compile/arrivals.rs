@@ -63,18 +63,20 @@ fn visits(specs: &[topology::Phase]) -> Vec<f64> {
         specs.iter().enumerate().map(|(place, spec)| spec.following(place, size)).collect();
     for last in (1..size).rev() {
         let leaves: f64 = rows[last][..last].iter().sum();
-        for from in 0..last {
-            rows[from][last] /= leaves;
-            let through = rows[from][last];
-            for to in 0..last {
-                rows[from][to] += through * rows[last][to];
+        let (above, below) = rows.split_at_mut(last);
+        for row in above {
+            row[last] /= leaves;
+            let through = row[last];
+            for (entry, more) in row.iter_mut().zip(&below[0]).take(last) {
+                *entry += through * more;
             }
         }
     }
-    let mut visits: Vec<f64> = Vec::with_capacity(size);
-    for place in 0..size {
-        let seen = (0..place).map(|from| visits[from] * rows[from][place]).sum();
-        visits.push(if place == 0 { 1.0 } else { seen });
+    let mut visits = vec![1.0];
+    while visits.len() < size {
+        let place = visits.len();
+        let seen: f64 = visits.iter().zip(&rows).map(|(often, row)| often * row[place]).sum();
+        visits.push(seen);
     }
     visits
 }
