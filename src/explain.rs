@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::model::demand::{Bounds, Demand, demand};
 use crate::model::ids::StationId;
 use crate::model::tape::{Op, Pc};
-use crate::model::{Model, Workload};
+use crate::model::{Fill, Model, Workload};
 use crate::topology::Loaded;
 use crate::units::{Bytes, Duration, Quantity, Ratio, show_number};
 
@@ -110,7 +110,11 @@ fn initial_state(out: &mut String, model: &Model) {
             size.show(),
         );
     }
-    let pools = if plan.full_pools { "all connections open" } else { "no connection open" };
+    let pools = match plan.pools {
+        Fill::Warm => "open as long use leaves them (warm)",
+        Fill::Empty => "no connection open",
+        Fill::Full => "all connections open",
+    };
     let _ = writeln!(out, "pools          {pools}");
 }
 

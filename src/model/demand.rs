@@ -7,6 +7,7 @@
 
 mod flows;
 mod hits;
+mod lending;
 mod pieces;
 mod statements;
 mod stops;
@@ -21,6 +22,7 @@ use crate::component::cache::Ttl;
 use crate::kernel::Dense;
 
 pub use flows::Sender;
+use lending::Lendings;
 use statements::Held;
 
 /// The expected use of every component by one request.
@@ -97,13 +99,15 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
     }
 }
 
-/// Sets how often each cache is asked, which decides its warm state.
-pub fn settle_caches(model: &mut Model) {
+/// Sets how often each cache is asked and each pool lends, which decides their warm state.
+pub fn settle(model: &mut Model) {
     hits::rate_edges(model); // what is behind a shield depends on it
     let found = demand(model, None);
     let walk = Walk::over(model, None, &found.hits, &found.edge_hits, &found.idle);
     let rate = model.nominal_rate().0;
     let gets = walk.gets.clone();
+    let lendings = walk.lendings.clone();
+    lending::settle(model, &lendings, rate);
     for cache in 0..model.caches.len() {
         let id = CacheId(cache as u32);
         let traffic = model.caches[id].keysets.iter().map(|keys| {
@@ -167,6 +171,7 @@ struct Walk<'m> {
     /// Removals per request by (cache, keys).
     deletes: BTreeMap<(u32, u32), f64>,
     edges: Vec<f64>,
+    lendings: Lendings,
     /// Time per request of commands that go to the node of a key, by (cache, keys) (s).
     keyed: BTreeMap<(u32, u32), f64>,
     /// Time per request of commands for queues, by cache (s).
@@ -237,6 +242,7 @@ impl<'m> Walk<'m> {
             gets: BTreeMap::new(),
             deletes: BTreeMap::new(),
             edges: vec![0.0; model.cdns.len()],
+            lendings: model.pools.iter().map(|_| Default::default()).collect(),
             keyed: BTreeMap::new(),
             queued: BTreeMap::new(),
             flows: BTreeMap::new(),
@@ -324,7 +330,8 @@ impl<'m> Walk<'m> {
     /// Time passes for a request that holds these pools.
     fn pass(&mut self, seconds: f64, weight: f64, held: &[Held]) {
         self.strands_s[self.strand] += self.awaited * seconds;
-        for Held { pool, lent } in held {
+        for Held { pool, lent, replica } in held {
+            self.lendings[*pool][usize::from(*replica)].held += weight * seconds;
             let pool = &self.model.pools[*pool];
             self.service_s[pool.station] += weight * seconds;
             if let Some(pooler) = pool.pooler.filter(|_| *lent) {
@@ -387,11 +394,12 @@ impl<'m> Walk<'m> {
             Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } | Op::Again { .. } => {}
             Op::Wait { length } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Store { usage } => self.ask_store(usage, service, weight, &held),
-            Op::Acquire { pool, .. } => {
+            Op::Acquire { pool, write, .. } => {
                 let station = model.pools[pool].station;
                 self.visits[station] += weight;
                 self.square(station, weight, self.hold(pool, next));
-                held.push(self.holding(pool));
+                let replica = self.lend(pool, write, weight);
+                held.push(Held { replica, ..self.holding(pool) });
             }
             Op::Query { work, kind, slowed_by, open, locks, pages, .. } => {
                 let slowed = slowed_by.map_or(1.0, |session| self.slowdown(session));

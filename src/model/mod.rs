@@ -16,14 +16,14 @@ pub use curve::Curve;
 pub use part::{
     ALIVE, Acks, Affinity, Agent, Alarm, Appointment, Arrivals, Bodies, Breaker, BrokerLoss,
     Buffer, Bulkhead, Cache, Cdn, ClientTimes, Collecting, Consumer, ConsumerParts, Cost, Crowd,
-    Database, Deploy, Discards, Exit, Extent, Failover, FailoverDns, Fault, Full, Function, Guard,
-    HandOut, Harm, Health, Host, Job, KafkaRules, Keda, Keys, Limit, Link, LoadLock, Maintenance,
-    Mapping, Memory, Metric, Missing, Monitor, NodeLoss, OnSigterm, Others, Parts, PendingRules,
-    Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process, Prune, Purge, Queue,
-    READY, RatePhase, Reading, Reads, Recycling, Region, Relation, Reshard, Retries, Rollout, Rule,
-    Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, SessionFlow, Shield, Shown, Side,
-    Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS,
-    Unit, UnitKind, Upkeep, Vus, Wake, Want, Watch,
+    Database, Deploy, Discards, Exit, Extent, Failover, FailoverDns, Fault, Fill, Full, Function,
+    Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keda, Keys, Limit, Link, LoadLock,
+    Maintenance, Mapping, Memory, Metric, Missing, Monitor, NodeLoss, OnSigterm, Others, Parts,
+    PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process, Prune,
+    Purge, Queue, READY, RatePhase, Reading, Reads, Recycling, Region, Relation, Reshard, Retries,
+    Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session, SessionFlow, Shield,
+    Shown, Side, Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
+    UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 
@@ -174,8 +174,8 @@ pub struct Plan {
     pub warm_caches: bool,
     /// Session tables start with as many rows as arrivals x TTL give, or empty.
     pub warm_sessions: bool,
-    /// Pools start with all their connections open, or none.
-    pub full_pools: bool,
+    /// Which connections pools start with.
+    pub pools: Fill,
     /// Keep what became of every request.
     pub keep_fates: bool,
     /// The mean load of a month as a share of the measured one.

@@ -15,16 +15,16 @@ use std::collections::VecDeque;
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI};
-use super::pool::{Begun, Opening};
+use super::pool::{Begun, Opening, SubPool};
 use super::task::{Lease, OK, State, flag};
 use super::world::World;
-use crate::component::pool::Connection;
+use crate::component::pool::{Connection, Keeping};
 use crate::component::pooler::{Asked, Pooler, Returned, Server};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::PoolerId;
 use crate::model::tape::Op;
-use crate::model::{PoolMode, UnitKind};
+use crate::model::{Fill, PoolMode, UnitKind};
 use crate::units::{Duration, Time};
 
 use opening::Login;
@@ -105,18 +105,41 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Where the run starts warm, they are open.
     pub fn fill_poolers(&mut self) {
-        if self.model.plan.full_pools {
-            for number in 0..self.poolers.len() as u32 {
-                self.fill_pooler(number);
+        for number in 0..self.poolers.len() as u32 {
+            match self.model.plan.pools {
+                Fill::Empty => {}
+                Fill::Full => {
+                    self.fill_pooler(number, self.poolers[number as usize].pool.config().size);
+                }
+                Fill::Warm => self.fill_pooler(number, self.left_open_behind(number)),
             }
         }
     }
 
-    fn fill_pooler(&mut self, number: u32) {
+    /// How many connections of a pooler to a server long use leaves open. Clients of sessions keep one each.
+    fn left_open_behind(&self, number: u32) -> u32 {
         let state = &self.poolers[number as usize];
-        let (node, size) = (state.node, state.pool.config().size);
-        let size = size.min(self.room(number));
-        let granted = (0..size).take_while(|_| self.take_slot(node)).count() as u32;
+        let (spec, size) = (&self.model.poolers[state.kind], state.pool.config().size);
+        if spec.mode == PoolMode::Session {
+            let through =
+                |pool: &&SubPool| pool.behind.as_ref().is_some_and(|it| it.pooler == number);
+            let clients: u32 = self.pools.iter().filter(through).map(|it| it.pool.total()).sum();
+            return clients.min(size);
+        }
+        let database = &self.model.databases[spec.database];
+        let place = state.node - self.databases[spec.database].first_node();
+        let (replica, copies) = match place.is_multiple_of(1 + database.replicas) {
+            true => (0, 1),
+            false => (1, database.replicas),
+        };
+        let share = 1.0 / f64::from(database.shards * copies);
+        spec.lending[replica].times(share).left_open(Keeping::from(state.pool.config()))
+    }
+
+    fn fill_pooler(&mut self, number: u32, wanted: u32) {
+        let node = self.poolers[number as usize].node;
+        let wanted = wanted.min(self.room(number));
+        let granted = (0..wanted).take_while(|_| self.take_slot(node)).count() as u32;
         let station = self.station_of_pooler(number);
         self.meters[station].held.add(self.now, i64::from(granted));
         self.poolers[number as usize].pool.prefill(self.now, granted);

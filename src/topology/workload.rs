@@ -60,9 +60,10 @@ spec! {
         /// Whether the session store holds as many sessions as its traffic and its time to live
         /// imply.
         sessions: Warmth = "\"warm\"" from "assumed: the deployment has been running";
-        /// Whether pools have all their connections open.
-        pools: Fill = "\"empty\""
-            from "pg-pool 3.14.0 (opens connections on demand, `min` opens none)";
+        /// Which connections pools and poolers have open. Warm: so many as the traffic at the end of the
+        /// warm-up and the idle timeout imply (at most a day's use where there is none); a run that begins
+        /// with none begins with a storm of openings.
+        pools: Fill = "\"warm\"" from "assumed: the deployment has been running";
     }
 }
 spec! {
@@ -77,6 +78,8 @@ spec! {
 spec! {
     /// How pools start.
     choice Fill {
+        /// As long use would have left them.
+        Warm = "warm";
         /// No connection is open.
         Empty = "empty";
         /// All connections are open and idle.

@@ -97,6 +97,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("service", "uvicorn_turns_away_what_is_too_much_at_once", "Uvicorn.limit_concurrency"),
     ("database", "pools_start_empty_or_full", "Start.pools Fill:empty Fill:full"),
+    ("database", "pools_start_as_long_use_leaves_them", "Fill:warm"),
     (
         "fault",
         "a_stopped_component_comes_back_after_its_time",

@@ -337,6 +337,46 @@ fn pools_start_empty_or_full() {
 }
 
 #[test]
+fn pools_start_as_long_use_leaves_them() {
+    // Two of a hundred are lent on average, and each closes after 10 s: N is Poisson with mean 2, the k-th
+    // connection is open with 1 - exp(-500 P(N = k - 1) (1 - 2/k)), 8.09 in all; a run of 300 s is within 0.6.
+    let long = [
+        "arrivals.process=poisson",
+        "arrivals.rate=50/s",
+        "run.duration=400s",
+        "database.db.cpu_share=0%",
+        "pool.pg.size=100",
+        "pool.pg.idle_timeout=10s",
+        "operation.read.flow=[{query={pool='pg', read={exponential='40ms'}}}]",
+    ];
+    let mean = |held: &[f64]| held.iter().sum::<f64>() / held.len() as f64;
+    let empty = read(&long).held("pool.pg");
+    let in_the_end = mean(&empty[100..]);
+    assert!((in_the_end - 8.09).abs() < 0.6, "{in_the_end}");
+    let warm = read(&[&long[..], &["run.start.pools=warm"]].concat()).held("pool.pg");
+    assert!((warm[0] - 8.0).abs() < 0.1 && empty[0] < 7.0, "{} {}", warm[0], empty[0]);
+    // A pooler's, by the same rule; of sessions, one for each client; asyncpg opens its floor.
+    let text = format!("{ONE_READ}[pooler.b]\ndatabase = 'db'\nkind = 'pgbouncer'\n");
+    let through = ["pool.pg.through=b", "pooler.b.idle_timeout=10s", "run.start.pools=warm"];
+    let pooled = [&long[..], &through[..]].concat();
+    let servers = run(&text, &pooled).held("pooler.b")[0];
+    assert!((7.0..=9.0).contains(&servers), "{servers}");
+    let sessions = run(&text, &[&pooled[..], &["pooler.b.mode=session"]].concat());
+    let both = (sessions.held("pooler.b")[0], sessions.held("pool.pg")[0]);
+    assert!((both.0 - both.1).abs() < 0.1, "{both:?}");
+    let floor =
+        ["run.start.pools=warm", "pool.pg.driver=asyncpg", "pool.pg.min=7", "pool.pg.size=9"];
+    assert_eq!(read(&floor).held("pool.pg")[0], 7.0);
+    // Where nothing closes connections, a day's use; replicas and primary each have their own.
+    let kept = ["run.start.pools=warm", "pool.pg.idle_timeout=0s", "pool.pg.size=9"];
+    assert_eq!(read(&kept).held("pool.pg")[0], 3.0, "three of 86,400 came at once, on some day");
+    let reads = ["database.db.replicas=2", "pool.pg.reads=replicas"];
+    let ran = read(&[&kept[..], &reads[..]].concat());
+    assert_eq!(ran.held("pool.pg")[0], 4.0, "two for each replica, none for the primary");
+    assert_eq!(ran.count("pool.pg", Counter::Opened), 0);
+}
+
+#[test]
 fn a_database_counts_its_backends() {
     // The backend of each request is there for 10 ms of work and 500 ms of idleness.
     let ran = read(&["pool.pg.idle_timeout=500ms"]);

@@ -9,7 +9,7 @@ use loadbearing::units::Duration;
 
 /// One user who comes at 1 s, 2 s, ... 10 s, unless the text has a workload of its own.
 const EVENLY: &str = "[arrivals]\nrate = '1/s'\nprocess = 'even'\nusers = 1\n";
-const PLAN: &str = "version = 1\n[run]\nwarmup = '0s'\nduration = '10500ms'\nstart = { caches = 'cold', sessions = 'cold' }\n";
+const PLAN: &str = "version = 1\n[run]\nwarmup = '0s'\nduration = '10500ms'\nstart = { caches = 'cold', sessions = 'cold', pools = 'empty' }\n";
 
 /// A run and what was run.
 pub struct Ran {

@@ -14,9 +14,11 @@ mod psycopg;
 mod sqlalchemy;
 #[cfg(test)]
 mod testing;
+mod warm;
 
 use crate::units::{Duration, Time};
 use places::Places;
+pub use warm::{Keeping, Lending};
 
 /// One connection of a pool, from the start of its opening on. Its slot is used again later, under
 /// another generation, so that news about an opening that was given up is recognised as stale.

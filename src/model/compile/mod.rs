@@ -123,7 +123,7 @@ pub fn compile(topology: &Topology) -> Model {
     model.wants = compiler.wants;
     model.store_uses = compiler.store_uses;
     model.stations = compiler.stations;
-    demand::settle_caches(&mut model);
+    demand::settle(&mut model);
     workload::warm_sessions(&mut model);
     caches::lodgers(&mut model);
     caches::crowded(&mut model);

@@ -38,7 +38,8 @@ impl Compiler<'_> {
                     size: spec.replica_size.unwrap_or(config.size),
                     ..config
                 }),
-                lookup: None, // compiled with the flows
+                lending: Default::default(), // follows from the flows
+                lookup: None,                // compiled with the flows
                 reshards: database.spec.reshard.is_some(),
                 connect_timeout: optional(spec.opens_within()),
                 query_timeout: optional(spec.query_timeout),
@@ -69,7 +70,8 @@ impl Compiler<'_> {
                     ..node_postgres()
                 },
                 replica_config: None,
-                lookup: None, // compiled with the flows
+                lending: Default::default(), // follows from the flows
+                lookup: None,                // compiled with the flows
                 reshards: named(&topology.databases, &own.database.name).spec.reshard.is_some(),
                 connect_timeout: None,
                 query_timeout: None,
@@ -117,6 +119,7 @@ impl Compiler<'_> {
                     login_retry: spec.retries_login(),
                     pgbouncer: spec.is_pgbouncer(),
                 },
+                lending: Default::default(), // follows from the flows
                 mode: match spec.mode() {
                     topology::PoolMode::Session => PoolMode::Session,
                     topology::PoolMode::Transaction => PoolMode::Transaction,

@@ -2,7 +2,9 @@
 
 use super::super::ids::{LawId, SessionId};
 use super::super::tape::Op;
-use super::super::{Client, Connection, Curve, FailoverDns, Grace, Model, Plan, Reload, Workload};
+use super::super::{
+    Client, Connection, Curve, FailoverDns, Fill, Grace, Model, Plan, Reload, Workload,
+};
 use super::{Compiler, retries};
 use crate::component::balancer::health::Checks;
 use crate::component::session_population::Holders;
@@ -23,7 +25,11 @@ pub(super) fn plan(run: &topology::Run) -> Plan {
         attribution_every: run.attribution_every.min(u64::from(u32::MAX)) as u32,
         warm_caches: run.start.caches == topology::Warmth::Warm,
         warm_sessions: run.start.sessions == topology::Warmth::Warm,
-        full_pools: run.start.pools == topology::Fill::Full,
+        pools: match run.start.pools {
+            topology::Fill::Warm => Fill::Warm,
+            topology::Fill::Empty => Fill::Empty,
+            topology::Fill::Full => Fill::Full,
+        },
         keep_fates: false,
         mean_load: run.mean_load.0,
     }

@@ -12,6 +12,8 @@ pub(super) struct Held {
     pub(super) pool: PoolId,
     /// A pooler's connection to the server goes with it.
     pub(super) lent: bool,
+    /// To a replica.
+    pub(super) replica: bool,
 }
 
 impl Walk<'_> {
@@ -19,7 +21,7 @@ impl Walk<'_> {
     pub(super) fn holding(&self, pool: PoolId) -> Held {
         let pooler = self.model.pools[pool].pooler;
         let session = |it| self.model.poolers[it].mode == PoolMode::Session;
-        Held { pool, lent: pooler.is_some_and(session) }
+        Held { pool, lent: pooler.is_some_and(session), replica: false }
     }
 
     /// A statement on the connection acquired last, behind which a transaction is open or not.
@@ -32,7 +34,7 @@ impl Walk<'_> {
     ) {
         let model = self.model;
         let last = held.len() - 1;
-        let Held { pool, lent } = held[last];
+        let Held { pool, lent, .. } = held[last];
         let spec = &model.pools[pool];
         let database = &model.databases[spec.database];
         let read = database

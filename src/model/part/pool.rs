@@ -1,6 +1,6 @@
 //! Connection pools.
 
-use crate::component::pool;
+use crate::component::pool::{self, Lending};
 use crate::component::pooler::PoolerConfig;
 use crate::model::ids::*;
 use crate::model::tape::Pc;
@@ -23,6 +23,8 @@ pub struct Pool {
     pub config: pool::PoolConfig,
     /// The pools to the replicas, one per replica, where reads go to replicas.
     pub replica_config: Option<pool::PoolConfig>,
+    /// How all of its connections are lent in the long run, to the primaries and to the replicas.
+    pub lending: [Lending; 2],
     /// Where on the tape its server's name is looked up, where that takes time.
     pub lookup: Option<Pc>,
     /// Its database's shards become more or fewer.
@@ -52,6 +54,9 @@ pub struct Pooler {
     pub database: DatabaseId,
     /// Its connections to each server.
     pub config: PoolerConfig,
+    /// How they are lent in the long run if each is needed as long as its client's, to the primaries and
+    /// to the replicas.
+    pub lending: [Lending; 2],
     /// For how long a client keeps one.
     pub mode: PoolMode,
     /// In whose process it is: its own, or that of another.
@@ -92,6 +97,17 @@ impl ClientTimes {
     pub fn any(&self) -> bool {
         self.query.is_some() || self.between.is_some() || self.idle.is_some()
     }
+}
+
+/// Which connections pools and poolers start with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fill {
+    /// Those that long use leaves open.
+    Warm,
+    /// None.
+    Empty,
+    /// All.
+    Full,
 }
 
 /// For how long a client of a pooler keeps a connection to the server.

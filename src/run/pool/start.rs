@@ -1,8 +1,9 @@
 //! Pools as their processes start: empty, full, or with what they open by themselves.
 
 use super::SubPool;
-use crate::component::pool::{Pool, PoolConfig};
+use crate::component::pool::{Keeping, Pool, PoolConfig};
 use crate::kernel::PendingEvents;
+use crate::model::Fill;
 use crate::model::ids::PoolId;
 use crate::run::pooler::Behind;
 use crate::run::service::Phase;
@@ -32,10 +33,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         for sub in 0..self.pools.len() as u32 {
             let worker = self.worker_of(sub);
-            if self.model.plan.full_pools {
-                self.fill(sub);
-            } else if self.phase_of(worker) == Phase::Up {
-                self.arm_pool(sub);
+            if self.phase_of(worker) != Phase::Up {
+                continue;
+            }
+            match self.model.plan.pools {
+                Fill::Empty => self.arm_pool(sub),
+                Fill::Full => self.fill(sub, self.pools[sub as usize].pool.config().size),
+                Fill::Warm => self.fill(sub, self.left_open(sub)),
             }
         }
     }
@@ -78,20 +82,33 @@ impl<Q: PendingEvents> World<'_, Q> {
         });
     }
 
-    /// Opens all connections that the pool keeps and the server grants, at time zero.
-    fn fill(&mut self, sub: u32) {
-        let worker = self.worker_of(sub);
-        if self.phase_of(worker) != Phase::Up {
-            return;
-        }
+    /// How many connections of a pool long use leaves open: all its processes, shards and replicas are
+    /// taken to be asked alike.
+    fn left_open(&self, sub: u32) -> u32 {
         let state = &self.pools[sub as usize];
-        let (node, size, kind) = (state.node, state.pool.config().size, state.kind);
+        let spec = &self.model.pools[state.kind];
+        let service = &self.model.services[spec.service];
+        let database = &self.model.databases[spec.database];
+        let place = state.node - self.databases[spec.database].first_node();
+        let (replica, copies) = match place.is_multiple_of(1 + database.replicas) {
+            true => (0, 1),
+            false => (1, database.replicas),
+        };
+        let processes = service.instances * service.workers;
+        let share = 1.0 / f64::from(processes * database.shards * copies);
+        spec.lending[replica].times(share).left_open(Keeping::from(state.pool.config()))
+    }
+
+    /// Opens so many connections, or those that the server grants, at time zero.
+    fn fill(&mut self, sub: u32, wanted: u32) {
+        let state = &self.pools[sub as usize];
+        let (node, kind) = (state.node, state.kind);
         let pooler = state.behind.as_ref().map(|behind| behind.pooler);
         let takes = |_: &u32| match pooler {
             Some(pooler) => self.take_client(pooler),
             None => self.take_slot(node),
         };
-        let granted = (0..size).take_while(takes).count() as u32;
+        let granted = (0..wanted).take_while(takes).count() as u32;
         self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
         for connection in self.pools[sub as usize].pool.idle_ones().collect::<Vec<_>>() {
             self.client_is_there(Lease { pool: sub, connection });
