@@ -126,9 +126,12 @@ fn what_is_slow_takes_so_many_times_as_long() {
         shop(&[&[fault.as_str()], sets].concat()).longest()
     };
     assert_eq!(slow("service.web", &[CPU]), ms(20 + 30));
-    // The statement; of the first also the connection.
-    assert_eq!(slow("database.main", &[]), ms(20 + 4 + 2 + 30));
-    assert_eq!(slow("pool.pg", &[]), ms(20 + 12 + 2 + 10));
+    // The statement, and what of opening the first connection is its CPU.
+    let opens = |cpu: &str| format!("database.main.connect_cpu={cpu}");
+    assert_eq!(slow("database.main", &[&opens("0s")]), ms(20 + 4 + 2 + 30));
+    assert_eq!(slow("database.main", &[&opens("1ms")]), ms(20 + 3 + 3 + 2 + 30));
+    assert_eq!(slow("database.main", &[]), ms(20 + 12 + 2 + 30));
+    assert_eq!(slow("pool.pg", &[&opens("0s")]), ms(20 + 12 + 2 + 10));
     let cached = "operation.read.flow=[{cache={in='redis', keys='k'}}]";
     assert_eq!(slow("cache.redis", &[cached, "run.start.caches=warm"]), ms(20 + 2 + 3));
     let job = "operation.read.flow=[{enqueue={job='j', wait=true}}]";
@@ -143,7 +146,7 @@ fn what_is_slow_takes_so_many_times_as_long() {
     let fault = "fault.f={target='service.web', what={slow={times=2}}}";
     assert_eq!(shop(&[CPU, fault]).each(), ms(20 + 20));
     // A region is everything that stands in it.
-    assert_eq!(slow("region.here", &[]), ms(20 + 4 + 2 + 30));
+    assert_eq!(slow("region.here", &[]), ms(20 + 12 + 2 + 30));
 }
 
 #[test]

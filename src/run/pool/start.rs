@@ -31,17 +31,37 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
         }
-        for sub in 0..self.pools.len() as u32 {
-            let worker = self.worker_of(sub);
-            if self.phase_of(worker) != Phase::Up {
-                continue;
-            }
-            match self.model.plan.pools {
-                Fill::Empty => self.arm_pool(sub),
-                Fill::Full => self.fill(sub, self.pools[sub as usize].pool.config().size),
-                Fill::Warm => self.fill(sub, self.left_open(sub)),
-            }
+        let running = |sub: &u32| self.phase_of(self.worker_of(*sub)) == Phase::Up;
+        let running: Vec<u32> = (0..self.pools.len() as u32).filter(running).collect();
+        let wanted = |sub: &u32| match self.model.plan.pools {
+            Fill::Empty => 0,
+            Fill::Full => self.pools[*sub as usize].pool.config().size,
+            Fill::Warm => self.left_open(*sub),
+        };
+        let wanted: Vec<u32> = running.iter().map(wanted).collect();
+        for (sub, open) in running.iter().zip(self.granted(&running, &wanted)) {
+            self.fill(*sub, open);
+            self.arm_pool(*sub);
         }
+    }
+
+    /// How many connections each of these pools gets at time zero, in turn: where the server has fewer than
+    /// are wanted, all processes are short of some.
+    fn granted(&mut self, pools: &[u32], wanted: &[u32]) -> Vec<u32> {
+        let mut granted = vec![0; pools.len()];
+        let mut asking: Vec<usize> = (0..pools.len()).filter(|it| wanted[*it] > 0).collect();
+        while !asking.is_empty() {
+            asking.retain(|it| {
+                let state = &self.pools[pools[*it] as usize];
+                let gets = match state.behind.as_ref().map(|behind| behind.pooler) {
+                    Some(pooler) => self.take_client(pooler),
+                    None => self.take_slot(state.node),
+                };
+                granted[*it] += u32::from(gets);
+                gets && granted[*it] < wanted[*it]
+            });
+        }
+        granted
     }
 
     /// A process has started: its pools open what they want to have.
@@ -99,22 +119,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         spec.lending[replica].times(share).left_open(Keeping::from(state.pool.config()))
     }
 
-    /// Opens so many connections, or those that the server grants, at time zero.
-    fn fill(&mut self, sub: u32, wanted: u32) {
-        let state = &self.pools[sub as usize];
-        let (node, kind) = (state.node, state.kind);
-        let pooler = state.behind.as_ref().map(|behind| behind.pooler);
-        let takes = |_: &u32| match pooler {
-            Some(pooler) => self.take_client(pooler),
-            None => self.take_slot(node),
-        };
-        let granted = (0..wanted).take_while(takes).count() as u32;
-        self.pools[sub as usize].pool.prefill(Time::ZERO, granted);
+    /// So many connections, which its server has granted, are open and idle.
+    fn fill(&mut self, sub: u32, open: u32) {
+        self.pools[sub as usize].pool.prefill(Time::ZERO, open);
         for connection in self.pools[sub as usize].pool.idle_ones().collect::<Vec<_>>() {
             self.client_is_there(Lease { pool: sub, connection });
         }
-        self.meters[self.model.pools[kind].station].held.add(Time::ZERO, i64::from(granted));
-        self.arm_pool(sub);
+        let station = self.model.pools[self.pools[sub as usize].kind].station;
+        self.meters[station].held.add(Time::ZERO, i64::from(open));
     }
 
     /// Connections that a pool opens for nobody in particular, while its process runs.
