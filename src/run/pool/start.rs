@@ -39,7 +39,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Fill::Warm => self.left_open(*sub),
         };
         let wanted: Vec<u32> = running.iter().map(wanted).collect();
-        for (sub, open) in running.iter().zip(self.granted(&running, &wanted)) {
+        for (sub, open) in running.iter().zip(self.grant_in_turn(&running, &wanted)) {
             self.fill(*sub, open);
             self.arm_pool(*sub);
         }
@@ -47,7 +47,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// How many connections each of these pools gets at time zero, in turn: where the server has fewer than
     /// are wanted, all processes are short of some.
-    fn granted(&mut self, pools: &[u32], wanted: &[u32]) -> Vec<u32> {
+    fn grant_in_turn(&mut self, pools: &[u32], wanted: &[u32]) -> Vec<u32> {
         let mut granted = vec![0; pools.len()];
         let mut asking: Vec<usize> = (0..pools.len()).filter(|it| wanted[*it] > 0).collect();
         while !asking.is_empty() {
