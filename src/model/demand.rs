@@ -11,6 +11,7 @@ mod lending;
 mod pieces;
 mod statements;
 mod stops;
+mod strands;
 mod uneven;
 
 use std::collections::BTreeMap;
@@ -24,6 +25,7 @@ use crate::kernel::Dense;
 pub use flows::Sender;
 use lending::Lendings;
 use statements::Held;
+use strands::Parting;
 
 /// The expected use of every component by one request.
 #[derive(Clone, Debug)]
@@ -212,14 +214,6 @@ struct Visit {
     held: Vec<Held>,
 }
 
-/// A strand parts into several, and goes on when the last of these has ended.
-struct Parting {
-    from: usize,
-    into: std::ops::Range<usize>,
-    /// Branches that each of these strands stands for.
-    alike: f64,
-}
-
 impl<'m> Walk<'m> {
     fn over(
         model: &'m Model,
@@ -282,36 +276,6 @@ impl<'m> Walk<'m> {
             }
         }
         walk
-    }
-
-    /// Time in the request's own strand, and in the longest strand of every parting.
-    fn response_s(&self) -> f64 {
-        let mut strands_s = self.strands_s.clone();
-        // A strand parts after it has come from its own parting: inner ones are settled first.
-        for parting in self.partings.iter().rev() {
-            let longest = strands_s[parting.into.clone()].iter().copied().fold(0.0, f64::max);
-            strands_s[parting.from] += longest / parting.alike;
-        }
-        strands_s[0]
-    }
-
-    /// Goes on in strands of their own, each of which stands for `alike` branches.
-    fn part(
-        &mut self,
-        entries: &[Pc],
-        alike: f64,
-        weight: f64,
-        service: Option<ServiceId>,
-        held: &[Held],
-    ) {
-        let (from, first) = (self.strand, self.strands_s.len());
-        self.strands_s.resize(first + entries.len(), 0.0);
-        for (strand, entry) in (first..).zip(entries) {
-            self.strand = strand;
-            self.go(*entry, weight * alike, service, held);
-        }
-        self.strand = from;
-        self.partings.push(Parting { from, into: first..first + entries.len(), alike });
     }
 
     fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
