@@ -55,14 +55,14 @@ impl Lending {
                 open += 1.0;
             } else {
                 let unused = if k <= keeping.stay { LONG } else { keeping.unused };
-                let bundles = self.per_s * ln_exactly.exp() * (1.0 - self.held / level);
-                let one = -(-bundles * unused.seconds()).exp_m1();
+                let bundles = self.per_s * libm::exp(ln_exactly) * (1.0 - self.held / level);
+                let one = -libm::expm1(-bundles * unused.seconds());
                 if one < 1e-6 {
                     break;
                 }
                 open += one;
             }
-            ln_exactly += (self.held / level).ln();
+            ln_exactly += libm::log(self.held / level);
         }
         (open.round() as u32).clamp(keeping.floor.min(keeping.size), keeping.size)
     }
