@@ -140,7 +140,7 @@ fn a_pooler_that_is_set_otherwise_is_no_prediction() {
     assert_eq!(held("pooler.pgbouncer.size=7", &lent).0, 0);
     assert_eq!(held("pooler.pgbouncer.size=8", &lent), (3, 3));
     assert_eq!(held("pooler.pgbouncer.wait_timeout=800ms", &["P-wait1s-x1.3"]).0, 0);
-    assert_eq!(held("pooler.pgbouncer.clients=25", &["P-clients24-r190"]).0, 0);
+    assert_eq!(held("pooler.pgbouncer.clients=27", &["P-clients24-r190"]).0, 0);
     assert_eq!(held("pooler.pgbouncer.mode=transaction", &["P-session12-r150"]).0, 0);
     assert_eq!(held("pooler.pgbouncer.cpu=50us", &["P-session12-r150"]), (1, 1));
 }
