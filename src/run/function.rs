@@ -8,7 +8,7 @@
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
 use super::service::Phase;
-use super::task::{State, flag};
+use super::task::{Role, State, flag};
 use super::world::World;
 use crate::component::function_fleet::{Account, Fleet, Invoked};
 use crate::failure::Failure;
@@ -210,8 +210,25 @@ impl<Q: PendingEvents> World<'_, Q> {
         true
     }
 
+    /// Who is still on the way to an environment that has died is lost as it arrives there, whoever the
+    /// environment in its place is for by then.
+    fn lose_who_travels(&mut self, index: u32) {
+        let worker = self.instances[index as usize].first_worker;
+        for task in 0..self.tasks.capacity() as u32 {
+            let record = self.tasks.peek(task);
+            let caller = matches!(record.role, Role::Attempt | Role::Call);
+            let travels = record.has(flag::OUTSTANDING) && !record.has(flag::ADMITTED);
+            if record.state != State::Free && record.worker == worker && caller && travels {
+                let record = &mut self.tasks[task];
+                record.flags &= !flag::OUTSTANDING;
+                record.status = Failure::InstanceLost as u8;
+            }
+        }
+    }
+
     /// An environment is gone with all that it had: one that is kept ready is started anew.
     pub(super) fn environment_died(&mut self, index: u32) {
+        self.lose_who_travels(index);
         self.end_execution(index);
         let service = self.instances[index as usize].service;
         let spec = &self.model.services[service];

@@ -75,10 +75,12 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A worker process is there again, with nothing in its memory.
     pub fn restart_worker(&mut self, worker: u32) {
-        let state = &mut self.workers[worker as usize];
-        if !state.down {
-            return;
+        let state = &self.workers[worker as usize];
+        let environment = self.services[state.service].function.is_some();
+        if !state.down || environment && !self.instances[state.instance as usize].phase.runs() {
+            return; // an environment that is gone or starting begins with its own boot
         }
+        let state = &mut self.workers[worker as usize];
         (state.down, state.started) = (false, Some(self.now));
         (state.answered, state.lives, state.leaving) = (0, state.lives + 1, false);
         (state.heap, state.pause) = (state.heap.emptied(), Duration::ZERO);

@@ -93,9 +93,10 @@ impl Phase {
     pub fn runs(self) -> bool {
         matches!(self, Phase::Up | Phase::Draining | Phase::Leaving | Phase::Closing)
     }
-    /// Whether somebody takes what reaches it.
+    /// Whether somebody takes what reaches it: a process that starts has not opened its socket yet, so
+    /// that what was on its way to the one before it is lost.
     pub fn listens(self) -> bool {
-        !matches!(self, Phase::Off | Phase::Down | Phase::Closing)
+        !matches!(self, Phase::Off | Phase::Starting | Phase::Down | Phase::Closing)
     }
 }
 
