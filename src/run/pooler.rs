@@ -126,14 +126,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             let clients: u32 = self.pools.iter().filter(through).map(|it| it.pool.total()).sum();
             return clients.min(size);
         }
-        let database = &self.model.databases[spec.database];
-        let place = state.node - self.databases[spec.database].first_node();
-        let (replica, copies) = match place.is_multiple_of(1 + database.replicas) {
-            true => (0, 1),
-            false => (1, database.replicas),
-        };
-        let share = 1.0 / f64::from(database.shards * copies);
-        spec.lending[replica].times(share).left_open(Keeping::from(state.pool.config()))
+        let lending = self.lending_of_server(spec.database, state.node, spec.lending);
+        lending.left_open(Keeping::from(state.pool.config()))
     }
 
     fn fill_pooler(&mut self, number: u32, wanted: u32) {

@@ -2,24 +2,8 @@
 
 use loadbearing::result::{Alarmed, Monitored, Summary, monitor_courses};
 
+use crate::monitor::BURSTS;
 use crate::support::{Ran, run};
-
-/// Half busy; twice as much for the second half of the third minute, and for all of the sixth to the tenth.
-const BURSTS: &str = r#"
-[arrivals]
-rate = "10/s"
-process = "even"
-stages = [{ for = "150s", to = "10/s" }, { for = "0s", to = "20/s" }, { for = "30s", to = "20/s" },
-  { for = "0s", to = "10/s" }, { for = "120s", to = "10/s" }, { for = "0s", to = "20/s" },
-  { for = "300s", to = "20/s" }]
-[service.web]
-[monitor.m]
-of = "service.web"
-shows = "busy"
-[operation.page]
-share = 1
-flow = [{ cpu = "49ms" }]
-"#;
 
 fn calls(text: &str, sets: &[&str]) -> Vec<f64> {
     let ran = run(text, &[&["run.duration=600s", "run.window=10s"], sets].concat());
@@ -29,7 +13,8 @@ fn calls(text: &str, sets: &[&str]) -> Vec<f64> {
 #[test]
 fn an_alarm_calls_when_so_many_of_the_last_periods_are_beyond_its_bound() {
     let at = |alarm: &str, more: &[&str]| {
-        calls(BURSTS, &[&[format!("monitor.m.alarm={{{alarm}}}").as_str()], more].concat())
+        let monitor = format!("monitor.m={{of='service.web', shows='busy', alarm={{{alarm}}}}}");
+        calls(BURSTS, &[&[monitor.as_str()], more].concat())
     };
     // By minute: 49, 49, 73, 49, 49 and then 98 %.
     assert_eq!(at("above='70%', points=1", &[]), [180.0, 360.0]);
@@ -49,7 +34,7 @@ fn an_alarm_calls_when_so_many_of_the_last_periods_are_beyond_its_bound() {
         &[
             "run.duration=600s",
             "run.window=10s",
-            "monitor.m={alarm={above='70%', points=2}, delay='95s'}",
+            "monitor.m={of='service.web', shows='busy', alarm={above='70%', points=2}, delay='95s'}",
         ],
     );
     let alarm = alarm_of(&late);

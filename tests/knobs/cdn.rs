@@ -2,27 +2,8 @@
 
 use loadbearing::run::Counter;
 
+use crate::connection::EDGE;
 use crate::support::{Ran, ms, run};
-
-/// A request a second, which the origin answers in 100 ms; an edge has an answer for 3.5 s.
-const EDGE: &str = r#"
-[arrivals]
-process = "even"
-rate = "1/s"
-users = 1
-[service.web]
-[cdn.edge]
-keys = "files"
-ttl = "3500ms"
-edge_rtt = "0ms"
-[keys.files]
-count = 1
-size = "10KB"
-[operation.get]
-share = 1
-cdn = "edge"
-flow = [{ wait = "100ms" }, { reply = "10KB" }]
-"#;
 
 fn asked(ran: &Ran) -> u64 {
     ran.count("service.web", Counter::Arrivals)

@@ -87,7 +87,8 @@ fn one_transfer_may_have_a_part_of_a_link() {
     assert!((ran.station("link.up").busy_mean - 10.0 * 0.02 / 10.5).abs() < 1e-3);
 }
 
-const EDGE: &str = r#"
+/// A request a second, which the origin answers in 100 ms; an edge has an answer for 3.5 s.
+pub const EDGE: &str = r#"
 [arrivals]
 process = "even"
 rate = "1/s"

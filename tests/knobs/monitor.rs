@@ -5,7 +5,7 @@ use loadbearing::result::{Monitored, Summary};
 use crate::support::run;
 
 /// Half busy; twice as much for 30 s of the third minute, and for all of the sixth to the tenth.
-const BURSTS: &str = r#"
+pub const BURSTS: &str = r#"
 [arrivals]
 rate = "10/s"
 process = "even"

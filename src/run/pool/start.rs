@@ -1,10 +1,10 @@
 //! Pools as their processes start: empty, full, or with what they open by themselves.
 
 use super::SubPool;
-use crate::component::pool::{Keeping, Pool, PoolConfig};
+use crate::component::pool::{Keeping, Lending, Pool, PoolConfig};
 use crate::kernel::PendingEvents;
 use crate::model::Fill;
-use crate::model::ids::PoolId;
+use crate::model::ids::{DatabaseId, PoolId};
 use crate::run::pooler::Behind;
 use crate::run::service::Phase;
 use crate::run::task::Lease;
@@ -108,15 +108,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &self.pools[sub as usize];
         let spec = &self.model.pools[state.kind];
         let service = &self.model.services[spec.service];
-        let database = &self.model.databases[spec.database];
-        let place = state.node - self.databases[spec.database].first_node();
-        let (replica, copies) = match place.is_multiple_of(1 + database.replicas) {
-            true => (0, 1),
-            false => (1, database.replicas),
-        };
-        let processes = service.instances * service.workers;
-        let share = 1.0 / f64::from(processes * database.shards * copies);
-        spec.lending[replica].times(share).left_open(Keeping::from(state.pool.config()))
+        let processes = f64::from(service.instances * service.workers);
+        let lending = self.lending_of_server(spec.database, state.node, spec.lending);
+        lending.times(1.0 / processes).left_open(Keeping::from(state.pool.config()))
+    }
+
+    /// What of all lending, to the primaries and to the replicas, falls on one server.
+    pub fn lending_of_server(&self, id: DatabaseId, node: u32, all: [Lending; 2]) -> Lending {
+        let database = &self.model.databases[id];
+        let place = node - self.databases[id].first_node();
+        match place.is_multiple_of(1 + database.replicas) {
+            true => all[0].times(1.0 / f64::from(database.shards)),
+            false => all[1].times(1.0 / f64::from(database.shards * database.replicas)),
+        }
     }
 
     /// So many connections, which its server has granted, are open and idle.
