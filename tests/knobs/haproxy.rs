@@ -30,7 +30,8 @@ fn who_finds_all_targets_full_waits_in_its_queue() {
     let waits = |limit: &str| one(&["balancer.lb.max_conns=2", limit]);
     let short = waits("balancer.lb.connect_timeout=150ms");
     assert_eq!((short.ok(), short.failed(Failure::Overflow), short.each_failed()), (4, 6, ms(150)));
-    assert_eq!(waits("balancer.lb.queue.timeout=250ms").ok(), 6);
+    let long = waits("balancer.lb.queue.timeout=250ms");
+    assert_eq!((long.ok(), long.each_failed()), (6, ms(250)));
     // Nobody is there at all: that is known at once.
     let gone = "fault.f={target='service.web', what='stop', at='0s', for='60s'}";
     let checks = "balancer.lb.checks={interval='1s'}";
