@@ -1,5 +1,6 @@
 //! The edges of content delivery networks.
 
+use super::cdn_shield::REFRESHES;
 use super::event::Kind;
 use super::meter::Counter;
 use super::task::{ASKS_SHIELD, NONE, OK, Role, SHIELD_HAS, State, Task, flag};
@@ -405,6 +406,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.forward_to_origin(first, cdn);
     }
 
+    /// Whether an edge waits for the answer to a request whose user has gone: it may have others who wait
+    /// for the same.
+    pub(super) fn edge_waits_for(&self, record: &Task) -> bool {
+        record.role == Role::Attempt
+            && record.has(flag::EDGE_MISS)
+            && record.owner == NONE
+            && record.owner_epoch != GIVEN_UP
+    }
+
     /// Sends an answer to the user from an edge, or from a balancer that has nobody to ask.
     pub fn answer_from_edge(&mut self, task: u32, bytes: f64) {
         if let Op::Enter { service, .. } = self.op_at(task) {
@@ -423,7 +433,11 @@ impl<Q: PendingEvents> World<'_, Q> {
 impl<Q: PendingEvents> World<'_, Q> {
     /// An edge asks for a task's request now; 0 is as it came.
     pub(super) fn note_asked(&mut self, task: u32, cdn: CdnId, attempt: u32) {
-        let asked = Asked { at: self.now, ordinal: self.tasks[task].ordinal, attempt };
+        self.note_asked_at(task, cdn, (self.now, attempt));
+    }
+
+    fn note_asked_at(&mut self, task: u32, cdn: CdnId, (at, attempt): (Time, u32)) {
+        let asked = Asked { at, ordinal: self.tasks[task].ordinal, attempt };
         let all = &mut self.cdns[cdn].asked;
         if all.len() <= task as usize {
             all.resize(task as usize + 1, Asked::default());
@@ -434,7 +448,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// When an edge has asked its origin for a task's request, and for which time, as long as it waits.
     fn asked_at(&self, task: u32, record: &Task, cdn: CdnId) -> Option<(Time, u32)> {
         let waits = record.role == Role::Attempt
-            && record.owner != NONE
+            && (record.owner != NONE
+                || self.edge_waits_for(record) && record.owner_epoch != REFRESHES)
             && record.has(flag::EDGE_MISS)
             && record.worker != NONE
             && self.cdn_of_operation(record) == Some(cdn);
@@ -445,10 +460,26 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Some(asked) = asked.filter(|it| it.attempt > 0 && it.ordinal == record.ordinal) {
             return Some((asked.at, asked.attempt));
         }
+        // Of a user who has gone, it was written down as they went.
+        if record.owner == NONE {
+            return None;
+        }
         let way = self.way_to_edge_of(record, cdn);
         let region = self.model.services[self.service_of_worker(record.worker)].region;
         let set_up = self.set_up_took(record, region);
         Some((self.journeys[record.owner].started + way + set_up, 1))
+    }
+
+    /// A user goes whose request their edge has sent on: it goes on waiting, for as long as it would have.
+    #[inline]
+    pub(super) fn edge_goes_on(&mut self, task: u32) {
+        if !self.tasks[task].has(flag::EDGE_MISS) {
+            return;
+        }
+        let record = *self.tasks.peek(task);
+        let Some(cdn) = self.cdn_of_operation(&record) else { return };
+        let asked = self.asked_at(task, &record, cdn).unwrap_or((self.now, 1));
+        self.note_asked_at(task, cdn, asked);
     }
 
     /// Looks for requests that origins will have kept for too long before the next look.
@@ -467,6 +498,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// Whether others wait at an edge for what a request asks for.
+    fn others_wait(&self, task: u32) -> bool {
+        let record = &self.tasks[task];
+        let entry = self.model.operations[record.operation()].entry;
+        let Op::Edge { cdn, key, .. } = self.model.tape[entry.0 as usize] else { return false };
+        let spec = &self.model.cdns[cdn];
+        let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
+        self.cdns[cdn].flights.has_waiters(record.user % spec.pops, key)
+    }
+
     /// Whether a task's origin has taken too long just now. Its edge then asks once more, or answers.
     pub(super) fn origin_is_late(&mut self, task: u32) -> bool {
         let record = *self.tasks.peek(task);
@@ -482,19 +523,23 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let station = self.model.cdns[cdn].station;
         self.count(station, Counter::TimedOut);
-        let again = attempt < self.model.cdns[cdn].attempts && self.may_be_repeated(task);
+        let wanted = record.owner != NONE || self.others_wait(task);
+        let again = wanted && attempt < self.model.cdns[cdn].attempts && self.may_be_repeated(task);
         let messenger = self.new_task(Task { leases: Default::default(), permit: 0, ..record });
         if Q::TELLS {
             self.tell_split(task, messenger);
         }
         let behind = &mut self.tasks[task];
         (behind.owner, behind.row, behind.owner_epoch) = (NONE, NONE, GIVEN_UP);
-        self.journeys[record.owner].task = messenger;
-        if record.row != NONE {
-            let so_far = self.now.since(self.journeys[record.owner].intended);
-            self.attribution.lose(record.row, station, so_far);
+        let mut fresh = true;
+        if record.owner != NONE {
+            self.journeys[record.owner].task = messenger;
+            if record.row != NONE {
+                let so_far = self.now.since(self.journeys[record.owner].intended);
+                self.attribution.lose(record.row, station, so_far);
+            }
+            fresh = self.journeys[record.owner].fresh;
         }
-        let fresh = self.journeys[record.owner].fresh;
         let operation = record.operation();
         let entry = self.model.operations[operation].entry;
         let edge = &mut self.tasks[messenger];

@@ -18,7 +18,7 @@ use crate::model::{Cdn, Shield};
 use crate::units::{Duration, Time};
 
 /// In the owner's epoch of an attempt: its edge asks for it, and nobody waits.
-const REFRESHES: u16 = u16::MAX - 1;
+pub(super) const REFRESHES: u16 = u16::MAX - 1;
 
 impl CdnState {
     fn age_at_shield(&self, count: u32, at: u32, key: Key) -> Option<Time> {

@@ -500,9 +500,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if Q::TELLS {
             self.tell_alone(task);
         }
+        self.edge_goes_on(task);
         let record = &mut self.tasks[task];
-        (record.owner, record.row) = (NONE, NONE);
-        // What its refusal would have said is not known yet.
+        (record.owner, record.row) = (NONE, NONE); // what its refusal would have said is not known yet
         self.journeys[journey].asked = Duration::ZERO;
     }
 

@@ -221,7 +221,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             _ => false,
         };
         let told = match record.role {
-            Role::Attempt => record.owner != NONE,
+            Role::Attempt => record.owner != NONE || self.edge_waits_for(&record),
             Role::Call => self.awaits(record.owner, record.owner_epoch),
             Role::Batch => true,
             Role::Tail => {
@@ -291,6 +291,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = *record;
         // All the time so far was for nothing.
         if record.role == Role::Attempt {
+            if record.owner == NONE {
+                return match silence {
+                    Some(wait) => self.answer_in_vain(messenger, wait),
+                    None => self.answer(messenger, 0.0),
+                };
+            }
             let journey = &mut self.journeys[record.owner];
             journey.task = messenger;
             let so_far = self.now.since(journey.intended);

@@ -1,5 +1,6 @@
 //! Edges that ask a shield, give old answers while they ask for others, and are told that nothing has changed.
 
+use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
 use crate::connection::EDGE;
@@ -128,4 +129,52 @@ fn a_shield_is_paid_for_by_what_it_is_asked() {
     assert_eq!((cost.per_million, cost.monthly), (9.0, 0.0));
     let station = cost.station.expect("it is charged by what comes");
     assert_eq!(model.stations[station].path, "cdn.edge.shield");
+}
+
+/// Users who want the same thing, four times a second, of an origin that takes 3 s for it and is stopped
+/// while it fetches it for the first of them.
+const FOR_MANY: &str = r#"
+[arrivals]
+process = "even"
+rate = "4/s"
+users = 1_000
+[client]
+patience = "2s"
+[service.web]
+[cdn.edge]
+keys = "page"
+edge_rtt = "0ms"
+error_ttl = "0s"
+[keys.page]
+count = 1
+[operation.get]
+share = 1
+service = "web"
+cdn = "edge"
+flow = [{ wait = "3s" }]
+[fault.f]
+target = "service.web"
+what = "stop"
+at = "2750ms"
+for = "100ms"
+"#;
+
+#[test]
+fn who_waits_for_what_another_fetches_hears_of_its_end() {
+    // The first comes at 250 ms and goes at 2.25 s; the origin dies at 2.75 s. Those who have come since
+    // 750 ms wait for its answer, and are told: 502. Whoever comes next fetches it anew, from 3 s to 6 s.
+    let ran = run(FOR_MANY, &["service.web.replace=100ms"]);
+    let told = ran.failed(Failure::InstanceLost);
+    assert!((7..=9).contains(&told), "{:?}", ran.outcome.requests);
+    assert_eq!(ran.count("service.web", Counter::Served), 1);
+    assert!(ran.ok() > 25, "{:?}", ran.outcome.requests);
+    // An origin that says nothing is given up after 1 s, whether or not the first still waits.
+    let silent = [
+        "cdn.edge.origin_timeout=1s",
+        "cdn.edge.attempts=1",
+        "fault.f.at=1h",
+        "client.patience=500ms",
+    ];
+    let ran = run(FOR_MANY, &silent);
+    assert!(ran.failed(Failure::UpstreamTimeout) > 10, "{:?}", ran.outcome.requests);
 }

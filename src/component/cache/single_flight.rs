@@ -92,6 +92,11 @@ impl<Task: Copy> SingleFlight<Task> {
         }
     }
 
+    /// Whether somebody waits for a load.
+    pub fn has_waiters(&self, scope: u32, key: Key) -> bool {
+        self.flights.get(&(scope, key)).is_some_and(|flight| flight.first != NONE)
+    }
+
     /// Whether a key is being loaded in a scope.
     pub fn is_in_flight(&self, scope: u32, key: Key) -> bool {
         self.flights.contains_key(&(scope, key))
