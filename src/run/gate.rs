@@ -1,7 +1,7 @@
 //! Rate limiters and guards: what turns requests away before they cost much.
 
 use crate::component::guard::{FailMode, Guard, Unreadable, Verdict};
-use crate::component::limiter::{self, Limiter};
+use crate::component::limiter::{self, FixedWindow, Limiter};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model;
@@ -28,6 +28,15 @@ pub struct LimitState {
 }
 
 impl LimitState {
+    /// How many keys a process keeps.
+    pub(super) fn in_process(&self, worker: u32, now: Time) -> u64 {
+        let counts = self.counts.get(worker as usize).and_then(Option::as_ref);
+        counts.and_then(Limiter::windows).map_or(0, |windows| windows.in_process(now))
+    }
+    /// The counts that Redis keeps.
+    pub(super) fn in_redis(&mut self) -> Option<&mut FixedWindow> {
+        self.counts.first_mut()?.as_mut()?.windows_mut()
+    }
     /// The store of the counts has come back empty.
     pub(super) fn forget_all(&mut self) {
         self.counts.clear();
@@ -45,6 +54,14 @@ pub struct Counted {
     pub key: u32,
     /// When that window ends.
     pub resets_at: Time,
+}
+
+fn new_limiter(spec: &model::Limit, now: Time) -> Limiter {
+    let mut limiter = Limiter::new(spec.rule, spec.max, spec.window);
+    if let Some(((keeper, _), windows)) = spec.kept.zip(limiter.windows_mut()) {
+        windows.keep(keeper, now);
+    }
+    limiter
 }
 
 fn fresh_guard(spec: &model::Guard) -> Guard {
@@ -97,8 +114,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if state.counts.len() <= place {
             state.counts.resize_with(place + 1, || None);
         }
-        let counts = state.counts[place]
-            .get_or_insert_with(|| Limiter::new(spec.rule, spec.max, spec.window));
+        let now = self.now;
+        let counts = state.counts[place].get_or_insert_with(|| new_limiter(spec, now));
         let verdict = counts.hit(self.now, key);
         if (spec.skip_failed || spec.skip_successful)
             && let Some(resets_at) = counts.resets_at(key)

@@ -7,6 +7,7 @@
 //! Probes of a container begin with its start, so those of several instances are spread.
 
 use crate::component::crash_loop::CrashLoop;
+use crate::component::limiter::Keeper;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{ServiceId, SessionId};
 use crate::model::{ALIVE, Memory, Probe, Process, READY, Session};
@@ -282,7 +283,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if state.down { 0.0 } else { memory.base + held + kept }
     }
 
-    /// What a worker keeps for later requests: caches of its own, and sessions that were made in it (bytes).
+    /// What a worker keeps for later requests: caches of its own, sessions that were made in it, counts of its
+    /// limits (bytes).
     fn kept_in_memory(&self, worker: u32) -> f64 {
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
@@ -293,7 +295,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let bytes = |(id, spec): (SessionId, &Session)| {
             u64::from(self.sessions[id].kept_by(worker)) * u64::from(spec.size_bytes)
         };
-        (cached + sessions.map(bytes).sum::<u64>()) as f64
+        let limits = self.model.limits.enumerate();
+        let counted = limits.filter_map(|(id, spec)| match spec.kept {
+            Some((Keeper::Process, bytes)) => {
+                Some(self.limits[id].in_process(worker, self.now) * bytes)
+            }
+            _ => None,
+        });
+        (cached + sessions.map(bytes).sum::<u64>() + counted.sum::<u64>()) as f64
     }
 
     /// Which worker ends because a worker or its instance takes more memory than there is: that one,

@@ -1,4 +1,4 @@
-//! The memory of a cache server: what cached values, sessions and jobs take of it together, and what
+//! The memory of a cache server: what cached values, sessions, counters and jobs take of it together, and what
 //! gives way when it is full.
 //!
 //! Redis looks at its memory before each command that may need more (`processCommand`), evicts until it
@@ -9,7 +9,7 @@
 use crate::component::cache::cluster::{Placement, node_of, slot_of};
 use crate::component::cache::{CacheStore, Eviction, Key};
 use crate::kernel::PendingEvents;
-use crate::model::ids::{CacheId, QueueId, SessionId};
+use crate::model::ids::{CacheId, LimitId, QueueId, SessionId};
 use crate::model::tape::{Command, Op};
 use crate::units::{Duration, TICKS_PER_SECOND, Time};
 
@@ -30,6 +30,7 @@ enum Victim {
     Value(Key),
     Session(SessionId),
     Job(QueueId),
+    Counter(LimitId, u32),
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -48,6 +49,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             let size = u64::from(self.model.sessions[*session].size_bytes) + overhead;
             bytes += self.sessions[*session].live(self.now) * size / u64::from(spec.nodes);
         }
+        for limit in &spec.limits {
+            let (_, size) = self.model.limits[*limit].kept.expect("it is counted");
+            let now = self.now;
+            let keys = self.limits[*limit].in_redis().map_or(0, |windows| windows.in_redis(now));
+            bytes += keys * size / u64::from(spec.nodes);
+        }
         if !spec.queues.is_empty() && node == self.node_of_queues(cache) {
             bytes += spec.queues.iter().map(|queue| self.queues[*queue].bytes).sum::<u64>();
         }
@@ -59,7 +66,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn make_room(&mut self, task: u32, cache: CacheId, node: u32) -> Option<Duration> {
         let spec = &self.model.caches[cache];
         spec.store.memory?;
-        let alone = spec.sessions.is_empty() && spec.queues.is_empty();
+        let alone = spec.sessions.is_empty() && spec.queues.is_empty() && spec.limits.is_empty();
         let op = self.op_at(task);
         let needs = match op {
             // The store makes room by itself where it has the memory alone.
@@ -118,6 +125,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.meters[station].count(Counter::Evicted);
             }
             Victim::Job(queue) => self.queues[queue].forget_oldest(),
+            Victim::Counter(limit, key) => {
+                self.limits[limit].in_redis().expect("it was there").evict(key);
+                self.count(self.model.limits[limit].station, Counter::Evicted);
+            }
         }
         true
     }
@@ -151,6 +162,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             if let Some(score) = store.score_of_lodger(idle_s, Some(expires)) {
                 let many = self.sessions[*session].live(now) / u64::from(spec.nodes);
                 offer(score, many, draws.unit_open(), Victim::Session(*session));
+            }
+        }
+        for limit in &spec.limits {
+            let Some(windows) = self.limits[*limit].in_redis() else { continue };
+            let many = windows.in_redis(now) / u64::from(spec.nodes);
+            let oldest = windows.oldest(now, &mut || draws.next_u64());
+            let Some((key, idle_s, expires)) = oldest else { continue };
+            if let Some(score) = store.score_of_lodger(idle_s, Some(expires)) {
+                offer(score, many, draws.unit_open(), Victim::Counter(*limit, key));
             }
         }
         for queue in &spec.queues {

@@ -5,13 +5,14 @@
 //! next window with the first request after its end. Rejected requests count too. A client may so
 //! send up to twice the limit within an instant, around the end of its window.
 
+use super::kept::{Keeper, Kept};
 use super::{Verdict, entry, whole_seconds};
 use crate::units::{Duration, Time};
 
 /// Sixteen bytes: there may be a million clients. `reset_at` zero is a client that never came.
 #[derive(Clone, Copy, Default)]
-struct Window {
-    reset_at: Time,
+pub(super) struct Window {
+    pub(super) reset_at: Time,
     hits: u32,
 }
 
@@ -21,27 +22,75 @@ pub struct FixedWindow {
     limit: u32,
     window: Duration,
     keys: Vec<Window>,
+    /// Which of them are kept, where their memory counts.
+    kept: Option<Box<Kept>>,
 }
 
 impl FixedWindow {
     /// `limit` requests of each key (`limit`, 5 by default; 0 rejects all) in `window` (`windowMs`,
     /// 60 s by default).
     pub fn new(limit: u32, window: Duration) -> FixedWindow {
-        FixedWindow { limit, window, keys: Vec::new() }
+        FixedWindow { limit, window, keys: Vec::new(), kept: None }
+    }
+
+    /// From now on it counts the keys that somebody keeps.
+    pub fn keep(&mut self, keeper: Keeper, now: Time) {
+        self.kept = Some(Box::new(Kept::new(keeper, now, self.window)));
     }
 
     /// A request of `key` at `now`.
     #[inline]
     pub fn hit(&mut self, now: Time, key: u32) -> Verdict {
         let entry = entry(&mut self.keys, key);
-        if entry.reset_at <= now {
+        let new = entry.reset_at <= now;
+        if new {
             *entry = Window { reset_at: now + self.window, hits: 0 };
         }
         entry.hits = entry.hits.saturating_add(1);
+        if let Some(kept) = &mut self.kept {
+            kept.hit(now, key, (entry.reset_at, new));
+        }
         if entry.hits <= self.limit {
             return Verdict::NOW;
         }
         Verdict::Reject { retry_after: whole_seconds(entry.reset_at.since(now)) }
+    }
+
+    /// How many keys a process keeps, where that is counted.
+    pub fn in_process(&self, now: Time) -> u64 {
+        match self.kept.as_deref() {
+            Some(Kept::Process(generations)) => generations.count(now),
+            _ => 0,
+        }
+    }
+
+    /// How many keys Redis keeps, where that is counted.
+    pub fn in_redis(&mut self, now: Time) -> u64 {
+        match self.kept.as_deref_mut() {
+            Some(Kept::Redis(counters)) => counters.count(now, &self.keys),
+            _ => 0,
+        }
+    }
+
+    /// The key in Redis that an eviction would meet: which, how many seconds ago it was used, and when it
+    /// expires.
+    pub fn oldest(
+        &mut self,
+        now: Time,
+        draw: &mut impl FnMut() -> u64,
+    ) -> Option<(u32, u64, Time)> {
+        match self.kept.as_deref_mut() {
+            Some(Kept::Redis(counters)) => counters.oldest(now, &self.keys, draw),
+            _ => None,
+        }
+    }
+
+    /// Redis evicts a key: its next request begins a new window.
+    pub fn evict(&mut self, key: u32) {
+        self.keys[key as usize] = Window::default();
+        if let Some(Kept::Redis(counters)) = self.kept.as_deref_mut() {
+            counters.evicted();
+        }
     }
 
     /// When the present window of a key ends.
@@ -131,5 +180,38 @@ mod tests {
     #[test]
     fn a_key_takes_sixteen_bytes() {
         assert_eq!(std::mem::size_of::<Window>(), 16);
+    }
+
+    #[test]
+    fn a_process_keeps_the_keys_of_two_windows() {
+        let mut limiter = FixedWindow::new(5, Duration::secs(60));
+        limiter.keep(Keeper::Process, at(0));
+        for key in 0..100 {
+            limiter.hit(at(1_000), key);
+        }
+        // Ten come again in the next window, and twenty others.
+        for key in 90..120 {
+            limiter.hit(at(61_000), key);
+        }
+        assert_eq!(limiter.in_process(at(119_999)), 120);
+        assert_eq!(limiter.in_process(at(120_000)), 30, "the first ninety are let go");
+        assert_eq!(limiter.in_process(at(180_000)), 0);
+    }
+
+    #[test]
+    fn redis_keeps_a_key_until_its_window_is_over_or_it_is_evicted() {
+        let mut limiter = FixedWindow::new(1, Duration::secs(60));
+        limiter.keep(Keeper::Redis, at(0));
+        assert_eq!(limiter.hit(at(0), 3), Verdict::NOW);
+        assert_eq!(limiter.hit(at(30_000), 4), Verdict::NOW);
+        assert!(matches!(limiter.hit(at(40_000), 4), Verdict::Reject { .. }));
+        assert_eq!(limiter.in_redis(at(50_000)), 2);
+        let (key, idle_s, expires) = limiter.oldest(at(50_000), &mut || 0).expect("there are two");
+        assert_eq!((key, idle_s, expires), (3, 50, at(60_000)));
+        limiter.evict(4);
+        assert_eq!(limiter.in_redis(at(50_000)), 1);
+        assert_eq!(limiter.hit(at(50_001), 4), Verdict::NOW, "its limit is forgotten");
+        assert_eq!(limiter.in_redis(at(60_000)), 1);
+        assert_eq!(limiter.in_redis(at(110_001)), 0);
     }
 }

@@ -6,6 +6,7 @@
 mod cycles;
 mod fixed_window;
 mod gcra;
+mod kept;
 mod leaky_bucket;
 mod sliding_counter;
 mod sliding_log;
@@ -14,6 +15,7 @@ mod token_bucket;
 pub use cycles::Cycles;
 pub use fixed_window::FixedWindow;
 pub use gcra::Gcra;
+pub use kept::Keeper;
 pub use leaky_bucket::LeakyBucket;
 pub use sliding_counter::SlidingCounter;
 pub use sliding_log::SlidingLog;
@@ -124,6 +126,22 @@ impl Limiter {
 }
 
 impl Limiter {
+    /// Its counts, if they are fixed windows.
+    pub fn windows(&self) -> Option<&FixedWindow> {
+        match self {
+            Limiter::FixedWindow(rule) => Some(rule),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub fn windows_mut(&mut self) -> Option<&mut FixedWindow> {
+        match self {
+            Limiter::FixedWindow(rule) => Some(rule),
+            _ => None,
+        }
+    }
+
     /// When the window that a request of `key` has just been counted in ends, if what it counts can
     /// be taken back.
     pub fn resets_at(&self, key: u32) -> Option<Time> {

@@ -69,6 +69,7 @@ impl Compiler<'_> {
                 evicting: spec.evicting,
                 expiring: spec.expiring,
                 sessions: Vec::new(),
+                limits: Vec::new(),
                 queues: Vec::new(),
                 traffic: Vec::new(),
                 persistence: spec
@@ -171,6 +172,11 @@ pub(super) fn lodgers(model: &mut Model) {
     for (id, session) in model.sessions.enumerate() {
         if let Some(cache) = session.cache {
             model.caches[cache].sessions.push(id);
+        }
+    }
+    for (id, limit) in model.limits.enumerate() {
+        if let Some(cache) = limit.cache.filter(|_| limit.kept.is_some()) {
+            model.caches[cache].limits.push(id);
         }
     }
     for (id, queue) in model.queues.enumerate() {

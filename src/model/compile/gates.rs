@@ -4,7 +4,7 @@ use super::{Compiler, find, most_instances, named, optional};
 use crate::component::breaker::{BreakerConfig, OpossumConfig, Resilience4jConfig};
 use crate::component::concurrency::{AimdConfig, Gradient2Config, LimitConfig, VegasConfig};
 use crate::component::guard::FailMode;
-use crate::component::limiter::Rule;
+use crate::component::limiter::{Keeper, Rule};
 use crate::component::waiting_room::{CoDelConfig, Order, RoomConfig, Shedding};
 use crate::kernel::Dense;
 use crate::model::ids::*;
@@ -125,6 +125,7 @@ impl Compiler<'_> {
                     }
                     topology::LimitStore::Memory => None,
                 },
+                kept: self.kept(spec),
                 status: spec.respond.status,
                 retry_after: optional(spec.respond.retry_after),
                 errors: spec.errors.0,
@@ -136,6 +137,24 @@ impl Compiler<'_> {
 }
 
 impl Compiler<'_> {
+    /// Who keeps the counts of a limit in fixed windows, where their memory may run out.
+    fn kept(&self, spec: &topology::Limit) -> Option<(Keeper, u64)> {
+        if spec.algorithm != topology::LimitAlgorithm::FixedWindow {
+            return None;
+        }
+        match &spec.store {
+            topology::LimitStore::Memory => {
+                let bounded = self.topology.services.iter().any(|it| it.spec.memory.is_some());
+                bounded.then_some((Keeper::Process, spec.key_memory().0 as u64))
+            }
+            topology::LimitStore::Shared(shared) => {
+                let cache = &named(&self.topology.caches, &shared.cache.as_ref()?.name).spec;
+                let bounded = cache.memory.is_some();
+                bounded.then_some((Keeper::Redis, spec.key_memory().0 as u64))
+            }
+        }
+    }
+
     pub(super) fn bulkheads(&self) -> Dense<BulkheadId, Bulkhead> {
         let one = |bulkhead: &Named<topology::Bulkhead>| {
             let spec = &bulkhead.spec;

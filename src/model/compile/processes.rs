@@ -4,7 +4,7 @@ use super::Compiler;
 use crate::component::garbage::Generations;
 use crate::model::tape::Pc;
 use crate::model::{Collecting, Memory, Probe, Process, Recycling};
-use crate::topology::{self, CacheKind, Liveness, Runtime, SessionStore};
+use crate::topology::{self, CacheKind, LimitStore, Liveness, Runtime, SessionStore};
 
 impl Compiler<'_> {
     /// Whether some processes keep caches or sessions in their memory.
@@ -13,6 +13,7 @@ impl Compiler<'_> {
         let of_sessions = |store: &SessionStore| matches!(store, SessionStore::Memory(_));
         topology.caches.iter().any(|cache| cache.spec.kind == CacheKind::Memory)
             || topology.sessions.iter().any(|session| of_sessions(&session.spec.store))
+            || topology.limits.iter().any(|limit| limit.spec.store == LimitStore::Memory)
     }
 
     /// What may end or hold up the processes of a service; nothing where nothing is said. Probes and

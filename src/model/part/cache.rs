@@ -71,6 +71,8 @@ pub struct Cache {
     pub expiring: Duration,
     /// Session stores that share its memory.
     pub sessions: Vec<SessionId>,
+    /// Limits whose counters share its memory.
+    pub limits: Vec<LimitId>,
     /// Queues whose jobs share its memory.
     pub queues: Vec<QueueId>,
     /// How each of its key sets is read (1/s) and for how long values are kept: for warm starts.

@@ -73,6 +73,8 @@ pub struct Limit {
     pub skip_successful: bool,
     /// The Redis that keeps that one.
     pub cache: Option<CacheId>,
+    /// Who keeps its counts, and what each takes of their memory (bytes); nothing where that is not counted.
+    pub kept: Option<(limiter::Keeper, u64)>,
     /// Status of its refusal.
     pub status: u16,
     /// Retry-After of its refusal; [`None`]: what is left of the window.
