@@ -28,6 +28,7 @@ pub fn ran(point: &Point<'_>, written: &Written<'_>, style: Style) -> String {
         warnings(summary, style),
         over_time(point, style),
         requests(summary).render(style),
+        moved(summary),
         latency(summary).render(style),
         rendered(&operations(summary), style),
         rendered(&components(summary), style),
@@ -489,6 +490,25 @@ pub(super) fn bill(summary: &Summary) -> Grid {
         grid.row([Cell::from("in all"), Cell::new(whole, Look::Bold)]);
     }
     grid
+}
+
+/// When DNS took services for down, and who went elsewhere.
+fn moved(summary: &Summary) -> String {
+    let mut out = String::new();
+    let marks = summary.faults.iter().filter(|it| it.name == "dns" && it.replication == 0);
+    for mark in marks {
+        let seconds = |at: f64| show::value(at, Unit::Seconds);
+        let until = mark.until_s.map_or("the end".into(), seconds);
+        let users = show::value(f64::from(mark.units), Unit::Count);
+        let what = mark.what.trim_start_matches("dns ");
+        let text = format!(
+            "DNS {what} from {} to {until} into the run: {users} users went elsewhere",
+            seconds(mark.from_s)
+        );
+        out.push_str(&wrap(&text, 2));
+        out.push('\n');
+    }
+    out
 }
 
 pub(super) fn costs(summary: &Summary, style: Style) -> String {

@@ -1,4 +1,4 @@
-//! When faults and deploys began and ended: marks on a timeline.
+//! When faults, deploys and failovers of DNS began and ended: marks on a timeline.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::run::Outcome;
 use crate::units::Time;
 
-/// A fault or a deploy that has happened in a replication.
+/// A fault, a deploy or a failover of DNS that has happened in a replication.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fault {
     /// In which replication.
@@ -19,7 +19,7 @@ pub struct Fault {
     pub from_s: f64,
     /// Until when, from the start of the run (s); nothing if it lasted to the end.
     pub until_s: Option<f64>,
-    /// How many instances, nodes or processes it struck.
+    /// How many instances, nodes or processes it struck, or how many users it moved.
     pub units: u32,
 }
 
@@ -58,8 +58,20 @@ pub fn faults(model: &Model, outcomes: &[Outcome]) -> Vec<Fault> {
             until_s: mark.until.map(seconds),
             units: mark.units,
         };
+        let moved = move |mark: &crate::run::NameMark| {
+            let service = &model.services[mark.service].name;
+            Fault {
+                replication,
+                name: "dns".into(),
+                what: format!("dns takes service.{service} for down"),
+                from_s: seconds(mark.from),
+                until_s: mark.until.map(seconds),
+                units: mark.users,
+            }
+        };
         let faults = outcome.faults.iter().map(one);
-        let mut all: Vec<Fault> = faults.chain(outcome.deploys.iter().map(deployed)).collect();
+        let faults = faults.chain(outcome.deploys.iter().map(deployed));
+        let mut all: Vec<Fault> = faults.chain(outcome.failovers.iter().map(moved)).collect();
         all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
         all
     };

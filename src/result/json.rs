@@ -272,7 +272,7 @@ fn fixed_properties() -> Map<String, Value> {
             "description": "Users that the present load stands for, of a closed population.",
         },
         "saturation": saturation_schema(),
-        "faults": list("What went wrong by the scenario.", exact_object("One.", json!({
+        "faults": list("What went wrong by the scenario, and when DNS took a service for down.", exact_object("One.", json!({
             "replication": count("In which replication."),
             "name": text("Its name."),
             "what": text("What happened to what."),
@@ -281,7 +281,7 @@ fn fixed_properties() -> Map<String, Value> {
                 "type": ["number", "null"],
                 "description": "Until when; null if it lasted to the end of the run.",
             },
-            "units": count("Instances, nodes or processes that it struck."),
+            "units": count("Instances, nodes or processes that it struck; of `dns`, users that went elsewhere."),
         }))),
         "closed_forms": list("What closed forms say beside it.", exact_object("One.", json!({
             "component": text("The component's path, or `all`."),

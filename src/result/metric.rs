@@ -358,6 +358,12 @@ fn rates() -> Vec<Metric> {
             seen.per_second(seen.outcome.attempts.connections)
         })
         .sparse(),
+        share(
+            "elsewhere_ratio",
+            "Share of attempts that went to a stand-in, as DNS took their service for down.",
+            |seen, _| share_of(seen.outcome.attempts.elsewhere, seen.outcome.attempts.sent),
+        )
+        .sparse(),
         Metric::new(
             "dropped_iterations",
             Unit::Count,

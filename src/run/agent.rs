@@ -24,7 +24,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.idle_connections = vec![VecDeque::new(); all];
     }
 
-    fn idle_at(&mut self, worker: u32, agent: AgentId) -> &mut VecDeque<Time> {
+    fn idle_at(&mut self, worker: u32, agent: AgentId) -> &mut VecDeque<(Time, u32)> {
         let place = worker as usize * self.model.agents.len() + usize::from(agent.0) - 1;
         &mut self.idle_connections[place]
     }
@@ -34,8 +34,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.agents[usize::from(agent.0) - 1];
         let way = self.way_between(caller, call);
         let keeps = self.keeps_open(spec.to);
-        let extra = match self.take_connection(caller, agent, keeps + way) {
-            Some(since) if self.now + way >= since + keeps => {
+        let passes = self.model.services[spec.to].health.passes;
+        let forgotten = passes.map_or(keeps, |idle| idle.min(keeps));
+        let taken = self.take_connection(caller, agent, keeps + way);
+        if passes.is_some() {
+            self.goes_over(call, taken.map_or(NONE, |(_, instance)| instance));
+        }
+        let extra = match taken {
+            Some((since, _)) if self.now + way >= since + forgotten => {
                 return self.give_up_on_way(call, way + way, Failure::Reset);
             }
             Some(_) => {
@@ -53,7 +59,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     None if passage.lost => return self.lose_on_way(call, passage.late),
                     None => {}
                 }
-                if self.model.services[spec.to].balancer_station.is_none() {
+                if !self.model.services[spec.to].is_fronted() {
                     self.tasks[call].pending |= DIALS;
                 }
                 took
@@ -66,24 +72,36 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How long whoever answers the calls of a service keeps idle connections.
     fn keeps_open(&self, to: ServiceId) -> Duration {
         let spec = &self.model.services[to];
-        match spec.balancer_station {
-            Some(_) => spec.health.client_keep_alive,
-            None => spec.keep_alive,
+        match spec.is_fronted() {
+            true => spec.health.client_keep_alive,
+            false => spec.keep_alive,
         }
     }
 
     /// Takes the idle connection used last, of which none is older than is `known` to be closed; says
-    /// since when it was idle.
-    fn take_connection(&mut self, caller: u32, agent: AgentId, known: Duration) -> Option<Time> {
+    /// since when it was idle, and where it ends.
+    fn take_connection(
+        &mut self,
+        caller: u32,
+        agent: AgentId,
+        known: Duration,
+    ) -> Option<(Time, u32)> {
         let (now, worker) = (self.now, self.tasks[caller].worker);
-        let keep = self.model.agents[usize::from(agent.0) - 1].keep_alive.min(known);
+        let spec = &self.model.agents[usize::from(agent.0) - 1];
+        let keep = spec.keep_alive.min(known);
         // Those of a process that is gone went with it.
         let started = self.workers[worker as usize].started.unwrap_or(Time::ZERO);
         let idle = self.idle_at(worker, agent);
-        while idle.front().is_some_and(|since| now.since(*since) >= keep || *since < started) {
+        while idle.front().is_some_and(|(since, _)| now.since(*since) >= keep || *since < started) {
             idle.pop_front();
         }
-        idle.pop_back()
+        let mut taken = idle.pop_back();
+        if self.model.services[spec.to].health.passes.is_some() {
+            while taken.is_some_and(|(_, instance)| !self.is_open_to(spec.to, instance)) {
+                taken = self.idle_at(worker, agent).pop_back();
+            }
+        }
+        taken
     }
 
     /// A call has ended: its connection is idle from now on, unless it is broken.
@@ -94,10 +112,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let spec = &self.model.agents[usize::from(agent.0) - 1];
-        let broken: &[Failure] = match self.model.services[spec.to].balancer_station {
+        let broken: &[Failure] = match self.model.services[spec.to].is_fronted() {
             // The balancer answers for whoever does not.
-            Some(_) => &[Failure::Unreachable, Failure::Reset],
-            None => &[
+            true => &[Failure::Unreachable, Failure::Reset],
+            false => &[
                 Failure::Unreachable,
                 Failure::Reset,
                 Failure::Refused,
@@ -108,10 +126,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         if call.status != OK && broken.iter().any(|why| *why as u8 == call.status) {
             return;
         }
+        let end = match call.worker {
+            NONE => NONE,
+            worker => self.workers[worker as usize].instance,
+        };
         let (now, most) = (self.now, spec.most_idle);
         let idle = self.idle_at(record.worker, agent);
         if idle.len() < most {
-            idle.push_back(now);
+            idle.push_back((now, end));
         }
     }
 

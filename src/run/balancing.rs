@@ -1,15 +1,14 @@
 //! Balancers: where requests go, and whom a balancer takes for healthy.
 //!
 //! A balancer may have several nodes. Each knows only what it has sent itself, and asks the targets
-//! itself. A health check is a request like any other: it waits for the event loop, and for whatever
-//! its flow needs.
+//! itself.
 
 use std::collections::VecDeque;
 
 use super::carried::{Idle, Needed};
 use super::event::Kind;
 use super::meter::Counter;
-use super::probing::KUBELET;
+use super::passing::Listing;
 use super::service::Phase;
 use super::task::{NONE, OK, Role, Task};
 use super::world::World;
@@ -18,9 +17,8 @@ use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{KeysId, ServiceId};
-use crate::model::tape::{DrawId, Op, Pc};
+use crate::model::tape::{DrawId, Op};
 use crate::model::{Affinity, Service, UnitKind};
-use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
 /// One node of a balancer while it runs.
@@ -30,11 +28,11 @@ pub struct Node {
     /// What it knows of them.
     pub targets: Targets,
     /// By target: what its checks say.
-    checked: Vec<Checked>,
+    pub(super) checked: Vec<Checked>,
     /// By target: the check that is under way, and its epoch; [`NONE`] for none.
-    asked: Vec<(u32, u16)>,
+    pub(super) asked: Vec<(u32, u16)>,
     /// By target: when that began.
-    begun: Vec<Time>,
+    pub(super) begun: Vec<Time>,
     /// What the targets' answers say.
     pub(super) judge: Option<Judge>,
     /// By target: idle connections to it, the one used last at the end.
@@ -47,10 +45,12 @@ pub struct Node {
     pub(super) freed: Vec<u32>,
     /// By target: what connections it has needed, where those that are not needed are closed.
     pub(super) needed: Vec<Needed>,
+    /// Whether its address is in the balancer's name, where each node has its own zone.
+    pub(super) listing: Listing,
 }
 
 /// What a timer of a target is for.
-mod phase {
+pub(super) mod phase {
     /// A check begins.
     pub const CHECK: u32 = 0;
     /// A check has taken too long.
@@ -70,7 +70,7 @@ mod phase {
 }
 
 impl Node {
-    fn new(spec: &Service) -> Node {
+    fn new(spec: &Service, number: u32) -> Node {
         let most = spec.slots;
         let weight = |index: u32| match spec.weights.len() {
             0 => 1,
@@ -78,9 +78,12 @@ impl Node {
         };
         let weights: Vec<u32> = (0..most).map(weight).collect();
         let mut targets = Targets::new(&weights);
-        for index in spec.instances..most {
-            targets.set_available(index, false);
+        for index in 0..most {
+            let here = index < spec.instances && spec.is_seen_by(number, index);
+            targets.set_available(index, here);
+            targets.set_member(index, here);
         }
+        let listing = Listing::new(targets.available() > 0);
         targets.start_slowly(spec.health.slow_start);
         let balancer = match spec.stays {
             None => Balancer::new(spec.policy),
@@ -99,6 +102,7 @@ impl Node {
             queued: vec![0; if spec.health.slots.is_some() { count } else { 0 }],
             freed: Vec::new(),
             needed: vec![Needed::default(); if spec.health.purge.is_some() { count } else { 0 }],
+            listing,
         }
     }
     /// Chooses a target for a user.
@@ -108,6 +112,34 @@ impl Node {
     /// A user is sent to a target that had room first.
     pub(super) fn pin(&mut self, key: u64, target: u32, now: Time) {
         self.balancer.pin(key, target, &mut self.targets, now);
+    }
+    /// It keeps so many idle connections, and closes those that were not used for longest.
+    fn keep_idle(&mut self, most: u32) {
+        while self.idle.iter().map(VecDeque::len).sum::<usize>() > most as usize {
+            let oldest = |target: &usize| self.idle[*target].front().map(|idle| idle.since);
+            let all = (0..self.idle.len()).filter(|target| oldest(target).is_some());
+            let target = all.min_by_key(oldest).expect("there are too many");
+            self.idle[target].pop_front();
+            self.targets.connect(target as u32, -1);
+        }
+    }
+    /// Where the connection of somebody ends, if it is open as far as the rule says.
+    pub(super) fn kept(&self, key: u64, now: Time) -> Option<u32> {
+        self.balancer.kept(key, now)
+    }
+    /// Somebody sends something over their connection.
+    pub(super) fn uses(&mut self, key: u64, now: Time) {
+        self.balancer.uses(key, now);
+    }
+    /// A new connection, whether or not it is kept: where it ends.
+    pub(super) fn connects(
+        &mut self,
+        key: u64,
+        kept: bool,
+        now: Time,
+        draw: impl FnMut() -> u64,
+    ) -> Option<u32> {
+        self.balancer.connects(&mut self.targets, (key, kept), now, draw)
     }
     fn is_healthy(&self, target: u32) -> bool {
         let judged = self.judge.as_ref();
@@ -123,7 +155,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let key = self.key.named("balancer").named(&spec.name);
         for node in 0..spec.nodes {
             if let Some((checks, _)) = &spec.health.checks {
-                for index in 0..spec.slots {
+                for index in (0..spec.slots).filter(|index| spec.is_seen_by(node, *index)) {
                     // Balancers do not start all checks at once.
                     let unit = key.numbered(u64::from(node)).draw(u64::from(index)).unit();
                     let at = Time::ZERO + checks.interval.scale(unit);
@@ -143,13 +175,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.time_node(Time::ZERO + every, id, 0, phase::PURGE);
         }
         if let Some(station) = spec.balancer_station {
-            let targets = u64::from(spec.nodes * spec.instances);
+            let seen = if spec.health.zonal { 1 } else { spec.nodes };
+            let targets = u64::from(seen * spec.instances);
             self.meters[station].held.set(Time::ZERO, targets);
         }
-        (0..spec.nodes).map(|_| Node::new(spec)).collect()
+        (0..spec.nodes).map(|number| Node::new(spec, number)).collect()
     }
 
-    fn time_target(&mut self, at: Time, index: u32, node: u32, phase: u32) {
+    pub(super) fn time_target(&mut self, at: Time, index: u32, node: u32, phase: u32) {
         self.events.push(Event::new(at, Kind::Target as u8, node << 2 | phase, index));
     }
     pub(super) fn time_sweep(&mut self, at: Time, service: ServiceId) {
@@ -195,8 +228,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         let condition = self.condition(UnitKind::Balancer, service.0);
         if condition.down || self.stumbles(condition.errors) {
             self.count(spec.balancer_station.unwrap_or(spec.station), Counter::Rejected);
-            let why = if condition.down { Failure::Refused } else { Failure::NoInstance };
+            let why = match (condition.down, spec.health.passes) {
+                (true, _) => Failure::Refused,
+                (false, Some(_)) => Failure::Reset,
+                (false, None) => Failure::NoInstance,
+            };
             return self.fail(task, why);
+        }
+        if spec.health.passes.is_some() {
+            return self.pass_through(task, service, condition);
         }
         if spec.function.is_some() {
             return self.invoke(task, service);
@@ -205,6 +245,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let station = spec.balancer_station.unwrap_or(spec.station);
             self.count(station, Counter::Arrivals);
             self.count(station, Counter::Rejected);
+            self.tasks[task].answered = spec.health.overflow_status;
             return self.fail(task, Failure::Overflow);
         }
         let stream =
@@ -240,6 +281,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match affinity {
             Affinity::User => u64::from(user),
             Affinity::Address => u64::from(user % self.model.client.addresses),
+            Affinity::Network => u64::from(user % self.model.client.addresses / 256),
             Affinity::Keys(keys) => self.key_asked_for(task, keys),
             Affinity::Process => self.process_of_caller(task),
         }
@@ -271,14 +313,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.execution_over(index);
         }
         let (user, status) = (self.tasks[task].user, self.tasks[task].status);
-        let number = self.node_of(service, user);
+        let first = self.services[service].first_instance;
+        let number = self.node_of_target(service, index - first, user);
         let spec = &self.model.services[service];
         let now = self.now;
         let latency = match self.services[service].nodes[number].balancer.listens() {
             true => self.landed_at(task, &self.tasks[task]).map(|at| now.since(at)),
             false => None,
         };
-        if spec.health.charged_rules.is_some() {
+        if spec.health.charged.is_some() {
             let record = self.tasks[task];
             self.charge_request(task, &record, service);
         }
@@ -294,7 +337,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             let kept = !lost && spec.health.keep_alive != Some(Duration::ZERO);
             match stays.filter(|_| kept) {
                 None => node.targets.connect(target, -1),
-                Some(connection) => idle.push_back(connection),
+                Some(connection) => {
+                    idle.push_back(connection);
+                    if let Some(most) = spec.health.most_idle {
+                        node.keep_idle(most);
+                    }
+                }
             }
         }
         if let Some(station) = spec.balancer_station.filter(|_| lost) {
@@ -316,9 +364,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Whether a node has so many requests at its targets.
     fn has_sent(&self, service: ServiceId, number: usize, most: u32) -> bool {
-        let targets = &self.services[service].nodes[number].targets;
-        let all = 0..targets.len();
-        let sent = all.map(|target| targets.get(target).outstanding).sum::<u32>();
+        let sent = self.services[service].nodes[number].targets.all_outstanding();
         // Without a connection a request is only pending, and counted when it gets one.
         let connected = self.model.services[service].health.max_connections;
         sent >= most && connected.is_none_or(|connections| sent < connections)
@@ -370,6 +416,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.services[service].registered[target as usize] = registered;
         let checks = self.model.services[service].health.checks.is_some();
         for number in 0..self.services[service].nodes.len() {
+            if !self.model.services[service].is_seen_by(number as u32, target) {
+                continue;
+            }
+            self.services[service].nodes[number].targets.set_member(target, registered);
             if new && registered && checks {
                 self.services[service].nodes[number].checked[target as usize] = Checked::NEW;
                 self.begin_check(index, number);
@@ -384,9 +434,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let now = self.now;
         let state = &mut self.services[service];
         let node = &mut state.nodes[number];
-        let there = |target: &u32| state.registered[*target as usize];
+        let there = |target: &u32| {
+            state.registered[*target as usize] && spec.is_seen_by(number as u32, *target)
+        };
         let all = (0..node.targets.len()).filter(there).count();
         let good = (0..node.targets.len()).filter(there).filter(|it| node.is_healthy(*it)).count();
+        node.listing.becomes(good > 0, now);
         let to_all = spec
             .health
             .fail_open
@@ -453,7 +506,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let delay = self.model.services[service].health.deregistration_delay;
                 let due = delay.is_some_and(|delay| instance.draining_since + delay == self.now);
                 if instance.phase == Phase::Draining && due {
-                    self.kill_instance(index);
+                    match self.model.services[service].health.passes {
+                        None => self.kill_instance(index),
+                        // Connections have gone on: what they have brought is finished.
+                        Some(_) => self.told(index, self.on_sigterm(service)),
+                    }
                 }
             }
         }
@@ -466,87 +523,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.instances[index as usize].service;
         if let Some(delay) = self.model.services[service].health.deregistration_delay {
             self.time_target(self.now + delay, index, 0, phase::OUT);
-        }
-    }
-
-    /// A node asks a target whether it is well.
-    fn begin_check(&mut self, index: u32, number: usize) {
-        let service = self.instances[index as usize].service;
-        let target = index - self.services[service].first_instance;
-        let (checks, entry) = self.model.services[service].health.checks.expect("it checks");
-        if !self.services[service].registered[target as usize] {
-            return;
-        }
-        let silent = self.is_silent(index);
-        if !self.instances[index as usize].phase.listens() && !silent {
-            return self.check_over(index, number, false);
-        }
-        let name = &self.model.services[service].name;
-        let stream = self.key.named("check").named(name).numbered(number as u64);
-        let stream = stream.numbered(u64::from(index)).numbered(self.now.0);
-        let task = self.new_probe(stream, entry, index, number as u16);
-        let epoch = self.tasks[task].epoch;
-        let node = &mut self.services[service].nodes[number];
-        node.asked[target as usize] = (task, epoch);
-        node.begun[target as usize] = self.now;
-        self.time_target(self.now + checks.timeout, index, number as u32, phase::LATE);
-        if self.faults.is_some() {
-            let way = self.check_in_the_way(index, checks.timeout);
-            if way.lost {
-                self.tasks[task].status = Failure::UpstreamTimeout as u8;
-            }
-            if !way.late.is_zero() {
-                return self.at_task(self.now + way.late, Kind::Place, task);
-            }
-        }
-        self.place(task);
-    }
-
-    /// A request of whoever asks an instance whether it is well: a node of a balancer, or the kubelet.
-    pub(super) fn new_probe(
-        &mut self,
-        stream: StreamKey,
-        entry: Pc,
-        instance: u32,
-        asker: u16,
-    ) -> u32 {
-        let worker = self.instances[instance as usize].first_worker;
-        let probe = Task::aside(stream, entry, worker, self.now);
-        self.new_task(Task { owner: instance, owner_epoch: asker, role: Role::Probe, ..probe })
-    }
-
-    /// The answer to a check.
-    pub(super) fn probe_over(&mut self, task: u32) {
-        let record = self.tasks[task];
-        self.depart_instance(task);
-        self.end_task(task);
-        if record.owner_epoch >= KUBELET {
-            self.probe_answered(task, &record);
-        } else if record.owner != NONE {
-            // An answer that cannot set out is too late.
-            let service = self.instances[record.owner as usize].service;
-            let ok = record.status == OK && !self.is_cut_off(service);
-            self.check_over(record.owner, usize::from(record.owner_epoch), ok);
-        }
-    }
-
-    fn check_over(&mut self, index: u32, number: usize, ok: bool) {
-        let service = self.instances[index as usize].service;
-        let spec = &self.model.services[service];
-        let target = index - self.services[service].first_instance;
-        let (checks, _) = spec.health.checks.expect("it checks");
-        let node = &mut self.services[service].nodes[number];
-        node.asked[target as usize] = (NONE, 0);
-        if spec.health.slots.is_some() && spec.health.slow_start.is_some() {
-            self.slot_freed(service, number, target); // it may have more room by now
-        }
-        let node = &mut self.services[service].nodes[number];
-        if node.checked[target as usize].told(&checks, ok) {
-            self.look_at_targets(service, number);
-            let stops = spec.process.as_ref().is_some_and(|it| it.stops_unhealthy);
-            if stops && !ok {
-                self.stop_unhealthy(index);
-            }
         }
     }
 

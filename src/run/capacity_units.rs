@@ -1,14 +1,15 @@
-//! What Application Load Balancers are charged for by the hour: capacity units (LCU).
+//! What load balancers of AWS are charged for by the hour: capacity units (LCU, NLCU).
 //!
 //! An hour counts by whichever is the most of four (AWS, Elastic Load Balancing pricing): new connections (25 a
-//! second are a unit), open connections (3,000), bytes (1 GB an hour; 0.4 GB to functions), and requests times
-//! the rules beyond ten that each is compared with (1,000 a second). An hour ends with the first window of the
-//! timeline by whose end it is over.
+//! second are a unit of an ALB, 800 of an NLB), open connections (3,000, 100,000), bytes (1 GB an hour; 0.4 GB
+//! to functions), and requests times the rules beyond ten that each is compared with (1,000 a second; an NLB
+//! compares none). An hour ends with the first window of the timeline by whose end it is over.
 
 use super::meter::Counter;
 use super::task::{NONE, Role, Task};
 use super::world::World;
 use crate::kernel::PendingEvents;
+use crate::model::Charged;
 use crate::model::ids::ServiceId;
 use crate::units::{Duration, Time};
 
@@ -17,8 +18,8 @@ use crate::units::{Duration, Time};
 pub struct CapacityUnits {
     /// The service behind it.
     service: ServiceId,
-    /// Rules that a request is compared with, beyond those that are free.
-    rules: u32,
+    /// What a unit is.
+    unit: Charged,
     /// Connections of users that were opened in this hour.
     opened: u64,
     /// How long connections were open in it, or requests under way where connections cost nothing (ticks).
@@ -31,17 +32,15 @@ pub struct CapacityUnits {
 }
 
 const HOUR_S: f64 = 3_600.0;
-/// Rules that are free (AWS, Elastic Load Balancing pricing).
-const FREE_RULES: u32 = 10;
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// Those that are charged so.
     pub(super) fn build_capacity_units(&mut self) {
         for (service, spec) in self.model.services.enumerate() {
-            let Some(rules) = spec.health.charged_rules else { continue };
+            let Some(unit) = spec.health.charged else { continue };
             self.carried.units.push(CapacityUnits {
                 service,
-                rules: rules.saturating_sub(FREE_RULES),
+                unit,
                 opened: 0,
                 ticks: 0,
                 since: Time::ZERO,
@@ -110,6 +109,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             open += self.meters[socket.station].held.total(self.now);
         }
         let balancer = spec.balancer_station.expect("it is charged");
+        if spec.health.passes.is_some() {
+            opened += count(balancer, Counter::Opened);
+        }
         [count(spec.station, Counter::Bytes), count(balancer, Counter::Arrivals), opened, open]
     }
 
@@ -125,12 +127,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             let units = &self.carried.units[place];
             let used = |part: usize| (after[part] - units.before[part]) as f64;
             let spec = &self.model.services[units.service];
-            let per_hour = if spec.function.is_some() { 0.4e9 } else { 1e9 };
+            let unit = units.unit;
+            let per_hour = if spec.function.is_some() { 0.4e9 } else { unit.bytes };
             let second = Duration::secs(1).0 as f64;
-            let new = (units.opened as f64 + used(2)) / seconds / 25.0;
-            let open = (units.ticks as f64 + used(3)) / second / seconds / 3_000.0;
+            // Who passes connections through has counted them.
+            let users = if spec.health.passes.is_some() { 0 } else { units.opened };
+            let new = (users as f64 + used(2)) / seconds / unit.new;
+            let open = (units.ticks as f64 + used(3)) / second / seconds / unit.open;
             let carried = used(0) / seconds * HOUR_S / per_hour;
-            let compared = used(1) / seconds * f64::from(units.rules) / 1_000.0;
+            let compared = used(1) / seconds * f64::from(unit.rules) / 1_000.0;
             let most = new.max(open).max(carried).max(compared);
             let units = &mut self.carried.units[place];
             units.total += most * seconds / HOUR_S;

@@ -13,8 +13,8 @@ use super::task::{NONE, Role, State, flag};
 use super::world::World;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::Bodies;
 use crate::model::ids::ServiceId;
+use crate::model::{Bodies, Reuse};
 use crate::units::{Duration, Time};
 
 /// An idle connection of a balancer to a target.
@@ -24,6 +24,8 @@ pub struct Idle {
     pub since: Time,
     /// Requests that it has carried, where they are counted.
     pub carried: u32,
+    /// Whose request it has carried last.
+    pub user: u32,
 }
 
 /// Connections to a target that its balancer has needed (HAProxy, server.c `srv_use_conn`,
@@ -60,6 +62,9 @@ pub struct Carried {
     of_task: Vec<u32>,
     /// By user: how many more their connection carries, once the present one is answered.
     left: Vec<u32>,
+    /// By task: where the connection ends that its call goes over, where a balancer passes connections
+    /// through; and whose epoch that is.
+    pub ends: Vec<(u16, u32)>,
     /// What balancers are charged for by the hour.
     pub units: Vec<CapacityUnits>,
 }
@@ -89,7 +94,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A task has its balancer's connection, which has carried so many before.
     #[inline]
     pub(super) fn carry(&mut self, task: u32, service: ServiceId, before: u32) {
-        if self.carries(service).is_some() || !self.carried.of_task.is_empty() {
+        let counts = self.model.services[service].health.reuse == Reuse::Aggressive;
+        if counts || self.carries(service).is_some() || !self.carried.of_task.is_empty() {
             *place(&mut self.carried.of_task, task, 0) = before + 1;
         }
     }
@@ -105,12 +111,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The connection over which a task has been answered, if it stays open.
     #[inline]
     pub(super) fn stays_open(&self, task: u32, service: ServiceId) -> Option<Idle> {
+        let user = self.tasks[task].user;
         if self.carried.of_task.is_empty() {
-            return Some(Idle { since: self.now, carried: 0 });
+            return Some(Idle { since: self.now, carried: 0, user });
         }
         let carried = self.carried.of_task.get(task as usize).copied().unwrap_or(0);
         let closes = carried >= self.carries(service).unwrap_or(CLOSES);
-        (!closes).then_some(Idle { since: self.now, carried })
+        (!closes).then_some(Idle { since: self.now, carried, user })
     }
 
     /// A user sends a request to whoever lets a connection carry so many, over a new one or the last.
@@ -187,8 +194,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.status = Failure::RequestTimeout as u8;
         let record = *record;
         let service = self.service_of_worker(record.worker);
-        if record.has(flag::OUTSTANDING) && self.model.services[service].balancer_station.is_some()
-        {
+        if record.has(flag::OUTSTANDING) && self.model.services[service].is_fronted() {
             *place(&mut self.carried.of_task, task, 0) = CLOSES;
         } else if record.role == Role::Attempt && record.owner != NONE {
             *place(&mut self.carried.left, record.user, UNLIMITED) = 0;

@@ -173,7 +173,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// What of a service others talk to: the balancer before it, or itself.
     fn front(&self, service: ServiceId) -> Party {
         let spec = &self.model.services[service];
-        match spec.balancer_station.is_some() && spec.function.is_none() {
+        match spec.is_fronted() && spec.function.is_none() {
             true => Party::Balancer(service),
             false => Party::Service(service),
         }

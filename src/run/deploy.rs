@@ -333,8 +333,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// What processes of a service do at SIGTERM: as its deploy says, and otherwise they finish.
+    pub(super) fn on_sigterm(&self, service: ServiceId) -> OnSigterm {
+        let deploying = self.services[service].deploying;
+        deploying.map_or(OnSigterm::Finish, |id| self.model.deploys[id].exit.on_sigterm)
+    }
+
     /// The processes of an instance get SIGTERM.
-    fn told(&mut self, index: u32, on_sigterm: OnSigterm) {
+    pub(super) fn told(&mut self, index: u32, on_sigterm: OnSigterm) {
         match on_sigterm {
             OnSigterm::Ignore => {}
             OnSigterm::Exit => self.kill_instance(index),

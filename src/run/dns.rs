@@ -24,6 +24,53 @@ pub struct Record {
     since: Time,
     /// How often they have changed.
     changes: u64,
+    /// When the records said that it is down, the last time at the end.
+    marks: Vec<NameMark>,
+    /// Users who have gone elsewhere since then, one bit each.
+    moved: Vec<u64>,
+}
+
+/// A time in which DNS took a service for down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NameMark {
+    /// Which.
+    pub service: ServiceId,
+    /// Since when.
+    pub from: Time,
+    /// Until when; [`None`] if it lasted to the end of the run.
+    pub until: Option<Time>,
+    /// Users who went elsewhere, until their resolvers heard that it is back.
+    pub users: u32,
+    /// Attempts that they made there.
+    pub attempts: u64,
+}
+
+impl Record {
+    /// The records change.
+    fn changes_to(&mut self, well: bool, service: ServiceId, now: Time) {
+        (self.well, self.since) = (well, now);
+        self.changes += 1;
+        match self.marks.last_mut() {
+            Some(mark) if well => mark.until = Some(now),
+            _ => {
+                self.moved.clear();
+                let mark = NameMark { service, from: now, until: None, users: 0, attempts: 0 };
+                self.marks.push(mark);
+            }
+        }
+    }
+
+    /// A user's attempt goes elsewhere.
+    fn moves(&mut self, user: u32) {
+        let mark = self.marks.last_mut().expect("it was taken for down");
+        let (place, bit) = (user as usize / 64, 1u64 << (user % 64));
+        if self.moved.len() <= place {
+            self.moved.resize(place + 1, 0);
+        }
+        mark.attempts += 1;
+        mark.users += u32::from(self.moved[place] & bit == 0);
+        self.moved[place] |= bit;
+    }
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -39,6 +86,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             well: true,
             since: Time::ZERO,
             changes: 0,
+            marks: Vec::new(),
+            moved: Vec::new(),
         };
         let services = self.model.services.ids();
         self.client.names = services.map(|id| stood_in_for(id).then_some(id).map(record)).collect();
@@ -64,8 +113,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let well = record.checkers.iter().filter(|it| it.up).count();
         let well = well as f64 > dns.quorum * f64::from(dns.checkers);
         if well != record.well {
-            (record.well, record.since) = (well, now);
-            record.changes += 1;
+            record.changes_to(well, service, now);
         }
     }
 
@@ -96,15 +144,28 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// What a user gets for what they want: the same of another service, if their resolver takes the
     /// first one for down. Where all that could answer are down, it is the first.
-    pub(super) fn answered_where(&self, wanted: OperationId, user: u32) -> OperationId {
+    pub(super) fn answered_where(&mut self, wanted: OperationId, user: u32) -> OperationId {
         let mut operation = wanted;
         for _ in 0..self.model.operations.len() {
             match self.model.operations[operation].failover {
                 Some((service, other)) if !self.resolves(service, user) => operation = other,
-                _ => return operation,
+                _ if operation == wanted => return wanted,
+                _ => {
+                    self.observer.elsewhere += 1;
+                    let (service, _) = self.model.operations[wanted].failover.expect("it has one");
+                    let record = self.client.names[service.0 as usize].as_mut();
+                    record.expect("it has a record").moves(user);
+                    return operation;
+                }
             }
         }
         wanted
+    }
+
+    /// When DNS took services for down, in the order of the model.
+    pub(super) fn name_marks(&self) -> Vec<NameMark> {
+        let records = self.client.names.iter().flatten();
+        records.flat_map(|record| record.marks.iter().copied()).collect()
     }
 
     /// Whether a user's resolver takes a service for well: it keeps what it knew for up to `ttl`.

@@ -11,7 +11,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
-use super::task::{State, flag};
+use super::task::{Role, State, flag};
 use super::world::World;
 
 /// Utilisation for the loss rule is looked at over this long.
@@ -143,6 +143,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let delay = spec.loss.map_or(RETRANSMISSION, |(_, _, delay)| delay);
         let late = if record.has(flag::LOST) { delay } else { Duration::ZERO };
         self.tasks[task].deadline = Time::NEVER;
+        if record.role == Role::Socket {
+            return self.message_off_link(task, late);
+        }
         let bytes = alone.seconds() * spec.per_flow.0 / 8.0;
         let service = self.service_of_worker(self.tasks[task].worker);
         let took = self.body_takes(task, bytes, self.model.services[service].region);

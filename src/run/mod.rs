@@ -18,6 +18,7 @@ mod cache;
 mod cache_store;
 mod capacity_units;
 mod carried;
+mod checking;
 mod cdn;
 mod cdn_shield;
 mod client;
@@ -45,6 +46,7 @@ pub mod meter;
 mod observe;
 pub mod outcome;
 mod outdated;
+mod passing;
 mod pending;
 mod policy;
 mod polling;
@@ -90,6 +92,7 @@ mod world;
 
 pub use by_instance::ByInstance;
 pub use cdn::cdn_of;
+pub use dns::NameMark;
 pub use meter::{Class, Counter, Part};
 pub use observe::{OperationTally, happened};
 pub use outcome::{
@@ -181,6 +184,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
     let instances =
         world.services.iter().map(|service| service.instance_ticks as f64 / ticks).collect();
     let capacity_units = world.capacity_unit_hours();
+    let failovers = world.name_marks();
     let faults = world.faults.map(|state| state.marks).unwrap_or_default();
     let deploys = world.deploys.ids().filter_map(|id| {
         let deploy = &world.deploys[id];
@@ -216,6 +220,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
             dropped: world.arrivals.dropped,
             interrupted: observer.interrupted,
             connections: observer.connections,
+            elsewhere: observer.elsewhere,
         },
         latency: observer.latency(),
         failed_latency: observer.failed_latency,
@@ -227,6 +232,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         windows: observer.windows,
         faults,
         deploys,
+        failovers,
         by_instance,
         classes: world.attribution.into_classes(),
         audit,

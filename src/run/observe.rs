@@ -37,6 +37,8 @@ pub struct Observer {
     pub interrupted: u64,
     /// Connections that users had to set up.
     pub connections: u64,
+    /// Attempts that went to a stand-in.
+    pub elsewhere: u64,
     /// From the intended start to what the user saw, retries included, of requests that failed; of
     /// those that ended well it is measured by operation.
     pub failed_latency: Histogram,
@@ -97,6 +99,7 @@ impl Observer {
             late: 0,
             interrupted: 0,
             connections: 0,
+            elsewhere: 0,
             failed_latency: Histogram::new(),
             attempt_latency: Histogram::new(),
             operations: model.operations.iter().map(|_| OperationTally::default()).collect(),
@@ -184,7 +187,7 @@ impl Observer {
     fn start_measuring(&mut self, now: Time) {
         self.measuring = true;
         (self.offered, self.ok, self.attempts, self.late) = (0, 0, 0, 0);
-        (self.connections, self.interrupted) = (0, 0);
+        (self.connections, self.interrupted, self.elsewhere) = (0, 0, 0);
         (self.failed, self.attempts_failed) = ([0; FAILURES], [0; FAILURES]);
         for tally in self.operations.iter_mut() {
             *tally = OperationTally::default();

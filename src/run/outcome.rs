@@ -7,6 +7,7 @@ use crate::stats::Histogram;
 use crate::units::{Duration, Time};
 
 use super::by_instance::ByInstance;
+use super::dns::NameMark;
 use super::meter::{COUNTERS, Class, FailureCounts};
 use super::observe::OperationTally;
 
@@ -45,6 +46,8 @@ pub struct Outcome {
     pub faults: Vec<FaultMark>,
     /// Deploys that have begun, in the order of the model.
     pub deploys: Vec<DeployMark>,
+    /// When DNS took services for down.
+    pub failovers: Vec<NameMark>,
     /// Latency as instances measured it, for monitors that average over them.
     pub by_instance: Vec<ByInstance>,
     /// Where requests' time goes, by class of latency, fastest first.
@@ -133,6 +136,8 @@ pub struct Attempts {
     pub interrupted: u64,
     /// Connections that users had to set up.
     pub connections: u64,
+    /// That went to a stand-in, as DNS took their service for down.
+    pub elsewhere: u64,
 }
 
 /// What was measured at a component.

@@ -309,6 +309,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let state = &self.services[instance.service];
+        // Nobody knows that no more comes over connections that are open.
+        if waits && self.model.services[instance.service].health.passes.is_some() {
+            return;
+        }
         let target = index - state.first_instance;
         let on_way = |node: &super::balancing::Node| node.targets.get(target).outstanding > 0;
         if !(waits && state.nodes.iter().any(on_way)) {

@@ -12,6 +12,7 @@ use super::event_loop::Worker;
 use super::function::FunctionState;
 use super::host::HostState;
 use super::meter::Counter;
+use super::probing::KUBELET;
 use super::scaling::Scaler;
 use super::task::{DIALLED, DIALS, NONE, OK, Role, State, flag};
 use super::world::World;
@@ -231,6 +232,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if record.role != Role::Probe && record.pending & !DIALS == 0 && !self.is_counted(task) {
             self.meters[spec.station].count(Counter::Arrivals);
         }
+        let is_probe = record.role == Role::Probe;
         let status = std::mem::replace(&mut self.tasks[task].status, OK);
         if status != OK {
             // It was not reached, or its connection was closed.
@@ -238,6 +240,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         if !instance.phase.listens() {
             return self.not_answered(task, index, Failure::InstanceLost);
+        }
+        if is_probe && self.shakes_hands(task, index) {
+            return;
         }
         let errors = self.condition(UnitKind::Instance, index).errors;
         if self.stumbles(errors) {
@@ -268,6 +273,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         if unseen {
             self.leave_unseen(self.tasks[task].worker);
         }
+    }
+
+    /// Whether all that is asked for is a connection: the kernel accepts it, unless the backlog is full.
+    fn shakes_hands(&mut self, task: u32, index: u32) -> bool {
+        let instance = &self.instances[index as usize];
+        let spec = &self.model.services[instance.service];
+        if !spec.health.connects_only || self.tasks[task].owner_epoch >= KUBELET {
+            return false;
+        }
+        let full = spec.max_connections.is_some_and(|most| instance.open >= most);
+        let unseen = !full && spec.kernel_queues && self.is_unseen(task, index);
+        // Whom a process closes on at once has been connected.
+        if !(full && !spec.closes || unseen) || !self.turns_away(task, index, full) {
+            self.probe_over(task);
+        }
+        true
     }
 
     /// Whether an instance that is `full`, or whose loops are all busy, has no room for one more: its
@@ -302,7 +323,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &self.tasks[task];
         let spec = &self.model.services[self.instances[index as usize].service];
         let dialled = || {
-            let alone = spec.balancer_station.is_none() && record.role == Role::Attempt;
+            let alone = !spec.is_fronted() && record.role == Role::Attempt;
             alone && record.owner != NONE && self.journeys[record.owner].reloads & DIALLED != 0
         };
         let is_new = match spec.hand_out {
@@ -324,15 +345,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         // So far 2^n - 1 seconds have passed.
         let so_far = Duration::secs((1 << tried) - 1);
         let wait = Duration::secs(1 << tried);
-        let (left, late) = match spec.balancer_station {
-            Some(_) => {
+        let (left, late) = match spec.is_fronted() {
+            true => {
                 let limit = spec.health.connect_timeout;
                 (
                     limit.map(|limit| Duration(limit.0.saturating_sub(so_far.0))),
                     Failure::UpstreamTimeout,
                 )
             }
-            None => (self.connect_time_left(task), Failure::Unreachable),
+            false => (self.connect_time_left(task), Failure::Unreachable),
         };
         let record = &mut self.tasks[task];
         let (wait, why) = match left {

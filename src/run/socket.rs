@@ -10,6 +10,7 @@
 mod adapter;
 mod held;
 mod idle;
+mod wire;
 
 use super::event::Kind;
 use super::meter::Counter;
@@ -51,6 +52,10 @@ mod callback {
     pub const RECEIVE: u16 = 2;
     pub const PUBLISH: u16 = 3;
     pub const DELIVER: u16 = 4;
+    /// In place of a callback: a message comes over the link.
+    pub const COMES: u16 = 5;
+    /// In place of a callback: copies of one go over the link.
+    pub const GOES: u16 = 6;
 }
 
 /// What is drawn for, so that turning one knob moves no other draw.
@@ -66,7 +71,8 @@ mod draw {
     pub const MEMBERS: usize = 8;
     pub const PHASE: usize = 9;
     pub const PUBLISH: usize = 10;
-    pub const KINDS: usize = 11;
+    pub const WIRE: usize = 11;
+    pub const KINDS: usize = 12;
 }
 
 /// Generations that fit into an ordinal.
@@ -293,9 +299,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.services[service];
         let tries = if spec.health.next_upstream { spec.slots } else { 1 };
         for _ in 0..tries {
+            let number = if spec.health.zonal { self.node_for(service, slot) } else { 0 };
+            // Each request of a handshake comes over a connection of its own, where these are chosen for.
+            let anew = spec.health.passes.is_some() && !spec.sticks();
             let state = &mut self.services[service];
-            let node = &mut state.nodes[0];
-            let target = node.pick(u64::from(slot), now, || draws.next_u64())?;
+            let node = &mut state.nodes[number];
+            let key = u64::from(slot);
+            let target = match anew {
+                true => node.connects(key, false, now, || draws.next_u64())?,
+                false => node.pick(key, now, || draws.next_u64())?,
+            };
             let index = state.first_instance + target;
             if self.instances[index as usize].phase.listens() && self.has_worker(index) {
                 return Some(self.worker_in_turn(index));
@@ -425,7 +438,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             callback::CONNECT | callback::PING => self.connection_served(&record),
             callback::RECEIVE => self.received(&record),
             callback::PUBLISH => self.published(&record),
-            _ => self.written(record.owner, record.user),
+            callback::COMES => self.read_message(record.owner, record.worker),
+            callback::GOES => self.delivered(record.owner, record.user),
+            _ => self.written(record.owner, record.worker, record.user),
         }
     }
 
@@ -469,16 +484,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         if spec.too_large {
             return self.close_too_large(id, worker, place);
         }
-        let local = self.members_at(id, at as usize);
         self.count(spec.station, Counter::Reads);
-        let (stream, draw) = self.sockets[id].next(draw::RECEIPT);
-        let receive = self.model.draw_law(spec.message_cpu, stream, draw);
-        let work = receive + spec.read_more + spec.write_cpu.scale(f64::from(local));
         let message = Message { socket: id, sent: self.now, left: 1 };
         let owner = self.messages.insert(message);
-        let what =
-            Callback { what: callback::RECEIVE, owner, members: local, ..Callback::default() };
-        self.call_back(worker, spec.callback, work, what);
+        if !self.send_over_link(worker, (owner, callback::COMES), 1) {
+            self.read_message(owner, worker);
+        }
     }
 
     /// How many members of a room are at a process: its share of them.
@@ -496,8 +507,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// Members have been written to; the message may be everywhere by now.
-    fn written(&mut self, owner: u32, members: u32) {
+    /// Members at a process have been written to: they have it, or it is on the way to them.
+    fn written(&mut self, owner: u32, worker: u32, members: u32) {
+        if !self.send_over_link(worker, (owner, callback::GOES), members) {
+            self.delivered(owner, members);
+        }
+    }
+
+    /// Members have a message, which may be everywhere by now.
+    fn delivered(&mut self, owner: u32, members: u32) {
         let message = &mut self.messages[owner];
         message.left -= 1;
         let Message { socket, sent, left } = *message;
@@ -531,7 +549,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A callback of a socket dies with its process: what it would have written is not.
     pub(super) fn socket_died(&mut self, record: &Task) {
         if record.owner_epoch >= callback::RECEIVE {
-            self.written(record.owner, 0);
+            self.delivered(record.owner, 0);
         }
     }
 }

@@ -327,6 +327,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if Q::TELLS {
             self.tell_op(task);
         }
+        let mut again = Duration::ZERO;
         let (way, kind, keeps) = match self.model.tape[record.pc.0 as usize] {
             Op::Edge { cdn, .. } => {
                 (self.way_to_edge(task, cdn), Kind::Edge, (Duration::FOREVER, None))
@@ -334,20 +335,23 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Enter { service, .. } => {
                 let spec = &self.model.services[service];
                 // Whoever the user is connected to: the balancer, or the process itself.
-                let keeps = match spec.balancer_station {
-                    Some(_) => (spec.health.client_keep_alive, spec.health.keepalive_requests),
-                    None => (spec.keep_alive, spec.requests_per_connection),
+                let keeps = match spec.is_fronted() {
+                    true => (spec.health.client_keep_alive, spec.health.keepalive_requests),
+                    false => (spec.keep_alive, spec.requests_per_connection),
                 };
                 let passage = self.passage_of_user(task, service);
                 if passage.lost {
                     return self.lose_on_way(task, passage.late);
                 }
-                let way = self.way_to_user(task, self.model.services[service].region);
+                let way = self.way_to_user(task, spec.region);
+                if spec.health.passes.is_some() {
+                    again = self.look_at_flow(task, service, way);
+                }
                 (way + passage.late, Kind::Land, keeps)
             }
             other => unreachable!("a flow begins on its way, not with {other:?}"),
         };
-        let way = way + self.set_up(task, way, keeps);
+        let way = way + again + self.set_up(task, way, keeps);
         if way.is_zero() {
             return if kind == Kind::Edge { self.edge(task) } else { self.land(task) };
         }

@@ -11,9 +11,12 @@ use super::fault::Condition;
 use super::meter::{Counter, Part};
 use super::task::{DIALS, NONE, OK, Role, State, Task, flag};
 use super::world::World;
+use std::collections::VecDeque;
+
 use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
+use crate::model::Reuse;
 use crate::model::ids::ServiceId;
 use crate::model::tape::{Op, Pc};
 use crate::units::{Duration, Time};
@@ -103,7 +106,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     ) -> bool {
         let spec = &self.model.services[service];
         let keep = spec.health.keep_alive.unwrap_or_default();
-        let alone = spec.health.first_alone && self.is_first(task);
+        let first = spec.health.reuse != Reuse::Always && self.is_first(task);
+        let user = self.tasks[task].user;
         let now = self.now;
         let node = &mut self.services[service].nodes[number];
         let idle = &mut node.idle[target as usize];
@@ -115,7 +119,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let gone = idle.len() as i32 - open;
         node.targets.connect(target, gone);
-        let kept = if alone { None } else { idle.pop_back() };
+        let last = |suits: fn(&Idle, u32) -> bool, idle: &mut VecDeque<Idle>| {
+            let place = idle.iter().rposition(|it| suits(it, user))?;
+            idle.remove(place)
+        };
+        let kept = match (spec.health.reuse, first) {
+            (Reuse::Always, _) | (Reuse::Safe | Reuse::Aggressive, false) => idle.pop_back(),
+            (Reuse::Safe | Reuse::Never, true) => None,
+            (Reuse::Aggressive, true) => last(|it, _| it.carried > 1, idle),
+            (Reuse::Never, false) => last(|it, user| it.user == user, idle),
+        };
         if !node.needed.is_empty() {
             let used = node.targets.get(target).connections - idle.len() as u32;
             node.needed[target as usize].uses(used + u32::from(kept.is_none()));
@@ -154,7 +167,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// How a packet gets from the balancer of a service to its instances, or back.
     fn passage_of_target(&self, service: ServiceId, packet: Packet) -> Passage {
         let spec = &self.model.services[service];
-        if spec.balancer_station.is_none() || spec.function.is_some() {
+        if !spec.is_fronted() || spec.function.is_some() {
             return Passage::FREE;
         }
         self.passage(Party::Balancer(service), Party::Service(service), packet)
@@ -317,6 +330,19 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let goes_on = self.may_try_next(task, index, true);
+        let messenger = self.part_from_target(task, index);
+        if let Some(station) = self.model.services[service].balancer_station {
+            self.count(station, Counter::TimedOut);
+        }
+        match goes_on {
+            true => self.begin_anew(task, messenger, index),
+            false => self.reset(messenger, messenger, Failure::UpstreamTimeout, None),
+        }
+    }
+
+    /// Nobody waits any more for what a target makes of a request; who has asked is told by another task.
+    pub(super) fn part_from_target(&mut self, task: u32, index: u32) -> u32 {
+        let record = *self.tasks.peek(task);
         // What it has of the process stays with what goes on there.
         let messenger = self.new_task(Task { leases: Default::default(), permit: 0, ..record });
         if Q::TELLS {
@@ -333,13 +359,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         debug_assert_eq!(self.tasks[messenger].row, row);
         self.tasks[messenger].flags &= !(flag::ADMITTED | flag::OUTSTANDING);
         self.target_answered(task, index, true);
-        if let Some(station) = self.model.services[service].balancer_station {
-            self.count(station, Counter::TimedOut);
-        }
-        match goes_on {
-            true => self.begin_anew(task, messenger, index),
-            false => self.reset(messenger, messenger, Failure::UpstreamTimeout, None),
-        }
+        messenger
     }
 }
 

@@ -112,8 +112,9 @@ pub struct World<'m, Q> {
     pub caches: Dense<CacheId, CacheState>,
     /// Clients of caches: one for each process and node.
     pub clients: Vec<CacheClient>,
-    /// Since when connections of callers are idle: for each worker, and each agent.
-    pub idle_connections: Vec<VecDeque<Time>>,
+    /// Since when connections of callers are idle, and at which instance they end: for each worker, and
+    /// each agent.
+    pub idle_connections: Vec<VecDeque<(Time, u32)>>,
     /// Content delivery networks.
     pub cdns: Dense<CdnId, CdnState>,
     /// Session stores.

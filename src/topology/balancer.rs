@@ -17,17 +17,24 @@ spec! {
         /// Which product it is: what it does about targets that are dead, slow or fail.
         kind: BalancerKind = "\"plain\"" from "assumed: the document names no product";
         /// How it chooses.
-        policy: Policy = "\"round-robin\"" from "AWS Application Load Balancer";
+        policy: Option<Policy> = "`round-robin`; nlb a hash of each connection"
+            from "AWS Application Load Balancer; AWS Network Load Balancers (a flow hash of addresses, ports and \
+            the sequence number)";
         /// The share of each instance relative to others: the first instance has the first weight, and
         /// after the last they begin anew.
         weights: Vec<u32> = "[]" from "assumed: equal instances";
         /// What it chooses for: each request, or each connection of a client.
-        per: BalancePer = "\"request\"" from "AWS Application Load Balancer";
+        per: Option<BalancePer> = "`request`; nlb `connection`"
+            from "AWS Application Load Balancer; AWS Network Load Balancer (layer 4)";
         /// Balancer nodes. Each has a rotation, counts and health checks of its own, and a user stays
         /// with one of them.
-        nodes: Option<u32> = "1; alb one for each zone of its region, and at least 2"
-            from "assumed: a single node; ALB (a node in each zone that is enabled, at least two; cross-zone load \
-            balancing is on, so that each sends to all targets)", positive;
+        nodes: Option<u32> = "1; alb one for each zone of its region, and at least 2; nlb one for each zone"
+            from "assumed: a single node; ALB (a node in each zone that is enabled, at least two), NLB (the same)",
+            positive;
+        /// Whether each node sends to all targets; otherwise only to those of its own zone. Its name then
+        /// leaves out a zone in which nobody is healthy; users ask for it again once a minute.
+        cross_zone: Option<bool> = "true; nlb false"
+            from "ALB (load_balancing.cross_zone.enabled, always on); NLB (off); NLB DNS name (TTL 60 s)";
         /// Delay of passing through it, one way.
         hop: Dist = "\"0.25ms\"" from "assumed: one hop within a zone";
         /// What is hashed or stuck to, for the policies that do.
@@ -40,7 +47,7 @@ spec! {
             from "nginx upstream module (max_fails); ALB ejects nothing, Envoy only if told to";
         /// When less than this share of the targets is healthy, requests go to all of them.
         fail_open: Option<Ratio> = "as its kind does"
-            from "ALB (when none is healthy); Envoy (healthy_panic_threshold 50 %); nginx, HAProxy (never)";
+            from "ALB, NLB (when none is healthy); Envoy (healthy_panic_threshold 50 %); nginx, HAProxy (never)";
         /// Over which time the share of a new target grows to its whole; with a `queue` its `max_conns`
         /// grows, too, from 1.
         slow_start: Option<Duration> = "a new target has its whole share at once"
@@ -55,14 +62,23 @@ spec! {
             connect_timeout (Debian, timeout server 50 s)", positive;
         /// How long a connection to a target that nobody uses stays open.
         keep_alive: Option<Duration> = "as its kind does"
-            from "ALB (idle timeout 60 s); Envoy (1 h); nginx before 1.29.7 closes it at once; HAProxy keeps \
-            it until it is `purge`d", positive;
+            from "ALB (idle timeout 60 s); Envoy (1 h); nginx since 1.29.7 (keepalive_timeout 60 s), before it closes \
+            it at once; HAProxy keeps it until it is `purge`d";
+        /// Idle connections to all targets that each node keeps; of more, the one that was not used for longest
+        /// is closed.
+        most_idle: Option<u32> = "no limit; nginx 32"
+            from "nginx 1.29.7 ngx_http_upstream_keepalive_module.c (max_cached 32; before, `keepalive` says it)",
+            positive;
+        /// Connections that each worker (node) of nginx has, those of users and those to targets. A request has
+        /// one of both; where there is no second it is answered 500.
+        worker_connections: Option<u32> = "no limit"
+            from "assumed: there are enough workers; nginx core module (worker_connections 512 each)", positive;
         /// Requests over one connection, of users to it and of its own to targets; then it is closed.
         keepalive_requests: Option<u32> = "no limit; nginx 1_000"
             from "nginx core and upstream modules (keepalive_requests 1000 since 1.19.10)", positive;
         /// How long an instance that is being taken out may finish what it has.
         deregistration_delay: Option<Duration> = "as its kind does"
-            from "ALB target groups (300 s); others wait for ever";
+            from "ALB and NLB target groups (300 s); others wait for ever";
         /// Requests that each target has at most, by each node; with all of them full it answers as with
         /// nobody there, or lets requests wait in its `queue`.
         max_conns: Option<u32> = "no limit"
@@ -108,6 +124,9 @@ spec! {
         /// AWS Application Load Balancer: checks every 30 s, sends to all when none is healthy, answers
         /// 504 after 60 s.
         Alb = "alb";
+        /// AWS Network Load Balancer: spreads connections and looks into none. Clients are connected to their
+        /// targets: there are no answers of its own, nothing is tried again, and whoever has gone resets.
+        Nlb = "nlb";
         /// nginx: a server that cannot be reached is left out for 10 s, and the next one is tried.
         Nginx = "nginx";
         /// Envoy: with less than half of the targets healthy it sends to all.
@@ -130,10 +149,13 @@ spec! {
         LeastOutstanding = "least-outstanding";
         /// The one with the fewest open connections, idle ones included.
         LeastConnections = "least-connections";
-        /// The better of a few chosen at random.
+        /// The better of a few chosen at random. nginx (`random two least_conn`) draws two different ones by
+        /// their weights.
         TwoChoices(TwoChoices) = "two-choices";
         /// The one that a hash names, divided by the weights of all that are there: with one more or one
-        /// less nearly everybody goes elsewhere (HAProxy's `balance source`, `balance uri`).
+        /// less nearly everybody goes elsewhere (HAProxy's `balance source`, `balance uri`). nginx (`hash`,
+        /// `ip_hash` with `by = "network"`) hashes once more for those whose server is out, and moves the
+        /// others only when one is added or removed.
         Hash = "hash";
         /// The one that a ring of hashes assigns.
         ConsistentHash(HashBound) = "consistent-hash";
@@ -174,8 +196,12 @@ spec! {
 spec! {
     /// Which requests may go over a connection to a target that is idle (HAProxy's http-reuse).
     choice Reuse {
+        /// None but those of the user whose connection it is.
+        Never = "never";
         /// All but the first over a user's connection: that gets one of its own.
         Safe = "safe";
+        /// The first over a user's connection, too, where it has been used again before.
+        Aggressive = "aggressive";
         /// All.
         Always = "always";
     }
@@ -271,6 +297,8 @@ spec! {
         User = "user";
         /// The client's address.
         Address = "address";
+        /// The first three octets of the client's address, which 256 addresses share (nginx, `ip_hash`).
+        Network = "network";
         /// The key that the request is for, of this set (`hash $uri` of nginx): all look-ups of its flow in
         /// the set are then for that key, but for those in branches of their own. Only for hashing.
         Keys(Ref<Keys>) = "keys";
@@ -281,16 +309,21 @@ spec! {
     table Checks {
         /// From one check of a target to the next.
         interval: Option<Duration> = "30s; haproxy 2s"
-            from "ALB target groups (HealthCheckIntervalSeconds); HAProxy (inter 2,000)", positive;
+            from "ALB and NLB target groups (HealthCheckIntervalSeconds); HAProxy (inter 2,000)", positive;
         /// How long the answer may take.
-        timeout: Option<Duration> = "5s; haproxy its interval"
-            from "ALB target groups (HealthCheckTimeoutSeconds); HAProxy (no timeout check: inter)", positive;
+        timeout: Option<Duration> = "5s; nlb 10s, with `http` 6s; haproxy its interval"
+            from "ALB and NLB target groups (HealthCheckTimeoutSeconds); HAProxy (no timeout check: inter)",
+            positive;
         /// Successes in a row that make a target healthy again; a new one needs one.
         healthy: Option<u32> = "5; haproxy 2"
-            from "ALB target groups (HealthyThresholdCount); HAProxy (rise 2)", positive;
+            from "ALB and NLB target groups (HealthyThresholdCount); HAProxy (rise 2)", positive;
         /// Failures in a row that make it unhealthy.
         unhealthy: Option<u32> = "2; haproxy 3"
-            from "ALB target groups (UnhealthyThresholdCount); HAProxy (fall 3)", positive;
+            from "ALB and NLB target groups (UnhealthyThresholdCount); HAProxy (fall 3)", positive;
+        /// What it asks for: an answer, or no more than a connection, which the kernel of a target accepts
+        /// whatever its event loop does.
+        protocol: Option<CheckProtocol> = "`http`; nlb `tcp`"
+            from "ALB, NLB target groups (HealthCheckProtocol)";
         /// What the service does to answer: a check that queries the database shares its fate.
         flow: Flow = "[]" from "assumed: an endpoint that answers at once";
         /// Whether it passes what stands before the service: limits and guards may refuse it, and
@@ -298,24 +331,85 @@ spec! {
         middleware: bool = "false" from "assumed: its route is mounted before all middleware";
     }
 }
+spec! {
+    /// What a health check asks for.
+    choice CheckProtocol {
+        /// An answer.
+        Http = "http";
+        /// A connection.
+        Tcp = "tcp";
+    }
+}
+/// Connections that a balancer chooses for.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EachConnection {
+    /// How long an idle one stays open.
+    pub idle: Duration,
+    /// They are of calling processes, not of users.
+    pub of_processes: bool,
+    /// After how long the server closes one.
+    pub max_age: Option<Duration>,
+}
 impl Balancer {
+    /// How it chooses, as said or as its kind does.
+    pub fn chooses(&self) -> &Policy {
+        match (&self.policy, &self.kind) {
+            (Some(said), _) => said,
+            // The sequence number of a connection makes its hash as good as a throw of dice.
+            (None, BalancerKind::Nlb) => &Policy::Random,
+            (None, _) => &Policy::RoundRobin,
+        }
+    }
+    /// The connections that it chooses for, if it does not choose for each request.
+    pub fn connections(&self) -> Option<EachConnection> {
+        match (&self.per, &self.kind) {
+            (Some(BalancePer::Connection(said)), _) => Some(EachConnection {
+                idle: said.idle,
+                of_processes: said.of == ConnectionOf::Processes,
+                max_age: said.max_age,
+            }),
+            (None, BalancerKind::Nlb) => Some(EachConnection {
+                idle: Duration::secs(350),
+                of_processes: false,
+                max_age: None,
+            }),
+            _ => None,
+        }
+    }
+    /// Whether it passes connections through: clients are connected to targets.
+    pub fn passes(&self) -> bool {
+        self.kind == BalancerKind::Nlb
+    }
+    /// Whether each of its nodes sends to all targets.
+    pub fn crosses_zones(&self) -> bool {
+        self.cross_zone.unwrap_or(self.kind != BalancerKind::Nlb)
+    }
+    /// Whether its checks ask for a connection only.
+    pub fn checks_connections(&self) -> bool {
+        let said = self.checks.as_ref().and_then(|checks| checks.protocol.as_ref());
+        said.map_or(self.passes(), |said| *said == CheckProtocol::Tcp)
+    }
     /// Whether it lets requests wait that find their targets full.
     pub fn queues(&self) -> bool {
         self.queue.is_some() || self.kind == BalancerKind::HaProxy && self.max_conns.is_some()
     }
     /// Whether it chooses once for each process that calls.
     pub fn is_of_processes(&self) -> bool {
-        matches!(&self.per, BalancePer::Connection(it) if it.of == ConnectionOf::Processes)
+        self.connections().is_some_and(|it| it.of_processes)
     }
     /// Its checks, if it makes any: their interval, how long an answer may take, and how many in a row
     /// make a target healthy and unhealthy.
     pub fn check_times(&self) -> Option<(Duration, Duration, u32, u32)> {
         let said = self.checks.as_ref();
-        if said.is_none() && self.kind != BalancerKind::Alb {
+        if said.is_none() && !matches!(self.kind, BalancerKind::Alb | BalancerKind::Nlb) {
             return None;
         }
         let (interval, timeout, healthy, unhealthy) = match self.kind {
             BalancerKind::HaProxy => (Duration::secs(2), None, 2, 3),
+            BalancerKind::Nlb => {
+                let timeout = if self.checks_connections() { 10 } else { 6 };
+                (Duration::secs(30), Some(Duration::secs(timeout)), 5, 2)
+            }
             _ => (Duration::secs(30), Some(Duration::secs(5)), 5, 2),
         };
         let interval = said.and_then(|it| it.interval).unwrap_or(interval);

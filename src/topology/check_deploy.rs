@@ -1,6 +1,5 @@
 //! What a deploy can do.
 
-use super::balancer::BalancerKind;
 use super::cache::CacheKind;
 use super::check::{Cx, Diagnostics, error};
 use super::deploy::Rollout;
@@ -103,8 +102,7 @@ fn probes(cx: &Cx<'_>) -> Diagnostics {
             );
         }
         let checked = cx.topology.balancers.iter().any(|balancer| {
-            balancer.spec.service.name == service.name
-                && (balancer.spec.checks.is_some() || balancer.spec.kind == BalancerKind::Alb)
+            balancer.spec.service.name == service.name && balancer.spec.check_times().is_some()
         });
         if spec.liveness == Some(Liveness::TargetGroup) && !checked {
             let message = format!("no balancer checks the instances of `{path}`");

@@ -4,6 +4,7 @@ use super::balancer::{BalanceBy, BalancePer, Balancer, BalancerKind, Policy, Reu
 use super::check::{Cx, Diagnostics, error, names};
 use super::flow::Step;
 use super::names::Named;
+use crate::diagnostic::Diagnostic;
 
 /// What a balancer cannot do.
 pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
@@ -25,9 +26,22 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
             );
         }
         found.extend(queue(cx, balancer));
+        found.extend(zones(cx, balancer));
+        match spec.passes() {
+            true => found.extend(layer_four(cx, balancer)),
+            false => {
+                let (why, help) =
+                    ("only an NLB (`kind = \"nlb\"`) may end TLS at a price", "leave it out");
+                found.extend(cx.no_effect(
+                    &format!("balancer.{}.price.tls", balancer.name),
+                    why,
+                    help,
+                ));
+            }
+        }
         found.extend(callers(cx, balancer));
         if let BalanceBy::Keys(_) = spec.by {
-            let stays = matches!(spec.policy, Policy::Sticky(_)) || spec.per != BalancePer::Request;
+            let stays = matches!(spec.chooses(), Policy::Sticky(_)) || spec.connections().is_some();
             if stays {
                 let message = format!(
                     "`balancer.{}` goes by keys, but sticks to a user or a connection",
@@ -37,7 +51,7 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
                     "let `policy` be `hash`, `consistent-hash` or `maglev` and `per` be `request`";
                 found.push(error("one-of", &place("by"), message).help(help));
             } else if !matches!(
-                spec.policy,
+                spec.chooses(),
                 Policy::Hash | Policy::ConsistentHash(_) | Policy::Maglev(_)
             ) {
                 let why = "this `policy` hashes nothing";
@@ -45,7 +59,7 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
                 found.extend(cx.no_effect(&format!("balancer.{}.by", balancer.name), why, help));
             }
         }
-        let least = matches!(spec.policy, Policy::LeastOutstanding);
+        let least = matches!(spec.chooses(), Policy::LeastOutstanding);
         if spec.kind == BalancerKind::Alb && least && spec.slow_start.is_some() {
             let message = format!(
                 "`balancer.{}` says both `least-outstanding` and `slow_start`, which an ALB refuses",
@@ -55,6 +69,62 @@ pub(crate) fn balancers(cx: &Cx<'_>) -> Diagnostics {
                 error("one-of", &place("slow_start"), message).help("say exactly one of the two"),
             );
         }
+    }
+    found
+}
+
+/// A balancer whose nodes know the targets of their own zone only has one in each of these.
+fn zones(cx: &Cx<'_>, balancer: &Named<Balancer>) -> Option<Diagnostic> {
+    let path = format!("balancer.{}", balancer.name);
+    if !matches!(balancer.spec.kind, BalancerKind::Alb | BalancerKind::Nlb) {
+        let why = "only ALB and NLB have a node in each zone";
+        return cx.no_effect(&format!("{path}.cross_zone"), why, "leave it out");
+    }
+    let zones = cx.topology.zones_of(balancer);
+    let nodes = cx.topology.nodes_of(balancer);
+    (!balancer.spec.crosses_zones() && nodes != zones).then(|| {
+        let message = format!(
+            "`{path}` has {nodes} nodes, which each send to their own zone, in a region of {zones}"
+        );
+        let help = "let `region.NAME.zones` be as many, or say `cross_zone = true`";
+        error("out-of-range", &balancer.place, message).help(help)
+    })
+}
+
+/// What a balancer cannot do that looks into no request.
+fn layer_four(cx: &Cx<'_>, balancer: &Named<Balancer>) -> Diagnostics {
+    let (spec, path) = (&balancer.spec, format!("balancer.{}", balancer.name));
+    let place = |key: &str| cx.tree.place_of(&format!("{path}.{key}"));
+    let mut found = Vec::new();
+    if spec.per == Some(BalancePer::Request) {
+        let message = format!("`{path}` is an NLB, which does not see requests");
+        let help = "leave out `per`, or let `kind` be `alb`";
+        found.push(error("one-of", &place("per"), message).help(help));
+    }
+    let by_address =
+        matches!(spec.policy, Some(Policy::Sticky(_))) && spec.by == BalanceBy::Address;
+    if spec.policy.is_some() && spec.policy != Some(Policy::Random) && !by_address {
+        let message = format!("`{path}` is an NLB, which chooses by a hash of each connection");
+        let help = "leave out `policy`, or stick to addresses: `policy = \"sticky\"` with \
+                    `by = \"address\"`";
+        found.push(error("one-of", &place("policy"), message).help(help));
+    }
+    let why = "connections go through an NLB to their targets: it has none of its own, waits for no \
+               answer and tries nothing again";
+    for key in [
+        "connect_timeout",
+        "idle_timeout",
+        "keep_alive",
+        "keepalive_requests",
+        "most_idle",
+        "max_conns",
+        "max_requests",
+        "next_upstream",
+        "ejection",
+        "slow_start",
+        "weights",
+    ] {
+        found.extend(cx.no_effect(&format!("{path}.{key}"), why, "leave it out"));
     }
     found
 }
@@ -84,9 +154,8 @@ fn queue(cx: &Cx<'_>, balancer: &Named<Balancer>) -> Diagnostics {
     };
     let haproxy = spec.kind == BalancerKind::HaProxy;
     match spec.kind {
-        BalancerKind::Alb | BalancerKind::Envoy => {
-            let why =
-                "an ALB lets no request wait, and Envoy those for a connection (`max_pending`)";
+        BalancerKind::Alb | BalancerKind::Envoy | BalancerKind::Nlb => {
+            let why = "an ALB or NLB lets no request wait, and Envoy those for a connection (`max_pending`)";
             idle("queue", why, "leave it out, or let `kind` be `haproxy` or `nginx`");
         }
         _ if spec.max_conns.is_none() => {
@@ -108,7 +177,10 @@ fn queue(cx: &Cx<'_>, balancer: &Named<Balancer>) -> Diagnostics {
         let why = "HAProxy repeats what was not sent (`retries`, `redispatch`), and nothing else";
         idle("next_upstream", why, "leave it out");
     }
-    if haproxy && spec.reuse == Reuse::Safe && cx.topology.client.connection.is_none() {
+    if haproxy
+        && matches!(spec.reuse, Reuse::Safe | Reuse::Aggressive)
+        && cx.topology.client.connection.is_none()
+    {
         let why = "connections of users are not simulated: there is no `client.connection`";
         idle("reuse", why, "say `client.connection`, or leave it out");
     }

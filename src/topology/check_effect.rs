@@ -98,6 +98,15 @@ fn servers(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
             let why = "connections cost nothing, or are new for each request";
             idle(format!("balancer.{}", balancer.name), "keepalive_requests", why);
         }
+        if balancer.spec.kind != BalancerKind::Nginx {
+            let why = "only nginx (`kind = \"nginx\"`) counts its connections so";
+            idle(format!("balancer.{}", balancer.name), "worker_connections", why);
+        } else {
+            for key in ["choices", "bias"] {
+                let why = "nginx draws two, and takes the one with fewer requests for its weight";
+                idle(format!("balancer.{}.policy.two-choices", balancer.name), key, why);
+            }
+        }
         if balancer.spec.kind != BalancerKind::Envoy {
             for key in ["max_connections", "max_pending"] {
                 let why = "only Envoy (`kind = \"envoy\"`) limits its connections so";

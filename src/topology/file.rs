@@ -187,8 +187,10 @@ impl Topology {
         }
         let mut balancers = self.balancers.iter();
         match balancers.find(|balancer| balancer.spec.service.name == service.name) {
-            Some(it) => it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some(),
-            None => {
+            Some(it) if !it.spec.passes() => {
+                it.spec.kind != BalancerKind::Plain || it.spec.keep_alive.is_some()
+            }
+            _ => {
                 let connects = self.client.connection.is_some();
                 connects || service.spec.hand_out == HandOut::FreeWorker
             }
@@ -206,11 +208,11 @@ impl Topology {
     pub fn keeps_connections(&self, service: &Named<Service>) -> bool {
         let mut balancers = self.balancers.iter();
         match balancers.find(|balancer| balancer.spec.service.name == service.name) {
-            Some(it) => match it.spec.keep_alive {
+            Some(it) if !it.spec.passes() => match it.spec.keep_alive {
                 Some(said) => !said.is_zero(),
-                None => !matches!(it.spec.kind, BalancerKind::Plain | BalancerKind::Nginx),
+                None => it.spec.kind != BalancerKind::Plain,
             },
-            None => self.client.connection.is_some(),
+            _ => self.client.connection.is_some(),
         }
     }
     /// Whether a service may wait for the bodies of requests: they come up a link or the lines of users.

@@ -86,9 +86,9 @@ mod workload;
 
 pub use agent::{ClientConnections, ClientRules, HttpClient};
 pub use balancer::{
-    BalanceBy, BalancePer, Balancer, BalancerKind, BalancerQueue, Checks, ConnectionOf, Ejection,
-    FirstChoice, HashBound, MaxFails, Outliers, PeakEwma, PerConnection, Policy, Ramp, Reuse,
-    Sticky, TwoChoices,
+    BalanceBy, BalancePer, Balancer, BalancerKind, BalancerQueue, CheckProtocol, Checks,
+    ConnectionOf, EachConnection, Ejection, FirstChoice, HashBound, MaxFails, Outliers, PeakEwma,
+    PerConnection, Policy, Ramp, Reuse, Sticky, TwoChoices,
 };
 pub use breaker::{Breaker, BreakerProduct, Opossum, Resilience4j, ThroughBreaker, WindowType};
 pub use bulkhead::{

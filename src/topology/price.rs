@@ -39,10 +39,12 @@ spec! {
         per_gb: Option<Money>;
         /// Price of a million requests that it serves.
         per_million: Option<Money>;
-        /// Price of an hour of a capacity unit (LCU): of each hour the most of 25 new connections a second,
-        /// 3,000 open ones, 1 GB (to functions 0.4 GB), and 1,000 rules a second that requests are compared
-        /// with.
+        /// Price of an hour of a capacity unit (LCU, NLCU): of each hour the most of 25 new connections a
+        /// second, 3,000 open ones, 1 GB (to functions 0.4 GB), and 1,000 rules a second that requests are
+        /// compared with; of an NLB the most of 800, 100,000 and 1 GB.
         per_lcu_hour: Option<Money>;
+        /// Whether an NLB ends TLS: a capacity unit is then 50 new connections a second and 3,000 open ones.
+        tls: bool = "false" from "AWS Elastic Load Balancing pricing (a TCP listener)";
         /// Rules that a request is compared with; ten are free.
         rules: u32 = "10" from "AWS Elastic Load Balancing pricing (the first 10 processed rules are free)";
         /// Where the price is stated.

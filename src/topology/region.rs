@@ -33,15 +33,20 @@ impl Topology {
     /// Nodes of a balancer, as said or as its product has them.
     pub(crate) fn nodes_of(&self, balancer: &Named<Balancer>) -> u32 {
         let spec = &balancer.spec;
-        let zones =
-            || self.place_of(Section::Service, &spec.service.name).map_or(1, |it| it.spec.zones);
+        let zones = || self.zones_of(balancer);
         spec.nodes.unwrap_or_else(|| match spec.kind {
             BalancerKind::Alb => zones().max(2),
+            BalancerKind::Nlb => zones(),
             BalancerKind::Plain
             | BalancerKind::Nginx
             | BalancerKind::Envoy
             | BalancerKind::HaProxy => 1,
         })
+    }
+    /// Zones of the region that the service behind a balancer stands in.
+    pub(crate) fn zones_of(&self, balancer: &Named<Balancer>) -> u32 {
+        let service = &balancer.spec.service.name;
+        self.place_of(Section::Service, service).map_or(1, |it| it.spec.zones)
     }
     /// The region that something stands in: the one it names or follows from, or the only one.
     /// [`None`] where there is none, or several and nothing says which.

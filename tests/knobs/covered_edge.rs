@@ -101,7 +101,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "haproxy",
         "the_first_request_over_a_connection_gets_one_of_its_own",
-        "Balancer.reuse Reuse:safe Reuse:always",
+        "Balancer.reuse Reuse:never Reuse:safe Reuse:aggressive Reuse:always",
     ),
     (
         "balancer",
@@ -109,6 +109,18 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "PerConnection.of PerConnection.max_age ConnectionOf:users ConnectionOf:processes",
     ),
     ("balancer", "every_node_has_a_rotation_of_its_own", "Balancer.nodes"),
+    ("nginx", "ip_hash_goes_by_the_first_three_octets", "BalanceBy:network"),
+    ("nginx", "it_keeps_so_many_idle_connections", "Balancer.most_idle"),
+    ("nginx", "a_request_takes_two_connections_of_its_worker", "Balancer.worker_connections"),
+    ("limit_memory", "a_process_keeps_the_counts_of_two_windows", "Limit.key_memory"),
+    ("nlb", "an_nlb_chooses_once_for_each_connection", "BalancerKind:nlb"),
+    (
+        "nlb",
+        "a_loop_that_stands_still_passes_a_check_for_a_connection",
+        "Checks.protocol CheckProtocol:http CheckProtocol:tcp",
+    ),
+    ("nlb", "a_node_of_an_nlb_sends_to_its_own_zone", "Balancer.cross_zone"),
+    ("nlb", "an_nlb_is_charged_by_units_of_its_own", "BalancerPrice.tls"),
     (
         "balancer",
         "checks_wait_for_the_event_loop_and_count_in_a_row",

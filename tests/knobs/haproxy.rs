@@ -207,6 +207,14 @@ fn the_first_request_over_a_connection_gets_one_of_its_own() {
     let first = opened(&["balancer.lb.purge=1h", "balancer.lb.reuse=safe"]);
     let always = opened(&["balancer.lb.purge=1h", "balancer.lb.reuse=always"]);
     assert!(first >= 4 && always == 1, "{first} {always}");
+    // Nobody has another user's; or the first request has one that has been used again.
+    let never = opened(&["balancer.lb.purge=1h", "balancer.lb.reuse=never"]);
+    let aggressive = opened(&["balancer.lb.purge=1h", "balancer.lb.reuse=aggressive"]);
+    assert!(never == first && (always..first).contains(&aggressive), "{never} {aggressive}");
+    let free = ["client.connection={keep_alive='1ms'}", "balancer.lb.purge=1h"];
+    let each = |reuse: &str| opened(&[&free[..], &[reuse]].concat());
+    // Where users open one for each request, all are first: those of their own are never found again.
+    assert_eq!((each("balancer.lb.reuse=never"), each("balancer.lb.reuse=always")), (10, 1));
 }
 
 #[test]

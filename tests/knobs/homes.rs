@@ -154,6 +154,16 @@ fn users_go_elsewhere_as_soon_as_dns_says_so() {
     let (lost, served, ran) = far(&[]);
     assert!((200..300).contains(&lost) && served == 1000, "{lost} lost, {served} elsewhere");
     assert_eq!((ran.shortest(), ran.longest()), (ms(5), ms(85)));
+    // Whoever came in those 100 s went elsewhere: one a tenth of a second, a thousand users.
+    let [mark] = ran.outcome.failovers[..] else { panic!("{:?}", ran.outcome.failovers) };
+    let long = mark.until.expect("it came back").since(mark.from);
+    assert_eq!((mark.attempts, long), (1000, loadbearing::units::Duration::secs(100)));
+    assert!(
+        mark.users > 550 && mark.users < 700,
+        "each of 1,000 with a chance of 63 %: {}",
+        mark.users
+    );
+    assert_eq!(ran.outcome.attempts.elsewhere, 1000);
     // What is counted is what users wanted.
     assert_eq!(ran.outcome.operations.iter().next().expect("an operation").offered, ran.offered());
     let first = far(&["client.dns.threshold=1"]);

@@ -241,3 +241,28 @@ fn a_message_that_is_too_large_closes_its_connection() {
         ["socket.chat.messages=1/s", "socket.chat.size=2MB", "service.web.runtime.uvicorn={}"];
     assert_eq!(chat(&python).count("socket.chat", Counter::Lost), 0);
 }
+
+#[test]
+fn messages_take_time_on_a_link() {
+    // 10 KB at 8 Mbit/s take 10 ms up, and 100 KB to the ten members at one process 100 ms down.
+    let one = ["service.web.instances=1", "socket.chat.messages=0.5/s", "socket.chat.size=10KB"];
+    let free = ["socket.chat.read_per_kb=0us", "socket.chat.write_per_kb=0us"];
+    let late = |text: &str, more: &[&str]| {
+        let ran =
+            run(text, &[&["run.duration=1000s", "run.window=10s"], &one[..], &free, more].concat());
+        let count = |what| ran.count("socket.chat", what) as f64;
+        (count(Counter::LagMicros) / count(Counter::Replayed) / 1e6, ran)
+    };
+    let slow = format!("{CHAT}[link.up]\nbandwidth = '8Mbit/s'\ncarries = 'service.web'\n");
+    assert!(late(CHAT, &[]).0 < 1e-6);
+    let (mean, ran) = late(&slow, &[]);
+    // A message comes while another is on its way once in twenty.
+    assert!((0.110..0.118).contains(&mean), "{mean}");
+    let messages = ran.count("socket.chat", Counter::Reads);
+    let bytes = ran.count("link.up", Counter::Bytes);
+    assert!((bytes as f64 / (messages as f64 * 110e3) - 1.0).abs() < 0.01, "{bytes}");
+    // A transfer that is lost comes again after 200 ms.
+    let loss = "link.up.loss={above='0%', share='100%'}";
+    let (mean, _) = late(&slow, &[loss]);
+    assert!((0.50..0.53).contains(&mean), "{mean}");
+}

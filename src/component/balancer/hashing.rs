@@ -23,6 +23,30 @@ pub(super) fn modulo(targets: &Targets, key: u64) -> u32 {
     unreachable!("the place is below the sum of the weights")
 }
 
+/// How often nginx hashes before it takes the one whose turn it is.
+const TRIES: u64 = 20;
+
+/// The target that a hash names of all registered, as often as their weights; where that one is out, what
+/// another hash adds to it names the next. [`None`] if none of them is there.
+pub(super) fn rehash(targets: &Targets, key: u64) -> Option<u32> {
+    let members = || targets.all.iter().enumerate().filter(|(_, target)| target.member);
+    let all: u64 = members().map(|(_, target)| u64::from(target.weight)).sum();
+    let mut hash = 0u64;
+    for again in 0..=TRIES {
+        // 15 bits of each hash are added up.
+        hash += mix(!(key ^ again << 48)) >> 16 & 0x7fff;
+        let mut place = hash % all.max(1);
+        for (number, target) in members() {
+            match place.checked_sub(u64::from(target.weight)) {
+                Some(rest) => place = rest,
+                None if targets.is_open(number as u32) => return Some(number as u32),
+                None => break,
+            }
+        }
+    }
+    None
+}
+
 /// Points of targets on a circle of hashes; a key falls to the next one clockwise.
 pub(super) struct Ring {
     points: Vec<(u64, u32)>,

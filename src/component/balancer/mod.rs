@@ -7,8 +7,10 @@
 //! | random | Envoy `RANDOM` |
 //! | least outstanding | ALB least outstanding requests; ties in rotation |
 //! | least connections | the fewest open connections, idle ones included |
+//! | random two | nginx `random two least_conn`: of two drawn by weight, never the same, the one with fewer requests for its weight (`ngx_http_upstream_get_random2_peer`) |
 //! | choices | Envoy `LEAST_REQUEST`: the best of two at random; with unequal weights, earliest deadlines of weight / (active + 1)^bias |
 //! | hash | HAProxy `balance source` and `uri`, hash-type map-based: the hash modulo the weights (`map_get_server_hash`) |
+//! | rehash | nginx `hash`: the hash modulo the weights of all that are registered, and another hash where that one is out, up to 20 times (`ngx_http_upstream_get_hash_peer`) |
 //! | ring hash | nginx `hash ... consistent` (ketama): 160 points a unit of weight; Envoy and HAProxy bound its loads |
 //! | Maglev | Envoy `MAGLEV`: a table of 65,537 places |
 //! | peak EWMA | linkerd2-proxy: the cheaper of two at random, by latency x (outstanding + 1) |
@@ -17,16 +19,19 @@
 //! Targets that are not available take no part: the others share their turns evenly. Where none is,
 //! there is no choice; a balancer that then sends to all of them (ALB does) marks all available.
 
+mod drawn;
 mod hashing;
 pub mod health;
 mod pins;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use crate::units::{Duration, Time};
 use hashing::{Ring, Table};
 pub use pins::Stay;
 use pins::{Pin, Pins, UNPINNED};
+use turns::{earliest, in_turn, least, smooth};
 
 /// What a balancer knows of one target.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,6 +40,8 @@ pub struct Target {
     pub outstanding: u32,
     /// Whether it may be chosen: it is registered, healthy and not draining.
     pub available: bool,
+    /// Whether it is registered, healthy or not.
+    pub member: bool,
     /// Its share relative to others, for the weighted policies.
     pub weight: u32,
     /// Connections to it that are open, idle ones included.
@@ -53,6 +60,8 @@ pub struct Targets {
     slow_start: Option<Duration>,
     /// Tells one set of available targets from the next.
     version: u32,
+    /// Requests that were sent and not answered.
+    outstanding: u32,
 }
 
 impl Targets {
@@ -75,6 +84,7 @@ impl Targets {
         self.all.push(Target {
             outstanding: 0,
             available: true,
+            member: true,
             weight,
             connections: 0,
             since: None,
@@ -88,6 +98,11 @@ impl Targets {
     pub fn set_available(&mut self, target: u32, available: bool) {
         self.all[target as usize].available = available;
         self.set_open(target, available);
+    }
+
+    /// A target is registered, or taken out.
+    pub fn set_member(&mut self, target: u32, member: bool) {
+        self.all[target as usize].member = member;
     }
 
     /// A target may be chosen anew or not. Whoever has been pinned to it keeps to it as long as it is
@@ -157,6 +172,7 @@ impl Targets {
     #[inline]
     pub fn sent(&mut self, target: u32) {
         self.all[target as usize].outstanding += 1;
+        self.outstanding += 1;
     }
 
     /// A request of a target is answered, or given up.
@@ -165,11 +181,16 @@ impl Targets {
         let outstanding = &mut self.all[target as usize].outstanding;
         assert!(*outstanding > 0, "the target had a request");
         *outstanding -= 1;
+        self.outstanding -= 1;
     }
 
     /// One target.
     pub fn get(&self, target: u32) -> &Target {
         &self.all[target as usize]
+    }
+    /// Requests at all of them.
+    pub fn all_outstanding(&self) -> u32 {
+        self.outstanding
     }
     /// How many there are, available or not.
     pub fn len(&self) -> u32 {
@@ -232,6 +253,12 @@ pub enum Policy {
         /// How much requests weigh against weights.
         bias: f64,
     },
+    /// Of two different ones drawn by weight, the one with fewer requests for its weight.
+    RandomTwo,
+    /// The one at the place in a list of all registered, as often as their weights, that a hash of the key
+    /// names; where that one is out, another hash. One that is out moves only its own keys, one that is
+    /// taken out nearly all.
+    Rehash,
     /// The one at the place in a list of all available, as often as their weights, that a hash of the key
     /// names. A target that comes or goes moves nearly all keys.
     Hash,
@@ -282,6 +309,14 @@ enum Chooser {
         deadlines: Vec<f64>,
         present: f64,
     },
+    /// `next`: whose turn it is where nobody is found otherwise.
+    RandomTwo {
+        next: u32,
+    },
+    /// See `RandomTwo`.
+    Rehash {
+        next: u32,
+    },
     Hash,
     Ring(Ring),
     Table(Table),
@@ -325,6 +360,8 @@ impl Balancer {
             Policy::Choices { count, bias } => {
                 Chooser::Choices { count, bias, deadlines: Vec::new(), present: 0.0 }
             }
+            Policy::RandomTwo => Chooser::RandomTwo { next: 0 },
+            Policy::Rehash => Chooser::Rehash { next: 0 },
             Policy::Hash => Chooser::Hash,
             Policy::RingHash { bound } => Chooser::Ring(Ring::new(bound)),
             Policy::Maglev { bound } => Chooser::Table(Table::new(bound)),
@@ -434,7 +471,10 @@ impl Chooser {
         let mut chosen = self.choose(targets, key, now, draw);
         if targets.slow_start.is_some() {
             // A rotation comes to one that takes its whole share in a round; who draws may take longer.
-            let draws = matches!(self, Chooser::Random | Chooser::Choices { .. });
+            let draws = matches!(
+                self,
+                Chooser::Random | Chooser::RandomTwo { .. } | Chooser::Choices { .. }
+            );
             let rounds = if draws { 64 } else { 1 };
             for _ in 0..rounds * targets.available.len() {
                 let part = targets.part(chosen, now);
@@ -458,10 +498,12 @@ impl Chooser {
         let available = &targets.available;
         let mut any = || available[below(draw(), available.len())];
         match self {
-            Chooser::RoundRobin { next } => {
-                let target = available[targets.turn(*next)];
-                *next = target + 1;
-                target
+            Chooser::RoundRobin { next } => in_turn(targets, next),
+            Chooser::RandomTwo { next } => {
+                drawn::two(targets, draw).unwrap_or_else(|| in_turn(targets, next))
+            }
+            Chooser::Rehash { next } => {
+                hashing::rehash(targets, key).unwrap_or_else(|| in_turn(targets, next))
             }
             Chooser::WeightedRoundRobin { current } => smooth(targets, current),
             Chooser::Random => any(),
@@ -492,67 +534,6 @@ impl Chooser {
             }
         }
     }
-}
-
-/// Everyone earns its weight each turn; the richest takes the turn and pays for it the sum of all.
-fn smooth(targets: &Targets, current: &mut Vec<i64>) -> u32 {
-    current.resize(targets.all.len(), 0);
-    let mut total = 0;
-    let mut best = targets.available[0];
-    for &target in &targets.available {
-        let weight = i64::from(targets.all[target as usize].weight);
-        current[target as usize] += weight;
-        total += weight;
-        if current[target as usize] > current[best as usize] {
-            best = target;
-        }
-    }
-    current[best as usize] -= total;
-    best
-}
-
-/// Envoy's `EdfLoadBalancerBase`: whose deadline is the earliest takes the turn, and the next one comes
-/// after a time that is the shorter the greater its weight and the fewer its requests.
-fn earliest(targets: &Targets, bias: f64, deadlines: &mut Vec<f64>, present: &mut f64) -> u32 {
-    let step = |target: u32| {
-        let busy = f64::from(targets.outstanding(target) + 1);
-        let busy = if bias == 1.0 { busy } else { libm::pow(busy, bias) };
-        busy / f64::from(targets.all[target as usize].weight)
-    };
-    for target in deadlines.len() as u32..targets.len() {
-        deadlines.push(*present + step(target));
-    }
-    let mut best = targets.available[0];
-    for &target in &targets.available {
-        // Whoever was away comes back without the turns that it has missed.
-        deadlines[target as usize] = deadlines[target as usize].max(*present);
-        if deadlines[target as usize] < deadlines[best as usize] {
-            best = target;
-        }
-    }
-    *present = deadlines[best as usize];
-    deadlines[best as usize] = *present + step(best);
-    best
-}
-
-fn least(targets: &Targets, next: &mut u32, connections: bool) -> u32 {
-    let load = |target: u32| {
-        let known = &targets.all[target as usize];
-        u64::from(if connections { known.connections } else { known.outstanding })
-    };
-    let weight = |target: u32| u64::from(targets.all[target as usize].weight);
-    let (before, after) = targets.available.split_at(targets.turn(*next));
-    let mut best = after[0];
-    for &target in after.iter().chain(before) {
-        if load(target) * weight(best) < load(best) * weight(target) {
-            best = target;
-        }
-        if load(best) == 0 {
-            break;
-        }
-    }
-    *next = best + 1;
-    best
 }
 
 /// A number below `count`, from a uniform 64-bit one (its bias is below `count / 2^64`).

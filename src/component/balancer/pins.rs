@@ -1,5 +1,6 @@
 //! Users who stay where a balancer has sent them.
 
+use super::{Balancer, Targets};
 use crate::units::{Duration, Time};
 
 /// In the table of pinned targets: none yet.
@@ -71,5 +72,50 @@ impl Stay {
             Stay::Cookie { idle, life } => exceeds(idle, pin.used) || exceeds(life, pin.made),
             Stay::Connection { idle, .. } => exceeds(Some(idle), pin.used) || now >= pin.closes,
         }
+    }
+}
+
+/// Connections that are passed through.
+impl Balancer {
+    /// Where the connection of somebody ends, if they have one that is open as far as the rule says.
+    pub fn kept(&self, key: u64, now: Time) -> Option<u32> {
+        let pins = self.pins.as_ref()?;
+        let pin = pins.all.get(usize::try_from(key).ok()?)?;
+        (pin.target != UNPINNED && !pins.rule.is_over(*pin, now)).then_some(pin.target)
+    }
+
+    /// Somebody sends something over their connection.
+    pub fn uses(&mut self, key: u64, now: Time) {
+        if let Some(pins) = &mut self.pins {
+            pins.all[key as usize].used = now;
+        }
+    }
+
+    /// A new connection, which is kept for somebody or not: where it ends. [`None`] if nobody is there.
+    pub fn connects(
+        &mut self,
+        targets: &mut Targets,
+        (key, kept): (u64, bool),
+        now: Time,
+        mut draw: impl FnMut() -> u64,
+    ) -> Option<u32> {
+        if targets.available() == 0 {
+            return None;
+        }
+        let target = self.chooser.choose_slowly(targets, key, now, &mut draw);
+        let Some(pins) = self.pins.as_mut().filter(|_| kept) else { return Some(target) };
+        let user = usize::try_from(key).expect("users are small numbers");
+        if user >= pins.all.len() {
+            pins.all.resize(user + 1, Pin::NONE);
+        }
+        if matches!(pins.rule, Stay::Connection { .. }) {
+            if pins.all[user].target != UNPINNED {
+                targets.connect(pins.all[user].target, -1);
+            }
+            targets.connect(target, 1);
+        }
+        let closes = pins.rule.closes_at(now, &mut draw);
+        pins.all[user] = Pin { target, made: now, used: now, closes };
+        Some(target)
     }
 }

@@ -11,7 +11,7 @@ const EWMA: Policy = Policy::PeakEwma { decay: Duration::secs(10), first: Durati
 
 const FOR_EVER: Stay = Stay::Cookie { idle: None, life: None };
 
-const POLICIES: [Policy; 11] = [
+const POLICIES: [Policy; 13] = [
     Policy::RoundRobin,
     Policy::WeightedRoundRobin,
     Policy::Random,
@@ -20,6 +20,8 @@ const POLICIES: [Policy; 11] = [
     RING,
     Policy::LeastConnections,
     Policy::Hash,
+    Policy::Rehash,
+    Policy::RandomTwo,
     MAGLEV,
     Policy::RingHash { bound: Some(1.5) },
     EWMA,
@@ -176,6 +178,65 @@ fn a_consistent_hash_moves_only_what_it_must() {
     assert!(moved.iter().all(|&new| new == added));
     let share = moved.len() as f64 / 20_000.0;
     assert!((share - 1.0 / 11.0).abs() < 0.03, "one of eleven gets {share}");
+}
+
+/// The share of 100,000 keys that go elsewhere when one of ten targets goes.
+fn moved(policy: Policy, goes: impl Fn(&mut Targets)) -> f64 {
+    let mut targets = Targets::new(&[1; 10]);
+    let mut balancer = Balancer::new(policy);
+    let mut owners = |targets: &mut Targets| -> Vec<u32> {
+        let owner = |key| balancer.pick(targets, key, Time::ZERO, || 0).unwrap();
+        (0..100_000).map(owner).collect()
+    };
+    let before = owners(&mut targets);
+    goes(&mut targets);
+    let after = owners(&mut targets);
+    before.iter().zip(after).filter(|&(&old, new)| old != new).count() as f64 / 100_000.0
+}
+
+#[test]
+fn a_hash_modulo_moves_nine_of_ten_and_a_ring_moves_one() {
+    let out = |targets: &mut Targets| targets.set_available(9, false);
+    let removed = |targets: &mut Targets| {
+        targets.set_available(9, false);
+        targets.set_member(9, false);
+    };
+    // A key stays if its hash has the same remainder by 10 and by 9: one in ten does. A deviation is 0.1 %.
+    let near = |found: f64, wanted: f64| assert!((found - wanted).abs() < 0.005, "{found}");
+    near(moved(Policy::Hash, out), 0.9);
+    near(moved(Policy::Rehash, removed), 0.9);
+    // Of a server that is out nginx hashes the keys anew, and only those.
+    near(moved(Policy::Rehash, out), 0.1);
+    // On a ring each of ten has a tenth, give or take 7.9 % of it; a table moves about as many once more.
+    let ring = moved(RING, out);
+    assert!((ring - 0.1).abs() < 0.032, "{ring}");
+    let table = moved(MAGLEV, out);
+    assert!((0.1..0.2).contains(&table), "{table}");
+}
+
+#[test]
+fn nginx_draws_two_different_ones_by_weight() {
+    let mut draws = Draws(5);
+    let mut targets = Targets::new(&[2, 1, 1]);
+    let mut balancer = Balancer::new(Policy::RandomTwo);
+    let mut picks = [0u32; 3];
+    for _ in 0..80_000 {
+        let target = balancer.pick(&mut targets, 0, Time::ZERO, || draws.bits()).unwrap();
+        picks[target as usize] += 1;
+    }
+    // With nothing in flight the second is taken: 1/2 x (1/2 of the rest) twice, and so 1/3 for the first.
+    for picked in picks {
+        assert!((f64::from(picked) / 80_000.0 - 1.0 / 3.0).abs() < 0.01, "{picks:?}");
+    }
+    // Who has a request for each of its weight is not taken before others, and with one left it is that.
+    targets.sent(1);
+    targets.sent(2);
+    let pick = |_| balancer.pick(&mut targets, 0, Time::ZERO, || draws.bits()).unwrap();
+    let first = (0..1_000).map(pick).filter(|target| *target == 0).count();
+    assert!((f64::from(first as u32) / 1_000.0 - 5.0 / 6.0).abs() < 0.06, "{first}");
+    targets.set_available(0, false);
+    targets.set_available(1, false);
+    assert_eq!(balancer.pick(&mut targets, 0, Time::ZERO, || draws.bits()), Some(2));
 }
 
 #[test]

@@ -2,29 +2,43 @@
 
 use super::optional;
 use crate::component::balancer::{Policy, Stay, health};
-use crate::model::{Full, Health, Retries, Slots};
+use crate::model::{Charged, Full, Health, Retries, Reuse, Slots};
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
 
-pub(super) fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Option<Stay>) {
+/// How a balancer chooses, and for how long it keeps to that, before a service that keeps idle
+/// connections for so long.
+pub(super) fn policy(
+    topology: &topology::Topology,
+    balancer: &Named<topology::Balancer>,
+    keep_alive: Duration,
+) -> (Policy, Option<Stay>) {
+    let passes = balancer.spec.passes();
     let first = |choice: &topology::FirstChoice| match choice {
         topology::FirstChoice::RoundRobin => Policy::RoundRobin,
         topology::FirstChoice::Random => Policy::Random,
         topology::FirstChoice::LeastOutstanding => Policy::LeastOutstanding,
     };
     let bound = |hash: &topology::HashBound| hash.bound;
-    let stays = match &balancer.spec.per {
-        topology::BalancePer::Request => None,
-        topology::BalancePer::Connection(connection) => {
-            Some(Stay::Connection { idle: connection.idle, life: optional(connection.max_age) })
-        }
-    };
-    let policy = match &balancer.spec.policy {
+    let stays = balancer.spec.connections().map(|connection| Stay::Connection {
+        idle: match passes && !connection.of_processes {
+            false => connection.idle,
+            // Users know when theirs is open; where theirs cost nothing, whoever closes first counts.
+            true if topology.client.connection.is_some() => Duration::FOREVER,
+            true => connection.idle.min(keep_alive),
+        },
+        life: optional(connection.max_age),
+    });
+    let policy = match balancer.spec.chooses() {
         topology::Policy::RoundRobin => Policy::RoundRobin,
         topology::Policy::WeightedRoundRobin => Policy::WeightedRoundRobin,
         topology::Policy::Random => Policy::Random,
         topology::Policy::LeastOutstanding => Policy::LeastOutstanding,
         topology::Policy::LeastConnections => Policy::LeastConnections,
+        topology::Policy::TwoChoices(_) if balancer.spec.kind == BalancerKind::Nginx => {
+            Policy::RandomTwo
+        }
+        topology::Policy::Hash if balancer.spec.kind == BalancerKind::Nginx => Policy::Rehash,
         topology::Policy::TwoChoices(few) => Policy::Choices { count: few.choices, bias: few.bias },
         topology::Policy::Hash => Policy::Hash,
         topology::Policy::ConsistentHash(hash) => Policy::RingHash { bound: bound(hash) },
@@ -39,7 +53,8 @@ pub(super) fn policy(balancer: &Named<topology::Balancer>) -> (Policy, Option<St
             };
             let idle = optional(sticky.max_idle).or(of_kind);
             let life = optional(sticky.max_life);
-            return (first(&sticky.then), Some(Stay::Cookie { idle, life }));
+            let first = if passes { Policy::Random } else { first(&sticky.then) };
+            return (first, Some(Stay::Cookie { idle, life }));
         }
     };
     (policy, stays)
@@ -67,17 +82,29 @@ fn of_kind(spec: &topology::Balancer) -> Health {
             deregistration_delay: Some(secs(300)),
             ..plain
         },
+        // What a client hears comes from its target, or is a reset.
+        BalancerKind::Nlb => Health {
+            passes: spec.connections().map(|it| it.idle),
+            fail_open: Some(0.0),
+            deregistration_delay: Some(secs(300)),
+            ..Health::default()
+        },
         BalancerKind::Nginx => Health {
             connect_timeout: Some(minute),
             ejection: Some(nginx),
             idle_timeout: Some(minute),
-            // ngx_http_core_module.c: keepalive_timeout 75,000 ms, keepalive_requests 1000; the latter
-            // for servers in ngx_http_upstream_keepalive_module.c, too.
-            keep_alive: Some(Duration::ZERO),
+            // ngx_http_core_module.c: keepalive_timeout 75,000 ms, keepalive_requests 1000; for servers, in
+            // ngx_http_upstream_keepalive_module.c, 60,000 and 1000.
+            keep_alive: Some(minute),
             client_keep_alive: secs(75),
             keepalive_requests: Some(1_000),
             next_upstream: true,
             nobody_status: 502,
+            most_idle: Some(spec.most_idle.unwrap_or(32)),
+            // One connection of its user's, one to its server (ngx_event_connect_peer: NGX_ERROR, and so
+            // NGX_HTTP_INTERNAL_SERVER_ERROR).
+            max_requests: spec.worker_connections.map(|all| all.div_ceil(2)),
+            overflow_status: 500,
             ..plain
         },
         BalancerKind::Envoy => Health {
@@ -103,7 +130,12 @@ fn of_kind(spec: &topology::Balancer) -> Health {
             keep_alive: Some(Duration::FOREVER),
             client_keep_alive: secs(50),
             purge: Some(spec.purge.unwrap_or(secs(5))),
-            first_alone: spec.reuse == topology::Reuse::Safe,
+            reuse: match spec.reuse {
+                topology::Reuse::Never => Reuse::Never,
+                topology::Reuse::Safe => Reuse::Safe,
+                topology::Reuse::Aggressive => Reuse::Aggressive,
+                topology::Reuse::Always => Reuse::Always,
+            },
             // http_ana.c, http_return_srv_error: 503 for whoever was not connected.
             unreached_status: 503,
             refused_status: 503,
@@ -133,6 +165,9 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
     let slots = slots(spec, connect_timeout);
     Health {
         checks: None, // compiled with the flows
+        connects_only: spec.checks_connections(),
+        passes: of_kind.passes,
+        zonal: !spec.crosses_zones(),
         ejection,
         fail_open: spec.fail_open.map(|share| share.0).or(of_kind.fail_open),
         slow_start: spec.slow_start,
@@ -142,13 +177,11 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         max_pending: of_kind.max_pending,
         lines: of_kind.max_connections.is_some() || slots.is_some(),
         slots,
-        charged_rules: spec
-            .price
-            .as_ref()
-            .filter(|price| price.per_lcu_hour.is_some())
-            .map(|price| price.rules),
+        charged: charged(spec),
         retries: retries(spec, connect_timeout),
-        first_alone: of_kind.first_alone,
+        reuse: of_kind.reuse,
+        most_idle: spec.most_idle.or(of_kind.most_idle),
+        overflow_status: of_kind.overflow_status,
         purge: of_kind.purge,
         connect_timeout,
         idle_timeout: optional(spec.idle_timeout).or(of_kind.idle_timeout),
@@ -167,10 +200,23 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
     }
 }
 
+/// What its capacity units are (AWS, Elastic Load Balancing pricing).
+fn charged(spec: &topology::Balancer) -> Option<Charged> {
+    const FREE_RULES: u32 = 10;
+    let price = spec.price.as_ref().filter(|price| price.per_lcu_hour.is_some())?;
+    let (new, open) = match (&spec.kind, price.tls) {
+        (BalancerKind::Nlb, false) => (800.0, 100_000.0),
+        (BalancerKind::Nlb, true) => (50.0, 3_000.0),
+        _ => (25.0, 3_000.0),
+    };
+    let rules = if spec.passes() { 0 } else { price.rules.saturating_sub(FREE_RULES) };
+    Some(Charged { new, open, bytes: 1e9, rules })
+}
+
 /// The queue for requests that find their targets full.
 fn slots(spec: &topology::Balancer, connect_timeout: Option<Duration>) -> Option<Slots> {
     let kind = &spec.kind;
-    let has_none = matches!(kind, BalancerKind::Alb | BalancerKind::Envoy);
+    let has_none = matches!(kind, BalancerKind::Alb | BalancerKind::Envoy | BalancerKind::Nlb);
     if has_none || spec.max_conns.is_none() || !spec.queues() {
         return None;
     }
@@ -178,7 +224,7 @@ fn slots(spec: &topology::Balancer, connect_timeout: Option<Duration>) -> Option
     let most = said.and_then(|queue| queue.most);
     let of_all = *kind == BalancerKind::Nginx;
     let usual = if of_all { Some(Duration::secs(60)) } else { connect_timeout };
-    let full = match &spec.policy {
+    let full = match spec.chooses() {
         topology::Policy::Random | topology::Policy::TwoChoices(_) => Full::Drawn,
         topology::Policy::Hash
         | topology::Policy::ConsistentHash(_)
@@ -205,7 +251,7 @@ fn retries(spec: &topology::Balancer, connect_timeout: Option<Duration>) -> Opti
     }
     let second = Duration::secs(1);
     let keeps = matches!(
-        spec.policy,
+        spec.chooses(),
         topology::Policy::Hash
             | topology::Policy::ConsistentHash(_)
             | topology::Policy::Maglev(_)
@@ -214,7 +260,7 @@ fn retries(spec: &topology::Balancer, connect_timeout: Option<Duration>) -> Opti
     Some(Retries {
         count: spec.retries.unwrap_or(3),
         redispatch: spec.redispatch,
-        any: !keeps && spec.per == topology::BalancePer::Request,
+        any: !keeps && spec.connections().is_none(),
         pause: connect_timeout.map_or(second, |timeout| timeout.min(second)),
     })
 }

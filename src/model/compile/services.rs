@@ -39,7 +39,10 @@ impl Compiler<'_> {
             .iter()
             .find(|balancer| balancer.spec.service.name == service.name);
         let hop = balancer.map_or(&spec.hop, |balancer| &balancer.spec.hop);
-        let (policy, stays) = balancer.map_or((Policy::RoundRobin, None), balancers::policy);
+        let (policy, stays) = match balancer {
+            None => (Policy::RoundRobin, None),
+            Some(balancer) => balancers::policy(self.topology, balancer, spec.keep_alive),
+        };
         let station = |it: &Named<topology::Balancer>| format!("balancer.{}", it.name);
         Service {
             name: service.name.clone(),
@@ -95,6 +98,7 @@ impl Compiler<'_> {
             affinity: match balancer.map(|balancer| &balancer.spec.by) {
                 _ if balancer.is_some_and(|it| it.spec.is_of_processes()) => Affinity::Process,
                 Some(topology::BalanceBy::Address) => Affinity::Address,
+                Some(topology::BalanceBy::Network) => Affinity::Network,
                 Some(topology::BalanceBy::Keys(keys)) => {
                     Affinity::Keys(find(&self.topology.keys, &keys.name))
                 }

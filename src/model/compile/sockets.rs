@@ -77,6 +77,7 @@ impl Compiler<'_> {
         match (&spec.kind, spec.idle_timeout) {
             // Its route's timeout ends with an upgrade; the stream's own idle timeout does not.
             (topology::BalancerKind::Envoy, None) => Some(Duration::secs(300)),
+            (topology::BalancerKind::Nlb, _) => spec.connections().map(|it| it.idle),
             _ => balancers::health(spec).idle_timeout,
         }
     }

@@ -33,8 +33,8 @@ pub use pool::{ClientTimes, Discards, Fill, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
 pub use queue::{Job, Mapping, Poll, Queue, Scripts};
 pub use service::{
-    Affinity, Appointment, Bodies, Full, Function, HandOut, Health, Host, Keda, Metric, Others,
-    Retries, Rule, Scaling, Service, Slots, Wake,
+    Affinity, Appointment, Bodies, Charged, Full, Function, HandOut, Health, Host, Keda, Metric,
+    Others, Retries, Reuse, Rule, Scaling, Service, Slots, Wake,
 };
 pub use session::{Prune, Session};
 pub use socket::Socket;

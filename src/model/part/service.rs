@@ -131,6 +131,21 @@ pub struct Service {
     pub pools: Vec<PoolId>,
 }
 
+impl Service {
+    /// Whether clients are connected to a balancer, which has connections of its own to instances.
+    pub fn is_fronted(&self) -> bool {
+        self.balancer_station.is_some() && self.health.passes.is_none()
+    }
+    /// Whether its balancer keeps to an instance that it has chosen for somebody, over all their connections.
+    pub fn sticks(&self) -> bool {
+        matches!(self.stays, Some(balancer::Stay::Cookie { .. }))
+    }
+    /// Whether a node of its balancer sends to a target: all do, or the one in the target's zone.
+    pub fn is_seen_by(&self, node: u32, target: u32) -> bool {
+        !self.health.zonal || target % self.nodes == node
+    }
+}
+
 /// A function: environments are started for requests, and take one at a time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Function {
@@ -266,6 +281,13 @@ pub struct Appointment {
 pub struct Health {
     /// Checks of its own, and where on the tape they begin.
     pub checks: Option<(health::Checks, Pc)>,
+    /// They ask for a connection, and for no answer.
+    pub connects_only: bool,
+    /// It passes connections through, so that clients are connected to targets, and forgets those that have
+    /// been idle for so long.
+    pub passes: Option<Duration>,
+    /// Each of its nodes sends to the targets of its own zone only.
+    pub zonal: bool,
     /// Setting targets aside for what they answer.
     pub ejection: Option<health::Ejection>,
     /// With a smaller share of healthy targets, or none, it sends to all of them; [`None`] never does.
@@ -292,12 +314,14 @@ pub struct Health {
     pub slots: Option<Slots>,
     /// Requests may wait in it, for connections or for full targets.
     pub lines: bool,
-    /// It is charged by capacity units, and compares a request with so many rules.
-    pub charged_rules: Option<u32>,
+    /// It is charged by capacity units.
+    pub charged: Option<Charged>,
     /// Attempts to connect are repeated so (HAProxy).
     pub retries: Option<Retries>,
-    /// The first request of a connection of a user gets a connection of its own.
-    pub first_alone: bool,
+    /// Which requests may go over an idle connection.
+    pub reuse: Reuse,
+    /// Idle connections that each node keeps.
+    pub most_idle: Option<u32>,
     /// How often half of the idle connections are closed that were not needed lately.
     pub purge: Option<Duration>,
     /// How long an idle connection of a client to it stays open.
@@ -314,6 +338,35 @@ pub struct Health {
     pub broken_status: u16,
     /// What it answers when there is nobody to send to.
     pub nobody_status: u16,
+    /// What it answers when it has too many requests; 0 is what it is by itself.
+    pub overflow_status: u16,
+}
+
+/// Which requests may go over a connection of a balancer that is idle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reuse {
+    /// Those of the same user.
+    Never,
+    /// All but the first of a user's connection.
+    Safe,
+    /// That one, too, if the connection has been used again before.
+    Aggressive,
+    /// All.
+    #[default]
+    Always,
+}
+
+/// What a capacity unit of a balancer is.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Charged {
+    /// New connections a second.
+    pub new: f64,
+    /// Open connections.
+    pub open: f64,
+    /// Bytes an hour.
+    pub bytes: f64,
+    /// Rules that a request is compared with, beyond those that are free.
+    pub rules: u32,
 }
 
 /// A queue of a balancer for requests that find their targets full (HAProxy, queue.c).
@@ -368,6 +421,8 @@ pub enum Affinity {
     User,
     /// The client's address.
     Address,
+    /// The 256 addresses around it.
+    Network,
     /// The key of this set that the request is for.
     Keys(KeysId),
     /// The process that calls.

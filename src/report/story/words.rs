@@ -506,6 +506,10 @@ fn instant(told: &Told<'_>, moments: &[Moment], place: usize) -> Option<Line> {
             };
             ("users".to_string(), text)
         }
+        What::Instead(operation) => {
+            let name = &told.model.operations[operation].name;
+            ("dns".to_string(), format!("takes its service for down: it asks for {name}"))
+        }
         What::Over(end) => {
             look = if end.failure.is_some() { Look::Bad } else { Look::Good };
             let text = match end.failure {

@@ -16,7 +16,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match spec.publish {
             Some(entry) => {
                 self.messages[record.owner].left += 1;
-                self.written(record.owner, record.user);
+                self.written(record.owner, record.worker, record.user);
                 let (stream, number) = self.sockets[socket].next(draw::PUBLISH);
                 let stream = stream.numbered(u64::from(number));
                 let what = Callback { what: callback::PUBLISH, stream, ..of(record) };
@@ -24,7 +24,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             None => {
                 self.missed_elsewhere(socket, record.user);
-                self.written(record.owner, record.user);
+                self.written(record.owner, record.worker, record.user);
             }
         }
     }
@@ -43,7 +43,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.sockets[socket];
         if record.status != OK {
             self.missed_elsewhere(socket, record.user);
-            return self.written(record.owner, 0);
+            return self.delivered(record.owner, 0);
         }
         let service = &self.model.services[spec.service];
         let first = self.services[spec.service].first_instance;
@@ -64,7 +64,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let what = Callback { what: callback::DELIVER, members, ..of(record) };
             self.call_back(worker, spec.callback, work, what);
         }
-        self.written(record.owner, 0);
+        self.delivered(record.owner, 0);
     }
 
     /// Whether a process gets what the adapter publishes.

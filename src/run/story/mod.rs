@@ -123,6 +123,8 @@ pub enum What {
     Fails(Failure),
     /// An attempt was sent.
     Sent,
+    /// It asks for this in place of what is wanted.
+    Instead(OperationId),
     /// An attempt was over for the user.
     Over(End),
 }
@@ -445,6 +447,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let now = self.now;
         if let Some(teller) = self.teller() {
             teller.note(slot, now, What::Sent);
+        }
+        let record = self.tasks[slot];
+        let asked = record.operation();
+        if self.journeys[record.owner].operation != asked
+            && let Some(teller) = self.teller()
+        {
+            teller.note(slot, now, What::Instead(asked));
         }
     }
 
