@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use crate::model::demand::{Bounds, Demand, demand};
 use crate::model::ids::StationId;
-use crate::model::tape::{Op, Pc};
+use crate::model::tape::{AgentId, Op, Pc};
 use crate::model::{Fill, Model, Workload};
 use crate::topology::Loaded;
 use crate::units::{Bytes, Duration, Quantity, Ratio, show_number};
@@ -243,11 +243,10 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Scatter { pool, entry } => {
             format!("over all shards of pool.{}: {}", model.pools[pool].name, entry.0)
         }
-        Op::Call { entry, timeout, .. } => format!(
-            "call {}{}",
-            entry.0,
-            model.span(timeout).map_or(String::new(), |limit| format!(", at most {limit}"))
-        ),
+        Op::Call { entry, timeout, agent, .. } => {
+            let limit = model.span(timeout).map_or(String::new(), |it| format!(", at most {it}"));
+            format!("call {}{limit}{}", entry.0, connections(model, agent))
+        }
         Op::Choose { choice, .. } => {
             let choice = &model.choices[choice as usize];
             let ways: Vec<String> = choice
@@ -311,6 +310,18 @@ fn demands(out: &mut String, model: &Model, whole: &Demand) {
         out,
         "(elsewhere: network, storage and other people's services; nothing queues there)"
     );
+}
+
+/// Over which limited connections a call goes.
+fn connections(model: &Model, agent: AgentId) -> String {
+    if agent == AgentId::default() {
+        return String::new();
+    }
+    let client = model.client_of(agent);
+    let Some(station) = client.station else { return String::new() };
+    let waits = client.pool_timeout;
+    let waits = waits.map_or(String::new(), |limit| format!(", waited for {limit} at most"));
+    format!(", over a connection of {}{waits}", model.stations[station].path)
 }
 
 fn dash(value: f64) -> String {

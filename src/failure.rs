@@ -1,7 +1,7 @@
 //! The ways in which a request can fail, each told apart from the others.
 
 /// How many ways there are.
-pub const FAILURES: usize = 33;
+pub const FAILURES: usize = 34;
 
 /// Why a request, or one attempt at it, was not served.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -74,6 +74,8 @@ pub enum Failure {
     Overflow,
     /// The body of the request took too long to arrive (408).
     RequestTimeout,
+    /// The wait for a connection of an HTTP client timed out.
+    PoolTimeout,
 }
 
 impl Failure {
@@ -112,6 +114,7 @@ impl Failure {
         Failure::QueryTimeout,
         Failure::Overflow,
         Failure::RequestTimeout,
+        Failure::PoolTimeout,
     ];
 
     /// Its name in files and results.
@@ -150,6 +153,7 @@ impl Failure {
             Failure::QueryTimeout => "query_timeout",
             Failure::Overflow => "overflow",
             Failure::RequestTimeout => "request_timeout",
+            Failure::PoolTimeout => "pool_timeout",
         }
     }
 
@@ -172,6 +176,7 @@ impl Failure {
             | Failure::SlowDown
             | Failure::BreakerOpen => 503,
             Failure::AcquireTimeout
+            | Failure::PoolTimeout
             | Failure::TooManyConnections
             | Failure::StatementTimeout
             | Failure::QueryTimeout

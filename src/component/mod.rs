@@ -29,6 +29,7 @@
 //! | [`cache`] | entry stores, eviction, expiry, single flight | Redis, lru-cache 11 |
 //! | [`redis_client`] | commands while Redis is gone | ioredis 5.11.1 and 6.0.0, node-redis 6.3.1 |
 //! | [`redis_failover`] | how long until a replica takes over | Redis Sentinel and Cluster |
+//! | [`http_client`] | connections of one HTTP client, and who waits for one | httpx 0.28.1, aiohttp 3.14, Node.js 20, Go net/http, OkHttp 5, Apache HttpClient 5 |
 //! | [`session_population`] | how many sessions are alive, and of what age | M/G/∞ |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`shard`] | which shard or partition has a user or a key | consistent and modulo hashing |
@@ -59,6 +60,7 @@ pub mod function_fleet;
 pub mod garbage;
 pub mod guard;
 pub mod hpa;
+pub mod http_client;
 pub mod job_limiter;
 pub mod job_queue;
 pub mod limiter;

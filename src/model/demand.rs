@@ -17,7 +17,7 @@ mod uneven;
 use std::collections::BTreeMap;
 
 use super::ids::*;
-use super::tape::{Op, Pc};
+use super::tape::{AgentId, Op, Pc};
 use super::{Model, Workload};
 use crate::component::cache::Ttl;
 use crate::kernel::Dense;
@@ -197,6 +197,10 @@ struct Walk<'m> {
     within: Option<StationId>,
     /// See [`Visit::place`], of that operation.
     place: Option<StationId>,
+    /// See [`Visit::calls`], of that operation.
+    calls: Vec<AgentId>,
+    /// Time per request for which connections of clients are in use, by agent (s).
+    called_s: Vec<f64>,
 }
 
 /// Where to go on.
@@ -212,6 +216,8 @@ struct Visit {
     service: Option<ServiceId>,
     /// The connections that are held.
     held: Vec<Held>,
+    /// The calls that it is part of, over limited connections.
+    calls: Vec<AgentId>,
 }
 
 impl<'m> Walk<'m> {
@@ -248,6 +254,8 @@ impl<'m> Walk<'m> {
             strand: 0,
             within: None,
             place: None,
+            calls: Vec::new(),
+            called_s: vec![0.0; model.agents.len()],
         };
         for (id, one) in model.operations.enumerate() {
             let weight = match operation {
@@ -261,13 +269,14 @@ impl<'m> Walk<'m> {
                 place: None,
                 service: None,
                 held: Vec::new(),
+                calls: Vec::new(),
             };
             walk.front.insert(one.entry, visit);
         }
         while let Some((pc, visit)) = walk.front.pop_first() {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
-                (walk.strand, walk.place) = (visit.strand, visit.place);
+                (walk.strand, walk.place, walk.calls) = (visit.strand, visit.place, visit.calls);
                 walk.within = visit.service.and_then(|service| {
                     let function = model.services[service].function.as_ref();
                     function.map(|function| function.executions)
@@ -281,7 +290,9 @@ impl<'m> Walk<'m> {
     fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
         let (strand, place) = (self.strand, self.place);
         let held = || held.to_vec();
-        let fresh = || Visit { weight: 0.0, awaited: 0.0, strand, place, service, held: held() };
+        let calls = self.calls.clone();
+        let fresh =
+            || Visit { weight: 0.0, awaited: 0.0, strand, place, service, held: held(), calls };
         let entry = self.front.entry(pc).or_insert_with(fresh);
         entry.weight += weight;
         entry.awaited += self.awaited * (weight / self.weight);
@@ -300,6 +311,12 @@ impl<'m> Walk<'m> {
             self.service_s[pool.station] += weight * seconds;
             if let Some(pooler) = pool.pooler.filter(|_| *lent) {
                 self.service_s[self.model.poolers[pooler].station] += weight * seconds;
+            }
+        }
+        for call in &self.calls {
+            self.called_s[usize::from(call.0) - 1] += weight * seconds;
+            if let Some(station) = self.model.client_of(*call).station {
+                self.service_s[station] += weight * seconds;
             }
         }
         for taken in [self.within, self.place].into_iter().flatten() {
@@ -420,7 +437,7 @@ impl<'m> Walk<'m> {
                 let shards = model.databases[model.pools[pool].database].shards;
                 self.part(&[entry], f64::from(shards), weight, service, &[]);
             }
-            Op::Call { entry, .. } => self.go(entry, weight, service, &held),
+            Op::Call { entry, agent, .. } => self.call(entry, agent, weight, service, &held),
             Op::Choose { choice, .. } => {
                 let choice = &model.choices[choice as usize];
                 for (target, chance) in choice.targets.iter().zip(&choice.chances) {
@@ -438,6 +455,7 @@ impl<'m> Walk<'m> {
                 self.bytes += weight * self.mean(bytes.law);
                 self.link(service, self.mean(bytes.law), weight, &held);
                 self.awaited = 0.0;
+                self.calls.clear();
             }
             // Predictions are for the way on which nothing fails.
             Op::End
@@ -465,8 +483,9 @@ impl<'m> Walk<'m> {
             Op::CacheLand { .. } | Op::CacheRefreshed | Op::CacheChanged { .. } => {}
             Op::WriteBehind { slot, .. } => {
                 let awaited = std::mem::take(&mut self.awaited); // nobody waits for it
+                let calls = std::mem::take(&mut self.calls);
                 self.go(model.forks[slot as usize], weight, service, &[]);
-                self.awaited = awaited;
+                (self.awaited, self.calls) = (awaited, calls);
             }
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }

@@ -17,11 +17,11 @@ pub use part::{
     ALIVE, Acks, Affinity, Agent, Alarm, Appointment, Arrivals, Bodies, Breaker, BrokerLoss,
     Buffer, Bulkhead, Cache, Cdn, Charged, ClientTimes, Collecting, Consumer, ConsumerParts, Cost,
     Crowd, Database, Deploy, Discards, Exit, Extent, Failover, FailoverDns, Fault, Fill, Full,
-    Function, Guard, HandOut, Harm, Health, Host, Job, KafkaRules, Keda, Keys, Limit, Link,
-    LoadLock, Maintenance, Mapping, Memory, Metric, Missing, Monitor, NodeLoss, OnSigterm, Others,
-    Parts, PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe, Process,
-    Prune, Purge, Queue, READY, RatePhase, Reading, Reads, Recycling, Region, Relation, Reshard,
-    Retries, Reuse, Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session,
+    Function, Guard, HandOut, Harm, Health, Host, HttpClient, Job, KafkaRules, Keda, Keys, Limit,
+    Link, LoadLock, Maintenance, Mapping, Memory, Metric, Missing, Monitor, NodeLoss, OnSigterm,
+    Others, Parts, PendingRules, Per, Persistence, Policy, Poll, Pool, PoolMode, Pooler, Probe,
+    Process, Prune, Purge, Queue, READY, RatePhase, Reading, Reads, Recycling, Region, Relation,
+    Reshard, Retries, Reuse, Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, Service, Session,
     SessionFlow, Shield, Shown, Side, Slots, Socket, Standby, Store, StoreUse, Stream,
     SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake, Want, Watch,
 };
@@ -103,8 +103,10 @@ pub struct Model {
     pub consumers: Dense<ConsumerId, Consumer>,
     /// How the ends of jobs are asked for.
     pub polls: Vec<Poll>,
-    /// What opens connections for calls.
+    /// What calls are made with.
     pub agents: Vec<Agent>,
+    /// HTTP clients of services.
+    pub http_clients: Vec<HttpClient>,
     /// Job queues.
     pub queues: Dense<QueueId, Queue>,
     /// Kinds of job.
@@ -382,6 +384,8 @@ pub enum StationKind {
     Threads,
     /// Executions of a function.
     Executions,
+    /// Connections of an HTTP client.
+    HttpClient,
     /// A connection pool.
     Pool,
     /// A pooler in front of a database.
@@ -455,6 +459,14 @@ impl Model {
             _ => None,
         }
     }
+    /// The client that a call is made with.
+    ///
+    /// # Panics
+    /// If connections of the call are always open.
+    pub fn client_of(&self, agent: tape::AgentId) -> &HttpClient {
+        let agent = &self.agents[usize::from(agent.0) - 1];
+        &self.http_clients[usize::from(agent.client)]
+    }
     /// The service whose instances a station is part of, if there is one.
     pub fn service_at(&self, station: StationId) -> Option<ServiceId> {
         let is_of = |service: &Service| {
@@ -462,6 +474,11 @@ impl Model {
                 || service.threads_station == station
                 || service.pools.iter().any(|pool| self.pools[*pool].station == station)
         };
+        let clients = self.http_clients.iter();
+        let caller = clients.filter(|it| it.station == Some(station)).map(|it| it.from).next();
+        if caller.is_some() {
+            return caller;
+        }
         self.services.enumerate().find(|(_, service)| is_of(service)).map(|(id, _)| id)
     }
     /// A length of time drawn from a law.

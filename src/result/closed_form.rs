@@ -218,6 +218,14 @@ fn share(
             let load = seen.arrivals_per_s * seen.service_s();
             Some((format!("M/G/{places}/{places}"), AWAY, erlang_b(places, load)))
         }
+        StationKind::HttpClient => {
+            let client = model.http_clients.iter().find(|it| it.station == Some(id))?;
+            let (places, patience) = (client.places()?, client.pool_timeout?);
+            let station = seen.each(seen.capacity / f64::from(places), places);
+            let plain = (variation(asked, id)? - 1.0).abs() <= NEARLY_EXPONENTIAL;
+            let lost = constant_patience_loss_ratio(station, patience.seconds());
+            plain.then(|| (format!("M/M/{places}+D"), AWAY, lost))
+        }
         StationKind::Pool => {
             let pool = model.pools.iter().find(|it| it.station == id)?;
             let patience = pool.config.acquire_timeout?;
@@ -269,6 +277,12 @@ fn wait(
             let squares_per_s = square_s2 / visits * seen.arrivals_per_s / seen.capacity;
             let idle = 1.0 - seen.utilisation();
             Some(("M/G/1".into(), squares_per_s / (2.0 * idle)))
+        }
+        StationKind::HttpClient => {
+            let client = model.http_clients.iter().find(|it| it.station == Some(id))?;
+            let places = client.places()?;
+            let station = seen.each(seen.capacity / f64::from(places), places);
+            Some(pooled(station, variation(asked, id)))
         }
         StationKind::Pool => {
             let pool = model.pools.iter().find(|it| it.station == id)?;

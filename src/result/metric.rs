@@ -419,8 +419,9 @@ const REJECTIONS: [Failure; 5] = [
     Failure::BreakerOpen,
 ];
 /// Failures in which somebody waited too long.
-const TIMEOUTS: [Failure; 6] = [
+const TIMEOUTS: [Failure; 7] = [
     Failure::AcquireTimeout,
+    Failure::PoolTimeout,
     Failure::StatementTimeout,
     Failure::QueryTimeout,
     Failure::UpstreamTimeout,
@@ -474,6 +475,7 @@ pub fn kind_name(kind: StationKind) -> &'static str {
         StationKind::Service => "service",
         StationKind::Threads => "threads",
         StationKind::Executions => "executions",
+        StationKind::HttpClient => "http-client",
         StationKind::Pool => "pool",
         StationKind::Pooler => "pooler",
         StationKind::Database => "database",

@@ -90,6 +90,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::Permit { bulkhead, .. } => Some(model.bulkheads[bulkhead].station),
                 other => unreachable!("{other:?} waits for no place"),
             },
+            State::ClientQueue => match model.tape[task.pc.0 as usize - 1] {
+                Op::Call { agent, .. } => model.client_of(agent).station,
+                other => unreachable!("{other:?} waits in no client"),
+            },
             State::ThreadQueue => {
                 Some(model.services[self.service_of_worker(task.worker)].threads_station)
             }

@@ -7,7 +7,8 @@ use super::world::World;
 use crate::component::tcp::Packet;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::tape::{AgentId, Op, Pc};
+use crate::model::tape::{AgentId, Op, Pc, RetryId, TtlId};
+use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -49,7 +50,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         role: Role,
         entry: Pc,
         branch: u16,
-        stream: crate::stream::StreamKey,
+        stream: StreamKey,
     ) {
         let record = self.tasks[owner];
         let child = self.child(owner, role, entry, branch, stream);
@@ -61,14 +62,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A new task that its owner waits for.
-    fn child(
-        &mut self,
-        owner: u32,
-        role: Role,
-        entry: Pc,
-        branch: u16,
-        stream: crate::stream::StreamKey,
-    ) -> u32 {
+    fn child(&mut self, owner: u32, role: Role, entry: Pc, branch: u16, stream: StreamKey) -> u32 {
         let record = self.tasks[owner];
         let row = if record.row == NONE { NONE } else { self.attribution.open() };
         self.new_task(Task {
@@ -98,31 +92,70 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.begin_call(task);
     }
 
-    /// Sends a call, for the first time or once more: `pending` says which attempt it is.
+    /// Makes a call, for the first time or once more: `pending` says which attempt it is.
     fn begin_call(&mut self, task: u32) {
         let record = &mut self.tasks[task];
-        let attempt = record.pending & ATTEMPT;
         (record.since, record.deadline) = (self.now, Time::NEVER);
-        let record = *record;
-        let call = self.model.tape[record.pc.0 as usize - 1];
-        let Op::Call { entry, timeout, draw, retry, agent } = call else {
-            unreachable!("a call is made where the tape says so")
-        };
-        let mut stream = record.stream.numbered(u64::from(draw.0));
-        if attempt > 1 {
-            stream = stream.numbered(u64::from(attempt));
-        }
+        let stream = self.stream_of_call(task);
+        let attempt = self.tasks[task].pending & ATTEMPT;
         if !self.send_call(task, attempt, stream) {
             return self.call_fails(task, Failure::Throttled);
         }
+        let Op::Call { agent, timeout, retry, .. } = self.call_of(task) else {
+            unreachable!("a call is made where the tape says so")
+        };
+        if agent != AgentId::default() {
+            let counts = self.model.agents[usize::from(agent.0) - 1].counts_waiting;
+            let until = self.call_until(task, (timeout, retry), self.now);
+            let until = until.filter(|(_, shared)| counts || *shared && attempt > 1);
+            if !self.may_call(task, agent, until.map_or(Time::NEVER, |(until, _)| until)) {
+                return;
+            }
+        }
+        self.send_off(task, self.now);
+    }
+
+    fn call_of(&self, task: u32) -> Op {
+        self.model.tape[self.tasks[task].pc.0 as usize - 1]
+    }
+
+    /// The random numbers of the present attempt at a call.
+    fn stream_of_call(&self, task: u32) -> StreamKey {
+        let record = &self.tasks[task];
+        let Op::Call { draw, .. } = self.call_of(task) else {
+            unreachable!("a call is made where the tape says so")
+        };
+        let stream = record.stream.numbered(u64::from(draw.0));
+        match record.pending & ATTEMPT {
+            attempt @ 2.. => stream.numbered(u64::from(attempt)),
+            _ => stream,
+        }
+    }
+
+    /// When an attempt ends whose time runs from `began` on, and whether all attempts share that.
+    fn call_until(
+        &self,
+        task: u32,
+        (timeout, retry): (TtlId, RetryId),
+        began: Time,
+    ) -> Option<(Time, bool)> {
+        let limit = self.model.span(timeout)?;
+        let record = &self.tasks[task];
+        let shared = self.model.retries.get(usize::from(retry.0));
+        let shared = shared.is_some_and(|call| call.rule.shares_timeout);
+        let again = shared && record.pending & ATTEMPT > 1;
+        Some((if again { Time(record.work.0) } else { began + limit }, shared))
+    }
+
+    /// Sends a call, whose time runs from `began` on.
+    pub(super) fn send_off(&mut self, task: u32, began: Time) {
+        let Op::Call { entry, timeout, retry, agent, .. } = self.call_of(task) else {
+            unreachable!("a call is made where the tape says so")
+        };
+        let stream = self.stream_of_call(task);
         let child = self.child(task, Role::Call, entry, 0, stream);
-        if let Some(limit) = self.model.span(timeout) {
-            let shared = self.model.retries.get(usize::from(retry.0));
-            let shared = shared.is_some_and(|call| call.rule.shares_timeout);
-            let deadline = match shared && attempt > 1 {
-                true => Time(record.work.0),
-                false => self.now + limit,
-            };
+        self.tasks[task].deadline = Time::NEVER;
+        if let Some((deadline, shared)) = self.call_until(task, (timeout, retry), began) {
             self.tasks[task].deadline = deadline;
             if shared {
                 self.tasks[task].work = Duration(deadline.0);
@@ -174,6 +207,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// before that is over.
     pub(super) fn call_timeout(&mut self, task: u32) {
         let record = &mut self.tasks[task];
+        if record.state == State::ClientQueue {
+            let why = self.waited_in_client(task);
+            if !self.call_over(task, Some(Failure::UpstreamTimeout), 0) {
+                self.call_fails(task, why);
+            }
+            return;
+        }
         if record.state != State::Forked {
             return;
         }
@@ -187,12 +227,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         if let Op::Protect { breaker, .. } = self.model.tape[call.0 as usize] {
             return self.protected_timeout(task, breaker);
         }
-        if let Op::Call { entry, .. } = self.model.tape[call.0 as usize]
+        if let Op::Call { entry, agent, .. } = self.model.tape[call.0 as usize]
             && let Op::Enter { service, .. } = self.model.tape[entry.0 as usize]
         {
             // Whatever the call has done, its caller has waited for that service.
             let station = self.model.services[service].station;
             self.spend(task, station, Part::Wait, self.now.since(since));
+            self.close_connection(task, agent);
         }
         if !self.call_over(task, Some(Failure::UpstreamTimeout), 0) {
             self.call_fails(task, Failure::UpstreamTimeout);
@@ -241,7 +282,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.timer_runs_first(owner, self.tasks[owner].deadline) {
             return self.end_task(child);
         }
-        if !self.idle_connections.is_empty() {
+        if !self.callers.is_empty() {
             self.keep_connection(owner, &record);
         }
         if record.row != NONE && self.tasks[owner].row != NONE {

@@ -45,8 +45,9 @@ pub struct Permit {
 }
 
 /// Failures that say that somebody further on had no room or no time.
-const DROPS: [Failure; 10] = [
+const DROPS: [Failure; 11] = [
     Failure::AcquireTimeout,
+    Failure::PoolTimeout,
     Failure::TooManyConnections,
     Failure::StatementTimeout,
     Failure::QueryTimeout,

@@ -199,6 +199,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             State::OnLink => self.cut_transfer(task),
             State::WithClient => self.leave_client(task),
+            State::ClientQueue | State::Forked => self.drop_call(task),
             _ => {}
         }
     }
@@ -494,6 +495,23 @@ mod tests {
              [operation.read]\nshare = 1\nflow = [{ query = { pool = 'pg', read = '8ms' } },\n\
              { transaction = { pool = 'pg', flow = [{ query = { pool = 'pg', write = '6ms' } }] } }]\n",
         );
+    }
+
+    #[test]
+    fn everything_adds_up_where_calls_wait_for_connections() {
+        let call = |to: &str, client: &str| {
+            format!(
+                "[{{ call = {{ service = '{to}', client = {client}, timeout = '30ms', \
+                 flow = [{{ cpu = '2ms' }}, {{ wait.exponential = '15ms' }}] }} }}]"
+            )
+        };
+        let (few, fewer) =
+            ("{ okhttp = { per_host = 2, max_connections = 3 } }", "{ go = { per_host = 1 } }");
+        let (a, b, c) = (call("far", few), call("near", few), call("far", fewer));
+        torment(&format!(
+            "version = 1\narrivals.rate = '300/s'\n[service.web]\nworkers = 2\n[service.far]\ninstances = 2\n\
+             [service.near]\n[operation.read]\nshare = 1\nservice = 'web'\nflow = [{{ parallel = [{a}, {b}, {c}] }}]\n",
+        ));
     }
 
     #[test]

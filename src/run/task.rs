@@ -139,6 +139,8 @@ pub enum State {
     Joined,
     /// Waits for branches, or a call.
     Forked,
+    /// Its call waits in its HTTP client for a connection.
+    ClientQueue,
     /// Waits for a job.
     JobQueue,
     /// Its body is on a link.

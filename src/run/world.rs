@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::component::function_fleet::Account;
+use crate::component::http_client::Connections;
 use crate::failure::Failure;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::Model;
@@ -112,9 +113,8 @@ pub struct World<'m, Q> {
     pub caches: Dense<CacheId, CacheState>,
     /// Clients of caches: one for each process and node.
     pub clients: Vec<CacheClient>,
-    /// Since when connections of callers are idle, and at which instance they end: for each worker, and
-    /// each agent.
-    pub idle_connections: Vec<VecDeque<(Time, u32)>>,
+    /// Connections of HTTP clients: for each of them, and each worker of its service.
+    pub callers: Vec<Vec<Connections>>,
     /// Content delivery networks.
     pub cdns: Dense<CdnId, CdnState>,
     /// Session stores.
@@ -226,7 +226,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
             maintenance: Vec::new(),
             caches: Dense::default(),
             clients: Vec::new(),
-            idle_connections: Vec::new(),
+            callers: Vec::new(),
             cdns: Dense::default(),
             sessions: Dense::default(),
             guards: model.guards.iter().map(|_| GuardState::default()).collect(),
@@ -264,7 +264,7 @@ impl<'m, Q: PendingEvents> World<'m, Q> {
         };
         world.build_hosts();
         world.build_services();
-        world.build_agents();
+        world.build_callers();
         world.build_poolers();
         world.build_pools();
         world.fill_poolers();
@@ -451,6 +451,12 @@ fn meters(model: &Model) -> Meters {
         }
         if database.shards > 1 && database.replicas > 0 {
             meters[database.replica_station].divide(nodes, database.shards * database.replicas);
+        }
+    }
+    for client in model.http_clients.iter().filter(|client| client.is_divided()) {
+        if let Some(station) = client.station {
+            let hosts = client.to.len() as u32;
+            meters[station].divide(hosts, hosts);
         }
     }
     for stream in model.streams.iter() {

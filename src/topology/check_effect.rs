@@ -5,9 +5,11 @@ use super::cache::{CacheKind, Eviction};
 use super::check::{Cx, Diagnostics, find};
 use super::check_scaling;
 use super::check_stream;
+use super::flow::Step;
 use super::queue::{Backoff, Discipline, QueueDriver};
 use super::session::SessionStore;
 use super::workload::Process;
+use crate::diagnostic::Diagnostic;
 
 /// Keys of caches and sessions that this kind of cache or store does not look at.
 pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
@@ -86,7 +88,26 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     found.extend(check_scaling::no_effect(cx));
     found.extend(check_stream::streams(cx));
     found.extend(queues(cx));
+    found.extend(clients(cx));
     found.extend(limits(cx));
+    found
+}
+
+/// Limits of connections that a client has no setting for.
+fn clients(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for (_, step) in cx.topology.steps() {
+        let Step::Call(call) = &step.value else { continue };
+        for (kind, key) in call.client.ignored() {
+            let message = format!("`{key}` has no effect: {kind} has no such limit");
+            let has = call.client.limits();
+            let help = match has.is_empty() {
+                true => "leave it out, or say another `client`".to_string(),
+                false => format!("leave it out; {kind} has {}", has.join(", ")),
+            };
+            found.push(Diagnostic::warning("no-effect", step.place.clone(), message).help(help));
+        }
+    }
     found
 }
 

@@ -76,6 +76,12 @@ fn connecting_ends_at_its_timeout() {
     assert_eq!(fails("'httpx'"), ms(5_000));
     assert_eq!(fails("'axios'"), ms(127_000));
     assert_eq!(fails("'requests'"), ms(127_000));
+    assert_eq!(fails("'requests-session'"), ms(127_000));
+    assert_eq!(fails("'aiohttp'"), ms(30_000));
+    assert_eq!(fails("'go'"), ms(30_000));
+    assert_eq!(fails("'okhttp'"), ms(10_000));
+    assert_eq!(fails("{apache-httpclient={connect_timeout='60s', per_host=20}}"), ms(60_000));
+    assert_eq!(fails("{apache-httpclient={per_host=20}}"), ms(127_000), "its 3 min are longer");
     assert_eq!(fails("{requests={connect_timeout='3s'}}"), ms(3_000));
     // A machine that is gone, without a balancer before it that would notice.
     let gone = "fault.f={target='service.far', what={node-loss={}}, at='2500ms'}";
@@ -120,6 +126,8 @@ fn a_call_over_a_kept_connection_waits_for_an_answer() {
     // Requests of 2, 4, ... s: that of 4 s finds the connection of the one before.
     assert_eq!(after("'fetch'", ""), ms(300_000));
     assert_eq!(after("'httpx'", ""), ms(5_000));
+    assert_eq!(after("'aiohttp'", ""), ms(300_000));
+    assert_eq!(after("'okhttp'", ""), ms(10_000));
     assert_eq!(after("'fetch'", ", timeout='20s'"), ms(20_000));
 }
 

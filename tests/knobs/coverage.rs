@@ -561,6 +561,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("host", include_str!("host.rs")),
     ("law", include_str!("law.rs")),
     ("agent", include_str!("agent.rs")),
+    ("call_limit", include_str!("call_limit.rs")),
     ("mapping", include_str!("mapping.rs")),
     ("network", include_str!("network.rs")),
     ("nginx", include_str!("nginx.rs")),

@@ -250,4 +250,26 @@ pub const COVERED: &[(&str, &str, &str)] = &[
          HttpClient:httpx ClientConnections.keep_alive ClientConnections.tls",
     ),
     ("agent", "connecting_ends_at_its_timeout", "ClientConnections.connect_timeout"),
+    (
+        "call_limit",
+        "as_many_calls_as_there_may_be_connections_go_at_once",
+        "ClientConnections.max_connections ClientConnections.per_host",
+    ),
+    (
+        "call_limit",
+        "each_product_has_its_own_limits",
+        "HttpClient:requests-session HttpClient:aiohttp HttpClient:go HttpClient:okhttp \
+         HttpClient:apache-httpclient",
+    ),
+    (
+        "call_limit",
+        "calls_of_a_service_share_a_client_and_hosts_do_not_stand_in_each_others_way",
+        "ClientConnections.name",
+    ),
+    ("call_limit", "who_waits_too_long_has_no_connection", "ClientConnections.pool_timeout"),
+    (
+        "call_limit",
+        "so_many_idle_ones_are_kept",
+        "ClientConnections.max_idle ClientConnections.idle_per_host",
+    ),
 ];

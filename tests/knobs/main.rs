@@ -3,6 +3,7 @@
 
 mod accept;
 mod agent;
+mod call_limit;
 mod alarm;
 mod arrivals;
 mod balancer;

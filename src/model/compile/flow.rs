@@ -9,13 +9,10 @@ mod sessions;
 
 pub(super) use self::messages::messages;
 use super::super::ids::*;
-use super::super::tape::{
-    AgentId, Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement,
-};
-use super::super::{Agent, Choice, Model, Operation, Poll, Timer};
+use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement};
+use super::super::{Choice, Model, Operation, Poll, Timer};
 use super::{Compiler, balancers, draw_id, find, mix, named, optional, processes};
 use crate::topology::{self, Flow, Named, Section, Step};
-use crate::units::Duration;
 use crate::variate::{AliasTable, Law};
 
 /// Compiles every operation.
@@ -389,7 +386,8 @@ impl<'t> Compiler<'t> {
             self.look_up(lookup, place);
         }
         let service: ServiceId = find(&self.topology.services, &call.service.name);
-        let (agent, without) = self.agent(call, ServiceId(place.service as u32), service);
+        let caller = &self.topology.services[place.service].name;
+        let (agent, without) = self.agent(call, caller);
         let timeout = self.spans.id(optional(call.timeout).or(without));
         let retry = self.call_retry(call, place.service);
         let draw = place.draw("call");
@@ -404,31 +402,6 @@ impl<'t> Compiler<'t> {
             ..place.at("call")
         };
         behind.push(Behind::Call { at, call, place });
-    }
-
-    /// What opens connections for a call, and how long that lasts if its step does not say so. Calls of
-    /// a service to another with the same client share connections.
-    fn agent(
-        &mut self,
-        call: &topology::Call,
-        from: ServiceId,
-        to: ServiceId,
-    ) -> (AgentId, Option<Duration>) {
-        let Some(rules) = call.client.rules() else { return (AgentId::default(), None) };
-        let agent = Agent {
-            from,
-            to,
-            keep_alive: rules.keep_alive,
-            most_idle: rules.most_idle,
-            connect_timeout: rules.connect_timeout,
-            rounds: rules.tls.rounds(),
-        };
-        let found = self.agents.iter().position(|known| *known == agent);
-        let place = found.unwrap_or_else(|| {
-            self.agents.push(agent);
-            self.agents.len() - 1
-        });
-        (AgentId(place as u16 + 1), rules.timeout)
     }
 
     /// A name is looked up: a thread waits, of libuv's pool, or of one that nobody else wants.

@@ -11,6 +11,7 @@ mod faults;
 mod flow;
 mod gates;
 mod hosts;
+mod http_clients;
 mod mix;
 mod monitors;
 mod network;
@@ -79,6 +80,7 @@ pub fn compile(topology: &Topology) -> Model {
         consumers: compiler.consumers(),
         polls: Vec::new(),
         agents: Vec::new(),
+        http_clients: compiler.http_clients(),
         queues: compiler.queues(),
         jobs: compiler.jobs(),
         faults: compiler.faults(),
@@ -138,6 +140,8 @@ pub(super) struct Compiler<'t> {
     spans: Spans,
     retries: Vec<super::CallRetry>,
     agents: Vec<super::Agent>,
+    /// HTTP clients.
+    shared: Vec<http_clients::Shared>,
     polls: Vec<super::Poll>,
     once: Vec<Pc>,
     balanced: Vec<(Pc, DrawId)>,
@@ -162,6 +166,7 @@ impl<'t> Compiler<'t> {
             spans: Spans::default(),
             retries: Vec::new(),
             agents: Vec::new(),
+            shared: http_clients::shared(topology),
             polls: Vec::new(),
             once: Vec::new(),
             balanced: Vec::new(),
@@ -259,6 +264,7 @@ impl<'t> Compiler<'t> {
             }
             all.push(station(&path, StationKind::Service, cores));
         }
+        self.client_stations(all);
         for queue in &topology.queues {
             let slots = match &queue.spec.mapping {
                 Some(mapping) => f64::from(mapping.most()),

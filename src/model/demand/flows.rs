@@ -3,7 +3,7 @@
 use super::{Held, Walk};
 use crate::component::job_queue::Driver;
 use crate::model::ids::{JobId, QueueId, ServiceId, StationId, StreamId};
-use crate::model::tape::{Op, Pc};
+use crate::model::tape::{AgentId, Op, Pc};
 use crate::model::{Acks, Job, Queue};
 use crate::theory::erlang_c;
 
@@ -26,6 +26,9 @@ impl Walk<'_> {
                         _ => None,
                     });
                 Some((own.or(edge), model.services[to].station))
+            }
+            Op::Call { agent, .. } if agent != AgentId::default() => {
+                model.client_of(agent).station.map(|client| (own, client))
             }
             Op::Threads { .. } => service.map(|id| (own, model.services[id].threads_station)),
             Op::Limit { limit, .. } => Some((own, model.limits[limit].station)),
@@ -50,6 +53,28 @@ impl Walk<'_> {
         {
             *self.flows.entry((from, to)).or_insert(0.0) += weight;
         }
+    }
+
+    /// Another service is called, over a connection that may be one of few.
+    pub(super) fn call(
+        &mut self,
+        entry: Pc,
+        agent: AgentId,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[Held],
+    ) {
+        let limited = agent != AgentId::default() && self.model.client_of(agent).station.is_some();
+        if !limited {
+            return self.go(entry, weight, service, held);
+        }
+        if let Some(station) = self.model.client_of(agent).station {
+            self.visits[station] += weight;
+            self.square(station, weight, self.call_length(entry, service));
+        }
+        self.calls.push(agent);
+        self.go(entry, weight, service, held);
+        self.calls.pop();
     }
 
     /// An object store is asked.
@@ -182,10 +207,12 @@ impl Walk<'_> {
         self.visits[queue.station] += weight;
         *self.flows.entry((Some(queue.station), to.station)).or_insert(0.0) += weight;
         let (awaited, place) = (self.awaited, self.place);
+        let calls = if waits { self.calls.clone() } else { Vec::new() };
+        let calls = std::mem::replace(&mut self.calls, calls);
         self.awaited = if waits { awaited } else { 0.0 };
         self.place = queue.service.map(|_| queue.station);
         self.go(job.entry, weight, Some(function), &[]);
-        (self.awaited, self.place) = (awaited, place);
+        (self.awaited, self.place, self.calls) = (awaited, place, calls);
     }
 
     /// Notes that a statement goes from a pool to its database or to the replicas.

@@ -1,7 +1,7 @@
 //! Lengths of the pieces in which loops compute and pools lend, as far as a row of steps says them.
 
 use super::Walk;
-use crate::model::ids::{HostId, PoolId, StationId};
+use crate::model::ids::{HostId, PoolId, ServiceId, StationId};
 use crate::model::tape::{Op, Pc};
 use crate::variate::Law;
 
@@ -56,6 +56,24 @@ impl Walk<'_> {
         if let Some(host) = host {
             self.service_s[self.model.hosts[host].station] += seconds;
         }
+    }
+
+    /// How long a call takes, if a row of steps of one service says so.
+    pub(super) fn call_length(&self, entry: Pc, from: Option<ServiceId>) -> Option<Moments> {
+        let model = self.model;
+        let Op::Enter { service: to, .. } = model.tape[entry.0 as usize] else { return None };
+        let from = &model.services[from?];
+        let mut piece = Moments::default();
+        piece.add(&model.laws[model.route(from.region, model.services[to].region)].law);
+        for op in &model.tape[entry.0 as usize + 1..] {
+            match op {
+                Op::Cpu { work } | Op::Spin { work } => piece.add(&model.laws[work.law].law),
+                Op::Wait { length } => piece.add(&model.laws[length.law].law),
+                Op::Reply { .. } | Op::End => return Some(piece),
+                _ => return None,
+            }
+        }
+        None
     }
 
     /// How long a connection is held, if a row of steps says so.

@@ -28,6 +28,16 @@ impl Walk<'_> {
             imbalance[database.station] = busiest(&shares, database.shards);
             imbalance[database.replica_station] = imbalance[database.station];
         }
+        for (number, client) in model.http_clients.iter().enumerate() {
+            let Some(station) = client.station.filter(|_| client.is_divided()) else { continue };
+            let mut hosts = vec![0.0; client.to.len()];
+            for (agent, called_s) in model.agents.iter().zip(&self.called_s) {
+                if usize::from(agent.client) == number {
+                    hosts[usize::from(agent.host)] += called_s;
+                }
+            }
+            imbalance[station] = busiest(&hosts, client.to.len() as u32);
+        }
         for stream in model.streams.iter() {
             let Some(topic) = &stream.topic else { continue };
             let Some(keys) = topic.keys else { continue };

@@ -28,7 +28,7 @@ pub use dns::FailoverDns;
 pub use fault::{BrokerLoss, Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};
 pub use gate::{Breaker, Bulkhead, Guard, Limit, Per, Watch};
 pub use monitor::{Alarm, Missing, Monitor, Reading, Shown};
-pub use network::{Agent, Cdn, Link, Region, Shield};
+pub use network::{Agent, Cdn, HttpClient, Link, Region, Shield};
 pub use pool::{ClientTimes, Discards, Fill, Pool, PoolMode, Pooler};
 pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, Timer};
 pub use queue::{Job, Mapping, Poll, Queue, Scripts};

@@ -1,6 +1,7 @@
 //! What lies between users and services.
 
 use crate::component::cache;
+use crate::component::http_client::HttpClientConfig;
 use crate::model::ids::*;
 use crate::units::{Bandwidth, Duration};
 
@@ -78,19 +79,52 @@ pub struct Shield {
     pub station: StationId,
 }
 
-/// What opens and keeps connections from the workers of a service to another.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Agent {
+/// An HTTP client of a service: each of its workers has one.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
     /// Who calls.
     pub from: ServiceId,
-    /// Who is called.
-    pub to: ServiceId,
-    /// How long an idle connection is kept.
-    pub keep_alive: Duration,
-    /// Idle ones of a worker at most.
-    pub most_idle: usize,
+    /// Who is called, in the order of the file.
+    pub to: Vec<ServiceId>,
+    /// What bounds its connections.
+    pub config: HttpClientConfig,
     /// How long opening one may take.
     pub connect_timeout: Option<Duration>,
     /// Round trips until one is open.
     pub rounds: u32,
+    /// How long a call waits for one.
+    pub pool_timeout: Option<Duration>,
+    /// As measured, where its connections are limited.
+    pub station: Option<StationId>,
+}
+
+impl HttpClient {
+    /// Connections that one worker may have in use.
+    pub fn most(&self) -> Option<u32> {
+        let HttpClientConfig { most, per_host, .. } = self.config;
+        let all = most.min(per_host.saturating_mul(self.to.len() as u32));
+        (all < u32::MAX).then_some(all)
+    }
+    /// Whether those to one service cannot help those to another.
+    pub fn is_divided(&self) -> bool {
+        let HttpClientConfig { most, per_host, .. } = self.config;
+        per_host.saturating_mul(self.to.len() as u32) <= most && per_host < u32::MAX
+    }
+    /// Connections to one service, where they alone are the limit or there is no other.
+    pub fn places(&self) -> Option<u32> {
+        let HttpClientConfig { most, per_host, .. } = self.config;
+        let one = self.to.len() == 1 || per_host >= most;
+        one.then(|| most.min(per_host)).filter(|places| *places < u32::MAX)
+    }
+}
+
+/// What a call is made with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Agent {
+    /// Which client of the model.
+    pub client: u16,
+    /// Which of those that it calls.
+    pub host: u16,
+    /// The time of the call runs while it waits for a connection.
+    pub counts_waiting: bool,
 }

@@ -301,6 +301,7 @@ impl Spent<'_> {
             StationKind::Threads if only_waits => self.waits_for("a thread"),
             StationKind::Threads => format!("works in a thread{}", self.shared()),
             StationKind::Pool => self.waits_for("a connection"),
+            StationKind::HttpClient => self.waits_for("a connection for its call"),
             StationKind::Database if only_waits => self.waits_for("storage"),
             StationKind::Database => {
                 format!("runs the {}{}", op.map_or("work", |op| self.told.verb(op)), self.shared())
@@ -407,7 +408,7 @@ fn waits(told: &Told<'_>, what: &str, behind: &Behind) -> String {
             let by = whom.map_or(String::new(), |(_, who)| format!(", one by {who}"));
             format!("waits for {what}: {busy} of {servers} are lent{by}{queue}")
         }
-        State::ThreadQueue | State::PlaceQueue => {
+        State::ThreadQueue | State::PlaceQueue | State::ClientQueue => {
             format!("waits for {what}: all {busy} are taken{queue}")
         }
         State::LockQueue => {
@@ -446,6 +447,7 @@ fn other(told: &Told<'_>, other: &Other) -> String {
         State::Ready => "waiting for its loop",
         State::CacheQueue | State::InCache => "at the cache",
         State::Forked => "waiting for its calls",
+        State::ClientQueue => "waiting for a connection for its call",
         State::JobQueue => "waiting for a job",
         _ => "under way",
     };

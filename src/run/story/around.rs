@@ -128,6 +128,13 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let busy = (meter.busy.value() as i64 / MILLI) as u32;
                 Behind { ahead, busy, servers: f64::from(busy), ..none }
             }
+            State::ClientQueue => {
+                let Op::Call { agent, .. } = self.model.tape[record.pc.0 as usize - 1] else {
+                    return None;
+                };
+                let (busy, waiting) = self.connections_at(record.worker, agent).crowd();
+                Behind { ahead: waiting.saturating_sub(1), busy, servers: f64::from(busy), ..none }
+            }
             State::JobQueue => {
                 let Op::Enqueue { job, .. } = live.op? else { return None };
                 let queue = self.model.jobs[job].queue;

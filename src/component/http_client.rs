@@ -1,0 +1,263 @@
+//! The connections of one HTTP client in one process: how many there may be, which idle one is used
+//! next, and who waits.
+//!
+//! A call over HTTP/1.1 has a connection to itself. Products differ in what they bound: all connections
+//! (httpx, aiohttp), those to one host (Node.js' `http.Agent`, undici, Go), or both (OkHttp, Apache
+//! HttpClient). Whoever finds no room waits in one line, and gets the first connection that may be his:
+//! who waits for another host does not stand in the way (httpcore `_assign_requests_to_connections`,
+//! OkHttp `Dispatcher.promoteAndExecute`, `StrictConnPool.processNextPendingRequest`, aiohttp
+//! `_release_waiter`).
+
+use std::collections::VecDeque;
+
+use crate::units::{Duration, Time};
+
+/// What bounds them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HttpClientConfig {
+    /// In use at once.
+    pub most: u32,
+    /// In use at once to one host.
+    pub per_host: u32,
+    /// Idle at most.
+    pub most_idle: usize,
+    /// Idle at most to one host.
+    pub idle_per_host: usize,
+    /// How long an idle one is kept.
+    pub keep_alive: Duration,
+    /// The one that has been idle for longest is used next, not the one used last.
+    pub oldest_first: bool,
+    /// Idle ones count for `most`: one to another host is closed for a new one.
+    pub idle_counts: bool,
+    /// Idle ones are closed while all connections, those in use included, are more than `most_idle`.
+    /// httpcore 1.0.9 means to count the idle ones, and counts all (`_assign_requests_to_connections`:
+    /// `len([connection.is_idle() for connection in self._connections])`).
+    pub surplus_of_all: bool,
+}
+
+/// The connections of one client in one process.
+#[derive(Clone, Debug, Default)]
+pub struct Connections {
+    hosts: Vec<Host>,
+    in_use: u32,
+    waiting: VecDeque<(u32, u16)>,
+}
+
+/// Those to one host.
+#[derive(Clone, Debug, Default)]
+struct Host {
+    in_use: u32,
+    /// Since when others are idle, and where they end, the one used last at the back.
+    idle: VecDeque<(Time, u32)>,
+}
+
+impl Connections {
+    /// None is open.
+    pub fn new(hosts: u16) -> Connections {
+        Connections { hosts: vec![Host::default(); usize::from(hosts)], ..Connections::default() }
+    }
+
+    /// Whether one more call to a host may have a connection.
+    pub fn has_room(&self, host: u16, config: &HttpClientConfig) -> bool {
+        self.in_use < config.most && self.hosts[usize::from(host)].in_use < config.per_host
+    }
+
+    /// A call waits.
+    pub fn wait(&mut self, task: u32, host: u16) {
+        self.waiting.push_back((task, host));
+    }
+
+    /// A call waits no longer.
+    pub fn withdraw(&mut self, task: u32) {
+        self.waiting.retain(|(other, _)| *other != task);
+    }
+
+    /// The next of those who wait that there is room for.
+    pub fn next(&mut self, config: &HttpClientConfig) -> Option<u32> {
+        let place = self.waiting.iter().position(|(_, host)| self.has_room(*host, config))?;
+        self.waiting.remove(place).map(|(task, _)| task)
+    }
+
+    /// How many calls are in use, and how many wait.
+    pub fn crowd(&self) -> (u32, u32) {
+        (self.in_use, self.waiting.len() as u32)
+    }
+
+    /// A call gets its connection: one that is idle, since when and where it ends, or a new one. Idle ones
+    /// that are older than `keep`, or than their process, are closed, as are those that end where nobody
+    /// has them any more.
+    pub fn lend(
+        &mut self,
+        host: u16,
+        (now, keep, started): (Time, Duration, Time),
+        config: &HttpClientConfig,
+        is_open: impl Fn(u32) -> bool,
+    ) -> Option<(Time, u32)> {
+        let own = &mut self.hosts[usize::from(host)];
+        let keep = keep.min(config.keep_alive);
+        let gone = |(since, _): &(Time, u32)| now.since(*since) >= keep || *since < started;
+        while own.idle.front().is_some_and(gone) {
+            own.idle.pop_front();
+        }
+        (own.in_use, self.in_use) = (own.in_use + 1, self.in_use + 1);
+        let mut next = || match config.oldest_first {
+            true => own.idle.pop_front(),
+            false => own.idle.pop_back(),
+        };
+        let mut idle = next();
+        while idle.is_some_and(|(_, end)| !is_open(end)) {
+            idle = next();
+        }
+        if idle.is_none() && config.idle_counts && config.most < u32::MAX {
+            self.expire(now, config.keep_alive);
+            if self.in_use as usize + self.idle() > config.most as usize {
+                self.close_oldest();
+            }
+        }
+        idle
+    }
+
+    /// A call is over: its connection is idle and ends there, or it is broken and closed.
+    pub fn give_back(&mut self, host: u16, now: Time, end: Option<u32>, config: &HttpClientConfig) {
+        let own = &mut self.hosts[usize::from(host)];
+        (own.in_use, self.in_use) = (own.in_use - 1, self.in_use - 1);
+        let Some(end) = end.filter(|_| own.idle.len() < config.idle_per_host) else { return };
+        own.idle.push_back((now, end));
+        if config.most_idle == usize::MAX {
+            return;
+        }
+        self.expire(now, config.keep_alive);
+        let besides = if config.surplus_of_all { self.in_use as usize } else { 0 };
+        let surplus = (self.idle() + besides).saturating_sub(config.most_idle);
+        (0..surplus.min(self.idle())).for_each(|_| self.close_oldest());
+    }
+
+    fn idle(&self) -> usize {
+        self.hosts.iter().map(|host| host.idle.len()).sum()
+    }
+
+    fn expire(&mut self, now: Time, keep: Duration) {
+        for host in &mut self.hosts {
+            while host.idle.front().is_some_and(|(since, _)| now.since(*since) >= keep) {
+                host.idle.pop_front();
+            }
+        }
+    }
+
+    /// Closes the one that has been idle for longest.
+    fn close_oldest(&mut self) {
+        let with_some = self.hosts.iter_mut().filter(|host| !host.idle.is_empty());
+        if let Some(host) = with_some.min_by_key(|host| host.idle[0]) {
+            host.idle.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FREE: HttpClientConfig = HttpClientConfig {
+        most: u32::MAX,
+        per_host: u32::MAX,
+        most_idle: usize::MAX,
+        idle_per_host: usize::MAX,
+        keep_alive: Duration::FOREVER,
+        oldest_first: false,
+        idle_counts: false,
+        surplus_of_all: false,
+    };
+
+    fn lend(of: &mut Connections, host: u16, at: u64, config: &HttpClientConfig) -> Option<u64> {
+        let times = (Time(at), Duration::FOREVER, Time::ZERO);
+        of.lend(host, times, config, |_| true).map(|(since, _)| since.0)
+    }
+
+    #[test]
+    fn who_waits_for_another_host_does_not_stand_in_the_way() {
+        let config = HttpClientConfig { most: 3, per_host: 2, ..FREE };
+        let mut all = Connections::new(2);
+        for host in [0, 0, 1] {
+            assert!(all.has_room(host, &config));
+            assert_eq!(lend(&mut all, host, 0, &config), None);
+        }
+        assert!(!all.has_room(0, &config) && !all.has_room(1, &config));
+        [(10, 0), (11, 1), (12, 0)].into_iter().for_each(|(task, host)| all.wait(task, host));
+        assert_eq!(all.next(&config), None);
+        all.give_back(1, Time(5), Some(0), &config);
+        // The first in line waits for the other host, which is full.
+        assert_eq!(all.next(&config), Some(11));
+        assert_eq!(lend(&mut all, 1, 5, &config), Some(5));
+        all.withdraw(10);
+        all.give_back(0, Time(6), Some(0), &config);
+        assert_eq!((all.next(&config), all.next(&config)), (Some(12), None));
+        assert_eq!(all.crowd(), (2, 0));
+    }
+
+    #[test]
+    fn idle_ones_are_taken_from_one_end_and_closed_beyond_their_number() {
+        let twice = |config: &HttpClientConfig| {
+            let mut all = Connections::new(2);
+            [0, 0, 1]
+                .into_iter()
+                .for_each(|host| assert_eq!(lend(&mut all, host, 0, config), None));
+            [(0, 1), (0, 2), (1, 3)]
+                .into_iter()
+                .for_each(|(host, at)| all.give_back(host, Time(at), Some(0), config));
+            [
+                lend(&mut all, 0, 9, config),
+                lend(&mut all, 0, 9, config),
+                lend(&mut all, 1, 9, config),
+            ]
+        };
+        let idle = Some::<u64>;
+        assert_eq!(twice(&FREE), [idle(2), idle(1), idle(3)]);
+        let fifo = HttpClientConfig { oldest_first: true, ..FREE };
+        assert_eq!(twice(&fifo), [idle(1), idle(2), idle(3)]);
+        // What comes back beyond a host's number is closed; beyond all of them the oldest.
+        let one = HttpClientConfig { idle_per_host: 1, ..FREE };
+        assert_eq!(twice(&one), [idle(1), None, idle(3)]);
+        let two = HttpClientConfig { most_idle: 2, ..FREE };
+        assert_eq!(twice(&two), [idle(2), None, idle(3)]);
+        let short = HttpClientConfig { keep_alive: Duration(8), ..FREE };
+        assert_eq!(twice(&short), [idle(2), None, idle(3)]);
+    }
+
+    #[test]
+    fn httpcore_keeps_none_idle_while_there_are_more_than_it_would_keep() {
+        let config = HttpClientConfig { most: 4, most_idle: 2, surplus_of_all: true, ..FREE };
+        let mut all = Connections::new(1);
+        (0..4).for_each(|_| assert_eq!(lend(&mut all, 0, 0, &config), None));
+        all.give_back(0, Time(1), Some(0), &config);
+        assert_eq!(lend(&mut all, 0, 2, &config), None, "who waited opens another");
+        (3..7).for_each(|at| all.give_back(0, Time(at), Some(0), &config));
+        let after = [7, 7, 7].map(|at| lend(&mut all, 0, at, &config));
+        assert_eq!(after, [Some(6), Some(5), None]);
+    }
+
+    #[test]
+    fn one_that_ends_where_nobody_has_it_is_closed() {
+        let mut all = Connections::new(1);
+        (0..3).for_each(|_| assert_eq!(lend(&mut all, 0, 0, &FREE), None));
+        (1..4).for_each(|at| all.give_back(0, Time(at), Some(at as u32), &FREE));
+        let times = (Time(9), Duration::FOREVER, Time::ZERO);
+        assert_eq!(all.lend(0, times, &FREE, |end| end != 3), Some((Time(2), 2)));
+        assert_eq!(lend(&mut all, 0, 9, &FREE), Some(1), "the third is gone");
+    }
+
+    #[test]
+    fn a_new_one_takes_the_place_of_an_idle_one_to_another_host() {
+        let mut all = Connections::new(2);
+        let config = HttpClientConfig { most: 1, idle_counts: true, ..FREE };
+        assert_eq!(lend(&mut all, 0, 0, &config), None);
+        all.give_back(0, Time(1), Some(0), &config);
+        assert_eq!(lend(&mut all, 1, 2, &config), None);
+        all.give_back(1, Time(3), Some(0), &config);
+        assert_eq!(lend(&mut all, 0, 4, &config), None, "it was closed");
+        let apart = HttpClientConfig { idle_counts: false, ..config };
+        all.give_back(0, Time(5), Some(0), &apart);
+        assert_eq!(lend(&mut all, 1, 6, &apart), None);
+        all.give_back(1, Time(7), Some(0), &apart);
+        assert_eq!(lend(&mut all, 0, 8, &apart), Some(5));
+    }
+}
