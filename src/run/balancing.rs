@@ -10,7 +10,7 @@ use super::event::Kind;
 use super::meter::Counter;
 use super::passing::Listing;
 use super::service::Phase;
-use super::task::{NONE, OK, Role, Task};
+use super::task::{NONE, OK, Role, Task, flag};
 use super::world::World;
 use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
@@ -345,8 +345,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
         }
-        if let Some(station) = spec.balancer_station.filter(|_| lost) {
-            self.meters[station].count(Counter::Errors);
+        if let Some(station) = spec.balancer_station {
+            if lost {
+                self.meters[station].count(Counter::Errors);
+            } else if self.has_gone(task) && spec.is_fronted() {
+                self.meters[station].count(Counter::Wasted);
+            }
         }
         if spec.health.lines {
             self.line_moves(service, number, target);
@@ -360,6 +364,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         if judge.answered(target, error, lost, now) {
             self.target_judged(service, number, target);
         }
+    }
+
+    /// Whether the client of a request has gone before its answer: 460 of an ALB, 499 of nginx.
+    #[inline]
+    fn has_gone(&self, task: u32) -> bool {
+        let record = &self.tasks[task];
+        record.role == Role::Attempt && record.owner == NONE && !record.has(flag::EDGE_MISS)
     }
 
     /// Whether a node has so many requests at its targets.

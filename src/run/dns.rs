@@ -176,8 +176,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             return true;
         }
         let key = self.key.named("resolver").named(&self.model.services[service].name);
-        let unit = key.numbered(u64::from(user)).draw(record.changes).unit();
-        let knows = self.now >= record.since + dns.ttl.scale(unit);
+        let key = key.numbered(u64::from(user));
+        let unit = key.draw(record.changes).unit();
+        // Numbers of changes are smaller.
+        let (share, longer) = dns.stale;
+        let stale = share > 0.0 && key.draw(u64::MAX).chance(share);
+        let ttl = if stale { longer } else { dns.ttl };
+        let knows = self.now >= record.since + ttl.scale(unit);
         record.well == knows
     }
 }

@@ -270,7 +270,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             time_above: meter.busy.time_reached(now).map(|time| time.0 as f64 / ticks),
             counters: meter.counters,
             worker_busiest: self.busiest_worker(id, ticks),
-            imbalance: meter.imbalance(now),
+            imbalance: meter.imbalance(now).or_else(|| self.uneven_zones(id)),
         }
     }
 

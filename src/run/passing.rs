@@ -16,8 +16,8 @@ use super::world::World;
 use crate::component::balancer::Targets;
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
-use crate::model::Affinity;
-use crate::model::ids::ServiceId;
+use crate::model::ids::{ServiceId, StationId};
+use crate::model::{Affinity, Service};
 use crate::units::{Duration, Time};
 
 /// How long users' resolvers keep the addresses of a balancer's zones (NLB, "DNS name": TTL of 60 s).
@@ -199,6 +199,30 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.reset(messenger, messenger, Failure::Reset, None);
             }
         }
+    }
+
+    /// How much more an instance of its busiest zone works than the mean, where each zone has its own share of
+    /// the connections.
+    pub(super) fn uneven_zones(&self, station: StationId) -> Option<f64> {
+        let all = self.model.services.enumerate();
+        let zonal =
+            |spec: &Service| spec.health.zonal && spec.nodes > 1 && spec.autoscale.is_none();
+        let mut found = all.filter(|(_, spec)| spec.station == station && zonal(spec));
+        let (service, spec) = found.next()?;
+        let first = self.services[service].first_instance;
+        let (mut work, mut count) =
+            (vec![0.0; spec.nodes as usize], vec![0.0; spec.nodes as usize]);
+        for target in 0..spec.instances {
+            let zone = (target % spec.nodes) as usize;
+            let workers = self.workers_of(first + target);
+            work[zone] +=
+                workers.map(|it| self.workers[it as usize].busy_ticks as f64).sum::<f64>();
+            count[zone] += 1.0;
+        }
+        let mean = work.iter().sum::<f64>() / f64::from(spec.instances);
+        let each = work.iter().zip(&count).filter(|(_, count)| **count > 0.0);
+        let busiest = each.map(|(work, count)| work / count).fold(0.0, f64::max);
+        (mean > 0.0).then_some(busiest / mean)
     }
 
     /// A call leaves over a connection that ends at this instance; [`NONE`] is a new one.

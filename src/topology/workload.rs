@@ -286,6 +286,10 @@ spec! {
         quorum: Ratio = "\"18%\"" from "Amazon Route 53 Developer Guide (how health is determined)";
         /// How long resolvers and browsers keep an answer: a change reaches each user at some time within it.
         ttl: Duration = "\"60s\"" from "Amazon Route 53 Developer Guide (60 s or less for failover records)";
+        /// Share of users whose resolver or runtime keeps an answer for longer.
+        stale: Ratio = "\"0%\"" from "assumed: all heed the time to live";
+        /// How long those keep it.
+        stale_ttl: Duration = "\"1h\"" from "assumed: until something is started anew", positive;
     }
 }
 spec! {

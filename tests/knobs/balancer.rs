@@ -513,3 +513,19 @@ fn all_calls_of_a_process_go_over_its_one_connection() {
     assert!((1.0..1.5).contains(&aged), "{aged}");
     near(uneven("{connection={of='processes', max_age='1h'}}"), 2.0);
 }
+
+#[test]
+fn clients_that_go_before_their_answer_are_counted() {
+    // Ten requests of a second, each of which is given up after half of it.
+    let slow = [
+        "operation.work.flow=[{wait='700ms'}]",
+        "run.duration=11s",
+        "arrivals.stages=[{for='10500ms', to='1/s'}, {for='0s', to='0/s'}]",
+    ];
+    let gone = |patience: &str| {
+        let patience = format!("client.patience={patience}");
+        let ran = two(&[&slow[..], &["balancer.lb.kind=alb", &patience]].concat());
+        ran.count("balancer.lb", Counter::Wasted)
+    };
+    assert_eq!((gone("500ms"), gone("2s")), (10, 0));
+}

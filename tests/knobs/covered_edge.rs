@@ -25,7 +25,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "homes",
         "users_go_elsewhere_as_soon_as_dns_says_so",
         "Operation.failover Client.dns FailoverDns.checkers FailoverDns.interval FailoverDns.threshold \
-         FailoverDns.quorum FailoverDns.ttl",
+         FailoverDns.quorum FailoverDns.ttl FailoverDns.stale FailoverDns.stale_ttl",
     ),
     ("workload", "a_user_of_a_population_leaves_after_failures", "Users.abandons_after"),
     (

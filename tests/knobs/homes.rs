@@ -1,7 +1,10 @@
 //! Users do what is offered where they live, and follow the records of DNS when a service is down.
 
 use loadbearing::model::demand::demand;
-use loadbearing::run::Counter;
+use loadbearing::report::{self, Style, Written};
+use loadbearing::result::{Point, Summary};
+use loadbearing::run::story::{Wanted, What, tell};
+use loadbearing::run::{Counter, Unwatched};
 
 use crate::support::{Ran, model, ms, run};
 
@@ -179,6 +182,10 @@ fn users_go_elsewhere_as_soon_as_dns_says_so() {
     let kept = far(&["client.dns.ttl=60s"]);
     let later = kept.0 as f64 - lost as f64;
     assert!((later - 300.0).abs() < 60.0 && (kept.1 as f64 - 1000.0).abs() < 60.0, "{later}");
+    // A fifth of them keep it for a day: they stay, and lose nearly all.
+    let stale = far(&["client.dns.stale=20%", "client.dns.stale_ttl=1day"]);
+    let more = (stale.0 - lost) as f64;
+    assert!((more - 0.2 * (1000.0 - lost as f64)).abs() < 45.0, "{more}");
     // Without one, all of it is lost.
     let alone = STAND_IN.replace("failover = \"read-west\"\n", "");
     let alone = run(&alone, &["run.duration=400s"]);
@@ -200,4 +207,29 @@ fn a_region_that_is_cut_off_is_down_and_one_whose_stand_in_is_down_stays() {
     let both = ["fault.f.target=['service.web', 'service.web-west']"];
     let (lost, elsewhere) = served(&both);
     assert_eq!((lost, elsewhere), (1000, 0));
+}
+
+#[test]
+fn a_failover_is_told() {
+    let ran = run(STAND_IN, &["run.duration=400s"]);
+    let outcomes = std::slice::from_ref(&ran.outcome);
+    let summary = Summary::new(&ran.model, outcomes);
+    let point = Point { name: "test", model: &ran.model, outcomes, summary: &summary };
+    let text = report::ran(&point, &Written { folder: None, again: "" }, Style::Plain);
+    let users = ran.outcome.failovers[0].users;
+    assert!(text.contains("DNS takes service.web for down from"), "{text}");
+    assert!(text.contains(&format!("{users} users went elsewhere")), "{text}");
+    let mark = summary.faults.iter().find(|it| it.name == "dns").expect("a mark");
+    let long_s = mark.until_s.expect("it came back") - mark.from_s;
+    assert!(mark.units == users && (long_s - 100.0).abs() < 1e-9, "{mark:?}");
+    let share = summary.estimate("elsewhere_ratio").estimate.expect("a share");
+    assert!((share - 1000.0 / ran.offered() as f64).abs() < 1e-9, "{share}");
+    // The slowest that end well are those that cross the ocean.
+    let slowest = Wanted::Slowest { count: 1, failed: false, operation: None };
+    let story = &tell(&ran.model, 0, slowest, &mut Unwatched)[0];
+    let instead = story.moments.iter().find_map(|it| match it.what {
+        What::Instead(operation) => Some(ran.model.operations[operation].name.as_str()),
+        _ => None,
+    });
+    assert_eq!(instead, Some("read-west"));
 }

@@ -1,6 +1,7 @@
 //! Balancers that pass connections through.
 
 use loadbearing::failure::Failure;
+use loadbearing::model::demand::demand;
 use loadbearing::run::Counter;
 
 use crate::balancer::TWO;
@@ -143,6 +144,12 @@ fn a_node_of_an_nlb_sends_to_its_own_zone() {
     assert!((uneven(&own) - 1.5).abs() < 0.1, "{}", uneven(&own));
     assert!(uneven(&all) < 1.15, "{}", uneven(&all));
     assert_eq!((own.held("balancer.lb")[3], all.held("balancer.lb")[3]), (3.0, 6.0));
+    // That is foreseen, and measured.
+    let station = own.model.services.iter().next().expect("one").station;
+    let foreseen = demand(&own.model, None).imbalance[station];
+    let measured = own.station("service.web").imbalance.expect("zones");
+    assert!(foreseen == 1.5 && (measured - 1.5).abs() < 0.05, "{foreseen} {measured}");
+    assert_eq!(all.station("service.web").imbalance, None);
     // An ALB sends to all, unless its target group does not.
     let alb =
         |more: &str| uneven(&ran(&format!("balancer.lb={{kind='alb'{more}, service='web'}}")));
@@ -256,4 +263,96 @@ fn an_nlb_is_charged_by_units_of_its_own() {
     near(dollars(&[each, "balancer.lb.price.tls=true"]), 10.0 / 10.5 / 50.0);
     let large = "operation.work.flow=[{reply='1MB'}]";
     near(dollars(&[large]), 0.010 / 10.5 * 3_600.0);
+}
+
+/// Users, callers and sockets at six instances in three zones, of which some die, hang, are cut off or replaced.
+const TORMENT: &str = r#"
+[arrivals]
+rate = "150/s"
+users = 60
+[client]
+patience = "900ms"
+[region.here]
+zones = 3
+rtt = "5ms"
+[balancer.lb]
+service = "web"
+kind = "nlb"
+checks = { interval = "1s", timeout = "500ms" }
+deregistration_delay = "3s"
+[service.front]
+[service.web]
+instances = 6
+replace = "3s"
+max_connections = 40
+backlog = 5
+[socket.chat]
+service = "web"
+connections = 30
+opens = "3/s"
+lasts = "5s"
+[operation.page]
+share = 0.5
+service = "web"
+flow = [{ cpu = "2ms" }, { wait = "60ms" }]
+[operation.through]
+share = 0.5
+service = "front"
+flow = [{ call = { service = "web", client = "fetch", timeout = "1s", flow = [{ cpu = "2ms" }, { wait = "60ms" }] } }]
+[fault.a]
+target = "service.web"
+what = "stop"
+at = "5s"
+for = "9s"
+count = 2
+[fault.b]
+target = "service.web"
+what = "cut"
+at = "20s"
+for = "4s"
+[fault.c]
+target = "service.web"
+what = "restart"
+at = "30s"
+count = 1
+[fault.d]
+target = "service.web"
+what = { slow = { times = 40 } }
+at = "33s"
+for = "3s"
+count = 3
+[deploy.d]
+service = "web"
+at = "26s"
+start = "1s"
+on_sigterm = "finish"
+"#;
+
+#[test]
+fn nothing_is_lost_whatever_happens_behind_an_nlb() {
+    let calls = "operation.through.flow=[{call={service='web', timeout='1s', flow=[{cpu='2ms'}, {wait='60ms'}]}}]";
+    let silent = "fault.a.what={node-loss={}}";
+    let grows = "service.web.autoscale={min=2, max=9, target='20%', period='1s', start='1s', cooldown_out='1s', cooldown_in='1s'}";
+    for more in [
+        &["client.connection={}"][..],
+        &["balancer.lb.cross_zone=true", calls],
+        &[
+            "balancer.lb.cross_zone=true",
+            "balancer.lb.checks.protocol=http",
+            "client.connection={}",
+        ],
+        &["balancer.lb.per={connection={of='processes', max_age='2s'}}", calls],
+        &["balancer.lb.cross_zone=true", "balancer.lb.per={connection={of='processes'}}", calls],
+        &["balancer.lb.policy=sticky", "balancer.lb.by=address", "client.addresses=7"],
+        &["client.connection={keep_alive='100ms'}", silent],
+        &[grows, "client.connection={}", "balancer.lb.checks.protocol=http"],
+        &[
+            "deploy.d.how=kubernetes",
+            "deploy.d.on_sigterm=exit",
+            "balancer.lb.price={per_lcu_hour='$1'}",
+        ],
+    ] {
+        let ran = run(TORMENT, &[&["run.duration=40s"], more].concat());
+        assert!(ran.ok() > 1_000, "{more:?} {:?}", ran.outcome.requests);
+    }
 }

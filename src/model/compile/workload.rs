@@ -151,6 +151,7 @@ fn dns(topology: &Topology) -> Option<FailoverDns> {
         },
         quorum: spec.quorum.0,
         ttl: spec.ttl,
+        stale: (spec.stale.0, spec.stale_ttl),
     })
 }
 

@@ -11,11 +11,22 @@ use crate::model::ids::{CacheId, KeysId, StationId};
 /// The number that stands for no key, and for the one hash tag of all queues.
 const NONE: u32 = u32::MAX;
 
+/// Zones have equal shares, whatever stands in them, if anything does: what an instance of the smallest gets
+/// over the mean.
+fn of_zones(instances: u32, zones: u32) -> f64 {
+    let used = zones.min(instances).max(1);
+    let smallest = (instances / zones).max(1);
+    f64::from(instances) / f64::from(used * smallest)
+}
+
 impl Walk<'_> {
     /// What the busiest part of each component is asked over the mean of all.
     pub(super) fn imbalance(&self) -> Dense<StationId, f64> {
         let model = self.model;
         let mut imbalance: Dense<StationId, f64> = model.stations.iter().map(|_| 1.0).collect();
+        for service in model.services.iter().filter(|it| it.health.zonal && it.nodes > 1) {
+            imbalance[service.station] = of_zones(service.instances, service.nodes);
+        }
         for (id, cache) in model.caches.enumerate() {
             if cache.nodes > 1 && cache.service.is_none() {
                 imbalance[cache.station] = self.of_nodes(id);

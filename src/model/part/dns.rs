@@ -14,4 +14,6 @@ pub struct FailoverDns {
     pub quorum: f64,
     /// How long answers are kept.
     pub ttl: Duration,
+    /// By which share of users longer, and for how long.
+    pub stale: (f64, Duration),
 }
