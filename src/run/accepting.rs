@@ -5,16 +5,67 @@
 //! accepts until there is nothing more (CPython selector_events.py, `_accept_connection`; libuv,
 //! `uv__server_io`). With SO_REUSEPORT each connection belongs to one worker from the start.
 
-use super::task::NONE;
+use super::carried::place;
+use super::task::{DIALLED, DIALS, NONE, Role};
 use super::world::World;
 use crate::kernel::PendingEvents;
 use crate::model::HandOut;
+use crate::stream::StreamKey;
 
 /// Draws of a request: which worker polls first, and where its connection belongs.
 const POLLS: u64 = 0xacc_e97;
 const HASH: u64 = 0x5_09e0;
 
 impl<Q: PendingEvents> World<'_, Q> {
+    /// The worker that has the connection over which a request comes: a connection is handed out once,
+    /// and whatever comes over it later is for the worker that took it, busy or not. [`None`] for a new
+    /// connection, and for one whose worker is gone.
+    pub(super) fn worker_of_connection(&self, task: u32, index: u32) -> Option<u32> {
+        let record = &self.tasks[task];
+        let spec = &self.model.services[self.instances[index as usize].service];
+        let worker = match record.role {
+            Role::Probe => return None,
+            _ if spec.is_fronted() => (record.pending & DIALS == 0).then_some(record.worker),
+            Role::Attempt if record.owner != NONE => {
+                let is_new = self.journeys[record.owner].reloads & DIALLED != 0;
+                let known = self.carried.workers.get(record.user as usize).copied();
+                known.filter(|_| !is_new)
+            }
+            _ => None,
+        };
+        worker.filter(|worker| {
+            self.workers_of(index).contains(worker) && self.takes_requests(*worker)
+        })
+    }
+
+    /// A user's new connection belongs to a worker; what a balancer's belongs to is kept with it.
+    pub(super) fn connection_goes_to(&mut self, task: u32, worker: u32) {
+        let record = &self.tasks[task];
+        let spec = &self.model.services[self.workers[worker as usize].service];
+        if !spec.is_fronted() && record.role == Role::Attempt {
+            let user = record.user;
+            *place(&mut self.carried.workers, user, NONE) = worker;
+        }
+    }
+
+    /// A process is gone, and with it its balancer's idle connections to it.
+    pub(super) fn close_idle_connections(&mut self, worker: u32) {
+        let index = self.workers[worker as usize].instance;
+        let service = self.workers[worker as usize].service;
+        if self.model.services[service].health.keep_alive.is_none() || self.is_silent(index) {
+            return;
+        }
+        let state = &mut self.services[service];
+        let target = index - state.first_instance;
+        for node in &mut state.nodes {
+            let idle = &mut node.idle[target as usize];
+            let before = idle.len() as i32;
+            idle.retain(|connection| connection.worker != worker);
+            let gone = idle.len() as i32 - before;
+            node.targets.connect(target, gone);
+        }
+    }
+
     /// Whether a worker waits for something to come.
     pub(super) fn polls(&self, worker: u32) -> bool {
         let state = &self.workers[worker as usize];
@@ -22,19 +73,19 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// One of the workers that poll: all are woken, and one is first.
-    pub(super) fn polling_worker(&self, task: u32, index: u32) -> u32 {
+    pub(super) fn polling_worker(&self, stream: StreamKey, index: u32) -> u32 {
         let all = || self.workers_of(index).filter(|worker| self.polls(*worker));
         let chosen = match all().count() as u32 {
             0 | 1 => 0,
-            several => self.tasks[task].stream.draw(POLLS).below(several),
+            several => stream.draw(POLLS).below(several),
         };
         all().nth(chosen as usize).expect("who hands out has seen a worker that polls")
     }
 
     /// The worker that a connection belongs to, by a hash of its addresses.
-    pub(super) fn hashed_worker(&self, task: u32, index: u32) -> u32 {
+    pub(super) fn hashed_worker(&self, stream: StreamKey, index: u32) -> u32 {
         let all = || self.workers_of(index).filter(|worker| self.takes_requests(*worker));
-        let chosen = self.tasks[task].stream.draw(HASH).below((all().count() as u32).max(1));
+        let chosen = stream.draw(HASH).below((all().count() as u32).max(1));
         all().nth(chosen as usize).unwrap_or(self.instances[index as usize].first_worker)
     }
 

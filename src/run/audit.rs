@@ -187,11 +187,17 @@ impl<Q: PendingEvents> World<'_, Q> {
                 continue;
             }
             let peak = self.meters[id].busy.peak() as f64 / 1000.0;
-            // In the middle of a deploy there are two fleets.
-            let fleets = self.model.service_at(id).map_or(1.0, |service| {
-                let service = &self.model.services[service];
+            // In the middle of a deploy there are two fleets, each with bulkheads of its own.
+            let fleets = |service: &crate::model::Service| {
                 f64::from(service.slots) / f64::from(service.max_instances)
-            });
+            };
+            let fleets = match self.model.service_at(id) {
+                Some(service) => fleets(&self.model.services[service]),
+                None if station.kind == StationKind::Bulkhead => {
+                    self.model.services.iter().map(fleets).fold(1.0, f64::max)
+                }
+                None => 1.0,
+            };
             audit.check(peak <= station.capacity * fleets + 1e-3, || {
                 format!("{}: {peak} servers busy of {}", station.path, station.capacity)
             });

@@ -26,6 +26,8 @@ pub struct Idle {
     pub carried: u32,
     /// Whose request it has carried last.
     pub user: u32,
+    /// The worker that it belongs to, where a target has several.
+    pub worker: u32,
 }
 
 /// Connections to a target that its balancer has needed (HAProxy, server.c `srv_use_conn`,
@@ -65,6 +67,8 @@ pub struct Carried {
     /// By task: where the connection ends that its call goes over, where a balancer passes connections
     /// through; and whose epoch that is.
     pub ends: Vec<(u16, u32)>,
+    /// By user: the worker that their connection belongs to, where it is one of several.
+    pub(super) workers: Vec<u32>,
     /// What balancers are charged for by the hour.
     pub units: Vec<CapacityUnits>,
 }
@@ -75,7 +79,7 @@ const CLOSES: u32 = u32::MAX;
 const UNLIMITED: u32 = u32::MAX;
 
 /// The element, in a vector that grows to it with what is known of nobody.
-fn place(all: &mut Vec<u32>, index: u32, unknown: u32) -> &mut u32 {
+pub(super) fn place(all: &mut Vec<u32>, index: u32, unknown: u32) -> &mut u32 {
     let index = index as usize;
     if all.len() <= index {
         all.resize(index + 1, unknown);
@@ -111,13 +115,13 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The connection over which a task has been answered, if it stays open.
     #[inline]
     pub(super) fn stays_open(&self, task: u32, service: ServiceId) -> Option<Idle> {
-        let user = self.tasks[task].user;
+        let (user, worker) = (self.tasks[task].user, self.tasks[task].worker);
         if self.carried.of_task.is_empty() {
-            return Some(Idle { since: self.now, carried: 0, user });
+            return Some(Idle { since: self.now, carried: 0, user, worker });
         }
         let carried = self.carried.of_task.get(task as usize).copied().unwrap_or(0);
         let closes = carried >= self.carries(service).unwrap_or(CLOSES);
-        (!closes).then_some(Idle { since: self.now, carried, user })
+        (!closes).then_some(Idle { since: self.now, carried, user, worker })
     }
 
     /// A user sends a request to whoever lets a connection carry so many, over a new one or the last.

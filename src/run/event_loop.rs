@@ -378,7 +378,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// the request and idle ones included (`limit_concurrency`; httptools_impl, `len(self.connections)`).
     pub fn admit(&mut self, task: u32, most: u32) -> bool {
         let worker = self.tasks[task].worker;
-        let idle = self.idle_connections(self.workers[worker as usize].instance);
+        let idle = self.idle_connections(worker);
         if self.workers[worker as usize].open + idle < most {
             self.tasks[task].pc.0 += 1;
             return true;

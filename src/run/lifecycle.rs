@@ -62,6 +62,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         self.lose_pools(worker);
         self.lose_handlers(worker);
+        self.close_idle_connections(worker);
     }
 
     /// An instance dies at once with all of its workers and its backlog, and stays down until

@@ -32,12 +32,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         !state.down && !state.leaving
     }
 
-    /// Whether any worker of an instance does; while none ends by itself the instance itself is down.
+    /// Whether any worker of an instance does.
     #[inline]
     pub(super) fn some_worker_takes(&self, index: u32) -> bool {
-        let recycles = |process: &crate::model::Process| process.recycling.is_some();
-        !self.process_of(index).is_some_and(recycles)
-            || self.workers_of(index).any(|worker| self.takes_requests(worker))
+        self.workers_of(index).any(|worker| self.takes_requests(worker))
     }
 
     /// A worker has answered one more.

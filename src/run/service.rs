@@ -22,6 +22,7 @@ use crate::kernel::PendingEvents;
 use crate::model::ids::{DeployId, ServiceId};
 use crate::model::tape::{Op, Pc};
 use crate::model::{HandOut, UnitKind};
+use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
 
@@ -109,6 +110,8 @@ pub struct Instance {
     pub first_worker: u32,
     /// The next worker to get a request: Node's cluster hands out in rotation.
     pub rotation: u32,
+    /// How often a worker has taken what it was handed.
+    pub freed: u32,
     /// Requests that it has accepted and not finished.
     pub open: u32,
     /// Requests that wait to be accepted.
@@ -148,6 +151,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     service: id,
                     first_worker,
                     rotation: 0,
+                    freed: 0,
                     open: 0,
                     backlog: VecDeque::new(),
                     unseen: 0,
@@ -255,6 +259,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let instance = &self.instances[index as usize];
         let full = spec.max_connections.is_some_and(|most| instance.open >= most);
+        if spec.sticky
+            && !full
+            && let Some(worker) = self.worker_of_connection(task, index)
+        {
+            return self.accept_at(task, worker);
+        }
         let unseen = !full && spec.kernel_queues && self.is_unseen(task, index);
         if (full || unseen) && self.turns_away(task, index, full) {
             return;
@@ -299,7 +309,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.services[instance.service];
         let waiting = match spec.hand_out {
             HandOut::ReusePort if !full => {
-                self.workers[self.hashed_worker(task, index) as usize].unseen
+                self.workers[self.hashed_worker(self.tasks[task].stream, index) as usize].unseen
             }
             _ if full || spec.hand_out == HandOut::Shared => instance.backlog.len() as u32,
             _ => instance.unseen,
@@ -327,7 +337,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             alone && record.owner != NONE && self.journeys[record.owner].reloads & DIALLED != 0
         };
         let is_new = match spec.hand_out {
-            HandOut::ReusePort => return !self.polls(self.hashed_worker(task, index)),
+            HandOut::ReusePort => {
+                return !self.polls(self.hashed_worker(self.tasks[task].stream, index));
+            }
             HandOut::FreeWorker | HandOut::Shared => true,
             HandOut::EachInTurn => record.pending & DIALS != 0 || dialled(),
         };
@@ -390,24 +402,39 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &mut self.workers[worker as usize];
         let index = state.instance;
         let instance = &mut self.instances[index as usize];
-        instance.rotation += 1;
-        (state.handed, state.free_since) = (NONE, instance.rotation);
+        instance.freed += 1;
+        (state.handed, state.free_since) = (NONE, instance.freed);
         if !instance.backlog.is_empty() {
             self.accept_waiting(index);
         }
     }
 
     /// The next of an instance's workers in rotation.
-    pub(super) fn worker_in_turn(&mut self, index: u32) -> u32 {
+    fn worker_in_turn(&mut self, index: u32) -> u32 {
         let instance = &mut self.instances[index as usize];
         let workers = self.model.services[instance.service].workers;
-        loop {
+        for _ in 0..workers {
             let worker = instance.first_worker + instance.rotation;
             instance.rotation = (instance.rotation + 1) % workers;
             let state = &self.workers[worker as usize];
             if !state.down && !state.leaving {
                 return worker;
             }
+        }
+        unreachable!("who hands out has seen that some worker takes")
+    }
+
+    /// The worker that takes a new connection, which is not handed to it: whoever asks does not wait for it.
+    pub(super) fn next_worker(&mut self, index: u32, stream: StreamKey) -> Option<u32> {
+        let hand_out = self.model.services[self.instances[index as usize].service].hand_out;
+        if !self.has_worker(index) {
+            return None;
+        }
+        match hand_out {
+            HandOut::EachInTurn => Some(self.worker_in_turn(index)),
+            HandOut::FreeWorker => self.free_worker(index),
+            HandOut::Shared => Some(self.polling_worker(stream, index)),
+            HandOut::ReusePort => Some(self.hashed_worker(stream, index)),
         }
     }
 
@@ -421,9 +448,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.workers[free as usize].handed = task;
                 free
             }
-            HandOut::Shared => self.polling_worker(task, index),
-            HandOut::ReusePort => self.hashed_worker(task, index),
+            HandOut::Shared => self.polling_worker(self.tasks[task].stream, index),
+            HandOut::ReusePort => self.hashed_worker(self.tasks[task].stream, index),
         };
+        if self.model.services[service].sticky {
+            self.connection_goes_to(task, worker);
+        }
         self.accept_at(task, worker);
     }
 

@@ -310,8 +310,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 false => node.pick(key, now, || draws.next_u64())?,
             };
             let index = state.first_instance + target;
-            if self.instances[index as usize].phase.listens() && self.has_worker(index) {
-                return Some(self.worker_in_turn(index));
+            let stream = self.sockets[socket].stream.numbered(u64::from(slot)).numbered(now.0);
+            if self.instances[index as usize].phase.listens()
+                && let Some(worker) = self.next_worker(index, stream)
+            {
+                return Some(worker);
             }
         }
         None

@@ -71,7 +71,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let index = self.workers[worker as usize].instance;
         let process = self.process_of(index).expect("it has timers");
         let at = self.now + process.timers[usize::from(timer)].every;
-        self.workers[worker as usize].timers[usize::from(timer)] = at;
+        // A process that has closed meanwhile sets none.
+        let timers = &mut self.workers[worker as usize].timers;
+        let Some(due) = timers.get_mut(usize::from(timer)) else { return };
+        *due = at;
         let ordinal = purpose::TIMER + u32::from(timer);
         self.events.push(Event::new(at, Kind::Probe as u8, ordinal, worker));
     }

@@ -134,13 +134,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             node.needed[target as usize].uses(used + u32::from(kept.is_none()));
         }
         self.carry(task, service, kept.map_or(0, |kept| kept.carried));
-        let Some(Idle { since, .. }) = kept else {
+        let Some(Idle { since, worker, .. }) = kept else {
             self.services[service].nodes[number].targets.connect(target, 1);
             if let Some(station) = spec.balancer_station {
                 self.count(station, Counter::Opened);
             }
             return true;
         };
+        self.tasks[task].worker = worker;
         if now + hop >= since + spec.keep_alive {
             // It is closed while the request is on its way: the answer is a reset.
             self.tasks[task].status = Failure::Reset as u8;
@@ -148,20 +149,20 @@ impl<Q: PendingEvents> World<'_, Q> {
         false
     }
 
-    /// Idle connections that its balancer has to each worker of an instance, in the mean.
-    pub(super) fn idle_connections(&self, index: u32) -> u32 {
-        let instance = &self.instances[index as usize];
-        let (spec, state) =
-            (&self.model.services[instance.service], &self.services[instance.service]);
+    /// Idle connections that its balancer has to a worker.
+    pub(super) fn idle_connections(&self, worker: u32) -> u32 {
+        let index = self.workers[worker as usize].instance;
+        let service = self.workers[worker as usize].service;
+        let (spec, state) = (&self.model.services[service], &self.services[service]);
         let Some(keep) = spec.health.keep_alive else { return 0 };
         let keep = keep.min(spec.keep_alive);
         let target = (index - state.first_instance) as usize;
         let open = |idle: &&Idle| self.now.since(idle.since) < keep;
-        let idle = state
-            .nodes
-            .iter()
-            .map(|node| node.idle[target].iter().rev().take_while(open).count() as u32);
-        idle.sum::<u32>() / spec.workers
+        let its_own = |idle: &&Idle| idle.worker == worker;
+        let nodes = state.nodes.iter();
+        let idle = nodes
+            .map(|node| node.idle[target].iter().rev().take_while(open).filter(its_own).count());
+        idle.sum::<usize>() as u32
     }
 
     /// How a packet gets from the balancer of a service to its instances, or back.

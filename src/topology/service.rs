@@ -36,9 +36,11 @@ spec! {
         /// Event loops per instance (cluster mode); they share its cores.
         workers: u32 = "1"
             from "Node.js 20 (cluster mode is off unless the application turns it on)", positive;
-        /// How requests come to the workers of an instance.
+        /// How new connections come to the workers of an instance. One that is kept open, by a balancer's
+        /// `keep_alive` or `client.connection`, stays with its worker; where connections cost nothing, each
+        /// request is handed out like a new one.
         hand_out: HandOut = "\"each-in-turn\""
-            from "assumed: many connections that stay open, spread evenly as they were made";
+            from "assumed: many connections, spread evenly as they are made";
         /// Cores of each instance.
         cores: f64 = "1" from "assumed: one core", positive;
         /// Threads of each worker's pool for blocking work.
@@ -207,23 +209,21 @@ spec! {
     }
 }
 spec! {
-    /// How requests come to the workers of an instance.
+    /// How new connections come to the workers of an instance.
     choice HandOut {
-        /// To each in turn, as over connections that stay open.
+        /// To each in turn, blocked or not.
         EachInTurn = "each-in-turn";
-        /// A new connection for each request, which Node's cluster hands to a worker that has taken
-        /// the one before: a blocked worker keeps one waiting and gets no more (Node.js 20,
-        /// lib/internal/cluster/round_robin_handle.js).
+        /// Node's cluster hands each to a worker that has taken the one before: a blocked worker keeps one
+        /// waiting and gets no more (Node.js 20, lib/internal/cluster/round_robin_handle.js).
         FreeWorker = "free-worker";
-        /// A new connection for each request, on a listening socket that all workers share: one that
+        /// They come to a listening socket that all workers share: one that
         /// polls takes it, any of them; while none does they wait, and the first that is done with its
         /// callback takes them all (uvicorn 0.54.0 supervisors/multiprocess.py, one socket for all;
         /// CPython selector_events.py, `_accept_connection`, libuv `uv__server_io`; Node.js with
         /// `cluster.SCHED_NONE`).
         Shared = "shared";
-        /// A new connection for each request, which the kernel gives to a worker by a hash of its
-        /// addresses, whatever that worker is at: each has a listening socket and a `backlog` of its own
-        /// (Linux socket(7), SO_REUSEPORT; gunicorn `reuse_port`, nginx `reuseport`).
+        /// The kernel gives each to a worker by a hash of its addresses, whatever that worker is at: each
+        /// has a listening socket and a `backlog` of its own (Linux socket(7), SO_REUSEPORT; gunicorn `reuse_port`, nginx `reuseport`).
         ReusePort = "reuse-port";
     }
 }

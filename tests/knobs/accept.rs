@@ -165,3 +165,80 @@ fn a_worker_that_has_answered_enough_is_replaced() {
     assert!(single("service.web.cores=1").failed(Failure::InstanceLost) > 1_800);
     assert!(single("service.web.replace=1s").ok() > 900);
 }
+
+/// Three requests a minute in the memory of each of two workers; one user asks each second, ten times.
+const KEPT: &str = r#"
+[limit.l]
+max = 3
+window = "60s"
+store = "memory"
+[service.web]
+workers = 2
+cores = 2
+before = ["limit.l"]
+[operation.work]
+share = 1
+flow = [{ cpu = "1ms" }]
+"#;
+
+/// Behind a balancer that asks no questions of its own in the run.
+fn balanced(kind: &str, sets: &[&str]) -> Ran {
+    let balancer =
+        format!("{KEPT}[balancer.lb]\nservice = 'web'\nkind = '{kind}'\nhop = '0ms'\nnodes = 1\n");
+    run(&balancer, sets)
+}
+
+#[test]
+fn a_connection_that_stays_open_belongs_to_one_worker() {
+    // Where connections cost nothing requests go to each worker in turn: both count to three.
+    assert_eq!(run(KEPT, &[]).ok(), 6);
+    // All go over the one connection that a balancer needs, to the worker that has taken it ...
+    for hand_out in ["each-in-turn", "free-worker", "shared", "reuse-port"] {
+        let hand_out = format!("service.web.hand_out={hand_out}");
+        assert_eq!(balanced("alb", &[&hand_out]).ok(), 3, "{hand_out}");
+    }
+    // ... unless either end closes it between any two requests.
+    assert_eq!(balanced("alb", &["service.web.keep_alive=900ms"]).ok(), 6);
+    assert_eq!(balanced("nginx", &["balancer.lb.keep_alive=0s"]).ok(), 6);
+    assert_eq!(balanced("nginx", &["balancer.lb.keep_alive=60s"]).ok(), 3);
+    // A user has such a connection as well.
+    let kept = |length| format!("client.connection={{tls='none', keep_alive='{length}'}}");
+    assert_eq!(run(KEPT, &[&kept("4s")]).ok(), 3);
+    assert_eq!(run(KEPT, &[&kept("900ms")]).ok(), 6);
+}
+
+#[test]
+fn a_process_that_ends_closes_its_connections() {
+    let opened = |sets: &[&str]| {
+        let ran = balanced("alb", &[&["limit.l.max=100"], sets].concat());
+        (ran.count("balancer.lb", Counter::Opened), ran.ok())
+    };
+    assert_eq!(opened(&[]), (1, 10));
+    // It stops between the third request and the fourth, which finds nobody.
+    let stop = "fault.f={target='service.web', what='stop', at='3500ms', for='1s'}";
+    assert_eq!(opened(&[stop]), (3, 9), "the fourth connection was refused");
+}
+
+#[test]
+fn sockets_come_to_workers_as_other_connections_do() {
+    // Forty sockets of four workers, each of which may have so many that stay open.
+    let text = r#"
+[service.web]
+workers = 4
+cores = 4
+[socket.ws]
+service = "web"
+opens = "10/s"
+transport = "websocket"
+lasts = "1h"
+[operation.page]
+share = 1
+flow = [{ cpu = "1ms" }]
+"#;
+    for hand_out in ["each-in-turn", "free-worker", "shared", "reuse-port"] {
+        let ran = run(text, &[&format!("service.web.hand_out={hand_out}")]);
+        let opened = ran.count("socket.ws", Counter::Opened);
+        assert!((90..120).contains(&opened), "{opened} with {hand_out}");
+        assert_eq!(ran.ok(), 10, "{hand_out}");
+    }
+}

@@ -256,3 +256,39 @@ flow = [{ query = { pool = "pg", read = "1ms" } }]
     let (ran, _) = lost("service.web", 3, ", for='1s'");
     assert_eq!((ran.held("service.web")[5], ran.held("service.web")[7]), (4.0, 6.0));
 }
+
+/// A request every 10 ms to pods that end the moment they are told to, of which their balancer hears later.
+#[test]
+fn a_balancer_that_tries_again_meets_processes_that_have_ended() {
+    let lb = "[balancer.lb]\nservice = 'web'\nkind = 'haproxy'\n";
+    let sets = ["arrivals.rate=100/s", "operation.page.flow=[{ cpu = '2ms' }]"];
+    let ran = deploy_of(lb, "'kubernetes'", ", on_sigterm='exit'", &sets);
+    // Until its balancer has heard, a second later, each of the four pods loses no more than its share.
+    let lost = ran.offered() - ran.ok();
+    assert!((1..=104).contains(&lost), "{lost} of {} are lost", ran.offered());
+}
+
+#[test]
+fn each_fleet_of_a_deploy_has_bulkheads_of_its_own() {
+    // Ten requests a second of 5 s each want 50 places, and a fleet has twelve. While the old one finishes what it has,
+    // the new one is full as well.
+    let around = "[bulkhead.b]\nlimit.fixed = 3\n";
+    let sets = ["service.web.before=['bulkhead.b']", "operation.page.flow=[{ wait = '5s' }]"];
+    assert_eq!(run(&format!("{FLEET}{around}"), &sets).station("bulkhead.b").busy_peak, 12.0);
+    let ran = deploy_of(around, "'ecs'", ", on_sigterm='finish'", &sets);
+    let peak = ran.station("bulkhead.b").busy_peak;
+    assert!(peak > 18.0 && peak <= 24.0, "{peak}");
+}
+
+#[test]
+fn a_timer_that_is_due_while_its_process_closes_is_not_set_again() {
+    // Its callback waits behind requests when the process has answered its last one, and closes.
+    let sets = [
+        "arrivals.rate=60/s",
+        "service.web.timers=[{ every = '30ms', flow = [{ cpu = '2ms' }] }]",
+        "operation.page.flow=[{ cpu = '25ms' }]",
+    ];
+    let ran = deploy("'kubernetes'", ", on_sigterm='finish'", &sets);
+    assert_eq!(running(&ran)[9], 4.0);
+    assert!(ran.ok() > 1_000, "{}", ran.ok());
+}

@@ -29,6 +29,22 @@ fn t_07_a_blocked_worker_keeps_what_it_has_but_gets_no_new_connection() {
 }
 
 #[test]
+fn t_07_few_connections_of_a_balancer_load_workers_unevenly() {
+    // Two counters of ten a minute, each in the memory of a worker, and a request a second. Over the one connection
+    // that a balancer needs all of them come to the same worker.
+    let ok = |kind: &str, keep_alive: &str| {
+        let text = format!(
+            "[limit.l]\nmax = 10\nwindow = '60s'\nstore = 'memory'\n[service.web]\nworkers = 2\ncores = 2\n\
+             before = ['limit.l']\n[balancer.lb]\nservice = 'web'\nkind = '{kind}'\nkeep_alive = '{keep_alive}'\nhop = '0ms'\nnodes = 1\n\
+             [operation.page]\nshare = 1\nflow = [{{ cpu = '1ms' }}]\n"
+        );
+        run(&text, &["arrivals.rate=1/s", "run.duration=30500ms"]).ok()
+    };
+    assert_eq!(ok("alb", "60s"), 10, "connections are kept");
+    assert_eq!(ok("nginx", "0s"), 20, "each request has a new one");
+}
+
+#[test]
 fn t_08_a_timeout_fires_after_a_block_though_the_connection_was_there() {
     // One query holds the only connection, a second waits for it, and 2 ms on a callback blocks the loop.
     // The first answer is there after 10 ms, but nobody can take it and hand the connection on before the

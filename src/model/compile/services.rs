@@ -62,6 +62,7 @@ impl Compiler<'_> {
                 topology::HandOut::Shared => HandOut::Shared,
                 topology::HandOut::ReusePort => HandOut::ReusePort,
             },
+            sticky: spec.workers > 1 && self.topology.keeps_connections(service),
             wake: spec.wake.as_ref().map(|wake| Wake {
                 cpu: wake.cpu,
                 idle: wake.idle,

@@ -67,6 +67,8 @@ pub struct Service {
     pub workers: u32,
     /// How requests come to its workers.
     pub hand_out: HandOut,
+    /// Connections to it stay open, and each belongs to one of several workers.
+    pub sticky: bool,
     /// What it costs a loop to wake.
     pub wake: Option<Wake>,
     /// Cores per instance.
@@ -429,15 +431,15 @@ pub enum Affinity {
     Process,
 }
 
-/// How requests come to the workers of an instance.
+/// How new connections come to the workers of an instance, and requests where connections cost nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HandOut {
     /// To each in turn.
     EachInTurn,
-    /// Each is a new connection, handed to a worker that has taken the one before.
+    /// Handed to a worker that has taken the one before.
     FreeWorker,
-    /// Each is a new connection, which a worker takes that polls.
+    /// A worker takes it that polls.
     Shared,
-    /// Each is a new connection, for the worker that a hash of its addresses names.
+    /// For the worker that a hash of its addresses names.
     ReusePort,
 }
