@@ -10,7 +10,8 @@
 //! `behavior` (`autoscaling/v2`) bounds both directions. A count within the least that was asked for in
 //! the window for growing (0 s) and the most in that for shrinking (300 s) stays, others go to the
 //! nearer of the two; and within each policy's period only so many pods come or go (`horizontal.go`,
-//! `stabilizeRecommendationWithBehaviors`, `convertDesiredReplicasWithBehaviorRate`).
+//! `stabilizeRecommendationWithBehaviors`, `convertDesiredReplicasWithBehaviorRate`). How many there are at
+//! the first look counts as asked for then: nothing shrinks in the first window (`recordInitialRecommendation`).
 
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
@@ -106,10 +107,10 @@ pub struct Pods {
 pub struct Hpa {
     policy: HpaPolicy,
     desired: u32,
-    /// What was asked for, and when, within the longer stabilisation window.
+    /// It has looked before.
+    begun: bool,
+    /// What was asked for, and when, within the longer stabilisation window: at first what there was.
     asked: VecDeque<(Time, u32)>,
-    /// How many there were at the first look: growing takes that for the first count asked for.
-    begun: Option<(Time, u32)>,
     /// By how many pods the count changed, and when, within the longest period.
     changed: VecDeque<(Time, i64)>,
 }
@@ -117,7 +118,7 @@ pub struct Hpa {
 impl Hpa {
     /// For a deployment with so many pods.
     pub fn new(policy: HpaPolicy, desired: u32) -> Hpa {
-        Hpa { policy, desired, asked: VecDeque::new(), begun: None, changed: VecDeque::new() }
+        Hpa { policy, desired, begun: false, asked: VecDeque::new(), changed: VecDeque::new() }
     }
 
     /// A look at the pods, by each metric and its own target. Says how many there should be: the most
@@ -139,6 +140,9 @@ impl Hpa {
     /// What is left of a count that is asked for by those asked for lately.
     fn stabilised(&mut self, now: Time, asked: u32) -> u32 {
         let (up, down) = (self.policy.up.stabilisation, self.policy.down.stabilisation);
+        if !std::mem::replace(&mut self.begun, true) {
+            self.asked.push_back((now, self.desired));
+        }
         while let Some((at, _)) = self.asked.front()
             && now.since(*at) >= up.max(down)
         {
@@ -149,9 +153,7 @@ impl Hpa {
             let recent = self.asked.iter().filter(move |(at, _)| now.since(*at) < window);
             recent.map(|(_, asked)| *asked)
         };
-        let (begun, then) = *self.begun.get_or_insert((now, self.desired));
-        let first = if now.since(begun) < up { then } else { asked };
-        let least = within(up).fold(asked.min(first), u32::min);
+        let least = within(up).fold(asked, u32::min);
         let most = within(down).fold(asked, u32::max);
         self.desired.max(least).min(most)
     }
@@ -263,14 +265,21 @@ mod tests {
         Pods { metric, target: 0.5, ready, unready }
     }
 
+    /// One that shrinks at once.
+    fn quick(desired: u32) -> Hpa {
+        let mut policy = usual();
+        policy.down.stabilisation = Duration::ZERO;
+        Hpa::new(policy, desired)
+    }
+
     #[test]
     fn the_formula_with_its_tolerance() {
         // The manual's own: 200m against 100m doubles, 50m halves.
         assert_eq!(hpa(4).observe(at(0), &[pods(1.0, 4, 0)]), 8);
-        assert_eq!(hpa(4).observe(at(0), &[pods(0.25, 4, 0)]), 2);
+        assert_eq!(quick(4).observe(at(0), &[pods(0.25, 4, 0)]), 2);
         assert_eq!(hpa(4).observe(at(0), &[pods(0.54, 4, 0)]), 4);
         assert_eq!(hpa(4).observe(at(0), &[pods(0.56, 4, 0)]), 5);
-        assert_eq!(hpa(4).observe(at(0), &[pods(0.449, 4, 0)]), 4, "ceil(3.6)");
+        assert_eq!(quick(4).observe(at(0), &[pods(0.449, 4, 0)]), 4, "ceil(3.6)");
     }
 
     #[test]
@@ -279,21 +288,18 @@ mod tests {
         let grown: Vec<u32> =
             (0..4).map(|look| one.observe(at(15 * look), &[pods(50.0, 1, 0)])).collect();
         assert_eq!(grown, [5, 10, 20, 40]);
-        let mut quick = hpa(4);
-        assert_eq!(quick.observe(at(0), &[pods(5.0, 4, 0)]), 8);
-        assert_eq!(quick.observe(at(5), &[pods(5.0, 8, 0)]), 8, "four were added 5 s ago");
-        assert_eq!(quick.observe(at(15), &[pods(5.0, 8, 0)]), 16);
+        let mut four = hpa(4);
+        assert_eq!(four.observe(at(0), &[pods(5.0, 4, 0)]), 8);
+        assert_eq!(four.observe(at(5), &[pods(5.0, 8, 0)]), 8, "four were added 5 s ago");
+        assert_eq!(four.observe(at(15), &[pods(5.0, 8, 0)]), 16);
     }
 
     #[test]
     fn pods_go_only_when_none_has_been_wanted_for_five_minutes() {
         let mut hpa = hpa(10);
-        let trace: Vec<u32> = (0..24)
-            .map(|look| {
-                hpa.observe(at(15 * look), &[pods(if look == 0 { 0.5 } else { 0.1 }, 10, 0)])
-            })
-            .collect();
-        // ceil(10 x 0.2) = 2 once the first look, which asked for 10, is 300 s old.
+        let trace: Vec<u32> =
+            (0..24).map(|look| hpa.observe(at(15 * look), &[pods(0.1, 10, 0)])).collect();
+        // ceil(10 x 0.2) = 2 once the first look, which has found 10, is 300 s old.
         assert_eq!(trace[..20], [10; 20]);
         assert_eq!(trace[20], 2);
     }
@@ -355,7 +361,7 @@ mod tests {
     fn of_several_metrics_the_largest_counts() {
         let all = [pods(0.25, 4, 0), pods(1.0, 4, 0), pods(0.5, 4, 0)];
         assert_eq!(hpa(4).observe(at(0), &all), 8);
-        assert_eq!(hpa(4).observe(at(0), &all[..1]), 2);
+        assert_eq!(quick(4).observe(at(0), &all[..1]), 2);
         assert_eq!(
             hpa(4).observe(at(0), &[pods(0.0, 0, 4), pods(0.25, 4, 0)]),
             4,
@@ -381,6 +387,6 @@ mod tests {
         // At 200 % they are not enough: ceil(8 x 2) of the eight there are.
         assert_eq!(hpa(8).observe(at(0), &[pods(2.0, 4, 4)]), 16);
         // Those that are not ready are left out of shrinking.
-        assert_eq!(hpa(8).observe(at(0), &[pods(0.2, 4, 4)]), 2);
+        assert_eq!(quick(8).observe(at(0), &[pods(0.2, 4, 4)]), 2);
     }
 }

@@ -390,6 +390,8 @@ fn an_hpa_shrinks_as_its_behavior_says() {
     // 22 % of four pods are one, at the first look.
     let at_once = "stabilisation='0s'";
     assert_eq!(falls(at_once, 1.0), Some(2));
+    // The four that there are at the first look, after 15 s, count as asked for then, until that of 120 s.
+    assert_eq!(falls("stabilisation='100s'", 1.0), Some(13));
     let one = "stabilisation='0s', policies=[{pods=1, period='60s'}]";
     assert_eq!((falls(one, 3.0), falls(one, 2.0), falls(one, 1.0)), (Some(2), Some(8), Some(14)));
     let half = "stabilisation='0s', policies=[{percent='50%', period='60s'}]";
