@@ -65,7 +65,7 @@ pub enum Failure {
     Throttled,
     /// The connection to the instance was closed while the request was on its way (502 from a balancer).
     Reset,
-    /// An object store answered 503 Slow Down to all attempts.
+    /// An object store answered 503 Slow Down to all attempts, or a shard that its throughput is exceeded.
     SlowDown,
     /// The driver, or a pooler, waited no longer for a statement, which goes on at the server.
     QueryTimeout,

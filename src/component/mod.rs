@@ -33,6 +33,8 @@
 //! | [`session_population`] | how many sessions are alive, and of what age | M/G/∞ |
 //! | [`session_table`] | login sessions in a table | connect-pg-simple 10.0.0 |
 //! | [`shard`] | which shard or partition has a user or a key | consistent and modulo hashing |
+//! | [`shard_throughput`] | what a shard takes and gives in a second | Amazon Kinesis |
+//! | [`shard_leases`] | which worker has which shard | Kinesis Client Library 2 |
 //! | [`table_lock`] | who may use a table, who waits | PostgreSQL 15 lmgr |
 //! | [`vacuum`] | what vacuuming a table takes | PostgreSQL 15 autovacuum |
 //! | [`checkpoint`] | which pages a checkpoint writes, and what the first change after it logs | PostgreSQL 15 checkpointer |
@@ -77,6 +79,8 @@ pub mod rollout;
 pub mod session_population;
 pub mod session_table;
 pub mod shard;
+pub mod shard_leases;
+pub mod shard_throughput;
 pub mod step_scaling;
 pub mod table_lock;
 pub mod vacuum;

@@ -9,6 +9,7 @@
 
 mod failing;
 mod kafka;
+mod kinesis;
 mod reach;
 mod redis;
 mod scaling;
@@ -54,6 +55,8 @@ struct Log {
     busy: bool,
     /// Messages left of the batch at hand.
     batch: u32,
+    /// Who reads it, if it is a shard of Kinesis.
+    reader: kinesis::Reader,
 }
 
 impl Log {
@@ -143,16 +146,16 @@ impl GroupState {
     /// With everybody there, and nothing to do.
     pub fn new(model: &Model, spec: &Consumer) -> GroupState {
         let logs = match &spec.rules {
-            Rules::Kafka(_) => {
+            Rules::Kafka(_) | Rules::Kinesis(_) => {
                 let topic = model.streams[spec.stream].topic.as_ref();
-                topic.expect("a group of Kafka reads a topic").partitions
+                topic.expect("a group reads a topic").partitions
             }
             Rules::RedisStream(_) => 1,
             Rules::RedisPubSub(_) => spec.members,
         };
         let members: Vec<u32> = (0..spec.at_start).collect();
         let owners = match &spec.rules {
-            Rules::Kafka(_) => dealt(&members, logs),
+            Rules::Kafka(_) | Rules::Kinesis(_) => dealt(&members, logs),
             Rules::RedisStream(_) => vec![None],
             Rules::RedisPubSub(_) => members.iter().map(|member| Some(*member)).collect(),
         };
@@ -185,6 +188,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         for (id, spec) in self.model.consumers.enumerate() {
             self.meters[spec.station].held.add(self.now, i64::from(spec.at_start));
             self.start_group_scaler(id);
+            self.start_workers(id);
             if let Rules::RedisStream(rules) = &spec.rules
                 && rules.claim_after.is_some()
             {
@@ -200,6 +204,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             Rules::Kafka(_) => {
                 self.queue_message(id, partition, entry);
                 self.work_at_partition(id, partition);
+            }
+            Rules::Kinesis(_) => {
+                self.queue_message(id, partition, entry);
+                self.push_record(id, partition);
             }
             Rules::RedisStream(_) => {
                 self.queue_message(id, 0, entry);
@@ -285,6 +293,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         match &spec.rules {
             Rules::Kafka(_) if stale => self.evicted_is_done(id, member),
             Rules::Kafka(_) => self.partition_goes_on(id, log, member),
+            Rules::Kinesis(_) if stale => {}
+            Rules::Kinesis(_) => self.shard_goes_on(id, log),
             Rules::RedisStream(_) => self.hand_out(id),
             Rules::RedisPubSub(_) => self.subscriber_goes_on(id, member),
         }
@@ -325,6 +335,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 // only when its session ends.
                 self.time_stream(self.now + rules.session, purpose::SILENT, epoch, number);
             }
+            Rules::Kinesis(_) => {
+                self.meters[station].held.add(self.now, -1);
+                self.worker_dies(id, member);
+            }
             Rules::RedisStream(_) => self.meters[station].held.add(self.now, -1),
             Rules::RedisPubSub(_) => {
                 (who.epoch, who.cut, who.buffer) = (who.epoch + 1, false, OutputBuffer::default());
@@ -359,6 +373,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                     true => self.rebalance_begins(id),
                     false => self.rebalance_may_end(id),
                 }
+            }
+            Rules::Kinesis(_) => {
+                self.meters[spec.station].held.add(self.now, 1);
+                self.worker_starts(id, member);
             }
             Rules::RedisStream(_) => {
                 self.meters[spec.station].held.add(self.now, 1);

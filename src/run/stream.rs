@@ -7,6 +7,7 @@
 
 mod broker_loss;
 mod brokers;
+mod shards;
 
 use std::collections::VecDeque;
 
@@ -16,6 +17,7 @@ use super::meter::{Counter, MILLI, Part, Still};
 use super::task::{NONE, State};
 use super::world::World;
 use crate::component::shard::partition_of;
+use crate::component::shard_throughput::Throughput;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::ids::{ConsumerId, StationId, StreamId};
 use crate::model::tape::DrawId;
@@ -53,8 +55,14 @@ pub(super) mod purpose {
     pub const KILL: u32 = 12;
     /// Other brokers lead what one led that is gone (stream).
     pub const ELECT: u32 = 13;
+    /// A shard of Kinesis has taken what it was given (stream).
+    pub const FREED: u32 = 14;
+    /// A shard is read, or a record of it is pushed (group).
+    pub const READ: u32 = 15;
+    /// A worker looks at all leases (member).
+    pub const LOOK: u32 = 16;
     /// How many bits they take.
-    pub const BITS: u32 = 4;
+    pub const BITS: u32 = 5;
     /// Numbers that fit beside them.
     pub const NUMBERS: u32 = 1 << (31 - BITS);
 }
@@ -113,6 +121,8 @@ pub struct Streams {
     requests: Vec<Request>,
     free: Vec<u32>,
     leaders: Vec<Leader>,
+    /// What shards of Kinesis have taken and given; empty where there are none.
+    shards: Vec<Throughput>,
     /// Draws of requests, one after another.
     drawn: u64,
     /// Who consumes.
@@ -130,12 +140,14 @@ impl Streams {
     pub fn new(model: &Model, workers: usize) -> Streams {
         let topics = || model.streams.iter().filter_map(|stream| stream.topic.as_ref());
         let partitions: u32 = topics().map(|topic| topic.partitions).sum();
+        let shards = topics().any(|topic| topic.shards.is_some());
         let collects = topics().any(|topic| !topic.linger.is_zero());
         let places = if collects { workers * partitions as usize } else { 0 };
         Streams {
             turns: vec![0; if partitions > 0 { workers } else { 0 }],
             collecting: vec![NONE; places],
             leaders: vec![Leader::default(); partitions as usize],
+            shards: vec![Throughput::default(); if shards { partitions as usize } else { 0 }],
             groups: model.consumers.iter().map(|it| GroupState::new(model, it)).collect(),
             ..Streams::default()
         }
@@ -183,6 +195,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             purpose::READY => self.member_is_ready(slot, number),
             purpose::ELECT => self.leaders_change(StreamId(slot), number),
             purpose::KILL => self.member_is_killed(slot, number),
+            purpose::FREED => self.shard_is_freed(StreamId(slot), number),
+            purpose::READ => self.read_shard(ConsumerId(slot), number),
+            purpose::LOOK => self.look_at_leases(slot, number),
             _ => {
                 self.subscriber_is_back(slot, number);
                 self.member_goes_on(slot);
@@ -300,6 +315,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (stream, partition) = (request.stream, request.partition);
         if self.brokers_are_down(stream) || self.is_refused(stream, partition) {
             return self.find_nobody(slot);
+        }
+        if self.topic(stream).shards.is_some() {
+            return self.put_records(slot);
         }
         self.streams.requests[slot as usize].tries = 0;
         let station = self.model.streams[stream].station;

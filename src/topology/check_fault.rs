@@ -212,7 +212,7 @@ fn elsewhere(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target, path: &str) -> 
         let stream = find(&cx.topology.streams, &target.name);
         if !matches!(stream.spec.kind, StreamKind::Kafka(_)) {
             wrong(
-                format!("`{path}` has no brokers of its own: it is kept by a Redis"),
+                format!("`{path}` has no brokers of its own: a Redis keeps it, or AWS"),
                 "strike the cache that keeps it, or its consumers",
             );
         }

@@ -12,7 +12,7 @@ pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     for stream in &cx.topology.streams {
         let cache = match &stream.spec.kind {
-            StreamKind::Kafka(_) => continue,
+            StreamKind::Kafka(_) | StreamKind::Kinesis(_) => continue,
             StreamKind::RedisStream(its) => &its.cache,
             StreamKind::RedisPubSub(its) => &its.cache,
         };
@@ -39,7 +39,9 @@ pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
     }
     found.extend(unpublished(cx));
     found.extend(idle_keys(cx));
-    let of_redis = |it: &&Named<Stream>| !matches!(it.spec.kind, StreamKind::Kafka(_));
+    let of_redis = |it: &&Named<Stream>| {
+        !matches!(it.spec.kind, StreamKind::Kafka(_) | StreamKind::Kinesis(_))
+    };
     for stream in cx.topology.streams.iter().filter(of_redis) {
         let path = format!("stream.{}.region", stream.name);
         found.extend(cx.no_effect(&path, "it stands where its cache stands", "leave it out"));
@@ -70,10 +72,14 @@ fn idle_keys(cx: &Cx<'_>) -> Diagnostics {
     for consumer in &cx.topology.consumers {
         let stream = find(&cx.topology.streams, &consumer.spec.stream.name);
         let (idle, what): (&[&str], &str) = match stream.spec.kind {
-            StreamKind::Kafka(_) => (&["pending"], "a group of Kafka commits offsets"),
-            StreamKind::RedisStream(_) => (&["kafka"], "it consumes a stream of Redis"),
+            StreamKind::Kafka(_) => (&["pending", "kinesis"], "a group of Kafka commits offsets"),
+            StreamKind::Kinesis(_) => (
+                &["pending", "kafka", "concurrency"],
+                "it reads shards of Kinesis, all that it leases",
+            ),
+            StreamKind::RedisStream(_) => (&["kafka", "kinesis"], "it consumes a stream of Redis"),
             StreamKind::RedisPubSub(_) => (
-                &["kafka", "pending", "concurrency"],
+                &["kafka", "kinesis", "pending", "concurrency"],
                 "a subscriber of a channel reads one message after another, and keeps none",
             ),
         };

@@ -56,6 +56,7 @@ mod function;
 mod guard;
 mod host;
 pub(crate) mod kind;
+mod kinesis;
 pub mod known;
 mod limit;
 mod merge;
@@ -116,6 +117,7 @@ pub use function::{Function, FunctionPrice};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use host::{Host, Others, Priority, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
+pub use kinesis::{Kinesis, KinesisGroup};
 pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
 };

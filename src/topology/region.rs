@@ -79,7 +79,7 @@ impl Topology {
             Section::Stream => {
                 let stream = &find(&self.streams, name).spec;
                 match &stream.kind {
-                    StreamKind::Kafka(_) => named(&stream.region),
+                    StreamKind::Kafka(_) | StreamKind::Kinesis(_) => named(&stream.region),
                     StreamKind::RedisStream(its) => beside_cache(&its.cache),
                     StreamKind::RedisPubSub(its) => beside_cache(&its.cache),
                 }

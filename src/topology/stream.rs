@@ -3,6 +3,7 @@
 use super::cache::{Cache, Keys};
 use super::deploy::OnSigterm;
 use super::dist::Dist;
+use super::kinesis::{Kinesis, KinesisGroup};
 use super::names::Ref;
 use super::price::Price;
 use super::region::Region;
@@ -11,7 +12,7 @@ use super::spec::spec;
 use crate::units::{Bytes, Duration, Ratio};
 
 spec! {
-    /// Where messages are published: a topic of Kafka, a stream or a channel of Redis.
+    /// Where messages are published: a topic of Kafka, a stream of Kinesis, a stream or a channel of Redis.
     component Stream {
         /// The product that it is.
         kind: StreamKind;
@@ -28,6 +29,9 @@ spec! {
         /// A topic of Apache Kafka: ordered within each partition, kept, read by groups at their own
         /// pace.
         Kafka(Kafka) = "kafka";
+        /// A stream of Amazon Kinesis: ordered within each shard, kept, read by groups at their own pace, with
+        /// limits of what a shard takes and gives.
+        Kinesis(Kinesis) = "kinesis";
         /// A stream of Redis: whoever of a group asks first gets the next message, which stays pending
         /// until it is acknowledged.
         RedisStream(RedisStream) = "redis-stream";
@@ -117,7 +121,8 @@ spec! {
             from "Node.js 20 process (SIGTERM without a handler ends the process; one that calls `disconnect` finishes its message)";
         /// Time that a process has to end by itself before it is killed.
         grace: Duration = "\"30s\"" from "Kubernetes (terminationGracePeriodSeconds 30)", positive;
-        /// What one of them works on at once: partitions of Kafka, messages of a stream of Redis.
+        /// What one of them works on at once: partitions of Kafka, messages of a stream of Redis. A worker of
+        /// Kinesis works on all of its shards.
         concurrency: u32 = "1" from "kafkajs 2.2.4 (partitionsConsumedConcurrently)", positive;
         /// Time to handle a message; a subscriber of a channel reads nothing meanwhile.
         work: Dist;
@@ -128,6 +133,8 @@ spec! {
         poison: Ratio = "\"0%\"" from "assumed: every message can be handled";
         /// How it takes part in a group of Kafka.
         kafka: KafkaGroup = "{}" from "kafkajs 2.2.4";
+        /// How it reads a stream of Kinesis.
+        kinesis: KinesisGroup = "{}" from "Kinesis Client Library 2";
         /// What becomes of messages of a stream of Redis that were not acknowledged.
         pending: Pending = "{}" from "assumed";
         /// Price of one process.

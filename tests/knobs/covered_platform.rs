@@ -12,6 +12,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("broker_loss", include_str!("broker_loss.rs")),
     ("group_scaling", include_str!("group_scaling.rs")),
     ("stream", include_str!("stream.rs")),
+    ("kinesis", include_str!("kinesis.rs")),
     ("region", include_str!("region.rs")),
     ("service", include_str!("service.rs")),
 ];
@@ -272,5 +273,36 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "stream",
         "an_error_of_the_java_client_is_tried_ten_times_and_put_aside",
         "KafkaGroup.retries KafkaGroup.retry_delay",
+    ),
+    (
+        "kinesis",
+        "a_shard_takes_so_many_records_and_bytes_and_refuses_the_rest",
+        "StreamKind:kinesis Kinesis.shards Kinesis.keys Kinesis.put Kinesis.records Kinesis.write \
+         Kinesis.attempts",
+    ),
+    (
+        "kinesis",
+        "records_that_are_collected_are_put_together_and_refused_apart",
+        "Kinesis.linger Kinesis.batch",
+    ),
+    (
+        "kinesis",
+        "a_record_is_pushed_or_waits_for_the_next_read",
+        "Consumer.kinesis KinesisGroup.fan_out KinesisGroup.propagation KinesisGroup.poll",
+    ),
+    (
+        "kinesis",
+        "a_read_has_so_many_records_and_all_who_read_share_the_reads",
+        "KinesisGroup.records Kinesis.reads Kinesis.read",
+    ),
+    (
+        "kinesis",
+        "the_shards_of_a_dead_worker_are_taken_up_after_two_looks",
+        "KinesisGroup.failover",
+    ),
+    (
+        "kinesis",
+        "shards_and_their_payload_units_cost_their_price",
+        "Kinesis.price Kinesis.unit_price",
     ),
 ];

@@ -37,6 +37,7 @@ mod group_scaling;
 mod host;
 mod job;
 mod job_redis;
+mod kinesis;
 mod law;
 mod limit_memory;
 mod mapping;

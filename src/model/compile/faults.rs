@@ -314,6 +314,8 @@ impl Compiler<'_> {
             Section::Store => true,
             Section::Stream => match &super::named(&topology.streams, name).spec.kind {
                 StreamKind::Kafka(topic) => topic.replicas > 1,
+                // Amazon Kinesis Data Streams: records are kept in three zones.
+                StreamKind::Kinesis(_) => true,
                 _ => false,
             },
             // Amazon RDS user guide: a proxy is deployed over several zones.

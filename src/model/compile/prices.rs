@@ -103,6 +103,7 @@ impl Compiler<'_> {
         self.balancer_costs(&mut all);
         self.function_costs(&mut all);
         self.store_costs(&mut all);
+        self.stream_costs(&mut all);
         for price in &topology.prices {
             let source = Some(price.spec.what.clone());
             let path = format!("price.{}", price.name);
@@ -160,6 +161,24 @@ impl Compiler<'_> {
                 station: Some(self.station(&format!("{path}.executions"))),
                 ..Cost::fixed(path, ready, units, price.source.clone())
             });
+        }
+    }
+
+    /// Shards of Kinesis, and the payload units of what is put there.
+    fn stream_costs(&self, all: &mut Vec<Cost>) {
+        for stream in &self.topology.streams {
+            let topology::StreamKind::Kinesis(its) = &stream.spec.kind else { continue };
+            let path = format!("stream.{}", stream.name);
+            if let Some(price) = its.unit_price {
+                all.push(Cost {
+                    per_million_writes: price.0,
+                    station: Some(self.station(&path)),
+                    ..Cost::fixed(format!("{path}.units"), 0.0, 0.0, None)
+                });
+            }
+            if let Some(price) = &its.price {
+                all.push(Cost::unit(path, price, f64::from(its.shards)));
+            }
         }
     }
 

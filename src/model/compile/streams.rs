@@ -2,17 +2,26 @@
 
 use super::{Compiler, draw_id, find, named};
 use crate::component::output_buffer::Limits;
+use crate::component::shard_throughput;
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::tape::{Command, Op};
 use crate::model::{
-    Acks, Consumer, ConsumerParts, KafkaRules, PendingRules, Rules, Station, StationKind, Stream,
-    SubscriberRules, Topic,
+    Acks, Consumer, ConsumerParts, KafkaRules, KinesisRules, PendingRules, Rules, Shards, Station,
+    StationKind, Stream, SubscriberRules, Topic,
 };
 use crate::topology::{self, Named, StreamKind};
 use crate::units::Duration;
+use crate::variate::Law;
 
 use super::flow::Place;
+
+/// Records of a request at most (PutRecords).
+const PUT_MOST: u64 = 500;
+/// What a payload unit holds (bytes).
+const PAYLOAD_UNIT: f64 = 25e3;
+/// Bytes of one read at most (GetRecords).
+const READ_MOST: f64 = 10e6;
 
 impl Compiler<'_> {
     pub(super) fn stream_stations(&self, all: &mut Vec<Station>) {
@@ -20,6 +29,7 @@ impl Compiler<'_> {
         for stream in &topology.streams {
             let leaders = match &stream.spec.kind {
                 StreamKind::Kafka(topic) => f64::from(topic.partitions),
+                StreamKind::Kinesis(its) => f64::from(its.shards),
                 _ => 0.0,
             };
             let path = format!("stream.{}", stream.name);
@@ -31,6 +41,7 @@ impl Compiler<'_> {
             let most = spec.most_members() * spec.concurrency;
             let at_once = match &named(&topology.streams, &spec.stream.name).spec.kind {
                 StreamKind::Kafka(topic) => topic.partitions.min(most),
+                StreamKind::Kinesis(its) => its.shards,
                 StreamKind::RedisStream(_) => most,
                 StreamKind::RedisPubSub(_) => spec.members,
             };
@@ -51,6 +62,7 @@ impl Compiler<'_> {
                 StreamKind::Kafka(topic) => {
                     Some(self.topic(topic, (first_partition, first_broker), stream))
                 }
+                StreamKind::Kinesis(its) => Some(self.shards(its, first_partition, stream)),
                 _ => None,
             };
             first_partition += topic.as_ref().map_or(0, |topic| topic.partitions);
@@ -91,6 +103,43 @@ impl Compiler<'_> {
             },
             linger: spec.linger,
             batch: ((spec.batch.0 / stream.spec.message.0) as u64).max(1),
+            shards: None,
+        }
+    }
+
+    /// A stream of Kinesis: its shards are partitions that nobody's leader keeps waiting.
+    fn shards(
+        &mut self,
+        spec: &topology::Kinesis,
+        first_partition: u32,
+        stream: &Named<topology::Stream>,
+    ) -> Topic {
+        let bytes = stream.spec.message.0;
+        let at_once = self.add_law(Law::Constant(0.0));
+        Topic {
+            partitions: spec.shards,
+            first_partition,
+            keys: spec.keys.as_ref().map(|keys| find(&self.topology.keys, &keys.name)),
+            append: self.law(&spec.put),
+            rtt: at_once,
+            followers: 0,
+            first_broker: 0,
+            brokers: 0,
+            min_insync: 1,
+            replicate: at_once,
+            acks: Acks::Leader,
+            linger: spec.linger,
+            batch: ((spec.batch.0 / bytes) as u64).clamp(1, PUT_MOST),
+            shards: Some(Shards {
+                limits: shard_throughput::Limits {
+                    record: Duration::from_secs_f64(1.0 / spec.records.0),
+                    byte_s: 8.0 / spec.write.0,
+                    read: Duration::from_secs_f64(1.0 / spec.reads.0),
+                    read_byte_s: 8.0 / spec.read.0,
+                },
+                attempts: spec.attempts,
+                units: (bytes / PAYLOAD_UNIT).ceil() as u64,
+            }),
         }
     }
 
@@ -117,7 +166,7 @@ impl Compiler<'_> {
                 work: self.law(&spec.work),
                 draw: draw_id(&path).0,
                 fails: (spec.fail.0, spec.poison.0),
-                rules: rules(spec, &stream.spec),
+                rules: self.rules(spec, &stream.spec),
                 parts: parts(spec, &stream.spec),
             });
             first_member += spec.most_members();
@@ -130,7 +179,7 @@ impl Compiler<'_> {
         let spec = &named(&self.topology.streams, name).spec;
         let stream = find(&self.topology.streams, name);
         let cache = match &spec.kind {
-            StreamKind::Kafka(_) => None,
+            StreamKind::Kafka(_) | StreamKind::Kinesis(_) => None,
             StreamKind::RedisStream(its) => Some((&its.cache.name, Command::Push)),
             StreamKind::RedisPubSub(its) => Some((&its.cache.name, Command::Publish(stream))),
         };
@@ -145,8 +194,12 @@ impl Compiler<'_> {
 
 /// Members or partitions of a group of Kafka; others take what comes next, or have all the same.
 fn parts(spec: &topology::Consumer, stream: &topology::Stream) -> ConsumerParts {
-    let StreamKind::Kafka(topic) = &stream.kind else {
-        return ConsumerParts { by_member: true, count: 1, servers: 1 };
+    let topic = match &stream.kind {
+        StreamKind::Kafka(topic) => topic,
+        StreamKind::Kinesis(its) => {
+            return ConsumerParts { by_member: false, count: its.shards, servers: its.shards };
+        }
+        _ => return ConsumerParts { by_member: true, count: 1, servers: 1 },
     };
     let members = spec.most_members();
     let by_member = spec.concurrency == 1 && members < topic.partitions;
@@ -154,8 +207,22 @@ fn parts(spec: &topology::Consumer, stream: &topology::Stream) -> ConsumerParts 
     ConsumerParts { by_member, count, servers: count.min(members * spec.concurrency) }
 }
 
+impl Compiler<'_> {
+    fn rules(&mut self, spec: &topology::Consumer, stream: &topology::Stream) -> Rules {
+        let StreamKind::Kinesis(_) = &stream.kind else { return rules(spec, stream) };
+        let its = &spec.kinesis;
+        Rules::Kinesis(KinesisRules {
+            poll: its.poll,
+            records: its.records.min((READ_MOST / stream.message.0) as u32).max(1),
+            pushed: its.fan_out.then(|| self.law(&its.propagation)),
+            looks: Duration(2 * (its.failover + Duration::millis(25)).0),
+        })
+    }
+}
+
 fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {
     match &stream.kind {
+        StreamKind::Kinesis(_) => unreachable!("a law is to be made for them"),
         StreamKind::Kafka(_) => {
             let its = &spec.kafka;
             let own_thread = its.client == topology::KafkaClient::Java;

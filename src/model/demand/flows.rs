@@ -107,7 +107,8 @@ impl Walk<'_> {
         self.visits[stream.station] += weight;
         if let Some(topic) = &stream.topic {
             let append = self.mean(topic.append);
-            self.service_s[stream.station] += weight * append;
+            self.service_s[stream.station] +=
+                weight * topic.shards.map_or(append, |it| it.limits.cost(stream.message).seconds());
             let copies = if topic.followers > 0 { self.mean(topic.replicate) } else { 0.0 };
             let far = self.way_to(from, stream.region);
             let waits = topic.linger.seconds() + self.mean(topic.rtt) + far + append;

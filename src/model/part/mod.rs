@@ -40,5 +40,6 @@ pub use session::{Prune, Session};
 pub use socket::Socket;
 pub use store::{Parts, Store, StoreUse};
 pub use stream::{
-    Acks, Consumer, ConsumerParts, KafkaRules, PendingRules, Rules, Stream, SubscriberRules, Topic,
+    Acks, Consumer, ConsumerParts, KafkaRules, KinesisRules, PendingRules, Rules, Shards, Stream,
+    SubscriberRules, Topic,
 };

@@ -1,6 +1,7 @@
 //! Streams of messages and who consumes them.
 
-use crate::component::output_buffer::Limits;
+use crate::component::output_buffer;
+use crate::component::shard_throughput::Limits;
 use crate::model::ids::*;
 use crate::model::{OnSigterm, Scaling};
 use crate::units::Duration;
@@ -16,7 +17,7 @@ pub struct Stream {
     pub station: StationId,
     /// Size of a message (bytes).
     pub message: u64,
-    /// The topic, if it is one of Kafka.
+    /// The topic, if it is one of Kafka; a stream of Kinesis is one whose partitions are its shards.
     pub topic: Option<Topic>,
     /// Who consumes it.
     pub consumers: Vec<ConsumerId>,
@@ -51,6 +52,19 @@ pub struct Topic {
     pub linger: Duration,
     /// The most messages that it collects.
     pub batch: u64,
+    /// What its partitions take and give, if they are shards of Kinesis.
+    pub shards: Option<Shards>,
+}
+
+/// Shards of a stream of Kinesis.
+#[derive(Clone, Copy, Debug)]
+pub struct Shards {
+    /// What each takes and gives.
+    pub limits: Limits,
+    /// Attempts to put a record.
+    pub attempts: u32,
+    /// Payload units of a record.
+    pub units: u64,
 }
 
 /// What a producer waits for.
@@ -125,6 +139,8 @@ pub struct ConsumerParts {
 pub enum Rules {
     /// A group of Kafka.
     Kafka(KafkaRules),
+    /// Workers that read a stream of Kinesis.
+    Kinesis(KinesisRules),
     /// A group of a stream of Redis.
     RedisStream(PendingRules),
     /// Subscribers of a channel of Redis.
@@ -152,6 +168,19 @@ pub struct KafkaRules {
     pub retry_delay: Duration,
 }
 
+/// How workers read a stream of Kinesis.
+#[derive(Clone, Copy, Debug)]
+pub struct KinesisRules {
+    /// From one read of a shard to the next.
+    pub poll: Duration,
+    /// Records of a read at most.
+    pub records: u32,
+    /// How long a record is on its way that is pushed; [`None`] where shards are read.
+    pub pushed: Option<LawId>,
+    /// From one look at all leases to the next.
+    pub looks: Duration,
+}
+
 /// What becomes of pending messages.
 #[derive(Clone, Copy, Debug)]
 pub struct PendingRules {
@@ -169,7 +198,7 @@ pub struct SubscriberRules {
     /// Messages that the sockets hold.
     pub in_socket: usize,
     /// Limits of what waits in Redis.
-    pub limits: Limits,
+    pub limits: output_buffer::Limits,
     /// Time to come back.
     pub reconnect: Duration,
 }

@@ -41,6 +41,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Handler { group: id, member, log, .. } = *handler;
         match &self.model.consumers[id].rules {
             Rules::Kafka(_) => self.fetch_again(id, log, member),
+            Rules::Kinesis(_) => self.batch_is_skipped(id, log),
             Rules::RedisStream(_) => {
                 let pending = Handler { state: HandlerState::Orphan, ..*handler };
                 self.streams.handlers.insert(pending);

@@ -39,12 +39,17 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             match &spec.rules {
                 Rules::Kafka(_) => self.member_reaches(id, member),
-                Rules::RedisStream(_) => {}
+                Rules::Kinesis(_) | Rules::RedisStream(_) => {}
                 Rules::RedisPubSub(_) => self.subscriber_goes_on(id, member),
             }
         }
-        if let Rules::RedisStream(_) = &spec.rules {
-            self.hand_out(id);
+        match &spec.rules {
+            Rules::RedisStream(_) => self.hand_out(id),
+            Rules::Kinesis(_) => {
+                let shards = self.streams.groups[id].logs.len() as u32;
+                (0..shards).for_each(|shard| self.work_at_shard(id, shard));
+            }
+            _ => {}
         }
     }
 

@@ -85,7 +85,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let in_logs: usize = group.logs.iter().map(|log| log.entries.len()).sum();
         let pending = match self.model.consumers[id].rules {
             // What a group of Kafka has handed out is in its log until it is committed.
-            Rules::Kafka(_) => 0,
+            Rules::Kafka(_) | Rules::Kinesis(_) => 0,
             _ => {
                 let slots = 0..self.streams.handlers.capacity() as u32;
                 let all = slots.map(|slot| self.streams.handlers.peek(slot));
@@ -244,8 +244,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let station = spec.station;
-        if let Rules::RedisStream(_) = spec.rules {
+        if let Rules::RedisStream(_) | Rules::Kinesis(_) = spec.rules {
             self.meters[station].held.add(self.now, -1);
+            self.worker_leaves(id, member);
             return self.is_off(id, member);
         }
         for log in group.logs.iter_mut().filter(|log| log.owner == member) {

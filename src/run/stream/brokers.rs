@@ -68,7 +68,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (stream, tries) = (request.stream, request.tries);
         let station = self.model.streams[stream].station;
         if tries > RETRIES {
-            return self.give_up_request(slot);
+            return self.give_up_request(slot, Failure::Unreachable);
         }
         self.count(station, Counter::Retried);
         self.streams.drawn += 1;
@@ -82,7 +82,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.time_stream(self.now + pause, purpose::ARRIVE, 0, slot);
     }
 
-    fn give_up_request(&mut self, slot: u32) {
+    /// A producer tries no more.
+    pub(super) fn give_up_request(&mut self, slot: u32, why: Failure) {
         let request = &mut self.streams.requests[slot as usize];
         let stream = request.stream;
         let mut messages = std::mem::take(&mut request.messages);
@@ -92,7 +93,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             if message.task != NONE {
                 let waited = self.now.since(self.tasks[message.task].since);
                 self.spend(message.task, station, Part::Wait, waited);
-                self.tasks[message.task].status = Failure::Unreachable as u8;
+                self.tasks[message.task].status = why as u8;
                 self.at_task(self.now, crate::run::event::Kind::Resume, message.task);
             }
         }
