@@ -322,8 +322,9 @@ spec! {
             from "ALB and NLB target groups (UnhealthyThresholdCount); HAProxy (fall 3)", positive;
         /// What it asks for: an answer, or no more than a connection, which the kernel of a target accepts
         /// whatever its event loop does.
-        protocol: Option<CheckProtocol> = "`http`; nlb `tcp`"
-            from "ALB, NLB target groups (HealthCheckProtocol)";
+        protocol: Option<CheckProtocol> = "`http`; nlb `tcp`; haproxy `tcp`, unless there is a `flow`"
+            from "ALB, NLB target groups (HealthCheckProtocol); HAProxy configuration manual (check: a TCP connection, \
+            without option httpchk)";
         /// What the service does to answer: a check that queries the database shares its fate.
         flow: Flow = "[]" from "assumed: an endpoint that answers at once";
         /// Whether it passes what stands before the service: limits and guards may refuse it, and
@@ -387,7 +388,9 @@ impl Balancer {
     /// Whether its checks ask for a connection only.
     pub fn checks_connections(&self) -> bool {
         let said = self.checks.as_ref().and_then(|checks| checks.protocol.as_ref());
-        said.map_or(self.passes(), |said| *said == CheckProtocol::Tcp)
+        let asks = self.checks.as_ref().is_some_and(|it| !it.flow.is_empty() || it.middleware);
+        let usual = self.passes() || self.kind == BalancerKind::HaProxy && !asks;
+        said.map_or(usual, |said| *said == CheckProtocol::Tcp)
     }
     /// Whether it lets requests wait that find their targets full.
     pub fn queues(&self) -> bool {

@@ -50,7 +50,8 @@ spec! {
             from "assumed: the origin has no ETag; Express 5 (etag weak: the body is made, then compared)";
         /// Caches between the edges and the origin, which all edges ask together.
         shield: Option<Shield> = "edges ask the origin themselves"
-            from "Amazon CloudFront (Origin Shield is not enabled by default)";
+            from "Amazon CloudFront (Origin Shield is not enabled by default; its regional edge caches, which many \
+            points of presence share, are said with `count = 13`), Cloudflare (tiered cache off by default)";
         /// How long a failed answer (404, 410, 414, 500 to 504, or none) to what is `idempotent` is kept: for so long
         /// the edge gives it, or a stale answer in its place, without asking again.
         error_ttl: Duration = "\"10s\""

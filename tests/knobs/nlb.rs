@@ -124,6 +124,13 @@ fn a_loop_that_stands_still_passes_a_check_for_a_connection() {
         ran.held("balancer.lb").iter().all(|held| *held == ran.held("balancer.lb")[0])
     };
     assert!(alb("tcp") && !alb("http"));
+    // HAProxy asks for no more, unless it is told what to ask for.
+    let haproxy = |flow: &str| {
+        let checks = format!("balancer.lb.checks={{interval='1s', timeout='500ms'{flow}}}");
+        let ran = run(BLOCKED, &["balancer.lb.kind=haproxy", &checks]);
+        ran.held("balancer.lb").iter().all(|held| *held == 2.0)
+    };
+    assert!(haproxy("") && !haproxy(", flow=[{cpu='1us'}], unhealthy=2"));
     // The kernel accepts no more connections than its queue has places.
     let crowd = ["arrivals={process='even', rate='20/s', users=1_000_000}", "client.connection={}"];
     let full = |backlog: &str| {
