@@ -1,4 +1,5 @@
-//! Do we help? One wrong file per kind of diagnostic, and what is said about it, word by word.
+//! Do we help? One wrong file per kind of diagnostic, and what is said about it, word by word. Where a kind has
+//! several causes that cannot stand in one file, there are more: `SLUG.CAUSE.toml`.
 //!
 //! `UPDATE=1 cargo test --test diagnostics` writes the words anew.
 
@@ -25,18 +26,23 @@ fn load_file(name: &str) -> Loaded {
 fn every_slug_has_its_wrong_file_and_its_words() {
     let update = std::env::var_os("UPDATE").is_some();
     let mut wrong = Vec::new();
+    let stems = stems();
     for slug in SLUGS {
-        let loaded = load_file(&format!("{slug}.toml"));
+        assert!(stems.iter().any(|stem| stem == slug), "{slug} has no wrong file");
+    }
+    for stem in stems {
+        let slug = slug_of(&stem);
+        let loaded = load_file(&format!("{stem}.toml"));
         let said = render_plain(&loaded.diagnostics, &loaded.sources);
-        assert!(said.contains(&format!("[{slug}]")), "{slug}.toml is not told so:\n{said}");
+        assert!(said.contains(&format!("[{slug}]")), "{stem}.toml is not told so:\n{said}");
         for found in &loaded.diagnostics {
-            assert!(found.help.is_some(), "{slug}.toml: no cure for: {}", found.message);
+            assert!(found.help.is_some(), "{stem}.toml: no cure for: {}", found.message);
         }
-        let golden = Path::new(FOLDER).join(format!("{slug}.txt"));
+        let golden = Path::new(FOLDER).join(format!("{stem}.txt"));
         if update {
             fs::write(&golden, &said).expect("writable");
         } else if fs::read_to_string(&golden).unwrap_or_default() != said {
-            wrong.push(format!("--- {slug}\n{said}"));
+            wrong.push(format!("--- {stem}\n{said}"));
         }
     }
     assert!(wrong.is_empty(), "other words than before:\n{}", wrong.join("\n"));
@@ -47,8 +53,23 @@ fn no_file_lacks_its_slug() {
     for entry in fs::read_dir(FOLDER).expect("readable") {
         let path = entry.expect("readable").path();
         let Some(stem) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-        assert!(path.is_dir() || SLUGS.contains(&stem), "{stem} is no slug");
+        assert!(path.is_dir() || SLUGS.contains(&slug_of(stem)), "{stem} is no slug");
     }
+}
+
+/// The wrong files, without their endings, in order.
+fn stems() -> Vec<String> {
+    let entries = fs::read_dir(FOLDER).expect("readable");
+    let names = entries.map(|entry| entry.expect("readable").file_name());
+    let stem = |name: std::ffi::OsString| Some(name.to_str()?.strip_suffix(".toml")?.to_string());
+    let mut stems: Vec<String> = names.filter_map(stem).collect();
+    stems.sort();
+    stems
+}
+
+/// The slug that a wrong file shows: `missing-key.buffer` another cause of `missing-key`.
+fn slug_of(stem: &str) -> &str {
+    stem.split('.').next().unwrap_or(stem)
 }
 
 #[test]

@@ -12,6 +12,8 @@
 //! - Waits that take too long and connections idle or old for too long are looked for three times a
 //!   second (`full_maint_period`); at the end of its patience the pooler *disconnects* the client.
 //! - Old connections are closed as they come back, one per `lifetime / size` (`life_over`).
+//! - A connection that has lain idle for `check_after` is set aside at one of these looks, and tried out for
+//!   the next client that finds no other (`launch_recheck`); with 0 each is.
 //! - At `max_db_connections` the pools of a process close for one another what has been idle for
 //!   longest (`evict_connection`), but only for somebody who waits; the owner counts.
 //!
@@ -42,6 +44,8 @@ pub struct PoolerConfig {
     pub wait_timeout: Option<Duration>,
     /// How long a connection stays open unused; for ever without one.
     pub idle_timeout: Option<Duration>,
+    /// How long a connection has lain idle that is tried out before it is lent; none is without one.
+    pub check_after: Option<Duration>,
     /// At what age a connection is closed; never without one.
     pub max_lifetime: Option<Duration>,
     /// How long after a failed opening the next begins.
@@ -102,6 +106,8 @@ pub struct Pooler {
     /// The one used last at the end.
     idle: Vec<Idle>,
     busy: u32,
+    /// Of these, those that are being tried out.
+    tested: u32,
     opening: u32,
     waiters: VecDeque<Waiter>,
     /// When the last opening failed, unless one has succeeded since.
@@ -118,6 +124,7 @@ impl Pooler {
             config,
             idle: Vec::new(),
             busy: 0,
+            tested: 0,
             opening: 0,
             waiters: VecDeque::new(),
             failed: None,
@@ -149,15 +156,44 @@ impl Pooler {
 
     /// A client needs a connection.
     pub fn ask(&mut self, now: Time, task: u32) -> Asked {
-        if let Some(Idle { server, .. }) = self.idle.pop() {
+        if let Some(idle) = self.idle.pop_if(|idle| !self.config.is_to_check(now, idle.since)) {
             self.busy += 1;
-            return Asked::Granted(server);
+            return Asked::Granted(idle.server);
         }
-        if self.config.pgbouncer && self.failed.is_some() && self.busy == 0 {
+        let none_left = self.busy == 0 && self.idle.is_empty();
+        if self.config.pgbouncer && self.failed.is_some() && none_left {
             return Asked::Refused;
         }
         self.waiters.push_back(Waiter { task, since: now });
         Asked::Wait
+    }
+
+    /// An idle connection that is tried out from now on, for somebody who waits; to be asked until there is
+    /// none.
+    pub fn checks(&mut self) -> Option<Server> {
+        if self.uncovered() == 0 {
+            return None;
+        }
+        let idle = self.idle.pop()?;
+        (self.busy, self.tested) = (self.busy + 1, self.tested + 1);
+        Some(idle.server)
+    }
+
+    /// A connection was tried out, and is sound.
+    pub fn checked(&mut self, now: Time, server: Server) -> Returned {
+        self.tested -= 1;
+        self.pass(now, server)
+    }
+
+    /// Clients that wait, and for whom no connection is being tried out.
+    fn uncovered(&self) -> u32 {
+        (self.waiters.len() as u32).saturating_sub(self.tested)
+    }
+
+    /// Somebody waits who would have a connection of the reserve after some time.
+    #[inline]
+    pub fn awaits_reserve(&self) -> bool {
+        self.config.reserve > 0 && !self.waiters.is_empty()
     }
 
     /// Whether a connection is to be opened now; to be asked, and begun, until it is not.
@@ -174,7 +210,7 @@ impl Pooler {
                 let reserve = now >= first.since + self.config.reserve_after;
                 let reserve = if reserve { self.config.reserve } else { 0 };
                 self.total() < self.config.size + reserve
-                    && self.opening < self.config.openings.min(self.waiters.len() as u32)
+                    && self.opening < self.config.openings.min(self.uncovered())
             }
             None => {
                 clients > 0
@@ -217,6 +253,11 @@ impl Pooler {
             self.busy -= 1;
             return Returned::Close;
         }
+        if self.config.check_after == Some(Duration::ZERO) {
+            self.busy -= 1;
+            self.idle.push(Idle { server, since: now });
+            return Returned::Idle;
+        }
         self.pass(now, server)
     }
 
@@ -240,6 +281,7 @@ impl Pooler {
     pub fn lose_idle(&mut self) -> u32 {
         let lost = self.idle.len() as u32;
         self.idle.clear();
+        self.tested = 0;
         lost
     }
 
@@ -283,8 +325,9 @@ impl Pooler {
         let fits = self.total() < self.config.size + self.config.reserve;
         let reserve = first
             .filter(|_| self.config.reserve > 0 && fits && self.total() >= self.config.size)
-            .map(|first| first.since + self.config.reserve_after);
-        let retry = self.failed.filter(|_| first.is_some()).map(|at| at + self.config.login_retry);
+            .map(|first| self.looked_at(first.since + self.config.reserve_after));
+        let retry = self.failed.filter(|_| first.is_some());
+        let retry = retry.map(|at| self.looked_at(at + self.config.login_retry));
         let above = self.total() > self.config.min;
         let idle = self.idle_ends().filter(|_| above);
         let old = self.idle.iter().filter_map(|it| self.old_at(it.server)).min();
@@ -317,10 +360,21 @@ impl Pooler {
 
     /// When something that is due at that time is seen.
     pub fn looked_at(&self, due: Time) -> Time {
-        match self.config.pgbouncer {
+        self.config.looked_at(due)
+    }
+}
+
+impl PoolerConfig {
+    fn looked_at(&self, due: Time) -> Time {
+        match self.pgbouncer {
             true => Time(due.0.div_ceil(MAINTENANCE) * MAINTENANCE),
             false => due,
         }
+    }
+    /// Whether a connection that has been idle since then is to be tried out.
+    fn is_to_check(&self, now: Time, since: Time) -> bool {
+        let due = |after: Duration| after.is_zero() || self.looked_at(since + after) <= now;
+        self.check_after.is_some_and(due)
     }
 }
 
@@ -337,6 +391,7 @@ mod tests {
             openings: 1,
             wait_timeout: Some(Duration::secs(120)),
             idle_timeout: Some(Duration::secs(600)),
+            check_after: Some(Duration::secs(30)),
             max_lifetime: Some(Duration::secs(3_600)),
             login_retry: Duration::secs(15),
             pgbouncer: true,
@@ -370,7 +425,7 @@ mod tests {
         assert!(pooler.opens(at(0), 1));
         pooler.opening_failed(at(1));
         assert_eq!(pooler.ask(at(2), 1), Asked::Refused);
-        assert_eq!(pooler.next_due(at(2)), Some(at(15_001)), "who waited still does");
+        assert_eq!(pooler.next_due(at(2)), Some(pooler.looked_at(at(15_001))), "who waited does");
         assert!(!pooler.opens(at(15_000), 1) && pooler.opens(at(15_001), 1));
         assert_eq!(pooler.opened(at(15_100)).1, Returned::Passed { task: 0 });
         assert_eq!(pooler.ask(at(15_200), 2), Asked::Wait, "it has been reached since");
@@ -418,8 +473,14 @@ mod tests {
         let due = pooler.next_due(at(500)).expect("one is idle");
         assert!(due >= at(600_010) && due < at(600_344), "{due:?}");
         assert_eq!((pooler.expire_idle(due), pooler.expire_idle(due)), (Some(first), None));
-        // At its age the other is closed as it comes back.
-        assert_eq!(pooler.ask(at(3_599_000), 3), Asked::Granted(second));
+        // The other has long been idle: it is tried out for the first of two who wait, and no other is opened for it.
+        assert_eq!(pooler.ask(at(3_599_000), 3), Asked::Wait);
+        assert_eq!((pooler.checks(), pooler.checks()), (Some(second), None));
+        assert!(!pooler.wants(at(3_599_000), 2));
+        assert_eq!(pooler.ask(at(3_599_001), 4), Asked::Wait);
+        assert!(pooler.wants(at(3_599_001), 2) && pooler.cancel(4));
+        assert_eq!(pooler.checked(at(3_599_002), second), Returned::Passed { task: 3 });
+        // At its age it is closed as it comes back.
         assert_eq!(pooler.give_back(at(3_700_000), second), Returned::Close);
         assert_eq!(pooler.total(), 0);
     }

@@ -14,5 +14,5 @@ pub use dense::{Dense, Id};
 pub use event::{Event, PendingEvents, ReferenceEventList};
 pub use event_list::EventList;
 pub use machine::{MachineCores, Rank, RankedCores, Start, Turn};
-pub use processor_sharing::ProcessorSharing;
+pub use processor_sharing::{Crowding, ProcessorSharing, UNCROWDED};
 pub use slab::Slab;

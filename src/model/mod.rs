@@ -21,10 +21,10 @@ pub use part::{
     KinesisRules, Limit, Link, LoadLock, Maintenance, Mapping, Memory, Metric, Missing, Monitor,
     NodeLoss, OnSigterm, Others, Parts, PendingRules, Per, Persistence, Policy, Poll, Pool,
     PoolMode, Pooler, Probe, Process, Prune, Purge, Queue, READY, RatePhase, Reading, Reads,
-    Recycling, Region, Relation, Reshard, Retries, Reuse, Rollout, Rule, Rules, SMALL_BYTES,
-    Scaling, Scripts, Service, Session, SessionFlow, Shards, Shield, Shown, Side, Slots, Socket,
-    Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind,
-    Upkeep, Vus, Wake, Want, Watch,
+    Recycling, Region, Relation, Replica, Reshard, Retries, Reuse, Rollout, Rule, Rules,
+    SMALL_BYTES, Scaling, Scripts, ServerMemory, Service, Session, SessionFlow, Shards, Shield,
+    Shown, Side, Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
+    UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

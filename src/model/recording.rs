@@ -181,6 +181,7 @@ impl Model {
                     within: goes_on,
                     open,
                     pages,
+                    sorts,
                 } if within == Some(pool) && kind.works() => {
                     let known = given.iter().find(|(law, _)| *law == work.law);
                     work.law = known.map(|(_, law)| *law).unwrap_or_else(|| {
@@ -191,8 +192,17 @@ impl Model {
                         law
                     });
                     let within = goes_on;
-                    self.tape[at] =
-                        Op::Query { work, kind, fail, slowed_by, locks, within, open, pages };
+                    self.tape[at] = Op::Query {
+                        work,
+                        kind,
+                        fail,
+                        slowed_by,
+                        locks,
+                        within,
+                        open,
+                        pages,
+                        sorts,
+                    };
                 }
                 _ => {}
             }

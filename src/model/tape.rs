@@ -12,6 +12,9 @@ use crate::model::ids::{
 };
 use crate::units::Duration;
 
+/// Sorts and hashes of statements take memory in such units: the least that PostgreSQL lets `work_mem` be.
+pub const SORT_UNIT: u64 = 64 << 10;
+
 /// A position on the tape.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Pc(pub u32);
@@ -182,6 +185,7 @@ pub enum Op {
         within: bool,
         open: bool,
         pages: u16,
+        sorts: u16,
     },
     /// Give the connection acquired last back.
     Release,

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Estimate, Summary};
 use crate::component::concurrency::LimitConfig;
+use crate::kernel::UNCROWDED;
 use crate::model::demand::{Demand, demand};
 use crate::model::ids::StationId;
 use crate::model::{Model, PoolMode, StationKind, Workload};
@@ -305,7 +306,7 @@ fn wait(
         }
         StationKind::Database => {
             let database = model.databases.iter().find(|it| it.station == id)?;
-            let plain = database.contention == (0.0, 0.0) && database.cores.fract() == 0.0;
+            let plain = database.contention == UNCROWDED && database.cores.fract() == 0.0;
             let servers = database.cores as u32;
             let station = seen.each(seen.capacity / database.cores, servers);
             plain.then(|| (format!("M/M/{servers}-PS"), station.wait_mean_s()))

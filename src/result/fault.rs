@@ -69,9 +69,21 @@ pub fn faults(model: &Model, outcomes: &[Outcome]) -> Vec<Fault> {
                 units: mark.users,
             }
         };
+        let crashed = move |mark: &crate::run::CrashMark| {
+            let name = &model.databases[mark.database].name;
+            Fault {
+                replication,
+                name: format!("database.{name}"),
+                what: format!("database.{name} out of memory"),
+                from_s: seconds(mark.from),
+                until_s: Some(seconds(mark.until)),
+                units: 1,
+            }
+        };
         let faults = outcome.faults.iter().map(one);
         let faults = faults.chain(outcome.deploys.iter().map(deployed));
-        let mut all: Vec<Fault> = faults.chain(outcome.failovers.iter().map(moved)).collect();
+        let faults = faults.chain(outcome.failovers.iter().map(moved));
+        let mut all: Vec<Fault> = faults.chain(outcome.crashes.iter().map(crashed)).collect();
         all.sort_by(|a, b| a.from_s.total_cmp(&b.from_s));
         all
     };

@@ -126,7 +126,9 @@ fn what(monitor: &Monitor) -> &'static str {
         Shown::Hits(_) => "hits",
         Shown::Evictions(_) => "evictions",
         Shown::Lag(_) => "lag",
-        Shown::MemoryOfCache(_) | Shown::MemoryOfService(_) => "memory_share",
+        Shown::MemoryOfCache(_) | Shown::MemoryOfService(_) | Shown::MemoryOfDatabase(_) => {
+            "memory_share"
+        }
         Shown::InFlight => "in_flight",
         Shown::Errors => "errors",
         Shown::Uptime(..) => "uptime",
@@ -294,7 +296,8 @@ fn all_steps(model: &Model, number: usize, outcome: &Outcome) -> Vec<(f64, Optio
         | Shown::Evictions(_)
         | Shown::Lag(_)
         | Shown::MemoryOfCache(_)
-        | Shown::MemoryOfService(_) => {
+        | Shown::MemoryOfService(_)
+        | Shown::MemoryOfDatabase(_) => {
             let (part, whole) = window.noted[number];
             (whole > 0.0).then(|| part / whole)
         }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::ids::StationId;
+use crate::model::ids::{DatabaseId, StationId};
 use crate::model::{Curve, Model, Station, StationKind, Workload};
 use crate::run::{Ended, Outcome, Window};
 use crate::stats::{
@@ -55,6 +55,7 @@ pub fn warnings(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
         found.extend(growing_queues(model, outcomes));
     }
     found.extend(collapse(model, outcomes, &growth));
+    found.extend(crashes(model, outcomes));
     if let [only] = outcomes {
         found.extend(one_replication(only, !growing.is_empty()));
     }
@@ -85,6 +86,26 @@ fn one_replication(outcome: &Outcome, grows: bool) -> Vec<Warning> {
         found.push(Warning::new("short-run", message));
     }
     found
+}
+
+/// One warning for each database whose servers ran out of memory.
+fn crashes(model: &Model, outcomes: &[Outcome]) -> Vec<Warning> {
+    let one = |(id, database): (DatabaseId, &crate::model::Database)| {
+        let all = || outcomes.iter().flat_map(|it| &it.crashes).filter(|it| it.database == id);
+        let first = all().map(|it| it.from).min()?;
+        let away: u64 = all().map(|it| it.until.since(it.from).0).sum();
+        let count = all().count();
+        let times = if count == 1 { "once".into() } else { format!("{count} times") };
+        let message = format!(
+            "`database.{}` ran out of memory {times}, first {} after the start: the kernel killed a process, all \
+             connections were lost, and the server was away for {} in all",
+            database.name,
+            first.since(Time::ZERO),
+            Duration(away)
+        );
+        Some(Warning::new("out-of-memory", message))
+    };
+    model.databases.enumerate().filter_map(one).collect()
 }
 
 /// One warning for each limit that was reached.

@@ -8,7 +8,7 @@ use crate::component::tcp::{Delivery, Packet};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::ids::{
-    CacheId, ConsumerId, DatabaseId, PoolId, PoolerId, QueueId, RegionId, ServiceId, StreamId,
+    CacheId, ConsumerId, DatabaseId, PoolerId, QueueId, RegionId, ServiceId, StreamId,
 };
 use crate::model::{Model, Side, UnitKind};
 use crate::units::{Duration, Time};
@@ -39,8 +39,8 @@ pub enum Party {
     Service(ServiceId),
     /// The balancer before a service: beside it in its region, and not cut off with it.
     Balancer(ServiceId),
-    /// A database.
-    Database(DatabaseId),
+    /// A database, and where its server stands.
+    Database(DatabaseId, RegionId),
     /// A cache server.
     Cache(CacheId),
     /// A pooler.
@@ -112,7 +112,7 @@ fn contains(side: Side, party: Party, model: &Model) -> bool {
         (Side::Region(region), Party::Service(service) | Party::Balancer(service)) => {
             model.services[service].region == region
         }
-        (Side::Region(region), Party::Database(it)) => model.databases[it].region == region,
+        (Side::Region(region), Party::Database(_, there)) => there == region,
         (Side::Region(region), Party::Cache(cache)) => model.caches[cache].region == region,
         (Side::Region(region), Party::Pooler(it)) => {
             model.databases[model.poolers[it].database].region == region
@@ -121,7 +121,7 @@ fn contains(side: Side, party: Party, model: &Model) -> bool {
         (Side::Region(region), Party::Consumer(it)) => model.consumers[it].region == Some(region),
         (Side::Region(region), Party::Stream(it)) => model.streams[it].region == Some(region),
         (Side::Service(one), Party::Service(other)) => one == other,
-        (Side::Database(one), Party::Database(other)) => one == other,
+        (Side::Database(one), Party::Database(other, _)) => one == other,
         (Side::Cache(one), Party::Cache(other)) => one == other,
         (Side::Pooler(one), Party::Pooler(other)) => {
             model.poolers[one].process == model.poolers[other].process
@@ -168,6 +168,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             Delivery::After(late) => Passage { late, lost: false },
             Delivery::Never(late) => Passage { late, lost: true },
         }
+    }
+
+    /// Until when nothing gets from one to the other; the beginning of time if it does.
+    pub(super) fn cut_until(&self, from: Party, to: Party) -> Time {
+        let Some(state) = &self.faults else { return Time::ZERO };
+        let between = state.cuts.iter().filter(|cut| cut.lies_between(from, to, self.model));
+        between.map(|cut| cut.until).max().unwrap_or(Time::ZERO)
     }
 
     /// What of a service others talk to: the balancer before it, or itself.
@@ -228,20 +235,24 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// How the first packet of a connection gets to its database, or to the pooler before it.
     #[inline(always)]
-    pub(super) fn passage_of_connect(&self, kind: PoolId) -> Passage {
+    pub(super) fn passage_of_connect(&self, sub: u32) -> Passage {
         self.amid_cuts(|| {
-            let pool = &self.model.pools[kind];
-            let end = pool.pooler.map_or(Party::Database(pool.database), Party::Pooler);
+            let state = &self.pools[sub as usize];
+            let pool = &self.model.pools[state.kind];
+            let there = Party::Database(pool.database, self.region_of_node(state.node));
+            let end = pool.pooler.map_or(there, Party::Pooler);
             self.passage(Party::Service(pool.service), end, Packet::Syn)
         })
     }
 
     /// The same of a pooler's own connection.
     #[inline(always)]
-    pub(super) fn passage_of_pooler(&self, pooler: PoolerId) -> Passage {
+    pub(super) fn passage_of_pooler(&self, number: u32) -> Passage {
         self.amid_cuts(|| {
-            let database = self.model.poolers[pooler].database;
-            self.passage(Party::Pooler(pooler), Party::Database(database), Packet::Syn)
+            let state = &self.poolers[number as usize];
+            let database = self.model.poolers[state.kind].database;
+            let there = Party::Database(database, self.region_of_node(state.node));
+            self.passage(Party::Pooler(state.kind), there, Packet::Syn)
         })
     }
 
@@ -249,9 +260,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline(always)]
     pub(super) fn passage_of_statement(&self, task: u32) -> Passage {
         self.amid_cuts(|| {
-            let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
-            let pool = &self.model.pools[kind];
-            let (here, there) = (Party::Service(pool.service), Party::Database(pool.database));
+            let sub = &self.pools[self.tasks[task].lease().pool as usize];
+            let pool = &self.model.pools[sub.kind];
+            let there = Party::Database(pool.database, self.region_of_node(sub.node));
+            let here = Party::Service(pool.service);
             let straight = self.passage(here, there, Packet::Data);
             let Some(pooler) = pool.pooler.map(Party::Pooler) else { return straight };
             straight.and(self.passage(here, pooler, Packet::Data))
@@ -262,10 +274,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     #[inline(always)]
     pub(super) fn passage_at_server(&self, task: u32) -> Passage {
         self.amid_cuts(|| {
-            let kind = self.pools[self.tasks[task].lease().pool as usize].kind;
-            let pool = &self.model.pools[kind];
+            let sub = &self.pools[self.tasks[task].lease().pool as usize];
+            let pool = &self.model.pools[sub.kind];
             let here = pool.pooler.map_or(Party::Service(pool.service), Party::Pooler);
-            self.passage(here, Party::Database(pool.database), Packet::Data)
+            let there = Party::Database(pool.database, self.region_of_node(sub.node));
+            self.passage(here, there, Packet::Data)
         })
     }
 

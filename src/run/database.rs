@@ -13,6 +13,7 @@ mod failover;
 pub mod impatience;
 pub mod locks;
 pub mod maintenance;
+pub mod memory;
 mod promotion;
 mod replication;
 mod resharding;
@@ -26,7 +27,7 @@ use crate::failure::Failure;
 use crate::kernel::{PendingEvents, ProcessorSharing};
 use crate::model;
 use crate::model::UnitKind;
-use crate::model::ids::{DatabaseId, StationId};
+use crate::model::ids::{DatabaseId, RegionId, StationId};
 use crate::model::tape::{Op, Pc, Statement};
 use crate::units::{Duration, Time};
 
@@ -56,10 +57,13 @@ pub enum Timer {
     Copy,
     /// Its address answers again.
     Heard,
+    /// It has no memory left.
+    OutOfMemory,
 }
 
 /// Their numbers.
-const TIMERS: [Timer; 5] = [Timer::Up, Timer::Credits, Timer::Conflict, Timer::Copy, Timer::Heard];
+const TIMERS: [Timer; 6] =
+    [Timer::Up, Timer::Credits, Timer::Conflict, Timer::Copy, Timer::Heard, Timer::OutOfMemory];
 
 /// A database while it runs.
 pub struct DatabaseState {
@@ -77,6 +81,8 @@ pub struct DatabaseState {
     promotions: Vec<promotion::Promotion>,
     /// Replicas that are there no more: they have become primaries.
     promoted: u32,
+    /// Servers that ran out of memory: since when they were away, and until when.
+    pub crashes: Vec<(Time, Time)>,
 }
 
 /// One database server.
@@ -85,6 +91,8 @@ pub struct Node {
     pub cores: ProcessorSharing,
     /// The machine that it shares with others instead; [`NONE`] if it has cores of its own.
     pub host: u32,
+    /// Where it stands.
+    pub region: RegionId,
     /// When its next departure is scheduled.
     pub armed: Time,
     /// Processes that start on them for connections.
@@ -107,6 +115,8 @@ pub struct Node {
     volume: Option<Volume>,
     /// Pages of its data that are in memory.
     resident: f64,
+    /// What its processes take of its memory, where that may run out.
+    memory: Option<Box<memory::NodeMemory>>,
     /// Its CPU credits, where it is burstable.
     credits: Option<Credits>,
     /// It computes at its baseline.
@@ -184,10 +194,14 @@ impl Node {
 impl DatabaseState {
     /// As it is at time zero.
     pub fn new(spec: &model::Database) -> DatabaseState {
-        let (sigma, kappa) = spec.contention;
+        let region = |place: u32| match place % (1 + spec.replicas) {
+            0 => spec.region,
+            replica => spec.copies[replica as usize - 1].region,
+        };
         let nodes = (0..spec.shards * (1 + spec.replicas))
-            .map(|_| Node {
-                cores: ProcessorSharing::new(spec.cores, sigma, kappa),
+            .map(|place| Node {
+                region: region(place),
+                cores: ProcessorSharing::crowded(spec.cores, spec.contention),
                 host: spec.host.map_or(NONE, |host| host.0),
                 armed: Time::NEVER,
                 starting: Vec::new(),
@@ -200,6 +214,7 @@ impl DatabaseState {
                 shown: Time::ZERO,
                 volume: spec.volume.map(Volume::new),
                 resident: spec.buffer.as_ref().map_or(0.0, |buffer| buffer.start),
+                memory: spec.memory.map(|_| Box::default()),
                 credits: spec.credits.map(Credits::new),
                 throttled: false,
                 settled: Time::ZERO,
@@ -220,6 +235,7 @@ impl DatabaseState {
             checkpointed: 0,
             promotions: Vec::new(),
             promoted: 0,
+            crashes: Vec::new(),
         }
     }
     /// Number of its first node among all nodes of all databases.
@@ -237,40 +253,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn station_of_node(&self, node: u32) -> StationId {
         self.homes[node as usize].station
     }
+    /// Where a node stands.
+    pub(super) fn region_of_node(&self, node: u32) -> RegionId {
+        let home = &self.homes[node as usize];
+        self.databases[home.database].nodes[home.place as usize].region
+    }
     /// A node by its number among all nodes of all databases.
     pub fn node_mut(&mut self, node: u32) -> &mut Node {
         let home = &self.homes[node as usize];
         &mut self.databases[home.database].nodes[home.place as usize]
-    }
-
-    /// One more connection to a node, unless there are too many already.
-    pub(super) fn take_slot(&mut self, node: u32) -> bool {
-        let taken = self.node_mut(node).take_slot();
-        if taken {
-            self.count_backends(node, 1);
-        }
-        taken
-    }
-    /// One connection less to a node, unless it was to a server that is no more.
-    pub(super) fn free_slot_of(&mut self, node: u32, incarnation: u32) {
-        if incarnation == self.node_mut(node).incarnation {
-            self.free_slot(node);
-        }
-    }
-    /// One connection less to a node.
-    pub(super) fn free_slot(&mut self, node: u32) {
-        self.node_mut(node).free_slot();
-        self.count_backends(node, -1);
-    }
-    /// All connections to a node are gone.
-    fn free_all_slots(&mut self, node: u32) {
-        let gone = std::mem::take(&mut self.node_mut(node).connections);
-        self.count_backends(node, -i64::from(gone));
-    }
-    /// What the server shows as `pg_stat_database.numbackends`.
-    fn count_backends(&mut self, node: u32, more: i64) {
-        let station = self.station_of_node(node);
-        self.meters[station].held.add(self.now, more);
     }
 
     /// A running callback sends the statement that its tape stands at.
@@ -330,7 +321,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.pools[sub.kind];
         let database = &self.model.databases[spec.database];
         let here = self.model.services[spec.service].region;
-        let far = self.model.draw_law(self.model.route(here, database.region), record.stream, 0xfa);
+        // A pooler stands beside the primary.
+        let there = match database.spread && spec.pooler.is_none() {
+            true => self.region_of_node(sub.node),
+            false => database.region,
+        };
+        let far = self.model.draw_law(self.model.route(here, there), record.stream, 0xfa);
         let near = spec.pooler.map_or(database.rtt, |pooler| self.model.poolers[pooler].rtt);
         self.model.draw_law(near, record.stream, statement.numbers() ^ 0xd_b000) + far
     }
@@ -401,6 +397,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A statement has all its locks: it goes on its node's cores, if it computes at all. Says so.
     fn begin_statement(&mut self, task: u32, node: u32) -> bool {
         let spec = &self.model.databases[self.database_of(node)];
+        if spec.memory.is_some() && !self.take_sorts(task, node) {
+            return false;
+        }
         let record = &mut self.tasks[task];
         let cpu = record.work.scale(spec.cpu_share);
         record.since = self.now;
@@ -421,6 +420,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Timer::Conflict => self.conflict_due(node),
             Timer::Copy => self.copy_on(node),
             Timer::Heard => self.heard_again(node),
+            Timer::OutOfMemory => self.out_of_memory(node),
         }
     }
 
@@ -461,7 +461,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.spend(task, station, Part::Service, alone);
         self.spend(task, station, Part::Wait, took - alone);
         let spec = &self.model.databases[self.database_of(node)];
-        if ends == now || !(spec.locks || spec.conflicts) {
+        if ends == now || !(spec.locks || spec.conflicts || spec.memory.is_some()) {
             return self.statement_over(task, node, ends);
         }
         self.tasks[task].state = State::Storing;
@@ -501,9 +501,12 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A statement ends at its server at that time: its answer sets out.
     fn statement_over(&mut self, task: u32, node: u32, ends: Time) {
-        let Op::Query { work, kind, fail, within, .. } = self.op_at(task) else {
+        let Op::Query { work, kind, fail, within, sorts, .. } = self.op_at(task) else {
             unreachable!("a statement ends where it began")
         };
+        if sorts > 0 {
+            self.free_sorts(task, node);
+        }
         let station = self.station_of_node(node);
         let database = self.database_of(node);
         let spec = &self.model.databases[database];

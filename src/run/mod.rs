@@ -96,8 +96,8 @@ pub use dns::NameMark;
 pub use meter::{Class, Counter, Part};
 pub use observe::{OperationTally, happened};
 pub use outcome::{
-    Attempts, Audit, DeployMark, Ended, Fate, FaultMark, Outcome, Requests, StationOutcome,
-    StationWindow, Window,
+    Attempts, Audit, CrashMark, DeployMark, Ended, Fate, FaultMark, Outcome, Requests,
+    StationOutcome, StationWindow, Window,
 };
 pub use task::{Role, State};
 
@@ -198,6 +198,11 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         })
     });
     let deploys = deploys.collect();
+    let crashes = world.databases.ids().flat_map(|database| {
+        let of_one = world.databases[database].crashes.iter();
+        of_one.map(move |(from, until)| CrashMark { database, from: *from, until: *until })
+    });
+    let crashes = crashes.collect();
     let by_instance = world.by_instance;
     let observer = world.observer;
     Outcome {
@@ -233,6 +238,7 @@ fn conclude<Q: PendingEvents>(mut world: World<Q>, replication: u32, ended: Ende
         faults,
         deploys,
         failovers,
+        crashes,
         by_instance,
         classes: world.attribution.into_classes(),
         audit,
@@ -270,6 +276,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             time_above: meter.busy.time_reached(now).map(|time| time.0 as f64 / ticks),
             counters: meter.counters,
             worker_busiest: self.busiest_worker(id, ticks),
+            memory: self.memory_at(id),
             imbalance: meter.imbalance(now).or_else(|| self.uneven_zones(id)),
         }
     }

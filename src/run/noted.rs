@@ -51,6 +51,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let runs = self.services[service].running > 0;
                     (self.memory_share(service), f64::from(u8::from(runs)))
                 }
+                Shown::MemoryOfDatabase(database) => (self.memory_of_database(database), 1.0),
                 _ => (0.0, 0.0),
             });
         }

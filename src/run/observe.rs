@@ -303,6 +303,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn start_measuring(&mut self) {
         let now = self.now;
         self.settle_databases();
+        self.measure_memory();
         self.observer.start_measuring(now);
         for meter in self.meters.iter_mut() {
             meter.start_measuring(now);

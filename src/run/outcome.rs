@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::kernel::Dense;
-use crate::model::ids::{DeployId, FaultId, OperationId, ServiceId, StationId};
+use crate::model::ids::{DatabaseId, DeployId, FaultId, OperationId, ServiceId, StationId};
 use crate::stats::Histogram;
 use crate::units::{Duration, Time};
 
@@ -48,6 +48,8 @@ pub struct Outcome {
     pub deploys: Vec<DeployMark>,
     /// When DNS took services for down.
     pub failovers: Vec<NameMark>,
+    /// Database servers that ran out of memory, by database, in the order of their crashes.
+    pub crashes: Vec<CrashMark>,
     /// Latency as instances measured it, for monitors that average over them.
     pub by_instance: Vec<ByInstance>,
     /// Where requests' time goes, by class of latency, fastest first.
@@ -169,6 +171,9 @@ pub struct StationOutcome {
     pub counters: [u64; COUNTERS],
     /// The busiest worker's share of time computing, and the mean over workers (services only).
     pub worker_busiest: Option<(f64, f64)>,
+    /// What is taken of its servers' memory, page cache aside, on average and at most of any of them
+    /// (databases that say their memory only).
+    pub memory: Option<(f64, f64)>,
     /// How much more its busiest node, shard, partition or member works than the mean (components with
     /// several only).
     pub imbalance: Option<f64>,
@@ -230,6 +235,17 @@ pub struct FaultMark {
     pub until: Option<Time>,
     /// How many units it struck.
     pub units: u32,
+}
+
+/// A database server that ran out of memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CrashMark {
+    /// Of which database.
+    pub database: DatabaseId,
+    /// Since when.
+    pub from: Time,
+    /// Until when it was away.
+    pub until: Time,
 }
 
 /// A deploy that has begun.

@@ -6,6 +6,7 @@
 //! statement, the transaction, or the client's own connection, by the mode. A client that goes away in
 //! the middle costs its server connection, which is closed, though what runs on it goes on.
 
+mod between;
 mod death;
 mod opening;
 mod process;
@@ -27,6 +28,7 @@ use crate::model::tape::Op;
 use crate::model::{Fill, PoolMode, UnitKind};
 use crate::units::{Duration, Time};
 
+use between::Between;
 use opening::Login;
 pub use process::Process;
 
@@ -44,8 +46,8 @@ pub struct PoolerState {
     opening: Vec<Login>,
     /// Connections opened so far: numbers its random draws.
     opened: u32,
-    /// Connections whose client is gone, and until when they are being reset.
-    resetting: VecDeque<(Time, Server)>,
+    /// Connections that nobody has, and until when.
+    between: VecDeque<(Time, Server, Between)>,
     /// When a client may next have taken too long.
     look_at: Time,
 }
@@ -96,7 +98,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     armed: Time::NEVER,
                     opening: Vec::new(),
                     opened: 0,
-                    resetting: VecDeque::new(),
+                    between: VecDeque::new(),
                     look_at: Time::NEVER,
                 });
             }
@@ -126,7 +128,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             let clients: u32 = self.pools.iter().filter(through).map(|it| it.pool.total()).sum();
             return clients.min(size);
         }
-        let lending = self.lending_of_server(spec.database, state.node, spec.lending);
+        let replicas = self.model.databases[spec.database].replicas;
+        let lending = self.lending_of_server(spec.database, state.node, spec.lending, replicas);
         lending.left_open(Keeping::from(state.pool.config()))
     }
 
@@ -186,8 +189,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The round trip between a pooler and its server, for the statement that a task stands at.
     fn server_rtt(&self, task: u32, number: u32) -> Duration {
         let spec = &self.model.poolers[self.poolers[number as usize].kind];
-        let rtt = self.model.databases[spec.database].rtt;
-        self.model.draw_law(rtt, self.tasks[task].stream, self.op_at(task).numbers() ^ 0x9001)
+        let database = &self.model.databases[spec.database];
+        let (stream, numbers) = (self.tasks[task].stream, self.op_at(task).numbers());
+        let near = self.model.draw_law(database.rtt, stream, numbers ^ 0x9001);
+        if !database.spread {
+            return near;
+        }
+        // The primary may have moved away.
+        let there = self.region_of_node(self.poolers[number as usize].node);
+        near + self.model.draw_law(self.model.route(database.region, there), stream, 0xfb)
     }
 
     /// A connection that ends at a pooler begins to open: no server process is started for it.
@@ -200,7 +210,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.sub_pool_stream(sub).named("connect");
         let condition = self.condition(UnitKind::Pool, kind.0);
         let process = self.condition_of_pooler(pooler);
-        let passage = self.passage_of_connect(kind);
+        let passage = self.passage_of_connect(sub);
         let broken = condition.down || process.down || passage.lost;
         let broken = broken || self.stumbles(condition.errors) || self.stumbles(process.errors);
         let how = match broken {
@@ -259,6 +269,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let behind = self.pools[lease.pool as usize].behind.as_mut().expect("it is at its pooler");
         if behind.has_server(lease.connection) {
+            if self.poolers[number as usize].pool.awaits_reserve() {
+                self.tend_pooler(number); // each turn of its loop looks
+            }
             return self.pass_on(task, number);
         }
         self.count(station, Counter::Arrivals);
@@ -430,18 +443,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    fn reset_server(&mut self, lease: Lease, number: u32) {
-        let behind = self.pools[lease.pool as usize].behind.as_mut().expect("it has a pooler");
-        let server = behind.server_mut(lease.connection).take().expect("it has a server");
-        let state = &mut self.poolers[number as usize];
-        let database = &self.model.databases[self.model.poolers[state.kind].database];
-        let stream = self.key.named("pooler-reset").numbered(u64::from(number));
-        let took = self.model.draw_law(database.rtt, stream, self.now.0 as u32);
-        state.resetting.push_back((self.now + took, server));
-        let at = state.resetting.iter().map(|(at, _)| *at).min().expect("one was just added");
-        self.arm_pooler_at(number, at);
-    }
-
     /// A client has gone in the middle of something: its server connection is closed, and its place is
     /// free at once, whatever still runs on it.
     pub(super) fn drop_server(&mut self, lease: Lease) {
@@ -499,6 +500,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn tend_alone(&mut self, number: u32) {
+        while let Some(server) = self.poolers[number as usize].pool.checks() {
+            self.try_out(number, server);
+        }
         let clients = *self.clients_mut(number);
         while self.poolers[number as usize].pool.wants(self.now, clients)
             && self.makes_room(number)
@@ -526,8 +530,8 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn arm_pooler(&mut self, number: u32) {
         let state = &self.poolers[number as usize];
-        let reset = state.resetting.iter().map(|(at, _)| *at).min();
-        let due = state.pool.next_due(self.now).into_iter().chain(reset).min();
+        let between = state.between.iter().map(|(at, ..)| *at).min();
+        let due = state.pool.next_due(self.now).into_iter().chain(between).min();
         let at = due.unwrap_or(Time::NEVER).min(state.look_at);
         if at < Time::NEVER {
             self.arm_pooler_at(number, at);
@@ -552,16 +556,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.poolers[number as usize].armed = Time::NEVER;
         let station = self.station_of_pooler(number);
         let now = self.now;
-        while let Some(place) =
-            self.poolers[number as usize].resetting.iter().position(|(at, _)| *at <= now)
-        {
-            let state = &mut self.poolers[number as usize];
-            let (_, server) = state.resetting.remove(place).expect("its place was just found");
-            self.meters[station].busy.add(now, -MILLI);
-            self.count(station, Counter::Served);
-            let returned = self.poolers[number as usize].pool.give_back(now, server);
-            self.server_returned(number, server, returned);
-        }
+        self.end_between(number);
         self.look_at_clients(number);
         while let Some(task) = self.poolers[number as usize].pool.expire(now) {
             self.count(station, Counter::TimedOut);

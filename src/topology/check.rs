@@ -15,7 +15,7 @@ use super::tree::Node;
 use super::{
     check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
     check_flow, check_function, check_gate, check_held, check_homes, check_host, check_limits,
-    check_mapping, check_monitor, check_pooler, check_price, check_upkeep, merge,
+    check_mapping, check_monitor, check_pooler, check_price, check_replicas, check_upkeep, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -440,7 +440,7 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     let mut found: Vec<Diagnostic> = Vec::new();
-    for (from, to, place, why) in needs {
+    for (from, to, place, why) in needs.into_iter().chain(check_replicas::ways(topology)) {
         let (Some(from), Some(to)) = (from, to) else { continue };
         if from != to && topology.routes.between(from, to).is_none() {
             let message = format!("{why} from `{from}` to `{to}`, and there is no route");

@@ -2,6 +2,7 @@
 
 use super::check::{Cx, Diagnostics, error, find};
 use super::check_pooler;
+use super::check_replicas;
 use super::check_reshard;
 use super::database::Database;
 use super::file::Topology;
@@ -17,10 +18,10 @@ pub(crate) fn replicas(cx: &Cx<'_>) -> Diagnostics {
     cx.topology
         .pools
         .iter()
-        .filter(|pool| pool.spec.reads == Reads::Replicas)
+        .filter(|pool| pool.spec.reads != Reads::Primary)
         .filter_map(|pool| {
             let database = find(&cx.topology.databases, &pool.spec.database.name);
-            (database.spec.replicas == 0).then(|| {
+            (database.spec.all_replicas() == 0).then(|| {
                 let message = format!(
                     "`pool.{}` reads from replicas, but `database.{}` has none",
                     pool.name, database.name
@@ -34,6 +35,7 @@ pub(crate) fn replicas(cx: &Cx<'_>) -> Diagnostics {
                 .related(database.place.clone(), "the database")
             })
         })
+        .chain(check_replicas::replicas(cx))
         .collect()
 }
 
@@ -91,7 +93,7 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
                 pool.spec.most(),
                 &pool.place,
             );
-            if pool.spec.reads == Reads::Replicas {
+            if pool.spec.reads != Reads::Primary {
                 let size = pool.spec.most_to_replica();
                 replica.add(
                     cx.topology,
@@ -104,7 +106,7 @@ pub(crate) fn too_many_connections(cx: &Cx<'_>) -> Diagnostics {
         }
         for (pooler, size) in check_pooler::server_connections(cx, database) {
             primary.add_pooler(pooler, size);
-            replica.add_pooler(pooler, if database.spec.replicas > 0 { size } else { 0 });
+            replica.add_pooler(pooler, if database.spec.all_replicas() > 0 { size } else { 0 });
         }
         for (session, size) in own_pools(cx.topology, database) {
             for service in services_before(cx.topology, session) {

@@ -184,7 +184,7 @@ fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {
     }
     if target.section == Section::Database && fault.spec.what == Harm::Promote {
         let database = find(&cx.topology.databases, &target.name);
-        if target.replicas || database.spec.replicas == 0 {
+        if target.replicas || database.spec.all_replicas() == 0 {
             let message = format!("`{path}` has nobody to promote");
             let help = "strike the primary of a database with `replicas`; a standby takes over in a \
                         `failover`";
@@ -193,7 +193,7 @@ fn strikes(cx: &Cx<'_>, fault: &Named<Fault>, target: &Target) -> Diagnostics {
     }
     let lonely = target.section == Section::Database
         && target.replicas
-        && find(&cx.topology.databases, &target.name).spec.replicas == 0;
+        && find(&cx.topology.databases, &target.name).spec.all_replicas() == 0;
     if lonely {
         let message = format!("`{path}` has no replicas that could fail");
         let help = "strike the database itself, or give it `replicas`";

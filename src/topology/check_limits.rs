@@ -4,7 +4,6 @@ use super::check::{Cx, Diagnostics, error, find};
 use super::dist::Law;
 use super::flow::{Flow, Shard, Step};
 use super::names::Named;
-use super::pool::Reads;
 use super::service::Service;
 use super::session::SessionStore;
 use super::workload::Spike;
@@ -155,8 +154,8 @@ pub(crate) fn machines(cx: &Cx<'_>) -> Diagnostics {
         }
     }
     for database in &topology.databases {
-        let nodes =
-            f64::from(database.spec.most_shards()) * (1.0 + f64::from(database.spec.replicas));
+        let nodes = f64::from(database.spec.most_shards())
+            * (1.0 + f64::from(database.spec.all_replicas()));
         if nodes > SHORT {
             let whose = format!("`database.{}`", database.name);
             found.push(beyond(&database.place, &whose, nodes, SHORT, "servers (shards × copies)"));
@@ -170,8 +169,8 @@ pub(crate) fn machines(cx: &Cx<'_>) -> Diagnostics {
         found.extend(at_most(cx, &path("replica_size"), size, POOL_SIZE, "connections of a pool"));
         let database = &find(&topology.databases, &pool.spec.database.name).spec;
         let service = &find(&topology.services, &pool.spec.service.name).spec;
-        let replicas = if pool.spec.reads == Reads::Replicas { database.replicas } else { 0 };
-        let each = f64::from(database.most_shards()) * (1.0 + f64::from(replicas));
+        let replicas = topology.reads_from(&pool.spec).len() as f64;
+        let each = f64::from(database.most_shards()) * (1.0 + replicas);
         let all = loops(service) * each;
         if all > SUB_POOLS {
             let whose = format!("`pool.{}`", pool.name);

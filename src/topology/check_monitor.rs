@@ -121,7 +121,7 @@ fn of_its_kind(cx: &Cx<'_>, monitor: &Named<Monitor>) -> Option<Diagnostic> {
         ),
         Shows::Memory if !has_memory(cx, of) => (
             format!("`monitor.{name}` shows a share of memory that nobody says"),
-            "let it look at a service or a cache that says its `memory`",
+            "let it look at a service, a database or a cache that says its `memory`",
         ),
         shows if of.section == Section::Cdn && *shows != Shows::Hits => {
             (format!("`monitor.{name}` looks at a cdn"), "only its `hits` are shown")
@@ -189,13 +189,15 @@ fn scales(cx: &Cx<'_>, queue: &str) -> bool {
 }
 
 fn has_replicas(cx: &Cx<'_>, of: &Address<Watched>) -> bool {
-    of.section == Section::Database && find(&cx.topology.databases, &of.name).spec.replicas > 0
+    of.section == Section::Database
+        && find(&cx.topology.databases, &of.name).spec.all_replicas() > 0
 }
 
 fn has_memory(cx: &Cx<'_>, of: &Address<Watched>) -> bool {
     match of.section {
         Section::Cache => find(&cx.topology.caches, &of.name).spec.memory.is_some(),
         Section::Service => find(&cx.topology.services, &of.name).spec.memory.is_some(),
+        Section::Database => find(&cx.topology.databases, &of.name).spec.memory.is_some(),
         _ => false,
     }
 }

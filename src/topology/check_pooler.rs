@@ -91,10 +91,7 @@ fn too_many_clients(cx: &Cx<'_>) -> Diagnostics {
         for (pool, _) in pooled(cx).filter(|(_, of)| process_of(of) == pooler.name) {
             let service = &find(&cx.topology.services, &pool.spec.service.name).spec;
             let instances = service.autoscale.as_ref().map_or(service.instances, |it| it.max);
-            let to_replicas = match pool.spec.reads {
-                super::pool::Reads::Primary => 0,
-                super::pool::Reads::Replicas => database.spec.replicas,
-            };
+            let to_replicas = cx.topology.reads_from(&pool.spec).len() as u32;
             let each = database.spec.most_shards()
                 * (pool.spec.most() + to_replicas * pool.spec.most_to_replica());
             let workers = u64::from(instances) * u64::from(service.workers);
@@ -132,7 +129,7 @@ fn kept_sessions(
     terms: &[String],
 ) -> Option<Diagnostic> {
     let database = find(&cx.topology.databases, &pooler.spec.database.name);
-    let nodes = database.spec.most_shards() * (1 + database.spec.replicas);
+    let nodes = database.spec.most_shards() * (1 + database.spec.all_replicas());
     let servers = u64::from(nodes * (pooler.spec.size(&database.spec) + pooler.spec.reserve));
     let alone = !cx.topology.poolers.iter().any(|it| it.spec.process.is_some());
     (pooler.spec.mode() == PoolMode::Session && alone && clients > servers).then(|| {
@@ -172,6 +169,11 @@ fn processes(cx: &Cx<'_>) -> Diagnostics {
                 "idle_transaction_timeout",
                 pooler.spec.idle_transaction_timeout,
                 "the database's `idle_in_transaction_timeout`",
+            ),
+            (
+                "transaction_timeout",
+                pooler.spec.transaction_timeout,
+                "the database's `statement_timeout`",
             ),
         ] {
             if said.is_some() && !pooler.spec.is_pgbouncer() {

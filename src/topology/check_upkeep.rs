@@ -1,7 +1,7 @@
 //! What databases do by themselves, and the tables that they do it to.
 
 use super::check::{Cx, Diagnostics, error, find};
-use super::database::Database;
+use super::check_memory;
 use super::flow::{Query, Step};
 use super::names::{Named, Ref};
 use super::relation::{Maintenance, MaintenanceKind, Relation};
@@ -14,37 +14,9 @@ pub(crate) fn upkeep(cx: &Cx<'_>) -> Diagnostics {
     for (_, step) in cx.topology.steps() {
         let Step::Query(query) = &step.value else { continue };
         found.extend(of_query(cx, query));
-        found.extend(pages(cx, query));
     }
-    found.extend(cx.topology.databases.iter().filter_map(|database| buffer(cx, database)));
+    found.extend(check_memory::memory(cx));
     found
-}
-
-/// A buffer whose data nobody knows.
-fn buffer(cx: &Cx<'_>, database: &Named<Database>) -> Option<Diagnostic> {
-    let buffer = database.spec.buffer.as_ref()?;
-    let known = |table: &Named<Relation>| {
-        table.spec.database.name == database.name && cx.topology.rows_of(&table.spec) > 0
-    };
-    (buffer.data.is_none() && !cx.topology.relations.iter().any(known)).then(|| {
-        let path = format!("database.{}.buffer", database.name);
-        let message = format!("`{path}` does not know how large the data are");
-        error("missing-key", &cx.tree.place_of(&path), message)
-            .help("add `data`, or `count` to the tables of its database")
-    })
-}
-
-/// Pages that nobody looks for in memory.
-fn pages(cx: &Cx<'_>, query: &Query) -> Option<Diagnostic> {
-    query.pages?;
-    let pool = find(&cx.topology.pools, &query.pool.name);
-    let database = find(&cx.topology.databases, &pool.spec.database.name);
-    database.spec.buffer.is_none().then(|| {
-        let message =
-            format!("`pages` has no effect: `database.{}` has no `buffer`", database.name);
-        Diagnostic::warning("no-effect", query.place.clone(), message)
-            .help("leave it out, or say how much of its data is in memory")
-    })
 }
 
 /// What a statement says of a table whose size nobody knows, or of none.

@@ -7,6 +7,7 @@ use super::names::Ref;
 use super::plan::Plan;
 use super::price::Price;
 use super::region::Region;
+use super::replicas::Abroad;
 use super::spec::spec;
 use crate::units::{Bandwidth, Bytes, Duration, Money, Rate, Ratio};
 
@@ -73,12 +74,21 @@ spec! {
         storage: Option<Storage> = "storage without limit" from "assumed: waits do not contend";
         /// Memory that keeps pages of its data: what a statement does not find there is read from storage.
         buffer: Option<Buffer> = "none: `cpu_share` says what waits for storage" from "assumed: data in memory";
+        /// Memory of each server, and what its processes take of it.
+        memory: Option<ServerMemory> = "there is always enough" from "assumed: sized for its connections";
         /// CPU credits of a burstable instance; each server has its own.
         credits: Option<CpuCredits> = "none" from "assumed: cores at full speed at all times";
         /// Copies that a commit waits for; they serve no reads.
         standby: Option<Standby> = "none" from "assumed: commits are local";
         /// Copies of each primary that serve reads.
         replicas: u32 = "0" from "assumed: none";
+        /// Further copies of each primary that serve reads, in other regions.
+        abroad: Vec<Abroad> = "[]" from "assumed: all copies are in one region";
+        /// How long after the loss of its region a copy in another one has taken over, if the region is not back by
+        /// then: what it has not received is lost, and the shard has a replica less from then on.
+        takeover: Option<Duration> = "none: it waits for its region"
+            from "Amazon Aurora and RDS user guides (somebody has to order it: failover of a global database, promotion of a \
+            read replica in another region; both take minutes)", positive;
         /// Time until a write arrives at a replica.
         lag: Dist = "\"20ms\"" from "assumed: asynchronous streaming within a region";
         /// CPU time that a replica spends on replaying a write, as a share of the write's, in a
@@ -154,15 +164,28 @@ spec! {
 }
 spec! {
     /// How a crowd slows itself down: with m - 1 statements more than cores, all of them together
-    /// do 1 / (1 + sigma (m - 1) + kappa m (m - 1)) of the work that the cores could do (the
+    /// do 1 / (1 + sigma (m - 1) + kappa m (m - 1) + caches) of the work that the cores could do (the
     /// universal scalability law of Gunther, from the first statement on that must share a core).
     table Contention {
         /// Share of the work that cannot be done side by side.
         sigma: f64 = "0.0" from "assumed: no contention beyond shared cores. PostgreSQL 15 on two cores takes 1.19 times \
             the CPU for a read of 0.75 ms with 32 clients, 1.38 with 100, 1.58 with 300, 1.75 with 600 (measured: \
-            pgbench, CPU time of its processes), as much as a sigma of 0.006, 0.004, 0.002, 0.001";
+            pgbench, CPU time of its processes): a sigma of 0.00042 with `caches` of 55 % and 63, or alone one of \
+            0.006, 0.004, 0.002, 0.001";
         /// Cost of keeping each pair of statements coherent.
         kappa: f64 = "0.0" from "assumed: no contention beyond shared cores";
+        /// What a crowd costs by filling the cores' caches: most (m - 1) / (m - 1 + half). Unlike the other two it
+        /// levels off.
+        caches: Option<ColdCaches> = "they cost nothing" from "assumed: no contention beyond shared cores";
+    }
+}
+spec! {
+    /// What it costs that others have filled the cores' caches before a statement comes back to one.
+    table ColdCaches {
+        /// Further CPU time when nothing of its own is left there, as a share of a statement's.
+        most: Ratio = "\"55%\"" from "PostgreSQL 15 on two cores (measured, see `sigma`)", positive;
+        /// With so many statements more than cores half of it is paid.
+        half: f64 = "63.0" from "PostgreSQL 15 on two cores (measured, see `sigma`)", positive;
     }
 }
 spec! {
@@ -187,12 +210,54 @@ spec! {
     /// and is kept from then on. A server that starts, or takes over, begins with none of them.
     table Buffer {
         /// Memory for pages: shared_buffers, and what is left to the page cache of the operating system.
-        memory: Bytes, positive;
+        memory: Option<Bytes> = "what the database's `memory` leaves: less with each connection"
+            from "Linux (the page cache is all memory that nobody else needs)", positive;
         /// Data that statements fall on, with their indexes; each shard has its part.
         data: Option<Bytes> = "what its tables with a `count` or `rows` have, as they grow"
             from "assumed: statements fall on all of its tables", positive;
         /// By whose popularity they are looked at.
         keys: Option<Ref<Keys>> = "all pages alike" from "assumed: the worst case";
+    }
+}
+spec! {
+    /// The memory of a database server: who takes of it, and what happens when nothing is left. Each connection is
+    /// a process with memory of its own, each sort or hash of a statement takes more while the statement runs, and
+    /// the rest keeps pages of data (see `buffer`), as does `shared_buffers`.
+    table ServerMemory {
+        /// What the machine or container has.
+        machine: Bytes, positive;
+        /// Pages that the server keeps by itself.
+        shared_buffers: Bytes = "\"128MiB\"" from "PostgreSQL 15 postgresql.conf.sample (shared_buffers 128MB; RDS sets \
+            a quarter of the memory)";
+        /// What the operating system takes, and those processes of the server that serve nobody.
+        system: Bytes = "\"300MiB\"" from "assumed";
+        /// What the process of a connection takes by itself: catalogs that it has read, plans, buffers, page tables.
+        per_connection: Bytes = "\"2.5MB\"" from "PostgreSQL 15: 1.3 to 1.9 MB of private memory on average, 2.5 MB at most, and \
+            0.2 to 0.3 MB of page tables (measured: /proc/PID/smaps_rollup of pgbench's sessions); who has seen hundreds \
+            of tables, or all of a large `shared_buffers` (2 MB of page tables for each GB), has several times as much";
+        /// The most that a sort or hash of a statement takes; the rest of it goes to files. Queries say how many
+        /// `sorts` they have.
+        work_mem: Bytes = "\"4MiB\"" from "PostgreSQL 15 postgresql.conf.sample (work_mem 4MB; a hash may have \
+            twice as much, hash_mem_multiplier 2.0)", positive;
+        /// What happens when there is none left.
+        full: NoMemory = "\"kill\"" from "Linux (vm.overcommit_memory 0)";
+        /// How long the server is away when one of its processes was killed: from the end of all its processes to
+        /// the first connection that it accepts.
+        recovery: Dist = "\"6s\"" from "PostgreSQL 15: 3.5, 6.3 and 7.1 s with 60 to 160 MB of log since the last checkpoint (measured: \
+            kill -9 of a process under pgbench, two cores of a cloud server); 4 s of that to fsync all files, the rest \
+            to replay the log and to checkpoint";
+    }
+}
+spec! {
+    /// What happens when a database server has no memory left.
+    choice NoMemory {
+        /// The kernel kills a process. Whichever it is, the server ends all others, since what they share may be
+        /// broken, and replays its log as after a crash: every connection is lost, new ones are refused meanwhile,
+        /// and `shared_buffers` is empty (PostgreSQL docs, 19.4.4 Linux Memory Overcommit; restart_after_crash on).
+        Kill = "kill";
+        /// The kernel grants no more than there is (vm.overcommit_memory 2, as PostgreSQL advises): the statement
+        /// fails, or the connection is refused, and nobody else notices.
+        Fail = "fail";
     }
 }
 spec! {

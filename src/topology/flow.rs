@@ -134,6 +134,11 @@ spec! {
         /// Pages that it looks at one after another, where its database has a `buffer`.
         pages: Option<u32> = "2"
             from "assumed: the leaf of an index and a page of the table; the index's other pages are in memory";
+        /// Sorts and hashes that it does at the same time, where its database says its `memory`: each takes up to
+        /// `work_mem` of that while the statement runs.
+        sorts: u32 = "0" from "assumed: an index has the order";
+        /// What each of them would take without that bound.
+        sort_memory: Option<Bytes> = "at least `work_mem`" from "assumed: the worst case", positive;
         /// How it slows down as its table grows, as one that reads all of it does; with several shards each
         /// has its part.
         growth: Option<Growth> = "it does not slow down" from "PostgreSQL (a B-tree lookup hardly grows)";

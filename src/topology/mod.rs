@@ -37,12 +37,14 @@ mod check_host;
 mod check_pool;
 mod check_pooler;
 mod check_price;
+mod check_replicas;
 mod check_reshard;
 mod check_scaling;
 mod check_stream;
 mod check_upkeep;
 mod check_limits;
 mod check_mapping;
+mod check_memory;
 mod check_monitor;
 mod check_deploy;
 mod database;
@@ -72,6 +74,7 @@ mod queue;
 mod redis;
 mod region;
 mod relation;
+mod replicas;
 mod retry;
 mod schema;
 mod service;
@@ -101,8 +104,8 @@ pub use cache::{
 };
 pub use cdn::Cdn;
 pub use database::{
-    Buffer, Contention, CpuCredits, Database, DatabaseDriver, ReshardRule, ShardBy, Standby,
-    Storage, StorageBurst,
+    Buffer, ColdCaches, Contention, CpuCredits, Database, DatabaseDriver, NoMemory, ReshardRule,
+    ServerMemory, ShardBy, Standby, Storage, StorageBurst,
 };
 pub use deploy::{BlueGreen, Deploy, EcsRollout, KubernetesRollout, OnSigterm, Rollout};
 pub use dist::{Dist, Law, Measure};
@@ -141,6 +144,7 @@ pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
 pub use relation::{
     Autovacuum, Checkpoint, LockMode, Maintenance, MaintenanceKind, Relation, TableLock,
 };
+pub use replicas::Abroad;
 pub use retry::{
     AwsRetry, AwsSdk, AxiosDelay, AxiosRetry, EnvoyRetry, Resilience4jRetry, Throttle,
 };
@@ -210,6 +214,7 @@ pub const SLUGS: &[&str] = &[
     "idle-region",
     "kept-sessions",
     "large-message",
+    "little-memory",
     "missing-key",
     "never-happens",
     "no-effect",

@@ -75,7 +75,8 @@ spec! {
         /// on a busy primary), at the end of each step of the timeline.
         Lag = "lag";
         /// Memory in use as a share of what there is: of a cache of its `memory`, of a service of that of its
-        /// instances, at the end of each step of the timeline.
+        /// instances, of a database that of its fullest server, page cache aside (of RDS what is not
+        /// `FreeableMemory`), at the end of each step of the timeline.
         Memory = "memory";
         /// Requests of users that are under way: concurrent requests.
         InFlight = "in-flight";

@@ -157,8 +157,11 @@ spec! {
     choice Reads {
         /// To the primary.
         Primary = "primary";
-        /// To the replicas, each in turn.
+        /// To the replicas, each in turn, wherever they stand.
         Replicas = "replicas";
+        /// To the replicas in the region that is nearest to its service, each in turn; to the primary where that
+        /// is nearer.
+        Nearest = "nearest";
     }
 }
 

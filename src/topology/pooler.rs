@@ -73,6 +73,12 @@ spec! {
         /// server closed. 0 is never.
         idle_transaction_timeout: Option<Duration> = "0s; only pgbouncer and neon have it"
             from "PgBouncer doc/config.md (idle_transaction_timeout 0); janitor.c (pool_server_maint)";
+        /// A transaction that has taken so long, from when its first statement reached the pooler, ends: its client
+        /// is disconnected and its connection to the server closed, whether it lies idle or a statement runs,
+        /// which then goes on for nobody. Who still waits for a connection is spared until there is one. 0 is
+        /// never.
+        transaction_timeout: Option<Duration> = "0s; only pgbouncer and neon have it"
+            from "PgBouncer 1.25 doc/config.md (transaction_timeout 0); janitor.c (pool_server_maint, xact_start)";
         /// A client that has asked for nothing for so long is disconnected: with pgbouncer and neon since it
         /// sent its last statement, and only while it has no connection to the server; with others since its
         /// last transaction ended. 0 is never.
@@ -84,6 +90,13 @@ spec! {
         idle_timeout: Option<Duration> = "600s; supavisor and rds-proxy 300s"
             from "PgBouncer doc/config.md (server_idle_timeout); Supavisor tenant_supervisor.ex \
             (idle_timeout); rds-proxy assumed: AWS names shares of idle connections, not times";
+        /// A connection to the server that has lain idle for so long is tried out before it is lent, by a
+        /// statement that does nothing: its client waits for a round trip. With `"0s"` each is, with
+        /// `"365day"` none.
+        check_after: Option<Duration> = "30s; supavisor and rds-proxy none"
+            from "PgBouncer doc/config.md (server_check_delay 30, server_check_query); janitor.c \
+            (check_unused_servers, launch_recheck); Supavisor db_handler.ex (none); rds-proxy assumed: it \
+            watches its servers";
         /// At this age a connection to the server is closed; 0 is never.
         max_lifetime: Option<Duration> = "3600s; supavisor and rds-proxy never"
             from "PgBouncer doc/config.md (server_lifetime); Supavisor db_handler.ex (none); rds-proxy \
@@ -168,6 +181,11 @@ impl Pooler {
     pub fn closes_idle(&self) -> Duration {
         let usual = if self.is_pgbouncer() { 600 } else { 300 };
         self.idle_timeout.unwrap_or(Duration::secs(usual))
+    }
+    /// After which time a connection that nobody used is tried out; for ever is never.
+    pub fn checks_idle(&self) -> Duration {
+        let usual = if self.is_pgbouncer() { Duration::secs(30) } else { Duration::FOREVER };
+        self.check_after.unwrap_or(usual)
     }
     /// At which age a connection to the server is closed; 0 or for ever is never.
     pub fn lifetime(&self) -> Duration {

@@ -63,7 +63,7 @@ const COVERED: &[(&str, &str, &str)] = &[
     (
         "database",
         "statements_slow_each_other_down_by_contention",
-        "Database.contention Contention.sigma Contention.kappa",
+        "Database.contention Contention.sigma Contention.kappa Contention.caches ColdCaches.most ColdCaches.half",
     ),
     (
         "database",

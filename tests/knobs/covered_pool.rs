@@ -30,6 +30,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "pgbouncer_gives_up_on_statements_and_on_transactions_that_lie_idle",
         "Pooler.query_timeout Pooler.idle_transaction_timeout",
     ),
+    ("pooler", "a_transaction_may_take_so_long_in_all", "Pooler.transaction_timeout"),
+    ("pooler", "what_has_long_been_idle_is_tried_out", "Pooler.check_after"),
     ("pool", "psycopg_lets_so_many_wait", "Psycopg.max_waiting"),
     ("pool", "connections_are_worn_out_by_uses_and_by_age", "Pool.max_uses Pool.max_lifetime"),
     ("pool", "overflow_is_closed_when_it_comes_back", "Sqlalchemy.max_overflow Sqlalchemy.asyncio"),

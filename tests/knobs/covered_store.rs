@@ -29,6 +29,33 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("tables", "popular_pages_are_found_more_often", "Buffer.keys"),
     (
+        "copies",
+        "reads_go_to_the_nearest_copy",
+        "Database.abroad Abroad.region Abroad.replicas Reads:nearest",
+    ),
+    ("copies", "a_copy_is_as_far_behind_as_the_way_is_long", "Abroad.lag"),
+    ("copies", "a_copy_takes_over_when_its_primary_has_lost_its_region", "Database.takeover"),
+    (
+        "memory",
+        "a_connection_too_many_has_the_server_killed",
+        "Database.memory ServerMemory.machine ServerMemory.per_connection ServerMemory.recovery NoMemory:kill",
+    ),
+    (
+        "memory",
+        "where_the_kernel_grants_no_more_only_who_asks_fails",
+        "ServerMemory.full NoMemory:fail",
+    ),
+    (
+        "memory",
+        "sorts_take_memory_while_their_statement_runs",
+        "ServerMemory.work_mem Query.sorts Query.sort_memory",
+    ),
+    (
+        "memory",
+        "pages_have_what_connections_and_sorts_leave",
+        "ServerMemory.shared_buffers ServerMemory.system",
+    ),
+    (
         "workload",
         "a_virtual_user_who_is_let_go_may_finish_for_so_long",
         "Users.graceful_ramp_down Users.graceful_stop",
@@ -76,6 +103,8 @@ pub const COVERED: &[(&str, &str, &str)] = &[
 /// The sources of these tests.
 pub const SOURCES: &[(&str, &str)] = &[
     ("tables", include_str!("tables.rs")),
+    ("copies", include_str!("copies.rs")),
+    ("memory", include_str!("memory.rs")),
     ("redis_server", include_str!("redis_server.rs")),
     ("uncounted", include_str!("uncounted.rs")),
 ];

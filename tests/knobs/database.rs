@@ -211,9 +211,15 @@ fn statements_slow_each_other_down_by_contention() {
     };
     assert_eq!(crowded("database.db.contention.sigma=0.5"), 30.0);
     assert_eq!(crowded("database.db.contention.kappa=0.25"), 30.0);
+    // One more than cores finds half of its caches gone, or a quarter; or as little of them as was measured.
+    let caches = |said: &str| crowded(&format!("database.db.contention.caches={said}"));
+    assert_eq!(caches("{most='100%', half=1.0}"), 30.0);
+    assert_eq!(caches("{most='100%', half=3.0}"), 25.0);
+    assert_eq!(caches("{most='20%', half=1.0}"), 22.0);
+    assert_eq!(caches("{}"), 20.172);
     // Where nobody waits for a core nothing contends.
     assert_eq!(read(&[TWO, "database.db.contention={sigma=0.5, kappa=0.25}"]).each(), ms(10));
-    assert_eq!(read(&["database.db.contention={sigma=0.5, kappa=0.25}"]).each(), ms(10));
+    assert_eq!(read(&["database.db.contention={sigma=0.5, kappa=0.25, caches={}}"]).each(), ms(10));
 }
 
 #[test]

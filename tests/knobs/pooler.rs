@@ -108,7 +108,8 @@ fn clients_and_connections_are_counted() {
     let reserved =
         long(&["pooler.b.reserve=1", "pooler.b.reserve_after=2s", "arrivals.rate=0.1/s"]);
     let without = long(&["arrivals.rate=0.1/s"]);
-    assert!((seconds(&reserved) - 5.05).abs() < 0.03, "{}", seconds(&reserved));
+    // It waits from 10.012 s on, and nothing happens at the pooler until the look at 12.333 s.
+    assert!((seconds(&reserved) - 5.37).abs() < 0.01, "{}", seconds(&reserved));
     assert!((seconds(&without) - 6.04).abs() < 0.03, "{}", seconds(&without));
 }
 
@@ -122,12 +123,12 @@ fn patience_idleness_age_and_failures_have_their_times() {
     assert_eq!(opened(&pooled(&["pooler.b.idle_timeout=300ms"])), 10);
     let aged = opened(&pooled(&["pooler.b.max_lifetime=2500ms"]));
     assert!((3..=5).contains(&aged), "{aged}");
-    // The server is away from 0.5 s to 2.5 s; the next try is at 1 s and so long after.
+    // The server is away from 0.5 s to 2.5 s; the next try is at 1 s and at a look so long after.
     let away = "fault.away={target='database.db', what='stop', at='500ms', for='2s'}";
     let tried = |retry: &str| pooled(&[away, &format!("pooler.b.login_retry={retry}")]);
     let (soon, late) = (tried("2s"), tried("5s"));
-    assert!(soon.longest() > ms(2_000) && soon.longest() < ms(2_200), "{:?}", soon.longest());
-    assert!(late.longest() > ms(5_000) && late.longest() < ms(5_200), "{:?}", late.longest());
+    assert!(soon.longest() > ms(2_350) && soon.longest() < ms(2_380), "{:?}", soon.longest());
+    assert!(late.longest() > ms(5_350) && late.longest() < ms(5_380), "{:?}", late.longest());
     // Meanwhile whoever asks is turned away at once.
     assert_eq!((soon.failed(Failure::DatabaseDown), late.failed(Failure::DatabaseDown)), (2, 5));
 }
@@ -443,6 +444,77 @@ fn pgbouncer_gives_up_on_statements_and_on_transactions_that_lie_idle() {
         (2, 0, 1)
     );
     assert_eq!(idle("0s").ok(), 2);
+    // It lies idle from 10.034 s on: 1.29 s later is just before the look at 11.333 s, 1.3 s just after it.
+    let by_then = |most: &str| {
+        let most = format!("pooler.b.idle_transaction_timeout={most}");
+        let sets = ["pooler.b.size=1", "arrivals.rate=0.1/s", "run.duration=11350ms", LONG, &most];
+        pooled(&sets).count("pooler.b", Counter::TimedOut)
+    };
+    assert_eq!((by_then("1290ms"), by_then("1300ms")), (1, 0));
+}
+
+#[test]
+fn a_transaction_may_take_so_long_in_all() {
+    let with = |most: &str, more: &[&str]| {
+        let most = format!("pooler.b.transaction_timeout={most}");
+        pooled(&[&["database.db.cores=64", &most][..], more].concat())
+    };
+    // A statement is one, and its server goes on with it.
+    let slow = "operation.read.flow=[{query={pool='pg', read='3s'}}]";
+    let ran = with("1310ms", &[slow]);
+    assert_eq!((ran.ok(), ran.failed(Failure::QueryTimeout)), (0, 9));
+    assert!(ran.outcome.failed_latency.max() <= Some(look(4) + ms(2)));
+    assert_eq!(ran.count("database.db", Counter::Wasted), 9);
+    // Four statements, with pauses that are each short enough for PgBouncer's other times.
+    let step = "{query={pool='pg', write='10ms'}}, {wait='400ms'}, ";
+    let busy =
+        format!("operation.read.flow=[{{transaction={{pool='pg', flow=[{}]}}}}]", step.repeat(4));
+    assert_eq!(with("1s", &[&busy]).ok(), 0);
+    assert!(with("2s", &[&busy]).ok() >= 8);
+    let others = ["pooler.b.idle_transaction_timeout=1s", "pooler.b.query_timeout=1s"];
+    assert!(with("0s", &[&[&busy[..]][..], &others].concat()).ok() >= 8);
+    // Both begin at 10.012 s; by the look at 11.333 s only the one that has a connection is looked at.
+    let by_then = |most: &str, end: &str| {
+        let sets = ["pooler.b.size=1", "arrivals.rate=0.1/s", LONG, end];
+        with(most, &sets).count("pooler.b", Counter::TimedOut)
+    };
+    let end = "run.duration=11350ms";
+    assert_eq!((by_then("1320ms", end), by_then("1325ms", end)), (1, 0));
+    // The other has a connection then, and is too old at the next look.
+    assert_eq!(by_then("1320ms", "run.duration=11700ms"), 2);
+}
+
+#[test]
+fn what_has_long_been_idle_is_tried_out() {
+    // Idle from 2.014 s to 3.002 s: at the look at 3 s 980 ms are over, and 990 ms are not. That is a round trip
+    // of 2 ms more, for all but the first two (46 and 16 ms); nothing is opened for who waits meanwhile.
+    let took = |sets: &[&str]| {
+        let ran = pooled(sets);
+        assert_eq!(opened(&ran), 1);
+        (ran.mean_s() * 1e4).round() as u32
+    };
+    assert_eq!(took(&["pooler.b.check_after=980ms"]), 46 + 16 + 8 * 18);
+    assert_eq!(took(&["pooler.b.check_after=990ms"]), 46 + 16 + 8 * 16);
+    assert_eq!(took(&["pooler.b.check_after=0s"]), 46 + 9 * 18);
+    // Others look at each as it is lent.
+    let supavisor =
+        |after: &str| took(&["pooler.b.kind=supavisor", &format!("pooler.b.check_after={after}")]);
+    assert_eq!((supavisor("980ms"), supavisor("990ms")), (46 + 16 + 8 * 18, 46 + 16 + 8 * 16));
+    // Two that come at once: the connection on top is tried out for each.
+    let two = pooled(&["pooler.b.check_after=500ms", TWO]);
+    assert_eq!((two.shortest(), opened(&two)), (ms(18), 2));
+    // With 0 also one that comes back for somebody who waits: 26 and 2 ms, and 2 for the first.
+    let line = ["pooler.b.check_after=0s", "pooler.b.size=1", TWO];
+    assert_eq!(pooled(&line).shortest(), ms(32));
+    let after = |kind: &str| {
+        let model = model(POOLED, &[&format!("pooler.b.kind={kind}")]);
+        model.poolers.iter().next().and_then(|it| it.config.check_after)
+    };
+    let half = Some(Duration::secs(30));
+    assert_eq!(
+        ["pgbouncer", "neon", "supavisor", "rds-proxy"].map(after),
+        [half, half, None, None]
+    );
 }
 
 #[test]

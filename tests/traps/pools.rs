@@ -383,7 +383,8 @@ fn t_21_pgbouncer_opens_one_connection_at_a_time_and_waits_after_a_failure() {
     assert!(ran.longest() > ms(15_000), "{:?}", ran.longest());
     assert_eq!(ran.failed(Failure::DatabaseDown), 15, "the others fail at once meanwhile");
     let ran = run(POOLED, &[away, "run.duration=20s", "pooler.b.login_retry=100ms"]);
-    assert!(ran.longest() < ms(200) && ran.failed(Failure::DatabaseDown) == 0);
+    // It is due at 1.1 s and tried at the look at 1.333 s.
+    assert!(ran.longest() < ms(400) && ran.failed(Failure::DatabaseDown) == 0);
     // Who waits for too long is disconnected, not only told: its connection is lost.
     let held = [
         "operation.read.flow=[{transaction={pool='pg', flow=[{wait='60s'}]}}]",

@@ -7,9 +7,9 @@ use crate::component::buffer::HitCurve;
 use crate::component::burst_credits::CreditConfig;
 use crate::component::vacuum::{PAGE, Table};
 use crate::component::volume::{Burst, VolumeConfig};
-use crate::kernel::Dense;
+use crate::kernel::{Crowding, Dense};
 use crate::model::ids::*;
-use crate::model::{Buffer, Database, Reshard, Standby};
+use crate::model::{Buffer, Database, Replica, Reshard, ServerMemory, Standby};
 use crate::topology;
 use crate::units::Duration;
 
@@ -21,6 +21,7 @@ impl Compiler<'_> {
         for database in &topology.databases {
             let spec = &database.spec;
             let path = format!("database.{}", database.name);
+            let copies = spec.all_replicas();
             let replicas = format!("{path}.replicas");
             let station = self.station(&path);
             let conflicting = topology
@@ -32,19 +33,21 @@ impl Compiler<'_> {
             all.push(Database {
                 name: database.name.clone(),
                 station,
-                replica_station: if spec.replicas > 0 { self.station(&replicas) } else { station },
+                replica_station: if copies > 0 { self.station(&replicas) } else { station },
                 first_node,
                 region: self.region(&spec.region),
                 host: spec.host.as_ref().map(|host| find(&topology.hosts, &host.name)),
                 rank: rank_of(&spec.priority),
                 cores: spec.cores,
                 cpu_share: spec.cpu_share.0,
-                contention: (spec.contention.sigma, spec.contention.kappa),
+                contention: crowding(&spec.contention),
                 rtt: self.law(&spec.rtt),
                 connect: self.law(&spec.connect),
                 connect_cpu: spec.connect_cpu,
                 slots: spec.available(),
-                replicas: spec.replicas,
+                replicas: copies,
+                copies: (1..=copies).map(|it| self.copy(database, it)).collect(),
+                spread: !spec.abroad.is_empty(),
                 lag: self.law(&spec.lag),
                 replay: spec.replay.0,
                 shards: spec.most_shards(),
@@ -74,6 +77,7 @@ impl Compiler<'_> {
                 idle_timeout: optional(spec.idle_in_transaction_timeout),
                 volume: spec.storage.as_ref().map(volume),
                 buffer: spec.buffer.as_ref().map(|it| self.buffer(database, it)),
+                memory: spec.memory.as_ref().map(|memory| self.server_memory(memory)),
                 credits: spec.credits.as_ref().map(|credits| earning(credits, spec.cores)),
                 standby: spec.standby.as_ref().map(|standby| Standby {
                     count: standby.count,
@@ -81,17 +85,43 @@ impl Compiler<'_> {
                     rtt: self.law(&standby.rtt),
                 }),
                 standby_delay: spec.standby_delay,
-                conflicts: spec.replicas > 0 && !spec.standby_feedback && conflicting,
+                conflicts: copies > 0 && !spec.standby_feedback && conflicting,
                 full_pages: self.full_pages(database),
                 locks: with_locks || spec.idle_in_transaction_timeout.is_some(),
             });
-            first_node += spec.most_shards() * (1 + spec.replicas);
+            first_node += spec.most_shards() * (1 + copies);
         }
         all
     }
 }
 
 impl Compiler<'_> {
+    /// A replica of a shard, counted from 1: where it stands, and how long until a write sets out for it.
+    fn copy(&mut self, database: &topology::Named<topology::Database>, number: u32) -> Replica {
+        let spec = &database.spec;
+        let there = spec.abroad_of(number);
+        let region = match there {
+            Some(there) => self.region(&Some(there.region.clone())),
+            None => self.region(&spec.region),
+        };
+        let lag = there.and_then(|there| there.lag.as_ref()).unwrap_or(&spec.lag);
+        Replica { region, lag: self.law(lag) }
+    }
+
+    /// The memory of each node of a database.
+    fn server_memory(&mut self, memory: &topology::ServerMemory) -> ServerMemory {
+        let bytes = |of: &crate::units::Bytes| of.0 as u64;
+        let shared = bytes(&memory.shared_buffers);
+        ServerMemory {
+            machine: bytes(&memory.machine),
+            fixed: shared + bytes(&memory.system),
+            shared,
+            per_connection: bytes(&memory.per_connection),
+            kills: memory.full == topology::NoMemory::Kill,
+            recovery: self.law(&memory.recovery),
+        }
+    }
+
     /// Pages that each node of a database keeps in memory.
     fn buffer(
         &self,
@@ -117,7 +147,10 @@ impl Compiler<'_> {
         });
         let data = buffer.data.map(|data| (data.0 / PAGE / shards).max(1.0));
         let whole = data.unwrap_or_else(|| at_start.sum());
-        let pages = (buffer.memory.0 / PAGE).floor();
+        let memory = database.spec.memory.as_ref();
+        let rest = memory.map_or(0.0, |memory| (memory.machine.0 - memory.system.0).max(0.0));
+        let squeezed = buffer.memory.is_none();
+        let pages = (buffer.memory.map_or(rest, |memory| memory.0) / PAGE).floor();
         let hits = buffer.keys.as_ref().map_or(HitCurve::default(), |keys| {
             let keys = named(&topology.keys, &keys.name);
             match keys.spec.popularity {
@@ -130,8 +163,15 @@ impl Compiler<'_> {
         let operation = storage.map_or(Duration::millis(1), |storage| storage.operation);
         let warm = topology.run.start.caches == topology::Warmth::Warm;
         let start = if warm { pages } else { 0.0 };
-        Buffer { pages, start, data, tables, hits, operation, misses }
+        Buffer { pages, squeezed, start, data, tables, hits, operation, misses }
     }
+}
+
+fn crowding(said: &topology::Contention) -> Crowding {
+    let (sigma, kappa) = (said.sigma, said.kappa);
+    let caches = said.caches.as_ref();
+    let (most, half) = caches.map_or((0.0, 1.0), |caches| (caches.most.0, caches.half));
+    Crowding { sigma, kappa, most, half }
 }
 
 fn volume(storage: &topology::Storage) -> VolumeConfig {

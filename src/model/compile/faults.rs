@@ -32,7 +32,12 @@ impl Compiler<'_> {
             let mut compiled = self.fault(fault);
             let fails_over = self.failover_of(fault, &compiled);
             let machines = self.machines_of(fault, &mut compiled);
+            let takeovers = self.takeovers_of(fault, &mut compiled);
             all.push(compiled);
+            // After what it stands in for, so that copies in the lost region are gone by then.
+            for takeover in takeovers {
+                all.push(takeover);
+            }
             if let Some(machines) = machines {
                 all.push(machines);
             }
@@ -127,11 +132,44 @@ impl Compiler<'_> {
         })
     }
 
+    /// The primaries of a region that is lost, where a copy in another region takes over before the region is
+    /// back: each database in its own time.
+    fn takeovers_of(&mut self, fault: &Named<topology::Fault>, whole: &mut Fault) -> Vec<Fault> {
+        let spec = &fault.spec;
+        if spec.zone.is_some() || !falls(&spec.what) {
+            return Vec::new();
+        }
+        let back_after = spec.length.as_ref().map_or(f64::INFINITY, |length| length.law.mean());
+        let mut found = Vec::new();
+        for (place, target) in spec.target.0.iter().enumerate() {
+            for database in &self.topology.databases {
+                let home = self.topology.place_of(Section::Database, &database.name);
+                let lost = target.section == Section::Region
+                    && home.is_some_and(|home| home.name == target.name)
+                    && !database.spec.abroad.is_empty();
+                let Some(after) = database.spec.takeover.filter(|_| lost) else { continue };
+                if after.seconds() >= back_after {
+                    continue;
+                }
+                let units = self.units_of(Section::Database, &database.name, false);
+                whole.targets[place].retain(|unit| !units.contains(unit));
+                found.push(Fault {
+                    label: format!("database.{} moves to another region", database.name),
+                    targets: vec![units],
+                    harm: Harm::Promote,
+                    lasts: Some(self.add_law(Law::Constant(after.seconds()))),
+                    ..whole.clone()
+                });
+            }
+        }
+        found
+    }
+
     /// Whether a database node is a primary that another server can take the place of.
     fn has_standby(&self, unit: Unit) -> bool {
         let mut first = 0;
         for database in &self.topology.databases {
-            let each = 1 + database.spec.replicas;
+            let each = 1 + database.spec.all_replicas();
             let next = first + database.spec.most_shards() * each;
             if unit.kind == UnitKind::Node && (first..next).contains(&unit.number) {
                 let is_primary = (unit.number - first).is_multiple_of(each);
@@ -247,40 +285,49 @@ impl Compiler<'_> {
     fn units_in(&self, region: &str) -> Vec<Placed> {
         let topology = self.topology;
         let mut all = Vec::new();
-        let mut add = |section, name: &str, replicas| {
-            if topology.place_of(section, name).is_some_and(|it| it.name == region) {
-                all.extend(self.placed(section, name, replicas));
-            }
+        let of = |section, name: &str| match topology.place_of(section, name) {
+            Some(place) if place.name == region => self.placed(section, name, false),
+            _ => Vec::new(),
         };
         for service in &topology.services {
-            add(Section::Service, &service.name, false);
+            all.extend(of(Section::Service, &service.name));
         }
         for database in &topology.databases {
-            add(Section::Database, &database.name, false);
-            add(Section::Database, &database.name, true);
+            all.extend(of(Section::Database, &database.name));
+            all.extend(self.replicas_in(database, region));
         }
         for cache in &topology.caches {
-            add(Section::Cache, &cache.name, false);
+            all.extend(of(Section::Cache, &cache.name));
         }
         // The first pool of a process stands for all of them.
         for pooler in topology.poolers.iter().filter(|it| it.spec.process.is_none()) {
-            add(Section::Pooler, &pooler.name, false);
+            all.extend(of(Section::Pooler, &pooler.name));
         }
         for queue in &topology.queues {
-            add(Section::Queue, &queue.name, false);
+            all.extend(of(Section::Queue, &queue.name));
         }
         // Streams of Redis are down with their server.
         let is_kafka = |it: &&Named<topology::Stream>| matches!(it.spec.kind, StreamKind::Kafka(_));
         for stream in topology.streams.iter().filter(is_kafka) {
-            add(Section::Stream, &stream.name, false);
+            all.extend(of(Section::Stream, &stream.name));
         }
         for consumer in &topology.consumers {
-            add(Section::Consumer, &consumer.name, false);
+            all.extend(of(Section::Consumer, &consumer.name));
         }
         for store in &topology.stores {
-            add(Section::Store, &store.name, false);
+            all.extend(of(Section::Store, &store.name));
         }
         all
+    }
+
+    /// The replicas of a database that stand in a region.
+    fn replicas_in(&self, database: &Named<topology::Database>, region: &str) -> Vec<Placed> {
+        let topology = self.topology;
+        let each = database.spec.all_replicas();
+        let all = self.placed(Section::Database, &database.name, true).into_iter().zip(0u32..);
+        let there = |number: u32| topology.region_of_node(database, 1 + number % each);
+        let stands = |number: u32| there(number).is_some_and(|it| it.name == region);
+        all.filter(|(_, number)| stands(*number)).map(|(one, _)| one).collect()
     }
 
     /// The units of a component, and in which zone of its region each stands: instances, nodes and
@@ -290,7 +337,9 @@ impl Compiler<'_> {
         let zones = topology.place_of(section, name).map_or(1, |region| region.spec.zones);
         let outlives = zones > 1 && self.spans_zones(section, name);
         let copies = match (section, replicas) {
-            (Section::Database, true) => super::named(&topology.databases, name).spec.replicas,
+            (Section::Database, true) => {
+                super::named(&topology.databases, name).spec.all_replicas()
+            }
             _ => 1,
         };
         // One pooler is one process, however many pools it has.
@@ -368,10 +417,11 @@ impl Compiler<'_> {
             Section::Database => {
                 let before = topology.databases.iter().take_while(|database| database.name != name);
                 let first: u32 =
-                    before.map(|it| it.spec.most_shards() * (1 + it.spec.replicas)).sum();
+                    before.map(|it| it.spec.most_shards() * (1 + it.spec.all_replicas())).sum();
                 let spec = &super::named(&topology.databases, name).spec;
-                let nodes = first..first + spec.most_shards() * (1 + spec.replicas);
-                let is_primary = |node: u32| (node - first).is_multiple_of(1 + spec.replicas);
+                let each = 1 + spec.all_replicas();
+                let nodes = first..first + spec.most_shards() * each;
+                let is_primary = |node: u32| (node - first).is_multiple_of(each);
                 nodes
                     .filter(|node| is_primary(*node) != replicas)
                     .map(|number| Unit { kind: UnitKind::Node, number })

@@ -353,8 +353,8 @@ impl<'t> Compiler<'t> {
         slowed_by: Option<SessionId>,
     ) {
         let (fail, locks) = (fail as f32, LocksId(0));
-        let (within, open, pages) = (false, false, 0);
-        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages });
+        let (within, open, pages, sorts) = (false, false, 0, 0);
+        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages, sorts });
     }
 
     /// The steps of a flow.

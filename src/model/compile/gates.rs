@@ -74,7 +74,7 @@ impl Compiler<'_> {
         };
         let spec = &self.topology.pools[pool.0 as usize].spec;
         let database = &named(&self.topology.databases, &spec.database.name).spec;
-        let replicas = if spec.reads == topology::Reads::Replicas { database.replicas } else { 0 };
+        let replicas = self.topology.reads_from(spec).len() as u32;
         let each = spec.most() + replicas * spec.most_to_replica();
         f64::from(database.most_shards()) * f64::from(each)
     }

@@ -310,10 +310,7 @@ impl<'t> Compiler<'t> {
             let service = named(&topology.services, &pool.spec.service.name);
             let database = named(&topology.databases, &pool.spec.database.name);
             let workers = f64::from(most_instances(topology, &service.spec) * service.spec.workers);
-            let replicas = match pool.spec.reads {
-                topology::Reads::Primary => 0,
-                topology::Reads::Replicas => database.spec.replicas,
-            };
+            let replicas = topology.reads_from(&pool.spec).len() as u32;
             let each = pool.spec.most() + replicas * pool.spec.most_to_replica();
             let size = workers * f64::from(database.spec.most_shards()) * f64::from(each);
             all.push(station(&format!("pool.{}", pool.name), StationKind::Pool, size));
@@ -331,7 +328,7 @@ impl<'t> Compiler<'t> {
         }
         for pooler in &topology.poolers {
             let database = &named(&topology.databases, &pooler.spec.database.name).spec;
-            let servers = database.most_shards() * (1 + database.replicas);
+            let servers = database.most_shards() * (1 + database.all_replicas());
             let each = pooler.spec.size(database) + pooler.spec.reserve;
             let path = format!("pooler.{}", pooler.name);
             all.push(station(&path, StationKind::Pooler, f64::from(servers * each)));
@@ -345,8 +342,8 @@ impl<'t> Compiler<'t> {
             // On a shared machine as many statements may compute as there are connections.
             let alone = if spec.host.is_some() { 0.0 } else { 1.0 };
             let primaries = alone * spec.cores * f64::from(spec.most_shards());
-            if spec.replicas > 0 {
-                let replicas = primaries * f64::from(spec.replicas);
+            if spec.all_replicas() > 0 {
+                let replicas = primaries * f64::from(spec.all_replicas());
                 all.push(station(&format!("{path}.replicas"), StationKind::Database, replicas));
             }
             all.push(station(&path, StationKind::Database, primaries));

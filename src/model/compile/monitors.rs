@@ -19,11 +19,15 @@ impl Compiler<'_> {
         self.stations[self.station(&format!("{}.{}", of.section, of.name))].capacity
     }
 
-    /// A share of memory: of what a cache may hold, or of what the instances of a service have.
+    /// A share of memory: of what a cache may hold, or of what the instances of a service or the servers of a
+    /// database have.
     fn memory_shown(&self, spec: &topology::Monitor) -> Shown {
         let of = spec.of.as_ref().expect("the checker has asked for it");
         if of.section == Section::Service {
             return Shown::MemoryOfService(find(&self.topology.services, &of.name));
+        }
+        if of.section == Section::Database {
+            return Shown::MemoryOfDatabase(find(&self.topology.databases, &of.name));
         }
         Shown::MemoryOfCache(find(&self.topology.caches, &of.name))
     }

@@ -26,7 +26,7 @@ impl Compiler<'_> {
             let spec = &pool.spec;
             let config = config(spec);
             let database = named(&topology.databases, &spec.database.name);
-            let to_replicas = spec.reads == topology::Reads::Replicas && database.spec.replicas > 0;
+            let reads_from = topology.reads_from(spec);
             all.push(Pool {
                 name: pool.name.clone(),
                 station: self.station(&format!("pool.{}", pool.name)),
@@ -34,10 +34,11 @@ impl Compiler<'_> {
                 database: find(&topology.databases, &spec.database.name),
                 pooler: spec.through.as_ref().map(|it| find(&topology.poolers, &it.name)),
                 config,
-                replica_config: to_replicas.then(|| PoolConfig {
+                replica_config: (!reads_from.is_empty()).then(|| PoolConfig {
                     size: spec.replica_size.unwrap_or(config.size),
                     ..config
                 }),
+                reads_from,
                 lending: Default::default(), // follows from the flows
                 lookup: None,                // compiled with the flows
                 reshards: database.spec.reshard.is_some(),
@@ -70,6 +71,7 @@ impl Compiler<'_> {
                     ..node_postgres()
                 },
                 replica_config: None,
+                reads_from: Vec::new(),
                 lending: Default::default(), // follows from the flows
                 lookup: None,                // compiled with the flows
                 reshards: named(&topology.databases, &own.database.name).spec.reshard.is_some(),
@@ -101,6 +103,7 @@ impl Compiler<'_> {
             let times = ClientTimes {
                 query: within(spec.query_timeout),
                 between: within(spec.idle_transaction_timeout),
+                transaction: within(spec.transaction_timeout),
                 idle: within(Some(spec.disconnects_idle())),
             };
             Pooler {
@@ -115,6 +118,7 @@ impl Compiler<'_> {
                     openings: if spec.is_pgbouncer() { 1 } else { size },
                     wait_timeout: optional(Some(spec.patience())),
                     idle_timeout: some(spec.closes_idle()),
+                    check_after: optional(Some(spec.checks_idle())),
                     max_lifetime: some(spec.lifetime()),
                     login_retry: spec.retries_login(),
                     pgbouncer: spec.is_pgbouncer(),

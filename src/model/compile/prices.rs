@@ -33,7 +33,7 @@ impl Compiler<'_> {
         for database in &topology.databases {
             let spec = &database.spec;
             let path = format!("database.{}", database.name);
-            let replicas = f64::from(spec.most_shards() * spec.replicas);
+            let replicas = f64::from(spec.most_shards() * spec.all_replicas());
             fixed(format!("{path}.replicas"), &spec.replica_price, replicas);
             fixed(path, &spec.price, f64::from(spec.most_shards()));
         }
@@ -89,7 +89,7 @@ impl Compiler<'_> {
             let Some(credits) = &database.spec.credits else { continue };
             let path = format!("database.{}", database.name);
             let source = Some("RDS pricing (CPU credits)".to_string());
-            let replicas = (database.spec.replicas > 0).then(|| format!("{path}.replicas"));
+            let replicas = (database.spec.all_replicas() > 0).then(|| format!("{path}.replicas"));
             for path in [Some(path), replicas].into_iter().flatten() {
                 let station = Some(self.station(&path));
                 let path = format!("{path}.credits");

@@ -20,7 +20,7 @@ impl Compiler<'_> {
             let spec = &relation.spec;
             let database = &named(&topology.databases, &spec.database.name).spec;
             let first = first_table;
-            first_table += database.most_shards() * (1 + database.replicas);
+            first_table += database.most_shards() * (1 + database.all_replicas());
             Relation {
                 name: relation.name.clone(),
                 station: self.station(&format!("relation.{}", relation.name)),

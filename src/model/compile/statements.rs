@@ -2,13 +2,21 @@
 
 use super::super::Model;
 use super::super::ids::*;
-use super::super::tape::{Draw, LocksId, Op, Route, Statement};
+use super::super::tape::{Draw, LocksId, Op, Route, SORT_UNIT, Statement};
 use super::flow::{Behind, Place, Sessions};
 use super::{Compiler, draw_id, find, named};
 use crate::topology;
 
 /// Pages that a statement looks at, unless it says how many.
 const PAGES: u32 = 2;
+
+/// Memory that the sorts and hashes of a statement take together, in units of [`SORT_UNIT`].
+fn sorts_of(database: &topology::Database, query: &topology::Query) -> u16 {
+    let Some(memory) = &database.memory else { return 0 };
+    let each = query.sort_memory.map_or(memory.work_mem.0, |most| most.0.min(memory.work_mem.0));
+    let units = (f64::from(query.sorts) * each / SORT_UNIT as f64).ceil();
+    units.min(f64::from(u16::MAX)) as u16
+}
 
 impl<'t> Compiler<'t> {
     /// One statement. Within a transaction on the same pool it runs on the transaction's connection.
@@ -47,7 +55,9 @@ impl<'t> Compiler<'t> {
             let open = within || begins;
             let pages = self.pages_of(database, query.pages);
             let (slowed_by, locks) = (None, locks);
-            let statement = Op::Query { work, kind, fail, slowed_by, locks, within, open, pages };
+            let sorts = sorts_of(database, query);
+            let statement =
+                Op::Query { work, kind, fail, slowed_by, locks, within, open, pages, sorts };
             if held {
                 self.emit(statement);
                 continue;
@@ -113,8 +123,8 @@ impl<'t> Compiler<'t> {
     pub(super) fn mark(&mut self, what: &str, open: bool, place: &Place) {
         let work = Draw { id: place.draw(what), ..self.constant(0.0) };
         let (kind, slowed_by, locks) = (Statement::Mark, None, LocksId(0));
-        let (fail, within, pages) = (0.0, false, 0);
-        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages });
+        let (fail, within, pages, sorts) = (0.0, false, 0, 0);
+        self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages, sorts });
     }
 
     /// The shard that a database's `shard_by` chooses.
@@ -145,8 +155,8 @@ impl<'t> Compiler<'t> {
             let (slowed_by, locks) = (None, LocksId(0));
             let kind = Statement::Mark;
             let (within, open) = (true, true);
-            let (fail, pages) = (0.0, 0);
-            self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages });
+            let (fail, pages, sorts) = (0.0, 0, 0);
+            self.emit(Op::Query { work, kind, fail, slowed_by, locks, within, open, pages, sorts });
         }
         let mut within = place.at("transaction");
         within.held.push(pool);

@@ -2,7 +2,7 @@
 
 use super::Walk;
 use crate::model::ids::{HostId, PoolId, ServiceId, StationId};
-use crate::model::tape::{Op, Pc};
+use crate::model::tape::{Op, Pc, Statement};
 use crate::variate::Law;
 
 /// Mean and variance of a length of time.
@@ -81,13 +81,17 @@ impl Walk<'_> {
         let model = self.model;
         let spec = &model.pools[pool];
         let database = &model.databases[spec.database];
-        let route = model.route(model.services[spec.service].region, database.region);
+        let here = model.services[spec.service].region;
+        let reads_at = spec.reads_from.first().map(|it| database.copies[*it as usize - 1].region);
+        let [route, to_copy] = [database.region, reads_at.unwrap_or(database.region)]
+            .map(|there| model.route(here, there));
         let mut piece = Moments::default();
         for op in &model.tape[from.0 as usize..] {
             match op {
                 Op::Cpu { work } | Op::Spin { work } => piece.add(&model.laws[work.law].law),
                 Op::Wait { length } => piece.add(&model.laws[length.law].law),
-                Op::Query { work, slowed_by: None, .. } => {
+                Op::Query { work, kind, slowed_by: None, .. } => {
+                    let route = if *kind == Statement::Read { to_copy } else { route };
                     for law in [work.law, database.rtt, route] {
                         piece.add(&model.laws[law].law);
                     }

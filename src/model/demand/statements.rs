@@ -42,7 +42,15 @@ impl Walk<'_> {
             .as_ref()
             .map_or(0.0, |buffer| f64::from(pages) * buffer.misses * buffer.operation.seconds());
         let region = model.services[spec.service].region;
-        let route = self.mean(model.route(region, database.region));
+        let to_replica = kind == Statement::Read && spec.replica_config.is_some();
+        let route = match to_replica && database.spread {
+            true => {
+                let copies = spec.reads_from.iter().map(|it| &database.copies[*it as usize - 1]);
+                let ways = copies.map(|copy| self.mean(model.route(region, copy.region)));
+                ways.sum::<f64>() / spec.reads_from.len() as f64
+            }
+            false => self.mean(model.route(region, database.region)),
+        };
         let mut rtt = self.mean(database.rtt) + route;
         let mut after = lent;
         if let Some(pooler) = spec.pooler {
@@ -78,7 +86,6 @@ impl Walk<'_> {
         self.elsewhere(rtt + seconds * (1.0 - database.cpu_share) + read, weight, held);
         let cpu = seconds * database.cpu_share;
         self.on_host(database.host, weight * cpu);
-        let to_replica = kind == Statement::Read && spec.replica_config.is_some();
         let station = if to_replica { database.replica_station } else { database.station };
         self.note_statement(spec.station, station, weight);
         self.serve(station, cpu, weight, held);

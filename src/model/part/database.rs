@@ -7,7 +7,7 @@ use crate::component::session_table::QueryLaw;
 use crate::component::table_lock::Mode;
 use crate::component::vacuum::VacuumRules;
 use crate::component::volume::VolumeConfig;
-use crate::kernel::Rank;
+use crate::kernel::{Crowding, Rank};
 use crate::model::ids::*;
 use crate::model::tape::DrawId;
 use crate::units::Duration;
@@ -33,8 +33,8 @@ pub struct Database {
     pub cores: f64,
     /// Share of a statement's time that is CPU on the server.
     pub cpu_share: f64,
-    /// Contention beyond the cores (sigma, kappa).
-    pub contention: (f64, f64),
+    /// Contention beyond the cores.
+    pub contention: Crowding,
     /// Round trip of an application in the same region.
     pub rtt: LawId,
     /// Opening a connection.
@@ -45,6 +45,10 @@ pub struct Database {
     pub slots: u32,
     /// Read replicas of each shard.
     pub replicas: u32,
+    /// Each of them.
+    pub copies: Vec<Replica>,
+    /// Some stand in another region than their primary.
+    pub spread: bool,
     /// Shipping of the log to a replica.
     pub lag: LawId,
     /// Cost of replaying a write, as a share of its CPU.
@@ -69,6 +73,8 @@ pub struct Database {
     pub volume: Option<VolumeConfig>,
     /// What each node keeps of its data in memory, where not all of it.
     pub buffer: Option<Buffer>,
+    /// The memory of each node, where it may run out.
+    pub memory: Option<ServerMemory>,
     /// The CPU credits of each node, where it is burstable.
     pub credits: Option<CreditConfig>,
     /// What a commit waits for.
@@ -83,11 +89,39 @@ pub struct Database {
     pub locks: bool,
 }
 
+/// A replica of a shard.
+#[derive(Clone, Debug)]
+pub struct Replica {
+    /// Where it stands.
+    pub region: RegionId,
+    /// Until a write has set out for it.
+    pub lag: LawId,
+}
+
+/// The memory of a node of a database (bytes).
+#[derive(Clone, Copy, Debug)]
+pub struct ServerMemory {
+    /// All of it.
+    pub machine: u64,
+    /// What is taken whoever is connected: by the system, and for shared buffers.
+    pub fixed: u64,
+    /// Shared buffers.
+    pub shared: u64,
+    /// What a connection takes.
+    pub per_connection: u64,
+    /// A process is killed when none is left; otherwise whoever asks for more fails.
+    pub kills: bool,
+    /// How long the server is away after that.
+    pub recovery: LawId,
+}
+
 /// Pages that each node of a database keeps in memory.
 #[derive(Clone, Debug)]
 pub struct Buffer {
-    /// How many.
+    /// How many, at most.
     pub pages: f64,
+    /// It is what connections and statements leave of the node's memory.
+    pub squeezed: bool,
     /// How many there are at the start: of a run that starts warm all that there is room for.
     pub start: f64,
     /// Pages of a node's data, where that is said.

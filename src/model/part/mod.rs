@@ -22,7 +22,9 @@ mod queue;
 pub use arrivals::{Arrivals, Crowd, RatePhase, SessionFlow, Vus};
 pub use cache::{Cache, Failover, Keys, LoadLock, Persistence, Policy, Reads, SMALL_BYTES};
 pub use cost::Cost;
-pub use database::{Buffer, Database, Maintenance, Relation, Reshard, Standby, Upkeep, Want};
+pub use database::{
+    Buffer, Database, Maintenance, Relation, Replica, Reshard, ServerMemory, Standby, Upkeep, Want,
+};
 pub use deploy::{Deploy, Exit, OnSigterm, Purge, Rollout};
 pub use dns::FailoverDns;
 pub use fault::{BrokerLoss, Extent, Fault, Harm, NodeLoss, Side, UNIT_KINDS, Unit, UnitKind};

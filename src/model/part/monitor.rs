@@ -86,6 +86,8 @@ pub enum Shown {
     MemoryOfCache(CacheId),
     /// Memory that the instances of a service take, as a share of theirs.
     MemoryOfService(ServiceId),
+    /// What is taken of the memory of the fullest server of a database, as a share of it.
+    MemoryOfDatabase(DatabaseId),
     /// Requests of users under way.
     InFlight,
     /// Answers with a 5xx status as a share.
@@ -114,6 +116,7 @@ impl Shown {
                 | Shown::Lag(_)
                 | Shown::MemoryOfCache(_)
                 | Shown::MemoryOfService(_)
+                | Shown::MemoryOfDatabase(_)
         )
     }
 }

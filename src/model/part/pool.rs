@@ -23,6 +23,8 @@ pub struct Pool {
     pub config: pool::PoolConfig,
     /// The pools to the replicas, one per replica, where reads go to replicas.
     pub replica_config: Option<pool::PoolConfig>,
+    /// The replicas of each shard that it reads from, counted from 1.
+    pub reads_from: Vec<u32>,
     /// How all of its connections are lent in the long run, to the primaries and to the replicas.
     pub lending: [Lending; 2],
     /// Where on the tape its server's name is looked up, where that takes time.
@@ -88,14 +90,20 @@ pub struct ClientTimes {
     pub query: Option<Duration>,
     /// A transaction between two statements.
     pub between: Option<Duration>,
+    /// A transaction, from its first statement on.
+    pub transaction: Option<Duration>,
     /// A client between two transactions.
     pub idle: Option<Duration>,
 }
 
 impl ClientTimes {
+    /// Whether a statement may be given up that somebody waits for.
+    pub fn gives_up(&self) -> bool {
+        self.query.is_some() || self.transaction.is_some()
+    }
     /// Whether anything is limited.
     pub fn any(&self) -> bool {
-        self.query.is_some() || self.between.is_some() || self.idle.is_some()
+        [self.query, self.between, self.transaction, self.idle].iter().any(Option::is_some)
     }
 }
 

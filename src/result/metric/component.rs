@@ -166,6 +166,21 @@ fn shares() -> Vec<Metric> {
         )
         .sparse(),
         Metric::new(
+            "memory_ratio",
+            Unit::Ratio,
+            "What the processes of database servers take of their `memory`, shared buffers and the system included, the page cache aside.",
+            |seen, _| seen.station().memory.map(|(mean, _)| mean),
+        )
+        .sparse(),
+        Metric::new(
+            "memory_peak_ratio",
+            Unit::Ratio,
+            "The same at most, of any of the servers.",
+            |seen, _| seen.station().memory.map(|(_, peak)| peak),
+        )
+        .fold(Fold::Greatest)
+        .sparse(),
+        Metric::new(
             "part_busiest_ratio",
             Unit::Ratio,
             "Utilisation of its busiest node, shard, partition or member, where it has several.",

@@ -23,6 +23,39 @@ pub(super) struct Start {
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
+    /// One more connection to a node, unless there are too many already.
+    pub(in crate::run) fn take_slot(&mut self, node: u32) -> bool {
+        let taken = self.may_fork(node) && self.node_mut(node).take_slot();
+        if taken {
+            self.count_backends(node, 1);
+        }
+        taken
+    }
+    /// One connection less to a node, unless it was to a server that is no more.
+    pub(in crate::run) fn free_slot_of(&mut self, node: u32, incarnation: u32) {
+        if incarnation == self.node_mut(node).incarnation {
+            self.free_slot(node);
+        }
+    }
+    /// One connection less to a node.
+    pub(in crate::run) fn free_slot(&mut self, node: u32) {
+        self.node_mut(node).free_slot();
+        self.count_backends(node, -1);
+    }
+    /// All connections to a node are gone.
+    pub(super) fn free_all_slots(&mut self, node: u32) {
+        let gone = std::mem::take(&mut self.node_mut(node).connections);
+        self.count_backends(node, -i64::from(gone));
+    }
+    /// What the server shows as `pg_stat_database.numbackends`.
+    fn count_backends(&mut self, node: u32, more: i64) {
+        let station = self.station_of_node(node);
+        self.meters[station].held.add(self.now, more);
+        if self.node_mut(node).memory.is_some() {
+            self.note_memory(node);
+        }
+    }
+
     /// A connection has reached its server, which starts a process for it.
     pub(in crate::run) fn start_backend(
         &mut self,

@@ -39,7 +39,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             return Duration::ZERO;
         };
         let data = self.data_pages(buffer, node);
-        let room = buffer.pages.min(data);
+        let kept = if buffer.squeezed { self.pages_left(node) } else { buffer.pages };
+        let room = kept.min(data);
         let mut resident = self.node_mut(node).resident.min(room);
         let mut draws = self.tasks[task].stream.named("pages").draw(u64::from(work.id.0));
         let mut misses = 0;

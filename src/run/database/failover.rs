@@ -59,6 +59,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.resident = 0.0;
         state.up_at = state.up_at.max(until);
         let at = state.up_at;
+        self.forget_sorts(node);
         self.free_all_slots(node);
         self.at_node(at, Timer::Up, node);
         self.cut_poolers(node);
@@ -254,6 +255,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         why: Failure,
         counter: Counter,
     ) {
+        self.free_sorts(task, node);
         let station = self.station_of_node(node);
         self.meters[station].count(counter);
         let (back, arrives) = self.way_back(task);

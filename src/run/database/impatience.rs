@@ -38,7 +38,7 @@ impl Asked {
     /// Nothing has been asked yet; [`None`] where every driver is patient.
     pub fn new(model: &Model) -> Option<Box<Asked>> {
         let impatient = model.pools.iter().any(|pool| pool.query_timeout.is_some())
-            || model.poolers.iter().any(|it| it.times.is_some_and(|its| its.query.is_some()));
+            || model.poolers.iter().filter_map(|it| it.times).any(|its| its.gives_up());
         impatient.then(Box::default)
     }
 }

@@ -64,6 +64,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.node_down(replica, Duration::FOREVER, Duration::ZERO);
         let state = self.node_mut(replica);
         (state.promoted, state.replay) = (true, Default::default());
+        let region = state.region;
+        if self.model.databases[database].spread {
+            self.node_mut(node).region = region;
+            self.node_has_moved(node);
+        }
         self.databases[database].promoted += 1;
         false
     }

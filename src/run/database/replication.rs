@@ -5,6 +5,7 @@ use super::{REPLAY, Shipped, Timer};
 use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::ids::DatabaseId;
+use crate::run::cut::Party;
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
 use crate::run::task::{NONE, OK, State};
@@ -28,7 +29,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let arrives = committed + delay;
         let cpu = cpu.scale(spec.replay);
         let write = Shipped { arrives, committed, cpu, conflict: false };
-        self.ship_to_all(primary, spec.replicas, write);
+        match spec.spread {
+            true => self.ship_apart(task, primary, write),
+            false => self.ship_to_all(primary, spec.replicas, write),
+        }
         let last = &mut self.databases[database].last_write;
         if last.len() <= user {
             last.resize(user + 1, Time::ZERO);
@@ -81,14 +85,42 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     fn ship_to_all(&mut self, primary: u32, replicas: u32, write: Shipped) {
         for replica in primary + 1..=primary + replicas {
-            let node = self.node_mut(replica);
-            if node.promoted {
-                continue;
+            self.ship_to(replica, write);
+        }
+    }
+
+    fn ship_to(&mut self, replica: u32, write: Shipped) {
+        let node = self.node_mut(replica);
+        if node.promoted {
+            return;
+        }
+        node.replay.push_back(write);
+        if node.replay.len() == 1 {
+            self.at(write.arrives, Kind::Replay, replica);
+        }
+    }
+
+    /// The same to replicas of several regions: to each by its own way, and in order. What meets a cut is sent
+    /// again once that has healed.
+    fn ship_apart(&mut self, task: u32, primary: u32, write: Shipped) {
+        let database = self.database_of(primary);
+        let here = self.region_of_node(primary);
+        let numbers = self.op_at(task).numbers() ^ 0x1a6;
+        for (copy, replica) in self.model.databases[database].copies.iter().zip(primary + 1..) {
+            let there = self.region_of_node(replica);
+            let stream = self.tasks[task].stream;
+            let mut delay = self.model.draw_law(copy.lag, stream, numbers);
+            if there != here {
+                let stream = stream.numbered(u64::from(replica - primary));
+                let way = self.model.draw_law(self.model.route(here, there), stream, 0xfc);
+                delay += way.half();
             }
-            node.replay.push_back(write);
-            if node.replay.len() == 1 {
-                self.at(write.arrives, Kind::Replay, replica);
-            }
+            let healed =
+                self.cut_until(Party::Database(database, here), Party::Database(database, there));
+            let behind =
+                self.node_mut(replica).replay.back().map_or(Time::ZERO, |last| last.arrives);
+            let arrives = (write.committed.max(healed) + delay).max(behind);
+            self.ship_to(replica, Shipped { arrives, ..write });
         }
     }
 

@@ -80,7 +80,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.sub_pool_stream(sub).named("connect");
         let database = &self.model.databases[self.model.pools[kind].database];
         let condition = self.condition(UnitKind::Pool, kind.0);
-        let passage = self.passage_of_connect(kind);
+        let passage = self.passage_of_connect(sub);
         let broken = condition.down || passage.lost || self.stumbles(condition.errors);
         let presence = self.node_mut(node).presence;
         let how = match presence {
@@ -92,7 +92,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let law = if how == Opening::Granted { database.connect } else { database.rtt };
         let here = self.model.services[self.model.pools[kind].service].region;
-        let far = self.model.draw_law(self.model.route(here, database.region), stream, number);
+        let route = self.model.route(here, self.region_of_node(node));
+        let far = self.model.draw_law(route, stream, number);
         let alone = self.model.draw_law(law, stream, number);
         let cpu =
             if how == Opening::Granted { alone.min(database.connect_cpu) } else { Duration::ZERO };

@@ -29,8 +29,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn sub_pools_per_worker(&self, kind: PoolId) -> u32 {
         let spec = &self.model.pools[kind];
         let database = &self.model.databases[spec.database];
-        let replicas = if spec.replica_config.is_some() { database.replicas } else { 0 };
-        database.shards * (1 + replicas)
+        database.shards * (1 + spec.reads_from.len() as u32)
     }
 
     /// The first sub-pool of this kind in a worker process.

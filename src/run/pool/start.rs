@@ -24,7 +24,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     let node = first_node + shard * (1 + database.replicas);
                     self.new_sub_pool(kind, &spec.config, node);
                     if let Some(config) = &spec.replica_config {
-                        for replica in 1..=database.replicas {
+                        for replica in &spec.reads_from {
                             self.new_sub_pool(kind, config, node + replica);
                         }
                     }
@@ -80,17 +80,36 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.instances[self.workers[worker as usize].instance as usize].phase
     }
 
-    fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
+    /// The round trip between a pool's service and a node, or the pooler before it, if it is always the same.
+    fn constant_trip(&self, kind: PoolId, node: u32) -> Option<Duration> {
         let spec = &self.model.pools[kind];
         let database = &self.model.databases[spec.database];
-        let route = self.model.route(self.model.services[spec.service].region, database.region);
-        let near = spec.pooler.map_or(database.rtt, |pooler| self.model.poolers[pooler].rtt);
-        let laws = [near, route].map(|law| self.model.laws[law].constant);
+        let (near, there) = match spec.pooler {
+            Some(pooler) => (self.model.poolers[pooler].rtt, database.region),
+            None => (database.rtt, self.region_of_node(node)),
+        };
+        let route = self.model.route(self.model.services[spec.service].region, there);
+        let [within, far] = [near, route].map(|law| self.model.laws[law].constant);
+        Some(within? + far?)
+    }
+
+    /// A node stands in another region from now on: the ways to it are others.
+    pub(in crate::run) fn node_has_moved(&mut self, node: u32) {
+        for sub in 0..self.pools.len() {
+            if self.pools[sub].node == node {
+                self.pools[sub].trip = self.constant_trip(self.pools[sub].kind, node);
+            }
+        }
+    }
+
+    fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
+        let spec = &self.model.pools[kind];
+        let trip = self.constant_trip(kind, node);
         let behind = spec.pooler.map(|it| Box::new(Behind::new(self.pooler_to(it, node))));
         self.pools.push(SubPool {
             pool: Pool::new(*config),
             kind,
-            trip: laws[0].zip(laws[1]).map(|(within, far)| within + far),
+            trip,
             behind,
             node,
             armed: Time::NEVER,
@@ -109,17 +128,24 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.pools[state.kind];
         let service = &self.model.services[spec.service];
         let processes = f64::from(service.instances * service.workers);
-        let lending = self.lending_of_server(spec.database, state.node, spec.lending);
+        let readers = spec.reads_from.len() as u32;
+        let lending = self.lending_of_server(spec.database, state.node, spec.lending, readers);
         lending.times(1.0 / processes).left_open(Keeping::from(state.pool.config()))
     }
 
-    /// What of all lending, to the primaries and to the replicas, falls on one server.
-    pub fn lending_of_server(&self, id: DatabaseId, node: u32, all: [Lending; 2]) -> Lending {
+    /// What of all lending, to the primaries and to so many replicas of each, falls on one server.
+    pub fn lending_of_server(
+        &self,
+        id: DatabaseId,
+        node: u32,
+        all: [Lending; 2],
+        replicas: u32,
+    ) -> Lending {
         let database = &self.model.databases[id];
         let place = node - self.databases[id].first_node();
         match place.is_multiple_of(1 + database.replicas) {
             true => all[0].times(1.0 / f64::from(database.shards)),
-            false => all[1].times(1.0 / f64::from(database.shards * database.replicas)),
+            false => all[1].times(1.0 / f64::from(database.shards * replicas)),
         }
     }
 

@@ -59,7 +59,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let fresh = Pooler::new(*state.pool.config());
         let old = std::mem::replace(&mut state.pool, fresh);
         let opening = std::mem::take(&mut state.opening);
-        state.resetting.clear();
+        state.between.clear();
         let (node, incarnation) =
             (state.node, self.node_mut(self.poolers[number as usize].node).incarnation);
         let places =
@@ -86,7 +86,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let state = &mut self.poolers[number as usize];
             let busy = state.pool.busy();
             (0..busy).for_each(|_| state.pool.lose());
-            state.resetting.clear();
+            state.between.clear();
             let lost = busy + state.pool.lose_idle();
             let meter = &mut self.meters[station];
             meter.busy.add(self.now, -(i64::from(busy) * MILLI));

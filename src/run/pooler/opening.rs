@@ -31,7 +31,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let incarnation = server.incarnation;
         let presence = server.presence;
         let kind = self.poolers[number as usize].kind;
-        let passage = self.passage_of_pooler(kind);
+        let passage = self.passage_of_pooler(number);
         let granted = presence == Presence::Up && !passage.lost && self.take_slot(node);
         let database = &self.model.databases[self.model.poolers[kind].database];
         let name = &self.model.poolers[kind].name;

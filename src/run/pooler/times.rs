@@ -36,6 +36,8 @@ enum Doing {
 pub(super) struct Client {
     doing: Doing,
     since: Time,
+    /// When the transaction began that it is in.
+    begun: Time,
     /// Told from others at its place.
     generation: u32,
     /// Whose statement it is, or was.
@@ -43,11 +45,21 @@ pub(super) struct Client {
 }
 
 /// Nobody is connected.
-const NOBODY: Client =
-    Client { doing: Doing::Nothing, since: Time::ZERO, generation: 0, task: NONE };
+const NOBODY: Client = Client {
+    doing: Doing::Nothing,
+    since: Time::ZERO,
+    begun: Time::ZERO,
+    generation: 0,
+    task: NONE,
+};
 
 impl Client {
     fn due(&self, times: &ClientTimes) -> Option<Time> {
+        let whole = times.transaction.filter(|_| self.is_within());
+        self.due_by_itself(times).into_iter().chain(whole.map(|most| self.begun + most)).min()
+    }
+    /// The same, of what it is at alone.
+    fn due_by_itself(&self, times: &ClientTimes) -> Option<Time> {
         let most = match self.doing {
             Doing::Nothing => None,
             Doing::Rests => times.idle,
@@ -55,6 +67,10 @@ impl Client {
             Doing::Pauses => times.between,
         };
         most.map(|most| self.since + most)
+    }
+    /// It is in a transaction, if only of one statement.
+    fn is_within(&self) -> bool {
+        matches!(self.doing, Doing::Asks | Doing::Pauses)
     }
 }
 
@@ -78,8 +94,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn client_is_at(&mut self, lease: Lease, doing: Doing, since: Time, task: u32) {
         let number = self.pools[lease.pool as usize].behind.as_ref().expect("it has one").pooler;
         let Some(times) = self.times(number) else { return };
-        let client = Client { doing, since, generation: lease.connection.generation, task };
-        *self.client(lease) = client;
+        let generation = lease.connection.generation;
+        let place = self.client(lease);
+        let goes_on = place.generation == generation && place.is_within();
+        let begun = if goes_on { place.begun } else { since };
+        let client = Client { doing, since, begun, generation, task };
+        *place = client;
         let Some(due) = client.due(&times) else { return };
         let state = &mut self.poolers[number as usize];
         let at = state.pool.looked_at(due);
@@ -161,7 +181,14 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let Some(due) = client.due(&times) else { continue };
                 let connection = Connection { slot: slot as u32, generation: client.generation };
                 let at = self.poolers[number as usize].pool.looked_at(due);
-                if at <= self.now {
+                let state = &self.poolers[number as usize].pool;
+                let waits = client.doing == Doing::Asks
+                    && self.tasks.peek(client.task).state == State::PoolerQueue;
+                let own = client.due_by_itself(&times).map(|due| state.looked_at(due));
+                if at <= self.now && waits && own.is_none_or(|own| own > self.now) {
+                    // Its transaction is too old, but only those with a connection are looked at.
+                    next = next.min(state.looked_at(Time(self.now.0 + 1)));
+                } else if at <= self.now {
                     late.push((Lease { pool: pool as u32, connection }, *client));
                 } else {
                     next = next.min(at);
