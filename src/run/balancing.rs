@@ -374,7 +374,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whether a node has so many requests at its targets.
-    fn has_sent(&self, service: ServiceId, number: usize, most: u32) -> bool {
+    pub(super) fn has_sent(&self, service: ServiceId, number: usize, most: u32) -> bool {
         let sent = self.services[service].nodes[number].targets.all_outstanding();
         // Without a connection a request is only pending, and counted when it gets one.
         let connected = self.model.services[service].health.max_connections;

@@ -300,6 +300,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let tries = if spec.health.next_upstream { spec.slots } else { 1 };
         for _ in 0..tries {
             let number = if spec.health.zonal { self.node_for(service, slot) } else { 0 };
+            if spec.health.max_requests.is_some_and(|most| self.has_sent(service, number, most)) {
+                return None; // an upgraded connection is a request that lasts
+            }
             // Each request of a handshake comes over a connection of its own, where these are chosen for.
             let anew = spec.health.passes.is_some() && !spec.sticks();
             let state = &mut self.services[service];

@@ -1,5 +1,6 @@
 //! WebSockets: who is connected, what heartbeats and broadcasts cost, how clients come back.
 
+use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
 use crate::support::{Ran, run};
@@ -265,4 +266,22 @@ fn messages_take_time_on_a_link() {
     let loss = "link.up.loss={above='0%', share='100%'}";
     let (mean, _) = late(&slow, &[loss]);
     assert!((0.50..0.53).contains(&mean), "{mean}");
+}
+
+#[test]
+fn a_socket_is_a_request_that_lasts() {
+    // Five connections are there, and one more comes each second. Envoy has ten requests at most, and nginx
+    // twelve connections, two for each.
+    let come =
+        ["socket.chat.connections=5", "socket.chat.opens=1/s", "socket.chat.transport=websocket"];
+    let peak = |sets: &[&str]| {
+        let ran = chat(&[&come[..], sets].concat());
+        (ran.station("socket.chat").held_peak, ran.failed(Failure::Overflow) > 5)
+    };
+    let (usual, none) = peak(&[]);
+    assert!(usual > 15 && !none, "{usual}");
+    let ten = ["balancer.front.kind=envoy", "balancer.front.max_requests=10"];
+    assert_eq!(peak(&ten), (10, true));
+    let twelve = ["balancer.front.kind=nginx", "balancer.front.worker_connections=12"];
+    assert_eq!(peak(&twelve), (6, true));
 }
