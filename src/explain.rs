@@ -176,7 +176,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Message { failed: false } => "message done: the next of its batch".into(),
         Op::Message { failed: true } => "message failed: the next of its batch".into(),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
-        Op::Wait { length } => format!("wait {}", law(length.law)),
+        Op::Wait { length, .. } => format!("wait {}", law(length.law)),
         Op::Store { usage } => model.store_uses[usage as usize].describe(model),
         Op::Limit { limit, .. } => format!("pass limit.{}", model.limits[limit].name),
         Op::Guard { guard, .. } => format!("pass guard.{}", model.guards[guard].name),

@@ -139,7 +139,7 @@ pub enum Op {
     /// Ask an object store.
     Store { usage: u32 },
     /// Wait for somebody else.
-    Wait { length: Draw },
+    Wait { length: Draw, looks: bool },
     /// Pass a rate limiter, or be answered.
     Limit { limit: LimitId, draw: DrawId },
     /// Pass a guard, or be answered.
@@ -227,8 +227,9 @@ pub enum Op {
     Fork { first: u32, count: u32 },
     /// Start one branch a shard and wait for the slowest.
     Scatter { pool: PoolId, entry: Pc },
-    /// Call another service and wait for its answer; a failure may be followed by another call.
-    Call { entry: Pc, timeout: TtlId, draw: DrawId, retry: RetryId, agent: AgentId },
+    /// Call another service and wait for its answer; a failure may be followed by another call. It ends when
+    /// nobody waits for the caller any more, if that `looks`.
+    Call { entry: Pc, timeout: TtlId, draw: DrawId, retry: RetryId, agent: AgentId, looks: bool },
     /// Jump to one of several places.
     Choose { choice: u32, draw: DrawId },
     /// Jump.

@@ -58,7 +58,7 @@ impl Times {
                     trips += 1;
                     statements.extend(kind.works().then_some(work.law));
                 }
-                Op::Wait { length } if lent => held += model.laws[length.law].mean,
+                Op::Wait { length, .. } if lent => held += model.laws[length.law].mean,
                 Op::Cpu { work } | Op::Spin { work } if lent => held += model.laws[work.law].mean,
                 Op::Cpu { work } | Op::Spin { work } if statements.is_empty() => {
                     before += model.laws[work.law].mean

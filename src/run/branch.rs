@@ -101,14 +101,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.send_call(task, attempt, stream) {
             return self.call_fails(task, Failure::Throttled);
         }
-        let Op::Call { agent, timeout, retry, .. } = self.call_of(task) else {
+        let Op::Call { agent, timeout, retry, looks, .. } = self.call_of(task) else {
             unreachable!("a call is made where the tape says so")
         };
+        let wanted = if looks { self.wanted_until(task) } else { Time::NEVER };
+        if wanted <= self.now {
+            return self.call_fails(task, Failure::UpstreamTimeout);
+        }
         if agent != AgentId::default() {
             let counts = self.model.agents[usize::from(agent.0) - 1].counts_waiting;
             let until = self.call_until(task, (timeout, retry), self.now);
             let until = until.filter(|(_, shared)| counts || *shared && attempt > 1);
-            if !self.may_call(task, agent, until.map_or(Time::NEVER, |(until, _)| until)) {
+            let until = until.map_or(Time::NEVER, |(until, _)| until);
+            if !self.may_call(task, agent, until.min(wanted)) {
                 return;
             }
         }
@@ -149,17 +154,24 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Sends a call, whose time runs from `began` on.
     pub(super) fn send_off(&mut self, task: u32, began: Time) {
-        let Op::Call { entry, timeout, retry, agent, .. } = self.call_of(task) else {
+        let Op::Call { entry, timeout, retry, agent, looks, .. } = self.call_of(task) else {
             unreachable!("a call is made where the tape says so")
         };
         let stream = self.stream_of_call(task);
         let child = self.child(task, Role::Call, entry, 0, stream);
-        self.tasks[task].deadline = Time::NEVER;
-        if let Some((deadline, shared)) = self.call_until(task, (timeout, retry), began) {
-            self.tasks[task].deadline = deadline;
+        let mut deadline = Time::NEVER;
+        if let Some((until, shared)) = self.call_until(task, (timeout, retry), began) {
+            deadline = until;
             if shared {
-                self.tasks[task].work = Duration(deadline.0);
+                self.tasks[task].work = Duration(until.0);
             }
+        }
+        if looks {
+            self.tasks[task].deadline = Time::NEVER;
+            deadline = deadline.min(self.wanted_until(task));
+        }
+        self.tasks[task].deadline = deadline;
+        if deadline < Time::NEVER {
             self.at_task(deadline, Kind::CallTimeout, task);
         }
         let Op::Enter { service, .. } = self.op_at(child) else {

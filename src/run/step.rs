@@ -247,8 +247,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     }
                 }
                 Op::Store { usage } => return self.ask_store(task, usage),
-                Op::Wait { length } => {
-                    self.wait_outside(task, length);
+                Op::Wait { length, looks } => {
+                    self.wait_outside(task, length, looks);
                     return false;
                 }
                 Op::Fork { first, count } => {
@@ -285,9 +285,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A task waits for somebody who is not simulated.
-    fn wait_outside(&mut self, task: u32, length: Draw) {
-        let length = self.draw(length, task);
+    /// A task waits for somebody who is not simulated, and no longer than somebody waits for it if it
+    /// `looks`.
+    fn wait_outside(&mut self, task: u32, length: Draw, looks: bool) {
+        let mut length = self.draw(length, task);
+        if looks {
+            length = length.min(self.wanted_until(task).since(self.now));
+        }
         self.travel(task, length);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::Away, self.now);

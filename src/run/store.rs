@@ -6,7 +6,7 @@
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
-use super::task::{NONE, Role, State};
+use super::task::{NONE, Role, State, Task};
 use super::world::World;
 use crate::component::backoff::Backoff;
 use crate::component::object_store::Prefix;
@@ -24,6 +24,12 @@ const BACKOFF: Backoff = Backoff::FullJitter { base: Duration::secs(1), cap: Dur
 /// The same after an error (`delay` 50 ms).
 const AFTER_ERROR: Backoff =
     Backoff::FullJitter { base: Duration::millis(50), cap: Duration::secs(20) };
+
+/// A store answers 403 to a URL that is no longer good (Amazon S3 API, error responses: AccessDenied, "Request
+/// has expired"), which nobody tries again.
+fn forbid(task: &mut Task) {
+    (task.status, task.answered) = (Failure::Answered as u8, 403);
+}
 
 /// An object store while it runs.
 pub struct StoreState {
@@ -79,18 +85,19 @@ impl<Q: PendingEvents> World<'_, Q> {
                 1 => Ok(first + usage.transfer(bytes, 1)),
                 _ => self.go_in_parts(task, &usage, (parts, bytes), first, condition.errors),
             };
-            let failed = took.is_err();
-            let took = condition.stretch(took.unwrap_or_else(|until_failure| until_failure));
+            let failed = took.as_ref().err().map(|(_, why)| *why);
+            let took = condition.stretch(took.unwrap_or_else(|(until_failure, _)| until_failure));
             self.spend(task, spec.station, Part::Service, took);
             let record = &mut self.tasks[task];
             record.pending = 0;
             match failed {
-                true => record.status = Failure::UpstreamError as u8,
-                false => record.pc.0 += 1,
+                Some(Failure::Answered) => forbid(record),
+                Some(why) => record.status = why as u8,
+                None => record.pc.0 += 1,
             }
             let far = self.way_to(spec.region, task);
             self.travel(task, far);
-            if spec.shared.is_some() && !failed {
+            if spec.shared.is_some() && failed.is_none() {
                 return self.enter_pipe(task, &usage, bytes, took + far);
             }
             took + far
@@ -142,7 +149,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let far = self.way_to(spec.region, task);
         self.travel(task, far);
         let record = &mut self.tasks[task];
-        (record.pending, record.status) = (0, Failure::UpstreamError as u8);
+        record.pending = 0;
+        forbid(record);
         (record.state, record.since) = (State::Away, self.now);
         self.at_task(self.now + far, Kind::Resume, task);
         false
@@ -156,7 +164,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         (parts, bytes): (u32, f64),
         first: Duration,
         errors: f64,
-    ) -> Result<Duration, Duration> {
+    ) -> Result<Duration, (Duration, Failure)> {
         let spec = &self.model.stores[usage.store];
         let law = if usage.write { spec.put } else { spec.get };
         let stream = self.tasks[task].stream;
@@ -166,7 +174,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let mut ends = Vec::new();
         let mut lanes =
             vec![if usage.write { first } else { Duration::ZERO }; usage.at_once as usize];
-        let mut failed: Option<Duration> = None;
+        let mut failed: Option<(Duration, Failure)> = None;
+        let sooner = |known: Option<(Duration, Failure)>, at: Duration, why| match known {
+            Some((before, _)) if before <= at => known,
+            _ => Some((at, why)),
+        };
         for part in 0..parts {
             let latency = match (usage.write, part) {
                 (false, 0) => first,
@@ -175,15 +187,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             let lane = (0..lanes.len()).min_by_key(|lane| lanes[*lane]).expect("at least one");
             if good_until.is_some_and(|until| self.now + lanes[lane] > until) {
                 self.count(spec.station, Counter::Expired);
-                let at = lanes[lane];
-                failed = Some(failed.map_or(at, |before| before.min(at)));
+                failed = sooner(failed, lanes[lane], Failure::Answered);
                 break;
             }
             let key = stream.numbered(u64::from(usage.bytes.id.0)).numbered(u64::from(part));
             let took = self.try_again(usage.store, latency + transfer, key, errors);
             if let Err(until_failure) = took {
                 let at = lanes[lane] + until_failure;
-                failed = Some(failed.map_or(at, |before| before.min(at)));
+                failed = sooner(failed, at, Failure::UpstreamError);
             }
             let arrives = took.is_ok();
             let (Ok(took) | Err(took)) = took;
@@ -193,9 +204,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         let patience = self.gives_up_after(task, usage);
-        if let Some(at) = failed {
+        if let Some((at, why)) = failed {
             self.leave_parts(usage, &ends, at.min(patience), each);
-            return Err(at); // the others go on for nobody
+            return Err((at, why)); // the others go on for nobody
         }
         if lanes.iter().any(|lane| *lane > patience) {
             self.leave_parts(usage, &ends, patience, each);
@@ -207,7 +218,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let last = self.model.draw_law(law, stream, usage.bytes.id.0 ^ 0x5e_0fff);
         let key = stream.numbered(u64::from(usage.bytes.id.0)).numbered(u64::from(parts));
         let took = self.try_again(usage.store, last, key, errors);
-        took.map(|took| done + took).map_err(|took| done + took)
+        took.map(|took| done + took).map_err(|took| (done + took, Failure::UpstreamError))
     }
 
     /// After what time whoever sends an object by a URL of their own has closed the page.

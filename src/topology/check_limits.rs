@@ -35,6 +35,9 @@ const POOL_SIZE: f64 = 16_383.0;
 /// Shards and attempts are numbered with 16 bits.
 const SHORT: f64 = u16::MAX as f64;
 
+/// Attempts at a call are numbered with 13 bits.
+const CALLED: f64 = 8_191.0;
+
 /// Says that what stands at `path` is more than a run can hold.
 fn at_most(cx: &Cx<'_>, path: &str, value: f64, most: f64, what: &str) -> Option<Diagnostic> {
     let place = cx.tree.place_of(path);
@@ -105,6 +108,15 @@ pub(crate) fn crowds(cx: &Cx<'_>) -> Diagnostics {
     if let Some((law, key, attempts)) = topology.client.retry.most_attempts() {
         let path = format!("client.retry.{law}.{key}");
         found.extend(at_most(cx, &path, f64::from(attempts), SHORT, "attempts"));
+    }
+    for (_, step) in topology.steps() {
+        let Step::Call(call) = &step.value else { continue };
+        let Some((law, key, attempts)) = call.retry.most_attempts() else { continue };
+        let attempts = f64::from(attempts);
+        if attempts > CALLED {
+            let whose = format!("`call.retry.{law}.{key}`");
+            found.push(beyond(&step.place, &whose, attempts, CALLED, "attempts"));
+        }
     }
     if let Some(reload) = &topology.client.reload {
         let times = f64::from(reload.times);

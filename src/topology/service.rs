@@ -77,7 +77,7 @@ spec! {
         /// begun goes on all the same.
         cancel_waiting: bool = "false" from "pg-pool 3.14.0 (connect takes no signal)";
         /// Whether it looks before each step if anybody still waits for it, and stops if not: callers
-        /// send along how long they wait, and so on down to here.
+        /// send along how long they wait, and so on down to here. Calls and `wait`s that are under way end then too.
         deadlines: bool = "false"
             from "axios 1, Express 5 (no header says how long a caller waits; grpc.io: deadlines are passed on)";
         /// How much slower an instance is just after its start.

@@ -459,3 +459,18 @@ fn impatient_users_load_the_page_anew() {
     // Binomial(1000, 0.1): deviation 9.5.
     assert!(again.abs_diff(100) < 40, "{again}");
 }
+
+#[test]
+fn a_call_has_so_many_attempts_at_most() {
+    let wrong = |attempts: u32| {
+        let text = format!(
+            "version = 1\narrivals.rate = '1/s'\n[service.web]\n[service.far]\n[operation.a]\nshare = 1\n\
+             service = 'web'\nflow = [{{ call = {{ service = 'far', flow = [{{ cpu = '1ms' }}], \
+             retry.fixed = {{ on = [503], attempts = {attempts} }} }} }}]\n"
+        );
+        let found = loadbearing::topology::load("a.toml", &[], &mut |_| Ok(text.clone()));
+        found.diagnostics.iter().any(|it| it.slug == "out-of-range")
+    };
+    // Numbered with 13 bits.
+    assert_eq!([wrong(8_191), wrong(8_192)], [false, true]);
+}

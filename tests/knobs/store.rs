@@ -276,7 +276,7 @@ fn a_presigned_url_is_good_for_a_while() {
     assert_eq!(put(", expires='2s'", &[]).each(), all.each());
     let short = put(", expires='500ms'", &[]);
     // The last of ten is not over when the run is.
-    assert_eq!((short.failed(Failure::UpstreamError), short.each_failed()), (9, ms(540)));
+    assert_eq!((short.failed(Failure::Answered), short.each_failed()), (9, ms(540)));
     // Four parts have arrived each time, and stay.
     assert_eq!((expired(&short), left(&short)), (10, 10 * 400_000));
     // Who gives up after 320 ms has sent two of them.
@@ -290,6 +290,15 @@ fn a_presigned_url_is_good_for_a_while() {
     };
     assert_eq!(late("1s").each(), ms(1_000 + 200));
     assert_eq!((late("999ms").each_failed(), expired(&late("999ms"))), (ms(1_000), 9));
+    // S3 answers 403, which is no 5xx and is tried again by nobody who does not name it.
+    let answered = |on: &str| {
+        let retry = format!("client.retry.fixed={{on=[{on}], attempts=2, delay='1ms'}}");
+        let flow = "operation.up.flow=[{wait='1s'}, {put={in='s3', bytes='1MB', expires='999ms'}}]";
+        let ran = run(UPLOADS, &[flow, &retry]);
+        (ran.failed(Failure::Answered), expired(&ran))
+    };
+    assert_eq!(answered("'5xx'"), (9, 9));
+    assert_eq!(answered("403"), (8, 17));
 }
 
 #[test]

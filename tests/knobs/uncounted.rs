@@ -82,7 +82,7 @@ fn a_service_stops_when_nobody_waits_any_more() {
     let deep = "operation.work.flow=[{call={service='far', timeout='250ms', flow=[{call={service='deep', \
                 flow=[{repeat={times=10, flow=[{cpu='100ms'}]}}]}}]}}]";
     assert_eq!(busy(&[deep]), (0, 95, 0));
-    assert_eq!(busy(&[deep, far]), (0, 95, 0), "it waits for the one below");
+    assert_eq!(busy(&[deep, far]), (0, 95, 0), "the one below does not look");
     assert_eq!(busy(&[deep, "service.deep.deadlines=true"]), (0, 30, 0));
     // Users who give up are heard of too, and what goes on after an answer does.
     let user = [
@@ -96,4 +96,49 @@ fn a_service_stops_when_nobody_waits_any_more() {
     assert_eq!([worked(&[]), worked(&["service.web.deadlines=true"])], [95, 30]);
     let after = "operation.work.flow=[{reply='1B'}, {repeat={times=5, flow=[{cpu='100ms'}]}}]";
     assert_eq!(worked(&[after, "service.web.deadlines=true"]), 50);
+}
+
+#[test]
+fn what_waits_within_a_step_waits_no_longer_than_somebody_waits_for_it() {
+    // A caller waits for 250 ms; who is called has a place in a bulkhead as long as it is at it.
+    let held = |within: &str, sets: &[&str]| {
+        const CALLED: &str = "[service.web]\n[service.far]\n[service.deep]\n[bulkhead.b]\n[operation.work]\n\
+                              share = 1\nservice = 'web'\n";
+        let flow = format!(
+            "operation.work.flow=[{{call={{service='far', timeout='250ms', flow=[{{bulkhead={{of='b', \
+             flow=[{within}]}}}}]}}}}]"
+        );
+        let ran = run(CALLED, &[&[flow.as_str()], sets].concat());
+        assert_eq!((ran.failed(Failure::UpstreamTimeout), ran.each_failed()), (10, ms(250)));
+        (ran.station("bulkhead.b").busy_mean * 10_500.0).round() as u64
+    };
+    let looks = "service.far.deadlines=true";
+    let call = "{call={service='deep', flow=[{cpu='600ms'}]}}";
+    let waits = "{wait='600ms'}";
+    for step in [call, waits] {
+        // Nine to the end, and the tenth until the run ends.
+        assert_eq!(held(step, &[]), 9 * 600 + 500, "{step}");
+        assert_eq!(held(step, &[looks]), 10 * 250, "{step}");
+    }
+    // Its own patience is shorter, or longer than what is left.
+    let timed = |limit: &str| {
+        format!(
+            "{{call={{service='deep', timeout='{limit}', flow=[{{cpu='600ms'}}]}}}}, {{wait='9s'}}"
+        )
+    };
+    assert_eq!(held(&timed("400ms"), &[looks]), 10 * 250);
+    // A thread that waits, a computation and a queue for a connection: one hears of it, two do not.
+    assert_eq!(held("{blocking=[{wait='600ms'}]}", &[looks]), 9 * 600 + 500);
+    assert_eq!(held("{cpu='600ms'}", &[looks]), 9 * 600 + 500);
+    let few = "{call={service='deep', client={axios={per_host=1}}, flow=[{cpu='600ms'}]}}";
+    assert_eq!(held(&format!("{{parallel=[[{few}], [{few}]]}}"), &[looks]), 10 * 250);
+    // Without anybody's patience nothing is cut.
+    let flow = "operation.work.flow=[{call={service='far', flow=[{wait='600ms'}]}}]";
+    const CALLED: &str = "[service.web]\n[service.far]\n[service.deep]\n[operation.work]\nshare = 1\nservice = 'web'\n";
+    assert_eq!(run(CALLED, &[flow, looks]).each(), ms(600));
+    // A retry is not begun when the time is over.
+    let again = "operation.work.flow=[{call={service='far', timeout='250ms', flow=[{call={service='deep', \
+                 timeout='200ms', retry={fixed={on=['timeout'], attempts=5, delay='100ms'}}, flow=[{cpu='1s'}]}}]}}]";
+    let ran = run(CALLED, &[again, looks]);
+    assert_eq!((ran.failed(Failure::UpstreamTimeout), ran.each_failed()), (10, ms(250)));
 }

@@ -391,7 +391,8 @@ impl<'t> Compiler<'t> {
         let timeout = self.spans.id(optional(call.timeout).or(without));
         let retry = self.call_retry(call, place.service);
         let draw = place.draw("call");
-        let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry, agent });
+        let looks = self.topology.services[place.service].spec.deadlines;
+        let at = self.emit(Op::Call { entry: Pc(0), timeout, draw, retry, agent, looks });
         if !call.idempotent {
             self.once.push(Pc(at as u32));
         }
@@ -412,7 +413,7 @@ impl<'t> Compiler<'t> {
         if pooled {
             self.emit(Op::ThreadEnter);
         }
-        self.emit(Op::Wait { length });
+        self.emit(Op::Wait { length, looks: false });
         if pooled {
             self.emit(Op::ThreadLeave);
             self.emit(Op::ThreadFree);
@@ -453,7 +454,9 @@ impl<'t> Compiler<'t> {
             }
             Step::Wait(length) => {
                 let length = Draw { law: self.law(length), id: place.draw("wait") };
-                self.emit(Op::Wait { length });
+                // A thread that waits hears of nothing.
+                let deadlines = self.topology.services[place.service].spec.deadlines;
+                self.emit(Op::Wait { length, looks: deadlines && !place.in_thread });
             }
             Step::Put(said) | Step::Get(said) => {
                 let write = matches!(step, Step::Put(_));

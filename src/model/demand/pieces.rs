@@ -68,7 +68,7 @@ impl Walk<'_> {
         for op in &model.tape[entry.0 as usize + 1..] {
             match op {
                 Op::Cpu { work } | Op::Spin { work } => piece.add(&model.laws[work.law].law),
-                Op::Wait { length } => piece.add(&model.laws[length.law].law),
+                Op::Wait { length, .. } => piece.add(&model.laws[length.law].law),
                 Op::Reply { .. } | Op::End => return Some(piece),
                 _ => return None,
             }
@@ -89,7 +89,7 @@ impl Walk<'_> {
         for op in &model.tape[from.0 as usize..] {
             match op {
                 Op::Cpu { work } | Op::Spin { work } => piece.add(&model.laws[work.law].law),
-                Op::Wait { length } => piece.add(&model.laws[length.law].law),
+                Op::Wait { length, .. } => piece.add(&model.laws[length.law].law),
                 Op::Query { work, kind, slowed_by: None, .. } => {
                     let route = if *kind == Statement::Read { to_copy } else { route };
                     for law in [work.law, database.rtt, route] {
