@@ -110,6 +110,10 @@ pub fn settle(model: &mut Model) {
     let gets = walk.gets.clone();
     let lendings = walk.lendings.clone();
     lending::settle(model, &lendings, rate);
+    for database in 0..model.databases.len() {
+        let id = DatabaseId(database as u32);
+        model.databases[id].shard_shares = uneven::of_shards(model, &model.databases[id]);
+    }
     for cache in 0..model.caches.len() {
         let id = CacheId(cache as u32);
         let traffic = model.caches[id].keysets.iter().map(|keys| {

@@ -1,7 +1,10 @@
 //! Pools, databases, statements.
 
+use loadbearing::component::pool::{Keeping, Lending};
+use loadbearing::component::shard::shard_of;
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
+use loadbearing::units::Duration;
 
 use crate::support::{ms, run, us};
 
@@ -380,6 +383,49 @@ fn pools_start_as_long_use_leaves_them() {
     let ran = read(&[&kept[..], &reads[..]].concat());
     assert_eq!(ran.held("pool.pg")[0], 4.0, "two for each replica, none for the primary");
     assert_eq!(ran.count("pool.pg", Counter::Opened), 0);
+}
+
+#[test]
+fn a_warm_pool_has_what_its_own_share_leaves_open() {
+    // 200 reads a second of 100 ms: twenty connections are lent at a time, of two servers or of two instances.
+    let sets = [
+        "arrivals.rate=200/s",
+        "arrivals.users=100000",
+        "run.start.pools=warm",
+        "run.duration=4ms",
+        "pool.pg.size=100",
+        "operation.read.flow=[{query={pool='pg', read='100ms'}}]",
+        "database.db.rtt=0ms",
+        "database.db.cores=64",
+    ];
+    let open = |share: f64| {
+        let lending = Lending { per_s: 200.0 * share, held: 20.0 * share };
+        let keeping = Keeping { size: 100, floor: 0, stay: 0, unused: Duration::secs(10) };
+        f64::from(lending.left_open(keeping))
+    };
+    let (even, skewed) = (2.0 * open(0.5), open(0.8) + open(0.2));
+    assert_ne!(even, skewed);
+    let held = |text: &str, more: &[&str]| {
+        run(text, &[&sets[..], more].concat()).station("pool.pg").held_peak as f64
+    };
+    // Instances with weights, where the policy looks at them.
+    let text = format!("{ONE_READ}[balancer.b]\nservice = \"web\"\nweights = [4, 1]\n");
+    let by = |policy: &str| {
+        held(&text, &["service.web.instances=2", &format!("balancer.b.policy={policy}")])
+    };
+    assert_eq!(by("weighted-round-robin"), skewed);
+    assert_eq!(by("round-robin"), even);
+    // Shards: of two keys that lie apart the first is asked four times as often.
+    let keys = "[keys.k]\ncount = 2\npopularity = { zipf = { exponent = 2.0 } }\n";
+    let text = format!("{ONE_READ}{keys}");
+    let sharded = ["database.db.shards=2", "database.db.shard_by={keys='k'}"];
+    let apart = shard_of(0, 2) != shard_of(1, 2);
+    assert!(apart, "or these keys show nothing");
+    assert_eq!(held(&text, &sharded), skewed);
+    assert_eq!(held(ONE_READ, &sharded[..1]), even);
+    // A shard that is added later has none.
+    let later = ["database.db.reshard={to=2, at='5s', copy='1s'}"];
+    assert_eq!(held(ONE_READ, &later), open(1.0));
 }
 
 #[test]

@@ -51,6 +51,7 @@ impl Compiler<'_> {
                 lag: self.law(&spec.lag),
                 replay: spec.replay.0,
                 shards: spec.most_shards(),
+                shard_shares: Vec::new(), // follow from the flows
                 reshard: spec.reshard.as_ref().map(|it| {
                     let at = topology.run.warmup + it.at;
                     let copied = at + it.copy;

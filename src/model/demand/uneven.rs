@@ -5,8 +5,8 @@ use crate::component::cache::Key;
 use crate::component::cache::cluster::{Placement, node_of, slot_of};
 use crate::component::shard::{partition_of, shard_of};
 use crate::kernel::Dense;
-use crate::model::Keys;
 use crate::model::ids::{CacheId, KeysId, StationId};
+use crate::model::{Database, Keys, Model};
 
 /// The number that stands for no key, and for the one hash tag of all queues.
 const NONE: u32 = u32::MAX;
@@ -98,6 +98,21 @@ impl Walk<'_> {
         nodes.iter_mut().for_each(|node| *node += even);
         busiest(&nodes, cache.nodes)
     }
+}
+
+/// What falls on each shard of a database as a run starts, and nothing on those that are added later; empty
+/// where all are alike.
+pub(super) fn of_shards(model: &Model, database: &Database) -> Vec<f64> {
+    if database.reshard.is_none() && database.shard_keys.is_none() {
+        return Vec::new();
+    }
+    let serving = database.reshard.map_or(database.shards, |it| it.from);
+    let mut found = match database.shard_keys {
+        Some(keys) => shares(&model.keys[keys], serving, |rank| shard_of(rank, serving)),
+        None => vec![1.0 / f64::from(serving); serving as usize],
+    };
+    found.resize(database.shards as usize, 0.0);
+    found
 }
 
 /// The largest over the mean of those that work at a time.

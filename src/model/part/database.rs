@@ -55,6 +55,8 @@ pub struct Database {
     pub replay: f64,
     /// Shards that there are at one time or another.
     pub shards: u32,
+    /// What of the statements falls on each as a run starts; empty if all are alike.
+    pub shard_shares: Vec<f64>,
     /// How their number changes.
     pub reshard: Option<Reshard>,
     /// The keys whose popularity decides on the shard, where any do.

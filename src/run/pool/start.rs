@@ -1,6 +1,7 @@
 //! Pools as their processes start: empty, full, or with what they open by themselves.
 
 use super::SubPool;
+use crate::component::balancer::Policy;
 use crate::component::pool::{Keeping, Lending, Pool, PoolConfig};
 use crate::kernel::PendingEvents;
 use crate::model::Fill;
@@ -121,16 +122,32 @@ impl<Q: PendingEvents> World<'_, Q> {
         });
     }
 
-    /// How many connections of a pool long use leaves open: all its processes, shards and replicas are
-    /// taken to be asked alike.
+    /// How many connections of a pool long use leaves open: processes are taken to be asked by the weights of
+    /// their instances, shards by the keys that decide on them, and replicas alike.
     fn left_open(&self, sub: u32) -> u32 {
         let state = &self.pools[sub as usize];
         let spec = &self.model.pools[state.kind];
-        let service = &self.model.services[spec.service];
-        let processes = f64::from(service.instances * service.workers);
         let readers = spec.reads_from.len() as u32;
         let lending = self.lending_of_server(spec.database, state.node, spec.lending, readers);
-        lending.times(1.0 / processes).left_open(Keeping::from(state.pool.config()))
+        lending.times(self.share_of_process(sub)).left_open(Keeping::from(state.pool.config()))
+    }
+
+    /// What of all that a service is asked comes to the process of a pool: of instances with weights, where its
+    /// balancer looks at these.
+    fn share_of_process(&self, sub: u32) -> f64 {
+        let id = self.model.pools[self.pools[sub as usize].kind].service;
+        let service = &self.model.services[id];
+        let processes = f64::from(service.instances * service.workers);
+        if service.weights.is_empty()
+            || matches!(service.policy, Policy::RoundRobin | Policy::Random)
+        {
+            return 1.0 / processes;
+        }
+        let weight =
+            |index: u32| f64::from(service.weights[index as usize % service.weights.len()]);
+        let all: f64 = (0..service.instances).map(weight).sum();
+        let instance = self.workers[self.worker_of(sub) as usize].instance;
+        weight(instance - self.services[id].first_instance) / all / f64::from(service.workers)
     }
 
     /// What of all lending, to the primaries and to so many replicas of each, falls on one server.
@@ -143,9 +160,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     ) -> Lending {
         let database = &self.model.databases[id];
         let place = node - self.databases[id].first_node();
-        match place.is_multiple_of(1 + database.replicas) {
-            true => all[0].times(1.0 / f64::from(database.shards)),
-            false => all[1].times(1.0 / f64::from(database.shards * replicas)),
+        let each = 1 + database.replicas;
+        let known = database.shard_shares.get((place / each) as usize);
+        let shards = f64::from(database.shards);
+        match place.is_multiple_of(each) {
+            true => all[0].times(known.copied().unwrap_or(1.0 / shards)),
+            false => {
+                let replicas = f64::from(replicas);
+                all[1].times(known.map_or(1.0 / (shards * replicas), |share| share / replicas))
+            }
         }
     }
 
