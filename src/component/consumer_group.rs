@@ -79,6 +79,10 @@ impl Group {
     /// Ends the rebalance under way if everybody has joined; says who gets which of so many
     /// partitions.
     pub fn complete(&mut self, partitions: u32) -> Option<Vec<Option<u32>>> {
+        Some(dealt(&self.ends()?, partitions))
+    }
+    /// Ends the rebalance under way if everybody has joined; says who has.
+    pub fn ends(&mut self) -> Option<Vec<u32>> {
         if !self.rebalancing || self.members.contains(&Standing::In) {
             return None;
         }
@@ -88,7 +92,7 @@ impl Group {
         for member in &joined {
             self.members[*member as usize] = Standing::In;
         }
-        Some(dealt(&joined, partitions))
+        Some(joined)
     }
 }
 
@@ -97,6 +101,34 @@ pub fn dealt(members: &[u32], partitions: u32) -> Vec<Option<u32>> {
     let of =
         |partition: u32| (!members.is_empty()).then(|| members[partition as usize % members.len()]);
     (0..partitions).map(of).collect()
+}
+
+/// Who has which partition when as few move as can and all have as many, or one more (Apache Kafka 3.9
+/// `AbstractStickyAssignor`, `ConstrainedAssignmentBuilder`): each keeps what it has up to the larger number, as
+/// many as there are of those, the others up to the smaller; the rest goes to those who have least.
+pub fn sticky(owners: &[Option<u32>], members: &[u32]) -> Vec<Option<u32>> {
+    if members.is_empty() {
+        return vec![None; owners.len()];
+    }
+    let fewest = owners.len() / members.len();
+    let mut larger = owners.len() % members.len();
+    let mut kept: Vec<usize> = Vec::new();
+    let mut after = vec![None; owners.len()];
+    for member in members {
+        let its = (0..owners.len()).filter(|place| owners[*place] == Some(*member));
+        let its: Vec<usize> = its.collect();
+        let more = larger > 0 && its.len() > fewest;
+        larger -= usize::from(more);
+        let keeps = its.len().min(fewest + usize::from(more));
+        its[..keeps].iter().for_each(|place| after[*place] = Some(*member));
+        kept.push(keeps);
+    }
+    for place in after.iter_mut().filter(|place| place.is_none()) {
+        let least = (0..members.len()).min_by_key(|who| kept[*who]).expect("there are members");
+        kept[least] += 1;
+        *place = Some(members[least]);
+    }
+    after
 }
 
 #[cfg(test)]
@@ -126,6 +158,21 @@ mod tests {
         group.join(0);
         assert_eq!(group.complete(2), Some(vec![Some(0), Some(1)]));
         assert_eq!(group.round(), 2);
+    }
+
+    #[test]
+    fn who_is_sticky_keeps_what_it_may() {
+        let of = |owners: &[u32]| owners.iter().map(|it| Some(*it)).collect::<Vec<_>>();
+        // A third comes: of eight, three, three and two.
+        assert_eq!(
+            sticky(&of(&[0, 1, 0, 1, 0, 1, 0, 1]), &[0, 1, 2]),
+            of(&[0, 1, 0, 1, 0, 1, 2, 2])
+        );
+        // One has gone: what it had goes to who has least.
+        let left = [Some(0), None, Some(2), Some(0), None, Some(2)];
+        assert_eq!(sticky(&left, &[0, 2]), of(&[0, 0, 2, 0, 2, 2]));
+        assert_eq!(sticky(&of(&[0, 1]), &[0, 1, 2]), of(&[0, 1]), "nothing is left for the third");
+        assert_eq!(sticky(&[None], &[]), [None]);
     }
 
     #[test]

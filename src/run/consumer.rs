@@ -7,6 +7,7 @@
 //! and keeps it pending until it is acknowledged; a channel's subscribers each get every message, or
 //! never.
 
+mod cooperative;
 mod failing;
 mod kafka;
 mod kinesis;
@@ -55,6 +56,8 @@ struct Log {
     busy: bool,
     /// Messages left of the batch at hand.
     batch: u32,
+    /// Its owner is to give it back.
+    revoked: bool,
     /// Who reads it, if it is a shard of Kinesis.
     reader: kinesis::Reader,
 }
@@ -361,13 +364,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         who.down = false;
         match &spec.rules {
+            Rules::Kafka(rules) if rules.named && group.coordinator.has(member) => {
+                self.named_member_returns(id, member);
+            }
             Rules::Kafka(_) => {
                 // Its old membership stands until its session ends; meanwhile all wait for it.
                 let begins = if group.coordinator.has(member) {
                     who.returns = true;
                     group.coordinator.begin()
                 } else {
-                    group.coordinator.ask(member)
+                    self.asks(id, member)
                 };
                 match begins {
                     true => self.rebalance_begins(id),

@@ -4,7 +4,7 @@ use super::cache::CacheKind;
 use super::check::{Cx, Diagnostics, error, find};
 use super::flow::Step;
 use super::names::Named;
-use super::stream::{Stream, StreamKind};
+use super::stream::{KafkaClient, Stream, StreamKind};
 use crate::diagnostic::Diagnostic;
 
 /// A stream of Redis is held by a Redis.
@@ -83,6 +83,13 @@ fn idle_keys(cx: &Cx<'_>) -> Diagnostics {
                 "a subscriber of a channel reads one message after another, and keeps none",
             ),
         };
+        if consumer.spec.kafka.client == KafkaClient::KafkaJs {
+            for key in ["assignor", "instance_id"] {
+                let path = format!("consumer.{}.kafka.{key}", consumer.name);
+                let why = "kafkajs has neither cooperative rebalances nor ids of instances";
+                found.extend(cx.no_effect(&path, why, "say `client = \"java\"`, or leave it out"));
+            }
+        }
         let ended: &[&str] = match consumer.spec.autoscale {
             Some(_) => &[],
             None => &["on_sigterm", "grace"],

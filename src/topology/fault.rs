@@ -182,6 +182,9 @@ spec! {
 spec! {
     /// How a broker of Kafka is missed.
     table BrokerLoss {
+        /// Whether it is stopped as planned: others lead its partitions, and its copies are out of sync, before it is
+        /// gone.
+        planned: bool = "false" from "assumed: it is lost; Apache Kafka 3.9 (controlled.shutdown.enable true) when it is told to stop";
         /// Which of the brokers it is, counted from 1: the first leads the first partition.
         broker: u32 = "1" from "assumed: brokers are alike", positive;
         /// For how long the controller waits for its heartbeats; then it is fenced, and out of sync.

@@ -164,8 +164,8 @@ pub use socket::{Deflate, Reconnect, Socket, Transport};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use store::{Store, StoreUse};
 pub use stream::{
-    Acks, Consumer, Kafka, KafkaClient, KafkaGroup, Pending, RedisPubSub, RedisStream, Stream,
-    StreamKind,
+    Acks, Assignor, Consumer, Kafka, KafkaClient, KafkaGroup, Pending, RedisPubSub, RedisStream,
+    Stream, StreamKind,
 };
 pub use trace::{Scaled, Trace, TraceFile, TraceMode, TraceRow};
 pub use tree::{Key, Node, Value};

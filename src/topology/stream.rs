@@ -142,10 +142,17 @@ spec! {
     }
 }
 spec! {
-    /// A group of Kafka. Its rebalances are eager: all members stop until the slowest has joined.
+    /// A group of Kafka. Its rebalances are eager, unless `assignor` says otherwise: all members stop until the
+    /// slowest has joined.
     table KafkaGroup {
         /// The client library: when it sends heartbeats, and when it commits.
         client: KafkaClient = "\"kafkajs\"" from "assumed: the usual client of Node applications";
+        /// What a rebalance does to partitions that stay where they are.
+        assignor: Assignor = "\"eager\""
+            from "kafkajs 2.2.4 (roundRobin); Apache Kafka 3.9 consumer (partition.assignment.strategy: range comes first)";
+        /// Whether each process has an id of its own (`group.instance.id`): one that is back within its session
+        /// has its partitions as before, without a rebalance, and one that ends is missed when its session is over.
+        instance_id: bool = "false" from "Apache Kafka 3.9 consumer (group.instance.id null)";
         /// Messages of a partition in one fetch; a batch is committed at its end.
         fetch: u32 = "500" from "Apache Kafka 3.9 consumer (max.poll.records)", positive;
         /// Time between heartbeats, by which members learn of a rebalance.
@@ -168,6 +175,16 @@ spec! {
         /// long, up to 30 s, each by at most a fifth more or less.
         retry_delay: Option<Duration> = "300ms for kafkajs, none for java"
             from "kafkajs 2.2.4 retry/defaults.js (initialRetryTime), Spring for Apache Kafka 3 (FixedBackOff 0)";
+    }
+}
+spec! {
+    /// How partitions are given out.
+    choice Assignor {
+        /// All stop, and partitions are dealt out anew.
+        Eager = "eager";
+        /// Members keep what they have and go on; what is to move is given back, and given out by a second
+        /// rebalance. For the Java client (kafkajs 2 has none).
+        Cooperative = "cooperative-sticky";
     }
 }
 spec! {

@@ -115,3 +115,16 @@ fn copies_lie_on_brokers_of_their_own() {
     assert_eq!(said(&[fourth]), Some("bad-fault"));
     assert_eq!(said(&[fourth, "stream.s.kind.kafka.brokers=4"]), None);
 }
+
+#[test]
+fn a_broker_that_is_stopped_as_planned_hands_its_partitions_over() {
+    let leader = "stream.s.kind.kafka.acks=leader";
+    let planned = lost("planned=true", &[leader]);
+    assert_eq!((planned.each(), planned.ok()), (ms(1), 10));
+    assert_eq!(planned.count("stream.s", Counter::Retried), 0);
+    // Nobody waits for the copy that lay there either.
+    for broker in ["planned=true", "planned=true, broker=2"] {
+        assert_eq!(lost(broker, &[]).each(), ms(3));
+    }
+    assert!(lost("broker=2", &[]).longest() > ms(3_000), "one that is lost is waited for");
+}

@@ -13,6 +13,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("group_scaling", include_str!("group_scaling.rs")),
     ("stream", include_str!("stream.rs")),
     ("kinesis", include_str!("kinesis.rs")),
+    ("kafka_group", include_str!("kafka_group.rs")),
     ("region", include_str!("region.rs")),
     ("service", include_str!("service.rs")),
 ];
@@ -273,6 +274,21 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "stream",
         "an_error_of_the_java_client_is_tried_ten_times_and_put_aside",
         "KafkaGroup.retries KafkaGroup.retry_delay",
+    ),
+    (
+        "kafka_group",
+        "only_what_moves_stands_still_in_a_cooperative_rebalance",
+        "KafkaGroup.assignor Assignor:eager Assignor:cooperative-sticky",
+    ),
+    (
+        "kafka_group",
+        "a_member_with_an_id_has_its_partitions_when_it_is_back",
+        "KafkaGroup.instance_id",
+    ),
+    (
+        "broker_loss",
+        "a_broker_that_is_stopped_as_planned_hands_its_partitions_over",
+        "BrokerLoss.planned",
     ),
     (
         "kinesis",

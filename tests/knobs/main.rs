@@ -38,6 +38,7 @@ mod group_scaling;
 mod host;
 mod job;
 mod job_redis;
+mod kafka_group;
 mod kinesis;
 mod law;
 mod limit_memory;

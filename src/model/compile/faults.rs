@@ -224,7 +224,8 @@ impl Compiler<'_> {
             }
             topology::Harm::BrokerLoss(it) => {
                 let (broker, session, election) = (it.broker - 1, it.session, it.election);
-                (Harm::BrokerLoss(BrokerLoss { broker, session, election }), "broker loss")
+                let planned = it.planned;
+                (Harm::BrokerLoss(BrokerLoss { broker, planned, session, election }), "broker loss")
             }
             topology::Harm::Slow(slow) => (Harm::Slow(slow.times), "slow"),
             topology::Harm::Flaky(share) => (Harm::Flaky(share.0), "flaky"),

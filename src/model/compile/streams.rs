@@ -238,6 +238,8 @@ fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {
             let usual = if own_thread { patience } else { Duration::secs(60) };
             Rules::Kafka(KafkaRules {
                 own_thread,
+                cooperative: own_thread && its.assignor == topology::Assignor::Cooperative,
+                named: own_thread && its.instance_id,
                 fetch: its.fetch,
                 heartbeat: its.heartbeat,
                 session,

@@ -90,6 +90,8 @@ pub struct NodeLoss {
 pub struct BrokerLoss {
     /// Which of its topic's, from 0.
     pub broker: u32,
+    /// Others lead before it is gone.
+    pub planned: bool,
     /// How long the controller waits for it.
     pub session: Duration,
     /// From then on, until others lead.

@@ -152,6 +152,10 @@ pub enum Rules {
 pub struct KafkaRules {
     /// Heartbeats come from a thread of their own, and a rebalance is joined between batches.
     pub own_thread: bool,
+    /// Members keep their partitions in a rebalance, and only those stop that move.
+    pub cooperative: bool,
+    /// Members have names of their own: one that restarts within its session keeps its partitions.
+    pub named: bool,
     /// Messages of a batch.
     pub fetch: u32,
     /// Time between heartbeats.

@@ -30,7 +30,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn takes(&self, id: ConsumerId, member: u32) -> bool {
         let group = &self.streams.groups[id];
         let its = &group.members[member as usize];
-        let here = group.coordinator.has(member) && !group.coordinator.has_joined(member);
+        let stands = group.coordinator.has_joined(member) && !self.is_cooperative(id);
+        let here = group.coordinator.has(member) && !stands;
         here && !its.down && !its.away && !its.joins && !its.returns && self.now >= its.resumes
     }
 
@@ -47,7 +48,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let group = &mut self.streams.groups[id];
         let who = &group.members[owner as usize];
         // Who has been told to end finishes its batch with the Java client, and its message with kafkajs.
-        let ends = who.leaves && !(rules.own_thread && group.logs[log as usize].batch > 0);
+        let batch = group.logs[log as usize].batch;
+        let ends = who.leaves && !(rules.own_thread && batch > 0);
+        let ends = ends || group.logs[log as usize].revoked && batch == 0;
         if who.at_work >= spec.concurrency || ends {
             return;
         }
@@ -90,8 +93,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         if rebalances && polls && now >= who.notices {
             who.joins = true;
         }
-        if who.joins {
+        if who.joins && !rules.cooperative {
             return self.join_when_idle(id, member);
+        }
+        if rules.cooperative && over {
+            self.joins_on(id, member);
+            self.give_back(id, log);
         }
         if !over {
             return self.work_at_partition(id, log);
@@ -157,6 +164,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A member commits what it has done and joins, when none of its handlers is at work.
     pub(super) fn join_when_idle(&mut self, id: ConsumerId, member: u32) {
+        if self.is_cooperative(id) {
+            return self.joins_on(id, member);
+        }
         let group = &mut self.streams.groups[id];
         let who = &mut group.members[member as usize];
         if who.at_work > 0 || !group.coordinator.has(member) {
@@ -174,6 +184,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     pub(super) fn rebalance_may_end(&mut self, id: ConsumerId) {
+        if self.is_cooperative(id) {
+            return self.cooperative_end(id);
+        }
         let partitions = self.streams.groups[id].logs.len() as u32;
         let group = &mut self.streams.groups[id];
         let joined = (0..group.members.len() as u32)
@@ -220,7 +233,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let begins = group.coordinator.leave(member);
-        if joined {
+        if joined && !self.is_cooperative(id) {
             // Out of the count already.
             let station = self.model.consumers[id].station;
             self.meters[station].held.add(self.now, 1);
@@ -256,6 +269,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 again += 1;
             }
             (log.taken, log.batch, log.busy, log.owner) = (0, 0, false, NONE);
+            log.revoked = false;
         }
         for _ in 0..again {
             self.meters[station].enter(now);
@@ -269,7 +283,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let who = &group.members[member as usize];
         let free = who.at_work == 0 && self.now >= who.resumes;
         if free && !who.down && !who.away && !group.coordinator.has(member) {
-            let begins = self.streams.groups[id].coordinator.ask(member);
+            let begins = self.asks(id, member);
             match begins {
                 true => self.rebalance_begins(id),
                 false => self.rebalance_may_end(id),
@@ -281,7 +295,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn member_returns(&mut self, id: ConsumerId, member: u32) {
         let group = &mut self.streams.groups[id];
         group.members[member as usize].returns = false;
-        group.coordinator.ask(member);
+        self.asks(id, member);
     }
 }
 

@@ -254,10 +254,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             log.entries.drain(..taken);
             log.batch = 0;
         }
+        if group.coordinator.has(member) && self.has_names(id) {
+            return self.end_member(id, member); // it does not say so
+        }
+        let group = &mut self.streams.groups[id];
         if group.coordinator.has(member) {
             let joined = group.coordinator.has_joined(member);
             let begins = group.coordinator.leave(member);
-            if joined {
+            if joined && !self.is_cooperative(id) {
                 self.meters[station].held.add(self.now, 1); // it is out of the count already
             }
             self.count(station, Counter::Closed);

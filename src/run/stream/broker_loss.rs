@@ -5,7 +5,8 @@
 //! heartbeats for its session (KRaft, `broker.session.timeout.ms`), fences it, and takes it out of the in-sync
 //! copies; the next in-sync copy leads from then on. Until then leaders of other partitions wait for the
 //! copy that lies there. With too few in-sync copies they refuse who wants all (`NOT_ENOUGH_REPLICAS`,
-//! which producers take for a reason to try again). Who is back follows, and leads only what nobody else can:
+//! which producers take for a reason to try again). One that is stopped as planned hands its
+//! partitions over first (`controlled.shutdown.enable`): what waits there is sent again, and nothing else stops. Who is back follows, and leads only what nobody else can:
 //! the preferred leader is elected again after minutes (`leader.imbalance.check.interval.seconds` 300), which is
 //! not told here. The coordinator of groups is another broker.
 
@@ -88,7 +89,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let all: u32 =
             model.streams.iter().filter_map(|it| it.topic.as_ref()).map(|it| it.brokers).sum();
         self.streams.gone.resize(all as usize, None);
-        let gone = Gone { since: self.now, session: loss.session, missed: false };
+        let session = if loss.planned { Duration::ZERO } else { loss.session };
+        let gone = Gone { since: self.now, session, missed: loss.planned };
         self.streams.gone[(topic.first_broker + loss.broker) as usize] = Some(gone);
         for partition in topic.first_partition..topic.first_partition + topic.partitions {
             let leader = &mut self.streams.leaders[partition as usize];
@@ -101,6 +103,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.meters[station].leave(self.now, since);
                 self.find_nobody(slot);
             }
+        }
+        if loss.planned {
+            return self.leaders_change(stream, loss.broker);
         }
         let missed = self.now + loss.session + loss.election;
         self.time_stream(missed, purpose::ELECT, loss.broker, stream.0);
