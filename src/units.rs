@@ -326,7 +326,7 @@ impl Quantity for Rate {
 impl Quantity for Bytes {
     const WHAT: &'static str = "an amount of data";
     const EXAMPLES: &'static str = "`\"10KB\"`, `\"64MiB\"` or `\"1GB\"`";
-    const UNITS: &'static [&'static str] = &["KB", "MB", "GB"];
+    const UNITS: &'static [&'static str] = &["B", "KB", "MB", "GB"];
     fn from_parts(number: f64, unit: &str) -> Option<Bytes> {
         Some(Bytes(
             number
@@ -386,6 +386,15 @@ impl Quantity for Ratio {
     const WHAT: &'static str = "a share";
     const EXAMPLES: &'static str = "`\"30%\"` or `\"2.5%\"`";
     const UNITS: &'static [&'static str] = &["%"];
+    fn with_units(number: &str) -> String {
+        // 0.01 is a hundredth for most who write it so.
+        match number.parse::<f64>() {
+            Ok(share) if share > 0.0 && share <= 1.0 => {
+                format!("say which: `\"{}\"` or `\"{number}%\"`", Ratio(share).show())
+            }
+            _ => format!("did you mean `\"{number}%\"`?"),
+        }
+    }
     fn from_parts(number: f64, unit: &str) -> Option<Ratio> {
         match unit {
             "%" => Some(Ratio(number / 100.0)),

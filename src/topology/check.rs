@@ -527,17 +527,14 @@ fn unused(cx: &Cx<'_>) -> Diagnostics {
             look(Section::$section, all, $help);
         };
     }
+    look!(Database, databases, "name it in the `database` of a pool, or remove it");
     look!(Pool, pools, "name it in a `query`, or remove it");
     look!(Cache, caches, "name it in a `cache` step, or remove it");
     look!(Keys, keys, "name them in a `cache` step, or remove them");
     look!(Session, sessions, "name it in the `before` of a service, or remove it");
     look!(Guard, guards, "name it in the `before` of a service, or remove it");
     look!(Limit, limits, "name it in the `before` of a service, or remove it");
-    look!(
-        Bulkhead,
-        bulkheads,
-        "name it in the `before` of a service or in a `bulkhead` step, or remove it"
-    );
+    look!(Bulkhead, bulkheads, "name it in a `before` or a `bulkhead` step, or remove it");
     look!(Breaker, breakers, "name it in a `breaker` step, or remove it");
     look!(Cdn, cdns, "name it in the `cdn` of an operation, or remove it");
     look!(Relation, relations, "name it in the `on` of a query, or remove it");

@@ -7,7 +7,7 @@ use super::names::{Address, Scope, Section};
 use super::shape::Item;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
-use crate::diagnostic::{Diagnostic, Place, did_you_mean};
+use crate::diagnostic::{Diagnostic, Place, meant_key};
 use crate::units::{Duration, Money, Quantity, Rate, Ratio, UnitError};
 
 /// A bound on a metric; a run that breaks it does not meet its objectives.
@@ -213,7 +213,7 @@ fn read_metric(name: &str, node: &Node, reader: &mut Reader) -> Option<Metric> {
         .iter()
         .map(|(known, _)| *known)
         .chain(["utilisation(pool.NAME)", "lag(consumer.NAME)"]);
-    let help = did_you_mean(name, names.clone())
+    let help = meant_key(name, &names.clone().collect::<Vec<_>>())
         .unwrap_or_else(|| format!("metrics are {}", names.collect::<Vec<_>>().join(", ")));
     reader.wrong(
         Diagnostic::error(

@@ -149,7 +149,8 @@ fn shares() -> Vec<Metric> {
         Metric::new(
             "lag_s",
             Unit::Seconds,
-            "Mean time from a write on the primary to its replay on a replica.",
+            "Mean time that something is behind: from a write's commit to its replay on a replica, from a message's \
+             publishing until it has been handled, from a job's wish to its end, from a message to a socket's members.",
             |seen, _| {
                 let replayed = seen.counter(Counter::Replayed);
                 share_of(seen.counter(Counter::LagMicros), replayed).map(|micros| micros * 1e-6)
@@ -234,17 +235,19 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Misses => "Look-ups that found nothing",
         Counter::Joined => "Misses that waited for somebody else's load",
         Counter::Evicted => "Entries evicted for lack of room",
-        Counter::Expired => "Entries, rows or sessions that expired",
+        Counter::Expired => "Entries, rows, sessions, messages or addresses whose time was over",
         Counter::OutOfMemory => "Writes, or processes, that found no memory",
         Counter::Reads => "Reads",
         Counter::Writes => "Writes",
-        Counter::StaleReads => "Reads that may have missed the reader's own last write",
-        Counter::Errors => "Evaluations that failed",
+        Counter::StaleReads => {
+            "Reads that may have missed the reader's own last write, or answers given after their time"
+        }
+        Counter::Errors => "Statements, evaluations, writes, answers or checks that failed",
         Counter::Bytes => "Bytes carried",
         Counter::LagMicros => "Sum of replication lags",
         Counter::Replayed => "Writes replayed on replicas",
         Counter::Created => "Sessions or entries created",
-        Counter::Retried => "Jobs tried again",
+        Counter::Retried => "Jobs, uploads or messages tried again",
         Counter::Wasted => "Work done for nobody",
         Counter::Lost => "Transfers hit by loss, or writes lost in a failover",
         Counter::Stalled => "Jobs run again because their lock was lost",
