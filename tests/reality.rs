@@ -112,8 +112,18 @@ fn the_page_is_fresh_and_no_fewer_cells_are_predicted_than_before() {
     let measurements = measurements();
     let found = |way| Validated::new(way, comparisons(&measurements, way, &[]));
     let (replay, forecast) = (found(Way::Replay(3)), found(Way::Forecast(20)));
-    let fresh =
-        page(&measurements, &replay, &forecast, "validation.svg").expect("misses are explained");
+    let mut without = measurements.clone();
+    without.map.forget_times();
+    let of_another_day = |cell: &Cell| measurements.map.has_times(cell);
+    let days: Vec<&str> = measurements
+        .cells
+        .iter()
+        .filter(|it| of_another_day(it))
+        .map(|it| it.id.as_str())
+        .collect();
+    let without = Validated::new(replay.way, comparisons(&without, replay.way, &days));
+    let fresh = page(&measurements, &replay, &forecast, &without, "validation.svg")
+        .expect("misses are explained");
     for (path, text) in
         [("docs/validation.md", &fresh.text), ("docs/validation.svg", &fresh.figure)]
     {
@@ -125,7 +135,7 @@ fn the_page_is_fresh_and_no_fewer_cells_are_predicted_than_before() {
     }
     let (held, cells) = replay.score();
     // Nine in ten are the goal; what misses is explained on the page. It must not become less.
-    assert!(held >= 47 && cells == 56, "{held} of {cells} cells are predicted");
+    assert!(held >= 52 && cells == 61, "{held} of {cells} cells are predicted");
 }
 
 /// What a pooler is set to decides its cells: none of these is predicted with another number.

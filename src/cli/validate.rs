@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use loadbearing::reality::{Comparison, Measurements, Way, compare};
+use loadbearing::reality::{Cell, Comparison, Measurements, Way, compare};
 use loadbearing::report::{Validated, by_run, page, validated};
 
 use super::progress::Bar;
@@ -64,15 +64,22 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let measurements =
         Measurements::read(&arguments.folder, &arguments.map).map_err(Failure::Failed)?;
+    let only = arguments.only.as_deref();
+    let wanted = |cell: &Cell| only.is_none_or(|prefix| cell.id.starts_with(prefix));
     let found = |way| {
-        let found = comparisons(&measurements, arguments.only.as_deref(), way, arguments.quiet)?;
+        let found = comparisons(&measurements, wanted, way, arguments.quiet)?;
+        if found.is_empty() {
+            return Err(Failure::Usage("no cell has such a name".into()));
+        }
         Ok(Validated::new(way, found))
     };
     if let Some(path) = &arguments.page {
         let (replay, forecast) = (found(Way::Replay(3))?, found(Way::Forecast(20))?);
         let name = path.with_extension("svg");
         let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let page = page(&measurements, &replay, &forecast, &name).map_err(Failure::Failed)?;
+        let without = of_another_day(&measurements, wanted, replay.way, arguments.quiet)?;
+        let page = page(&measurements, &replay, &forecast, &without, &name);
+        let page = page.map_err(Failure::Failed)?;
         write(path, &page.text)?;
         return write(&path.with_file_name(name), &page.figure);
     }
@@ -96,22 +103,31 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::Failed(format!("`{}`: {error}", path.display())))
 }
 
+/// Those cells that have times of their own day, with the times of their topologies.
+fn of_another_day(
+    measurements: &Measurements,
+    wanted: impl Fn(&Cell) -> bool,
+    way: Way,
+    quiet: bool,
+) -> Result<Validated, Failure> {
+    let mut without = measurements.clone();
+    without.map.forget_times();
+    let with_times = |cell: &Cell| measurements.map.has_times(cell) && wanted(cell);
+    Ok(Validated::new(way, comparisons(&without, with_times, way, quiet)?))
+}
+
 fn comparisons(
     measurements: &Measurements,
-    only: Option<&str>,
+    wanted: impl Fn(&Cell) -> bool,
     way: Way,
     quiet: bool,
 ) -> Result<Vec<Comparison>, Failure> {
     let bar = Bar::new(quiet);
     let mut found = Vec::new();
-    let wanted = |id: &str| only.is_none_or(|prefix| id.starts_with(prefix));
-    for cell in measurements.cells.iter().filter(|cell| wanted(&cell.id)) {
+    for cell in measurements.cells.iter().filter(|cell| wanted(cell)) {
         let compared = compare(measurements, cell, way, &mut diagnose::read, &bar);
         found.extend(compared.map_err(Failure::Failed)?);
     }
     bar.clear();
-    if found.is_empty() {
-        return Err(Failure::Usage("no cell has such a name".into()));
-    }
     Ok(found)
 }

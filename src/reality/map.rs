@@ -13,6 +13,9 @@ pub struct Map {
     topology: Vec<Choice>,
     /// What each setting means.
     set: Vec<Meaning>,
+    /// Times of other days than the topologies'.
+    #[serde(default)]
+    times: Vec<Times>,
     /// Why cells are missed.
     #[serde(default)]
     note: Vec<Note>,
@@ -61,6 +64,20 @@ struct Beside {
 
 fn one() -> f64 {
     1.0
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Times {
+    /// Of the cells whose names begin so.
+    cells: String,
+    /// Of those with such a server only.
+    kind: Option<String>,
+    /// And with these settings.
+    #[serde(default)]
+    needs: Vec<String>,
+    /// What the stack took in isolation on their day.
+    sets: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -127,12 +144,26 @@ impl Map {
 
     fn choice(&self, cell: &Cell) -> Option<&Choice> {
         let settings = settings(cell);
-        let kind = settings.iter().find(|(name, _)| name == "kind");
-        let has = |need: &String| settings.iter().any(|(name, _)| name == need);
-        let fits = |choice: &&Choice| {
-            choice.needs.iter().all(has) && kind.is_some_and(|(_, kind)| *kind == choice.kind)
+        self.topology.iter().find(|it| fits(&settings, Some(&it.kind), &it.needs))
+    }
+
+    /// What is set for the day of a cell.
+    fn times(&self, cell: &Cell) -> impl Iterator<Item = &String> {
+        let settings = settings(cell);
+        let its = move |it: &&Times| {
+            cell.id.starts_with(&it.cells) && fits(&settings, it.kind.as_ref(), &it.needs)
         };
-        self.topology.iter().find(fits)
+        self.times.iter().filter(its).flat_map(|it| &it.sets)
+    }
+
+    /// Whether a cell has times of its own day.
+    pub fn has_times(&self, cell: &Cell) -> bool {
+        self.times(cell).next().is_some()
+    }
+
+    /// From now on every cell has the times of its topology, whatever its day was.
+    pub fn forget_times(&mut self) {
+        self.times.clear();
     }
 
     /// CPU time that a request of a cell takes where it is another's neighbour (s).
@@ -215,7 +246,7 @@ impl Map {
     /// In words, if the map does not know a setting.
     pub fn sets(&self, cell: &Cell) -> Result<Vec<String>, String> {
         let settings = settings(cell);
-        let mut sets = Vec::new();
+        let mut sets: Vec<String> = self.times(cell).cloned().collect();
         for (name, value) in &settings {
             let found = self.set.iter().filter(|meaning| meaning.name == *name).find_map(|it| {
                 let words = it.is.as_ref().map_or(Some(Vec::new()), |is| words(is, value))?;
@@ -230,6 +261,13 @@ impl Map {
         sets.extend(self.always.iter().cloned());
         Ok(sets)
     }
+}
+
+/// Whether a cell's server is of that kind, if one is asked for, and has all of those settings.
+fn fits(settings: &[(String, String)], kind: Option<&String>, needs: &[String]) -> bool {
+    let is = |kind: &String| settings.iter().any(|(name, value)| name == "kind" && value == kind);
+    let has = |need: &String| settings.iter().any(|(name, _)| name == need);
+    kind.is_none_or(is) && needs.iter().all(has)
 }
 
 /// Every setting of a cell with its value.
@@ -354,6 +392,33 @@ mod tests {
         );
         cell.server.env.insert("NEW".into(), 1.into());
         assert!(map.sets(&cell).expect_err("unknown").contains("`NEW` = `1`"));
+    }
+
+    #[test]
+    fn a_day_has_times_of_its_own_before_a_cells_settings() {
+        let day = |cells: &str, kind: &str, needs: &str| {
+            let text = format!(
+                "{MAP}\n[[times]]\ncells = \"{cells}\"\nkind = \"{kind}\"\nneeds = [{needs}]\n\
+                 sets = [\"x=1ms\", \"rtt=2ms\"]"
+            );
+            Map::read(&text).expect("a map")
+        };
+        let cell = cell();
+        let mut own = day("X-", "node", "\"GUARD\"");
+        assert!(own.has_times(&cell));
+        // What the cell itself says comes later and stands.
+        assert_eq!(
+            own.sets(&cell).expect("all known")[..2],
+            ["x=1ms", "rtt=2ms"].map(String::from)
+        );
+        assert!(own.sets(&cell).expect("all known").contains(&"x=40ms".to_string()));
+        own.forget_times();
+        assert_eq!(own.sets(&cell), Map::read(MAP).expect("a map").sets(&cell));
+        for other in
+            [day("Y-", "node", ""), day("X-", "fastapi", ""), day("X-", "node", "\"redis\"")]
+        {
+            assert!(!other.has_times(&cell));
+        }
     }
 
     #[test]

@@ -20,9 +20,11 @@ pub fn page(
     measurements: &Measurements,
     replay: &Validated,
     forecast: &Validated,
+    without: &Validated,
     figure_path: &str,
 ) -> Result<Page, String> {
     let mut text = head(replay, forecast, figure_path);
+    text.push_str(&days(replay, without));
     text.push_str("## What is missed, and why\n\n");
     for comparison in replay.cells().filter(|it| it.holds() == Some(false)) {
         let notes: Vec<&str> = measurements.map.notes(&comparison.cell).collect();
@@ -98,6 +100,39 @@ Filled: replayed; hollow: the closed form. Within the band of 5 % a prediction i
 ",
         count = forms.len(),
     )
+}
+
+/// Cells with times of their own day, beside what those of the topologies say.
+fn days(replay: &Validated, without: &Validated) -> String {
+    let all = without.cells().count();
+    if all == 0 {
+        return String::new();
+    }
+    let own = |it: &Comparison| replay.cells().find(|own| own.cell == it.cell);
+    let held = without.cells().filter_map(own).filter(|it| it.holds() == Some(true)).count();
+    let about = format!(
+        "The topologies' times are those of R's days. The same programs on a machine of the same kind took others \
+         when V and Q were measured: these cells are predicted from isolation runs of their own day (`[[times]]` in \
+         [map.toml](../reality/map.toml), the runs in [isolation.csv](../reality/isolation.csv)); nothing else \
+         differs. Of {all} cells {held} are predicted so, {} with the times of R's days.",
+        without.score().0,
+    );
+    let mut text = format!(
+        "## What a day does\n\n{}\n\n\
+         | cell | its own day: mean | p95 | | R's days: mean | p95 | |\n|---|--:|--:|---|--:|--:|---|\n",
+        wrapped(&about)
+    );
+    let figures = |it: &Comparison| {
+        let error = |figure| it.figure(figure).and_then(Compared::error).map(|it| 100.0 * it);
+        let said = |figure| error(figure).map_or_else(String::new, |it| format!("{it:+.1} %"));
+        let word = if it.holds() == Some(false) { "misses" } else { "" };
+        format!("{} | {} | {word}", said(Figure::Mean), said(Figure::Quantile(95)))
+    };
+    for it in without.cells() {
+        let said = own(it).map(figures).unwrap_or_default();
+        text.push_str(&format!("| {} | {said} | {} |\n", it.cell, figures(it)));
+    }
+    text + "\n"
 }
 
 fn fenced(text: &str) -> String {
