@@ -241,9 +241,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A worker has accepted a request, which takes memory and leaves garbage.
     pub(super) fn take_memory(&mut self, worker: u32, process: &Process) {
         if let Some(gc) = &process.gc {
+            let memory = process.memory.as_ref();
+            let live = memory.map_or(0.0, |memory| self.memory_of(worker, memory));
+            let room = memory.map_or(f64::INFINITY, |memory| memory.heap - live);
             let state = &mut self.workers[worker as usize];
             let before = state.heap.collected;
-            let due = state.heap.allocate(gc.allocates, &gc.rule);
+            let due = state.heap.allocate(gc.allocates, &gc.rule, room);
             let name = &self.model.services[state.service].name;
             let stream = self.key.named("gc").named(name).numbered(u64::from(worker));
             let mut pause = Duration::ZERO;
@@ -253,6 +256,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             for number in 0..due.major {
                 let stream = stream.named("major");
                 pause += self.model.draw_law(gc.major, stream, before + number);
+                pause += Duration::from_secs_f64(live * gc.live_byte_s);
             }
             if due.minor > 0 {
                 let state = &mut self.workers[worker as usize];

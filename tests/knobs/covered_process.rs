@@ -9,6 +9,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "process",
+        "a_heap_that_is_nearly_full_is_collected_more_often_and_for_longer",
+        "Gc.major_per_mb",
+    ),
+    (
+        "process",
         "a_process_without_memory_dies_with_all_that_it_has",
         "Service.memory Memory.machine Memory.base Memory.per_request Node.heap",
     ),

@@ -48,6 +48,28 @@ fn what_requests_allocate_is_collected_while_the_loop_stands_still() {
 }
 
 #[test]
+fn a_heap_that_is_nearly_full_is_collected_more_often_and_for_longer() {
+    // A request takes 1 MB beside the 99 of its process, and is alone.
+    let ran = |memory: &str, per_mb: &str| {
+        let gc = "allocates = '1MiB', young = '2MiB', minor = '3ms', survives = '50%', old = '4MiB', major = '20ms'";
+        let gc = format!(
+            "service.web.runtime={{ node = {{ gc = {{ {gc}, major_per_mb = '{per_mb}' }} }} }}"
+        );
+        let memory =
+            format!("service.web.memory={{ {memory}, base = '99MB', per_request = '1MB' }}");
+        let ran = web("[{ cpu = '10ms' }]", &[&gc, &memory]);
+        let paused = ran.count("service.web", Counter::PausedMicros) / 1_000;
+        (ran.count("service.web", Counter::Collections), paused)
+    };
+    // Five times the young one, and once, at the fourth, the old one.
+    assert_eq!(ran("machine = '1GB'", "0ms"), (5 + 1, 5 * 3 + 20));
+    assert_eq!(ran("machine = '1GB'", "1ms"), (5 + 1, 5 * 3 + 20 + 100));
+    // V8 takes half of a machine: with 102 MB there is room for two, and with 100.5 for nothing.
+    assert_eq!(ran("machine = '204.4MB'", "0ms"), (5 + 2, 5 * 3 + 2 * 20));
+    assert_eq!(ran("machine = '201MB'", "1ms"), (5 + 5, 5 * 3 + 5 * 120));
+}
+
+#[test]
 fn a_process_without_memory_dies_with_all_that_it_has() {
     let ran = |memory: &str, sets: &[&str]| {
         let memory = format!("service.web.memory={{ {memory} }}");

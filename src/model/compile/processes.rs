@@ -37,6 +37,7 @@ impl Compiler<'_> {
                 rule: Generations { young: gc.young.0, survives: gc.survives.0, old: gc.old.0 },
                 minor: self.law(&gc.minor),
                 major: self.law(&gc.major),
+                live_byte_s: gc.major_per_mb.seconds() / 1e6,
             }),
             probes: [None, None],
             timers: Vec::new(),

@@ -64,8 +64,10 @@ pub struct Collecting {
     pub rule: Generations,
     /// How long the young one takes.
     pub minor: LawId,
-    /// How long the old one takes.
+    /// How long the old one takes, beside its live bytes.
     pub major: LawId,
+    /// How long each of these takes (s).
+    pub live_byte_s: f64,
 }
 
 /// A probe of the kubelet.
