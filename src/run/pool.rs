@@ -372,6 +372,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// the one that is.
     pub(super) fn arm_pool(&mut self, sub: u32) {
         if self.pools[sub as usize].pool.config().driver.opens_by_itself() {
+            // What a process had wanted to open is nobody's once it has ended.
+            if self.is_ownerless(sub) {
+                return;
+            }
             self.open_more(sub);
         }
         let state = &mut self.pools[sub as usize];

@@ -292,3 +292,18 @@ fn a_timer_that_is_due_while_its_process_closes_is_not_set_again() {
     assert_eq!(running(&ran)[9], 4.0);
     assert!(ran.ok() > 1_000, "{}", ran.ok());
 }
+
+#[test]
+fn a_pool_of_a_process_that_has_ended_opens_no_more() {
+    // psycopg tries again and again while its database is down; the old process ends meanwhile.
+    let around = "[pool.pg]\nservice = 'web'\ndatabase = 'db'\ndriver = 'psycopg'\nacquire_timeout = '300ms'\n\
+                  [database.db]\n[fault.down]\ntarget = 'database.db'\nwhat = 'stop'\nat = '1s'\nfor = '9s'\n";
+    let sets = [
+        "service.web.runtime=uvicorn",
+        "operation.page.flow=[{ query = { pool = 'pg', read = '5ms' } }]",
+    ];
+    let ran = deploy_of(around, "'ecs'", "", &sets);
+    // From 1 s to 10 s nothing is served, and what comes then is.
+    let lost = ran.offered() - ran.ok();
+    assert!((85..=115).contains(&lost), "{lost} of {}", ran.offered());
+}

@@ -182,10 +182,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.meters[station].held.add(Time::ZERO, i64::from(open));
     }
 
+    /// Whether the process of a pool has ended.
+    pub(super) fn is_ownerless(&self, sub: u32) -> bool {
+        let worker = self.worker_of(sub);
+        !self.phase_of(worker).runs() || self.workers[worker as usize].down
+    }
+
     /// Connections that a pool opens for nobody in particular, while its process runs.
     pub(super) fn open_more(&mut self, sub: u32) {
-        let worker = self.worker_of(sub);
-        if !self.phase_of(worker).runs() || self.workers[worker as usize].down {
+        if self.is_ownerless(sub) {
             return;
         }
         while let Some(opening) = self.pools[sub as usize].pool.open_more(self.now) {
