@@ -97,6 +97,7 @@ fn a_syn_that_finds_no_room_is_sent_again_until_connecting_ends() {
     let full = [
         "service.far.backlog=1",
         "service.far.max_connections=1",
+        "service.far.on_max=wait",
         "run.duration='60s'",
         "arrivals.rate='0.2/s'",
     ];
