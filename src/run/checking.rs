@@ -28,7 +28,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let name = &self.model.services[service].name;
         let stream = self.key.named("check").named(name).numbered(number as u64);
-        let stream = stream.numbered(u64::from(index)).numbered(self.now.0);
+        let stream = stream.numbered(self.place_of_instance(index)).numbered(self.now.0);
         let task = self.new_probe(stream, entry, index, number as u16);
         if self.model.services[service].health.connects_only {
             self.tasks[task].pending |= DIALS;

@@ -90,9 +90,9 @@ impl FaultState {
                 processes.push(one(None, stream));
                 continue;
             }
-            for units in &spec.targets {
-                for unit in &units[..spec.extent.of(units.len())] {
-                    let own = stream.numbered(unit.kind as u64).numbered(u64::from(unit.number));
+            for (target, units) in spec.targets.iter().enumerate() {
+                for (place, unit) in units[..spec.extent.of(units.len())].iter().enumerate() {
+                    let own = stream.numbered(target as u64).numbered(place as u64);
                     processes.push(one(Some(*unit), own));
                 }
             }

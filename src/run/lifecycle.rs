@@ -108,6 +108,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// Which of its service's an instance is: what is drawn for it must not follow from other services.
+    pub(super) fn place_of_instance(&self, index: u32) -> u64 {
+        let service = self.instances[index as usize].service;
+        u64::from(index - self.services[service].first_instance)
+    }
+
+    /// Which of its service's a worker is.
+    pub(super) fn place_of_worker(&self, worker: u32) -> usize {
+        let first = self.services[self.workers[worker as usize].service].first_instance;
+        (worker - self.instances[first as usize].first_worker) as usize
+    }
+
     /// The workers of an instance.
     pub fn workers_of(&self, index: u32) -> std::ops::Range<u32> {
         let instance = &self.instances[index as usize];

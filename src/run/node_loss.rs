@@ -59,7 +59,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// counts from when it saw the lease change).
     fn noticed_after(&self, index: u32, loss: NodeLoss) -> Duration {
         let lost = self.instances[index as usize].draining_since;
-        let key = self.key.named("lease").numbered(u64::from(index)).numbered(lost.0);
+        let name = &self.model.services[self.instances[index as usize].service].name;
+        let key = self.key.named("lease").named(name).numbered(self.place_of_instance(index));
+        let key = key.numbered(lost.0);
         let mut draws = key.draw(0);
         let (age, seen) = (loss.lease.scale(draws.unit()), loss.monitor.scale(draws.unit()));
         Duration((loss.grace + seen).0.saturating_sub(age.0))

@@ -98,7 +98,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     .named("probe")
                     .named(name)
                     .numbered(what as u64)
-                    .draw(u64::from(index));
+                    .draw(self.place_of_instance(index));
                 let at = Time::ZERO + probe.interval.scale(draws.unit());
                 self.time_probe(at, index, what, purpose::ASK);
             }
@@ -160,7 +160,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.time_probe(self.now + probe.interval, index, what, purpose::ASK);
         let name = &self.model.services[self.instances[index as usize].service].name;
         let stream = self.key.named("probe").named(name).numbered(what as u64);
-        let stream = stream.numbered(u64::from(index)).numbered(self.now.0);
+        let stream = stream.numbered(self.place_of_instance(index)).numbered(self.now.0);
         let task = self.new_probe(stream, probe.entry, index, KUBELET + what as u16);
         let epoch = self.tasks[task].epoch;
         let asked = &mut self.kubelet[index as usize].asked[what];
@@ -244,11 +244,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             let memory = process.memory.as_ref();
             let live = memory.map_or(0.0, |memory| self.memory_of(worker, memory));
             let room = memory.map_or(f64::INFINITY, |memory| memory.heap - live);
+            let place = self.place_of_worker(worker) as u64;
             let state = &mut self.workers[worker as usize];
             let before = state.heap.collected;
             let due = state.heap.allocate(gc.allocates, &gc.rule, room);
             let name = &self.model.services[state.service].name;
-            let stream = self.key.named("gc").named(name).numbered(u64::from(worker));
+            let stream = self.key.named("gc").named(name).numbered(place);
             let mut pause = Duration::ZERO;
             for number in 0..due.minor {
                 pause += self.model.draw_law(gc.minor, stream, before + number);

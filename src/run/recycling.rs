@@ -50,7 +50,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn answers_at_most(&self, worker: u32, rule: Recycling) -> u32 {
         let state = &self.workers[worker as usize];
         let name = &self.model.services[state.service].name;
-        let stream = self.key.named("recycling").named(name).numbered(u64::from(worker));
+        let key = self.key.named("recycling").named(name);
+        let stream = key.numbered(self.place_of_worker(worker) as u64);
         let more = stream.draw(u64::from(state.lives)).below(rule.jitter.saturating_add(1));
         rule.after.saturating_add(more)
     }

@@ -18,7 +18,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             let index = self.workers[worker as usize].instance;
             if self.instances[index as usize].phase.runs() {
                 let name = &self.model.services[self.workers[worker as usize].service].name;
-                let mut draws = self.key.named("timers").named(name).draw(u64::from(worker));
+                let key = self.key.named("timers").named(name);
+                let mut draws = key.draw(self.place_of_worker(worker) as u64);
                 self.start_timers_at(worker, |every| every.scale(draws.unit()));
             }
         }
@@ -52,7 +53,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let entry = process.timers[timer as usize].entry;
         let name = &self.model.services[self.workers[worker as usize].service].name;
         let stream = self.key.named("timer").named(name).numbered(u64::from(timer));
-        let stream = stream.numbered(u64::from(worker)).numbered(self.now.0);
+        let stream = stream.numbered(self.place_of_worker(worker) as u64).numbered(self.now.0);
         let task = self.new_task(Task::aside(stream, entry, worker, self.now));
         let state = &mut self.workers[worker as usize];
         if state.running != NONE {

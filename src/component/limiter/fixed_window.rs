@@ -89,7 +89,7 @@ impl FixedWindow {
     pub fn evict(&mut self, key: u32) {
         self.keys[key as usize] = Window::default();
         if let Some(Kept::Redis(counters)) = self.kept.as_deref_mut() {
-            counters.evicted();
+            counters.gone(key);
         }
     }
 
@@ -213,5 +213,10 @@ mod tests {
         assert_eq!(limiter.hit(at(50_001), 4), Verdict::NOW, "its limit is forgotten");
         assert_eq!(limiter.in_redis(at(60_000)), 1);
         assert_eq!(limiter.in_redis(at(110_001)), 0);
+        // A window may begin before anybody has looked whether the one before it is over.
+        assert_eq!(limiter.hit(at(200_000), 3), Verdict::NOW);
+        assert_eq!(limiter.hit(at(270_000), 3), Verdict::NOW);
+        assert_eq!(limiter.in_redis(at(270_000)), 1);
+        assert_eq!(limiter.in_redis(at(330_000)), 0);
     }
 }

@@ -31,9 +31,12 @@ impl Kept {
                 present: 0,
                 former: 0,
             }),
-            Keeper::Redis => {
-                Kept::Redis(Counters { by_expiry: VecDeque::new(), used: Vec::new(), live: 0 })
-            }
+            Keeper::Redis => Kept::Redis(Counters {
+                by_expiry: VecDeque::new(),
+                used: Vec::new(),
+                is_there: Vec::new(),
+                live: 0,
+            }),
         }
     }
 
@@ -98,6 +101,8 @@ pub(super) struct Counters {
     by_expiry: VecDeque<(Time, u32)>,
     /// By key: the second in which it was used last.
     used: Vec<u32>,
+    /// By key: whether it is one of the live ones; its next window may begin before anybody has looked.
+    is_there: Vec<bool>,
     live: u64,
 }
 
@@ -106,7 +111,8 @@ impl Counters {
         *super::entry(&mut self.used, key) = (now.0 / TICKS_PER_SECOND) as u32;
         if new {
             self.by_expiry.push_back((reset_at, key));
-            self.live += 1;
+            let is_there = super::entry(&mut self.is_there, key);
+            self.live += u64::from(!std::mem::replace(is_there, true));
         }
     }
 
@@ -118,7 +124,9 @@ impl Counters {
                 break;
             }
             self.by_expiry.pop_front();
-            self.live -= u64::from(!evicted);
+            if !evicted {
+                self.gone(key);
+            }
         }
         self.live
     }
@@ -151,7 +159,7 @@ impl Counters {
     }
 
     /// A key that was there is gone.
-    pub(super) fn evicted(&mut self) {
-        self.live -= 1;
+    pub(super) fn gone(&mut self, key: u32) {
+        self.live -= u64::from(std::mem::take(&mut self.is_there[key as usize]));
     }
 }

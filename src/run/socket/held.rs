@@ -38,13 +38,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// A process's place among those of its service.
-    pub(super) fn place_of_worker(&self, worker: u32) -> usize {
-        let service = self.service_of_worker(worker);
-        let first = self.services[service].first_instance;
-        (worker - self.instances[first as usize].first_worker) as usize
-    }
-
     /// So many messages pass through the balancer of a service, one way or the other.
     pub(super) fn carry_messages(&mut self, id: SocketId, count: u32) {
         let spec = &self.model.sockets[id];
