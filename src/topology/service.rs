@@ -61,8 +61,8 @@ spec! {
         max_connections: Option<u32> = "no limit"
             from "Node.js 20 net (maxConnections undefined)", positive;
         /// What becomes of connections beyond `max_connections`.
-        on_max: Option<OnMax> = "close; uvicorn wait" from "Node.js 20 net.js (onconnection closes what is beyond \
-            `maxConnections`); assumed for uvicorn: a server that accepts no more";
+        on_max: OnMax = "\"wait\"" from "assumed: the limit of a server that accepts no more; Node.js 20 \
+            net.js (onconnection) closes what is beyond its own `maxConnections`";
         /// Connections of each instance that wait to be accepted: once it has `max_connections`, and new
         /// ones while all its loops are busy; further ones meet `on_overflow`. The primary of Node's cluster
         /// (`workers` > 1) always accepts.
@@ -171,13 +171,6 @@ impl Service {
         })
     }
     /// Whether new connections stand in the kernel's queue while all loops are busy: not where the
-    /// Whether connections beyond `max_connections` are closed, and do not wait to be accepted.
-    pub fn closes_beyond_max(&self) -> bool {
-        match &self.on_max {
-            Some(said) => *said == OnMax::Close,
-            None => matches!(self.runtime, Runtime::Node(_)),
-        }
-    }
     /// primary of Node's cluster accepts them.
     pub fn kernel_queues(&self) -> bool {
         self.workers == 1

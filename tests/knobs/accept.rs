@@ -64,11 +64,9 @@ fn a_second_loop_accepts_and_so_does_the_primary_of_a_cluster() {
 #[test]
 fn what_is_beyond_max_connections_waits_or_is_closed() {
     let most = ["service.web.max_connections=1", "service.web.backlog=511"];
-    // Node closes them; uvicorn is taken for one that accepts no more.
-    let closed = blocked(&most);
+    assert_eq!(blocked(&most).failed(Failure::Reset), 0);
+    let closed = blocked(&[&most[..], &["service.web.on_max=close"]].concat());
     assert_eq!(closed.failed(Failure::Reset), closed.offered() - 1);
-    let uvicorn = blocked(&[&most[..], &["service.web.runtime=uvicorn"]].concat());
-    assert_eq!(uvicorn.failed(Failure::Reset), 0);
     assert_eq!(blocked(&[&most[..], &["service.web.on_max=wait"]].concat()).ok(), closed.offered());
 }
 

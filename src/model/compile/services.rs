@@ -77,7 +77,7 @@ impl Compiler<'_> {
             max_connections: spec.max_connections,
             backlog: spec.backlog_places(),
             kernel_queues: spec.kernel_queues() && self.topology.has_new_connections(service),
-            closes: spec.closes_beyond_max(),
+            closes: spec.on_max == topology::OnMax::Close,
             cancel_waiting: spec.cancel_waiting,
             policy,
             stays,
