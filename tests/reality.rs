@@ -135,7 +135,7 @@ fn the_page_is_fresh_and_no_fewer_cells_are_predicted_than_before() {
     }
     let (held, cells) = replay.score();
     // Nine in ten are the goal; what misses is explained on the page. It must not become less.
-    assert!(held >= 52 && cells == 61, "{held} of {cells} cells are predicted");
+    assert!(held >= 53 && cells == 61, "{held} of {cells} cells are predicted");
 }
 
 /// What a pooler is set to decides its cells: none of these is predicted with another number.

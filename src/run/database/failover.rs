@@ -13,7 +13,7 @@ use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::PoolId;
 use crate::model::tape::Op;
 use crate::run::event::Kind;
-use crate::run::meter::Counter;
+use crate::run::meter::{Counter, Part};
 use crate::run::pool::Cut;
 use crate::run::task::{Lease, NONE, OK, State, Task, flag};
 use crate::run::world::World;
@@ -128,6 +128,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             State::InDatabase => {
                 let left = self.off_cores(node, task);
                 assert!(left.is_some(), "a statement in the database is on its cores");
+                let (station, spent) =
+                    (self.station_of_node(node), self.now.since(self.tasks[task].since));
+                self.spend(task, station, Part::Service, spent);
                 self.statement_failed(task, node, Failure::DatabaseDown, Counter::Errors);
             }
             State::StatementQueue => {

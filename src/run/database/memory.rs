@@ -139,10 +139,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         let times = state.incarnation;
-        let stream = self.key.named("recovery").numbered(u64::from(node));
+        let database = self.database_of(node);
+        let (name, first) =
+            (&self.model.databases[database].name, self.databases[database].first_node());
+        let stream = self.key.named("recovery").named(name).numbered(u64::from(node - first));
         let takes = self.model.draw_law(spec.recovery, stream, times);
         self.count(self.station_of_node(node), Counter::Killed);
-        let database = self.database_of(node);
         self.databases[database].crashes.push((self.now, self.now + takes));
         // Nothing is left of the page cache by now, and shared buffers begin anew: no page is there.
         self.node_down(node, takes, Duration::ZERO);
