@@ -23,6 +23,9 @@ pub struct Cell {
     pub warm_s: f64,
     /// The seeds of its runs, in order.
     pub seeds: Vec<u64>,
+    /// The cell whose requests were sent once more here, on another day.
+    #[serde(default)]
+    pub again: Option<String>,
 }
 
 /// What the generator sent.

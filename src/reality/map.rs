@@ -19,6 +19,9 @@ pub struct Map {
     /// Why cells are missed.
     #[serde(default)]
     note: Vec<Note>,
+    /// Why, and which, cells were measured again.
+    #[serde(default)]
+    pub again: String,
     /// Set in every topology.
     #[serde(default)]
     always: Vec<String>,

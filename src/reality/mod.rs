@@ -146,6 +146,8 @@ pub struct Comparison {
     pub class: String,
     /// How it was predicted.
     pub way: Way,
+    /// The cell that was measured again.
+    pub again: Option<String>,
     /// The closed form that comes closest.
     pub form: Option<&'static str>,
     /// Figure by figure.
@@ -235,6 +237,7 @@ pub fn compare(
             cell: cell.id.clone(),
             scenario: cell.scenario.clone(),
             way,
+            again: cell.again.clone(),
             form: form.as_ref().map(|form| form.name),
             figures: figures.collect(),
             class,

@@ -64,6 +64,17 @@ impl Measurements {
                 folder.display()
             ));
         }
+        for cell in &cells {
+            let Some(again) = &cell.again else { continue };
+            if again == &cell.id || !cells.iter().any(|it| &it.id == again) {
+                return Err(format!(
+                    "cell `{}` of `{}` says that it is `{again}` measured again, and there is no other \
+                     cell of that name; name one in `again`, or leave it out",
+                    cell.id,
+                    folder.display(),
+                ));
+            }
+        }
         let mut runs = Vec::new();
         for path in files(folder, "runs.csv")? {
             runs.extend(outcomes(&path)?);

@@ -24,6 +24,7 @@ pub fn page(
     figure_path: &str,
 ) -> Result<Page, String> {
     let mut text = head(replay, forecast, figure_path);
+    text.push_str(&again(measurements, replay));
     text.push_str(&days(replay, without));
     text.push_str("## What is missed, and why\n\n");
     for comparison in replay.cells().filter(|it| it.holds() == Some(false)) {
@@ -55,6 +56,13 @@ pub fn page(
 
 fn head(replay: &Validated, forecast: &Validated, figure_path: &str) -> String {
     let (held, cells) = replay.score();
+    let (last_held, last) = replay.score_of_the_last();
+    let once = match last == cells {
+        true => String::new(),
+        false => format!(
+            "\nWhere each counts once, by its last measurement, it is **{last_held} of {last}** ([why](#measured-again))."
+        ),
+    };
     let (met, _) = forecast.score();
     let forms: Vec<(f64, f64)> = replay
         .cells()
@@ -84,7 +92,7 @@ loadbearing validate reality --page docs/validation.md
 **Replay**: each measured run's own arrivals, classes, keys and nominal service times, made anew from its
 seed, go through the simulated deployment: luck is out of the comparison, and what is left is what the
 deployment did with them. **{held} of {cells} cells are within 5 % on mean and p95 and within 1 percentage
-point on shares.** The machine's own noise is about 2 %.
+point on shares.** The machine's own noise is about 2 %.{once}
 
 **Forecast**: other requests of the same laws, as for a deployment that nobody has measured. In **{met} of
 {cells}** cells mean, p95 and shares all lie within the joint 95 % intervals.
@@ -100,6 +108,42 @@ Filled: replayed; hollow: the closed form. Within the band of 5 % a prediction i
 ",
         count = forms.len(),
     )
+}
+
+/// Cells that were measured again, beside their first measurement.
+fn again(measurements: &Measurements, replay: &Validated) -> String {
+    let both: Vec<(&Comparison, &Comparison)> = replay
+        .cells()
+        .filter_map(|it| {
+            let first = it.again.as_deref()?;
+            Some((replay.cells().find(|other| other.cell == first)?, it))
+        })
+        .collect();
+    if both.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "## Measured again\n\n{}\n\n\
+         | cell | error, first: mean | p95 | | again: mean | p95 | |\n|---|--:|--:|---|--:|--:|---|\n",
+        wrapped(&measurements.map.again)
+    );
+    for (first, last) in both {
+        text.push_str(&format!(
+            "| {} | {} | {} |\n",
+            first.cell,
+            errors_of(first),
+            errors_of(last)
+        ));
+    }
+    text + "\n"
+}
+
+/// Errors of mean and p95, and whether they are too large, as three columns of a table.
+fn errors_of(it: &Comparison) -> String {
+    let error = |figure| it.figure(figure).and_then(Compared::error).map(|it| 100.0 * it);
+    let said = |figure| error(figure).map_or_else(String::new, |it| format!("{it:+.1} %"));
+    let word = if it.holds() == Some(false) { "misses" } else { "" };
+    format!("{} | {} | {word}", said(Figure::Mean), said(Figure::Quantile(95)))
 }
 
 /// Cells with times of their own day, beside what those of the topologies say.
@@ -122,15 +166,9 @@ fn days(replay: &Validated, without: &Validated) -> String {
          | cell | its own day: mean | p95 | | R's days: mean | p95 | |\n|---|--:|--:|---|--:|--:|---|\n",
         wrapped(&about)
     );
-    let figures = |it: &Comparison| {
-        let error = |figure| it.figure(figure).and_then(Compared::error).map(|it| 100.0 * it);
-        let said = |figure| error(figure).map_or_else(String::new, |it| format!("{it:+.1} %"));
-        let word = if it.holds() == Some(false) { "misses" } else { "" };
-        format!("{} | {} | {word}", said(Figure::Mean), said(Figure::Quantile(95)))
-    };
     for it in without.cells() {
-        let said = own(it).map(figures).unwrap_or_default();
-        text.push_str(&format!("| {} | {said} | {} |\n", it.cell, figures(it)));
+        let said = own(it).map(errors_of).unwrap_or_default();
+        text.push_str(&format!("| {} | {said} | {} |\n", it.cell, errors_of(it)));
     }
     text + "\n"
 }
