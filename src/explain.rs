@@ -175,6 +175,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Again { .. } => "a timer: due again from now".into(),
         Op::Message { failed: false } => "message done: the next of its batch".into(),
         Op::Message { failed: true } => "message failed: the next of its batch".into(),
+        Op::Emit => "broadcast the message".into(),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length, .. } => format!("wait {}", law(length.law)),
         Op::Store { usage } => model.store_uses[usage as usize].describe(model),

@@ -56,6 +56,19 @@ impl Account {
     pub fn busy(&self) -> u32 {
         self.busy
     }
+    /// So many more executions may run on environments that are not kept ready, or fewer.
+    pub fn give(&mut self, more: i32) {
+        self.limit = self.limit.saturating_add_signed(more);
+    }
+}
+
+/// Whether an environment is kept ready.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Keep {
+    No,
+    Yes,
+    /// No longer, once it is rid of its request, or has started.
+    Leaving,
 }
 
 /// What becomes of a request.
@@ -71,14 +84,17 @@ pub enum Invoked {
     Nowhere,
 }
 
-/// The environments of a function, by number; the first ones are kept ready.
+/// The environments of a function, by number; at first the first ones are kept ready.
 #[derive(Clone, Debug)]
 pub struct Fleet {
-    provisioned: u32,
     lifetime: Duration,
     scaling: Bucket,
+    /// By number: whether it is kept ready.
+    kept: Vec<Keep>,
     /// Those kept ready that are idle.
     ready: Vec<u32>,
+    /// Idle ones that were kept ready, and are not any longer.
+    gone: Vec<u32>,
     /// Idle ones, with since when; the one used last at the end.
     idle: VecDeque<(u32, Time)>,
     /// Numbers without an environment, the next one last.
@@ -94,10 +110,13 @@ impl Fleet {
     /// are gone; `scaling` may be started within 10 s.
     pub fn new(most: u32, provisioned: u32, lifetime: Duration, scaling: u32) -> Fleet {
         Fleet {
-            provisioned,
+            kept: (0..most)
+                .map(|number| if number < provisioned { Keep::Yes } else { Keep::No })
+                .collect(),
             lifetime,
             scaling: Bucket::new(scaling, SCALING_PERIOD),
             ready: (0..provisioned).rev().collect(),
+            gone: Vec::new(),
             idle: VecDeque::new(),
             free: (provisioned..most).rev().collect(),
             busy: vec![None; most as usize],
@@ -144,34 +163,69 @@ impl Fleet {
     /// An environment is rid of its request; says since when it had it, if it had one.
     pub fn end(&mut self, number: u32, account: &mut Account) -> Option<Time> {
         let since = self.busy[number as usize].take()?;
-        if number >= self.provisioned {
+        if !self.is_kept(number) {
             account.busy -= 1;
         }
         Some(since)
     }
     /// An environment without a request is frozen until the next one.
     pub fn rest(&mut self, number: u32, now: Time) {
-        match number < self.provisioned {
-            true => self.ready.push(number),
-            false => self.idle.push_back((number, now)),
+        match self.kept[number as usize] {
+            Keep::Yes => self.ready.push(number),
+            Keep::Leaving => self.gone.push(number),
+            Keep::No => self.idle.push_back((number, now)),
         }
     }
     /// An environment without a request is gone. Says whether another is started in its place.
     pub fn lose(&mut self, number: u32) -> bool {
         self.ready.retain(|ready| *ready != number);
         self.idle.retain(|(idle, _)| *idle != number);
-        if number >= self.provisioned {
+        self.gone.retain(|gone| *gone != number);
+        let stays = self.kept[number as usize] == Keep::Yes;
+        if !stays {
+            self.kept[number as usize] = Keep::No;
             self.free.push(number);
         }
-        number < self.provisioned
+        stays
     }
-    /// The environment that has been idle for too long, longest first.
+    /// Whether it is kept ready, and counts for nobody else.
+    pub fn is_kept(&self, number: u32) -> bool {
+        self.kept[number as usize] != Keep::No
+    }
+    /// One more is to be kept ready: which has to be started, if there is room.
+    pub fn keep_one(&mut self, can_start: impl Fn(u32) -> bool) -> Option<u32> {
+        let place = self.free.iter().rposition(|number| can_start(*number))?;
+        let number = self.free.remove(place);
+        self.kept[number as usize] = Keep::Yes;
+        Some(number)
+    }
+    /// One less is to be kept ready: an idle one, which goes at once ([`Fleet::expired`] names it). Otherwise one
+    /// that has a request, or starts, goes when it is rid of it.
+    pub fn let_one_go(&mut self) {
+        if self.ready.is_empty() {
+            let last = self.kept.iter().rposition(|kept| *kept == Keep::Yes);
+            if let Some(last) = last {
+                self.kept[last] = Keep::Leaving;
+            }
+            return;
+        }
+        let number = self.ready.remove(0);
+        self.kept[number as usize] = Keep::Leaving;
+        self.gone.push(number);
+    }
+    /// The environment that has been idle for too long, longest first, and one that is not kept any longer.
     pub fn expired(&self, now: Time) -> Option<u32> {
+        if let Some(gone) = self.gone.first() {
+            return Some(*gone);
+        }
         let (number, since) = self.idle.front()?;
         (*since + self.lifetime <= now).then_some(*number)
     }
     /// When the next one will have been.
     pub fn next_expiry(&self) -> Option<Time> {
+        if !self.gone.is_empty() {
+            return Some(Time::ZERO);
+        }
         self.idle.front().map(|(_, since)| *since + self.lifetime)
     }
     /// Whether it has a request.
@@ -229,6 +283,34 @@ mod tests {
         assert_eq!(account.busy(), 1);
         fleet.rest(1, at(5));
         assert_eq!(next(&mut fleet, &mut account), Invoked::Warm(1));
+    }
+
+    #[test]
+    fn more_and_fewer_are_kept_ready() {
+        let mut account = Account::new(1, 4);
+        let mut fleet = Fleet::new(4, 1, Duration::secs(60), 1_000);
+        assert_eq!(fleet.keep_one(ANY), Some(1));
+        fleet.rest(1, at(0));
+        assert_eq!(fleet.invoke(at(0), &mut account, ANY), Invoked::Warm(1), "used last");
+        // The idle one goes at once; then the other when it is rid of its request.
+        fleet.let_one_go();
+        assert_eq!((fleet.next_expiry(), fleet.expired(at(0))), (Some(at(0)), Some(0)));
+        assert!(!fleet.lose(0) && !fleet.is_kept(0));
+        fleet.let_one_go();
+        assert_eq!(fleet.expired(at(0)), None, "it has a request");
+        assert!(fleet.end(1, &mut account).is_some());
+        fleet.rest(1, at(0));
+        assert_eq!(account.busy(), 0, "it counted for nobody else");
+        assert_eq!(fleet.expired(at(0)), Some(1));
+        assert!(!fleet.lose(1), "no other is started");
+        fleet.let_one_go();
+        assert_eq!(fleet.expired(at(0)), None, "none is left");
+        account.give(2);
+        let next = |fleet: &mut Fleet, account: &mut Account| fleet.invoke(at(1), account, ANY);
+        for _ in 0..3 {
+            assert!(matches!(next(&mut fleet, &mut account), Invoked::Cold(_)));
+        }
+        assert_eq!(next(&mut fleet, &mut account), Invoked::Throttled);
     }
 
     #[test]

@@ -164,6 +164,11 @@ impl JobQueue {
         self.runaway -= 1;
     }
 
+    /// Jobs that wait and come after a new one of this priority.
+    pub fn behind(&self, priority: u32) -> u32 {
+        let after = self.lanes.iter().filter(|lane| lane.rank > priority);
+        after.map(|lane| lane.jobs.len() as u32).sum()
+    }
     /// Jobs that wait for a slot.
     pub fn waiting(&self) -> u32 {
         self.waiting

@@ -72,6 +72,7 @@ pub mod output_buffer;
 pub mod persistence;
 pub mod pool;
 pub mod pooler;
+pub mod provisioned;
 pub mod redis_client;
 pub mod redis_failover;
 pub mod retry_budget;

@@ -277,6 +277,9 @@ impl<'m> Walk<'m> {
             };
             walk.front.insert(one.entry, visit);
         }
+        if operation.is_none() {
+            walk.begin_messages();
+        }
         while let Some((pc, visit)) = walk.front.pop_first() {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
@@ -376,7 +379,7 @@ impl<'m> Walk<'m> {
                 let spec = &model.services[service.expect("threads belong to a service")];
                 self.visits[spec.threads_station] += weight;
             }
-            Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } | Op::Again { .. } => {}
+            Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } | Op::Again { .. } | Op::Emit => {}
             Op::Wait { length, .. } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Store { usage } => self.ask_store(usage, service, weight, &held),
             Op::Acquire { pool, write, .. } => {

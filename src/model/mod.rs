@@ -14,17 +14,17 @@ pub mod tape;
 pub use compile::compile;
 pub use curve::Curve;
 pub use part::{
-    ALIVE, Acks, Affinity, Agent, Alarm, Appointment, Arrivals, Bodies, Breaker, BrokerLoss,
-    Buffer, Bulkhead, Cache, Cdn, Charged, ClientTimes, Collecting, Consumer, ConsumerParts, Cost,
-    Crowd, Database, Deploy, Discards, Exit, Extent, Failover, FailoverDns, Fault, Fill, Full,
-    Function, Guard, HandOut, Harm, Health, Host, HttpClient, Job, KafkaRules, Keda, Keys,
-    KinesisRules, Limit, Link, LoadLock, Maintenance, Mapping, Memory, Metric, Missing, Monitor,
-    NodeLoss, OnSigterm, Others, Parts, PendingRules, Per, Persistence, Policy, Poll, Pool,
-    PoolMode, Pooler, Probe, Process, Prune, Purge, Queue, READY, RatePhase, Reading, Reads,
-    Recycling, Region, Relation, Replica, Reshard, Retries, Reuse, Rollout, Rule, Rules,
-    SMALL_BYTES, Scaling, Scripts, ServerMemory, Service, Session, SessionFlow, Shards, Shield,
-    Shown, Side, Slots, Socket, Standby, Store, StoreUse, Stream, SubscriberRules, Timer, Topic,
-    UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake, Want, Watch,
+    ALIVE, Acks, Affinity, Agent, Alarm, Appointment, Arrivals, Bodies, Breaker, Broadcast,
+    BrokerLoss, Buffer, Bulkhead, Cache, Cdn, Charged, ClientTimes, Collecting, Consumer,
+    ConsumerParts, Cost, Crowd, Database, Deploy, Discards, Exit, Extent, Failover, FailoverDns,
+    Fault, Fill, Full, Function, Guard, HandOut, Harm, Health, Host, HttpClient, Job, KafkaRules,
+    Keda, Keys, KinesisRules, Limit, Link, LoadLock, Maintenance, Mapping, Memory, Metric, Missing,
+    Monitor, NodeLoss, OnSigterm, Others, Parts, PendingRules, Per, Persistence, Policy, Poll,
+    Pool, PoolMode, Pooler, Probe, Process, ProvisionedScaling, Prune, Purge, Queue, READY,
+    RatePhase, Reading, Reads, Recycling, Region, Relation, Replica, Reshard, Retries, Reuse,
+    Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, ServerMemory, Service, Session,
+    SessionFlow, Shards, Shield, Shown, Side, Slots, Socket, Standby, Store, StoreUse, Stream,
+    SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake, Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

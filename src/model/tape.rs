@@ -77,6 +77,13 @@ pub enum Command {
     Push,
     /// A script that adds a job to a queue, and how long it has the server's thread.
     Add(LawId),
+    /// The same of a job that is put before others that wait, which the server looks through.
+    Insert {
+        /// How long it has the server's thread beside that.
+        takes: LawId,
+        /// Which kind.
+        job: JobId,
+    },
     /// A script about a job of a queue, and how long it has the server's thread.
     Script(LawId),
     /// PUBLISH to a channel.
@@ -100,9 +107,10 @@ impl Command {
     /// How long it has the server's thread, where it takes a time of its own.
     pub fn takes(self) -> Option<LawId> {
         match self {
-            Command::Own { takes, .. } | Command::Script(takes) | Command::Add(takes) => {
-                Some(takes)
-            }
+            Command::Own { takes, .. }
+            | Command::Insert { takes, .. }
+            | Command::Script(takes)
+            | Command::Add(takes) => Some(takes),
             _ => None,
         }
     }
@@ -132,6 +140,8 @@ pub enum Op {
     Again { timer: u16 },
     /// A message of a function's batch is done with, or has failed: the next one, or the call is over.
     Message { failed: bool },
+    /// The handler of a socket's message broadcasts it.
+    Emit,
     /// Be answered 503, if the worker has so many requests.
     Admit { most: u32 },
     /// Have the loop for so long on the wall, however fast the core is.

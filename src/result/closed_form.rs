@@ -272,7 +272,11 @@ fn wait(
             let service = model.services.iter().find(|it| it.station == id)?;
             let visits = asked.visits[id];
             let alone = service.process.as_ref().is_none_or(|it| it.timers.is_empty());
-            let alone = alone && !service.contended && service.host.is_none();
+            let handles = model
+                .sockets
+                .iter()
+                .any(|it| it.flow.is_some() && model.services[it.service].station == id);
+            let alone = alone && !handles && !service.contended && service.host.is_none();
             let square_s2 = asked.squares_s2[id].filter(|_| alone && visits > 0.0)?;
             // Only the squares are taken from the file: the rate and the busy share are measured.
             let squares_per_s = square_s2 / visits * seen.arrivals_per_s / seen.capacity;

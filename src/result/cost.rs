@@ -68,6 +68,10 @@ fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
         true => count(Counter::BilledMillis) / 1e3,
         false => 0.0,
     };
+    let held_minutes = match cost.station.filter(|_| cost.per_million_minutes > 0.0) {
+        Some(station) => outcome.stations[station].held_mean * seconds / 60.0,
+        None => 0.0,
+    };
     // AWS charges for requests that a function has run, not for those that it has throttled.
     let function = cost.station.filter(|it| model.stations[*it].kind == StationKind::Executions);
     let throttled = function.map_or(0.0, |_| count(Counter::Rejected));
@@ -80,6 +84,9 @@ fn month_of(model: &Model, cost: &Cost, outcome: &Outcome) -> f64 {
         + cost.per_million_reads * (count(Counter::Reads) / 1e6) * months
         + cost.per_million_writes * (count(Counter::Writes) / 1e6) * months
         + cost.per_gigabyte_left * (count(Counter::Left) / 1e9) * months
+        + cost.per_gigabyte_stored * (count(Counter::Stored) / 1e9) * months
+        + cost.per_million_served * (count(Counter::Served) / 1e6) * months
+        + cost.per_million_minutes * held_minutes / 1e6 * months
         + cost.per_lcu_hour * units_hours * months
 }
 

@@ -60,6 +60,9 @@ pub struct Seen<'a> {
     pub subject: u32,
 }
 
+/// What nothing was measured of.
+static NOTHING: Histogram = Histogram::new();
+
 impl<'a> Seen<'a> {
     fn seconds(self) -> f64 {
         self.outcome.measured.seconds()
@@ -92,7 +95,11 @@ impl<'a> Seen<'a> {
         &self.operation().latency
     }
     fn wait(self) -> &'a Histogram {
-        &self.station().wait
+        if self.kind() == StationKind::Socket { &NOTHING } else { &self.station().wait }
+    }
+    /// How long the handlers of messages take: nobody waits at a socket.
+    fn handling(self) -> &'a Histogram {
+        if self.kind() == StationKind::Socket { &self.station().wait } else { &NOTHING }
     }
     fn counter(self, counter: Counter) -> u64 {
         self.station().counters[counter as usize]

@@ -334,6 +334,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let law = own.unwrap_or(spec.command);
         let mut work = self.model.draw_law(law, stream, numbers);
+        if let Op::Command { command: Command::Insert { job, .. }, .. } = self.op_at(task) {
+            work += self.looks_through(job);
+        }
         if spec.weighs {
             work = self.weighed_work(task, cache, node, work);
         }
@@ -384,6 +387,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let rank = match command {
                     Command::Push
                     | Command::Add(_)
+                    | Command::Insert { .. }
                     | Command::Script(_)
                     | Command::Publish(_)
                     | Command::Broadcast(_) => NONE,

@@ -39,7 +39,7 @@ pub struct Worker {
     pub ready: VecDeque<u32>,
     /// Requests that it has accepted and not finished.
     pub open: u32,
-    /// Handlers of jobs that it has at work.
+    /// Handlers of jobs, and of messages of sockets, that it has at work.
     pub jobs: u32,
     /// WebSockets among them.
     pub sockets: u32,

@@ -7,6 +7,7 @@
 
 use super::event::Kind;
 use super::meter::{Counter, MILLI, Part};
+use super::provisioned::Provision;
 use super::service::Phase;
 use super::task::{Role, State, flag};
 use super::world::World;
@@ -18,14 +19,16 @@ use crate::model::{Function, Model};
 use crate::units::{Duration, Time};
 
 /// Random numbers of the start of an environment.
-const INIT: u32 = 0x1a17;
+pub(super) const INIT: u32 = 0x1a17;
 
 /// A function while it runs.
 pub struct FunctionState {
     /// Its environments.
-    fleet: Fleet,
+    pub(super) fleet: Fleet,
     /// Whose executions it takes: among all accounts, those of regions first.
-    account: usize,
+    pub(super) account: usize,
+    /// How the number of those that are kept ready follows their use.
+    pub(super) provision: Option<Provision>,
     /// When idle environments are looked at next.
     looks_at: Time,
     /// Environments started again in the place of those that are kept ready.
@@ -62,7 +65,14 @@ impl FunctionState {
         };
         let Function { provisioned, idle, scaling, .. } = **function;
         let fleet = Fleet::new(spec.slots, provisioned, idle, scaling);
-        Some(Box::new(FunctionState { fleet, account, looks_at: Time::NEVER, restarts: 0 }))
+        let provision = Provision::new(function);
+        Some(Box::new(FunctionState {
+            fleet,
+            account,
+            provision,
+            looks_at: Time::NEVER,
+            restarts: 0,
+        }))
     }
 }
 
@@ -82,6 +92,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             Invoked::Warm(number) | Invoked::Cold(number) => state.fleet.turn(number),
             _ => 0,
         };
+        if let (Some(its), Invoked::Warm(number)) = (&mut state.provision, invoked)
+            && state.fleet.is_kept(number)
+        {
+            its.usage.change(now, 1, 0);
+        }
         self.services[service].function = Some(state);
         let refusal = match invoked {
             Invoked::Throttled => Some((429, Failure::Limited)),
@@ -168,7 +183,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let function = spec.function.as_ref().expect("only functions have environments");
         let state = self.services[service].function.as_mut().expect("built with its service");
         if !state.fleet.is_busy(number) {
-            return state.fleet.rest(number, self.now);
+            state.fleet.rest(number, self.now);
+            self.note_provisioned(service, 0, 1);
+            return self.look_later(service);
         }
         let turn = state.fleet.turn(number);
         self.time_execution(index, function.timeout, turn);
@@ -203,6 +220,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(since) = state.fleet.end(number, &mut self.accounts[state.account]) else {
             return false;
         };
+        if let Some(its) = state.provision.as_mut().filter(|_| state.fleet.is_kept(number)) {
+            its.usage.change(self.now, -1, 0);
+        }
         let executions = spec.function.as_ref().expect("it is a function").executions;
         let meter = &mut self.meters[executions];
         meter.busy.add(self.now, -MILLI);
@@ -234,7 +254,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.services[service];
         let number = index - self.services[service].first_instance;
         let state = self.services[service].function.as_mut().expect("built with its service");
-        if state.fleet.lose(number) {
+        let was_kept = state.fleet.is_kept(number);
+        let again = state.fleet.lose(number);
+        if was_kept {
+            self.note_provisioned(service, 0, -1);
+            if !again {
+                self.keeps_one_less(service);
+            }
+        }
+        if again {
+            let state = self.services[service].function.as_mut().expect("built with its service");
             state.restarts += 1;
             let restart = state.restarts;
             self.instances[index as usize].phase = Phase::Starting;
@@ -259,9 +288,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Has idle environments looked at when the first of them will have been idle for too long.
-    fn look_later(&mut self, service: ServiceId) {
+    pub(super) fn look_later(&mut self, service: ServiceId) {
         let state = self.services[service].function.as_mut().expect("built with its service");
-        let Some(at) = state.fleet.next_expiry() else { return };
+        let Some(at) = state.fleet.next_expiry().map(|at| at.max(self.now)) else { return };
         if at < state.looks_at {
             state.looks_at = at;
             self.at(at, Kind::Balancer, service.0);

@@ -178,6 +178,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 command:
                     Command::Push
                     | Command::Add(_)
+                    | Command::Insert { .. }
                     | Command::Script(_)
                     | Command::Publish(_)
                     | Command::Broadcast(_)

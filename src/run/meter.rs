@@ -97,10 +97,16 @@ pub enum Counter {
     Slow,
     /// Bytes of uploads that were begun and never completed.
     Left,
+    /// Messages whose handlers have ended well.
+    Handled,
+    /// Messages whose handlers have failed, or died with their process.
+    Unhandled,
+    /// Bytes that were put into a store.
+    Stored,
 }
 
 /// How many counters there are.
-pub const COUNTERS: usize = 42;
+pub const COUNTERS: usize = 45;
 
 impl Counter {
     /// All of them, in their order.
@@ -147,6 +153,9 @@ impl Counter {
         Counter::Recycled,
         Counter::Slow,
         Counter::Left,
+        Counter::Handled,
+        Counter::Unhandled,
+        Counter::Stored,
     ];
     /// Its name in results.
     pub fn slug(self) -> &'static str {
@@ -193,6 +202,9 @@ impl Counter {
             Counter::Slow => "slow_commands",
             Counter::Left => "left_bytes",
             Counter::HitBytes => "hit_bytes",
+            Counter::Handled => "handled",
+            Counter::Unhandled => "unhandled",
+            Counter::Stored => "stored_bytes",
         }
     }
 }

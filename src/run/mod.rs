@@ -55,6 +55,7 @@ mod pooler;
 mod node_loss;
 mod noted;
 mod probing;
+mod provisioned;
 mod queue;
 mod queue_limiter;
 mod queue_requests;

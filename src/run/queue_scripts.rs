@@ -13,7 +13,7 @@
 
 use crate::component::job_queue::Driver;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{CacheId, QueueId};
+use crate::model::ids::{CacheId, JobId, QueueId};
 use crate::model::tape::Pc;
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
@@ -70,6 +70,14 @@ impl<Q: PendingEvents> World<'_, Q> {
             Some(_) if !brought => self.ask_redis(job, Stage::Claims),
             _ => self.start_job(job, queue, place),
         }
+    }
+
+    /// How long Redis looks through the jobs that a new one of this kind is put before: Bull finds its place in the
+    /// list by LINSERT, from the end at which jobs come in (Bull 4.16.5 addJob-6.lua).
+    pub(super) fn looks_through(&self, job: JobId) -> Duration {
+        let kind = &self.model.jobs[job];
+        let behind = self.queues[kind.queue].queue.behind(kind.priority);
+        self.model.queues[kind.queue].insert.scale(f64::from(behind))
     }
 
     /// Whether a handler that has ended is first to be ended in Redis.

@@ -77,6 +77,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     Command::SessionSave
                         | Command::Push
                         | Command::Add(_)
+                        | Command::Insert { .. }
                         | Command::Count(_)
                         | Command::Own { write: true, .. }
                 )

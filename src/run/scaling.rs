@@ -129,6 +129,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn autoscale(&mut self, service: ServiceId) {
         let model: &Model = self.model;
         let spec = &model.services[service];
+        if spec.function.is_some() {
+            return self.look_at_provisioned(service);
+        }
         let scaling = spec.autoscale.as_ref().expect("only autoscaled services look");
         self.count_instances(service);
         let values = self.scaling_values(service, scaling);
@@ -168,6 +171,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A schedule changes the bounds of a service: what is below or above them is set right at once.
     pub fn keep_appointment(&mut self, service: ServiceId) {
         let spec = &self.model.services[service];
+        if spec.function.is_some() {
+            return self.keep_provisioned_appointment(service);
+        }
         let scaling = spec.autoscale.as_ref().expect("only autoscaled services have a schedule");
         let (min, max) = bounds_at(scaling, self.now, spec.max_instances);
         let wanted = self.services[service].wanted.clamp(min, max);

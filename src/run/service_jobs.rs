@@ -91,11 +91,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// Whether an instance has handlers at work, or jobs that it has claimed or not yet ended.
+    /// Whether an instance has handlers at work, of messages or of jobs, or jobs that it has claimed or not yet ended.
     pub(super) fn has_jobs(&self, index: u32) -> bool {
         let service = self.instances[index as usize].service;
         let queues = &self.model.services[service].queues;
-        if queues.is_empty() {
+        if queues.is_empty() && self.sockets.is_empty() {
             return false;
         }
         let first = self.loop_of_place(service, 0);

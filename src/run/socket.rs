@@ -8,6 +8,7 @@
 //! `psubscribe`).
 
 mod adapter;
+mod flow;
 mod held;
 mod idle;
 mod wire;
@@ -56,6 +57,8 @@ mod callback {
     pub const COMES: u16 = 5;
     /// In place of a callback: copies of one go over the link.
     pub const GOES: u16 = 6;
+    /// No callback, but what is done with a message beside receiving it.
+    pub const HANDLE: u16 = 7;
 }
 
 /// What is drawn for, so that turning one knob moves no other draw.
@@ -72,7 +75,8 @@ mod draw {
     pub const PHASE: usize = 9;
     pub const PUBLISH: usize = 10;
     pub const WIRE: usize = 11;
-    pub const KINDS: usize = 12;
+    pub const FLOW: usize = 12;
+    pub const KINDS: usize = 13;
 }
 
 /// Generations that fit into an ordinal.
@@ -114,6 +118,8 @@ pub struct Message {
     sent: Time,
     /// Callbacks that have yet to write it.
     left: u32,
+    /// Members at the process that handles it.
+    here: u32,
 }
 
 /// Sockets while they run.
@@ -442,7 +448,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.end_task(task);
         match record.owner_epoch {
             callback::CONNECT | callback::PING => self.connection_served(&record),
-            callback::RECEIVE => self.received(&record),
+            callback::RECEIVE => self.pass_on_message(record.owner, record.worker, record.user),
+            callback::HANDLE => self.message_handled(&record),
             callback::PUBLISH => self.published(&record),
             callback::COMES => self.read_message(record.owner, record.worker),
             callback::GOES => self.delivered(record.owner, record.user),
@@ -491,7 +498,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.close_too_large(id, worker, place);
         }
         self.count(spec.station, Counter::Reads);
-        let message = Message { socket: id, sent: self.now, left: 1 };
+        let message = Message { socket: id, sent: self.now, left: 1, here: 0 };
         let owner = self.messages.insert(message);
         if !self.send_over_link(worker, (owner, callback::COMES), 1) {
             self.read_message(owner, worker);
@@ -524,7 +531,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn delivered(&mut self, owner: u32, members: u32) {
         let message = &mut self.messages[owner];
         message.left -= 1;
-        let Message { socket, sent, left } = *message;
+        let Message { socket, sent, left, .. } = *message;
         let late = self.now.since(sent).0 / Duration::micros(1).0;
         if members > 0 && self.model.sockets[socket].room.is_none() {
             self.sockets[socket].broadcast = self.now;
@@ -554,6 +561,10 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A callback of a socket dies with its process: what it would have written is not.
     pub(super) fn socket_died(&mut self, record: &Task) {
+        if record.owner_epoch == callback::HANDLE {
+            let socket = self.messages[record.owner].socket;
+            self.count(self.model.sockets[socket].station, Counter::Unhandled);
+        }
         if record.owner_epoch >= callback::RECEIVE {
             self.delivered(record.owner, 0);
         }

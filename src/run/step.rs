@@ -235,6 +235,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     return false;
                 }
                 Op::ThreadFree => self.free_thread(task),
+                Op::Emit => self.emit(task),
                 Op::Again { timer } => self.set_timer(task, timer),
                 Op::Message { failed } => {
                     if !self.message_over(task, failed) {

@@ -88,6 +88,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let failed = took.as_ref().err().map(|(_, why)| *why);
             let took = condition.stretch(took.unwrap_or_else(|(until_failure, _)| until_failure));
             self.spend(task, spec.station, Part::Service, took);
+            if usage.write && failed.is_none() && took <= self.gives_up_after(task, &usage) {
+                self.meters[spec.station].add(Counter::Stored, bytes as u64);
+            }
             let record = &mut self.tasks[task];
             record.pending = 0;
             match failed {

@@ -12,8 +12,10 @@ use crate::kernel::{Event, PendingEvents};
 use crate::units::{Duration, Time};
 
 impl<Q: PendingEvents> World<'_, Q> {
-    /// The timers of those that run from the start: they were started at different times.
+    /// The timers of those that run from the start: they were started at different times. Functions have one that
+    /// looks how many are kept ready.
     pub(super) fn start_all_timers(&mut self) {
+        self.start_provisioning();
         for worker in 0..self.workers.len() as u32 {
             let index = self.workers[worker as usize].instance;
             if self.instances[index as usize].phase.runs() {

@@ -56,7 +56,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         super::check_scaling::scaling_bounds,
         super::check_scaling::paces,
         check_connections::connection_bounds,
-        check_connections::sockets,
+        super::check_socket::sockets,
         retry_bounds,
         wave_bounds,
         run_bounds,

@@ -11,7 +11,6 @@ use super::pool::Reads;
 use super::pooler::Pooler;
 use super::service::Service;
 use super::session::{Session, SessionStore};
-use super::socket::Socket;
 use crate::diagnostic::{Diagnostic, Place};
 
 pub(crate) fn replicas(cx: &Cx<'_>) -> Diagnostics {
@@ -216,47 +215,4 @@ impl Demand {
                 .fold(warning, |warning, (place, remark)| warning.related(place, remark)),
         )
     }
-}
-
-/// Pauses of clients that come back hardly grow: the second is as long as any may be.
-fn flat_backoff(cx: &Cx<'_>) -> Diagnostics {
-    let flat = |socket: &&Named<Socket>| {
-        let reconnect = &socket.spec.reconnect;
-        reconnect.delay.0.saturating_mul(2) > reconnect.most.0
-    };
-    let warn = |socket: &Named<Socket>| {
-        let path = format!("socket.{}.reconnect", socket.name);
-        let key = |key: &str| format!("{path}.{key}");
-        let said = ["delay", "most"].map(key).into_iter().find(|it| cx.tree.at(it).is_some())?;
-        let message = format!(
-            "`{path}` hardly waits longer each time: twice its `delay` is beyond its `most`"
-        );
-        let help = "make `delay` at most half of `most`, or clients that were cut off together come back together";
-        Some(Diagnostic::warning("flat-backoff", cx.tree.place_of(&said), message).help(help))
-    };
-    cx.topology.sockets.iter().filter(flat).filter_map(warn).collect()
-}
-
-/// Messages that no server takes: each closes the connection that it comes over.
-fn large_message(cx: &Cx<'_>) -> Diagnostics {
-    let warn = |socket: &Named<Socket>| {
-        let service = find(&cx.topology.services, &socket.spec.service.name);
-        let (size, most) = (socket.spec.size, socket.spec.largest(&service.spec));
-        (socket.spec.messages.is_some() && size.0 > most.0).then(|| {
-            let message = format!(
-                "a message of `socket.{}` has {size}, and its server takes {most}: each closes the \
-                 connection that it comes over",
-                socket.name
-            );
-            let place = cx.tree.place_of(&format!("socket.{}.size", socket.name));
-            Diagnostic::warning("large-message", place, message)
-                .help("make `size` smaller, or raise `max_payload`")
-        })
-    };
-    cx.topology.sockets.iter().filter_map(warn).collect()
-}
-
-/// What sockets say.
-pub(crate) fn sockets(cx: &Cx<'_>) -> Diagnostics {
-    flat_backoff(cx).into_iter().chain(large_message(cx)).collect()
 }

@@ -8,6 +8,7 @@ use super::check_stream;
 use super::flow::Step;
 use super::queue::{Backoff, Discipline, QueueDriver};
 use super::session::SessionStore;
+use super::stream::StreamKind;
 use super::workload::Process;
 use crate::diagnostic::Diagnostic;
 
@@ -90,6 +91,30 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     found.extend(queues(cx));
     found.extend(clients(cx));
     found.extend(limits(cx));
+    found.extend(unpaid(cx));
+    found
+}
+
+/// Keys that only a price looks at.
+fn unpaid(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for store in &cx.topology.stores {
+        if store.spec.price.as_ref().is_none_or(|it| it.per_gb_month.is_none()) {
+            for key in ["stored", "expires_after"] {
+                let path = format!("store.{}.{key}", store.name);
+                let help = "leave it out, or say its `price.per_gb_month`";
+                found.extend(cx.no_effect(&path, "only its price asks for it", help));
+            }
+        }
+    }
+    for stream in &cx.topology.streams {
+        let StreamKind::Kafka(its) = &stream.spec.kind else { continue };
+        if its.per_gb_month.is_none() {
+            let path = format!("stream.{}.kind.kafka.retention", stream.name);
+            let help = "leave it out, or say `per_gb_month`";
+            found.extend(cx.no_effect(&path, "only its price asks for it", help));
+        }
+    }
     found
 }
 
@@ -245,7 +270,11 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
             if queue.spec.cache.is_none() {
                 let (why, help) =
                     ("no `cache` holds the queue", "leave it out, or say which `cache`");
-                ["add", "claim", "finish"].iter().for_each(|name| idle(key(name), why, help));
+                ["add", "insert", "claim", "finish"]
+                    .iter()
+                    .for_each(|name| idle(key(name), why, help));
+            } else if queue.spec.driver == QueueDriver::BullMq {
+                idle(key("insert"), "BullMQ keeps jobs with a priority in a sorted set", OUT);
             }
             continue;
         }
@@ -256,6 +285,7 @@ fn queues(cx: &Cx<'_>) -> Diagnostics {
             ("limiter", "SQS hands out whatever is asked for"),
             ("cache", "SQS keeps its messages itself"),
             ("add", "SQS is no Redis"),
+            ("insert", "SQS is no Redis"),
             ("claim", "SQS is no Redis"),
             ("finish", "SQS is no Redis"),
         ] {

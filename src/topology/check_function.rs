@@ -2,7 +2,7 @@
 
 use super::check::{Cx, Diagnostics, error};
 use super::flow::{Flow, Step};
-use super::function::UNRESERVABLE;
+use super::function::{Function, ProvisionedScaling, UNRESERVABLE};
 use super::names::Named;
 use super::service::Service;
 use crate::diagnostic::{Diagnostic, Place};
@@ -84,11 +84,49 @@ fn bounds(cx: &Cx<'_>, service: &Named<Service>) -> Diagnostics {
         let help = "write `timeout = \"15min\"` or less";
         found.push(error("out-of-range", &place("timeout"), message).help(help));
     }
+    if let Some(scaling) = &function.autoscale {
+        found.extend(scales(cx, service, function, scaling));
+    }
     if let Some(reserved) = function.reserved.filter(|it| *it < function.provisioned) {
         let provisioned = function.provisioned;
         let message = format!("{provisioned} environments are kept ready, of {reserved} reserved");
         let help = "let `provisioned` ≤ `reserved`";
         found.push(error("function-concurrency", &place("provisioned"), message).help(help));
+    }
+    found
+}
+
+/// Environments that are kept ready start within the bounds of their autoscaler, which AWS and the account allow.
+fn scales(
+    cx: &Cx<'_>,
+    service: &Named<Service>,
+    function: &Function,
+    scaling: &ProvisionedScaling,
+) -> Diagnostics {
+    let place =
+        |key: &str| cx.tree.place_of(&format!("service.{}.function.autoscale.{key}", service.name));
+    let (min, max, at_start) = (scaling.min, scaling.max, function.provisioned);
+    let mut found = Vec::new();
+    if !(min..=max).contains(&at_start) {
+        let message =
+            format!("{at_start} environments are kept ready at first, and then {min} to {max}");
+        let help = "let `min` ≤ `provisioned` ≤ `max`";
+        found.push(error("out-of-range", &place("min"), message).help(help));
+    }
+    if !(0.1..=0.9).contains(&scaling.target.0) {
+        let message = format!("the target is {}: AWS takes 10% to 90%", scaling.target);
+        let help = "write, for example, `target = \"70%\"`";
+        found.push(error("out-of-range", &place("target"), message).help(help));
+    }
+    let most = cx.topology.environments(&service.spec, function);
+    let wants = scaling.schedule.iter().filter_map(|it| it.max).fold(max, u32::max);
+    if wants > most {
+        let message = format!(
+            "up to {wants} environments are kept ready, and `service.{}` may have {most}",
+            service.name
+        );
+        let help = "let `max` be less, or raise `reserved` or the region's `functions`";
+        found.push(error("function-concurrency", &place("max"), message).help(help));
     }
     found
 }

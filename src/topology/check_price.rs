@@ -1,7 +1,10 @@
 //! What things cost, and who says so.
 
 use super::check::{Cx, Diagnostics};
-use super::price::{BalancerPrice, Price, StorePrice, UsagePrice};
+use super::price::{
+    BalancerPrice, PoolerPrice, Price, SocketPrice, StorePrice, UsagePrice, VolumePrice,
+};
+use super::stream::StreamKind;
 use crate::diagnostic::{Diagnostic, SourceId};
 use crate::units::Money;
 
@@ -73,6 +76,24 @@ fn unsourced(cx: &Cx<'_>) -> Vec<String> {
     for it in &topology.stores {
         note(format!("store.{}.price", it.name), it.spec.price.as_ref().map(store));
     }
+    for it in &topology.poolers {
+        note(format!("pooler.{}.price", it.name), it.spec.price.as_ref().map(pooler));
+    }
+    for it in &topology.sockets {
+        note(format!("socket.{}.price", it.name), it.spec.price.as_ref().map(socket));
+    }
+    for it in &topology.databases {
+        let price = it.spec.storage.as_ref().and_then(|it| it.price.as_ref());
+        note(format!("database.{}.storage.price", it.name), price.map(volume));
+    }
+    for it in &topology.streams {
+        let (kind, price) = match &it.spec.kind {
+            StreamKind::Kafka(its) => ("kafka", &its.price),
+            StreamKind::Kinesis(its) => ("kinesis", &its.price),
+            _ => continue,
+        };
+        note(format!("stream.{}.kind.{kind}.price", it.name), price.as_ref().map(fixed));
+    }
     all
 }
 
@@ -92,6 +113,19 @@ fn usage(price: &UsagePrice) -> bool {
 fn balancer(price: &BalancerPrice) -> bool {
     let parts = [price.monthly, price.per_gb, price.per_million, price.per_lcu_hour];
     said(&price.source, &parts)
+}
+
+fn pooler(price: &PoolerPrice) -> bool {
+    said(&price.source, &[price.monthly, price.per_vcpu_hour])
+}
+
+fn socket(price: &SocketPrice) -> bool {
+    let parts = [price.monthly, price.per_million_messages, price.per_million_minutes];
+    said(&price.source, &parts)
+}
+
+fn volume(price: &VolumePrice) -> bool {
+    said(&price.source, &[Some(price.per_gb_month), price.per_iops_month])
 }
 
 fn store(price: &StorePrice) -> bool {

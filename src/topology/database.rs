@@ -5,7 +5,7 @@ use super::dist::Dist;
 use super::host::{Host, Priority};
 use super::names::Ref;
 use super::plan::Plan;
-use super::price::Price;
+use super::price::{Price, VolumePrice};
 use super::region::Region;
 use super::replicas::Abroad;
 use super::spec::spec;
@@ -200,6 +200,8 @@ spec! {
         /// Time of one operation when nobody else asks.
         operation: Duration = "\"1ms\"" from "assumed: single-digit milliseconds, as AWS says",
             positive;
+        /// What it costs.
+        price: Option<VolumePrice>;
         /// A faster rate while credits last.
         burst: Option<StorageBurst> = "none" from "AWS EBS user guide (gp3 has none)";
     }

@@ -244,7 +244,7 @@ impl Topology {
         let function = found.mapping.as_ref().map(|it| it.function.name.as_str());
         function.or(found.service.as_ref().map(|it| it.name.as_str()))
     }
-    /// The steps of all operations, health checks, timers and messages that functions get, each with
+    /// The steps of all operations, health checks, timers, jobs and messages of sockets, each with
     /// the service it runs on.
     pub fn steps(&self) -> Vec<(Option<&str>, &Placed<Step>)> {
         let of_operations = self.operations.iter().flat_map(|operation| {
@@ -269,7 +269,11 @@ impl Topology {
         });
         let of_messages =
             self.jobs.iter().flat_map(|job| steps(&job.spec.flow, self.worked_by(&job.spec.queue)));
+        let of_sockets = self
+            .sockets
+            .iter()
+            .flat_map(|socket| steps(&socket.spec.flow, Some(&socket.spec.service.name)));
         let all = of_operations.chain(of_checks).chain(of_probes).chain(of_timers);
-        all.chain(of_messages).collect()
+        all.chain(of_messages).chain(of_sockets).collect()
     }
 }

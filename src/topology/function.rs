@@ -4,9 +4,9 @@ use super::dist::Dist;
 use super::file::Topology;
 use super::names::Named;
 use super::region::Region;
-use super::service::Service;
+use super::service::{ScheduledScaling, Service};
 use super::spec::spec;
-use crate::units::{Bytes, Duration, Money};
+use crate::units::{Bytes, Duration, Money, Ratio};
 
 /// Executions that AWS Lambda lets run at once in an account and region, unless it was asked for more.
 pub const ACCOUNT: u32 = 1_000;
@@ -34,12 +34,51 @@ spec! {
             from "AWS Lambda (reserved concurrency unset)", positive;
         /// Environments that are kept ready.
         provisioned: u32 = "0" from "AWS Lambda (provisioned concurrency unset)";
+        /// How the number of those that are kept ready follows their use.
+        autoscale: Option<ProvisionedScaling> = "it stays" from "AWS Lambda (no scalable target is registered)";
         /// Environments that may be started within 10 s; further requests that find none idle are
         /// answered 429.
         scaling: u32 = "1_000"
             from "AWS Lambda (concurrency scaling rate: 1,000 environments every 10 s)", positive;
         /// What it costs.
         price: Option<FunctionPrice>;
+    }
+}
+spec! {
+    /// Target tracking of Application Auto Scaling for environments that are kept ready: three minutes in a row
+    /// above the target make them more, fifteen below 90 % of it fewer. A minute in which no request comes
+    /// is not known, and changes nothing.
+    table ProvisionedScaling {
+        /// The fewest.
+        min: u32;
+        /// The most.
+        max: u32, positive;
+        /// The share of them that is to be in use.
+        target: Ratio = "\"70%\"" from "assumed: the value of AWS' examples", positive;
+        /// Which value of a minute is compared.
+        statistic: Statistic = "\"average\""
+            from "AWS Application Auto Scaling (LambdaProvisionedConcurrencyUtilization)";
+        /// Whether they become fewer at all.
+        scale_in: bool = "true" from "AWS Application Auto Scaling (DisableScaleIn false)";
+        /// Time after they became more during which no smaller addition is made.
+        cooldown_out: Duration = "\"0s\"" from "AWS Application Auto Scaling (ScaleOutCooldown: 0 for Lambda provisioned concurrency)";
+        /// Time after they became fewer during which they do not again.
+        cooldown_in: Duration = "\"0s\"" from "AWS Application Auto Scaling (ScaleInCooldown: 0 for Lambda provisioned concurrency)";
+        /// Time from the decision to the start of the first of those that are added.
+        start: Duration = "\"60s\"" from "assumed: AWS Lambda takes a minute or two to prepare, and states no time";
+        /// How many are started in a minute.
+        pace: u32 = "6_000" from "AWS Lambda (provisioned concurrency: up to 6,000 environments every minute per function)", positive;
+        /// When the bounds change, whatever is in use.
+        schedule: Vec<ScheduledScaling> = "[]" from "AWS Application Auto Scaling";
+    }
+}
+spec! {
+    /// Which value of a minute is compared with a target.
+    choice Statistic {
+        /// The mean over the minute.
+        Average = "average";
+        /// The greatest within the minute, as a metric of one's own may have it: short bursts are seen.
+        Maximum = "maximum";
     }
 }
 spec! {

@@ -40,6 +40,7 @@ mod check_price;
 mod check_replicas;
 mod check_reshard;
 mod check_scaling;
+mod check_socket;
 mod check_stream;
 mod check_upkeep;
 mod check_limits;
@@ -116,7 +117,7 @@ pub use flow::{
     Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, Update, WhichSession,
     WritePolicy, steps,
 };
-pub use function::{Function, FunctionPrice};
+pub use function::{Function, FunctionPrice, ProvisionedScaling, Statistic};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use host::{Host, Others, Priority, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
@@ -134,7 +135,9 @@ pub use names::{Address, Component, Named, Placed, Ref, Reference, Scope, Sectio
 pub use objective::{Comparison, Lagging, LatencyStatistic, Metric, Objective, Utilised};
 pub use pool::{OnError, Pool, PoolDriver, Psycopg, Reads, Sqlalchemy};
 pub use pooler::{PoolMode, Pooler, PoolerKind};
-pub use price::{BalancerPrice, Expense, Price, StorePrice, UsagePrice};
+pub use price::{
+    BalancerPrice, Expense, PoolerPrice, Price, SocketPrice, StorePrice, UsagePrice, VolumePrice,
+};
 pub use process::{Gc, Liveness, Memory, Node as NodeJs, Probe, Timer};
 pub use queue::{Backoff, Discipline, EventSourceMapping, Job, Queue, QueueDriver};
 pub use redis::{
@@ -160,7 +163,7 @@ pub use service::{
 pub use session::{
     Growth, Jwt, MemorySessions, OwnPool, PostgresSessions, RedisSessions, Session, SessionStore,
 };
-pub use socket::{Deflate, Reconnect, Socket, Transport};
+pub use socket::{Broadcast, Deflate, Reconnect, Socket, Transport};
 pub use spec::{DefaultInForce, Reader, Shape};
 pub use store::{Store, StoreUse};
 pub use stream::{
@@ -211,6 +214,7 @@ pub const SLUGS: &[&str] = &[
     "function-concurrency",
     "ideal-client",
     "misplaced-reply",
+    "misplaced-step",
     "idle-region",
     "kept-sessions",
     "large-message",

@@ -4,6 +4,7 @@ use super::database::Database;
 use super::dist::Dist;
 use super::names::Ref;
 use super::plan::Plan;
+use super::price::PoolerPrice;
 use super::spec::spec;
 use crate::units::Duration;
 
@@ -115,6 +116,8 @@ spec! {
         /// Time to open a connection to it, round trips included.
         connect: Dist = "\"5ms\""
             from "assumed: TCP, TLS and authentication, but no new server process";
+        /// What it costs.
+        price: Option<PoolerPrice>;
     }
 }
 spec! {

@@ -2,7 +2,7 @@
 
 use super::names::{Address, Scope, Section};
 use super::spec::spec;
-use crate::units::{Money, Ratio};
+use crate::units::{Bytes, Money, Rate, Ratio};
 
 spec! {
     /// A fixed price.
@@ -58,13 +58,55 @@ spec! {
         monthly: Option<Money>;
         /// Price of a gigabyte that is read.
         per_gb_out: Option<Money>;
-        /// Price of a gigabyte that it keeps for a month, for the parts of uploads that were never completed
-        /// (`left_bytes`): as long as `abort_incomplete` says, and without it, half a month of the first.
+        /// Price of a gigabyte that it keeps for a month: what is `stored`, what is put there (`stored_bytes`) and the
+        /// parts of uploads that were never completed (`left_bytes`). These are kept as long as `expires_after` and
+        /// `abort_incomplete` say, and without them, half a month of the first.
         per_gb_month: Option<Money>;
         /// Price of a million requests that write.
         per_million_puts: Option<Money>;
         /// Price of a million requests that read.
         per_million_gets: Option<Money>;
+        /// Where the price is stated.
+        source: Option<String>;
+    }
+}
+spec! {
+    /// What a pooler costs; what is not said is free.
+    table PoolerPrice (short "monthly") {
+        /// Price of it a month, whatever its use.
+        monthly: Option<Money>;
+        /// Price of an hour of a core of each server behind it, replicas included, two cores at least for each.
+        per_vcpu_hour: Option<Money>;
+        /// Where the price is stated.
+        source: Option<String>;
+    }
+}
+spec! {
+    /// What a service that holds WebSockets costs; what is not said is free.
+    table SocketPrice (short "monthly") {
+        /// Price of it a month, whatever its use.
+        monthly: Option<Money>;
+        /// Price of a million messages, from clients and to each member of a room.
+        per_million_messages: Option<Money>;
+        /// A message counts once for each of these that it has begun.
+        unit: Bytes = "\"32KiB\"" from "Amazon API Gateway pricing (WebSocket APIs: metered in 32 KB increments)", positive;
+        /// Price of a million minutes of connections.
+        per_million_minutes: Option<Money>;
+        /// Where the price is stated.
+        source: Option<String>;
+    }
+}
+spec! {
+    /// What a volume costs; each server has one.
+    table VolumePrice (short "per_gb_month") {
+        /// Price of a gigabyte (GiB) of it for a month.
+        per_gb_month: Money;
+        /// Its size.
+        size: Bytes = "\"20GiB\"" from "Amazon RDS user guide (gp3: 20 GiB at least)", positive;
+        /// Price of an operation a second for a month, of those that it grants beyond `included`.
+        per_iops_month: Option<Money>;
+        /// Operations a second that cost nothing.
+        included: Rate = "\"3_000/s\"" from "AWS EBS pricing (gp3: 3,000 are included)";
         /// Where the price is stated.
         source: Option<String>;
     }

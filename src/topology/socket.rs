@@ -2,7 +2,9 @@
 
 use super::cache::Cache;
 use super::dist::Dist;
+use super::flow::Flow;
 use super::names::Ref;
+use super::price::SocketPrice;
 use super::service::{Runtime, Service};
 use super::spec::spec;
 use crate::units::{Bytes, Duration, Rate, Ratio};
@@ -41,6 +43,12 @@ spec! {
         messages: Option<Rate> = "nobody says anything" from "assumed: connections that are only held", positive;
         /// CPU time to receive a message.
         message_cpu: Dist = "\"50us\"" from "assumed: parsing and a handler";
+        /// What the process that holds the sender does with each message, beside receiving it: its handler. If that
+        /// fails before the broadcast, nobody gets the message.
+        flow: Flow = "[]" from "assumed: a message is only passed on";
+        /// Whether a message is broadcast, and when.
+        broadcast: Broadcast = "\"after\""
+            from "assumed: a handler that awaits what it stores, and emits then (`await insert(it); io.emit(it)`)";
         /// How many clients a room has, spread over all processes as clients are.
         room: Option<u32> = "everybody who is connected" from "assumed: one room", positive;
         /// Size of a message, as it comes, as it passes through the adapter, and as it goes to each member.
@@ -68,6 +76,8 @@ spec! {
             FastAPI 0.165.0 on uvicorn 0.38.0 with websockets 17.4 (41 KB without compression)", positive;
         /// CPU time to receive a broadcast from the adapter, whether or not a member is here.
         adapter_cpu: Duration = "\"50us\"" from "assumed: decoding with msgpack, and a look at the room";
+        /// What it costs, where somebody is paid for its connections and messages.
+        price: Option<SocketPrice>;
     }
 }
 
@@ -121,6 +131,17 @@ impl Socket {
     }
 }
 
+spec! {
+    /// When a message is broadcast to its room.
+    choice Broadcast {
+        /// When its `flow` has ended well.
+        After = "after";
+        /// As it comes, before its `flow`.
+        Before = "before";
+        /// Never: it is for the server alone.
+        Never = "never";
+    }
+}
 spec! {
     /// How a connection begins.
     choice Transport {

@@ -34,6 +34,11 @@ spec! {
         /// Attempts at a request, the first included; between those that were slowed down, the client
         /// waits for a random part of 0.5 s x 2^n, 20 s at most.
         attempts: u32 = "3" from "@smithy/core 3.41.0 (standard retry mode: 3 attempts, throttling base 500 ms)", positive;
+        /// What it keeps besides what is put there in the run; for its price alone.
+        stored: Bytes = "\"0B\"" from "assumed: only what is put there is counted";
+        /// How long it keeps an object; for its price alone.
+        expires_after: Option<Duration> = "for ever"
+            from "Amazon S3 user guide (a lifecycle rule with Expiration; there is none by default)", positive;
         /// How long it keeps the parts of an upload that was begun and never completed.
         abort_incomplete: Option<Duration> = "for ever"
             from "Amazon S3 user guide (a lifecycle rule with AbortIncompleteMultipartUpload; there is none by default)", positive;

@@ -9,7 +9,7 @@ use super::price::Price;
 use super::region::Region;
 use super::service::Autoscale;
 use super::spec::spec;
-use crate::units::{Bytes, Duration, Ratio};
+use crate::units::{Bytes, Duration, Money, Ratio};
 
 spec! {
     /// Where messages are published: a topic of Kafka, a stream of Kinesis, a stream or a channel of Redis.
@@ -67,6 +67,12 @@ spec! {
         linger: Duration = "\"0s\"" from "kafkajs 2.2.4 (send goes at once), Apache Kafka 3.9 producer (linger.ms 0; 5 from 4.0 on)";
         /// The most bytes that it collects.
         batch: Bytes = "\"16KiB\"" from "Apache Kafka 3.9 producer (batch.size)", positive;
+        /// Price of one broker. Where several topics are on the same ones, say it at one of them.
+        price: Option<Price>;
+        /// Price of a gigabyte that a broker keeps for a month.
+        per_gb_month: Option<Money> = "not counted" from "Amazon MSK pricing (broker storage: $0.10 in us-east-1)";
+        /// How long each copy of a message is kept; for its price alone.
+        retention: Duration = "\"7day\"" from "Apache Kafka 3.9 broker (log.retention.hours 168)", positive;
     }
 }
 spec! {
@@ -153,8 +159,14 @@ spec! {
         /// Whether each process has an id of its own (`group.instance.id`): one that is back within its session
         /// has its partitions as before, without a rebalance, and one that ends is missed when its session is over.
         instance_id: bool = "false" from "Apache Kafka 3.9 consumer (group.instance.id null)";
-        /// Messages of a partition in one fetch; a batch is committed at its end.
-        fetch: u32 = "500" from "Apache Kafka 3.9 consumer (max.poll.records)", positive;
+        /// Messages of a partition that a member is handed at once at most; such a batch is committed at its end.
+        fetch: Option<u32> = "as many as `fetch_bytes` holds for kafkajs, 500 for java"
+            from "kafkajs 2.2.4 consumer/runner.js (eachBatch gets all of a fetch), Apache Kafka 3.9 consumer \
+            (max.poll.records)", positive;
+        /// The most bytes of a partition in one fetch; one message is always in it.
+        fetch_bytes: Bytes = "\"1MiB\""
+            from "kafkajs 2.2.4 consumer/index.js (maxBytesPerPartition 1,048,576), Apache Kafka 3.9 consumer \
+            (max.partition.fetch.bytes)", positive;
         /// Time between heartbeats, by which members learn of a rebalance.
         heartbeat: Duration = "\"3s\"" from "kafkajs 2.2.4 (heartbeatInterval), Apache Kafka 3.9 consumer (heartbeat.interval.ms)", positive;
         /// A member that was not heard of for so long is out.

@@ -556,6 +556,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("fault", include_str!("fault.rs")),
     ("flow", include_str!("flow.rs")),
     ("function", include_str!("function.rs")),
+    ("provisioned", include_str!("provisioned.rs")),
     ("gate", include_str!("gate.rs")),
     ("homes", include_str!("homes.rs")),
     ("host", include_str!("host.rs")),

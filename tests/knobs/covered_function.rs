@@ -19,6 +19,27 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Function.reserved Region.functions",
     ),
     ("function", "environments_kept_ready_start_for_nobody", "Function.provisioned"),
+    (
+        "provisioned",
+        "three_minutes_above_the_target_keep_more_ready",
+        "Function.autoscale ProvisionedScaling.max ProvisionedScaling.target \
+         ProvisionedScaling.start ProvisionedScaling.cooldown_out",
+    ),
+    (
+        "provisioned",
+        "fifteen_minutes_below_keep_fewer_ready",
+        "ProvisionedScaling.min ProvisionedScaling.scale_in ProvisionedScaling.cooldown_in",
+    ),
+    (
+        "provisioned",
+        "the_greatest_use_of_a_minute_may_decide",
+        "ProvisionedScaling.statistic Statistic:average Statistic:maximum",
+    ),
+    (
+        "provisioned",
+        "a_schedule_keeps_so_many_ready_and_they_are_paid_for",
+        "ProvisionedScaling.schedule ProvisionedScaling.pace",
+    ),
     ("function", "environments_start_no_faster_than_the_scaling_rate", "Function.scaling"),
     (
         "function",

@@ -6,6 +6,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("deploy", include_str!("deploy.rs")),
     ("node_loss", include_str!("node_loss.rs")),
     ("socket", include_str!("socket.rs")),
+    ("socket_flow", include_str!("socket_flow.rs")),
     ("store", include_str!("store.rs")),
     ("monitor", include_str!("monitor.rs")),
     ("alarm", include_str!("alarm.rs")),
@@ -14,6 +15,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("stream", include_str!("stream.rs")),
     ("kinesis", include_str!("kinesis.rs")),
     ("kafka_group", include_str!("kafka_group.rs")),
+    ("price", include_str!("price.rs")),
     ("region", include_str!("region.rs")),
     ("service", include_str!("service.rs")),
 ];
@@ -60,6 +62,29 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("deploy", "a_deploy_empties_what_it_says_at_its_end", "Deploy.purge"),
     (
+        "price",
+        "a_pooler_costs_by_the_cores_behind_it",
+        "Pooler.price PoolerPrice.monthly PoolerPrice.per_vcpu_hour PoolerPrice.source",
+    ),
+    (
+        "price",
+        "a_volume_costs_by_its_size_and_what_it_grants",
+        "Storage.price VolumePrice.per_gb_month VolumePrice.size VolumePrice.per_iops_month \
+         VolumePrice.included VolumePrice.source",
+    ),
+    (
+        "price",
+        "brokers_and_what_they_keep_cost_their_price",
+        "Kafka.price Kafka.per_gb_month Kafka.retention",
+    ),
+    (
+        "price",
+        "sockets_cost_by_their_messages_and_minutes",
+        "Socket.price SocketPrice.monthly SocketPrice.per_million_messages SocketPrice.unit \
+         SocketPrice.per_million_minutes SocketPrice.source",
+    ),
+    ("price", "objects_cost_for_as_long_as_they_are_kept", "Store.stored Store.expires_after"),
+    (
         "service",
         "an_hpa_grows_as_its_behavior_says",
         "Hpa.up HpaUp.stabilisation HpaUp.policies HpaUp.select HpaUp.tolerance HpaPace.percent \
@@ -93,6 +118,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "large_and_compressed_messages_cost_more",
         "Socket.read_per_kb Socket.write_per_kb Socket.compression Deflate.memory Deflate.write_cpu \
          Deflate.write_per_kb Deflate.read_cpu Deflate.ratio",
+    ),
+    (
+        "socket_flow",
+        "a_message_is_handled_by_the_process_that_holds_its_sender",
+        "Socket.flow Socket.broadcast Broadcast:after Broadcast:before Broadcast:never",
     ),
     ("socket", "a_message_that_is_too_large_closes_its_connection", "Socket.max_payload"),
     ("socket", "connections_take_memory_until_there_is_none", "Socket.memory"),
@@ -242,7 +272,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "KafkaGroup.session KafkaGroup.client KafkaGroup.heartbeat KafkaClient:java \
          Consumer.kafka",
     ),
-    ("stream", "what_was_not_committed_is_handled_again", "KafkaGroup.fetch"),
+    (
+        "stream",
+        "what_was_not_committed_is_handled_again",
+        "KafkaGroup.fetch KafkaGroup.fetch_bytes",
+    ),
     (
         "stream",
         "who_does_not_poll_in_time_is_out",

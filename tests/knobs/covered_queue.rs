@@ -11,6 +11,7 @@ pub const SOURCES: &[(&str, &str)] = &[
 /// See `coverage.rs`.
 pub const COVERED: &[(&str, &str, &str)] = &[
     ("job", "a_job_may_be_due_later", "Enqueue.delay"),
+    ("job_redis", "a_job_with_a_priority_is_looked_up_among_those_that_wait", "Queue.insert"),
     ("job", "messages_are_sent_received_and_deleted_by_requests", "Queue.rtt Queue.request_price"),
     ("job", "the_job_that_waits_for_longest_has_an_age", "Shows:delayed Shows:oldest"),
     (

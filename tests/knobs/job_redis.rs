@@ -73,6 +73,28 @@ fn the_end_of_a_job_brings_the_next_along() {
 }
 
 #[test]
+fn a_job_with_a_priority_is_looked_up_among_those_that_wait() {
+    // One of four is at work when another kind comes, and three wait. To add one takes 2 + 1 + 2 ms.
+    let text = format!("{KEPT}[job.first]\nqueue = \"q\"\nwork = \"1s\"\npriority = 2\n");
+    let four = "operation.work.flow=[{repeat={times=4, flow=[{enqueue='j'}]}}, {enqueue='first'}]";
+    let took = |sets: &[&str]| {
+        let usual = [four, "run.duration=1500ms", "job.j.work=100s", "queue.q.insert=1ms"];
+        run(&text, &[&usual[..], sets].concat()).each()
+    };
+    assert_eq!(took(&[]), ms(25 + 3));
+    assert_eq!(took(&["queue.q.insert=7ms"]), ms(25 + 21));
+    // Those of lower priority are looked through, not those that are before it.
+    assert_eq!(took(&["job.j.priority=3"]), ms(25 + 3));
+    assert_eq!(took(&["job.j.priority=1"]), ms(25));
+    assert_eq!(took(&["job.first.priority=0"]), ms(25));
+    // BullMQ has a sorted set, and what is due later stands elsewhere.
+    assert_eq!(took(&["queue.q.driver=bullmq"]), ms(25));
+    let later = "operation.work.flow=[{repeat={times=4, flow=[{enqueue='j'}]}}, \
+                 {enqueue={job='first', delay='1s'}}]";
+    assert_eq!(took(&[later]), ms(25));
+}
+
+#[test]
 fn scripts_keep_the_servers_thread_as_measured() {
     // 1,000 jobs a second to idle workers: added, claimed and ended they take 60 + 300 + 110 us each.
     let busy = |sets: &[&str]| {

@@ -1,9 +1,11 @@
 //! Streams of messages, and who consumes them.
 
 use loadbearing::failure::Failure;
+use loadbearing::model::Rules;
+use loadbearing::model::ids::ConsumerId;
 use loadbearing::run::Counter;
 
-use crate::support::{Ran, ms, run};
+use crate::support::{Ran, model, ms, run};
 
 /// A message a second, ten of them; everything at the broker takes a round time.
 pub const TOPIC: &str = r#"
@@ -141,6 +143,23 @@ fn what_was_not_committed_is_handled_again() {
     assert_eq!(counts(&quick), (5, 10), "one at work and four of the batch");
     let one = ran(&["stream.s.kind.kafka.acks=none", "consumer.c.kafka.fetch=1"]);
     assert_eq!(counts(&one), (1, 10));
+    // A fetch holds three: the second of a batch is at work, and the first of it was done for nothing.
+    let three = ran(&["stream.s.kind.kafka.acks=none", "consumer.c.kafka.fetch_bytes=3500B"]);
+    assert_eq!(counts(&three), (2, 10));
+}
+
+#[test]
+fn a_fetch_holds_bytes_and_the_java_client_hands_out_so_many_at_once() {
+    let batch = |sets: &[&str]| match &model(TOPIC, sets).consumers[ConsumerId(0)].rules {
+        Rules::Kafka(rules) => rules.fetch,
+        _ => unreachable!("it is a topic of Kafka"),
+    };
+    let java = "consumer.c.kafka.client=java";
+    assert_eq!((batch(&[]), batch(&[java])), (1_048, 500), "1,048,576 B of 1,000 each");
+    let large = "stream.s.message=10KB";
+    assert_eq!((batch(&[large]), batch(&[large, java])), (104, 104));
+    assert_eq!(batch(&["stream.s.message=2MB"]), 1, "one is always in it");
+    assert_eq!(batch(&["consumer.c.kafka.fetch=2000", "consumer.c.kafka.fetch_bytes=10MB"]), 2_000);
 }
 
 #[test]

@@ -7,11 +7,12 @@ mod middleware;
 mod protected;
 mod sessions;
 
-pub(super) use self::messages::messages;
+pub(super) use self::messages::{messages, of_sockets};
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement};
 use super::super::{Choice, Model, Operation, Poll, Timer};
 use super::{Compiler, balancers, draw_id, find, mix, named, optional, processes};
+use crate::component::job_queue::Driver;
 use crate::topology::{self, Flow, Named, Section, Step};
 use crate::variate::{AliasTable, Law};
 
@@ -522,7 +523,15 @@ impl<'t> Compiler<'t> {
         let queue = &model.queues[queue];
         if let (Some(cache), Some(scripts)) = (queue.cache, queue.scripts) {
             let bytes = self.topology.jobs[job.0 as usize].spec.size.0 as u32;
-            let (command, draw) = (Command::Add(scripts.add), place.draw("push"));
+            let (takes, draw) = (scripts.add, place.draw("push"));
+            // What is due later is not put among those that wait.
+            let inserts = queue.driver == Driver::Bull
+                && model.jobs[job].priority > 0
+                && enqueue.delay.is_zero();
+            let command = match inserts {
+                true => Command::Insert { takes, job },
+                false => Command::Add(takes),
+            };
             self.emit(Op::Command { cache, command, draw, bytes });
         }
         let poll = enqueue.poll.as_ref().map_or(PollId::default(), |poll| {

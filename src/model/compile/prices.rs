@@ -104,6 +104,8 @@ impl Compiler<'_> {
         self.function_costs(&mut all);
         self.store_costs(&mut all);
         self.stream_costs(&mut all);
+        self.server_costs(&mut all);
+        self.socket_costs(&mut all);
         for price in &topology.prices {
             let source = Some(price.spec.what.clone());
             let path = format!("price.{}", price.name);
@@ -155,29 +157,48 @@ impl Compiler<'_> {
             let (path, size) = (format!("service.{}", service.name), function.gigabytes());
             let ready = dollars(price.provisioned_gb_second) * size * HOURS_PER_MONTH * 3_600.0;
             let units = f64::from(function.provisioned);
+            let executions = self.station(&format!("{path}.executions"));
             all.push(Cost {
+                workers: function.autoscale.as_ref().map(|_| executions),
                 per_billed_second: dollars(price.gb_second) * size,
                 per_million: dollars(price.per_million),
-                station: Some(self.station(&format!("{path}.executions"))),
+                station: Some(executions),
                 ..Cost::fixed(path, ready, units, price.source.clone())
             });
         }
     }
 
-    /// Shards of Kinesis, and the payload units of what is put there.
+    /// Brokers of Kafka and what they keep; shards of Kinesis, and the payload units of what is put there.
     fn stream_costs(&self, all: &mut Vec<Cost>) {
         for stream in &self.topology.streams {
-            let topology::StreamKind::Kinesis(its) = &stream.spec.kind else { continue };
             let path = format!("stream.{}", stream.name);
-            if let Some(price) = its.unit_price {
-                all.push(Cost {
-                    per_million_writes: price.0,
-                    station: Some(self.station(&path)),
-                    ..Cost::fixed(format!("{path}.units"), 0.0, 0.0, None)
-                });
-            }
-            if let Some(price) = &its.price {
-                all.push(Cost::unit(path, price, f64::from(its.shards)));
+            match &stream.spec.kind {
+                topology::StreamKind::Kafka(its) => {
+                    if let Some(price) = its.per_gb_month {
+                        let copies = f64::from(its.replicas);
+                        all.push(Cost {
+                            per_gigabyte: price.0 * copies * months(its.retention),
+                            station: Some(self.station(&path)),
+                            ..Cost::fixed(format!("{path}.kept"), 0.0, 0.0, None)
+                        });
+                    }
+                    if let Some(price) = &its.price {
+                        all.push(Cost::unit(path, price, f64::from(its.all_brokers())));
+                    }
+                }
+                topology::StreamKind::Kinesis(its) => {
+                    if let Some(price) = its.unit_price {
+                        all.push(Cost {
+                            per_million_writes: price.0,
+                            station: Some(self.station(&path)),
+                            ..Cost::fixed(format!("{path}.units"), 0.0, 0.0, None)
+                        });
+                    }
+                    if let Some(price) = &its.price {
+                        all.push(Cost::unit(path, price, f64::from(its.shards)));
+                    }
+                }
+                _ => {}
             }
         }
     }
@@ -186,19 +207,82 @@ impl Compiler<'_> {
         for store in &self.topology.stores {
             let Some(price) = &store.spec.price else { continue };
             let path = format!("store.{}", store.name);
-            // Without a rule, what is left in the first month is there for half of it.
-            let month_s = HOURS_PER_MONTH * 3_600.0;
-            let kept_months = store.spec.abort_incomplete.map_or(0.5, |it| it.seconds() / month_s);
+            // Without a rule, what comes in the first month is there for half of it.
+            let left = store.spec.abort_incomplete.map_or(0.5, months);
+            let kept = store.spec.expires_after.map_or(0.5, months);
+            let per_gb_month = dollars(price.per_gb_month);
+            let stored = per_gb_month * store.spec.stored.0 / 1e9;
+            let monthly = dollars(price.monthly) + stored;
             all.push(Cost {
                 per_gigabyte: dollars(price.per_gb_out),
                 per_million_writes: dollars(price.per_million_puts),
                 per_million_reads: dollars(price.per_million_gets),
-                per_gigabyte_left: dollars(price.per_gb_month) * kept_months,
+                per_gigabyte_left: per_gb_month * left,
+                per_gigabyte_stored: per_gb_month * kept,
+                station: Some(self.station(&path)),
+                ..Cost::fixed(path, monthly, 1.0, price.source.clone())
+            });
+        }
+    }
+
+    /// What is paid for by the cores or the size of servers: poolers and volumes.
+    fn server_costs(&self, all: &mut Vec<Cost>) {
+        let topology = self.topology;
+        for pooler in &topology.poolers {
+            let Some(price) = &pooler.spec.price else { continue };
+            let database = &super::named(&topology.databases, &pooler.spec.database.name).spec;
+            let cores = servers(database) * database.cores.max(LEAST_CORES);
+            let monthly =
+                dollars(price.monthly) + dollars(price.per_vcpu_hour) * cores * HOURS_PER_MONTH;
+            let path = format!("pooler.{}", pooler.name);
+            all.push(Cost::fixed(path, monthly, 1.0, price.source.clone()));
+        }
+        for database in &topology.databases {
+            let storage = database.spec.storage.as_ref();
+            let Some((storage, price)) = storage.and_then(|it| Some((it, it.price.as_ref()?)))
+            else {
+                continue;
+            };
+            let gigabytes = price.size.0 / 1_073_741_824.0;
+            let beyond = (storage.iops.0 - price.included.0).max(0.0);
+            let monthly = price.per_gb_month.0 * gigabytes + dollars(price.per_iops_month) * beyond;
+            let standbys = database.spec.standby.as_ref().map_or(0, |it| it.count);
+            let volumes =
+                servers(&database.spec) + f64::from(database.spec.most_shards() * standbys);
+            let path = format!("database.{}.storage", database.name);
+            all.push(Cost::fixed(path, monthly, volumes, price.source.clone()));
+        }
+    }
+
+    /// Messages and connections of sockets.
+    fn socket_costs(&self, all: &mut Vec<Cost>) {
+        for socket in &self.topology.sockets {
+            let Some(price) = &socket.spec.price else { continue };
+            let path = format!("socket.{}", socket.name);
+            let units = (socket.spec.size.0 / price.unit.0).ceil();
+            let per_million = dollars(price.per_million_messages) * units;
+            all.push(Cost {
+                per_million_reads: per_million,
+                per_million_served: per_million,
+                per_million_minutes: dollars(price.per_million_minutes),
                 station: Some(self.station(&path)),
                 ..Cost::fixed(path, dollars(price.monthly), 1.0, price.source.clone())
             });
         }
     }
+}
+
+/// Cores that RDS Proxy charges for at least (Amazon RDS Proxy pricing).
+const LEAST_CORES: f64 = 2.0;
+
+/// Servers of a database that serve statements.
+fn servers(database: &topology::Database) -> f64 {
+    f64::from(database.most_shards() * (1 + database.all_replicas()))
+}
+
+/// How many months a time is.
+fn months(length: crate::units::Duration) -> f64 {
+    length.seconds() / (HOURS_PER_MONTH * 3_600.0)
 }
 
 fn dollars(price: Option<Money>) -> f64 {
@@ -228,6 +312,9 @@ impl Cost {
             per_million_reads: 0.0,
             per_million_writes: 0.0,
             per_gigabyte_left: 0.0,
+            per_gigabyte_stored: 0.0,
+            per_million_served: 0.0,
+            per_million_minutes: 0.0,
             per_lcu_hour: 0.0,
             balanced: None,
             per_billed_second: 0.0,

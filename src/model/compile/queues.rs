@@ -9,6 +9,7 @@ use crate::model::tape::{Command, Op, Pc};
 use crate::model::{Job, Mapping, Queue, Scripts};
 use crate::topology;
 use crate::topology::Named;
+use crate::units::Duration;
 use crate::variate::Law;
 
 impl Compiler<'_> {
@@ -22,6 +23,10 @@ impl Compiler<'_> {
             let rtt = queue.spec.rtt.as_ref().filter(|_| is_sqs).map(|rtt| self.law(rtt));
             all.push(Queue {
                 name: queue.name.clone(),
+                insert: match queue.spec.driver {
+                    topology::QueueDriver::Bull => queue.spec.insert,
+                    _ => Duration::ZERO,
+                },
                 region: self.place_of(topology::Section::Queue, &queue.name),
                 station: self.station(&format!("queue.{}", queue.name)),
                 processes: self.workers_at_start(queue),

@@ -11,8 +11,8 @@ use crate::component::step_scaling::{Step, StepPolicy};
 use crate::kernel::Dense;
 use crate::model::ids::*;
 use crate::model::{
-    Affinity, Appointment, Bodies, Function, HandOut, Health, Keda, Metric, Rule, Scaling, Service,
-    Wake,
+    Affinity, Appointment, Bodies, Function, HandOut, Health, Keda, Metric, ProvisionedScaling,
+    Rule, Scaling, Service, Wake,
 };
 use crate::topology::{self, Named};
 use crate::units::Duration;
@@ -137,12 +137,35 @@ impl Compiler<'_> {
             executions: self.station(&format!("service.{}.executions", service.name)),
             reserved: spec.reserved,
             provisioned: spec.provisioned,
+            autoscale: spec.autoscale.as_ref().map(|it| self.provisioned(it)),
             init: self.law(&spec.init),
             timeout: spec.timeout,
             idle: spec.idle,
             scaling: spec.scaling,
             account: topology.account(topology.region_of(&service.spec)),
         }))
+    }
+
+    /// How the number of environments that are kept ready follows their use.
+    fn provisioned(&self, its: &topology::ProvisionedScaling) -> ProvisionedScaling {
+        let warmup = self.topology.run.warmup;
+        let one = |it: &topology::ScheduledScaling| Appointment {
+            at: warmup + it.at,
+            min: it.min,
+            max: it.max.unwrap_or(its.max),
+        };
+        ProvisionedScaling {
+            policy: TargetTracking {
+                scale_in: its.scale_in,
+                scale_out_cooldown: its.cooldown_out,
+                scale_in_cooldown: its.cooldown_in,
+                ..TargetTracking::new(its.target.0, its.min, its.max)
+            },
+            maximum: its.statistic == topology::Statistic::Maximum,
+            start: its.start,
+            pace: Duration(Duration::secs(60).0 / u64::from(its.pace)),
+            schedule: its.schedule.iter().map(one).collect(),
+        }
     }
 
     /// An autoscaler, of what has so many cores each.

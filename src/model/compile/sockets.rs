@@ -3,9 +3,9 @@
 use super::{Compiler, balancers, draw_id, find, named};
 use crate::component::backoff::Backoff;
 use crate::kernel::Dense;
-use crate::model::Socket;
 use crate::model::ids::*;
 use crate::model::tape::{Command, Draw, Op, Pc};
+use crate::model::{Broadcast, Socket};
 use crate::topology::{self, Named};
 use crate::units::Duration;
 
@@ -54,6 +54,12 @@ impl Compiler<'_> {
             longest: spec.reconnect.most,
             messages: spec.messages.map(|rate| rate.0),
             message_cpu: self.law(&spec.message_cpu),
+            flow: None,
+            broadcast: match spec.broadcast {
+                topology::Broadcast::After => Broadcast::After,
+                topology::Broadcast::Before => Broadcast::Before,
+                topology::Broadcast::Never => Broadcast::Never,
+            },
             read_more: spec.read_per_kb.scale(beyond) + deflate(|it, _| it.read_cpu),
             wire: spec.on_the_wire() as u64,
             too_large: spec.size.0 > spec.largest(service).0,

@@ -220,6 +220,13 @@ impl Compiler<'_> {
     }
 }
 
+/// Messages of a batch: what a fetch holds, of which the Java client hands out so many at once.
+fn fetch_of(spec: &topology::KafkaGroup, stream: &topology::Stream) -> u32 {
+    let usual = if spec.client == topology::KafkaClient::Java { 500 } else { u32::MAX };
+    let holds = (spec.fetch_bytes.0 / stream.message.0) as u32;
+    spec.fetch.unwrap_or(usual).min(holds.max(1))
+}
+
 fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {
     match &stream.kind {
         StreamKind::Kinesis(_) => unreachable!("a law is to be made for them"),
@@ -240,7 +247,7 @@ fn rules(spec: &topology::Consumer, stream: &topology::Stream) -> Rules {
                 own_thread,
                 cooperative: own_thread && its.assignor == topology::Assignor::Cooperative,
                 named: own_thread && its.instance_id,
-                fetch: its.fetch,
+                fetch: fetch_of(its, stream),
                 heartbeat: its.heartbeat,
                 session,
                 patience,

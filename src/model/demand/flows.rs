@@ -1,6 +1,6 @@
 //! Who sends work to whom: the edges of the deployment's picture.
 
-use super::{Held, Walk};
+use super::{Held, Visit, Walk};
 use crate::component::job_queue::Driver;
 use crate::model::ids::{JobId, QueueId, ServiceId, StationId, StreamId};
 use crate::model::tape::{AgentId, Op, Pc};
@@ -214,6 +214,26 @@ impl Walk<'_> {
         self.place = queue.service.map(|_| queue.station);
         self.go(job.entry, weight, Some(function), &[]);
         (self.awaited, self.place, self.calls) = (awaited, place, calls);
+    }
+
+    /// What is done with the messages of sockets: so many come for a request of the mix, and nobody waits.
+    pub(super) fn begin_messages(&mut self) {
+        let model = self.model;
+        let requests = model.nominal_rate().0;
+        for socket in model.sockets.iter().filter(|_| requests > 0.0) {
+            let Some((entry, rate)) = socket.flow.zip(socket.messages) else { continue };
+            self.visits[socket.station] += rate / requests;
+            let visit = Visit {
+                weight: rate / requests,
+                awaited: 0.0,
+                strand: 0,
+                place: None,
+                service: Some(socket.service),
+                held: Vec::new(),
+                calls: Vec::new(),
+            };
+            self.front.insert(entry, visit);
+        }
     }
 
     /// Notes that a statement goes from a pool to its database or to the replicas.

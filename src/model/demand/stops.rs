@@ -23,7 +23,8 @@ impl Walk<'_> {
     ) {
         let seconds = self.takes(op, cache);
         if let Op::Command {
-            command: Command::Push | Command::Add(_) | Command::Publish(_), ..
+            command: Command::Push | Command::Add(_) | Command::Insert { .. } | Command::Publish(_),
+            ..
         } = op
         {
             *self.queued.entry(cache.0).or_insert(0.0) += weight * seconds;

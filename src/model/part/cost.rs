@@ -25,6 +25,12 @@ pub struct Cost {
     pub per_million_writes: f64,
     /// Dollars a gigabyte of uploads that were never completed.
     pub per_gigabyte_left: f64,
+    /// Dollars a gigabyte that is put into a store.
+    pub per_gigabyte_stored: f64,
+    /// Dollars a million that were served.
+    pub per_million_served: f64,
+    /// Dollars a million minutes of what is held.
+    pub per_million_minutes: f64,
     /// Dollars an hour of a capacity unit of an Application Load Balancer.
     pub per_lcu_hour: f64,
     /// The service behind it.

@@ -36,10 +36,10 @@ pub use process::{ALIVE, Collecting, Memory, Probe, Process, READY, Recycling, T
 pub use queue::{Job, Mapping, Poll, Queue, Scripts};
 pub use service::{
     Affinity, Appointment, Bodies, Charged, Full, Function, HandOut, Health, Host, Keda, Metric,
-    Others, Retries, Reuse, Rule, Scaling, Service, Slots, Wake,
+    Others, ProvisionedScaling, Retries, Reuse, Rule, Scaling, Service, Slots, Wake,
 };
 pub use session::{Prune, Session};
-pub use socket::Socket;
+pub use socket::{Broadcast, Socket};
 pub use store::{Parts, Store, StoreUse};
 pub use stream::{
     Acks, Consumer, ConsumerParts, KafkaRules, KinesisRules, PendingRules, Rules, Shards, Stream,

@@ -29,6 +29,8 @@ pub struct Scripts {
 pub struct Queue {
     /// Its name.
     pub name: String,
+    /// How long its Redis looks at each job that one with a priority is put before.
+    pub insert: Duration,
     /// Where its processes stand, and itself without a cache. [`None`] where nothing says so.
     pub region: Option<RegionId>,
     /// As measured.

@@ -1,6 +1,7 @@
 //! Services and their scaling.
 
 use super::process::Process;
+use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::{self, health};
 use crate::component::{autoscaler, hpa, step_scaling};
 use crate::kernel::Rank;
@@ -155,8 +156,10 @@ pub struct Function {
     pub executions: StationId,
     /// Executions at once that it has for itself.
     pub reserved: Option<u32>,
-    /// Environments that are kept ready.
+    /// Environments that are kept ready, at first.
     pub provisioned: u32,
+    /// How their number follows their use.
+    pub autoscale: Option<ProvisionedScaling>,
     /// How long an environment takes to start.
     pub init: LawId,
     /// How long an execution may last.
@@ -168,6 +171,21 @@ pub struct Function {
     /// Executions at once that functions of its region may take which have reserved none, and that all
     /// may take together.
     pub account: (u32, u32),
+}
+
+/// How the number of environments that are kept ready follows their use.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ProvisionedScaling {
+    /// The policy, whose bounds are the first.
+    pub policy: TargetTracking,
+    /// The greatest value of a minute is compared, not the mean.
+    pub maximum: bool,
+    /// Time from the decision to the start of the first.
+    pub start: Duration,
+    /// Time between two that are started.
+    pub pace: Duration,
+    /// When the bounds change.
+    pub schedule: Vec<Appointment>,
 }
 
 /// How long the body of a request may take.

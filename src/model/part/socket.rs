@@ -5,6 +5,17 @@ use crate::model::ids::*;
 use crate::model::tape::Pc;
 use crate::units::Duration;
 
+/// When a message is broadcast.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broadcast {
+    /// When its flow has ended well.
+    After,
+    /// As it comes.
+    Before,
+    /// Never.
+    Never,
+}
+
 /// WebSockets of a service.
 #[derive(Clone, Debug)]
 pub struct Socket {
@@ -42,6 +53,10 @@ pub struct Socket {
     pub messages: Option<f64>,
     /// CPU time to receive one.
     pub message_cpu: LawId,
+    /// Where on the tape begins what is done with each; [`None`] if it is only passed on.
+    pub flow: Option<Pc>,
+    /// When it is broadcast.
+    pub broadcast: Broadcast,
     /// What it takes more for its size and its compression.
     pub read_more: Duration,
     /// Bytes of a message on the wire.

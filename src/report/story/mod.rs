@@ -15,6 +15,7 @@ pub use words::told;
 use crate::model::Model;
 use crate::model::ids::StationId;
 use crate::model::tape::{Command, Op, Statement};
+use crate::run::Role;
 use crate::run::story::Story;
 
 /// A story with what it speaks of.
@@ -26,6 +27,17 @@ pub struct Told<'a> {
     pub replication: u32,
     /// What became of the request.
     pub story: &'a Story,
+}
+
+/// Somebody who asks for no user, or for one who has gone; a bracket is left open.
+fn stranger(role: Role, number: &str) -> String {
+    match role {
+        Role::Socket => "a message or a connection of a socket (".into(),
+        Role::Job => "a job (".into(),
+        Role::Batch => "a batch of messages (".into(),
+        Role::Probe => "a check (".into(),
+        _ => format!("request {number} (nobody waits for it, "),
+    }
 }
 
 impl Told<'_> {
@@ -92,7 +104,7 @@ impl Told<'_> {
                 Command::SessionTouch => "EXPIRE of the session",
                 Command::SessionDestroy => "DEL of the session",
                 Command::Push => "push of the message",
-                Command::Add(_) => "push of the job",
+                Command::Add(_) | Command::Insert { .. } => "push of the job",
                 Command::Script(_) => "script about a job",
                 Command::Publish(_) | Command::Broadcast(_) => "PUBLISH",
                 Command::Count(_) => "INCR of the limit's counter",

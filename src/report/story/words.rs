@@ -1,6 +1,6 @@
 //! A story line by line: when, how long, where, what happened, and behind whom it waited.
 
-use super::Told;
+use super::{Told, stranger};
 use crate::model::StationKind;
 use crate::model::ids::StationId;
 use crate::model::tape::Op;
@@ -433,9 +433,9 @@ fn other(told: &Told<'_>, other: &Other) -> String {
     let name = match other.operation {
         Some(operation) => {
             let name = &told.model.operations[operation].name;
-            format!("request {} ({name}", show_number(other.number))
+            format!("request {} ({name}, ", show_number(other.number))
         }
-        None => format!("request {} (nobody waits for it", show_number(other.number)),
+        None => stranger(other.role, &show_number(other.number)),
     };
     let does = match other.state {
         State::Running => "on the loop",
@@ -451,7 +451,7 @@ fn other(told: &Told<'_>, other: &Other) -> String {
         State::JobQueue => "waiting for a job",
         _ => "under way",
     };
-    format!("{name}, {does})")
+    format!("{name}{does})")
 }
 
 /// Whose line it is, where that is not the request's own flow.

@@ -14,6 +14,11 @@ pub fn component() -> Vec<Metric> {
         "waiting times before being served, zeros included",
         Seen::wait
     ));
+    metrics.extend(of_histogram!(
+        "handling_s",
+        "times from the sending of a socket's message to the end of its handler, of those that ended well",
+        Seen::handling
+    ));
     metrics.extend(shares());
     for counter in Counter::ALL {
         if matches!(counter, Counter::LagMicros | Counter::LagShownMicros) {
@@ -267,6 +272,11 @@ fn counted(counter: Counter) -> &'static str {
         Counter::Recycled => "Workers that ended because they had answered enough requests",
         Counter::Slow => "Commands that the server's slow log has",
         Counter::Left => "Bytes of uploads that were begun and never completed",
+        Counter::Handled => "Messages of sockets whose handlers ended well",
+        Counter::Unhandled => {
+            "Messages of sockets whose handlers failed or died with their process"
+        }
+        Counter::Stored => "Bytes of objects that were put into a store",
         Counter::HitBytes => "Bytes that an edge answered by itself",
     }
 }

@@ -5,26 +5,29 @@ use super::super::task::{OK, Task};
 use super::super::world::World;
 use super::{Callback, Message, callback, draw, of};
 use crate::kernel::PendingEvents;
+use crate::model::Broadcast;
 use crate::model::ids::SocketId;
 use crate::units::Duration;
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// The process that a message came to has written to its own members, and publishes it.
-    pub(super) fn received(&mut self, record: &Task) {
-        let Message { socket, .. } = self.messages[record.owner];
+    pub(super) fn pass_on_message(&mut self, owner: u32, worker: u32, members: u32) {
+        let Message { socket, .. } = self.messages[owner];
         let spec = &self.model.sockets[socket];
         match spec.publish {
+            _ if spec.broadcast == Broadcast::Never => self.delivered(owner, 0),
             Some(entry) => {
-                self.messages[record.owner].left += 1;
-                self.written(record.owner, record.worker, record.user);
+                self.messages[owner].left += 1;
+                self.written(owner, worker, members);
                 let (stream, number) = self.sockets[socket].next(draw::PUBLISH);
                 let stream = stream.numbered(u64::from(number));
-                let what = Callback { what: callback::PUBLISH, stream, ..of(record) };
-                self.call_back(record.worker, entry, Duration::ZERO, what);
+                let what = callback::PUBLISH;
+                let what = Callback { what, owner, members, stream, ..Callback::default() };
+                self.call_back(worker, entry, Duration::ZERO, what);
             }
             None => {
-                self.missed_elsewhere(socket, record.user);
-                self.written(record.owner, record.worker, record.user);
+                self.missed_elsewhere(socket, members);
+                self.written(owner, worker, members);
             }
         }
     }

@@ -8,6 +8,7 @@ use super::super::task::{NONE, OK, Role, State, Task, flag};
 use super::super::world::World;
 use super::{Message, callback, draw};
 use crate::kernel::PendingEvents;
+use crate::model::Broadcast;
 use crate::model::ids::SocketId;
 use crate::model::tape::Pc;
 use crate::run::event::Kind;
@@ -64,14 +65,20 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.at_task(self.now + late, Kind::Resume, task);
     }
 
-    /// A process receives a message, and writes it to its own members.
+    /// A process receives a message, and writes it to its own members, or begins to handle it.
     pub(super) fn read_message(&mut self, owner: u32, worker: u32) {
         let id: SocketId = self.messages[owner].socket;
         let spec = &self.model.sockets[id];
-        let local = self.members_at(id, self.place_of_worker(worker));
+        let now = spec.broadcast == Broadcast::Before
+            || spec.flow.is_none() && spec.broadcast == Broadcast::After;
+        let local = if now { self.members_at(id, self.place_of_worker(worker)) } else { 0 };
         let (stream, number) = self.sockets[id].next(draw::RECEIPT);
         let receive = self.model.draw_law(spec.message_cpu, stream, number);
         let work = receive + spec.read_more + spec.write_cpu.scale(f64::from(local));
+        if let Some(entry) = spec.flow {
+            self.messages[owner].here = local;
+            return self.handle_message(owner, worker, (entry, work));
+        }
         let what = super::Callback {
             what: callback::RECEIVE,
             owner,

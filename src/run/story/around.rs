@@ -181,28 +181,31 @@ impl<Q: PendingEvents> World<'_, Q> {
             return None; // what a database does by itself is nobody's request
         }
         let record = self.tasks.peek(task);
-        let operation = self.operation_of(task);
+        let (operation, role) = self.asker_of(task);
         (record.state != State::Free).then_some(Other {
             number: record.ordinal,
             operation,
+            role,
             state: record.state,
             since: record.since,
         })
     }
 
-    /// What the user wants whose task it is, if somebody waits for it.
-    fn operation_of(&self, task: u32) -> Option<OperationId> {
+    /// What the user wants whose task it is, if somebody waits for it; and what began it.
+    fn asker_of(&self, task: u32) -> (Option<OperationId>, Role) {
         let mut at = task;
         // Branches within calls within branches: few generations.
         for _ in 0..32 {
             let record = self.tasks.peek(at);
             match record.role {
-                Role::Attempt => return Some(record.operation()),
-                Role::Tail | Role::Probe | Role::Socket => return None,
+                Role::Attempt => return (Some(record.operation()), Role::Attempt),
+                role @ (Role::Tail | Role::Probe | Role::Socket | Role::Batch | Role::Job) => {
+                    return (None, role);
+                }
                 _ if self.awaits(record.owner, record.owner_epoch) => at = record.owner,
-                _ => return None,
+                role => return (None, role),
             }
         }
-        None
+        (None, Role::Tail)
     }
 }

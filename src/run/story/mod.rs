@@ -151,6 +151,8 @@ pub struct Other {
     pub number: u32,
     /// What its user wants; [`None`] if nobody waits for it any more.
     pub operation: Option<OperationId>,
+    /// What has begun it: an attempt, or somebody who is no user.
+    pub role: Role,
     /// What it does.
     pub state: State,
     /// Since when.
