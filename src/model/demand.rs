@@ -13,6 +13,7 @@ mod statements;
 mod stops;
 mod strands;
 mod uneven;
+mod zones;
 
 use std::collections::BTreeMap;
 
@@ -354,6 +355,7 @@ impl<'m> Walk<'m> {
                     Some(from) => self.mean(model.route(model.services[from].region, spec.region)),
                     None => self.way_to_users(pc, spec.region),
                 };
+                let way = way + self.zones_to(service, to);
                 self.elsewhere(way + 2.0 * self.mean(spec.hop), weight, &held);
                 self.visits[spec.station] += weight;
                 if let Some(function) = &spec.function {

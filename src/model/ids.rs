@@ -56,3 +56,6 @@ crate::id! {
     /// A component as measurements know it.
     StationId,
 }
+
+/// No time at all: law 0.
+pub const NO_TIME: LawId = LawId(0);

@@ -75,6 +75,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 let hop = self.model.services[service].hop;
                 let hop = self.model.draw_law(hop, record.stream, 0x0b0c);
+                let hop = hop + self.hop_back(task, service);
                 let passage = self.passage_of_call(record.owner, service, Packet::Data);
                 let way = self.way_between(record.owner, task) + hop + passage.late;
                 self.travel(task, way);
@@ -144,6 +145,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let stream = self.tasks[task].stream;
         let balancer = self.condition(UnitKind::Balancer, service.0);
         let hop = balancer.stretch(self.model.draw_law(spec.hop, stream, 0x0b0c));
+        let hop = hop + self.hop_back(task, service);
         let passage = self.passage_of_user(task, service);
         self.depart_instance(task);
         self.travel(task, hop);

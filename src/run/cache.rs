@@ -262,8 +262,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn cache_rtt(&self, task: u32, cache: CacheId) -> Duration {
         let record = &self.tasks[task];
         let spec = &self.model.caches[cache];
-        let here = self.model.services[self.service_of_worker(record.worker)].region;
-        let far = self.model.draw_law(self.model.route(here, spec.region), record.stream, 0xcafe);
+        let zone = |world: &Self| world.node_of_command(task).1;
+        let route = self.route_from(record.worker, spec.region, zone);
+        let far = self.model.draw_law(route, record.stream, 0xcafe);
         self.model.draw_law(spec.rtt, record.stream, self.op_at(task).numbers() ^ 0xca_0000) + far
     }
 

@@ -93,6 +93,8 @@ pub struct Node {
     pub host: u32,
     /// Where it stands.
     pub region: RegionId,
+    /// It stands in the next zone, where its standby was.
+    pub(super) stands_next_door: bool,
     /// When its next departure is scheduled.
     pub armed: Time,
     /// Processes that start on them for connections.
@@ -150,6 +152,10 @@ pub struct Home {
 }
 
 impl Home {
+    /// Its database, and its number there.
+    pub fn of_database(&self) -> (DatabaseId, u32) {
+        (self.database, self.place)
+    }
     /// Of all nodes of all databases, in order.
     pub fn of_all(model: &model::Model) -> Vec<Home> {
         let of = |(database, spec): (DatabaseId, &model::Database)| {
@@ -201,6 +207,7 @@ impl DatabaseState {
         let nodes = (0..spec.shards * (1 + spec.replicas))
             .map(|place| Node {
                 region: region(place),
+                stands_next_door: false,
                 cores: ProcessorSharing::crowded(spec.cores, spec.contention),
                 host: spec.host.map_or(NONE, |host| host.0),
                 armed: Time::NEVER,
@@ -320,13 +327,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let sub = &self.pools[record.lease().pool as usize];
         let spec = &self.model.pools[sub.kind];
         let database = &self.model.databases[spec.database];
-        let here = self.model.services[spec.service].region;
-        // A pooler stands beside the primary.
-        let there = match database.spread && spec.pooler.is_none() {
-            true => self.region_of_node(sub.node),
-            false => database.region,
-        };
-        let far = self.model.draw_law(self.model.route(here, there), record.stream, 0xfa);
+        let far = self.model.draw_law(sub.route, record.stream, 0xfa);
         let near = spec.pooler.map_or(database.rtt, |pooler| self.model.poolers[pooler].rtt);
         self.model.draw_law(near, record.stream, statement.numbers() ^ 0xd_b000) + far
     }

@@ -36,6 +36,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                     _ => Duration::ZERO,
                 };
                 self.node_down(number, takes, silent);
+                if matches!(harm, Harm::Failover(_)) {
+                    self.change_zone(number);
+                }
                 if *harm == Harm::Promote {
                     self.lose_primary(number);
                 }

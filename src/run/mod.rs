@@ -90,6 +90,7 @@ mod unseen;
 mod upstream;
 mod workers;
 mod world;
+mod zones;
 
 pub use by_instance::ByInstance;
 pub use cdn::cdn_of;

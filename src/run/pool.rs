@@ -11,7 +11,7 @@ mod unanswered;
 use crate::component::pool::{Acquire, Connection, Expired, Heard, Pool, Released, Served};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::PoolId;
+use crate::model::ids::{LawId, PoolId};
 use crate::model::tape::{Op, Pc, Route};
 use crate::model::{self, Discards};
 use crate::units::{Duration, Time};
@@ -42,6 +42,8 @@ pub struct SubPool {
     pub kind: PoolId,
     /// The database node that it connects to.
     pub node: u32,
+    /// What lies between its process and that node, or the pooler before it.
+    pub route: LawId,
     /// The round trip of its statements, where that is always the same.
     pub trip: Option<Duration>,
     /// What it has of the pooler that it goes through.

@@ -192,12 +192,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let database = &self.model.databases[spec.database];
         let (stream, numbers) = (self.tasks[task].stream, self.op_at(task).numbers());
         let near = self.model.draw_law(database.rtt, stream, numbers ^ 0x9001);
-        if !database.spread {
-            return near;
-        }
-        // The primary may have moved away.
-        let there = self.region_of_node(self.poolers[number as usize].node);
-        near + self.model.draw_law(self.model.route(database.region, there), stream, 0xfb)
+        // The primary may have moved away, or stand in another zone.
+        let node = self.poolers[number as usize].node;
+        let there = if database.spread { self.region_of_node(node) } else { database.region };
+        let route = match there == database.region {
+            true => self.within(there, |world| (0, world.zone_of_node(node))),
+            false => self.model.route(database.region, there),
+        };
+        near + self.model.draw_law(route, stream, 0xfb)
     }
 
     /// A connection that ends at a pooler begins to open: no server process is started for it.
@@ -223,9 +225,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let spec = &self.model.pools[kind];
         let its = &self.model.poolers[spec.pooler.expect("it goes through one")];
-        let (here, there) = (self.model.services[spec.service].region, its.database);
-        let route = self.model.route(here, self.model.databases[there].region);
-        let far = self.model.draw_law(route, stream, number);
+        let far = self.model.draw_law(self.pools[sub as usize].route, stream, number);
         let refused = matches!(how, Opening::Full | Opening::Nobody);
         let law = if refused { its.rtt } else { its.connect };
         let took = after + self.model.draw_law(law, stream, number) + far + far + far;

@@ -227,14 +227,12 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A round trip between a client and its node.
     fn client_rtt(&mut self, number: u32) -> Duration {
         let client = &self.clients[number as usize];
-        let (cache, worker) = (client.cache, client.worker);
+        let (cache, worker, node) = (client.cache, client.worker, client.node);
         let spec = &self.model.caches[cache];
         let state = &mut self.caches[cache];
         state.dials += 1;
         let draws = state.stream.named("client").numbered(u64::from(number));
-        let far = self
-            .model
-            .route(self.model.services[self.service_of_worker(worker)].region, spec.region);
+        let far = self.route_from(worker, spec.region, |_| node);
         let dials = self.caches[cache].dials as u32;
         self.model.draw_law(far, draws, dials) + self.model.draw_law(spec.rtt, draws, dials)
     }

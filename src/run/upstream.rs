@@ -74,6 +74,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = self.services[service].first_instance + target;
         let stream = self.tasks[task].stream;
         let mut hop = condition.stretch(self.model.draw_law(spec.hop, stream, 0x0b0b));
+        if spec.zoned {
+            hop += self.hop_between_zones(task, (service, number as u32), instance);
+        }
         let mut dials =
             spec.health.connect_timeout.is_some() || self.tasks[task].pending & DIALS != 0;
         if spec.health.keep_alive.is_some() {

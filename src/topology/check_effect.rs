@@ -33,6 +33,9 @@ pub(crate) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
     if cx.topology.operations.iter().all(|operation| operation.spec.failover.is_none()) {
         idle("client".into(), "dns", "no operation has a `failover`");
     }
+    for region in cx.topology.regions.iter().filter(|it| it.spec.zones == 1) {
+        idle(format!("region.{}", region.name), "zone_rtt", "the region has one zone (`zones`)");
+    }
     for cache in &cx.topology.caches {
         let owner = || format!("cache.{}", cache.name);
         if cache.spec.kind == CacheKind::Memory {

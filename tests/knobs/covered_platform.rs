@@ -17,6 +17,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("kafka_group", include_str!("kafka_group.rs")),
     ("price", include_str!("price.rs")),
     ("region", include_str!("region.rs")),
+    ("zones", include_str!("zones.rs")),
     ("service", include_str!("service.rs")),
 ];
 
@@ -101,6 +102,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Store.region Stream.region Queue.region",
     ),
     ("region", "what_says_no_region_stands_beside_what_it_uses", "Consumer.region"),
+    ("zones", "what_stands_in_another_zone_is_further_away", "Region.zone_rtt"),
     ("deploy", "a_zone_is_lost_with_what_stands_in_it", "Fault.zone Region.zones"),
     (
         "socket",

@@ -79,3 +79,4 @@ mod upkeep;
 mod upstream;
 mod workers;
 mod workload;
+mod zones;

@@ -1,6 +1,5 @@
 //! Regions, routes, links, content delivery networks.
 
-use super::workload::NO_TIME;
 use super::{Compiler, find, optional};
 use crate::component::cache::{CacheConfig, Eviction};
 use crate::kernel::Dense;
@@ -14,13 +13,30 @@ impl Compiler<'_> {
     pub(super) fn regions(&mut self) -> Dense<RegionId, Region> {
         let topology = self.topology;
         if topology.regions.is_empty() {
-            return Dense::new(vec![Region { name: "here".into(), access: NO_TIME }]);
+            return Dense::new(vec![Region {
+                name: "here".into(),
+                access: NO_TIME,
+                zones: 1,
+                between: NO_TIME,
+            }]);
         }
         let one = |region: &Named<topology::Region>| Region {
             name: region.name.clone(),
             access: self.law(&region.spec.rtt),
+            zones: region.spec.zones,
+            between: match region.spec.zones {
+                1 => NO_TIME,
+                _ => self.law(&region.spec.zone_rtt),
+            },
         };
         topology.regions.iter().map(one).collect()
+    }
+
+    /// Whether it takes time from one zone to another where a service stands.
+    pub(super) fn is_zoned(&self, service: &Named<topology::Service>) -> bool {
+        let place = self.topology.place_of(Section::Service, &service.name);
+        let takes = |law: &crate::variate::Law| *law != crate::variate::Law::Constant(0.0);
+        place.is_some_and(|it| it.spec.zones > 1 && takes(&it.spec.zone_rtt.law))
     }
 
     pub(super) fn routes(&mut self) -> Vec<LawId> {

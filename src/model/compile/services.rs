@@ -106,6 +106,7 @@ impl Compiler<'_> {
                 Some(topology::BalanceBy::User) | None => Affinity::User,
             },
             hop: self.law(hop),
+            zoned: self.is_zoned(service),
             link: self.link_of(service),
             warm_up: spec.warm_up.as_ref().map(|warm_up| (warm_up.times, warm_up.over)),
             replace: spec.replace,

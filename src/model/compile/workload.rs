@@ -1,6 +1,6 @@
 //! Who comes and when, how long is measured, how users behave.
 
-use super::super::ids::{LawId, SessionId};
+use super::super::ids::{NO_TIME, SessionId};
 use super::super::tape::Op;
 use super::super::{
     Client, Connection, Curve, FailoverDns, Fill, Grace, Model, Plan, Reload, Workload,
@@ -254,6 +254,3 @@ fn passing(model: &Model, session: SessionId) -> (f64, f64) {
     let all = model.operations.iter().filter(|one| passes(one.entry.0)).count();
     (if all == model.operations.len() { 1.0 } else { share }, reach)
 }
-
-/// No time at all: law 0.
-pub(super) const NO_TIME: LawId = LawId(0);

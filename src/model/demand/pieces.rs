@@ -63,6 +63,9 @@ impl Walk<'_> {
         let model = self.model;
         let Op::Enter { service: to, .. } = model.tape[entry.0 as usize] else { return None };
         let from = &model.services[from?];
+        if from.zoned || model.services[to].zoned {
+            return None;
+        }
         let mut piece = Moments::default();
         piece.add(&model.laws[model.route(from.region, model.services[to].region)].law);
         for op in &model.tape[entry.0 as usize + 1..] {
@@ -81,6 +84,9 @@ impl Walk<'_> {
         let model = self.model;
         let spec = &model.pools[pool];
         let database = &model.databases[spec.database];
+        if model.services[spec.service].zoned {
+            return None;
+        }
         let here = model.services[spec.service].region;
         let reads_at = spec.reads_from.first().map(|it| database.copies[*it as usize - 1].region);
         let [route, to_copy] = [database.region, reads_at.unwrap_or(database.region)]

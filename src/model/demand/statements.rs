@@ -51,6 +51,13 @@ impl Walk<'_> {
             }
             false => self.mean(model.route(region, database.region)),
         };
+        let copies = if to_replica { &spec.reads_from[..] } else { &[0] };
+        let zones = (0..database.shards).flat_map(|shard| copies.iter().map(move |it| shard + it));
+        let across = match spec.pooler {
+            Some(_) => self.to_zones(spec.service, database.region, 0..1),
+            None => self.to_zones(spec.service, database.region, zones),
+        };
+        let route = route + across;
         let mut rtt = self.mean(database.rtt) + route;
         let mut after = lent;
         if let Some(pooler) = spec.pooler {

@@ -84,6 +84,7 @@ impl Walk<'_> {
         }
         let far = service.map_or(0.0, |service| {
             self.mean(model.route(model.services[service].region, spec.region))
+                + self.to_zones(service, spec.region, 0..spec.nodes)
         });
         self.elsewhere(self.mean(spec.rtt) + far, weight, held);
         self.on_host(spec.host, weight * seconds);

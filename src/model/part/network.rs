@@ -12,6 +12,10 @@ pub struct Region {
     pub name: String,
     /// Round trip between its users and its services.
     pub access: LawId,
+    /// Its zones.
+    pub zones: u32,
+    /// Round trip between two of them.
+    pub between: LawId,
 }
 
 /// A link whose bandwidth is shared equally by the transfers on it.

@@ -116,6 +116,8 @@ pub struct Service {
     pub affinity: Affinity,
     /// One way from the balancer to an instance.
     pub hop: LawId,
+    /// Its instances stand in several zones, and it takes time from one to the other.
+    pub zoned: bool,
     /// The link that its answers go out through.
     pub link: Option<LinkId>,
     /// How many times as long computing takes just after a start, and for how long it wears off.

@@ -91,9 +91,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             _ => Opening::Nobody,
         };
         let law = if how == Opening::Granted { database.connect } else { database.rtt };
-        let here = self.model.services[self.model.pools[kind].service].region;
-        let route = self.model.route(here, self.region_of_node(node));
-        let far = self.model.draw_law(route, stream, number);
+        let far = self.model.draw_law(self.pools[sub as usize].route, stream, number);
         let alone = self.model.draw_law(law, stream, number);
         let cpu =
             if how == Opening::Granted { alone.min(database.connect_cpu) } else { Duration::ZERO };

@@ -5,7 +5,7 @@ use crate::component::balancer::Policy;
 use crate::component::pool::{Keeping, Lending, Pool, PoolConfig};
 use crate::kernel::PendingEvents;
 use crate::model::Fill;
-use crate::model::ids::{DatabaseId, PoolId};
+use crate::model::ids::{DatabaseId, LawId, PoolId};
 use crate::run::pooler::Behind;
 use crate::run::service::Phase;
 use crate::run::task::Lease;
@@ -20,13 +20,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             let service = &self.model.services[spec.service];
             let database = &self.model.databases[spec.database];
             let first_node = self.databases[spec.database].first_node();
-            for _worker in 0..service.slots * service.workers {
+            let first =
+                self.instances[self.services[spec.service].first_instance as usize].first_worker;
+            for worker in first..first + service.slots * service.workers {
                 for shard in 0..database.shards {
                     let node = first_node + shard * (1 + database.replicas);
-                    self.new_sub_pool(kind, &spec.config, node);
+                    self.new_sub_pool((kind, worker), &spec.config, node);
                     if let Some(config) = &spec.replica_config {
                         for replica in &spec.reads_from {
-                            self.new_sub_pool(kind, config, node + replica);
+                            self.new_sub_pool((kind, worker), config, node + replica);
                         }
                     }
                 }
@@ -81,35 +83,39 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.instances[self.workers[worker as usize].instance as usize].phase
     }
 
-    /// The round trip between a pool's service and a node, or the pooler before it, if it is always the same.
-    fn constant_trip(&self, kind: PoolId, node: u32) -> Option<Duration> {
+    /// The round trip over a route to a node, or the pooler before it, if it is always the same.
+    fn constant_trip(&self, kind: PoolId, route: LawId) -> Option<Duration> {
         let spec = &self.model.pools[kind];
-        let database = &self.model.databases[spec.database];
-        let (near, there) = match spec.pooler {
-            Some(pooler) => (self.model.poolers[pooler].rtt, database.region),
-            None => (database.rtt, self.region_of_node(node)),
+        let near = match spec.pooler {
+            Some(pooler) => self.model.poolers[pooler].rtt,
+            None => self.model.databases[spec.database].rtt,
         };
-        let route = self.model.route(self.model.services[spec.service].region, there);
         let [within, far] = [near, route].map(|law| self.model.laws[law].constant);
         Some(within? + far?)
     }
 
-    /// A node stands in another region from now on: the ways to it are others.
+    /// A node stands elsewhere from now on: the ways to it are others.
     pub(in crate::run) fn node_has_moved(&mut self, node: u32) {
-        for sub in 0..self.pools.len() {
-            if self.pools[sub].node == node {
-                self.pools[sub].trip = self.constant_trip(self.pools[sub].kind, node);
+        for sub in 0..self.pools.len() as u32 {
+            if self.pools[sub as usize].node == node {
+                let kind = self.pools[sub as usize].kind;
+                let route = self.route_of_pool(kind, self.worker_of(sub), node);
+                let trip = self.constant_trip(kind, route);
+                let state = &mut self.pools[sub as usize];
+                (state.route, state.trip) = (route, trip);
             }
         }
     }
 
-    fn new_sub_pool(&mut self, kind: PoolId, config: &PoolConfig, node: u32) {
+    fn new_sub_pool(&mut self, (kind, worker): (PoolId, u32), config: &PoolConfig, node: u32) {
         let spec = &self.model.pools[kind];
-        let trip = self.constant_trip(kind, node);
+        let route = self.route_of_pool(kind, worker, node);
+        let trip = self.constant_trip(kind, route);
         let behind = spec.pooler.map(|it| Box::new(Behind::new(self.pooler_to(it, node))));
         self.pools.push(SubPool {
             pool: Pool::new(*config),
             kind,
+            route,
             trip,
             behind,
             node,
