@@ -158,6 +158,17 @@ fn change(model: &Model, op: Op) -> String {
     }
 }
 
+/// What concerns sockets, in words.
+fn of_socket(model: &Model, op: Op) -> String {
+    match op {
+        Op::Inquire { socket, sent: true, .. } => {
+            format!("wait for the other processes of socket.{}", model.sockets[socket].name)
+        }
+        Op::Inquire { done, .. } => format!("go to {} if there is no other process", done.0),
+        _ => "broadcast the message".into(),
+    }
+}
+
 /// An operation of the tape in words.
 fn describe(model: &Model, op: Op) -> String {
     let law = |id: crate::model::ids::LawId| seconds(model.laws[id].mean);
@@ -175,7 +186,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Again { .. } => "a timer: due again from now".into(),
         Op::Message { failed: false } => "message done: the next of its batch".into(),
         Op::Message { failed: true } => "message failed: the next of its batch".into(),
-        Op::Emit => "broadcast the message".into(),
+        Op::Inquire { .. } | Op::Emit => of_socket(model, op),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length, .. } => format!("wait {}", law(length.law)),
         Op::Store { usage } => model.store_uses[usage as usize].describe(model),

@@ -382,6 +382,7 @@ impl<'m> Walk<'m> {
                 self.visits[spec.threads_station] += weight;
             }
             Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } | Op::Again { .. } | Op::Emit => {}
+            Op::Inquire { socket, sent, .. } => self.inquire(socket, sent, weight),
             Op::Wait { length, .. } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Store { usage } => self.ask_store(usage, service, weight, &held),
             Op::Acquire { pool, write, .. } => {

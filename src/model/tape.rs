@@ -142,6 +142,8 @@ pub enum Op {
     Message { failed: bool },
     /// The handler of a socket's message broadcasts it.
     Emit,
+    /// Ask the other processes of a socket, or wait for answers once that is sent; who is alone jumps.
+    Inquire { socket: SocketId, sent: bool, done: Pc },
     /// Be answered 503, if the worker has so many requests.
     Admit { most: u32 },
     /// Have the loop for so long on the wall, however fast the core is.

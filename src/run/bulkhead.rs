@@ -141,6 +141,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.tasks[task].permit = self.permits.insert(permit) + 1;
     }
 
+    /// A flow is rid of the place that it took last, and goes on.
+    pub(super) fn give_permit_back(&mut self, task: u32) {
+        self.leave_bulkhead(task);
+        self.tasks[task].pc.0 += 1;
+    }
+
     /// A task gives the place back that it took last; the next ones come in.
     pub fn leave_bulkhead(&mut self, task: u32) {
         let record = &self.tasks[task];

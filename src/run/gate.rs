@@ -83,6 +83,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Limit { limit, draw } => self.limited(task, limit, draw),
             Op::Guard { guard, draw } => self.guarded(task, guard, draw),
             Op::Deadline => return self.pass_deadline(task),
+            Op::Inquire { .. } => return self.inquire(task),
             _ => return self.pass_broken(task),
         };
         match verdict {

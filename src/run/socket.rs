@@ -11,6 +11,7 @@ mod adapter;
 mod flow;
 mod held;
 mod idle;
+mod inquiry;
 mod wire;
 
 use super::event::Kind;
@@ -42,8 +43,10 @@ mod purpose {
     pub const MESSAGE: u32 = 6;
     /// The balancer may have seen nothing on the connection for too long.
     pub const IDLE: u32 = 7;
+    /// Of a request of the adapter: who has not answered by now is too late.
+    pub const ANSWERS: u32 = 8;
     /// How many bits they take.
-    pub const BITS: u32 = 3;
+    pub const BITS: u32 = 4;
 }
 
 /// What a callback of a socket is for.
@@ -59,6 +62,10 @@ mod callback {
     pub const GOES: u16 = 6;
     /// No callback, but what is done with a message beside receiving it.
     pub const HANDLE: u16 = 7;
+    /// A process is asked by another through the adapter, and answers.
+    pub const ASKED: u16 = 8;
+    /// It hears such an answer.
+    pub const HEARD: u16 = 9;
 }
 
 /// What is drawn for, so that turning one knob moves no other draw.
@@ -111,15 +118,17 @@ pub struct Connection {
     until: Time,
 }
 
-/// A message on its way to the members of a room.
+/// A message on its way to the members of a room, or a request to other processes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Message {
     socket: SocketId,
     sent: Time,
     /// Callbacks that have yet to write it.
     left: u32,
-    /// Members at the process that handles it.
+    /// Members at the process that handles it; of a request the answers that are yet to come.
     here: u32,
+    /// Of a request: who waits for answers, and its epoch.
+    asker: (u32, u16),
 }
 
 /// Sockets while they run.
@@ -213,6 +222,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         match purpose {
             purpose::OPEN => return self.client_comes(SocketId(slot)),
             purpose::MESSAGE => return self.say(SocketId(slot)),
+            purpose::ANSWERS => return self.answers_late(slot),
             _ => {}
         }
         let client = *self.connections.peek(slot);
@@ -450,6 +460,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             callback::CONNECT | callback::PING => self.connection_served(&record),
             callback::RECEIVE => self.pass_on_message(record.owner, record.worker, record.user),
             callback::HANDLE => self.message_handled(&record),
+            callback::ASKED => self.answered(&record),
+            callback::HEARD => self.heard(&record),
             callback::PUBLISH => self.published(&record),
             callback::COMES => self.read_message(record.owner, record.worker),
             callback::GOES => self.delivered(record.owner, record.user),
@@ -498,7 +510,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             return self.close_too_large(id, worker, place);
         }
         self.count(spec.station, Counter::Reads);
-        let message = Message { socket: id, sent: self.now, left: 1, here: 0 };
+        let message = Message { socket: id, sent: self.now, left: 1, ..Message::default() };
         let owner = self.messages.insert(message);
         if !self.send_over_link(worker, (owner, callback::COMES), 1) {
             self.read_message(owner, worker);

@@ -180,6 +180,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Op::Limit { .. }
                 | Op::Guard { .. }
                 | Op::Deadline
+                | Op::Inquire { .. }
                 | Op::GuardBroken { .. }
                 | Op::LimitBroken { .. } => {
                     if !self.pass_gate(task) {
@@ -192,10 +193,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
-                Op::PermitBack => {
-                    self.leave_bulkhead(task);
-                    self.tasks[task].pc.0 += 1;
-                }
+                Op::PermitBack => self.give_permit_back(task),
                 Op::Protect { breaker, entry, draw } => {
                     self.protect(task, breaker, entry, draw);
                     return false;

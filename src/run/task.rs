@@ -141,7 +141,7 @@ pub enum State {
     Forked,
     /// Its call waits in its HTTP client for a connection.
     ClientQueue,
-    /// Waits for a job.
+    /// Waits for a job, or for what other processes answer about their sockets.
     JobQueue,
     /// Its body is on a link.
     OnLink,

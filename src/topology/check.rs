@@ -421,6 +421,9 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
             Step::Update(update) => place(Section::Cache, &update.cache.name),
             Step::Put(it) | Step::Get(it) => place(Section::Store, &it.store.name),
             Step::Publish(stream) => place(Section::Stream, &stream.name),
+            Step::FetchSockets(it) => {
+                topology.adapter_of(it).and_then(|it| place(Section::Cache, it))
+            }
             Step::Enqueue(it) => {
                 let queue = &find(&topology.jobs, &it.job.name).spec.queue;
                 match &find(&topology.queues, &queue.name).spec.cache {

@@ -70,6 +70,10 @@ pub(crate) fn foreign_components(cx: &Cx<'_>) -> Diagnostics {
             Step::Cache(lookup) => cache_owner(cx, &lookup.cache),
             Step::Invalidate(invalidate) => cache_owner(cx, &invalidate.cache),
             Step::Update(update) => cache_owner(cx, &update.cache),
+            Step::FetchSockets(socket) => {
+                let owner = &find(&cx.topology.sockets, &socket.name).spec.service;
+                (format!("`socket.{}`", socket.name), Some(owner), &socket.place)
+            }
             _ => continue,
         };
         let Some(owner) = owner.filter(|owner| owner.name != service) else { continue };

@@ -1,10 +1,19 @@
 //! What must hold for WebSockets.
 
 use super::check::{Cx, Diagnostics, error, find};
+use super::file::Topology;
 use super::flow::{Step, steps};
-use super::names::Named;
+use super::names::{Named, Ref};
 use super::socket::{Broadcast, Socket};
 use crate::diagnostic::Diagnostic;
+
+impl Topology {
+    /// The cache through which the processes of a socket reach one another.
+    pub(super) fn adapter_of(&self, socket: &Ref<Socket>) -> Option<&str> {
+        let adapter = find(&self.sockets, &socket.name).spec.adapter.as_ref();
+        adapter.map(|cache| cache.name.as_str())
+    }
+}
 
 /// What sockets say.
 pub(crate) fn sockets(cx: &Cx<'_>) -> Diagnostics {
@@ -93,6 +102,15 @@ fn idle_keys(cx: &Cx<'_>) -> Diagnostics {
         let mut idle = |key: &str, why: &str, help: &str| {
             found.extend(cx.no_effect(&format!("socket.{}.{key}", socket.name), why, help));
         };
+        let asks = |step: &Step| matches!(step, Step::FetchSockets(it) if it.name == socket.name);
+        let asked = cx.topology.steps().iter().any(|(_, step)| asks(&step.value));
+        for key in ["requests_timeout", "answer_cpu", "answer"] {
+            if !asked {
+                idle(key, "no flow asks for its sockets", "say where with a step `fetch_sockets`");
+            } else if spec.adapter.is_none() && key != "answer_cpu" {
+                idle(key, "without an `adapter` a process asks no other", "say its `adapter`");
+            }
+        }
         if spec.messages.is_none() {
             idle("flow", "no client says anything", "say how many `messages` come");
             idle("broadcast", "no client says anything", "say how many `messages` come");

@@ -15,6 +15,7 @@ use super::retry::{Retry, Throttle};
 use super::service::{Runtime, Service};
 use super::session::Growth;
 use super::session::Session;
+use super::socket::Socket;
 use super::spec::spec;
 use super::store::StoreUse;
 use super::stream::Stream;
@@ -101,6 +102,10 @@ spec! {
         Enqueue(Enqueue) = "enqueue";
         /// Publishes a message: `{ publish = "orders" }`; goes on when it is acknowledged.
         Publish(Ref<Stream>) = "publish";
+        /// Asks all processes for their sockets, through the socket's `adapter`: `{ fetch_sockets = "chat" }`, as socket.io's
+        /// `fetchSockets` does. Each other process answers, and all decode each answer; it fails if one
+        /// has not by the socket's `requests_timeout`.
+        FetchSockets(Ref<Socket>) = "fetch_sockets";
         /// Several flows at once; goes on when all are done: `{ parallel = [[…], […]] }`.
         Parallel(Vec<Flow>) = "parallel";
         /// One read on every shard; goes on when the slowest is done.

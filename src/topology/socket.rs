@@ -76,6 +76,12 @@ spec! {
             FastAPI 0.165.0 on uvicorn 0.38.0 with websockets 17.4 (41 KB without compression)", positive;
         /// CPU time to receive a broadcast from the adapter, whether or not a member is here.
         adapter_cpu: Duration = "\"50us\"" from "assumed: decoding with msgpack, and a look at the room";
+        /// How long a step `fetch_sockets` waits for the other processes before it fails.
+        requests_timeout: Duration = "\"5s\"" from "@socket.io/redis-adapter 8.3.0 (requestsTimeout 5,000)", positive;
+        /// CPU time by which a process answers one, its own included.
+        answer_cpu: Duration = "\"50us\"" from "assumed: a list of a room's sockets as JSON";
+        /// Size of an answer as it passes through the adapter.
+        answer: Bytes = "\"1KB\"" from "assumed: a few sockets with their handshakes", positive;
         /// What it costs, where somebody is paid for its connections and messages.
         price: Option<SocketPrice>;
     }

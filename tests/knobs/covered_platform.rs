@@ -126,6 +126,16 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "a_message_is_handled_by_the_process_that_holds_its_sender",
         "Socket.flow Socket.broadcast Broadcast:after Broadcast:before Broadcast:never",
     ),
+    (
+        "socket_flow",
+        "a_process_asks_all_others_and_waits_for_each",
+        "Step:fetch_sockets Socket.answer_cpu Socket.answer",
+    ),
+    (
+        "socket_flow",
+        "one_process_that_stands_still_keeps_the_asker_waiting",
+        "Socket.requests_timeout",
+    ),
     ("socket", "a_message_that_is_too_large_closes_its_connection", "Socket.max_payload"),
     ("socket", "connections_take_memory_until_there_is_none", "Socket.memory"),
     (

@@ -1,5 +1,6 @@
 //! What is done with the messages of sockets: their handlers, and when a message is broadcast.
 
+use loadbearing::failure::Failure;
 use loadbearing::model::demand::demand;
 use loadbearing::run::Counter;
 
@@ -138,4 +139,64 @@ fn handlers_take_memory_and_are_part_of_the_demand() {
     };
     assert_eq!(out("10ms"), 0);
     assert!(out("10s") > 2);
+}
+
+/// A user who asks three processes for their sockets, once a second.
+const ASKS: &str = r#"
+[service.web]
+instances = 3
+[cache.redis]
+rtt = "2ms"
+command = "1ms"
+per_subscriber = "0us"
+[socket.chat]
+service = "web"
+connections = 3
+adapter = "redis"
+ping_cpu = "0ms"
+adapter_cpu = "10ms"
+answer_cpu = "5ms"
+[operation.page]
+share = 1
+flow = [{ fetch_sockets = "chat" }]
+"#;
+
+#[test]
+fn a_process_asks_all_others_and_waits_for_each() {
+    let each = |sets: &[&str]| run(ASKS, sets).each();
+    // Its own 5 ms; 3 ms each for how many there are and for the request; then the others decode it and answer at the
+    // same time, 15 ms, publish, 1 + 1 and 1 + 2 ms, and it decodes one after the other, 10 ms from the first on.
+    let redis = ms(3 + 3);
+    assert_eq!(each(&[]), ms(5) + redis + ms(15 + 3 + 20));
+    // With one other there is one answer; alone it asks how many there are, and nobody.
+    assert_eq!(each(&["service.web.instances=2"]), ms(5) + redis + ms(15 + 3 + 10));
+    assert_eq!(each(&["service.web.instances=1"]), ms(5 + 3));
+    assert_eq!(each(&["socket.chat.answer_cpu=7ms"]), ms(7) + redis + ms(17 + 3 + 20));
+    // An answer with 100 KB to be copied has the server's thread for a millisecond, and one for each that gets it.
+    let large =
+        ["socket.chat.answer=116384B", "cache.redis.per_kb=10us", "service.web.instances=2"];
+    let took = each(&large).seconds() - 0.039;
+    assert!((0.0029..0.0031).contains(&took), "{took}");
+    // Each decodes both answers, 10 ms each, and two the request; three list what they have.
+    let ran = run(ASKS, &[]);
+    let busy = ran.station("service.web").busy_mean * 10.5 / 10.0;
+    assert!((busy - (0.060 + 0.020 + 0.015)).abs() < 1e-6, "{busy}");
+    // In memory there is nobody to ask.
+    let text = ASKS.replace("adapter = \"redis\"\n", "");
+    assert_eq!(run(&text, &[]).each(), ms(5));
+}
+
+#[test]
+fn one_process_that_stands_still_keeps_the_asker_waiting() {
+    // One of two is a thousand times slower from 2.5 s on: it decodes and lists for 15 s.
+    let text = ASKS.replace("instances = 3", "instances = 2");
+    let blocks = "fault.f={target='service.web', what={slow=1000}, at='2500ms', for='5s', count=1}";
+    let outcome = |timeout: &str| {
+        let timeout = format!("socket.chat.requests_timeout={timeout}");
+        let ran = run(&text, &[blocks, "run.duration=60s", &timeout]);
+        let late = ran.failed(Failure::UpstreamTimeout);
+        (late > 0, late == ran.count("socket.chat", Counter::TimedOut))
+    };
+    assert_eq!(outcome("1s"), (true, true));
+    assert_eq!(outcome("100s"), (false, true));
 }

@@ -482,6 +482,7 @@ impl<'t> Compiler<'t> {
             Step::Call(call) => self.call_step(call, place, behind),
             Step::Enqueue(enqueue) => self.enqueue(enqueue, place, model),
             Step::Publish(stream) => self.publish(&stream.name, place),
+            Step::FetchSockets(socket) => self.fetch_sockets(&socket.name, place),
             Step::Parallel(flows) => {
                 let first = self.forks.len();
                 self.forks.extend(flows.iter().map(|_| Pc(0)));

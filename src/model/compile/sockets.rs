@@ -1,5 +1,6 @@
 //! WebSockets: what they do on a loop is a flow of two or three operations.
 
+use super::flow::Place;
 use super::{Compiler, balancers, draw_id, find, named};
 use crate::component::backoff::Backoff;
 use crate::kernel::Dense;
@@ -23,6 +24,9 @@ impl Compiler<'_> {
         let id = find(&self.topology.sockets, &socket.name);
         let broadcast = (Command::Broadcast(id), spec.size.0 as u32);
         let publish = adapter.map(|cache| self.callback(&path, Some((cache, broadcast))));
+        let answer = (Command::Broadcast(id), spec.answer.0 as u32);
+        let answer =
+            adapter.map(|cache| self.callback(&format!("{path}.answer"), Some((cache, answer))));
         let service = &named(&self.topology.services, &spec.service.name).spec;
         let interval = spec.ping_interval(service);
         let beyond = spec.kilobytes_beyond();
@@ -73,6 +77,9 @@ impl Compiler<'_> {
             adapter_cpu: spec.adapter_cpu,
             callback,
             publish,
+            answer,
+            answer_cpu: spec.answer_cpu,
+            requests_timeout: spec.requests_timeout,
         }
     }
 
@@ -99,4 +106,27 @@ impl Compiler<'_> {
         self.tape.push(Op::End);
         entry
     }
+
+    /// A step that asks all processes of a socket: its own at once, the others through the adapter.
+    pub(super) fn fetch_sockets(&mut self, name: &str, place: &Place<'_>) {
+        let spec = &named(&self.topology.sockets, name).spec;
+        let socket = find(&self.topology.sockets, name);
+        let own = self.constant(spec.answer_cpu.seconds());
+        self.emit(Op::Cpu { work: own });
+        let Some(cache) = &spec.adapter else { return };
+        let cache: CacheId = find(&self.topology.caches, &cache.name);
+        let takes = self.cache_command(&self.topology.caches[cache.0 as usize].spec);
+        let (command, draw) = (Command::Own { takes, write: false }, place.draw("numsub"));
+        self.emit(Op::Command { cache, command, draw, bytes: 0 });
+        let alone = self.emit(Op::Inquire { socket, sent: false, done: Pc(0) });
+        let (command, draw) = (Command::Broadcast(socket), place.draw("request"));
+        self.emit(Op::Command { cache, command, draw, bytes: REQUEST });
+        let waits = self.emit(Op::Inquire { socket, sent: true, done: Pc(0) });
+        let done = Pc(self.tape.len() as u32);
+        self.tape[alone] = Op::Inquire { socket, sent: false, done };
+        self.tape[waits] = Op::Inquire { socket, sent: true, done };
+    }
 }
+
+/// Bytes of a request of the adapter (@socket.io/redis-adapter 8.3.0: an id, a type, rooms, as JSON).
+const REQUEST: u32 = 100;

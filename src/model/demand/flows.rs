@@ -2,7 +2,7 @@
 
 use super::{Held, Visit, Walk};
 use crate::component::job_queue::Driver;
-use crate::model::ids::{JobId, QueueId, ServiceId, StationId, StreamId};
+use crate::model::ids::{JobId, QueueId, ServiceId, SocketId, StationId, StreamId};
 use crate::model::tape::{AgentId, Op, Pc};
 use crate::model::{Acks, Job, Queue};
 use crate::theory::erlang_c;
@@ -214,6 +214,21 @@ impl Walk<'_> {
         self.place = queue.service.map(|_| queue.station);
         self.go(job.entry, weight, Some(function), &[]);
         (self.awaited, self.place, self.calls) = (awaited, place, calls);
+    }
+
+    /// The other processes of a socket are asked: each answers, and all decode each answer.
+    pub(super) fn inquire(&mut self, socket: SocketId, sent: bool, weight: f64) {
+        let spec = &self.model.sockets[socket];
+        let service = &self.model.services[spec.service];
+        let all = f64::from(service.instances * service.workers);
+        if !sent || all < 2.0 {
+            return;
+        }
+        let others = all - 1.0;
+        let decode = spec.adapter_cpu.seconds();
+        let seconds = others * (decode + spec.answer_cpu.seconds() + all * decode);
+        self.computes(service.station, service.host, weight * seconds);
+        self.square(service.station, weight, None);
     }
 
     /// What is done with the messages of sockets: so many come for a request of the mix, and nobody waits.

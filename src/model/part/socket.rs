@@ -75,4 +75,10 @@ pub struct Socket {
     pub callback: Pc,
     /// Where a callback begins that publishes to the adapter.
     pub publish: Option<Pc>,
+    /// Where one begins that answers another process.
+    pub answer: Option<Pc>,
+    /// CPU time to answer.
+    pub answer_cpu: Duration,
+    /// How long answers are waited for.
+    pub requests_timeout: Duration,
 }

@@ -71,17 +71,22 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// Whether a process gets what the adapter publishes.
-    fn is_subscribed(&self, worker: u32) -> bool {
+    pub(super) fn is_subscribed(&self, worker: u32) -> bool {
         let worker = &self.workers[worker as usize];
         self.instances[worker.instance as usize].phase.runs() && !worker.down
     }
 
-    /// How many of the processes of a socket do.
-    pub(in crate::run) fn processes_of_adapter(&self, socket: SocketId) -> u32 {
+    /// The processes of a socket that do.
+    pub(super) fn subscribed(&self, socket: SocketId) -> impl Iterator<Item = u32> + '_ {
         let id = self.model.sockets[socket].service;
         let service = &self.model.services[id];
         let first = self.instances[self.services[id].first_instance as usize].first_worker;
         let all = first..first + service.slots * service.workers;
-        all.filter(|worker| self.is_subscribed(*worker)).count() as u32
+        all.filter(|worker| self.is_subscribed(*worker))
+    }
+
+    /// How many of the processes of a socket do.
+    pub(in crate::run) fn processes_of_adapter(&self, socket: SocketId) -> u32 {
+        self.subscribed(socket).count() as u32
     }
 }
