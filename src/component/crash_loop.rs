@@ -18,7 +18,9 @@ pub struct CrashLoop {
 impl CrashLoop {
     /// The container has ended: after how long is it started again?
     pub fn ended(&mut self, now: Time) -> Duration {
-        let fresh = self.started.is_none_or(|at| now.since(at) > LONGEST + LONGEST);
+        // Who comes back with its machine is there before its time.
+        let ran = |at: Time| Duration(now.0.saturating_sub(at.0));
+        let fresh = self.started.is_none_or(|at| ran(at) > LONGEST + LONGEST);
         let wait = if fresh { Duration::ZERO } else { self.wait };
         self.wait = match fresh {
             true => FIRST,
@@ -46,5 +48,12 @@ mod tests {
         assert_eq!(waits, [0.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0, 300.0]);
         assert_eq!(die_after(600), 300.0, "ten minutes are not more than ten minutes");
         assert_eq!((die_after(601), die_after(5)), (0.0, 10.0));
+    }
+
+    #[test]
+    fn who_was_started_before_its_time_has_not_run_for_long() {
+        let mut container = CrashLoop::default();
+        let ended = [0, 1, 2, 3].map(|s| container.ended(Time::ZERO + Duration::secs(s)).seconds());
+        assert_eq!(ended, [0.0, 10.0, 20.0, 40.0]);
     }
 }

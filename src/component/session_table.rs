@@ -271,6 +271,20 @@ impl SessionTable {
         true
     }
 
+    /// Deletes the row of a session that is alive by its time; false if it was evicted, as far as one can
+    /// tell.
+    pub fn take(&mut self, now: Time, session: Session) -> bool {
+        self.advance(now);
+        if session.expires_s < self.first_live_s {
+            return false;
+        }
+        let at = self.at(session.expires_s);
+        let there = self.expiring[at] > 0;
+        self.expiring[at] -= u32::from(there);
+        self.live -= u64::from(there);
+        there
+    }
+
     /// Deletes every expired row in one statement, and says how many: its cost is in proportion.
     pub fn prune(&mut self, now: Time) -> u64 {
         self.advance(now);

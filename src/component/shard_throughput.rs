@@ -39,6 +39,8 @@ pub struct Throughput {
     given: Time,
     /// When what it has taken will have taken all of its time, one after the other.
     taken: Time,
+    /// It is taken up, until somebody says that it is free.
+    occupied: bool,
 }
 
 /// Whether one more fits in; says when all would have come then.
@@ -60,13 +62,14 @@ impl Throughput {
     }
     /// What was taken takes so much of its time. Says until when, if it had nothing before.
     pub fn occupy(&mut self, now: Time, cost: Duration) -> Option<Time> {
-        let idle = self.taken <= now;
+        let idle = !std::mem::replace(&mut self.occupied, true);
         self.taken = self.taken.max(now) + cost;
         idle.then_some(self.taken)
     }
-    /// Until when it is taken up.
-    pub fn taken_until(&self) -> Time {
-        self.taken
+    /// Whether it is free by now; if not, until when it is taken up.
+    pub fn frees(&mut self, now: Time) -> Result<(), Time> {
+        self.occupied = self.taken > now;
+        if self.occupied { Err(self.taken) } else { Ok(()) }
     }
     /// Whether somebody may read.
     pub fn read(&mut self, now: Time, limits: &Limits) -> bool {
@@ -110,6 +113,17 @@ mod tests {
             (LIMITS.cost(100), LIMITS.cost(10_000)),
             (Duration::millis(1), Duration::millis(10))
         );
+    }
+
+    #[test]
+    fn what_comes_as_it_would_be_free_takes_it_up_further() {
+        let mut shard = Throughput::default();
+        let second = Duration::secs(1);
+        assert_eq!(shard.occupy(at(0), second), Some(at(1_000)));
+        assert_eq!(shard.occupy(at(1_000), second), None, "nobody has said that it is free");
+        assert_eq!(shard.frees(at(1_000)), Err(at(2_000)));
+        assert_eq!(shard.frees(at(2_000)), Ok(()));
+        assert_eq!(shard.occupy(at(2_000), second), Some(at(3_000)));
     }
 
     #[test]

@@ -186,6 +186,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             {
                 continue;
             }
+            if station.kind == StationKind::Consumer {
+                self.audit_handlers(id, audit);
+                continue;
+            }
             let peak = self.meters[id].busy.peak() as f64 / 1000.0;
             // In the middle of a deploy there are two fleets, each with bulkheads of its own.
             let fleets = |service: &crate::model::Service| {
@@ -217,5 +221,14 @@ impl<Q: PendingEvents> World<'_, Q> {
                 || "a worker runs a task that is not running".into(),
             );
         }
+    }
+
+    /// As many handlers are busy as there are. They may be more than there are partitions: who has lost one goes
+    /// on with the message at hand, beside its new owner.
+    fn audit_handlers(&self, id: StationId, audit: &mut Audit) {
+        let (busy, there) = (self.meters[id].busy.value(), self.handlers_at(id));
+        audit.check(busy == there * 1000, || {
+            format!("{}: {busy} / 1000 handlers counted of {there}", self.model.stations[id].path)
+        });
     }
 }

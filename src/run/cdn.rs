@@ -57,7 +57,7 @@ struct Asked {
 }
 
 /// In the owner's epoch of an attempt: its edge waits for it no longer.
-const GIVEN_UP: u16 = u16::MAX;
+pub(super) const GIVEN_UP: u16 = u16::MAX;
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// Edges in the state that the run starts from.

@@ -338,7 +338,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn begin_attempt(&mut self, journey: u32) {
         let record = self.journeys[journey];
         let stream = record.stream.numbered(u64::from(record.attempt) + 1);
-        if !self.send_attempt(record.user, record.attempt > 0, stream) {
+        if !self.send_attempt(&record, stream) {
             self.journeys[journey].attempt += 1;
             return self.throttled_at_home(journey);
         }

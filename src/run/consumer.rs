@@ -24,7 +24,7 @@ use super::world::World;
 use crate::component::consumer_group::{Group, dealt};
 use crate::component::output_buffer::OutputBuffer;
 use crate::kernel::PendingEvents;
-use crate::model::ids::ConsumerId;
+use crate::model::ids::{ConsumerId, StationId};
 use crate::model::{Consumer, Model, Rules, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
@@ -263,6 +263,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         let slot = self.streams.handlers.insert(handler);
         self.time_stream(self.now + takes, purpose::HANDLED, number, slot);
         self.watch(id, member, self.now + takes);
+    }
+
+    /// Handlers at work in the group of a station.
+    pub(super) fn handlers_at(&self, station: StationId) -> u64 {
+        let works = |slot: &u32| {
+            let handler = self.streams.handlers.peek(*slot);
+            let runs = matches!(handler.state, HandlerState::Running | HandlerState::Stale);
+            runs && self.model.consumers[handler.group].station == station
+        };
+        (0..self.streams.handlers.capacity() as u32).filter(works).count() as u64
     }
 
     /// A message has been handled.

@@ -213,7 +213,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some((expires, _)) = self.caches[cache].stores[store as usize].life(key) else {
             return false;
         };
-        let over = (self.now + rules.grace()).since(expires);
+        // One that others have loaded meanwhile is not over at all.
+        let over = Duration((self.now + rules.grace()).0.saturating_sub(expires.0));
         expires > self.now && over <= rules.if_error
     }
 

@@ -13,7 +13,7 @@ use crate::units::{Duration, Time};
 
 use super::event::Kind;
 use super::meter::Part;
-use super::task::{ATTEMPT, FOLLOWED_AT, Journey, NONE, OK, PAUSED, RELOADS, RETRIED_AT};
+use super::task::{ATTEMPT, FOLLOWED_AT, Journey, NONE, OK, PAUSED, RELOADED, RELOADS, RETRIED_AT};
 use super::world::World;
 
 /// An attempt that has failed.
@@ -81,6 +81,14 @@ impl Retry {
     }
 }
 
+impl Journey {
+    /// What the attempt with that number followed, if it is a retry.
+    fn followed(&self, attempt: u16) -> Option<After> {
+        let code = (self.reloads >> RETRIED_AT) & 3;
+        (attempt > 1 && code != RELOADED).then(|| After::of(code))
+    }
+}
+
 /// What sending processes remember: those of users, and those of each call that needs it.
 pub struct Senders {
     users: Vec<Sender>,
@@ -137,8 +145,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A user's attempt is about to be sent. False: their own process turns it away.
-    pub(super) fn send_attempt(&mut self, user: u32, is_retry: bool, stream: StreamKey) -> bool {
-        let now = self.now;
+    pub(super) fn send_attempt(&mut self, journey: &Journey, stream: StreamKey) -> bool {
+        let (now, user) = (self.now, journey.user);
+        let is_retry = journey.followed(journey.attempt + 1).is_some();
         let Some((sender, budget, throttle)) = self.sender_of_user(user) else { return true };
         sends(sender, budget, throttle, is_retry, stream, now)
     }
@@ -146,8 +155,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A user's attempt is over, however it ended.
     pub(super) fn attempt_sent_is_over(&mut self, journey: &Journey, ok: bool) {
         let now = self.now;
-        let is_retry = journey.attempt > 1;
-        let retried = is_retry.then(|| After::of((journey.reloads >> RETRIED_AT) & 3));
+        let retried = journey.followed(journey.attempt);
         if let Some((sender, budget, throttle)) = self.sender_of_user(journey.user) {
             sender.over(budget, retried, ok);
             if let Some(throttle) = throttle.filter(|_| ok) {
@@ -236,7 +244,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !waits || record.started + reload.after != self.now || !self.would_reload(&record) {
             return;
         }
-        self.journeys[slot].reloads += 1;
+        // No retry: no budget has been asked.
+        self.journeys[slot].reloads = (record.reloads | RELOADED << RETRIED_AT) + 1;
         self.abandon_attempt(slot);
         self.attempt_sent_is_over(&record, false);
         self.observer.attempt_over(Failure::GaveUp as u8, self.now.since(record.started));

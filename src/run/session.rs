@@ -90,14 +90,15 @@ impl SessionState {
             return;
         }
         // Those of the other users stay, as their holders know them; what nobody holds goes by share.
-        let others = self.held.iter().filter(|held| !matches!(**held, UNSEEN | GONE));
-        let others: Vec<u32> = others.copied().collect();
         let mut known = Vec::new();
-        for expiry in others {
-            let session = Session::from_expiry_s(expiry);
-            if self.table.read(now, session) == SessionRead::Found {
-                self.table.destroy(now, session);
-                known.push(expiry);
+        for held in self.held.iter_mut().filter(|held| !matches!(**held, UNSEEN | GONE)) {
+            let session = Session::from_expiry_s(*held);
+            if self.table.read(now, session) != SessionRead::Found {
+                continue;
+            }
+            match self.table.take(now, session) {
+                true => known.push(*held),
+                false => *held = GONE,
             }
         }
         self.table.lose_part(now, nodes);

@@ -201,6 +201,8 @@ pub const POLLS: u8 = 1 << 6;
 pub const DIALLED: u8 = 1 << 7;
 /// In the number of a journey's reloads: what its attempt followed, if it is a retry (two bits).
 pub const RETRIED_AT: u32 = 4;
+/// There: it followed nothing, its user has loaded the page anew.
+pub const RELOADED: u8 = 3;
 /// The number of a journey's reloads alone.
 pub const RELOADS: u8 = (1 << RETRIED_AT) - 1;
 

@@ -5,6 +5,7 @@
 //! connect timeout, its patience with an answer, and its checks.
 
 use super::carried::Idle;
+use super::cdn::GIVEN_UP;
 use super::cut::{Party, Passage};
 use super::event::Kind;
 use super::fault::Condition;
@@ -357,6 +358,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &mut self.tasks[task];
         state.flags &= !flag::OUTSTANDING;
         (state.owner, state.row) = (NONE, NONE);
+        if record.has(flag::EDGE_MISS) {
+            state.owner_epoch = GIVEN_UP; // its edge has the messenger's answer
+        }
         if record.role == Role::Call {
             state.epoch = self.client.next_epoch(task);
         }

@@ -163,6 +163,10 @@ fn the_shards_of_a_dead_worker_are_taken_up_after_two_looks() {
     // Whoever comes back takes one of the two from who has both.
     let back = run(&text, &[&two[..], &["fault.f.for=30s"]].concat());
     assert_eq!(of(&back, Counter::Opened), 2);
+    // Who has lost a shard goes on with the record at hand, beside its new owner: three at work on two shards.
+    let slow = ["fault.f.for=30s", "consumer.c.work=25s"];
+    let beside = run(&text, &[&two[..], &slow].concat());
+    assert!(of(&beside, Counter::Wasted) >= 1 && beside.station("consumer.c").busy_peak > 2.0);
 }
 
 #[test]

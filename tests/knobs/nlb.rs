@@ -117,6 +117,10 @@ fn a_loop_that_stands_still_passes_a_check_for_a_connection() {
     let http = run(BLOCKED, &["balancer.lb.checks.protocol=http"]);
     assert!(http.failed(Failure::Reset) > 3, "{}", http.failed(Failure::Reset));
     assert!(http.held("balancer.lb").iter().any(|held| *held < 2.0));
+    // An edge in front hears of it once: what the loop makes of the request all the same is for nobody.
+    let edge = format!("{BLOCKED}[cdn.edge]\nkeys = 'value'\nttl = '1ms'\n");
+    let edge = run(&edge, &["balancer.lb.checks.protocol=http", "operation.work.cdn=edge"]);
+    assert!(edge.failed(Failure::Reset) > 0, "{:?}", edge.outcome.requests);
     // An ALB may ask for no more, either.
     let alb = |protocol: &str| {
         let checks = format!("balancer.lb.checks.protocol={protocol}");

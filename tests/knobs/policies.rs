@@ -137,6 +137,17 @@ fn a_stale_value_is_served_if_its_load_fails() {
     assert_eq!(ok("ttl='2500ms', stale_if_error='1h',"), 10);
     assert_eq!(ok("ttl='2500ms', stale_if_error='1h', single_flight=true,"), 10);
     assert_eq!(ok("ttl='2500ms', stale_while_revalidate='3s',"), 6, "the loads behind it fail");
+    // Whose load fails has a value, too, that somebody else has loaded meanwhile and that is not stale at all.
+    let both = |options: &str| {
+        let look = |miss: &str| {
+            format!("[{{cache={{in='c', keys='k', ttl='100ms', {options} miss=[{miss}]}}}}]")
+        };
+        let fails = look("{query={pool='pg', read='50ms', fail='100%'}}");
+        let flow =
+            format!("operation.look.flow=[{{parallel=[{fails}, {}]}}]", look("{wait='20ms'}"));
+        run(&text, &[&flow, "fault.gone.at=1h"]).ok()
+    };
+    assert_eq!((both(""), both("stale_if_error='1s',")), (0, 10));
 }
 
 #[test]

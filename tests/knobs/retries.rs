@@ -453,6 +453,16 @@ fn impatient_users_load_the_page_anew() {
     assert_eq!(ran("client.reload={share='100%', times=3}").each(), ms(23_000));
     assert_eq!(ran("client.reload={share='100%', after='3s'}").each(), ms(11_000));
     assert_eq!(ran("client.reload={share='0%'}").outcome.attempts.sent, 1);
+    // A page that is loaded anew is no retry: of the three that Envoy's breaker grants none is taken by it,
+    // and none given back. Each of ten requests is sent three times.
+    let budget = [
+        "operation.work.flow=[{wait='800ms'}, {reply={bytes='0B', status=503}}]",
+        "arrivals={process='even', rate='1/s', users=1, stages=[{for='10500ms', to='1/s'}, {for='0s', to='0/s'}]}",
+        "client.reload={share='100%', after='500ms'}",
+        "client.retry.envoy={retries=2}",
+    ];
+    let ran = fails(&budget);
+    assert_eq!((ran.offered(), ran.outcome.attempts.sent), (10, 30));
     let many = "arrivals={process='even', rate='5/s', users=10, stages=[{for='200s', to='5/s'}, {for='0s', to='0/s'}]}";
     let some = fails(&[slow, "client.reload={}", many]);
     let again = some.outcome.attempts.sent - some.offered();

@@ -15,7 +15,7 @@ use crate::model::tape::{LocksId, Op, Statement};
 use crate::model::{Relation, Want};
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
-use crate::run::task::{NONE, State};
+use crate::run::task::{Lease, NONE, State};
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -51,6 +51,8 @@ struct Transaction {
     waits: Option<Lock>,
     /// When its last statement ended, if it goes on.
     idle_since: Time,
+    /// The connection that it has.
+    on: Lease,
 }
 
 /// All locks.
@@ -128,7 +130,8 @@ impl Locks {
     }
 
     fn of(&mut self, task: u32) -> &mut Transaction {
-        let none = Transaction { first: NONE, waits: None, idle_since: Time::NEVER };
+        let none =
+            Transaction { first: NONE, waits: None, idle_since: Time::NEVER, on: Lease::default() };
         if self.transactions.len() <= task as usize {
             self.transactions.resize(task as usize + 1, none);
         }
@@ -395,6 +398,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let since = self.locks.of(task).idle_since;
             if spec.idle_timeout.is_some_and(|idle| since < Time::NEVER && since + idle == self.now)
             {
+                let node = self.pools[self.locks.of(task).on.pool as usize].node;
                 self.end_idle(task, node);
             }
             return;
@@ -413,7 +417,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A transaction is idle from now on, until its next statement.
     pub(super) fn idle_from(&mut self, task: u32, since: Time, idle: Duration) {
-        self.locks.of(task).idle_since = since;
+        let on = self.tasks[task].lease();
+        let its = self.locks.of(task);
+        (its.idle_since, its.on) = (since, on);
         self.at_task(since + idle, Kind::LockTimer, task);
     }
 
@@ -421,7 +427,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn end_idle(&mut self, task: u32, node: u32) {
         self.locks.of(task).idle_since = Time::NEVER;
         self.release_locks(task);
-        let lease = self.tasks[task].lease();
+        // Its task may have got another connection meanwhile.
+        let lease = self.locks.of(task).on;
         let sub = &mut self.pools[lease.pool as usize];
         if sub.is_cut(lease.connection).is_none() {
             sub.cut.push((lease.connection, Failure::IdleTransaction));

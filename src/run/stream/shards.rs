@@ -73,8 +73,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A shard may be through with what it has taken.
     pub(super) fn shard_is_freed(&mut self, stream: StreamId, part: u32) {
         let place = self.topic(stream).first_partition + part;
-        let until = self.streams.shards[place as usize].taken_until();
-        if until > self.now {
+        if let Err(until) = self.streams.shards[place as usize].frees(self.now) {
             return self.time_stream(until, purpose::FREED, part, stream.0);
         }
         let station = self.model.streams[stream].station;
