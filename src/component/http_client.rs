@@ -33,6 +33,8 @@ pub struct HttpClientConfig {
     /// httpcore 1.0.9 means to count the idle ones, and counts all (`_assign_requests_to_connections`:
     /// `len([connection.is_idle() for connection in self._connections])`).
     pub surplus_of_all: bool,
+    /// All calls to a host share one connection (HTTP/2): those in use are its streams.
+    pub shared: bool,
 }
 
 /// The connections of one client in one process.
@@ -49,6 +51,19 @@ struct Host {
     in_use: u32,
     /// Since when others are idle, and where they end, the one used last at the back.
     idle: VecDeque<(Time, u32)>,
+    /// The one that all share.
+    line: Option<Line>,
+}
+
+/// A connection that calls share.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    /// When it is open.
+    opens: Time,
+    /// When it was used last.
+    last: Time,
+    /// Where it ends; nowhere that is known before the first answer.
+    end: u32,
 }
 
 impl Connections {
@@ -95,6 +110,17 @@ impl Connections {
     ) -> Option<(Time, u32)> {
         let own = &mut self.hosts[usize::from(host)];
         let keep = keep.min(config.keep_alive);
+        if config.shared {
+            let busy = own.in_use > 0;
+            (own.in_use, self.in_use) = (own.in_use + 1, self.in_use + 1);
+            let open = own.line.filter(|it| {
+                let lasts = busy || now.since(it.last) < keep;
+                lasts && it.last >= started && (it.end == u32::MAX || is_open(it.end))
+            });
+            let line = open.unwrap_or(Line { opens: now, last: now, end: u32::MAX });
+            own.line = Some(Line { last: now, ..line });
+            return open.map(|it| (now, it.end));
+        }
         let gone = |(since, _): &(Time, u32)| now.since(*since) >= keep || *since < started;
         while own.idle.front().is_some_and(gone) {
             own.idle.pop_front();
@@ -117,10 +143,31 @@ impl Connections {
         idle
     }
 
+    /// The connection that all calls to a host share is open only then.
+    pub fn opens_at(&mut self, host: u16, at: Time) {
+        if let Some(line) = &mut self.hosts[usize::from(host)].line {
+            line.opens = at;
+        }
+    }
+    /// How long it takes until it is open.
+    pub fn opens_in(&self, host: u16, now: Time) -> Duration {
+        self.hosts[usize::from(host)]
+            .line
+            .map_or(Duration::ZERO, |it| it.opens.since(now.min(it.opens)))
+    }
+    /// Where it ends.
+    pub fn line_end(&self, host: u16) -> Option<u32> {
+        self.hosts[usize::from(host)].line.map(|it| it.end)
+    }
+
     /// A call is over: its connection is idle and ends there, or it is broken and closed.
     pub fn give_back(&mut self, host: u16, now: Time, end: Option<u32>, config: &HttpClientConfig) {
         let own = &mut self.hosts[usize::from(host)];
         (own.in_use, self.in_use) = (own.in_use - 1, self.in_use - 1);
+        if config.shared {
+            own.line = own.line.zip(end).map(|(it, end)| Line { last: now, end, ..it });
+            return;
+        }
         let Some(end) = end.filter(|_| own.idle.len() < config.idle_per_host) else { return };
         own.idle.push_back((now, end));
         if config.most_idle == usize::MAX {
@@ -166,6 +213,7 @@ mod tests {
         oldest_first: false,
         idle_counts: false,
         surplus_of_all: false,
+        shared: false,
     };
 
     fn lend(of: &mut Connections, host: u16, at: u64, config: &HttpClientConfig) -> Option<u64> {
@@ -259,5 +307,33 @@ mod tests {
         assert_eq!(lend(&mut all, 1, 6, &apart), None);
         all.give_back(1, Time(7), Some(0), &apart);
         assert_eq!(lend(&mut all, 0, 8, &apart), Some(5));
+    }
+
+    #[test]
+    fn calls_share_one_connection_until_it_breaks() {
+        let shared = HttpClientConfig { shared: true, per_host: 3, ..FREE };
+        let mut all = Connections::new(1);
+        let at = |ms: u64| Time::ZERO + Duration::millis(ms);
+        let lend = |all: &mut Connections, ms: u64| {
+            all.lend(0, (at(ms), Duration::millis(50), Time::ZERO), &shared, |_| true)
+        };
+        assert_eq!(lend(&mut all, 0), None, "the first opens it");
+        all.opens_at(0, at(20));
+        assert_eq!(lend(&mut all, 5), Some((at(5), u32::MAX)));
+        assert_eq!(all.opens_in(0, at(5)), Duration::millis(15));
+        assert_eq!(all.opens_in(0, at(30)), Duration::ZERO);
+        all.give_back(0, at(40), Some(7), &shared);
+        // Another is under way, so it is not idle.
+        assert_eq!(lend(&mut all, 200), Some((at(200), 7)));
+        assert!(all.has_room(0, &shared) && lend(&mut all, 200).is_some());
+        assert!(!all.has_room(0, &shared), "three streams");
+        all.give_back(0, at(210), None, &shared);
+        assert_eq!(lend(&mut all, 220), None, "it has broken");
+        for _ in 0..3 {
+            all.give_back(0, at(230), Some(7), &shared);
+        }
+        assert_eq!(lend(&mut all, 270), Some((at(270), 7)));
+        all.give_back(0, at(270), Some(7), &shared);
+        assert_eq!(lend(&mut all, 330), None, "idle for too long");
     }
 }

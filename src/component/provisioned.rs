@@ -78,8 +78,7 @@ mod tests {
         usage.change(at(90), 0, -2);
         assert_eq!(usage.look(at(120)), Some((60.0 / 180.0, 0.5)));
         usage.change(at(120), -1, 0);
-        assert_eq!(usage.look(at(180)), Some((0.0, 0.5)));
-        assert_eq!(usage.look(at(240)), None);
+        assert_eq!(usage.look(at(180)), None, "nobody comes, and none is at work");
         assert_eq!(usage.all(), 2);
     }
 }

@@ -159,7 +159,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if passage.lost {
                     return self.lose_on_way(call, passage.late);
                 }
-                passage.late
+                // One that is shared may still be being opened.
+                passage.late + self.connections_at(worker, agent).opens_in(which.host, self.now)
             }
             None => {
                 let passage = self.passage_of_call(caller, to, Packet::Syn);
@@ -172,6 +173,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                 if !model.services[to].is_fronted() {
                     self.tasks[call].pending |= DIALS;
                 }
+                let open = self.now + took;
+                self.connections_of(worker, agent).opens_at(which.host, open);
                 took
             }
         };
@@ -228,7 +231,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                 Failure::UpstreamTimeout,
             ],
         };
+        let late = call.status == Failure::UpstreamTimeout as u8;
         let broken = call.status != OK && broken.iter().any(|why| *why as u8 == call.status);
+        // Of a connection that is shared only the stream of a call that is late ends.
+        let broken = broken && !(late && client.config.shared);
         let end = match call.worker {
             NONE => NONE,
             worker => self.workers[worker as usize].instance,
@@ -237,11 +243,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.let_calls_go(record.worker, agent);
     }
 
-    /// Nobody waits for the answer to a call any more: its connection is closed.
+    /// Nobody waits for the answer to a call any more: its connection is closed, unless others share it.
     pub(super) fn close_connection(&mut self, owner: u32, agent: AgentId) {
         let worker = self.tasks[owner].worker;
         if agent != AgentId::default() && worker != NONE {
-            self.connection_is_free(worker, agent, None);
+            let which = &self.model.agents[usize::from(agent.0) - 1];
+            let shared = self.model.http_clients[usize::from(which.client)].config.shared;
+            let end = self.connections_at(worker, agent).line_end(which.host);
+            self.connection_is_free(worker, agent, end.filter(|_| shared));
             self.let_calls_go(worker, agent);
         }
     }

@@ -31,6 +31,9 @@ spec! {
         /// OkHttp with calls that are enqueued: 64 at once, 5 to a host; without an answer it fails after
         /// 10 s.
         Okhttp(ClientConnections) = "okhttp";
+        /// HTTP/2 as clients of gRPC have it: all calls of a process to a service share one connection, each as a stream
+        /// of its own, and wait where it has as many `streams` as its server allows.
+        Http2(ClientConnections) = "http2";
         /// Apache HttpClient 5 with its pool: 25 connections, 5 to a host.
         Apache(ClientConnections) = "apache-httpclient";
     }
@@ -42,20 +45,20 @@ spec! {
         /// How long an idle connection is kept. One that the other end closes while a request is on its
         /// way resets it.
         keep_alive: Option<Duration> = "fetch 4 s; axios and httpx 5 s; aiohttp 15 s; go 90 s; apache-httpclient \
-            3 min; okhttp 5 min; requests not at all, requests-session for ever"
+            3 min; okhttp 5 min; http2 30 min; requests not at all, requests-session for ever"
             from "undici 6.29.1 (keepAliveTimeout); Node.js 20 (http.globalAgent, timeout 5000); httpx 0.28.1 \
             _config.py (keepalive_expiry); aiohttp 3.14.5 connector.py (keepalive_timeout); Go net/http transport.go \
             (IdleConnTimeout); httpclient5 5.5 RequestConfig (DEFAULT_CONN_KEEP_ALIVE); okhttp 5 ConnectionPool; \
-            requests 2.34.2 api.py (a Session for each call)";
+            requests 2.34.2 api.py (a Session for each call); grpc-go dialoptions.go (idleTimeout 30 min)";
         /// How long opening one may take, TLS included.
         connect_timeout: Option<Duration>
-            = "fetch and okhttp 10 s; httpx 5 s; aiohttp and go 30 s; apache-httpclient 3 min; axios, requests \
+            = "fetch and okhttp 10 s; httpx 5 s; aiohttp and go 30 s; http2 20 s; apache-httpclient 3 min; axios, requests \
             and requests-session as long as the kernel tries, 127 s"
             from "undici 6.29.1 (connectTimeout); okhttp 5 OkHttpClient.kt (connectTimeout); httpx 0.28.1 _config.py \
             (DEFAULT_TIMEOUT_CONFIG); aiohttp 3.14.5 client.py (sock_connect 30); Go net/http transport.go (net.Dialer \
             Timeout 30 s); httpclient5 5.5 ConnectionConfig (DEFAULT_CONNECT_TIMEOUT); axios 1.21.1 \
             lib/defaults/index.js (timeout 0), requests 2.34.2 sessions.py (timeout None); ip-sysctl \
-            (tcp_syn_retries)", positive;
+            (tcp_syn_retries); grpc-go clientconn.go (minConnectTimeout 20 s)", positive;
         /// What is negotiated after the TCP handshake.
         tls: Tls = "\"none\"" from "assumed: services of a deployment call each other by plain HTTP";
         /// How many connections a process has at once to all services that it calls with this client.
@@ -71,6 +74,11 @@ spec! {
             (DEFAULT_MAX_CONNECTIONS_PER_ROUTE); undici 6.29.1 pool.js (connections null); Node.js 20 http.Agent \
             (maxSockets Infinity); Go net/http transport.go (MaxConnsPerHost 0); urllib3 2.8.0 \
             connectionpool.py (block False)", positive;
+        /// Calls at once over the one connection of http2 to a service.
+        streams: Option<u32> = "128 to a service behind an ALB or nginx, otherwise as many as are asked for"
+            from "AWS ELB user guide (ALB: up to 128 requests in parallel over one HTTP/2 connection); nginx \
+            ngx_http_v2_module (http2_max_concurrent_streams 128); grpc-go http2_server.go (maxStreams MaxUint32), Node.js 20 \
+            http2 (maxConcurrentStreams 4294967295)", positive;
         /// How many idle ones it keeps, to all services. While httpx has more than that in all, it closes
         /// each that falls idle, also if somebody waits.
         max_idle: Option<u32> = "okhttp 5; httpx 20; go 100; the others any number"
@@ -274,8 +282,30 @@ impl HttpClient {
                 };
                 (product, it)
             }
+            HttpClient::Http2(it) => {
+                let product = Product {
+                    kind: "http2",
+                    keeps: SECS(1_800),
+                    connects: Some(SECS(20)),
+                    counts_waiting: [true, true],
+                    lacks: &[
+                        "max_connections",
+                        "per_host",
+                        "max_idle",
+                        "idle_per_host",
+                        "pool_timeout",
+                    ],
+                    ..Product::NONE
+                };
+                (product, it)
+            }
             _ => return None,
         })
+    }
+
+    /// Whether all calls to a service share one connection.
+    pub fn is_shared(&self) -> bool {
+        matches!(self, HttpClient::Http2(_))
     }
 
     /// Its rules; [`None`]: connections are always open.
@@ -286,7 +316,10 @@ impl HttpClient {
             name: said.name.clone().unwrap_or_else(|| product.kind.into()),
             keep_alive: said.keep_alive.unwrap_or(product.keeps),
             most: said.max_connections.or(product.most),
-            per_host: said.per_host.or(product.per_host),
+            per_host: match self.is_shared() {
+                true => said.streams,
+                false => said.per_host.or(product.per_host),
+            },
             most_idle: any(said.max_idle.or(product.most_idle)),
             idle_per_host: any(said.idle_per_host.or(product.idle_per_host)),
             oldest_first: matches!(self, HttpClient::Aiohttp(_)),
@@ -312,7 +345,8 @@ impl HttpClient {
             ["max_connections", "per_host", "max_idle", "idle_per_host", "pool_timeout"];
         let lacks = self.product().map_or(&ALL[..], |(product, _)| product.lacks);
         let has = ALL.into_iter().filter(|key| !lacks.contains(key));
-        has.map(|key| format!("`{key}`")).collect()
+        let streams = self.is_shared().then_some("streams");
+        has.chain(streams).map(|key| format!("`{key}`")).collect()
     }
 
     /// What is said that its product has no setting for.
@@ -325,7 +359,9 @@ impl HttpClient {
             "idle_per_host" => said.idle_per_host.is_some(),
             _ => said.pool_timeout.is_some(),
         };
-        product.lacks.iter().filter(is_said).map(|key| (product.kind, *key)).collect()
+        let streams = (said.streams.is_some() && !self.is_shared()).then_some("streams");
+        let lacks = product.lacks.iter().filter(is_said).copied().chain(streams);
+        lacks.map(|key| (product.kind, key)).collect()
     }
 }
 impl Tls {

@@ -562,6 +562,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("host", include_str!("host.rs")),
     ("law", include_str!("law.rs")),
     ("agent", include_str!("agent.rs")),
+    ("http2", include_str!("http2.rs")),
     ("call_limit", include_str!("call_limit.rs")),
     ("mapping", include_str!("mapping.rs")),
     ("network", include_str!("network.rs")),

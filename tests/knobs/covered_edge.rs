@@ -251,6 +251,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("agent", "connecting_ends_at_its_timeout", "ClientConnections.connect_timeout"),
     (
+        "http2",
+        "all_calls_share_one_connection_with_so_many_streams",
+        "HttpClient:http2 ClientConnections.streams",
+    ),
+    (
         "call_limit",
         "as_many_calls_as_there_may_be_connections_go_at_once",
         "ClientConnections.max_connections ClientConnections.per_host",

@@ -36,6 +36,7 @@ mod haproxy;
 mod homes;
 mod group_scaling;
 mod host;
+mod http2;
 mod job;
 mod job_redis;
 mod kafka_group;

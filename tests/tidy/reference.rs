@@ -144,6 +144,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("autoscale-steps", "service"),
     ("backlog-syn", "service"),
     ("call-connect", "service"),
+    ("call-http2", "service"),
     ("call-limit", "service"),
     ("call-lookup", "service"),
     ("concurrency-limit", "bulkhead"),

@@ -16,12 +16,29 @@ pub(super) struct Shared {
     hosts: Vec<String>,
 }
 
+/// Streams of a connection that an ALB and nginx allow.
+const STREAMS: u32 = 128;
+
+/// The rules of a call's client; how many streams its connection has may follow from who answers.
+fn rules_of(topology: &Topology, call: &topology::Call) -> Option<ClientRules> {
+    let mut rules = call.client.rules()?;
+    if call.client.is_shared() && rules.per_host.is_none() {
+        let mut before = topology.balancers.iter();
+        let before = before.find(|it| it.spec.service.name == call.service.name);
+        let kind = before.map(|it| &it.spec.kind);
+        let allows =
+            matches!(kind, Some(topology::BalancerKind::Alb | topology::BalancerKind::Nginx));
+        rules.per_host = allows.then_some(STREAMS);
+    }
+    Some(rules)
+}
+
 /// All clients: calls of a service with the same settings share one.
 pub(super) fn shared(topology: &Topology) -> Vec<Shared> {
     let mut all: Vec<Shared> = Vec::new();
     for (at, step) in topology.steps() {
         let (Some(service), topology::Step::Call(call)) = (at, &step.value) else { continue };
-        let Some(rules) = call.client.rules() else { continue };
+        let Some(rules) = rules_of(topology, call) else { continue };
         let host = &call.service.name;
         match all.iter_mut().find(|it| it.service == service && it.rules == rules) {
             Some(known) if known.hosts.contains(host) => {}
@@ -49,6 +66,7 @@ impl Shared {
             oldest_first: self.rules.oldest_first,
             idle_counts: matches!(self.product, Said::Httpx(_) | Said::Apache(_)),
             surplus_of_all: matches!(self.product, Said::Httpx(_)),
+            shared: self.product.is_shared(),
         }
     }
 }
@@ -102,7 +120,9 @@ impl Compiler<'_> {
         call: &topology::Call,
         from: &str,
     ) -> (AgentId, Option<Duration>) {
-        let Some(rules) = call.client.rules() else { return (AgentId::default(), None) };
+        let Some(rules) = rules_of(self.topology, call) else {
+            return (AgentId::default(), None);
+        };
         let is_it = |it: &Shared| it.service == from && it.rules == rules;
         let client = self.shared.iter().position(is_it).expect("all calls have been looked at");
         let host = self.shared[client].hosts.iter().position(|it| *it == call.service.name);
