@@ -180,6 +180,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Spin { work } => format!("spin {}", law(work.law)),
         Op::Cpu { work } => format!("cpu {}", law(work.law)),
         Op::Threads { work } => format!("thread pool {}", law(work.law)),
+        Op::Child { work } => format!("child process {}", law(work.law)),
         Op::ThreadEnter => "go on in a thread".into(),
         Op::ThreadLeave => "go on on the loop".into(),
         Op::ThreadFree => "give the thread back".into(),

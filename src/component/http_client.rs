@@ -179,6 +179,23 @@ impl Connections {
         (0..surplus.min(self.idle())).for_each(|_| self.close_oldest());
     }
 
+    /// Idle ones to a host that end there and are open, and when the first of them closes: those that are
+    /// older than `keep`, or than their process, are closed.
+    pub fn idle_to(
+        &self,
+        host: u16,
+        end: u32,
+        (now, keep, started): (Time, Duration, Time),
+    ) -> (u32, Option<Time>) {
+        let idle = self.hosts[usize::from(host)].idle.iter();
+        let open = |(since, at): &&(Time, u32)| {
+            *at == end && now.since(*since) < keep && *since >= started
+        };
+        let mut open = idle.filter(open);
+        let first = open.next();
+        (u32::from(first.is_some()) + open.count() as u32, first.map(|(since, _)| *since + keep))
+    }
+
     fn idle(&self) -> usize {
         self.hosts.iter().map(|host| host.idle.len()).sum()
     }

@@ -370,12 +370,8 @@ impl<'m> Walk<'m> {
                 self.square(spec.station, weight, self.callback(pc));
                 self.pass(seconds, weight, &held);
             }
-            Op::Threads { work } => {
-                let spec = &model.services[service.expect("threads belong to a service")];
-                self.serve(spec.threads_station, self.mean(work.law), weight, &held);
-                if spec.contended {
-                    self.service_s[spec.station] += weight * self.mean(work.law);
-                }
+            Op::Threads { work } | Op::Child { work } => {
+                self.beside(pc, self.mean(work.law), weight, service, &held);
             }
             Op::ThreadEnter => {
                 let spec = &model.services[service.expect("threads belong to a service")];

@@ -329,6 +329,8 @@ pub struct Operation {
     pub idempotent: bool,
     /// It always makes a session.
     pub login: bool,
+    /// What a request of it takes of its service's memory, where it says so (bytes).
+    pub memory: Option<f64>,
     /// What follows it in a session: up to which of a uniform number, what.
     pub next: Vec<(f64, OperationId)>,
     /// Where those live who do it, by region (shares); empty where it is everybody's.
@@ -473,6 +475,7 @@ impl Model {
         let is_of = |service: &Service| {
             service.station == station
                 || service.threads_station == station
+                || service.children_station == station
                 || service.pools.iter().any(|pool| self.pools[*pool].station == station)
         };
         let clients = self.http_clients.iter();

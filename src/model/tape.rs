@@ -130,6 +130,8 @@ pub enum Op {
     Cpu { work: Draw },
     /// Work in the process's thread pool (libuv).
     Threads { work: Draw },
+    /// Wait for a child process, which computes for so long.
+    Child { work: Draw },
     /// Go on in a thread of the worker's pool, as soon as one is free.
     ThreadEnter,
     /// Go on on the worker's loop again.

@@ -52,6 +52,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn close_idle_connections(&mut self, worker: u32) {
         let index = self.workers[worker as usize].instance;
         let service = self.workers[worker as usize].service;
+        self.carried.held.lose(worker);
         if self.model.services[service].health.keep_alive.is_none() || self.is_silent(index) {
             return;
         }
@@ -121,10 +122,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             return;
         }
         loop {
-            let instance = &mut self.instances[index as usize];
-            if spec.max_connections.is_some_and(|most| instance.open >= most) {
-                return;
+            if !self.has_room(index) {
+                return self.looks_when_one_closes(index);
             }
+            let instance = &mut self.instances[index as usize];
             let Some(next) = instance.backlog.pop_front() else { return };
             self.leave(next, spec.station);
             self.accept_at(next, worker);

@@ -97,6 +97,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             State::ThreadQueue => {
                 Some(model.services[self.service_of_worker(task.worker)].threads_station)
             }
+            State::ChildQueue => {
+                Some(model.services[self.service_of_worker(task.worker)].children_station)
+            }
             State::PoolQueue | State::Connecting => match op() {
                 Op::Acquire { pool, .. } => Some(model.pools[pool].station),
                 other => unreachable!("{other:?} waits for no connection"),

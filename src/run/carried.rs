@@ -8,6 +8,7 @@
 use super::capacity_units::CapacityUnits;
 use super::event::Kind;
 use super::meter::Part;
+use super::open_connections::Held;
 use super::probing::purpose;
 use super::task::{NONE, Role, State, flag};
 use super::world::World;
@@ -69,6 +70,8 @@ pub struct Carried {
     pub ends: Vec<(u16, u32)>,
     /// By user: the worker that their connection belongs to, where it is one of several.
     pub(super) workers: Vec<u32>,
+    /// Idle connections of users, where they are counted.
+    pub(super) held: Held,
     /// What balancers are charged for by the hour.
     pub units: Vec<CapacityUnits>,
 }

@@ -45,10 +45,16 @@ pub struct Worker {
     pub sockets: u32,
     /// Memory that these take (bytes).
     pub socket_bytes: u64,
+    /// What its requests take beyond what each is taken to take (bytes).
+    pub request_bytes: f64,
     /// Threads at work.
     pub threads_busy: u32,
     /// Tasks that wait for a thread.
     pub thread_queue: VecDeque<u32>,
+    /// Child processes that run.
+    pub children: u32,
+    /// Tasks that wait for one more.
+    pub child_queue: VecDeque<u32>,
     /// Computation so far (ticks).
     pub busy_ticks: u64,
     /// When the loop last began to poll.
@@ -378,7 +384,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// the request and idle ones included (`limit_concurrency`; httptools_impl, `len(self.connections)`).
     pub fn admit(&mut self, task: u32, most: u32) -> bool {
         let worker = self.tasks[task].worker;
-        let idle = self.idle_connections(worker);
+        let idle = self.connections_idle(worker);
         if self.workers[worker as usize].open + idle < most {
             self.tasks[task].pc.0 += 1;
             return true;

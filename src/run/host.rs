@@ -316,16 +316,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = self.tasks[task];
         let index = self.workers[record.worker as usize].instance;
         let service: ServiceId = self.instances[index as usize].service;
-        let in_thread = record.state == State::InThread;
-        let station = match in_thread {
-            true => self.model.services[service].threads_station,
-            false => self.model.services[service].station,
+        let station = match record.state {
+            State::InThread => self.model.services[service].threads_station,
+            State::InChild => self.model.services[service].children_station,
+            _ => self.model.services[service].station,
         };
         let alone = record.deadline.since(record.since);
         self.spend(task, station, Part::Service, alone);
         self.spend(task, station, Part::Wait, self.now.since(record.since) - alone);
-        if in_thread {
-            return self.thread_freed(task);
+        match record.state {
+            State::InThread => return self.thread_freed(task),
+            State::InChild => return self.child_done(task),
+            _ => {}
         }
         self.workers[record.worker as usize].left = self.now;
         if self.on_shared_host(index) {

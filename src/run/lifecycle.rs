@@ -55,6 +55,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         state.ready.clear();
         state.thread_queue.clear();
         state.threads_busy = 0;
+        state.child_queue.clear();
+        state.children = 0;
         state.timers.clear();
         self.lose_memory(worker);
         for task in dying {
@@ -183,6 +185,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         match record.state {
             State::Ready => self.leave(task, service.station),
             State::ThreadQueue => self.leave(task, service.threads_station),
+            State::ChildQueue => self.leave(task, service.children_station),
+            State::InChild => {
+                self.meters[service.children_station].busy.add(self.now, -MILLI);
+                self.leave_cores(task);
+            }
             State::PlaceQueue => {
                 let Op::Permit { bulkhead, .. } = self.op_at(task) else {
                     unreachable!("a task waits for a place where its tape says so")
@@ -341,6 +348,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         if flags & flag::ADMITTED != 0 {
             self.instances[index as usize].open -= 1;
             self.workers[worker as usize].open -= 1;
+            let service = self.workers[worker as usize].service;
+            if let Some(process) = &self.model.services[service].process {
+                self.weigh(task, worker, process, -1.0);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ use crate::units::{Duration, Time};
 use super::event::Kind;
 use super::meter::Counter;
 use super::service::Phase;
-use super::task::{NONE, OK, Task};
+use super::task::{NONE, OK, Role, Task};
 use super::world::World;
 
 /// The owner's epoch of a probe of the kubelet, to which is added what it decides; nodes of balancers
@@ -38,6 +38,8 @@ pub(super) mod purpose {
     pub const RETIRE: u32 = EXHAUSTED - 2;
     /// In place of all that: a service looks for bodies that take too long.
     pub const BODIES: u32 = EXHAUSTED - 3;
+    /// See `EXHAUSTED`: an idle connection of an instance may have closed.
+    pub const CLOSES: u32 = EXHAUSTED - 4;
     /// See `EXHAUSTED`: a timer of a worker is due; its number is added.
     pub const TIMER: u32 = EXHAUSTED + 1;
     /// Lives are counted up to so many, then from 0 again.
@@ -138,6 +140,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             purpose::RESPAWN => return self.respawn(slot),
             purpose::RETIRE => return self.end_recycled(slot),
             purpose::BODIES => return self.check_bodies(ServiceId(slot)),
+            purpose::CLOSES => return self.one_has_closed(slot),
             timer if timer >= purpose::TIMER => {
                 return self.timer_due(slot, timer - purpose::TIMER);
             }
@@ -270,6 +273,18 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.look_at_memory(worker, process);
     }
 
+    /// A worker has a request more, or less, whose operation may say what it takes.
+    pub(super) fn weigh(&mut self, task: u32, worker: u32, process: &Process, more: f64) {
+        let Some(memory) = process.memory.filter(|memory| memory.varies) else { return };
+        let record = &self.tasks[task];
+        if record.role == Role::Attempt
+            && let Some(bytes) = self.model.operations[record.operation()].memory
+        {
+            let beyond = bytes - memory.per_request;
+            self.workers[worker as usize].request_bytes += more * beyond;
+        }
+    }
+
     /// A worker has taken more memory: perhaps more than there is.
     pub(super) fn look_at_memory(&mut self, worker: u32, process: &Process) {
         if process.memory.is_some_and(|memory| self.overdraws(worker, &memory).is_some()) {
@@ -283,7 +298,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn memory_of(&self, worker: u32, memory: &Memory) -> f64 {
         let state = &self.workers[worker as usize];
         let requests = f64::from(state.open - state.sockets + state.jobs) * memory.per_request;
-        let held = requests + state.socket_bytes as f64;
+        let mut held = requests + state.request_bytes + state.socket_bytes as f64;
+        if memory.per_connection > 0.0 {
+            let idle = self.connections_idle(worker);
+            held += f64::from(state.open - state.sockets + idle) * memory.per_connection;
+        }
         let kept = if memory.keeps { self.kept_in_memory(worker) } else { 0.0 };
         if state.down { 0.0 } else { memory.base + held + kept }
     }

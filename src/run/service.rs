@@ -118,6 +118,10 @@ pub struct Instance {
     pub backlog: VecDeque<u32>,
     /// New connections that no loop has seen yet.
     pub unseen: u32,
+    /// Requests on their way over connections that are open already, where they are counted.
+    pub coming: u32,
+    /// When it looks next whether there is room for those that wait.
+    pub looks: Time,
     /// The machine whose cores it shares with others, or with itself where its loops and threads can
     /// want more than there are; [`NONE`] where each loop has a core.
     pub host: u32,
@@ -155,6 +159,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     open: 0,
                     backlog: VecDeque::new(),
                     unseen: 0,
+                    coming: 0,
+                    looks: Time::ZERO,
                     host,
                     phase,
                     draining_since: Time::ZERO,
@@ -172,8 +178,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                         jobs: 0,
                         sockets: 0,
                         socket_bytes: 0,
+                        request_bytes: 0.0,
                         threads_busy: 0,
                         thread_queue: VecDeque::new(),
+                        children: 0,
+                        child_queue: VecDeque::new(),
                         busy_ticks: 0,
                         timers: Vec::new(),
                         polls_since: Time::ZERO,
@@ -229,8 +238,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// A request reaches its instance: it is accepted, waits in the backlog, or is refused.
     pub fn place(&mut self, task: u32) {
         let index = self.workers[self.tasks[task].worker as usize].instance;
+        let spec = &self.model.services[self.instances[index as usize].service];
+        let kept = spec.counts_connections && self.comes_over_kept(task, index);
         let instance = &self.instances[index as usize];
-        let spec = &self.model.services[instance.service];
         // Arrivals are requests: neither checks, nor connections that are tried again.
         let record = &self.tasks[task];
         if record.role != Role::Probe && record.pending & !DIALS == 0 && !self.is_counted(task) {
@@ -257,8 +267,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = 500;
             return self.fail(task, Failure::Answered);
         }
-        let instance = &self.instances[index as usize];
-        let full = spec.max_connections.is_some_and(|most| instance.open >= most);
+        let full = !kept && !self.has_room(index);
         if spec.sticky
             && !full
             && let Some(worker) = self.worker_of_connection(task, index)
@@ -277,6 +286,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let record = &mut self.tasks[task];
             (record.state, record.since) = (State::Backlog, self.now);
             self.meters[spec.station].enter(self.now);
+            if full {
+                self.looks_when_one_closes(index);
+            }
             return;
         }
         self.accept(task, index);
@@ -292,7 +304,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !spec.health.connects_only || self.tasks[task].owner_epoch >= KUBELET {
             return false;
         }
-        let full = spec.max_connections.is_some_and(|most| instance.open >= most);
+        let full = !self.has_room(index);
         let unseen = !full && spec.kernel_queues && self.is_unseen(task, index);
         // Whom a process closes on at once has been connected.
         if !(full && !spec.closes || unseen) || !self.turns_away(task, index, full) {
@@ -472,6 +484,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         record.pc = Pc(record.pc.0 + 1);
         self.workers[worker as usize].open += 1;
         if let Some(process) = &self.model.services[self.workers[worker as usize].service].process {
+            self.weigh(task, worker, process, 1.0);
             self.take_memory(worker, process);
         }
         self.resume(task);
@@ -482,12 +495,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let service = self.instances[index as usize].service;
         let spec = &self.model.services[service];
         loop {
-            let instance = &self.instances[index as usize];
-            if spec.max_connections.is_some_and(|most| instance.open >= most) {
-                return;
+            if !self.has_room(index) {
+                return self.looks_when_one_closes(index);
             }
             if !self.has_worker(index) {
-                if spec.hand_out == HandOut::Shared && !instance.backlog.is_empty() {
+                if spec.hand_out == HandOut::Shared
+                    && !self.instances[index as usize].backlog.is_empty()
+                {
                     self.wait_unseen(index);
                 }
                 return;
@@ -523,10 +537,14 @@ impl<Q: PendingEvents> World<'_, Q> {
         let instance = &mut self.instances[index as usize];
         instance.open -= 1;
         self.workers[worker as usize].open -= 1;
-        if let Some(process) = &self.model.services[service].process
-            && let Some(rule) = process.recycling
-        {
-            self.count_answer(worker, rule);
+        if let Some(process) = &self.model.services[service].process {
+            self.weigh(task, worker, process, -1.0);
+            if let Some(rule) = process.recycling {
+                self.count_answer(worker, rule);
+            }
+        }
+        if self.model.services[service].counts_connections {
+            self.user_connection_idles(task);
         }
         let station = self.model.services[service].station;
         if self.tasks[task].role != Role::Probe {

@@ -37,6 +37,8 @@ pub struct SessionState {
     /// those of guests, and of users who were sent to another worker since. MemoryStore removes one that
     /// has expired when it is asked for, and no other (express-session 1.19.0 session/memory.js).
     kept: Vec<u32>,
+    /// Its sessions do not expire: their clock stands still.
+    ageless: bool,
     /// When each worker process prunes next; never before its first use of the store.
     prunes: Vec<Time>,
     /// Random numbers of prunes and of the sessions held at the start.
@@ -57,8 +59,13 @@ impl SessionState {
             self.kept[worker as usize] -= 1;
         }
     }
+    /// What its sessions take for now.
+    fn clock(&self, now: Time) -> Time {
+        if self.ageless { Time::ZERO } else { now }
+    }
     /// Live sessions.
     pub fn live(&mut self, now: Time) -> u64 {
+        let now = self.clock(now);
         self.table.live(now) + self.unseen.live(now)
     }
     /// The second in which the session expires that nobody has used for longest.
@@ -139,8 +146,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let homes = vec![0; if spec.in_memory { users } else { 0 }];
             let kept = vec![0; if spec.in_memory { workers } else { 0 }];
             let prunes = vec![Time::NEVER; if spec.prune.is_some() { workers } else { 0 }];
+            let ageless = spec.ageless;
             let mut state =
-                SessionState { table, unseen, held, cookies, homes, kept, prunes, stream };
+                SessionState { table, unseen, held, cookies, homes, kept, ageless, prunes, stream };
             self.meters[spec.station].held.set(Time::ZERO, state.live(Time::ZERO));
             self.sessions.push(state);
         }
@@ -204,9 +212,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A worker process has died: its timers and the sessions in its memory are gone.
     pub fn forget_sessions(&mut self, worker: u32) {
-        let now = self.now;
         for session in self.sessions.ids() {
             let state = &mut self.sessions[session];
+            let now = state.clock(self.now);
             if let Some(prune) = state.prunes.get_mut(worker as usize) {
                 *prune = Time::NEVER;
             }
@@ -221,7 +229,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 *kept = 0;
             }
             let (live, station) = (state.live(now), self.model.sessions[session].station);
-            self.meters[station].held.set(now, live);
+            self.meters[station].held.set(self.now, live);
         }
     }
 
@@ -270,10 +278,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let held = self.held_session(task, session);
         let station = self.model.sessions[session].station;
         let table = &self.sessions[session].table;
+        let now = self.sessions[session].clock(self.now);
         let home = self.sessions[session].homes.get(self.tasks[task].user as usize);
         let here = home.is_none_or(|home| *home == self.tasks[task].worker + 1);
-        let found =
-            here && held.is_some_and(|held| table.read(self.now, held) == SessionRead::Found);
+        let found = here && held.is_some_and(|held| table.read(now, held) == SessionRead::Found);
         self.count(station, if found { Counter::Hits } else { Counter::Misses });
         if here && !found {
             let (user, worker) = (self.tasks[task].user, self.tasks[task].worker);
@@ -289,8 +297,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// now; where nobody touches, its age is uniform over the TTL.
     fn held_session(&mut self, task: u32, session: SessionId) -> Option<Session> {
         let user = self.tasks[task].user;
-        let now = self.now;
         let state = &mut self.sessions[session];
+        let now = state.clock(self.now);
         let held = state.held[user as usize];
         if held != UNSEEN {
             let found = (held != GONE).then(|| Session::from_expiry_s(held))?;
@@ -345,7 +353,7 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// The session has been saved or touched.
     fn session_kept(&mut self, task: u32, session: SessionId) {
-        let now = self.now;
+        let now = self.sessions[session].clock(self.now);
         let station = self.model.sessions[session].station;
         self.count(station, Counter::Writes);
         self.arm_prune(task, session);
@@ -365,7 +373,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.sessions[session].held[user] = renewed.map_or(GONE, Session::expiry_s);
         }
         let live = self.sessions[session].live(now);
-        self.meters[station].held.set(now, live);
+        self.meters[station].held.set(self.now, live);
         self.tasks[task].pc.0 += 1;
     }
 
@@ -375,7 +383,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.count(station, Counter::Created);
         let keeps = self.model.sessions[session].cookie;
         let state = &mut self.sessions[session];
-        let made = state.table.create(self.now).expiry_s();
+        let made = state.table.create(state.clock(self.now)).expiry_s();
         let record = &mut self.tasks[task];
         if let Some(kept) = state.kept.get_mut(record.worker as usize) {
             *kept += 1;
@@ -414,7 +422,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The session has been destroyed: a logout. The response ends without saving one.
     fn session_gone(&mut self, task: u32, session: SessionId) {
         let held = self.held_session(task, session);
-        let now = self.now;
+        let now = self.sessions[session].clock(self.now);
         let (user, worker) = (self.tasks[task].user as usize, self.tasks[task].worker);
         let station = self.model.sessions[session].station;
         let state = &mut self.sessions[session];
@@ -423,7 +431,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         state.held[user] = GONE;
         state.leave_home(user as u32, worker);
-        self.meters[station].held.set(now, state.live(now));
+        let live = state.live(now);
+        self.meters[station].held.set(self.now, live);
         let record = &mut self.tasks[task];
         record.flags &= !(flag::SESSION | flag::NEW_SESSION);
         record.pc.0 += 1;

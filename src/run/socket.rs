@@ -294,9 +294,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         let index = self.workers[first as usize].instance;
-        let service = &self.model.services[spec.service];
-        let open = self.instances[index as usize].open;
-        if service.max_connections.is_some_and(|most| open >= most) {
+        if !self.has_room(index) {
             self.count(spec.station, Counter::Refused);
             return self.refused(slot);
         }

@@ -220,16 +220,8 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.end_of_flow(task);
                     return false;
                 }
-                Op::Threads { .. } => {
-                    self.enter_threads(task);
-                    return false;
-                }
-                Op::ThreadEnter => {
-                    self.enter_thread(task);
-                    return false;
-                }
-                Op::ThreadLeave => {
-                    self.leave_thread(task);
+                Op::Threads { .. } | Op::Child { .. } | Op::ThreadEnter | Op::ThreadLeave => {
+                    self.go_beside(task);
                     return false;
                 }
                 Op::ThreadFree => self.free_thread(task),

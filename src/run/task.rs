@@ -109,6 +109,10 @@ pub enum State {
     ThreadQueue,
     /// Works in a thread.
     InThread,
+    /// Waits until one more child process may run.
+    ChildQueue,
+    /// Waits for its child process, which computes.
+    InChild,
     /// Waits for a place in a bulkhead.
     PlaceQueue,
     /// Waits for a connection.

@@ -91,7 +91,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.carried.units.is_empty() {
             self.charge_use(record);
         }
-        let closes = self.user_is_let_go(record.user);
+        let counted = record.worker != NONE
+            && self.model.services[self.service_of_worker(record.worker)].counts_connections;
+        let closes = match counted {
+            true => self.is_closed_on(record.status, record.user),
+            false => self.user_is_let_go(record.user),
+        };
         if let Some(used) = self.client.used.get_mut(record.user as usize) {
             *used = if closes { Time::NEVER } else { self.now };
         }

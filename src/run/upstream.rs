@@ -146,6 +146,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             return true;
         };
         self.tasks[task].worker = worker;
+        if spec.counts_connections {
+            self.instances[(self.services[service].first_instance + target) as usize].coming += 1;
+        }
         if now + hop >= since + spec.keep_alive {
             // It is closed while the request is on its way: the answer is a reset.
             self.tasks[task].status = Failure::Reset as u8;

@@ -163,6 +163,13 @@ fn servers(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
             }
         }
     }
+    for operation in &cx.topology.operations {
+        let service = cx.topology.service_of(&operation.spec);
+        if service.is_some_and(|service| service.spec.memory.is_none()) {
+            let why = "its service has no `memory` that could run out";
+            idle(format!("operation.{}", operation.name), "memory", why);
+        }
+    }
     for service in &cx.topology.services {
         let (spec, owner) = (&service.spec, format!("service.{}", service.name));
         if !cx.topology.waits_for_bodies(service) {
@@ -170,6 +177,11 @@ fn servers(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
                        `client.connection`, not behind nginx, which reads it first";
             idle(owner.clone(), "runtime.node.request_timeout", why);
             idle(owner.clone(), "runtime.node.connections_check", why);
+        }
+        let here = |at: &Option<&str>| *at == Some(service.name.as_str());
+        let steps = cx.topology.steps();
+        if !steps.iter().any(|(at, step)| here(at) && matches!(step.value, Step::Child(_))) {
+            idle(owner.clone(), "children", "no flow of it has a `child`");
         }
         if !cx.topology.keeps_connections(service) {
             let why = "connections to it cost nothing, or are new for each request; they are kept with \

@@ -49,6 +49,9 @@ spec! {
         /// Whether it may be done twice (GET, PUT, DELETE): nginx passes a request that was sent on to
         /// the next server only then, and axios-retry repeats after an answer only then.
         idempotent: bool = "true" from "assumed: a GET; RFC 9110, 9.2.2: a POST is not";
+        /// What a request of it takes of its service's memory, from being accepted to being answered: an upload
+        /// that is buffered takes what it is long.
+        memory: Option<Bytes> = "`memory.per_request` of its service" from "assumed: requests are alike";
         /// What happens, step by step:
         /// `[{ cpu = "2ms" }, { query = { pool = "pg", read = "10ms" } }, { reply = "10KB" }]`.
         flow: Flow, positive;
@@ -70,6 +73,9 @@ spec! {
         Cpu(Dist) = "cpu";
         /// Time on a thread of the worker's pool, sharing the instance's cores.
         Threads(Dist) = "threads";
+        /// A process that is started for it and computes on one of the instance's cores, beside its loops and
+        /// threads: FFmpeg by `child_process`. `{ child = "2s" }`; several at once are `parallel`.
+        Child(Child) = "child";
         /// A flow on a thread of the worker's pool, which waits with it: `def` endpoints and
         /// dependencies of FastAPI. It computes under the interpreter's lock, 5 ms at a time.
         Blocking(Flow) = "blocking";
@@ -122,6 +128,16 @@ spec! {
         Transfer(Dist<Bytes>) = "transfer";
         /// The answer to the user: `{ reply = "10KB" }`. Steps after it still cost.
         Reply(Reply) = "reply";
+    }
+}
+spec! {
+    /// A child process.
+    table Child (short "cpu") {
+        /// What it computes.
+        cpu: Dist;
+        /// CPU time that starting it takes the loop.
+        spawn: Dist = "\"2ms\""
+            from "assumed: 1 to 6 ms measured (`spawn` of Node.js 20.20.2, two cores that others shared)";
     }
 }
 spec! {

@@ -59,8 +59,11 @@ spec! {
         machine: Bytes, positive;
         /// What each worker takes before its first request.
         base: Bytes = "\"60MB\"" from "assumed: Node.js with a framework and its modules";
-        /// What a request takes from being accepted to being answered.
+        /// What a request takes from being accepted to being answered, unless its operation says its `memory`.
         per_request: Bytes;
+        /// What a connection takes as long as it is open, idle or not (`client.connection`, a balancer's
+        /// `keep_alive`); sockets say their own.
+        per_connection: Bytes = "\"0B\"" from "assumed: contained in `base` and `per_request`";
     }
 }
 spec! {

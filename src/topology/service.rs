@@ -46,6 +46,8 @@ spec! {
         /// Threads of each worker's pool for blocking work.
         threads: Option<u32> = "4; uvicorn 40"
             from "libuv (UV_THREADPOOL_SIZE), anyio 4.16.0 (default thread limiter)", positive;
+        /// Child processes that each worker lets run at once; further ones wait in line.
+        children: Option<u32> = "no limit" from "Node.js 20 child_process (it counts none)", positive;
         /// The limits, session stores, guards and bulkheads that every request passes, in order:
         /// `["limit.global", "session.table"]`.
         before: Vec<Address<Middleware>> = "[]" from "assumed: nothing stands before it";
@@ -57,9 +59,12 @@ spec! {
         timers: Vec<Timer> = "[]" from "assumed: a process only answers requests";
         /// One-way delay from the caller to it, where no balancer stands between.
         hop: Dist = "\"0ms\"" from "assumed: contained in the access round trip";
-        /// Connections each instance accepts; further ones wait in the backlog.
+        /// Connections that each instance has at most, all its workers together; what becomes of further ones
+        /// says `on_max`. Those count that users (`client.connection`), balancers (`keep_alive`) and callers
+        /// (`client` of a `call`) keep open, idle or not, and sockets; of who keeps none each request is one.
         max_connections: Option<u32> = "no limit"
-            from "Node.js 20 net (maxConnections undefined)", positive;
+            from "Node.js 20 net (maxConnections undefined; it is of each process, and the primary of a cluster \
+            tries the next one: cluster child.js, onconnection)", positive;
         /// What becomes of connections beyond `max_connections`.
         on_max: OnMax = "\"wait\"" from "assumed: the limit of a server that accepts no more; Node.js 20 \
             net.js (onconnection) closes what is beyond its own `maxConnections`";
@@ -140,7 +145,7 @@ spec! {
 spec! {
     /// What is particular to uvicorn.
     table Uvicorn {
-        /// A request that finds so many at its worker, itself counted, is answered 503.
+        /// A request that finds so many connections at its worker, its own counted and idle ones, is answered 503.
         limit_concurrency: Option<u32> = "no limit"
             from "uvicorn 0.54.0 Config (limit_concurrency)", positive;
         /// A worker that has answered so many requests ends, once what it has is answered, and its parent

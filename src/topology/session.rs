@@ -14,7 +14,8 @@ spec! {
     component Session {
         /// Where sessions are kept.
         store: SessionStore;
-        /// How long a session lives after its last use.
+        /// How long a session lives after its last use. In memory without a `cookie` none ever ends, but with its
+        /// process: then this is how long that has kept them when the run begins.
         ttl: Duration = "\"1day\""
             from "connect-pg-simple 10.0.0 and connect-redis 9.0.0 (86,400 s)", positive;
         /// Whether an unmodified session is saved again at the end of every request.

@@ -242,3 +242,80 @@ flow = [{ cpu = "1ms" }]
         assert_eq!(ran.ok(), 10, "{hand_out}");
     }
 }
+
+/// Five users who come back two seconds after each answer.
+const RETURNING: &str = "[users]\npopulation = 5\nthink = '2s'\n[service.web]\n[operation.work]\nshare = 1\n\
+                         flow = [{ wait = '10ms' }]\n";
+const KEEPS: &str = "client.connection={tls='none', keep_alive='1h'}";
+
+#[test]
+fn connections_that_users_keep_count_idle_or_not() {
+    let ran = |sets: &[&str]| {
+        run(
+            RETURNING,
+            &[&["run.duration='20500ms'", "service.web.max_connections=3"], sets].concat(),
+        )
+    };
+    let closes = "service.web.on_max=close";
+    // Three have the three connections for good, and come ten times each; the others find them taken.
+    let kept = ran(&[KEEPS, closes]);
+    assert_eq!(
+        (kept.ok() / 3, kept.failed(Failure::Reset) / 2),
+        (10, 10),
+        "{:?}",
+        kept.outcome.requests
+    );
+    assert_eq!(kept.ok() + kept.failed(Failure::Reset), kept.offered());
+    // Those of the server's that close after 2 ms, or nobody's, are not in the way.
+    assert_eq!(ran(&[KEEPS, closes, "service.web.keep_alive=2ms"]).failed(Failure::Reset), 0);
+    assert_eq!(ran(&[closes]).failed(Failure::Reset), 0);
+    // The user's end closes them a way after it has been idle for so long.
+    assert_eq!(ran(&["client.connection={tls='none', keep_alive='2ms'}", closes]).ok() / 5, 10);
+    // uvicorn lets all connect: the third finds three, and so does everybody from then on.
+    let limit = "service.web.runtime={uvicorn={limit_concurrency=3}}";
+    let ran = run(RETURNING, &["run.duration='20500ms'", KEEPS, limit]);
+    assert_eq!(ran.ok(), 2);
+}
+
+#[test]
+fn who_waits_for_a_connection_gets_one_when_an_idle_one_closes() {
+    let ran = |keep: &str| {
+        let keep = format!("service.web.keep_alive={keep}");
+        let sets =
+            ["users.population=2", "users.think=1s", "service.web.max_connections=1", KEEPS, &keep];
+        run(RETURNING, &[&sets[..], &["run.duration='20500ms'"]].concat())
+    };
+    // The first comes back each second over the one connection that there may be; the other waits for ever.
+    let never = ran("5s");
+    assert_eq!((never.ok(), never.longest()), (20, ms(10)));
+    // It closes after half a second: by turns each finds the other's open still, for 10 ms.
+    let turns = ran("500ms");
+    assert!(turns.longest() <= ms(510) && turns.ok() >= 38, "{:?} {}", turns.longest(), turns.ok());
+    let late = turns.outcome.latency.quantile(0.5).expect("some were served").seconds();
+    assert!((late - 0.02).abs() < 0.0002, "{late} s");
+}
+
+#[test]
+fn connections_that_balancers_and_callers_keep_count() {
+    // Requests come one at a time, and each of two nodes keeps a connection of its own.
+    let alb = "[arrivals]\nprocess = 'even'\nrate = '1/s'\nusers = 1000\n[service.web]\nkeep_alive = '1h'\n\
+               on_max = 'close'\n[balancer.lb]\nservice = 'web'\nkind = 'alb'\nnodes = 2\n\
+               checks = { interval = '1h' }\n[operation.work]\nshare = 1\nflow = [{ wait = '10ms' }]\n";
+    let refused = |most: u32| {
+        let most = format!("service.web.max_connections={most}");
+        run(alb, &[&most, "balancer.lb.keep_alive=1h", "run.duration='40500ms'"])
+            .failed(Failure::Reset)
+    };
+    assert_eq!(refused(2), 0);
+    let one = refused(1);
+    assert!(one > 10 && one < 30, "those of one node: {one}");
+    // Two processes call by turns, each over a connection that it keeps; the second never gets one.
+    let calls = "[service.web]\ninstances = 2\n[service.far]\nkeep_alive = '1h'\non_max = 'close'\n\
+                 [operation.work]\nshare = 1\nservice = 'web'\n\
+                 flow = [{ call = { service = 'far', client = 'fetch', flow = [{ cpu = '1ms' }] } }]\n";
+    let failed = |most: u32| {
+        let most = format!("service.far.max_connections={most}");
+        run(calls, &[&most, "service.web.keep_alive=1h"]).failed(Failure::UpstreamError)
+    };
+    assert_eq!((failed(2), failed(1)), (0, 5));
+}

@@ -30,6 +30,13 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("process", "starting_again_waits_longer_each_time_or_not", "Service.crash_back_off"),
     ("process", "who_is_not_ready_is_sent_nothing", "Service.readiness"),
+    ("process", "operations_say_what_their_requests_take", "Operation.memory"),
+    ("process", "connections_take_memory_as_long_as_they_are_open", "Memory.per_connection"),
+    (
+        "process",
+        "child_processes_take_cores_and_neither_loop_nor_threads",
+        "Step:child Child.cpu Child.spawn Service.children",
+    ),
     (
         "process",
         "a_task_that_its_target_group_finds_unhealthy_is_replaced",

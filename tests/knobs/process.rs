@@ -3,7 +3,7 @@
 use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
-use crate::support::{Ran, run};
+use crate::support::{Ran, ms, run};
 
 /// A request a second, from the first second to the tenth.
 fn web(flow: &str, sets: &[&str]) -> Ran {
@@ -272,4 +272,62 @@ fn sessions_in_memory_take_memory_and_nothing_removes_them() {
     assert_eq!(sessions("guests = '100%'\nsave_uninitialized = false\n", "1MB"), (0, 10));
     // That they have expired removes none that nobody asks for.
     assert_eq!(sessions("guests = '100%'\nttl = '1s'\n", "39MB"), (2, 8));
+}
+
+/// Requests of a second each; what their process takes decides whether it lives.
+const HEAP: &str = "service.web.runtime={node={heap='10GB'}}";
+
+#[test]
+fn operations_say_what_their_requests_take() {
+    let killed = |flow: &str, takes: &str| {
+        let memory = "service.web.memory={machine='300MB', base='100MB', per_request='1MB'}";
+        let takes = format!("operation.work.memory={takes}");
+        web(flow, &[HEAP, memory, &takes]).count("service.web", Counter::OutOfMemory)
+    };
+    // Nine are there at a time: 280 MB of 300, or 310 when the seventh comes.
+    assert_eq!(killed("[{ wait = '8500ms' }]", "20MB"), 0);
+    assert_eq!(killed("[{ wait = '8500ms' }]", "30MB"), 1);
+    // One after the other none is in the way of the next.
+    assert_eq!(killed("[{ wait = '500ms' }]", "150MB"), 0);
+    assert_eq!(killed("[{ wait = '500ms' }]", "201MB"), 1);
+}
+
+#[test]
+fn connections_take_memory_as_long_as_they_are_open() {
+    let text = "[users]\npopulation = 4\nthink = '2s'\n[service.web]\n[operation.work]\nshare = 1\n\
+                flow = [{ wait = '10ms' }]\n";
+    let killed = |sets: &[&str]| {
+        let memory = "service.web.memory={machine='200MB', base='100MB', per_request='1MB', per_connection='30MB'}";
+        run(text, &[&[HEAP, memory], sets].concat()).count("service.web", Counter::OutOfMemory)
+    };
+    let keeps = "client.connection={tls='none', keep_alive='1h'}";
+    // The fourth is one too many: 100 + 1 + 4 x 30.
+    assert_eq!(killed(&[keeps]), 1);
+    assert_eq!(killed(&[keeps, "users.population=3"]), 0);
+    // Where none is kept there are as many as requests.
+    assert_eq!(killed(&[]), 0);
+    assert_eq!(killed(&[keeps, "service.web.keep_alive=5ms"]), 0);
+}
+
+#[test]
+fn child_processes_take_cores_and_neither_loop_nor_threads() {
+    let longest = |count: usize, sets: &[&str]| {
+        let each = "[{ child = { cpu = '100ms', spawn = '5ms' } }]";
+        let flow = format!("[{{ parallel = [{}] }}]", vec![each; count].join(", "));
+        web(&flow, &[&["service.web.threads=1"], sets].concat()).longest()
+    };
+    // Each is spawned by the loop, one after the other, and then has a core.
+    assert_eq!(longest(1, &["service.web.cores=8"]), ms(105));
+    assert_eq!(longest(5, &["service.web.cores=8"]), ms(125));
+    // All that there is to compute is done by one core.
+    assert_eq!(longest(2, &[]), ms(210));
+    // One at a time: the second begins when the first ends.
+    assert_eq!(longest(2, &["service.web.cores=8", "service.web.children=1"]), ms(205));
+    assert_eq!(longest(4, &["service.web.cores=8", "service.web.children=2"]), ms(210));
+    // Whoever else comes finds the loop free.
+    let beside = web(
+        "[{ choose = [{ share = '50%', flow = [{ child = '1500ms' }] }, { share = '50%', flow = [{ cpu = '1ms' }] }] }]",
+        &["service.web.cores=2"],
+    );
+    assert_eq!(beside.shortest(), ms(1));
 }

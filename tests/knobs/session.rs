@@ -445,3 +445,24 @@ fn revoked_tokens_are_looked_up() {
     let ran = run(&text, &[]);
     assert_eq!((ran.each(), ran.count("cache.c", Counter::Arrivals)), (ms(6), 10));
 }
+
+#[test]
+fn sessions_in_memory_without_an_age_end_with_their_process_only() {
+    let text = "[service.web]\nbefore = ['session.s']\n[session.s]\nstore.memory = {}\nttl = '2s'\n\
+                [operation.work]\nshare = 1\nflow = [{ cpu = '1ms' }]\n";
+    let every = ["arrivals={process='even', rate='0.2/s', users=1}", "run.duration=52s"];
+    let ran = |sets: &[&str]| run(text, &[&every[..], sets].concat());
+    let counts = |ran: &Ran| {
+        (ran.count("session.s", Counter::Hits), ran.count("session.s", Counter::Created))
+    };
+    // One user who comes every 5 s: the session that the first request makes is there for all others.
+    assert_eq!(counts(&ran(&[])), (9, 1));
+    assert_eq!(counts(&ran(&["session.s.cookie=2s", "session.s.rolling=true"])), (0, 10));
+    // Those of guests stay for good: ten of them in the end, where 2 s would leave none for the next.
+    let peak = |sets: &[&str]| {
+        let held = ran(&[&["session.s.guests=100%"], sets].concat()).held("session.s");
+        held.into_iter().fold(0.0, f64::max)
+    };
+    assert_eq!(peak(&[]), 10.0);
+    assert!(peak(&["session.s.cookie=2s"]) <= 1.0);
+}

@@ -29,6 +29,7 @@ pub(super) fn operations(compiler: &mut Compiler, model: &mut Model) {
             entry,
             idempotent: operation.spec.idempotent,
             login: operation.spec.login,
+            memory: operation.spec.memory.map(|bytes| bytes.0),
             next: Vec::new(),
             homes: Vec::new(),
             failover: operation.spec.failover.as_ref().map(|other| {
@@ -441,6 +442,12 @@ impl<'t> Compiler<'t> {
             Step::Threads(work) => {
                 let work = Draw { law: self.law(work), id: place.draw("threads") };
                 self.emit(Op::Threads { work });
+            }
+            Step::Child(child) => {
+                let spawn = Draw { law: self.law(&child.spawn), id: place.draw("spawn") };
+                self.emit(Op::Cpu { work: spawn });
+                let work = Draw { law: self.law(&child.cpu), id: place.draw("child") };
+                self.emit(Op::Child { work });
             }
             // A thread goes on with what else would want one.
             Step::Blocking(flow) if place.in_thread => {

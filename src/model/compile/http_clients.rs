@@ -114,6 +114,11 @@ impl Compiler<'_> {
         all
     }
 
+    /// Whether callers keep connections to a service.
+    pub(super) fn has_callers(&self, service: &str) -> bool {
+        self.shared.iter().any(|client| client.hosts.iter().any(|host| host == service))
+    }
+
     /// What a call is made with, and how long it lasts if its step does not say so.
     pub(super) fn agent(
         &mut self,

@@ -248,16 +248,24 @@ impl<'t> Compiler<'t> {
             let on_node = matches!(spec.runtime, topology::Runtime::Node(_));
             let uses_threads = uses_threads || on_node && topology.pools.iter().any(looks_up);
             // Each loop can compute on one core, and so can each thread, unless a lock is in the way.
-            let each =
-                if computes_in_threads(topology, service) { 1 + spec.thread_count() } else { 1 };
+            let children = has_children(topology, service);
+            let each = match computes_in_threads(topology, service) {
+                _ if children && spec.children.is_none() => f64::INFINITY,
+                true => f64::from(1 + spec.thread_count() + spec.children.unwrap_or(0)),
+                false => 1.0,
+            };
             let cores = match &spec.host {
                 // On a shared machine only loops are counted here.
                 Some(_) => f64::from(spec.workers) * most,
-                None => spec.core_count().min(f64::from(spec.workers * each)) * most,
+                None => spec.core_count().min(f64::from(spec.workers) * each) * most,
             };
             if uses_threads {
                 let threads = f64::from(spec.workers * spec.thread_count()) * most;
                 all.push(station(&format!("{path}.threads"), StationKind::Threads, threads));
+            }
+            if children {
+                let most = f64::from(spec.workers * spec.children.unwrap_or(0)) * most;
+                all.push(station(&format!("{path}.children"), StationKind::Threads, most));
             }
             if spec.function.is_some() {
                 let executions = format!("{path}.executions");
@@ -405,7 +413,15 @@ fn instance_slots(topology: &Topology, service: &Named<topology::Service>) -> u3
 /// Whether threads of a service's workers compute beside their loops.
 fn computes_in_threads(topology: &Topology, service: &Named<topology::Service>) -> bool {
     topology.steps().iter().any(|(at, step)| {
-        *at == Some(service.name.as_str()) && matches!(step.value, topology::Step::Threads(_))
+        let apart = matches!(step.value, topology::Step::Threads(_) | topology::Step::Child(_));
+        *at == Some(service.name.as_str()) && apart
+    })
+}
+
+/// Whether a flow of a service starts child processes.
+fn has_children(topology: &Topology, service: &Named<topology::Service>) -> bool {
+    topology.steps().iter().any(|(at, step)| {
+        *at == Some(service.name.as_str()) && matches!(step.value, topology::Step::Child(_))
     })
 }
 

@@ -30,6 +30,8 @@ impl Compiler<'_> {
                 heap: node.map_or(f64::INFINITY, |node| node.heap_limit(memory.machine).0),
                 base: memory.base.0,
                 per_request: memory.per_request.0,
+                per_connection: memory.per_connection.0,
+                varies: self.topology.operations.iter().any(|it| it.spec.memory.is_some()),
                 keeps: self.some_are_in_memory(),
             }),
             gc: node.and_then(|node| node.gc.as_ref()).map(|gc| Collecting {

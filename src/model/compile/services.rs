@@ -38,6 +38,8 @@ impl Compiler<'_> {
             .balancers
             .iter()
             .find(|balancer| balancer.spec.service.name == service.name);
+        let children = format!("{path}.children");
+        let has_children = self.stations.iter().any(|station| station.path == children);
         let hop = balancer.map_or(&spec.hop, |balancer| &balancer.spec.hop);
         let (policy, stays) = match balancer {
             None => (Policy::RoundRobin, None),
@@ -49,6 +51,8 @@ impl Compiler<'_> {
             numbers: draw_id(&path).0,
             station: self.station(&path),
             threads_station: self.station(if uses_threads { &threads } else { &path }),
+            children_station: self.station(if has_children { &children } else { &path }),
+            children: spec.children,
             region: self.region(&spec.region),
             host: spec.host.as_ref().map(|host| find(&self.topology.hosts, &host.name)),
             rank: rank_of(&spec.priority),
@@ -75,6 +79,7 @@ impl Compiler<'_> {
             one_lock: spec.has_one_lock() && uses_threads,
             threads: spec.thread_count(),
             max_connections: spec.max_connections,
+            counts_connections: self.counts_connections(service),
             backlog: spec.backlog_places(),
             kernel_queues: spec.kernel_queues() && self.topology.has_new_connections(service),
             closes: spec.on_max == topology::OnMax::Close,
@@ -120,6 +125,18 @@ impl Compiler<'_> {
 }
 
 impl Compiler<'_> {
+    /// Whether a service has a limit of connections, or memory that they take, and anybody keeps theirs open.
+    fn counts_connections(&self, service: &Named<topology::Service>) -> bool {
+        let spec = &service.spec;
+        let limits = match &spec.runtime {
+            topology::Runtime::Uvicorn(its) => its.limit_concurrency.is_some(),
+            topology::Runtime::Node(_) => false,
+        };
+        let takes = spec.memory.as_ref().is_some_and(|memory| memory.per_connection.0 > 0.0);
+        (limits || takes || spec.max_connections.is_some())
+            && (self.topology.keeps_connections(service) || self.has_callers(&service.name))
+    }
+
     /// How long bodies may take to come up to a service, where any could take longer in a run.
     fn bodies(&self, service: &Named<topology::Service>) -> Option<Bodies> {
         let topology::Runtime::Node(node) = &service.spec.runtime else { return None };

@@ -43,6 +43,9 @@ impl Compiler<'_> {
                 resave: spec.resave,
                 touch: spec.touch,
                 cookie: spec.cookie.filter(|_| !spec.rolling),
+                // session/memory.js, `getSession`: `expires && expires <= Date.now()`
+                ageless: spec.cookie.is_none()
+                    && matches!(spec.store, topology::SessionStore::Memory(_)),
                 in_memory: matches!(spec.store, topology::SessionStore::Memory(_)),
                 size_bytes: spec.size.0 as u32,
                 guests: spec.guests.0,

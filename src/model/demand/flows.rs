@@ -30,6 +30,7 @@ impl Walk<'_> {
             Op::Call { agent, .. } if agent != AgentId::default() => {
                 model.client_of(agent).station.map(|client| (own, client))
             }
+            Op::Child { .. } => service.map(|id| (own, model.services[id].children_station)),
             Op::Threads { .. } => service.map(|id| (own, model.services[id].threads_station)),
             Op::Limit { limit, .. } => Some((own, model.limits[limit].station)),
             Op::Guard { guard, .. } => Some((own, model.guards[guard].station)),
@@ -248,6 +249,26 @@ impl Walk<'_> {
                 calls: Vec::new(),
             };
             self.front.insert(entry, visit);
+        }
+    }
+
+    /// What is computed beside a loop: by a thread, or a child process.
+    pub(super) fn beside(
+        &mut self,
+        pc: Pc,
+        seconds: f64,
+        weight: f64,
+        service: Option<ServiceId>,
+        held: &[Held],
+    ) {
+        let spec = &self.model.services[service.expect("both belong to a service")];
+        let station = match self.model.tape[pc.0 as usize] {
+            Op::Child { .. } => spec.children_station,
+            _ => spec.threads_station,
+        };
+        self.serve(station, seconds, weight, held);
+        if spec.contended {
+            self.service_s[spec.station] += weight * seconds;
         }
     }
 

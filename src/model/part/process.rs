@@ -49,8 +49,12 @@ pub struct Memory {
     pub heap: f64,
     /// What a worker takes without requests.
     pub base: f64,
-    /// What each request takes.
+    /// What each request takes, but for what operations say.
     pub per_request: f64,
+    /// What each open connection takes.
+    pub per_connection: f64,
+    /// Some operations say what they take.
+    pub varies: bool,
     /// Its workers keep caches or sessions.
     pub keeps: bool,
 }

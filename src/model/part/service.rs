@@ -52,6 +52,10 @@ pub struct Service {
     pub station: StationId,
     /// As measured: the thread pools of its workers, where a flow uses them.
     pub threads_station: StationId,
+    /// As measured: the child processes of its workers, where a flow starts any.
+    pub children_station: StationId,
+    /// Child processes of a worker at once.
+    pub children: Option<u32>,
     /// Where it runs.
     pub region: RegionId,
     /// The machine that its instances share, with others.
@@ -82,8 +86,10 @@ pub struct Service {
     pub one_lock: bool,
     /// Threads in each worker's pool.
     pub threads: u32,
-    /// Open requests per instance at most; more wait in the backlog.
+    /// Connections per instance at most; more wait in the backlog.
     pub max_connections: Option<u32>,
+    /// It has a limit of connections, or memory for each, and whoever asks it keeps theirs: idle ones count.
+    pub counts_connections: bool,
     /// Places in the accept backlog; more are refused.
     pub backlog: u32,
     /// New connections stand in it while no loop looks.

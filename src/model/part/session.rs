@@ -20,6 +20,8 @@ pub struct Session {
     pub touch: bool,
     /// How long a browser keeps the cookie, where answers do not set it anew.
     pub cookie: Option<Duration>,
+    /// Nothing ends one but a logout, or its process: those of the start have come within `ttl`.
+    pub ageless: bool,
     /// Each worker keeps its own.
     pub in_memory: bool,
     /// Size of a row or value (bytes).

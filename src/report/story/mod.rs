@@ -41,6 +41,13 @@ fn stranger(role: Role, number: &str) -> String {
 }
 
 impl Told<'_> {
+    /// What works beside a loop.
+    fn helper(&self, station: StationId) -> &'static str {
+        match self.path(station).ends_with(".children") {
+            true => "a child process",
+            false => "a thread",
+        }
+    }
     fn path(&self, station: StationId) -> &str {
         &self.model.stations[station].path
     }

@@ -298,8 +298,10 @@ impl Spent<'_> {
             }
             StationKind::Service if only_waits => self.waits_for("its event loop"),
             StationKind::Service => format!("computes{}", self.shared()),
-            StationKind::Threads if only_waits => self.waits_for("a thread"),
-            StationKind::Threads => format!("works in a thread{}", self.shared()),
+            StationKind::Threads if only_waits => self.waits_for(self.told.helper(self.at)),
+            StationKind::Threads => {
+                format!("works in {}{}", self.told.helper(self.at), self.shared())
+            }
             StationKind::Pool => self.waits_for("a connection"),
             StationKind::HttpClient => self.waits_for("a connection for its call"),
             StationKind::Database if only_waits => self.waits_for("storage"),
@@ -408,7 +410,7 @@ fn waits(told: &Told<'_>, what: &str, behind: &Behind) -> String {
             let by = whom.map_or(String::new(), |(_, who)| format!(", one by {who}"));
             format!("waits for {what}: {busy} of {servers} are lent{by}{queue}")
         }
-        State::ThreadQueue | State::PlaceQueue | State::ClientQueue => {
+        State::ThreadQueue | State::ChildQueue | State::PlaceQueue | State::ClientQueue => {
             format!("waits for {what}: all {busy} are taken{queue}")
         }
         State::LockQueue => {
@@ -441,6 +443,7 @@ fn other(told: &Told<'_>, other: &Other) -> String {
         State::Running => "on the loop",
         State::Computing => "computing",
         State::InThread | State::ThreadQueue => "at the threads",
+        State::InChild | State::ChildQueue => "at its child process",
         State::PoolQueue | State::Connecting => "waiting for a connection",
         State::InDatabase | State::Storing | State::Answering => "in the database",
         State::LockQueue => "waiting for a lock",
@@ -538,7 +541,11 @@ fn instant(told: &Told<'_>, moments: &[Moment], place: usize) -> Option<Line> {
         What::Waits(behind) => {
             let others = matches!(
                 behind.state,
-                State::Computing | State::InThread | State::InDatabase | State::OnLink
+                State::Computing
+                    | State::InThread
+                    | State::InChild
+                    | State::InDatabase
+                    | State::OnLink
             );
             if others {
                 return None; // it is served at once, beside others

@@ -95,7 +95,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let ahead = place(queue.iter().position(|other| *other == task));
                 Behind { ahead, busy: worker?.threads_busy, servers: f64::from(threads), ..none }
             }
-            State::Computing | State::InThread => {
+            State::ChildQueue => {
+                let (busy, queue) = (worker?.children, &worker?.child_queue);
+                let ahead = place(queue.iter().position(|other| *other == task));
+                Behind { ahead, busy, servers: f64::from(busy), ..none }
+            }
+            State::Computing | State::InThread | State::InChild => {
                 let instance = &self.instances[worker?.instance as usize];
                 let host = &self.hosts.get(instance.host as usize)?.cores;
                 Behind { busy: host.len() as u32 - 1, servers: host.cores(), ..none }
