@@ -169,6 +169,20 @@ fn of_socket(model: &Model, op: Op) -> String {
     }
 }
 
+/// Where a task goes on, beside its loop or on it.
+fn thread(op: Op) -> &'static str {
+    match op {
+        Op::ThreadEnter => "go on in a thread",
+        Op::ThreadBeside => "go on in a thread of its own",
+        Op::ThreadLeave => "go on on the loop",
+        _ => "give the thread back",
+    }
+}
+
+fn if_held(held: bool, to: u32) -> String {
+    format!("go to {to} if it {} a connection", if held { "has" } else { "has not" })
+}
+
 /// An operation of the tape in words.
 fn describe(model: &Model, op: Op) -> String {
     let law = |id: crate::model::ids::LawId| seconds(model.laws[id].mean);
@@ -181,9 +195,8 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Cpu { work } => format!("cpu {}", law(work.law)),
         Op::Threads { work } => format!("thread pool {}", law(work.law)),
         Op::Child { work } => format!("child process {}", law(work.law)),
-        Op::ThreadEnter => "go on in a thread".into(),
-        Op::ThreadLeave => "go on on the loop".into(),
-        Op::ThreadFree => "give the thread back".into(),
+        Op::ThreadEnter | Op::ThreadLeave | Op::ThreadBeside | Op::ThreadFree => thread(op).into(),
+        Op::IfHeld { held, to, .. } => if_held(held, to.0),
         Op::Again { .. } => "a timer: due again from now".into(),
         Op::Message { failed: false } => "message done: the next of its batch".into(),
         Op::Message { failed: true } => "message failed: the next of its batch".into(),

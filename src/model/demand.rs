@@ -377,7 +377,12 @@ impl<'m> Walk<'m> {
                 let spec = &model.services[service.expect("threads belong to a service")];
                 self.visits[spec.threads_station] += weight;
             }
-            Op::ThreadLeave | Op::ThreadFree | Op::Admit { .. } | Op::Again { .. } | Op::Emit => {}
+            Op::ThreadLeave | Op::ThreadFree | Op::ThreadBeside => {}
+            Op::Admit { .. } | Op::Again { .. } | Op::Emit => {}
+            Op::IfHeld { depth, held: wanted, to } => {
+                let to = if (held.len() > usize::from(depth)) == wanted { to } else { next };
+                return self.go(to, weight, service, &held);
+            }
             Op::Inquire { socket, sent, .. } => self.inquire(socket, sent, weight),
             Op::Wait { length, .. } => self.elsewhere(self.mean(length.law), weight, &held),
             Op::Store { usage } => self.ask_store(usage, service, weight, &held),

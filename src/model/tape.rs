@@ -138,6 +138,8 @@ pub enum Op {
     ThreadLeave,
     /// Give the thread back.
     ThreadFree,
+    /// Go on in a thread of its own, of which there are enough.
+    ThreadBeside,
     /// A timer's callback begins: it is due again from now on.
     Again { timer: u16 },
     /// A message of a function's batch is done with, or has failed: the next one, or the call is over.
@@ -201,6 +203,8 @@ pub enum Op {
         pages: u16,
         sorts: u16,
     },
+    /// Jump, if more than so many connections are held, or if no more are.
+    IfHeld { depth: u8, held: bool, to: Pc },
     /// Give the connection acquired last back.
     Release,
     /// Look a key up; a hit jumps, a miss goes on.

@@ -73,12 +73,22 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.takes_requests(worker) && state.running == NONE
     }
 
-    /// One of the workers that poll: all are woken, and one is first.
+    /// One of the workers that poll: all are woken, in the order in which they came to the socket, and one is
+    /// first.
     pub(super) fn polling_worker(&self, stream: StreamKey, index: u32) -> u32 {
         let all = || self.workers_of(index).filter(|worker| self.polls(*worker));
+        let first = self.model.services[self.instances[index as usize].service].first_polls;
+        let mut draws = stream.draw(POLLS);
         let chosen = match all().count() as u32 {
             0 | 1 => 0,
-            several => stream.draw(POLLS).below(several),
+            several if first == 0.0 => draws.below(several),
+            // Where none of them has won, the race is run again.
+            several => {
+                let all_lose = libm::pow(1.0 - first, f64::from(several));
+                let unit = draws.unit() * (1.0 - all_lose);
+                let lost = libm::log(1.0 - unit) / libm::log(1.0 - first);
+                (lost.max(0.0) as u32).min(several - 1)
+            }
         };
         all().nth(chosen as usize).expect("who hands out has seen a worker that polls")
     }

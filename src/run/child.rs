@@ -6,7 +6,7 @@
 //! its own): further ones wait in line.
 
 use super::meter::{Counter, MILLI};
-use super::task::State;
+use super::task::{State, flag};
 use super::world::World;
 use crate::kernel::{PendingEvents, Start};
 use crate::model::ids::StationId;
@@ -19,6 +19,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Threads { .. } => self.enter_threads(task),
             Op::ThreadEnter => self.enter_thread(task),
             Op::ThreadLeave => self.leave_thread(task),
+            Op::ThreadBeside => {
+                let record = &mut self.tasks[task];
+                record.flags |= flag::IN_THREAD;
+                record.pc = Pc(record.pc.0 + 1);
+                self.resume(task);
+            }
             _ => self.enter_child(task),
         }
     }

@@ -9,7 +9,7 @@ use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{
     CacheId, CdnId, DeployId, LinkId, PoolerId, QueueId, RegionId, ServiceId, SessionId, StoreId,
 };
-use crate::model::tape::{Draw, Op};
+use crate::model::tape::{Draw, Op, Pc};
 use crate::units::Duration;
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -151,6 +151,10 @@ impl<Q: PendingEvents> World<'_, Q> {
                     }
                 }
                 Op::Jump { to } => self.tasks[task].pc = to,
+                Op::IfHeld { depth, held, to } => {
+                    let more = self.tasks[task].leases_held() > depth;
+                    self.tasks[task].pc = if more == held { to } else { Pc(pc.0 + 1) };
+                }
                 Op::Choose { choice, draw } => {
                     let choice = &self.model.choices[choice as usize];
                     let mut draws = self.tasks[task].stream.draw(u64::from(draw.0));
@@ -220,7 +224,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                     self.end_of_flow(task);
                     return false;
                 }
-                Op::Threads { .. } | Op::Child { .. } | Op::ThreadEnter | Op::ThreadLeave => {
+                Op::Threads { .. }
+                | Op::Child { .. }
+                | Op::ThreadEnter
+                | Op::ThreadBeside
+                | Op::ThreadLeave => {
                     self.go_beside(task);
                     return false;
                 }

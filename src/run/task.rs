@@ -151,6 +151,14 @@ pub enum State {
     OnLink,
 }
 
+impl State {
+    /// Whether it is served at once, beside others.
+    pub fn is_shared(self) -> bool {
+        use State::{Computing, InChild, InDatabase, InThread, OnLink};
+        matches!(self, Computing | InThread | InChild | InDatabase | OnLink)
+    }
+}
+
 /// What a task remembers of its request, as bits.
 pub mod flag {
     /// The request came with a session that was found.

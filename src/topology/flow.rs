@@ -198,6 +198,12 @@ spec! {
         /// Whether the connection is only held over the steps, without BEGIN and COMMIT: what stands
         /// between `pool.connect()` and `client.release()`.
         bare: bool = "false" from "assumed: a transaction begins and commits";
+        /// Whether the connection is got by the first statement only, on whatever thread that runs, and given back
+        /// when the steps are over, after a `reply` among them: a dependency of FastAPI with `yield`, whose session of
+        /// SQLAlchemy connects when it must. On uvicorn it begins in a thread of the pool, and ends in one of its own,
+        /// for which it never waits (FastAPI 0.165.0 concurrency.py, `contextmanager_in_threadpool`; after the reply
+        /// since 0.118, before it from 0.106 on). Within another such it is got at once.
+        lazy: bool = "false" from "assumed: who begins a transaction gets its connection first";
         /// What happens while the connection is held.
         flow: Flow, positive;
     }
@@ -419,6 +425,7 @@ impl Step {
     pub fn takes_threads(&self, on: &Runtime) -> bool {
         match self {
             Step::Threads(_) | Step::Blocking(_) => true,
+            Step::Transaction(it) => it.lazy && matches!(on, Runtime::Uvicorn(_)),
             Step::Call(call) => call.lookup.is_some() && matches!(on, Runtime::Node(_)),
             _ => false,
         }

@@ -113,9 +113,9 @@ pub use dist::{Dist, Law, Measure};
 pub use fault::{BrokerLoss, Cut, FarEnd, Fault, Harm, Slowness, Target, Targets};
 pub use file::{Extends, Topology, Version};
 pub use flow::{
-    Branch, CacheLock, CacheLookup, Call, Enqueue, Flow, Invalidate, Operation, OwnCommand, Poll,
-    Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, Update, WhichSession,
-    WritePolicy, steps,
+    Branch, CacheLock, CacheLookup, Call, Child, Enqueue, Flow, Invalidate, Operation, OwnCommand,
+    Poll, Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, Update,
+    WhichSession, WritePolicy, steps,
 };
 pub use function::{Function, FunctionPrice, ProvisionedScaling, Statistic};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};

@@ -319,3 +319,26 @@ fn connections_that_balancers_and_callers_keep_count() {
     };
     assert_eq!((failed(2), failed(1)), (0, 5));
 }
+
+#[test]
+fn at_a_shared_socket_the_first_workers_take_most() {
+    let text = "[arrivals]\nprocess = 'even'\nrate = '100/s'\nusers = 1000\n[service.web]\nworkers = 8\n\
+                cores = 8\nbefore = ['limit.l']\n[limit.l]\nmax = 100\nwindow = '1h'\nper = 'all'\n\
+                [operation.work]\nshare = 1\nflow = [{ cpu = '10us' }]\n";
+    // Of 1,000 connections, one after another, each worker lets 100 through.
+    let passed = |hand_out: &str| {
+        let hand_out = format!("service.web.hand_out={hand_out}");
+        run(text, &[&hand_out, "run.duration=10005ms"]).ok() as f64
+    };
+    assert!(passed("{shared='0%'}") > 780.0, "all have 125");
+    // With 40 % for each in its turn the shares are 41, 24, 15, 9, 5, 3, 2 and 1 %.
+    let expected = |first: f64| {
+        let left: f64 = 1.0 - first;
+        let share = |n: i32| first * left.powi(n) / (1.0 - left.powi(8));
+        (0..8).map(|n| (share(n) * 1000.0).min(100.0)).sum::<f64>()
+    };
+    for (hand_out, first) in [("shared", 0.4), ("{shared='60%'}", 0.6)] {
+        let (passed, expected) = (passed(hand_out), expected(first));
+        assert!((passed - expected).abs() < 30.0, "{hand_out}: {passed} of {expected}");
+    }
+}

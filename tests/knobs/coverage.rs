@@ -336,6 +336,7 @@ const COVERED: &[(&str, &str, &str)] = &[
         "a_shared_socket_is_emptied_by_whoever_polls_first",
         "HandOut:shared HandOut:reuse-port",
     ),
+    ("accept", "at_a_shared_socket_the_first_workers_take_most", "SharedSocket.first"),
     ("upstream", "a_name_is_looked_up_before_each_call", "Call.lookup"),
     (
         "accept",
@@ -574,6 +575,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("pooler", include_str!("pooler.rs")),
     ("process", include_str!("process.rs")),
     ("service", include_str!("service.rs")),
+    ("dependency", include_str!("dependency.rs")),
     ("session", include_str!("session.rs")),
     ("shed", include_str!("shed.rs")),
     ("upkeep", include_str!("upkeep.rs")),

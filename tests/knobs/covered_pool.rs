@@ -86,4 +86,9 @@ pub const COVERED: &[(&str, &str, &str)] = &[
          HerokuPlan:essential-0 HerokuPlan:essential-1 HerokuPlan:essential-2 \
          HerokuPlan:standard-0 HerokuPlan:standard-2 HerokuPlan:standard-3",
     ),
+    (
+        "dependency",
+        "a_dependency_with_yield_keeps_its_connection_until_after_the_reply",
+        "Transaction.lazy",
+    ),
 ];

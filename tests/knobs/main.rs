@@ -26,6 +26,7 @@ mod covered_redis;
 mod covered_session;
 mod covered_store;
 mod database;
+mod dependency;
 mod deploy;
 mod fallible;
 mod fault;

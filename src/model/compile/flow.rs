@@ -118,15 +118,17 @@ pub(super) struct Place<'t> {
     /// The operation, for limits and guards that concern some only.
     pub(super) operation: &'t str,
     /// The service that runs the steps.
-    service: usize,
+    pub(super) service: usize,
     /// The path of the step: the root of its random numbers.
     path: String,
     /// The pools whose connections are held, outermost first.
     pub(super) held: Vec<PoolId>,
     /// On the innermost of them a transaction has begun.
     pub(super) begun: bool,
+    /// The innermost is got by the first statement only; whether that may be on the primary alone.
+    pub(super) lazy: Option<bool>,
     /// Whether the steps run in a thread.
-    in_thread: bool,
+    pub(super) in_thread: bool,
     /// The key that a cache in front has missed, and of which set.
     pub(super) keyed: Option<(&'t str, DrawId)>,
 }
@@ -140,6 +142,7 @@ impl Place<'_> {
             path,
             held: Vec::new(),
             begun: false,
+            lazy: None,
             in_thread: false,
             keyed: None,
         }
@@ -168,7 +171,7 @@ impl<'t> Compiler<'t> {
         self.tape.push(op);
         self.tape.len() - 1
     }
-    fn here(&self) -> Pc {
+    pub(super) fn here(&self) -> Pc {
         Pc(self.tape.len() as u32)
     }
 
@@ -182,6 +185,7 @@ impl<'t> Compiler<'t> {
             path: format!("operation.{}", operation.name),
             held: Vec::new(),
             begun: false,
+            lazy: None,
             in_thread: false,
             keyed: None,
         };
@@ -401,6 +405,7 @@ impl<'t> Compiler<'t> {
         let place = Place {
             service: service.0 as usize,
             held: Vec::new(),
+            lazy: None,
             in_thread: false,
             ..place.at("call")
         };
@@ -443,12 +448,7 @@ impl<'t> Compiler<'t> {
                 let work = Draw { law: self.law(work), id: place.draw("threads") };
                 self.emit(Op::Threads { work });
             }
-            Step::Child(child) => {
-                let spawn = Draw { law: self.law(&child.spawn), id: place.draw("spawn") };
-                self.emit(Op::Cpu { work: spawn });
-                let work = Draw { law: self.law(&child.cpu), id: place.draw("child") };
-                self.emit(Op::Child { work });
-            }
+            Step::Child(child) => self.child(child, place),
             // A thread goes on with what else would want one.
             Step::Blocking(flow) if place.in_thread => {
                 self.flow(flow, place, model, sessions, behind);
@@ -522,6 +522,14 @@ impl<'t> Compiler<'t> {
                 self.emit(Op::Reply { bytes, status: reply.status });
             }
         }
+    }
+
+    /// The loop starts a child process, and the flow waits for its end.
+    fn child(&mut self, child: &topology::Child, place: &Place) {
+        let spawn = Draw { law: self.law(&child.spawn), id: place.draw("spawn") };
+        self.emit(Op::Cpu { work: spawn });
+        let work = Draw { law: self.law(&child.cpu), id: place.draw("child") };
+        self.emit(Op::Child { work });
     }
 
     fn enqueue(&mut self, enqueue: &topology::Enqueue, place: &Place, model: &Model) {

@@ -63,8 +63,12 @@ impl Compiler<'_> {
             hand_out: match spec.hand_out {
                 topology::HandOut::EachInTurn => HandOut::EachInTurn,
                 topology::HandOut::FreeWorker => HandOut::FreeWorker,
-                topology::HandOut::Shared => HandOut::Shared,
+                topology::HandOut::Shared(_) => HandOut::Shared,
                 topology::HandOut::ReusePort => HandOut::ReusePort,
+            },
+            first_polls: match &spec.hand_out {
+                topology::HandOut::Shared(socket) => socket.first.0,
+                _ => 0.0,
             },
             sticky: spec.workers > 1 && self.topology.keeps_connections(service),
             wake: spec.wake.as_ref().map(|wake| Wake {

@@ -2,7 +2,7 @@
 
 use super::super::Model;
 use super::super::ids::*;
-use super::super::tape::{Draw, LocksId, Op, Route, SORT_UNIT, Statement};
+use super::super::tape::{Draw, LocksId, Op, Pc, Route, SORT_UNIT, Statement};
 use super::flow::{Behind, Place, Sessions};
 use super::{Compiler, draw_id, find, named};
 use crate::topology;
@@ -59,6 +59,9 @@ impl<'t> Compiler<'t> {
             let statement =
                 Op::Query { work, kind, fail, slowed_by, locks, within, open, pages, sorts };
             if held {
+                if let Some(write) = place.lazy {
+                    self.acquire_once(pool, (route, write), &place.at(number));
+                }
                 self.emit(statement);
                 continue;
             }
@@ -147,6 +150,9 @@ impl<'t> Compiler<'t> {
         behind: &mut Vec<Behind<'t>>,
     ) {
         let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
+        if transaction.lazy && place.lazy.is_none() {
+            return self.lazy_transaction(transaction, place, model, sessions, behind);
+        }
         let route = self.shard_route(pool, place);
         let write = transaction.write;
         self.acquire(Op::Acquire { pool, route, write, awaited: true }, place);
@@ -160,7 +166,7 @@ impl<'t> Compiler<'t> {
         }
         let mut within = place.at("transaction");
         within.held.push(pool);
-        within.begun = !transaction.bare;
+        (within.begun, within.lazy) = (!transaction.bare, None);
         self.flow(&transaction.flow, &within, model, sessions, behind);
         if !transaction.bare {
             let work = Draw { id: place.draw("commit"), ..self.constant(0.0) };
@@ -168,5 +174,59 @@ impl<'t> Compiler<'t> {
             self.query(work, kind, 0.0, None);
         }
         self.give_back(pool, place);
+    }
+
+    /// The first statement gets the connection; those behind it find it held.
+    fn acquire_once(&mut self, pool: PoolId, (route, write): (Route, bool), place: &Place) {
+        let depth = place.held.len() as u8 - 1;
+        let known = self.emit(Op::IfHeld { depth, held: true, to: Pc(0) });
+        self.acquire(Op::Acquire { pool, route, write, awaited: false }, place);
+        let begins = self.topology.pools[pool.0 as usize].spec.always_begins();
+        if begins || place.begun {
+            self.mark("begin", true, place);
+        }
+        let to = self.here();
+        self.tape[known] = Op::IfHeld { depth, held: true, to };
+    }
+
+    /// Steps of which the first statement gets a connection, which is given back when they are over.
+    fn lazy_transaction(
+        &mut self,
+        transaction: &'t topology::Transaction,
+        place: &Place<'t>,
+        model: &mut Model,
+        sessions: &Sessions,
+        behind: &mut Vec<Behind<'t>>,
+    ) {
+        let pool: PoolId = find(&self.topology.pools, &transaction.pool.name);
+        let runtime = &self.topology.services[place.service].spec.runtime;
+        let in_threads = matches!(runtime, topology::Runtime::Uvicorn(_)) && !place.in_thread;
+        if in_threads {
+            for op in [Op::ThreadEnter, Op::ThreadLeave, Op::ThreadFree] {
+                self.emit(op);
+            }
+        }
+        let mut within = place.at("transaction");
+        within.held.push(pool);
+        (within.begun, within.lazy) = (!transaction.bare, Some(transaction.write));
+        self.flow(&transaction.flow, &within, model, sessions, behind);
+        let depth = place.held.len() as u8;
+        let unused = self.emit(Op::IfHeld { depth, held: false, to: Pc(0) });
+        if in_threads {
+            self.emit(Op::ThreadBeside);
+        }
+        if self.topology.pools[pool.0 as usize].spec.always_begins() {
+            self.end_of_use(pool, place);
+        } else if !transaction.bare {
+            let work = Draw { id: place.draw("commit"), ..self.constant(0.0) };
+            let kind = if transaction.write { Statement::Commit } else { Statement::Mark };
+            self.query(work, kind, 0.0, None);
+        }
+        self.give_back(pool, place);
+        if in_threads {
+            self.emit(Op::ThreadLeave);
+        }
+        let to = self.here();
+        self.tape[unused] = Op::IfHeld { depth, held: false, to };
     }
 }

@@ -72,6 +72,8 @@ pub struct Service {
     pub workers: u32,
     /// How requests come to its workers.
     pub hand_out: HandOut,
+    /// Of the workers that poll at a shared socket, how likely the first takes a connection; 0: any does.
+    pub first_polls: f64,
     /// Connections to it stay open, and each belongs to one of several workers.
     pub sticky: bool,
     /// What it costs a loop to wake.

@@ -410,7 +410,7 @@ fn waits(told: &Told<'_>, what: &str, behind: &Behind) -> String {
             let by = whom.map_or(String::new(), |(_, who)| format!(", one by {who}"));
             format!("waits for {what}: {busy} of {servers} are lent{by}{queue}")
         }
-        State::ThreadQueue | State::ChildQueue | State::PlaceQueue | State::ClientQueue => {
+        State::ThreadQueue | State::PlaceQueue | State::ClientQueue => {
             format!("waits for {what}: all {busy} are taken{queue}")
         }
         State::LockQueue => {
@@ -539,15 +539,7 @@ fn instant(told: &Told<'_>, moments: &[Moment], place: usize) -> Option<Line> {
             (place, format!("fails: {}", why.slug()))
         }
         What::Waits(behind) => {
-            let others = matches!(
-                behind.state,
-                State::Computing
-                    | State::InThread
-                    | State::InChild
-                    | State::InDatabase
-                    | State::OnLink
-            );
-            if others {
+            if behind.state.is_shared() {
                 return None; // it is served at once, beside others
             }
             (String::new(), waits(told, "what it needs", &behind) + ", in vain")

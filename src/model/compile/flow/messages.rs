@@ -21,6 +21,7 @@ pub(in super::super) fn messages(compiler: &mut Compiler, model: &mut Model) {
             path: format!("job.{}", job.name),
             held: Vec::new(),
             begun: false,
+            lazy: None,
             in_thread: false,
             keyed: None,
         };
