@@ -175,12 +175,23 @@ fn thread(op: Op) -> &'static str {
         Op::ThreadEnter => "go on in a thread",
         Op::ThreadBeside => "go on in a thread of its own",
         Op::ThreadLeave => "go on on the loop",
+        Op::Chunked => "a chunk is read",
         _ => "give the thread back",
     }
 }
 
-fn if_held(held: bool, to: u32) -> String {
-    format!("go to {to} if it {} a connection", if held { "has" } else { "has not" })
+/// Where it goes on, or what is next of what it has at hand.
+fn at_hand(op: Op) -> String {
+    match op {
+        Op::Chunks { cpu, chunk, .. } => {
+            format!("{} for each {}", cpu.show(), Bytes(f64::from(chunk)).show())
+        }
+        Op::IfHeld { held, to, .. } => {
+            format!("go to {} if it {} a connection", to.0, if held { "has" } else { "has not" })
+        }
+        Op::Message { failed: true } => "message failed: the next of its batch".into(),
+        _ => "message done: the next of its batch".into(),
+    }
 }
 
 /// An operation of the tape in words.
@@ -195,11 +206,11 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Cpu { work } => format!("cpu {}", law(work.law)),
         Op::Threads { work } => format!("thread pool {}", law(work.law)),
         Op::Child { work } => format!("child process {}", law(work.law)),
-        Op::ThreadEnter | Op::ThreadLeave | Op::ThreadBeside | Op::ThreadFree => thread(op).into(),
-        Op::IfHeld { held, to, .. } => if_held(held, to.0),
+        Op::ThreadEnter | Op::ThreadLeave | Op::ThreadBeside | Op::ThreadFree | Op::Chunked => {
+            thread(op).into()
+        }
+        Op::Chunks { .. } | Op::IfHeld { .. } | Op::Message { .. } => at_hand(op),
         Op::Again { .. } => "a timer: due again from now".into(),
-        Op::Message { failed: false } => "message done: the next of its batch".into(),
-        Op::Message { failed: true } => "message failed: the next of its batch".into(),
         Op::Inquire { .. } | Op::Emit => of_socket(model, op),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length, .. } => format!("wait {}", law(length.law)),

@@ -146,6 +146,14 @@ impl ProcessorSharing {
         Some(Duration(left.div_ceil(1 << FRACTION_BITS) as u64))
     }
 
+    /// The work that is left of a job, rounded up to a tick; `None` if it is not here. Looks through all jobs.
+    pub fn left(&mut self, now: Time, job: u32) -> Option<Duration> {
+        self.advance_to(now);
+        let found = self.jobs.iter().find(|entry| entry.job == job)?;
+        let left = found.finish.saturating_sub(self.virtual_now);
+        Some(Duration(left.div_ceil(1 << FRACTION_BITS) as u64))
+    }
+
     /// When the next job departs if nothing else happens, rounded up to a tick and never before the
     /// last change; `None` when the station is empty, stalled, or needs longer than time lasts.
     ///

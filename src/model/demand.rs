@@ -377,7 +377,8 @@ impl<'m> Walk<'m> {
                 let spec = &model.services[service.expect("threads belong to a service")];
                 self.visits[spec.threads_station] += weight;
             }
-            Op::ThreadLeave | Op::ThreadFree | Op::ThreadBeside => {}
+            Op::Chunks { .. } => self.chunks(pc, weight, service),
+            Op::ThreadLeave | Op::ThreadFree | Op::ThreadBeside | Op::Chunked => {}
             Op::Admit { .. } | Op::Again { .. } | Op::Emit => {}
             Op::IfHeld { depth, held: wanted, to } => {
                 let to = if (held.len() > usize::from(depth)) == wanted { to } else { next };

@@ -258,6 +258,10 @@ pub enum Op {
     Publish { stream: StreamId, draw: DrawId },
     /// Bring a body up to the service through its link.
     Transfer { bytes: Draw },
+    /// Read a chunk of the body that comes, for so long; of the request itself: wait until all are read.
+    Chunks { cpu: Duration, chunk: u32, bytes: LawId },
+    /// A chunk is read.
+    Chunked,
     /// Answer.
     Reply { bytes: Draw, status: u16 },
     /// Answer with the failure that has been put aside.

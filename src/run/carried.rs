@@ -6,6 +6,7 @@
 //! (`checkConnections`), and its connection closes.
 
 use super::capacity_units::CapacityUnits;
+use super::chunks::Readings;
 use super::event::Kind;
 use super::meter::Part;
 use super::open_connections::Held;
@@ -70,6 +71,8 @@ pub struct Carried {
     pub ends: Vec<(u16, u32)>,
     /// By user: the worker that their connection belongs to, where it is one of several.
     pub(super) workers: Vec<u32>,
+    /// Bodies that are read chunk by chunk.
+    pub(super) readings: Readings,
     /// Idle connections of users, where they are counted.
     pub(super) held: Held,
     /// What balancers are charged for by the hour.

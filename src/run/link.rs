@@ -157,6 +157,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
+    /// How much longer a transfer would take alone.
+    pub(super) fn left_on_link(&mut self, link: LinkId, task: u32) -> Duration {
+        self.links[link].transfers.left(self.now, task).unwrap_or(Duration::ZERO)
+    }
+
     /// The process at the near end of a transfer has died: the rest of the body never comes.
     pub fn cut_transfer(&mut self, task: u32) {
         let service = self.service_of_worker(self.tasks[task].worker);
@@ -178,12 +183,15 @@ impl<Q: PendingEvents> World<'_, Q> {
         match self.model.services[service].link.filter(|_| bytes > 0.0) {
             Some(link) => {
                 self.tasks[task].flags |= flag::UPLOAD;
+                let alone = bytes * 8.0 / self.model.links[link].per_flow.0;
+                self.begin_reading(task, bytes, Duration::from_secs_f64(alone));
                 self.enter_link(task, link, bytes);
                 false
             }
             None => {
                 let region = self.model.services[service].region;
                 let took = self.body_takes(task, bytes, region);
+                self.begin_reading(task, bytes, took);
                 if took.is_zero() {
                     self.tasks[task].pc.0 += 1;
                     return true;

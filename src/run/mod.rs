@@ -20,6 +20,7 @@ mod capacity_units;
 mod carried;
 mod checking;
 mod child;
+mod chunks;
 mod cdn;
 mod cdn_shield;
 mod client;

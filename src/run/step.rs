@@ -151,9 +151,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                     }
                 }
                 Op::Jump { to } => self.tasks[task].pc = to,
-                Op::IfHeld { depth, held, to } => {
-                    let more = self.tasks[task].leases_held() > depth;
-                    self.tasks[task].pc = if more == held { to } else { Pc(pc.0 + 1) };
+                Op::IfHeld { depth, held, to } => self.jump_if_held(task, depth, held, to),
+                Op::Chunks { .. } | Op::Chunked => {
+                    if let Some(computes) = self.chunk_step(task) {
+                        return computes;
+                    }
                 }
                 Op::Choose { choice, draw } => {
                     let choice = &self.model.choices[choice as usize];
@@ -282,6 +284,12 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
         }
+    }
+
+    fn jump_if_held(&mut self, task: u32, depth: u8, held: bool, to: Pc) {
+        let record = &mut self.tasks[task];
+        let more = record.leases_held() > depth;
+        record.pc = if more == held { to } else { Pc(record.pc.0 + 1) };
     }
 
     /// A task waits for somebody who is not simulated, and no longer than somebody waits for it if it

@@ -114,7 +114,7 @@ pub use fault::{BrokerLoss, Cut, FarEnd, Fault, Harm, Slowness, Target, Targets}
 pub use file::{Extends, Topology, Version};
 pub use flow::{
     Branch, CacheLock, CacheLookup, Call, Child, Enqueue, Flow, Invalidate, Operation, OwnCommand,
-    Poll, Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, Update,
+    Poll, Query, Repeat, Reply, Scatter, SessionUse, Shard, Step, Transaction, Transfer, Update,
     WhichSession, WritePolicy, steps,
 };
 pub use function::{Function, FunctionPrice, ProvisionedScaling, Statistic};

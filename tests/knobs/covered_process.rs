@@ -30,6 +30,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     ("process", "starting_again_waits_longer_each_time_or_not", "Service.crash_back_off"),
     ("process", "who_is_not_ready_is_sent_nothing", "Service.readiness"),
+    (
+        "process",
+        "a_loop_reads_a_body_chunk_by_chunk_as_it_comes",
+        "Transfer.bytes Transfer.chunk_cpu Transfer.chunk",
+    ),
     ("process", "operations_say_what_their_requests_take", "Operation.memory"),
     ("process", "connections_take_memory_as_long_as_they_are_open", "Memory.per_connection"),
     (

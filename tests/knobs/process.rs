@@ -331,3 +331,34 @@ fn child_processes_take_cores_and_neither_loop_nor_threads() {
     );
     assert_eq!(beside.shortest(), ms(1));
 }
+
+#[test]
+fn a_loop_reads_a_body_chunk_by_chunk_as_it_comes() {
+    let took = |more: &str, sets: &[&str]| {
+        let flow = format!("[{{ transfer = {{ bytes = '1MiB'{more} }} }}]");
+        let link = "[link.line]\ncarries = 'service.web'\nbandwidth = '8.388608Mbit/s'\n";
+        let link = if sets.is_empty() { "" } else { link };
+        let text = format!("[service.web]\n{link}[operation.work]\nshare = 1\nflow = {flow}\n");
+        run(&text, sets).each()
+    };
+    // Sixteen chunks that are all there, each a millisecond; half as many that are twice as long.
+    assert_eq!(took(", chunk_cpu = '1ms'", &[]), ms(16));
+    assert_eq!(took(", chunk_cpu = '1ms', chunk = '128KiB'", &[]), ms(8));
+    // Over a link it takes a second to come: one each 62.5 ms, of which the last remains to be read.
+    let near = |took: loadbearing::units::Duration, s: f64| (took.seconds() - s).abs() < 1e-6;
+    let slow = ["arrivals.rate=0.2/s", "run.duration=62s"];
+    assert!(near(took("", &slow), 1.0), "{:?}", took("", &slow));
+    let read = took(", chunk_cpu = '1ms'", &slow);
+    assert!(near(read, 1.001), "{read:?}");
+    // What takes longer to read than to come is read after it: from 62.5 ms on.
+    let read = took(", chunk_cpu = '100ms'", &slow);
+    assert!(near(read, 1.6625), "{read:?}");
+    // Others find the loop between two chunks, not behind all of them.
+    let beside = web(
+        "[{ parallel = [[{ transfer = { bytes = '1MiB', chunk_cpu = '10ms' } }], [{ cpu = '1ms' }, { wait = '1ms' }]] }]",
+        &[],
+    );
+    assert_eq!(beside.each(), ms(161));
+    let busy = beside.station("service.web").busy_mean * beside.outcome.measured.seconds();
+    assert!((busy - 10.0 * 0.161).abs() < 0.01, "{busy} s");
+}

@@ -512,10 +512,7 @@ impl<'t> Compiler<'t> {
                     self.flow(&repeat.flow, &place.at(turn), model, sessions, behind);
                 }
             }
-            Step::Transfer(bytes) => {
-                let bytes = Draw { law: self.law(bytes), id: place.draw("transfer") };
-                self.emit(Op::Transfer { bytes });
-            }
+            Step::Transfer(said) => self.transfer(said, place),
             Step::Reply(reply) => {
                 self.end_sessions(place, model, sessions);
                 let bytes = Draw { law: self.law(&reply.bytes), id: place.draw("reply") };

@@ -252,6 +252,14 @@ impl Walk<'_> {
         }
     }
 
+    /// What a loop computes for the chunks of a body, while it comes.
+    pub(super) fn chunks(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>) {
+        let Op::Chunks { cpu, chunk, bytes } = self.model.tape[pc.0 as usize] else { return };
+        let spec = &self.model.services[service.expect("a body comes to a service")];
+        let many = self.mean(bytes) / f64::from(chunk);
+        self.computes(spec.station, spec.host, weight * many * cpu.seconds());
+    }
+
     /// What is computed beside a loop: by a thread, or a child process.
     pub(super) fn beside(
         &mut self,

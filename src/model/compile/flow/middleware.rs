@@ -82,4 +82,15 @@ impl Compiler<'_> {
         let share = low.map_or(1.0, |low| low.share.0);
         self.emit(Op::Permit { bulkhead, share: share as f32 });
     }
+
+    /// A body comes up, and is read chunk by chunk where that costs something.
+    pub(super) fn transfer(&mut self, said: &topology::Transfer, place: &Place) {
+        let bytes = Draw { law: self.law(&said.bytes), id: place.draw("transfer") };
+        self.emit(Op::Transfer { bytes });
+        if !said.chunk_cpu.is_zero() {
+            let (cpu, chunk) = (said.chunk_cpu, said.chunk.0.max(1.0) as u32);
+            self.emit(Op::Chunks { cpu, chunk, bytes: bytes.law });
+            self.emit(Op::Chunked);
+        }
+    }
 }
