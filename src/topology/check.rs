@@ -274,7 +274,10 @@ fn thresholds(cx: &Cx<'_>) -> Diagnostics {
     let mut found = Vec::new();
     for guard in &cx.topology.guards {
         let at = |key: &str| cx.tree.place_of(&format!("guard.{}.{key}", guard.name));
-        let has_capacity = matches!(guard.spec.watch, Watch::PoolTotal(_) | Watch::PoolBusy(_));
+        let has_capacity = matches!(
+            guard.spec.watch,
+            Watch::PoolTotal(_) | Watch::PoolBusy(_) | Watch::PoolWaiting(_) | Watch::PoolDemand(_)
+        );
         let is_lag = matches!(guard.spec.watch, Watch::Lag(_));
         if guard.spec.reject_at.is_some() && !has_capacity {
             let message = "what this guard watches has no size that a share could be taken of";

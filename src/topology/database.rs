@@ -192,9 +192,11 @@ spec! {
     /// A network volume: a statement's wait for storage is that many operations, one after another.
     table Storage {
         /// Operations that it grants a second.
-        iops: Rate = "\"3_000/s\"" from "AWS EBS user guide (gp3 baseline)", positive;
+        iops: Option<Rate> = "3_000/s; of a Supabase `plan` what its compute size grants, if that is less"
+            from "AWS EBS user guide (gp3 baseline); supabase.com docs (Interpreting Grafana IO charts, 2026-02: baseline)", positive;
         /// Data that it moves a second: with large operations this is reached before `iops`.
-        throughput: Bandwidth = "\"125MiB/s\"" from "AWS EBS user guide (gp3 baseline)", positive;
+        throughput: Option<Bandwidth> = "125MiB/s; of a Supabase `plan` what its compute size grants, if that is less"
+            from "AWS EBS user guide (gp3 baseline); supabase.com docs (the same page)", positive;
         /// What one operation moves. Scans of whole tables, backups and builds of indexes move more.
         block: Bytes = "\"8KiB\"" from "PostgreSQL 15 (block_size; a random read is a page)", positive;
         /// Time of one operation when nobody else asks.
@@ -302,6 +304,14 @@ spec! {
 }
 
 impl Database {
+    /// Operations and data that the volume of each server grants a second.
+    pub fn volume_grants(&self) -> Option<(Rate, Bandwidth)> {
+        let storage = self.storage.as_ref()?;
+        let (iops, bits) =
+            self.plan.as_ref().and_then(Plan::volume).unwrap_or((f64::INFINITY, f64::INFINITY));
+        let iops = storage.iops.unwrap_or(Rate(iops.min(3_000.0)));
+        Some((iops, storage.throughput.unwrap_or(Bandwidth(bits.min(125.0 * 1_048_576.0 * 8.0)))))
+    }
     /// Connections that each server accepts, those kept back included.
     pub fn accepts(&self) -> u32 {
         self.max_connections.or(self.plan.as_ref().map(Plan::connections)).unwrap_or(100)

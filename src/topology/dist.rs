@@ -119,6 +119,15 @@ spec! {
     }
 }
 spec! {
+    /// A distribution, and so much more each time.
+    table Shifted<Q> {
+        /// What comes to each value: nothing is less.
+        by: Q;
+        /// The rest.
+        of: Dist<Q>;
+    }
+}
+spec! {
     /// The law of a distribution.
     choice Written<Q> {
         /// Memoryless, by its mean: `{ exponential = "10ms" }`.
@@ -147,6 +156,9 @@ spec! {
         /// Rounded up to whole steps, as timers do that count in them (PostgreSQL's `pg_sleep`, in
         /// milliseconds): `{ rounded-up = { of = { exponential = "10ms" }, to = "1ms" } }`.
         RoundedUp(RoundedUp<Q>) = "rounded-up";
+        /// So much, and another law on top of it, as ways through a network are:
+        /// `{ shifted = { by = "20ms", of = { gamma = { mean = "3ms", cv = 0.8 } } } }`.
+        Shifted(Shifted<Q>) = "shifted";
     }
 }
 
@@ -209,6 +221,9 @@ impl<Q: Measure> Written<Q> {
             ),
             Written::Empirical(quantiles) => empirical(&quantiles, place, reader),
             Written::Mixture(parts) => mixture(parts, place, reader),
+            Written::Shifted(shifted) => {
+                Some(Law::Shifted { by: shifted.by.si(), of: Box::new(shifted.of.law) })
+            }
             Written::RoundedUp(rounded) => {
                 Some(Law::Rounded { of: Box::new(rounded.of.law), step: rounded.to.si() })
             }

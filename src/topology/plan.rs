@@ -29,29 +29,30 @@ spec! {
     }
 }
 spec! {
-    /// A compute size of Supabase; its pooler's clients stand behind it.
+    /// A compute size of Supabase; behind it the clients of its pooler, and the operations a second of its
+    /// volume that it grants for ever. For up to 30 minutes the smaller ones get more (`storage.burst`).
     choice SupabasePlan {
-        /// 60 connections; 200 clients of the pooler.
+        /// 60 connections; 200 clients of the pooler; 250 operations a second.
         Nano = "nano";
-        /// 60; 200.
+        /// 60; 200; 500.
         Micro = "micro";
-        /// 90; 400.
+        /// 90; 400; 1,000.
         Small = "small";
-        /// 120; 600.
+        /// 120; 600; 2,000.
         Medium = "medium";
-        /// 160; 800.
+        /// 160; 800; 3,600.
         Large = "large";
-        /// 240; 1,000.
+        /// 240; 1,000; 6,000.
         Xl = "xl";
-        /// 380; 1,500.
+        /// 380; 1,500; 12,000.
         Xl2 = "2xl";
-        /// 480; 3,000.
+        /// 480; 3,000; 20,000.
         Xl4 = "4xl";
-        /// 490; 6,000.
+        /// 490; 6,000; 40,000.
         Xl8 = "8xl";
-        /// 500; 9,000.
+        /// 500; 9,000; 50,000.
         Xl12 = "12xl";
-        /// 500; 12,000.
+        /// 500; 12,000; 80,000.
         Xl16 = "16xl";
     }
 }
@@ -106,6 +107,13 @@ impl Plan {
             _ => None,
         }
     }
+    /// Operations a second, and bits a second, that its volume grants at most, where that depends on the plan.
+    pub fn volume(&self) -> Option<(f64, f64)> {
+        match self {
+            Plan::Supabase(size) => Some(size.volume()),
+            _ => None,
+        }
+    }
     /// Whether its customers cannot raise the limit.
     pub fn is_fixed(&self) -> bool {
         matches!(self, Plan::Neon(_) | Plan::Heroku(_) | Plan::Digitalocean(_))
@@ -127,6 +135,26 @@ impl SupabasePlan {
             SupabasePlan::Xl12 => (500, 9_000),
             SupabasePlan::Xl16 => (500, 12_000),
         }
+    }
+}
+
+impl SupabasePlan {
+    /// What its compute size grants of its volume for ever: operations, and bits, a second.
+    fn volume(&self) -> (f64, f64) {
+        let (iops, megabytes) = match self {
+            SupabasePlan::Nano => (250.0, 5.0),
+            SupabasePlan::Micro => (500.0, 11.0),
+            SupabasePlan::Small => (1_000.0, 22.0),
+            SupabasePlan::Medium => (2_000.0, 43.0),
+            SupabasePlan::Large => (3_600.0, 79.0),
+            SupabasePlan::Xl => (6_000.0, 149.0),
+            SupabasePlan::Xl2 => (12_000.0, 297.0),
+            SupabasePlan::Xl4 => (20_000.0, 594.0),
+            SupabasePlan::Xl8 => (40_000.0, 1_188.0),
+            SupabasePlan::Xl12 => (50_000.0, 1_781.0),
+            SupabasePlan::Xl16 => (80_000.0, 2_375.0),
+        };
+        (iops, megabytes * 8e6)
     }
 }
 

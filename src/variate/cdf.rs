@@ -35,6 +35,7 @@ impl Law {
             }
             Law::Empirical(points) => empirical_cdf(points, x),
             Law::Mixture(parts) => weighted(parts).map(|(p, part)| p * part.cdf(x)).sum(),
+            Law::Shifted { by, of } => of.cdf(x - by),
             Law::Rounded { of, step } => {
                 let slack = 1.0 + 4.0 * f64::EPSILON;
                 of.cdf(libm::floor(x / step * slack) * step * slack)
@@ -67,6 +68,7 @@ impl Law {
                 let choose = if p == 0.0 { f64::min } else { f64::max };
                 ends.reduce(choose).expect("a checked mixture has a part")
             }
+            Law::Shifted { by, of } => by + of.quantile(p),
             Law::Rounded { of, step } => rounded_up(of.quantile(p) / step) * step,
             Law::Erlang { .. } | Law::Gamma { .. } | Law::Hyperexponential { .. } if p == 1.0 => {
                 f64::INFINITY

@@ -80,6 +80,13 @@ pub enum Law {
         /// One step.
         step: f64,
     },
+    /// Another law, and so much more: what nothing is faster than, such as the way of a signal.
+    Shifted {
+        /// What comes to it.
+        by: f64,
+        /// The rest.
+        of: Box<Law>,
+    },
 }
 
 /// After so many steps what is left of a law is taken for smooth over one of them.
@@ -174,6 +181,10 @@ impl Law {
                 require(positive(*step), "the step must be finite and above zero")?;
                 of.check()
             }
+            Law::Shifted { by, of } => {
+                require(*by >= 0.0 && by.is_finite(), "a shift must be finite and not negative")?;
+                of.check()
+            }
         }
     }
 
@@ -201,6 +212,10 @@ impl Law {
                 **of = of.scaled(factor);
                 *step *= factor;
             }
+            Law::Shifted { by, of } => {
+                *by *= factor;
+                **of = of.scaled(factor);
+            }
         }
         law
     }
@@ -224,6 +239,7 @@ impl Law {
             Law::Mixture(parts) => {
                 weighted(parts).map(|(probability, part)| probability * part.mean()).sum()
             }
+            Law::Shifted { by, of } => by + of.mean(),
             Law::Rounded { of, step } => {
                 // E ceil(X) is the sum of P(X > k) over k from 0.
                 let smooth = of.mean() + step / 2.0;
@@ -268,6 +284,7 @@ impl Law {
                 // Two infinities apart would be no number.
                 if mean.is_finite() { weighted(parts).map(about).sum() } else { f64::INFINITY }
             }
+            Law::Shifted { of, .. } => of.variance(),
             Law::Rounded { of, step } => {
                 let mean = self.mean() / step;
                 let smooth = of.variance() + step * step / 12.0;
@@ -391,6 +408,10 @@ mod tests {
                 (
                     "rounded",
                     Law::Rounded { of: Box::new(Law::Exponential { mean: 3.0 }), step: 1.0 },
+                ),
+                (
+                    "shifted",
+                    Law::Shifted { by: 4.0, of: Box::new(Law::Gamma { mean: 3.0, cv: 0.8 }) },
                 ),
                 (
                     "mixture",

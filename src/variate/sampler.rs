@@ -29,6 +29,7 @@ enum Kind {
     Empirical(Box<Empirical>),
     Mixture(Box<Mixture>),
     Rounded { of: Box<Sampler>, step: f64 },
+    Shifted { by: f64, of: Box<Sampler> },
 }
 
 impl Sampler {
@@ -62,6 +63,7 @@ impl Sampler {
             Law::Rounded { of, step } => {
                 Kind::Rounded { of: Box::new(Sampler::of(of)), step: *step }
             }
+            Law::Shifted { by, of } => Kind::Shifted { by: *by, of: Box::new(Sampler::of(of)) },
         })
     }
 
@@ -93,6 +95,7 @@ impl Sampler {
                 let part = mixture.choice.draw(draws);
                 mixture.parts[part as usize].draw(draws)
             }
+            Kind::Shifted { by, of } => by + of.draw(draws),
             Kind::Rounded { of, step } => rounded_up(of.draw(draws) / step) * step,
         }
     }

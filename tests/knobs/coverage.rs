@@ -258,7 +258,7 @@ const COVERED: &[(&str, &str, &str)] = &[
          LognormalOfDurations.p99 WeibullOfDurations.mean WeibullOfDurations.shape \
          ParetoOfDurations.minimum ParetoOfDurations.shape PartOfDurations.share \
          PartOfDurations.of WrittenOfDurations:rounded-up RoundedUpOfDurations.of \
-         RoundedUpOfDurations.to",
+         RoundedUpOfDurations.to WrittenOfDurations:shifted ShiftedOfDurations.by ShiftedOfDurations.of",
     ),
     (
         "law",
@@ -270,7 +270,7 @@ const COVERED: &[(&str, &str, &str)] = &[
          MeanAndCvOfBytes.cv LognormalOfBytes.mean LognormalOfBytes.cv LognormalOfBytes.median \
          LognormalOfBytes.p99 WeibullOfBytes.mean WeibullOfBytes.shape ParetoOfBytes.minimum \
          ParetoOfBytes.shape PartOfBytes.share PartOfBytes.of WrittenOfBytes:rounded-up \
-         RoundedUpOfBytes.of RoundedUpOfBytes.to",
+         RoundedUpOfBytes.of RoundedUpOfBytes.to WrittenOfBytes:shifted ShiftedOfBytes.by ShiftedOfBytes.of",
     ),
     (
         "network",

@@ -237,6 +237,18 @@ fn a_guard_on_open_connections_latches_and_one_on_busy_ones_does_not() {
     assert_eq!(ran.failed(Failure::Guarded), 3);
 }
 
+#[test]
+fn who_waits_is_counted_against_the_size_of_the_pool() {
+    // The first two hold its connections, the third waits: half of its size.
+    let held = "operation.work.flow=[{transaction={pool='pg', flow=[{wait='60s'}]}}]";
+    let of = |watch: &str, share: &str| {
+        let sets = [format!("guard.g.watch=pool.pg.{watch}"), format!("guard.g.reject_at={share}")];
+        guarded(&[&sets[0], &sets[1], held]).failed(Failure::Guarded)
+    };
+    assert_eq!((of("waiting", "50%"), of("waiting", "100%")), (7, 6));
+    assert_eq!((of("demand", "50%"), of("demand", "100%")), (9, 8));
+}
+
 /// The guard with an absolute bound.
 fn limit_of(watch: &str, limit: &str, sets: &[&str]) -> Ran {
     let text = GUARDED.replace("reject_at = \"50%\"", &format!("limit = {limit}"));

@@ -61,6 +61,10 @@ fn durations_follow_their_laws() {
     let rounded = |step| format!("{{rounded-up={{of={{exponential='10ms'}}, to='{step}ms'}}}}");
     check(&rounded(5), [12.7, 0.779, 10.0, 50.0]);
     check(&rounded(20), [23.1, 0.368, 20.0, 60.0]);
+    // A minimum, and on top of it an exponential law.
+    let shifted = |by| format!("{{shifted={{by='{by}ms', of={{gamma={{mean='10ms', cv=1}}}}}}}}");
+    check(&shifted(20), [30.0, 0.333, 26.9, 66.1]);
+    check(&shifted(5), [15.0, 0.667, 11.9, 51.1]);
 }
 
 /// At 8 Mbit/s a kilobyte takes a millisecond; what queues is left out by coming rarely.
@@ -92,5 +96,6 @@ fn amounts_follow_their_laws() {
     check("{bytes={empirical=[['0%', '0KB'], ['50%', '10KB'], ['100%', '40KB']]}}", 15.0);
     check("{bytes={mixture=[{share='80%', of='5KB'}, {share='20%', of='30KB'}]}}", 10.1);
     check("{bytes={rounded-up={of='9KB', to='5KB'}}}", 10.0);
+    check("{bytes={shifted={by='4KB', of={exponential='6KB'}}}}", 10.1);
     assert_eq!(run(PLAIN, &["operation.work.flow=[{reply={bytes='3KB'}}]"]).each(), ms(3));
 }

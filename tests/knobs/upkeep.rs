@@ -285,6 +285,25 @@ fn a_volume_grants_so_many_operations_a_second() {
 }
 
 #[test]
+fn a_compute_size_grants_less_than_its_volume() {
+    let all = "operation.work.flow=[{parallel=[[{query={pool='pg', read='100ms'}}], \
+               [{query={pool='pg', read='100ms'}}]]}]";
+    let volume = |size: &str, storage: &str| {
+        let plan = format!("database.db.plan={{supabase='{size}'}}");
+        stored(&[all, &plan, &format!("database.db.storage={storage}")]).each()
+    };
+    // 200 operations at 250, 500 and 1,000 a second; or at what is said.
+    let sizes = ["nano", "micro", "small", "medium"].map(|size| volume(size, "{}"));
+    assert_eq!(sizes, [ms(800), ms(400), ms(200), ms(100)]);
+    assert_eq!(volume("nano", "{iops='1000/s', throughput='125MiB/s'}"), ms(200));
+    // 22 MB/s are 500 operations of 44 KB.
+    assert_eq!(volume("small", "{block='44KB'}"), ms(400));
+    assert_eq!(volume("small", "{block='44KB', throughput='44MB/s'}"), ms(200));
+    // The volume itself grants 125 MiB/s, less than the 149 MB/s of this size.
+    assert_eq!(volume("xl", "{block='256KiB'}"), ms(400));
+}
+
+#[test]
 fn a_volume_bursts_as_long_as_its_credits_last() {
     // 100 operations a second wanted, 50 granted, 1,000 in a burst.
     let read = "operation.work.flow=[{query={pool='pg', read='100ms'}}]";

@@ -76,7 +76,7 @@ impl Compiler<'_> {
                 lock_timeout: optional(spec.lock_timeout),
                 deadlock_timeout: spec.deadlock_timeout,
                 idle_timeout: optional(spec.idle_in_transaction_timeout),
-                volume: spec.storage.as_ref().map(volume),
+                volume: volume(spec),
                 buffer: spec.buffer.as_ref().map(|it| self.buffer(database, it)),
                 memory: spec.memory.as_ref().map(|memory| self.server_memory(memory)),
                 credits: spec.credits.as_ref().map(|credits| earning(credits, spec.cores)),
@@ -175,17 +175,19 @@ fn crowding(said: &topology::Contention) -> Crowding {
     Crowding { sigma, kappa, most, half }
 }
 
-fn volume(storage: &topology::Storage) -> VolumeConfig {
-    let most_per_s = storage.throughput.0 / 8.0 / storage.block.0;
-    VolumeConfig {
-        rate_per_s: storage.iops.0.min(most_per_s),
+fn volume(database: &topology::Database) -> Option<VolumeConfig> {
+    let storage = database.storage.as_ref()?;
+    let (iops, throughput) = database.volume_grants()?;
+    let most_per_s = throughput.0 / 8.0 / storage.block.0;
+    Some(VolumeConfig {
+        rate_per_s: iops.0.min(most_per_s),
         operation: storage.operation,
         burst: storage.burst.as_ref().map(|burst| Burst {
-            rate_per_s: burst.iops.0.max(storage.iops.0).min(most_per_s),
+            rate_per_s: burst.iops.0.max(iops.0).min(most_per_s),
             credits: burst.credits,
             start: burst.start.0,
         }),
-    }
+    })
 }
 
 fn earning(credits: &topology::CpuCredits, cores: f64) -> CreditConfig {

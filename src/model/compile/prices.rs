@@ -239,12 +239,10 @@ impl Compiler<'_> {
         }
         for database in &topology.databases {
             let storage = database.spec.storage.as_ref();
-            let Some((storage, price)) = storage.and_then(|it| Some((it, it.price.as_ref()?)))
-            else {
-                continue;
-            };
+            let Some(price) = storage.and_then(|it| it.price.as_ref()) else { continue };
             let gigabytes = price.size.0 / 1_073_741_824.0;
-            let beyond = (storage.iops.0 - price.included.0).max(0.0);
+            let iops = database.spec.volume_grants().map_or(0.0, |(iops, _)| iops.0);
+            let beyond = (iops - price.included.0).max(0.0);
             let monthly = price.per_gb_month.0 * gigabytes + dollars(price.per_iops_month) * beyond;
             let standbys = database.spec.standby.as_ref().map_or(0, |it| it.count);
             let volumes =
