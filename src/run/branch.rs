@@ -148,7 +148,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &self.tasks[task];
         let shared = self.model.retries.get(usize::from(retry.0));
         let shared = shared.is_some_and(|call| call.rule.shares_timeout);
-        let again = shared && record.pending & ATTEMPT > 1;
+        // Earlier attempts may all have waited for a connection in vain: then nothing runs yet.
+        let again = shared && record.pending & ATTEMPT > 1 && record.work != Duration::ZERO;
         Some((if again { Time(record.work.0) } else { began + limit }, shared))
     }
 

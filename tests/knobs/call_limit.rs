@@ -234,3 +234,15 @@ fn idle_ones_are_kept_for_as_long_as_their_product_keeps_them() {
     }
     assert_eq!(later("'requests-session'", 3_600), ms(120));
 }
+
+#[test]
+fn a_shared_timeout_runs_only_from_the_first_attempt_that_is_sent() {
+    // The second call waits for a connection in vain for 100 ms, and again at once, twice more; then it has failed.
+    // Nothing of its 2 s has run by then.
+    let client = "{apache-httpclient={per_host=1, pool_timeout='100ms'}}";
+    let call = format!(
+        "[{{call={{service='far', client={client}, timeout='2s', retry.axios-retry={{on=['timeout'], retries=2}}, flow=[{{wait='1s'}}]}}}}]"
+    );
+    let ran = run(FAR, &[&format!("operation.work.flow=[{{parallel=[{call}, {call}]}}]"), ONE]);
+    assert_eq!(ran.each_failed(), ms(300));
+}
