@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use super::carried::{Idle, Needed};
 use super::event::Kind;
+use super::fault::Condition;
 use super::meter::Counter;
 use super::passing::Listing;
 use super::service::Phase;
@@ -16,9 +17,9 @@ use crate::component::balancer::health::{Checked, Judge};
 use crate::component::balancer::{Balancer, Targets};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
-use crate::model::ids::{KeysId, ServiceId};
-use crate::model::tape::{DrawId, Op};
-use crate::model::{Affinity, Service, UnitKind};
+use crate::model::ids::ServiceId;
+use crate::model::tape::Op;
+use crate::model::{Service, UnitKind};
 use crate::units::{Duration, Time};
 
 /// One node of a balancer while it runs.
@@ -222,9 +223,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             unreachable!("a task lands where its tape says so")
         };
         let spec = &self.model.services[service];
-        let record = self.tasks[task];
-        let key = self.affinity_of(task, spec.affinity);
-        let number = self.node_of(service, record.user);
+        let (user, stream) = (self.tasks[task].user, self.tasks[task].stream);
+        let (key, number) = match spec.plain {
+            true => (u64::from(user), 0),
+            false => (self.affinity_of(task, spec.affinity), self.node_of(service, user)),
+        };
         let condition = self.condition(UnitKind::Balancer, service.0);
         if condition.down || self.stumbles(condition.errors) {
             self.count(spec.balancer_station.unwrap_or(spec.station), Counter::Rejected);
@@ -235,25 +238,15 @@ impl<Q: PendingEvents> World<'_, Q> {
             };
             return self.fail(task, why);
         }
-        if spec.health.passes.is_some() {
-            return self.pass_through(task, service, condition);
+        if !spec.plain && self.does_not_choose(task, (service, number), condition) {
+            return;
         }
-        if spec.function.is_some() {
-            return self.invoke(task, service);
-        }
-        if spec.health.max_requests.is_some_and(|most| self.has_sent(service, number, most)) {
-            let station = spec.balancer_station.unwrap_or(spec.station);
-            self.count(station, Counter::Arrivals);
-            self.count(station, Counter::Rejected);
-            self.tasks[task].answered = spec.health.overflow_status;
-            return self.fail(task, Failure::Overflow);
-        }
-        let stream =
-            before.map_or(record.stream, |(times, _)| record.stream.numbered(u64::from(times)));
-        let mut draws = stream.draw(u64::from(spec.numbers));
+        let stream = before.map_or(stream, |(times, _)| stream.numbered(u64::from(times)));
+        let mut draws = None;
+        let draw = || draws.get_or_insert_with(|| stream.draw(u64::from(spec.numbers))).next_u64();
         let node = &mut self.services[service].nodes[number];
         let avoided = before.and_then(|(_, last)| node.targets.avoid(last));
-        let picked = node.balancer.pick(&mut node.targets, key, self.now, || draws.next_u64());
+        let picked = node.balancer.pick(&mut node.targets, key, self.now, draw);
         if let Some(avoided) = avoided {
             node.targets.readmit(avoided);
         }
@@ -268,46 +261,63 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.tasks[task].answered = spec.health.nobody_status;
             return self.fail(task, Failure::NoInstance);
         };
-        if spec.health.lines && self.pends(task, (service, number, target)) {
+        if !spec.plain && spec.health.lines && self.pends(task, (service, number, target)) {
             return;
         }
         self.send_to_target(task, (service, number, target), (condition, true));
     }
 
-    /// What a hash or a cookie of a balancer goes by, for a request.
-    #[inline]
-    pub(super) fn affinity_of(&self, task: u32, affinity: Affinity) -> u64 {
-        let user = self.tasks[task].user;
-        match affinity {
-            Affinity::User => u64::from(user),
-            Affinity::Address => u64::from(user % self.model.client.addresses),
-            Affinity::Network => u64::from(user % self.model.client.addresses / 256),
-            Affinity::Keys(keys) => self.key_asked_for(task, keys),
-            Affinity::Process => self.process_of_caller(task),
+    /// Whether nobody chooses for a request: it goes with its connection, to a function, or is one too many.
+    fn does_not_choose(
+        &mut self,
+        task: u32,
+        (service, number): (ServiceId, usize),
+        condition: Condition,
+    ) -> bool {
+        let spec = &self.model.services[service];
+        if spec.health.passes.is_some() {
+            self.pass_through(task, service, condition);
+        } else if spec.function.is_some() {
+            self.invoke(task, service);
+        } else if spec.health.max_requests.is_some_and(|most| self.has_sent(service, number, most))
+        {
+            let station = spec.balancer_station.unwrap_or(spec.station);
+            self.count(station, Counter::Arrivals);
+            self.count(station, Counter::Rejected);
+            self.tasks[task].answered = spec.health.overflow_status;
+            self.fail(task, Failure::Overflow);
+        } else {
+            return false;
         }
-    }
-
-    /// The process whose connection a call goes over; a user has one as a process of its own.
-    fn process_of_caller(&self, task: u32) -> u64 {
-        let record = &self.tasks[task];
-        match record.role {
-            Role::Call if self.awaits(record.owner, record.owner_epoch) => {
-                u64::from(self.tasks[record.owner].worker)
-            }
-            _ => self.workers.len() as u64 + u64::from(record.user),
-        }
-    }
-
-    /// The key of a set that a request at its balancer is for.
-    fn key_asked_for(&self, task: u32, keys: KeysId) -> u64 {
-        let all = &self.model.balanced;
-        let place = all.binary_search_by_key(&self.tasks[task].pc, |(enter, _)| *enter);
-        let draw = place.map_or(DrawId(0), |place| all[place].1);
-        u64::from(self.rank_of(task, keys, draw))
+        true
     }
 
     /// A request has left its target, well or badly; `lost` where there was no answer.
+    #[inline(always)]
     pub(super) fn target_answered(&mut self, task: u32, index: u32, lost: bool) {
+        let service = self.instances[index as usize].service;
+        let spec = &self.model.services[service];
+        if !spec.plain {
+            return self.target_heard(task, index, lost);
+        }
+        let state = &mut self.services[service];
+        state.nodes[0].targets.answered(index - state.first_instance);
+        self.count_answered(task, spec, lost);
+    }
+
+    /// What a balancer counts of a request that has left its target.
+    #[inline(always)]
+    fn count_answered(&mut self, task: u32, spec: &Service, lost: bool) {
+        let Some(station) = spec.balancer_station else { return };
+        if lost {
+            self.meters[station].count(Counter::Errors);
+        } else if self.has_gone(task) && spec.is_fronted() {
+            self.meters[station].count(Counter::Wasted);
+        }
+    }
+
+    /// The same where its balancer remembers more.
+    fn target_heard(&mut self, task: u32, index: u32, lost: bool) {
         let service = self.instances[index as usize].service;
         if self.model.services[service].function.is_some() {
             return self.execution_over(index);
@@ -345,13 +355,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
             }
         }
-        if let Some(station) = spec.balancer_station {
-            if lost {
-                self.meters[station].count(Counter::Errors);
-            } else if self.has_gone(task) && spec.is_fronted() {
-                self.meters[station].count(Counter::Wasted);
-            }
-        }
+        self.count_answered(task, spec, lost);
         if spec.health.lines {
             self.line_moves(service, number, target);
         } else if spec.health.max_conns.is_some() {

@@ -217,7 +217,11 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The CDN in front of the operation that an attempt is at.
+    #[inline(always)]
     pub fn cdn_of_operation(&self, attempt: &Task) -> Option<CdnId> {
+        if self.model.cdns.is_empty() {
+            return None;
+        }
         cdn_of(&self.model.tape, self.model.operations[attempt.operation()].entry)
     }
 

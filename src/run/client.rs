@@ -394,7 +394,15 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// The same, for the record of a task.
+    #[inline(always)]
     pub fn way_from_home(&self, record: &Task, region: RegionId) -> Duration {
+        match self.ways[..] {
+            [Some(way)] => way, // there is one region
+            _ => self.way_between_regions(record, region),
+        }
+    }
+
+    fn way_between_regions(&self, record: &Task, region: RegionId) -> Duration {
         let home = self.home(record.user);
         if let Some(way) = self.ways[home.0 as usize * self.model.regions.len() + region.0 as usize]
         {
@@ -530,7 +538,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if Q::TELLS {
             self.tell_over(record.ordinal, status, answered);
         }
-        self.attempt_sent_is_over(&record, status == OK);
+        if self.model.client.retry.is_some() {
+            self.attempt_sent_is_over(&record, status == OK);
+        }
         if status != OK
             && let Some(pause) = self.pause_before_retry(journey, status, answered)
         {

@@ -5,6 +5,7 @@
 //! through [`Watcher`] now and then, and stop it.
 
 mod accepting;
+mod affinity;
 mod agent;
 mod answer;
 mod arrivals;

@@ -449,6 +449,9 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Time spent on the way between a task and something outside.
     pub fn travel(&mut self, task: u32, length: Duration) {
+        if !Q::TELLS && length.is_zero() {
+            return;
+        }
         let network = self.network;
         self.spend(task, network, Part::Service, length);
     }

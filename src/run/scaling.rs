@@ -304,14 +304,18 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     /// A draining instance that has nothing left, not even a request on its way, stops.
+    #[inline(always)]
     pub(super) fn stop_if_drained(&mut self, index: u32) {
+        if matches!(self.instances[index as usize].phase, Phase::Draining | Phase::Closing) {
+            self.look_if_drained(index);
+        }
+    }
+
+    #[cold]
+    fn look_if_drained(&mut self, index: u32) {
         let instance = &self.instances[index as usize];
-        let (leaves, waits) = match instance.phase {
-            Phase::Draining => (true, true),
-            Phase::Closing => (true, false),
-            _ => (false, false),
-        };
-        if !leaves || instance.open > 0 || self.has_jobs(index) {
+        let waits = instance.phase == Phase::Draining;
+        if instance.open > 0 || self.has_jobs(index) {
             return;
         }
         let state = &self.services[instance.service];

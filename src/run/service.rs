@@ -278,7 +278,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         if (full || unseen) && self.turns_away(task, index, full) {
             return;
         }
-        if full || !self.has_worker(index) {
+        let worker = if full { None } else { self.worker_for(task, index) };
+        let Some(worker) = worker else {
             if unseen {
                 self.wait_unseen(index);
             }
@@ -290,8 +291,11 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.looks_when_one_closes(index);
             }
             return;
+        };
+        if spec.sticky {
+            self.connection_goes_to(task, worker);
         }
-        self.accept(task, index);
+        self.accept_at(task, worker);
         if unseen {
             self.leave_unseen(self.tasks[task].worker);
         }
@@ -421,49 +425,54 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// The next of an instance's workers in rotation.
-    fn worker_in_turn(&mut self, index: u32) -> u32 {
+    /// The next of an instance's workers in rotation that takes requests, if one does.
+    #[inline(always)]
+    fn worker_in_turn(&mut self, index: u32) -> Option<u32> {
         let instance = &mut self.instances[index as usize];
         let workers = self.model.services[instance.service].workers;
         for _ in 0..workers {
             let worker = instance.first_worker + instance.rotation;
-            instance.rotation = (instance.rotation + 1) % workers;
+            instance.rotation += 1;
+            if instance.rotation == workers {
+                instance.rotation = 0;
+            }
             let state = &self.workers[worker as usize];
             if !state.down && !state.leaving {
-                return worker;
+                return Some(worker);
             }
         }
-        unreachable!("who hands out has seen that some worker takes")
+        None
     }
 
     /// The worker that takes a new connection, which is not handed to it: whoever asks does not wait for it.
     pub(super) fn next_worker(&mut self, index: u32, stream: StreamKey) -> Option<u32> {
-        let hand_out = self.model.services[self.instances[index as usize].service].hand_out;
-        if !self.has_worker(index) {
-            return None;
-        }
-        match hand_out {
-            HandOut::EachInTurn => Some(self.worker_in_turn(index)),
+        match self.model.services[self.instances[index as usize].service].hand_out {
+            HandOut::EachInTurn => self.worker_in_turn(index),
             HandOut::FreeWorker => self.free_worker(index),
+            _ if !self.has_worker(index) => None,
             HandOut::Shared => Some(self.polling_worker(stream, index)),
             HandOut::ReusePort => Some(self.hashed_worker(stream, index)),
         }
     }
 
-    /// The instance takes the request and hands it to one of its workers.
-    pub(super) fn accept(&mut self, task: u32, index: u32) {
-        let service = self.instances[index as usize].service;
-        let worker = match self.model.services[service].hand_out {
+    /// The worker that an instance hands a request to, if it has one for it now.
+    #[inline(always)]
+    fn worker_for(&mut self, task: u32, index: u32) -> Option<u32> {
+        match self.model.services[self.instances[index as usize].service].hand_out {
             HandOut::EachInTurn => self.worker_in_turn(index),
             HandOut::FreeWorker => {
-                let free = self.free_worker(index).expect("who hands out has seen a free worker");
+                let free = self.free_worker(index)?;
                 self.workers[free as usize].handed = task;
-                free
+                Some(free)
             }
-            HandOut::Shared => self.polling_worker(self.tasks[task].stream, index),
-            HandOut::ReusePort => self.hashed_worker(self.tasks[task].stream, index),
-        };
-        if self.model.services[service].sticky {
+            _ => self.next_worker(index, self.tasks[task].stream),
+        }
+    }
+
+    /// The instance takes the request and hands it to one of its workers.
+    pub(super) fn accept(&mut self, task: u32, index: u32) {
+        let worker = self.worker_for(task, index).expect("who hands out has seen that some takes");
+        if self.model.services[self.instances[index as usize].service].sticky {
             self.connection_goes_to(task, worker);
         }
         self.accept_at(task, worker);

@@ -346,9 +346,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             Op::Enter { service, .. } => {
                 let spec = &self.model.services[service];
                 // Whoever the user is connected to: the balancer, or the process itself.
-                let keeps = match spec.is_fronted() {
-                    true => (spec.health.client_keep_alive, spec.health.keepalive_requests),
-                    false => (spec.keep_alive, spec.requests_per_connection),
+                let keeps = match (self.model.client.connection, spec.is_fronted()) {
+                    (None, _) => (Duration::FOREVER, None), // nobody asks
+                    (_, true) => (spec.health.client_keep_alive, spec.health.keepalive_requests),
+                    (_, false) => (spec.keep_alive, spec.requests_per_connection),
                 };
                 let passage = self.passage_of_user(task, service);
                 if passage.lost {

@@ -22,7 +22,8 @@ impl Compiler<'_> {
         let topology = self.topology;
         let mut all = Dense::default();
         for (index, service) in topology.services.iter().enumerate() {
-            let compiled = self.service(index, service);
+            let mut compiled = self.service(index, service);
+            compiled.plain = compiled.is_plain();
             all.push(compiled);
         }
         all
@@ -100,6 +101,7 @@ impl Compiler<'_> {
                 }
                 None => Health::default(),
             },
+            plain: false, // see above
             keep_alive: spec.keep_alive,
             requests_per_connection: spec.requests_per_connection(),
             bodies: self.bodies(service),

@@ -110,6 +110,8 @@ pub struct Service {
     pub nodes: u32,
     /// What its balancer knows of the health of its instances.
     pub health: Health,
+    /// Of a request its balancer remembers only which instance has it.
+    pub plain: bool,
     /// A full backlog drops connections, which are tried again, instead of refusing them.
     pub drops: bool,
     /// Its balancer, as measured.
@@ -148,6 +150,17 @@ impl Service {
     /// Whether clients are connected to a balancer, which has connections of its own to instances.
     pub fn is_fronted(&self) -> bool {
         self.balancer_station.is_some() && self.health.passes.is_none()
+    }
+    /// Whether its balancer, if it has one, remembers of a request only which instance has it.
+    pub fn is_plain(&self) -> bool {
+        let health = &self.health;
+        let conns = health.max_conns.is_some() || health.max_connections.is_some();
+        let waits = health.lines || health.slots.is_some() || health.max_requests.is_some();
+        let kept = health.keep_alive.is_some() || health.passes.is_some();
+        let judged = health.ejection.is_some() || health.charged.is_some();
+        let listens = matches!(self.policy, balancer::Policy::PeakEwma { .. });
+        let one = self.nodes == 1 && self.function.is_none() && self.affinity == Affinity::User;
+        one && !(conns || waits || kept || judged || listens)
     }
     /// Whether its balancer keeps to an instance that it has chosen for somebody, over all their connections.
     pub fn sticks(&self) -> bool {
