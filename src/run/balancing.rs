@@ -524,7 +524,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     match self.model.services[service].health.passes {
                         None => self.kill_instance(index),
                         // Connections have gone on: what they have brought is finished.
-                        Some(_) => self.told(index, self.on_sigterm(service)),
+                        Some(_) => self.told(index, instance.on_sigterm),
                     }
                 }
             }

@@ -10,7 +10,7 @@ use super::world::World;
 use crate::component::rollout::{Fleet, decide, failures_allowed, is_over};
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{DeployId, ServiceId};
-use crate::model::{Deploy, OnSigterm, Purge, Rollout};
+use crate::model::{Deploy, Exit, OnSigterm, Purge, Rollout};
 use crate::units::{Duration, Time};
 
 /// How often a controller looks at its deploy.
@@ -172,7 +172,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let old = self.pick(service, orders.stop_ready, |phase| phase == Phase::Up, false);
             let new = self.pick(service, orders.stop_new, |phase| phase == Phase::Up, true);
             for index in old.iter().chain(&new) {
-                self.retire(*index, id);
+                self.retire(*index, Some(id));
             }
             if started == 0 && lost.len() + old.len() + new.len() == 0 {
                 return false;
@@ -186,7 +186,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.deploys[id].undone.is_some() {
             // Nobody has been moved.
             for index in self.pick(service, u32::MAX, |phase| phase == Phase::Up, false) {
-                self.retire(index, id);
+                self.retire(index, Some(id));
             }
             let fleet = self.fleet(service);
             return fleet.old_ready + fleet.old_unready == 0;
@@ -211,7 +211,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let instance = &mut self.instances[index as usize];
             (instance.phase, instance.draining_since) = (Phase::Leaving, self.now);
             self.register(index, false, false);
-            self.leave_later(index, id, keep, leaving::KEPT);
+            self.leave_later(index, Some(id), keep, leaving::KEPT);
         }
         for index in self.pick(service, u32::MAX, |phase| phase == Phase::Down, false) {
             self.instances[index as usize].phase = Phase::Off;
@@ -281,39 +281,46 @@ impl<Q: PendingEvents> World<'_, Q> {
         started
     }
 
-    /// An instance is told to end.
-    fn retire(&mut self, index: u32, id: DeployId) {
-        let exit = self.model.deploys[id].exit;
+    /// How an instance ends that a deploy or else its autoscaler removes.
+    fn exit(&self, service: ServiceId, by: Option<DeployId>) -> Exit {
+        by.map_or(self.model.services[service].removal, |id| self.model.deploys[id].exit)
+    }
+
+    /// An instance is told to end, by a deploy or else by its autoscaler.
+    pub(super) fn retire(&mut self, index: u32, by: Option<DeployId>) {
         let service = self.instances[index as usize].service;
-        self.instances[index as usize].draining_since = self.now;
+        let exit = self.exit(service, by);
+        let instance = &mut self.instances[index as usize];
+        (instance.draining_since, instance.on_sigterm) = (self.now, exit.on_sigterm);
         let Some(heard_after) = exit.heard_after else {
             self.instances[index as usize].phase = Phase::Draining;
             self.deregister(index);
             // Whoever drains is told when it has drained, or is cut off after the delay.
             if self.model.services[service].health.deregistration_delay.is_none() {
-                self.leave_later(index, id, exit.killed_after, leaving::KILLED);
+                self.leave_later(index, by, exit.killed_after, leaving::KILLED);
                 self.told(index, exit.on_sigterm);
             }
             return self.stop_if_drained(index);
         };
         self.instances[index as usize].phase = Phase::Leaving;
-        self.leave_later(index, id, heard_after, leaving::HEARD);
-        self.leave_later(index, id, exit.told_after, leaving::TOLD);
-        self.leave_later(index, id, exit.killed_after, leaving::KILLED);
+        self.leave_later(index, by, heard_after, leaving::HEARD);
+        self.leave_later(index, by, exit.told_after, leaving::TOLD);
+        self.leave_later(index, by, exit.killed_after, leaving::KILLED);
     }
 
-    fn leave_later(&mut self, index: u32, id: DeployId, after: Duration, what: u32) {
+    fn leave_later(&mut self, index: u32, by: Option<DeployId>, after: Duration, what: u32) {
         let at = self.now + after;
+        let by = by.map_or(0, |id| id.0 + 1);
         if at < Time::NEVER {
-            self.events.push(Event::new(at, Kind::Leaving as u8, id.0 << 2 | what, index));
+            self.events.push(Event::new(at, Kind::Leaving as u8, by << 2 | what, index));
         }
     }
 
     /// Something about an instance that is leaving is due.
     pub fn leaving(&mut self, index: u32, ordinal: u32) {
-        let id = DeployId(ordinal >> 2);
-        let Deploy { exit, rollout, .. } = self.model.deploys[id];
+        let by = (ordinal >> 2).checked_sub(1).map(DeployId);
         let instance = &self.instances[index as usize];
+        let exit = self.exit(instance.service, by);
         let (since, phase) = (instance.draining_since, instance.phase);
         let runs = phase != Phase::Up && phase.runs();
         match ordinal & 3 {
@@ -325,18 +332,14 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.kill_instance(index);
             }
             leaving::KEPT if phase == Phase::Leaving => {
-                if matches!(rollout, Rollout::BlueGreen(_, keep) if since + keep == self.now) {
-                    self.retire(index, id);
+                let rollout = by.map(|id| self.model.deploys[id].rollout);
+                if matches!(rollout, Some(Rollout::BlueGreen(_, keep)) if since + keep == self.now)
+                {
+                    self.retire(index, by);
                 }
             }
             _ => {}
         }
-    }
-
-    /// What processes of a service do at SIGTERM: as its deploy says, and otherwise they finish.
-    pub(super) fn on_sigterm(&self, service: ServiceId) -> OnSigterm {
-        let deploying = self.services[service].deploying;
-        deploying.map_or(OnSigterm::Finish, |id| self.model.deploys[id].exit.on_sigterm)
     }
 
     /// The processes of an instance get SIGTERM.

@@ -92,6 +92,7 @@ mod timer;
 mod transport;
 mod unseen;
 mod upstream;
+mod ways;
 mod workers;
 mod world;
 mod zones;

@@ -280,9 +280,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 .find(|index| self.instances[*index as usize].phase == Phase::Up);
             let Some(index) = up else { break };
             self.services[service].wanted -= 1;
-            self.instances[index as usize].phase = Phase::Draining;
-            self.deregister(index);
-            self.stop_if_drained(index);
+            self.retire(index, None);
         }
     }
 

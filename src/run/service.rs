@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::ids::{DeployId, ServiceId};
 use crate::model::tape::{Op, Pc};
-use crate::model::{HandOut, UnitKind};
+use crate::model::{HandOut, OnSigterm, UnitKind};
 use crate::stream::StreamKey;
 use crate::units::{Duration, Time};
 use std::collections::VecDeque;
@@ -129,6 +129,8 @@ pub struct Instance {
     pub phase: Phase,
     /// When its balancer was told to send it nothing more, or it was told to go.
     pub draining_since: Time,
+    /// What its processes do when they are told to end, since then.
+    pub on_sigterm: OnSigterm,
     /// Of which version it is.
     pub version: u32,
     /// Since when the controller of a deploy has seen it ready.
@@ -164,6 +166,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     host,
                     phase,
                     draining_since: Time::ZERO,
+                    on_sigterm: OnSigterm::Finish,
                     version: 0,
                     ready_since: Time::ZERO,
                 });

@@ -201,9 +201,27 @@ pub(super) fn no_effect(cx: &Cx<'_>) -> Diagnostics {
                 idle(owner(), "also", "steps follow one metric");
             }
         }
+        if !path.starts_with("service.") {
+            let why = "no balancer sends anything to who is removed here";
+            for way in ["policy.hpa", "policy.keda.hpa"] {
+                idle(format!("{}.{way}", owner()), "heard_after", why);
+                let why = "who is removed here is told at once; say `grace`";
+                idle(format!("{}.{way}", owner()), "pre_stop", why);
+            }
+        }
         if !cpu {
             idle(owner(), "target", "it is that of CPU, and other metrics have their own");
             idle(owner(), "cpu_request", "CPU is no metric of it");
+        }
+    }
+    for service in &cx.topology.services {
+        let deployed = cx.topology.deploys.iter().any(|it| it.spec.service.name == service.name);
+        if service.spec.autoscale.is_none() && !deployed {
+            for key in ["on_sigterm", "grace"] {
+                let path = format!("service.{}.{key}", service.name);
+                let help = "leave it out, or say `autoscale` or a `deploy`";
+                found.extend(cx.no_effect(&path, "nobody tells its processes to end", help));
+            }
         }
     }
     found

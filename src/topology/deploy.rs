@@ -1,7 +1,7 @@
 //! Deploys: a new version of a service takes the place of the old one.
 
 use super::names::{Address, Ref, Scope, Section};
-use super::service::{Runtime, Service};
+use super::service::Service;
 use super::spec::spec;
 use crate::units::{Duration, Ratio};
 
@@ -32,15 +32,15 @@ spec! {
         /// end, and those of the old one that have gone are started again, within the same bounds.
         rollback_after: Option<Duration> = "never"
             from "Kubernetes (progressDeadlineSeconds 600 is only told); Helm 3 (upgrade --atomic: after 5 min)", positive;
-        /// What a process does when it is told to end.
-        on_sigterm: Option<OnSigterm> = "`exit`; uvicorn `finish`"
+        /// What a process does when this deploy tells it to end.
+        on_sigterm: Option<OnSigterm> = "as `service.on_sigterm`"
             from "Node.js 20 process (SIGTERM without a handler ends the process); uvicorn 0.54.0 (Server.shutdown)";
         /// What is emptied once the new version is there, as the last step of a pipeline does: edges
         /// (`cdn.edge`) and cache servers (`cache.redis`). What workers hold in memory goes with them in any
         /// case.
         purge: Vec<Address<Purged>> = "[]" from "assumed: what is cached stays until it expires";
         /// Time that a process has to end by itself before it is killed.
-        grace: Duration = "\"30s\""
+        grace: Option<Duration> = "as `service.grace`"
             from "Amazon ECS (stopTimeout 30 s); Kubernetes (terminationGracePeriodSeconds 30)", positive;
     }
 }
@@ -104,15 +104,5 @@ spec! {
         Exit = "exit";
         /// It goes on until it is killed: the first process of a container has no default handler.
         Ignore = "ignore";
-    }
-}
-
-impl Deploy {
-    /// What a process of this runtime does, as said or as the product does it.
-    pub fn sigterm(&self, runtime: &Runtime) -> OnSigterm {
-        self.on_sigterm.clone().unwrap_or(match runtime {
-            Runtime::Node(_) => OnSigterm::Exit,
-            Runtime::Uvicorn(_) => OnSigterm::Finish,
-        })
     }
 }

@@ -1,5 +1,6 @@
 //! What computes: services, their runtime, their scaling.
 
+use super::deploy::OnSigterm;
 use super::dist::Dist;
 use super::function::Function;
 use super::host::{Host, Priority};
@@ -101,7 +102,15 @@ spec! {
         /// Whether starting again waits longer each time: not at all, then 10 s, 20 s, ... 300 s.
         crash_back_off: Option<bool> = "false; with `liveness` of the kubelet true"
             from "kubelet apis/config/v1beta1/defaults.go (MaxContainerBackOff 300 s)";
-        /// How the number of instances follows the load.
+        /// What a process does when a deploy or an autoscaler tells it to end.
+        on_sigterm: Option<OnSigterm> = "`exit`; uvicorn `finish`"
+            from "Node.js 20 process (SIGTERM without a handler ends the process); uvicorn 0.54.0 (Server.shutdown)";
+        /// Time that a process has to end by itself before it is killed.
+        grace: Duration = "\"30s\""
+            from "Amazon ECS (stopTimeout 30 s); Kubernetes (terminationGracePeriodSeconds 30)", positive;
+        /// How the number of instances follows the load. Who is removed ends as `on_sigterm` says: by the
+        /// Horizontal Pod Autoscaler while balancers are still being told, by Amazon ECS once its balancer's
+        /// `deregistration_delay` is over, or nothing is under way any more.
         autoscale: Option<Autoscale> = "instances are fixed"
             from "assumed: the document names no autoscaling";
         /// It is a function of AWS Lambda: instances are execution environments, which are started for
@@ -185,6 +194,13 @@ impl Service {
     /// Cores of an instance; of a function, as its memory gives them.
     pub fn core_count(&self) -> f64 {
         self.function.as_ref().map_or(self.cores, Function::cores)
+    }
+    /// What a process does when it is told to end, as said or as the runtime does it.
+    pub fn sigterm(&self) -> OnSigterm {
+        self.on_sigterm.clone().unwrap_or(match self.runtime {
+            Runtime::Node(_) => OnSigterm::Exit,
+            Runtime::Uvicorn(_) => OnSigterm::Finish,
+        })
     }
     /// Requests that it answers over one connection at most.
     pub fn requests_per_connection(&self) -> Option<u32> {
@@ -332,6 +348,11 @@ spec! {
             from "kube-controller-manager (--horizontal-pod-autoscaler-cpu-initialization-period)";
         /// Over how long the usage of a pod is measured.
         sample: Duration = "\"15s\"" from "metrics-server 0.7 (--metric-resolution)";
+        /// How long the hook that runs before SIGTERM sleeps when a pod is removed, of the time of `grace`.
+        pre_stop: Duration = "\"0s\"" from "Kubernetes core/v1 (lifecycle.preStop unset)";
+        /// Time until balancers have heard that a pod is removed.
+        heard_after: Duration = "\"1s\""
+            from "assumed: endpoint slices reach every kube-proxy or ingress within seconds";
     }
 }
 spec! {

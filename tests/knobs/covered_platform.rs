@@ -38,6 +38,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "deploy",
+        "who_an_autoscaler_removes_ends_as_whoever_a_deploy_removes",
+        "Service.on_sigterm Service.grace Hpa.pre_stop Hpa.heard_after",
+    ),
+    (
+        "deploy",
         "a_blue_green_deploy_moves_everybody_at_once_and_keeps_the_old_fleet",
         "Rollout:blue-green BlueGreen.wait BlueGreen.keep",
     ),

@@ -108,6 +108,63 @@ fn what_a_process_does_when_it_is_told_decides_what_is_lost() {
     assert!(gone > 0);
 }
 
+/// The fleet falls from four to one at 5.05 s. Of the ten requests that are under way then, the one that
+/// stays has three.
+fn removed(policy: &str, around: &str, sets: &[&str]) -> (u64, Vec<f64>) {
+    let scaling = format!(
+        "service.web.autoscale={{min=1, max=4, period='5050ms', start='1s', policy={{{policy}}}}}"
+    );
+    let sets = [&[scaling.as_str(), "run.duration=12s", "run.window=1s"], sets].concat();
+    let ran = run(&format!("{FLEET}{around}"), &sets);
+    (ran.outcome.requests.failed_all(), ran.held("service.web"))
+}
+
+#[test]
+fn who_an_autoscaler_removes_ends_as_whoever_a_deploy_removes() {
+    let hpa = |more: &str, sets: &[&str]| {
+        let policy = format!("hpa={{down={{stabilisation='0s'}}, {more}}}");
+        let (lost, held) = removed(&policy, "", sets);
+        assert_eq!((held[4], held[11]), (4.0, 1.0));
+        lost
+    };
+    let (exit, finish) = ("service.web.on_sigterm=exit", "service.web.on_sigterm=finish");
+    // Seven are with those that end at once, and none with those that finish.
+    assert_eq!(hpa("heard_after='0s'", &[]), 7, "Node exits");
+    assert_eq!(hpa("heard_after='0s'", &["service.web.runtime=uvicorn"]), 0);
+    assert_eq!(hpa("heard_after='0s'", &[exit]), 7);
+    assert_eq!(hpa("heard_after='0s'", &[finish]), 0);
+    // Of the ten that come in the next second eight are sent where nobody listens any more.
+    assert_eq!(hpa("", &[exit]), 7 + 8);
+    assert_eq!(hpa("", &[finish]), 8);
+    // Cure: who is told after all have heard, and a request more, has nothing left.
+    assert_eq!(hpa("pre_stop='2010ms'", &[exit]), 0);
+    // Who does not listen is killed: after half a second four of the seven are still there.
+    let ignore = "service.web.on_sigterm=ignore";
+    assert_eq!(hpa("heard_after='0s'", &[ignore, "service.web.grace=500ms"]), 4);
+    assert_eq!(hpa("heard_after='0s'", &[ignore, "service.web.grace=2s"]), 0);
+    // A deploy tells them likewise, unless it says otherwise.
+    let at_once = "{kubernetes={heard_after='0s'}}";
+    let lost = |more: &str, set: &str| deploy(at_once, more, &[set]).outcome.requests.failed_all();
+    assert!(lost("", exit) > 0 && lost(", on_sigterm='finish'", exit) == 0);
+    assert_eq!(lost("", finish), 0);
+    let killed =
+        |more: &str| lost(&format!(", on_sigterm='ignore'{more}"), "service.web.grace=500ms");
+    assert!(killed("") > 0 && killed(", grace='2s'") == 0);
+}
+
+#[test]
+fn a_task_that_is_removed_drains_if_it_has_a_balancer() {
+    let steps = "steps={points=1, out=[{at='100%', by=1}], back=[{at='50%', by=3}]}";
+    // Without one it is told at once.
+    assert_eq!(removed(steps, "", &[]).0, 7);
+    assert_eq!(removed(steps, "", &["service.web.on_sigterm=finish"]).0, 0);
+    let alb = "[balancer.front]\nservice = 'web'\nkind = 'alb'\n";
+    let (lost, held) = removed(steps, alb, &[]);
+    assert_eq!((lost, held[4], held[7]), (0, 4.0, 1.0), "as soon as they have nothing left");
+    // After half a second four of the seven are still there.
+    assert_eq!(removed(steps, alb, &["balancer.front.deregistration_delay=500ms"]).0, 4);
+}
+
 #[test]
 fn an_old_task_drains_for_the_deregistration_delay() {
     let alb = "[balancer.front]\nservice = 'web'\nkind = 'alb'\nderegistration_delay = '500ms'\n";

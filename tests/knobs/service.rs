@@ -211,6 +211,7 @@ fn scaled(sets: &[&str]) -> Vec<f64> {
     let basic = [
         "operation.work.flow=[{cpu='900ms'}]",
         "service.web.autoscale={min=1, max=4}",
+        "service.web.on_sigterm=finish",
         "run.duration=900s",
         "run.window=10s",
     ];

@@ -55,11 +55,25 @@ impl Compiler<'_> {
             exit: Exit {
                 heard_after,
                 told_after,
-                on_sigterm: sigterm(&spec.sigterm(&service.spec.runtime)),
-                killed_after: spec.grace,
+                on_sigterm: sigterm(spec.on_sigterm.as_ref().unwrap_or(&service.spec.sigterm())),
+                killed_after: spec.grace.unwrap_or(service.spec.grace),
             },
             purges: spec.purge.iter().map(|it| self.purge(it.section, &it.name)).collect(),
         }
+    }
+}
+
+/// How an instance ends that its autoscaler removes.
+pub(super) fn removal(service: &topology::Service) -> Exit {
+    let hpa = service.autoscale.as_ref().and_then(|scaling| match &scaling.policy {
+        topology::ScalePolicy::Hpa(hpa) => Some(hpa),
+        _ => None,
+    });
+    Exit {
+        heard_after: hpa.map(|hpa| hpa.heard_after),
+        told_after: hpa.map_or(Duration::ZERO, |hpa| hpa.pre_stop),
+        on_sigterm: sigterm(&service.sigterm()),
+        killed_after: service.grace,
     }
 }
 

@@ -124,6 +124,7 @@ impl Compiler<'_> {
             process: self.process(spec),
             queues: self.queues_of(&service.name),
             autoscale: spec.autoscale.as_ref().map(|scaling| self.scaling(spec.cores, scaling)),
+            removal: super::deploys::removal(spec),
             function: self.function(service),
             pools: self.pools_of(index),
         }

@@ -1,5 +1,6 @@
 //! Services and their scaling.
 
+use super::deploy::Exit;
 use super::process::Process;
 use crate::component::autoscaler::TargetTracking;
 use crate::component::balancer::{self, health};
@@ -140,6 +141,8 @@ pub struct Service {
     pub queues: Vec<QueueId>,
     /// The autoscaler.
     pub autoscale: Option<Scaling>,
+    /// How an instance ends that it removes.
+    pub removal: Exit,
     /// It is a function: its instances are started for requests.
     pub function: Option<Box<Function>>,
     /// Pools that each worker has.
