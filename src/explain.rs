@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use crate::diagnostic::Diagnostic;
 use crate::model::demand::{Bounds, Demand, demand};
 use crate::model::ids::StationId;
 use crate::model::tape::{AgentId, Op, Pc};
@@ -408,6 +409,28 @@ fn bounds(out: &mut String, model: &Model, whole: &Demand) {
             show_number(knee)
         );
     }
+}
+
+/// A warning where some component cannot carry what is offered, by the same arithmetic: with as many
+/// instances as an autoscaler may have, and without anybody who is turned away or gives up.
+pub fn overload(loaded: &Loaded, model: &Model) -> Option<Diagnostic> {
+    let whole = demand(model, None);
+    let offered = whole.bounds(model).offered_per_s;
+    let (id, most) = whole.saturation(model).first().copied()?;
+    // Who thinks waits for answers first: such a load finds its own level, above the knee as well.
+    let closed = matches!(model.workload, Workload::Closed { .. });
+    if closed || offered < most {
+        return None;
+    }
+    let path = &model.stations[id].path;
+    let message = format!(
+        "`{path}` cannot carry this load: it is full at {}/s, and {}/s are offered",
+        show_number(most),
+        show_number(offered)
+    );
+    let help = "give it more (`instances`, `cores`, `size`), let a request ask less of it, or offer less; \
+                `loadbearing explain` shows what saturates in which order";
+    Some(Diagnostic::warning("overload", loaded.tree.place_of(path), message).help(help))
 }
 
 fn hit_ratios(out: &mut String, model: &Model, whole: &Demand) {

@@ -1,12 +1,15 @@
 //! `loadbearing check`
 
 use clap::Args;
+use loadbearing::explain::overload;
+use loadbearing::model::compile;
 use loadbearing::topology::load;
 
 use super::options::Settings;
 use super::{Failure, diagnose, say};
 
-/// Says all that is wrong with topology files, each with its place and its cure
+/// Says all that is wrong with topology files, each with its place and its cure; warns of a load that a
+/// component cannot carry
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
@@ -25,7 +28,11 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let sets = arguments.settings.sets();
     let mut sound = true;
     for file in &arguments.files {
-        let loaded = load(file, &sets, &mut diagnose::read);
+        let mut loaded = load(file, &sets, &mut diagnose::read);
+        if let Some(topology) = &loaded.topology {
+            let found = overload(&loaded, &compile(topology));
+            loaded.diagnostics.extend(found);
+        }
         diagnose::say_diagnostics(&loaded);
         let Some(topology) = &loaded.topology else {
             sound = false;

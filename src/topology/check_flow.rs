@@ -4,7 +4,7 @@ use super::cache::{Cache, CacheKind};
 use super::check::{Cx, Diagnostics, error, find, names};
 use super::flow::{Flow, Query, Step, steps};
 use super::guard::Watch;
-use super::names::{Ref, Section};
+use super::names::{Named, Ref, Section};
 use super::pool::Pool;
 use super::service::Service;
 use super::session::SessionStore;
@@ -81,12 +81,27 @@ pub(crate) fn foreign_components(cx: &Cx<'_>) -> Diagnostics {
             "this step runs on service `{service}`, but {what} belongs to `{}`",
             owner.name
         );
+        let is_pool = what.starts_with("`pool.");
+        let section = if is_pool { "pool" } else { "cache" };
+        let own: Vec<String> = match is_pool {
+            true => own(&cx.topology.pools, |pool| pool.service.name == service),
+            false => own(&cx.topology.caches, |cache| {
+                let owner = cache.service.as_ref().filter(|_| cache.kind == CacheKind::Memory);
+                owner.is_some_and(|owner| owner.name == service)
+            }),
+        };
+        let wrap = format!("or wrap the step in a `call` of `{}`", owner.name);
+        let help = match own.as_slice() {
+            [] => format!(
+                "`service.{service}` has no {section}{}: add one, `[{section}.NAME]` with \
+                 `service = \"{service}\"`, {wrap}",
+                if is_pool { "" } else { " in memory" }
+            ),
+            own => format!("`service.{service}` has {}: use that, {wrap}", own.join(", ")),
+        };
         found.push(
             error("foreign-component", place, message)
-                .help(format!(
-                    "use one of `{service}`, or wrap the step in a `call` of `{}`",
-                    owner.name
-                ))
+                .help(help)
                 .related(owner.place.clone(), "its owner is said here"),
         );
     }
@@ -165,6 +180,11 @@ type Owner<'a> = (String, Option<&'a Ref<Service>>, &'a Place);
 fn pool_owner<'a>(cx: &Cx<'a>, pool: &'a Ref<Pool>) -> Owner<'a> {
     let owner = &find(&cx.topology.pools, &pool.name).spec.service;
     (format!("`pool.{}`", pool.name), Some(owner), &pool.place)
+}
+
+/// The names of those that belong to somebody.
+fn own<T>(all: &[Named<T>], belongs: impl Fn(&T) -> bool) -> Vec<String> {
+    all.iter().filter(|it| belongs(&it.spec)).map(|it| format!("`{}`", it.name)).collect()
 }
 
 fn cache_owner<'a>(cx: &Cx<'a>, cache: &'a Ref<Cache>) -> Owner<'a> {

@@ -121,13 +121,24 @@ impl Node {
 /// Every fault of syntax, each at its place; what could be understood is returned beside them.
 pub fn parse(text: &str, source: SourceId) -> (Node, Vec<Diagnostic>) {
     let (table, errors) = toml::de::DeTable::parse_recoverable(text);
-    let mut diagnostics: Vec<Diagnostic> = errors
-        .iter()
-        .map(|error| {
-            let span = error.span().unwrap_or(0..0);
-            syntax_diagnostic(error.message(), Place { source, span })
-        })
-        .collect();
+    let mut diagnostics = Vec::new();
+    let mut known_to = 0;
+    for error in &errors {
+        let span = error.span().unwrap_or(0..0);
+        if span.start < known_to {
+            continue; // it follows from the one before
+        }
+        match list_in_braces(text, span.start) {
+            Some(list) => {
+                known_to = list.end;
+                let place = Place { source, span: list.start..list.start + 1 };
+                let message = "a list stands in square brackets, this one in braces";
+                let help = "write `[` here and `]` at its end: `flow = [{ cpu = \"5ms\" }, ...]`";
+                diagnostics.push(Diagnostic::error("syntax", place, message).help(help));
+            }
+            None => diagnostics.push(syntax_diagnostic(error.message(), Place { source, span })),
+        }
+    }
     let span = table.span();
     let value = from_table(table.into_inner(), source, &mut diagnostics);
     (Node { value, place: Place { source, span } }, diagnostics)
@@ -135,6 +146,19 @@ pub fn parse(text: &str, source: SourceId) -> (Node, Vec<Diagnostic>) {
 
 fn overlaps(a: &Range<usize>, b: &Range<usize>) -> bool {
     a.start <= b.end && b.start <= a.end
+}
+
+/// The list in braces in which a text goes wrong at `at`: its brace opens right before another one.
+fn list_in_braces(text: &str, at: usize) -> Option<Range<usize>> {
+    let start = text.get(..at)?.trim_end().strip_suffix('{')?.len();
+    let inner = text[start + 1..].trim_start().starts_with('{');
+    let mut open = 0;
+    let closes = text[start..].find(|letter| {
+        open += i32::from(letter == '{') - i32::from(letter == '}');
+        open == 0
+    });
+    // Who does not close it has the rest of the text in it.
+    inner.then_some(start..closes.map_or(text.len(), |end| start + end + 1))
 }
 
 fn syntax_diagnostic(message: &str, place: Place) -> Diagnostic {
@@ -220,6 +244,19 @@ mod tests {
             assert_eq!(parse(text, SourceId(0)).1.len(), 1, "{text}");
         }
         assert!(parse("rate = 1_000\n", SourceId(0)).1.is_empty());
+    }
+
+    #[test]
+    fn a_list_in_braces_is_one_fault_at_its_brace() {
+        let steps = "\n  { cpu = '1ms' },\n  { reply = '2KB' },\n";
+        for close in ["}", "]", ""] {
+            let text = format!("a = 1\nflow = {{{steps}{close}\n[x]\nb = ]\n");
+            let (_, found) = parse(&text, SourceId(0));
+            let at: Vec<usize> = found.iter().map(|it| it.place.span.start).collect();
+            let wanted = [text.find('{').unwrap(), text.rfind(']').unwrap()];
+            assert_eq!(at, wanted[..if close == "}" { 2 } else { 1 }], "{found:?}");
+            assert!(found[0].message.contains("square brackets"), "{found:?}");
+        }
     }
 
     #[test]

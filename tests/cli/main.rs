@@ -3,6 +3,7 @@
 #![cfg(feature = "cli")]
 
 mod capacity;
+mod check;
 mod reports;
 mod schema;
 mod sweep;
