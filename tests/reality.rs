@@ -189,7 +189,7 @@ fn a_cell_is_again_another_that_there_is() {
     let cells = fs::read_to_string("reality/quiet_params.json").expect("kept");
     fs::write(folder.join("params.json"), cells).expect("writable");
     let error =
-        Measurements::read(&folder, Path::new("reality")).err().expect("R's cells are missing");
+        Measurements::read(&folder, Path::new("reality")).expect_err("R's cells are missing");
     fs::remove_dir_all(&folder).expect("ours");
     assert!(error.contains("cell `Q-R4-1w-20ms-r250`"), "{error}");
     assert!(

@@ -373,6 +373,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let record = &mut self.tasks[task];
         let tried = u32::from(record.pending & !DIALS);
         record.pending += 1;
+        if spec.health.keep_alive.is_some() {
+            record.pending |= DIALS; // whatever it came over before: it is opened anew
+        }
         // So far 2^n - 1 seconds have passed.
         let so_far = Duration::secs((1 << tried) - 1);
         let wait = Duration::secs(1 << tried);

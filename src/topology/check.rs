@@ -3,7 +3,6 @@
 use super::cache::{Cache, CacheKind};
 use super::file::Topology;
 use super::flow::Step;
-use super::guard::{Threshold, Watch};
 use super::limit::LimitStore;
 use super::names::{Named, Ref, Reference, Section};
 use super::region::Region;
@@ -35,7 +34,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_homes::stand_ins,
         check_flow::ambiguous_sessions,
         one_of_pairs,
-        thresholds,
+        check_limits::thresholds,
         check_cache::memory_caches,
         check_cache::caches,
         check_flow::foreign_components,
@@ -265,35 +264,6 @@ fn one_of_pairs(cx: &Cx<'_>) -> Diagnostics {
         && arrivals.trace.is_none()
     {
         check(&arrivals.place, "`arrivals`".into(), ["rate", "stages"], [false, false]);
-    }
-    found
-}
-
-/// A guard's bound fits what it watches.
-fn thresholds(cx: &Cx<'_>) -> Diagnostics {
-    let mut found = Vec::new();
-    for guard in &cx.topology.guards {
-        let at = |key: &str| cx.tree.place_of(&format!("guard.{}.{key}", guard.name));
-        let has_capacity = matches!(
-            guard.spec.watch,
-            Watch::PoolTotal(_) | Watch::PoolBusy(_) | Watch::PoolWaiting(_) | Watch::PoolDemand(_)
-        );
-        let is_lag = matches!(guard.spec.watch, Watch::Lag(_));
-        if guard.spec.reject_at.is_some() && !has_capacity {
-            let message = "what this guard watches has no size that a share could be taken of";
-            let help = if is_lag { "write `limit = \"70ms\"`" } else { "write `limit = 50_000`" };
-            found.push(error("bad-threshold", &at("reject_at"), message.into()).help(help));
-        }
-        let wrong = match guard.spec.limit {
-            Some(Threshold::Count(_)) => is_lag.then_some(("a duration", "\"70ms\"")),
-            Some(Threshold::Lag(_)) => (!is_lag).then_some(("a whole number", "50_000")),
-            None => None,
-        };
-        if let Some((what, example)) = wrong {
-            let message = format!("the limit of what this guard watches is {what}");
-            let help = format!("write for example `limit = {example}`");
-            found.push(error("bad-threshold", &at("limit"), message).help(help));
-        }
     }
     found
 }

@@ -233,8 +233,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             Some(_) => self.orphan_server(lease),
             None => sub.is_cut(lease.connection).is_none(),
         };
+        let gone = !there || self.node_mut(node).presence != Presence::Up;
+        if gone {
+            self.waits_no_longer(task); // its server has ended the connection meanwhile
+        }
         self.tasks[task] = self.tasks[task].ghost();
-        if !there || self.node_mut(node).presence != Presence::Up {
+        if gone {
             self.release_locks(task);
             return heir;
         }

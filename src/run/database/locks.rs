@@ -367,10 +367,18 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// A waiting statement fails: it leaves its queue, and its transaction gives back what it held.
     pub(super) fn lock_failed(&mut self, task: u32, why: Failure, counter: Counter) {
-        let lock = self.locks.of(task).waits.expect("it waits");
         let (want, _) = self.want(task).expect("who waits wants something");
-        self.end_wait(task);
         self.count(self.model.relations[want.relation].station, counter);
+        self.waits_no_longer(task);
+        self.release_locks(task);
+        let node = self.pools[self.tasks[task].lease().pool as usize].node;
+        self.statement_failed(task, node, why, counter);
+    }
+
+    /// A task that may wait for a lock leaves its queue.
+    pub(super) fn waits_no_longer(&mut self, task: u32) {
+        let Some(lock) = self.locks.peek(task).and_then(|its| its.waits) else { return };
+        self.end_wait(task);
         match lock {
             Lock::Table { table, .. } => {
                 self.locks.tables[table as usize].withdraw(task);
@@ -380,9 +388,6 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.locks.row_lock(table, row).queue.retain(|one| *one != task);
             }
         }
-        self.release_locks(task);
-        let node = self.pools[self.tasks[task].lease().pool as usize].node;
-        self.statement_failed(task, node, why, counter);
     }
 
     /// A timer of a task with locks: it has waited long enough, or its transaction was idle.
