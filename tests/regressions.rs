@@ -185,6 +185,9 @@ fn scaling_in_loses_no_request_on_its_way() {
         instances = 4
         hop = '400ms'
         autoscale = { min = 1, max = 8, cooldown_in = '60s', period = '5s' }
+        [balancer.lb]
+        service = 'web'
+        kind = 'alb'
         [operation.a]
         share = 1
         flow = [{ cpu = '8ms' }, { reply = '1KB' }]",
@@ -310,4 +313,63 @@ fn users_need_a_route_to_the_only_service() {
     };
     assert!(slugs("").contains(&"no-route"));
     assert!(!slugs("[route.north.south]\nrtt = '70ms'\n").contains(&"no-route"));
+}
+
+/// A server that ends an idle transaction's connection while a statement is on its way to it: who sent
+/// it gives it up, and it must not stay in the line for a lock, where it would be granted one.
+#[test]
+fn a_statement_without_a_connection_waits_for_no_lock() {
+    let (model, outcome) = measured(
+        "run = { warmup = '1s', duration = '60s', replications = 1 }
+        [users]
+        population = 300
+        think.exponential = '5s'
+        [region.a]
+        users = '100%'
+        rtt = '20ms'
+        [service.web]
+        region = 'a'
+        instances = 1
+        runtime = 'node'
+        [pool.pg]
+        service = 'web'
+        database = 'db'
+        driver = 'node-postgres'
+        size = 10
+        query_timeout = '50ms'
+        [database.db]
+        region = 'a'
+        cores = 4
+        max_connections = 200
+        idle_in_transaction_timeout = '20ms'
+        [relation.t]
+        database = 'db'
+        rows = 'k'
+        [maintenance.m]
+        database = 'db'
+        every = '7s'
+        work = '500ms'
+        lock = { on = 't', mode = 'exclusive' }
+        [cache.redis]
+        [keys.k]
+        count = 200
+        [operation.get]
+        share = 70
+        service = 'web'
+        flow = [ { enqueue = { job = 'ij' } }, { cache = { in = 'redis', keys = 'k', ttl = '3s', miss = [{ query = { pool = 'pg', read = '8ms', on = 't' } }] } }, { reply = '10KB' } ]
+        [operation.post]
+        share = 30
+        service = 'web'
+        flow = [ { transaction = { pool = 'pg', flow = [ { query = { pool = 'pg', read = '3ms', on = 't', for_update = true } }, { wait = '10ms' }, { query = { pool = 'pg', write.exponential = '5ms', on = 't' } } ] } }, { reply = '1KB' } ]
+        [queue.inweb]
+        service = 'web'
+        [job.ij]
+        queue = 'inweb'
+        flow = [{ cpu = '20ms' }, { query = { pool = 'pg', read = '3ms' } }]",
+    );
+    let (id, _) =
+        model.stations.enumerate().find(|(_, it)| it.path == "relation.t").expect("it is");
+    let counters = &outcome.stations[id].counters;
+    assert!(counters[Counter::Arrivals as usize] > 500, "{counters:?}");
+    assert!(outcome.requests.failed[Failure::QueryTimeout as usize] > 0, "none was given up");
 }

@@ -234,10 +234,13 @@ impl<Q: PendingEvents> World<'_, Q> {
             None => sub.is_cut(lease.connection).is_none(),
         };
         let gone = !there || self.node_mut(node).presence != Presence::Up;
-        if gone {
-            self.waits_no_longer(task); // its server has ended the connection meanwhile
-        }
+        // Nothing comes for who waited for a lock on a connection that its server has ended.
+        let ends = gone && self.waits_no_longer(task);
         self.tasks[task] = self.tasks[task].ghost();
+        if ends {
+            self.tasks[task].state = State::Away;
+            self.at_task(self.now, Kind::Resume, task);
+        }
         if gone {
             self.release_locks(task);
             return heir;

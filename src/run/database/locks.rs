@@ -375,9 +375,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.statement_failed(task, node, why, counter);
     }
 
-    /// A task that may wait for a lock leaves its queue.
-    pub(super) fn waits_no_longer(&mut self, task: u32) {
-        let Some(lock) = self.locks.peek(task).and_then(|its| its.waits) else { return };
+    /// A task that may wait for a lock leaves its queue; says whether it waited.
+    pub(super) fn waits_no_longer(&mut self, task: u32) -> bool {
+        let Some(lock) = self.locks.peek(task).and_then(|its| its.waits) else { return false };
         self.end_wait(task);
         match lock {
             Lock::Table { table, .. } => {
@@ -388,6 +388,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 self.locks.row_lock(table, row).queue.retain(|one| *one != task);
             }
         }
+        true
     }
 
     /// A timer of a task with locks: it has waited long enough, or its transaction was idle.
