@@ -236,6 +236,35 @@ fn unrolled_steps(cx: &Cx<'_>, flow: &Flow) -> u64 {
     })
 }
 
+/// A guard's bound fits what it watches.
+pub(crate) fn thresholds(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for guard in &cx.topology.guards {
+        let at = |key: &str| cx.tree.place_of(&format!("guard.{}.{key}", guard.name));
+        let has_capacity = matches!(
+            guard.spec.watch,
+            Watch::PoolTotal(_) | Watch::PoolBusy(_) | Watch::PoolWaiting(_) | Watch::PoolDemand(_)
+        );
+        let is_lag = matches!(guard.spec.watch, Watch::Lag(_));
+        if guard.spec.reject_at.is_some() && !has_capacity {
+            let message = "what this guard watches has no size that a share could be taken of";
+            let help = if is_lag { "write `limit = \"70ms\"`" } else { "write `limit = 50_000`" };
+            found.push(error("bad-threshold", &at("reject_at"), message.into()).help(help));
+        }
+        let wrong = match guard.spec.limit {
+            Some(Threshold::Count(_)) => is_lag.then_some(("a duration", "\"70ms\"")),
+            Some(Threshold::Lag(_)) => (!is_lag).then_some(("a whole number", "50_000")),
+            None => None,
+        };
+        if let Some((what, example)) = wrong {
+            let message = format!("the limit of what this guard watches is {what}");
+            let help = format!("write for example `limit = {example}`");
+            found.push(error("bad-threshold", &at("limit"), message).help(help));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use crate::topology::load;
@@ -304,33 +333,4 @@ mod tests {
         assert!(said.len() == 1 && said[0].contains("10,002 steps"), "{said:?}");
         assert_eq!(errors(u32::MAX).len(), 1);
     }
-}
-
-/// A guard's bound fits what it watches.
-pub(crate) fn thresholds(cx: &Cx<'_>) -> Diagnostics {
-    let mut found = Vec::new();
-    for guard in &cx.topology.guards {
-        let at = |key: &str| cx.tree.place_of(&format!("guard.{}.{key}", guard.name));
-        let has_capacity = matches!(
-            guard.spec.watch,
-            Watch::PoolTotal(_) | Watch::PoolBusy(_) | Watch::PoolWaiting(_) | Watch::PoolDemand(_)
-        );
-        let is_lag = matches!(guard.spec.watch, Watch::Lag(_));
-        if guard.spec.reject_at.is_some() && !has_capacity {
-            let message = "what this guard watches has no size that a share could be taken of";
-            let help = if is_lag { "write `limit = \"70ms\"`" } else { "write `limit = 50_000`" };
-            found.push(error("bad-threshold", &at("reject_at"), message.into()).help(help));
-        }
-        let wrong = match guard.spec.limit {
-            Some(Threshold::Count(_)) => is_lag.then_some(("a duration", "\"70ms\"")),
-            Some(Threshold::Lag(_)) => (!is_lag).then_some(("a whole number", "50_000")),
-            None => None,
-        };
-        if let Some((what, example)) = wrong {
-            let message = format!("the limit of what this guard watches is {what}");
-            let help = format!("write for example `limit = {example}`");
-            found.push(error("bad-threshold", &at("limit"), message).help(help));
-        }
-    }
-    found
 }
