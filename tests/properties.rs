@@ -33,7 +33,7 @@ const TIMES: &[&str] = &[
 fn deployment(genes: &[u8]) -> Vec<String> {
     let mut genes = Genes(genes.iter());
     let mut tables = Vec::new();
-    for part in [workload, places, services, stores, gates, operations, changes] {
+    for part in [workload, places, services, stores, gates, messages, operations, changes] {
         part(&mut genes, &mut tables);
     }
     tables
@@ -93,10 +93,26 @@ fn services(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
         "[service.api]\nregion = '{}'\ncores = 2\nworkers = 2\n",
         genes.pick(&["near", "off"])
     ));
-    if genes.below(2) == 1 {
+    let kind = genes.pick(&["", "", "", "plain", "nginx", "haproxy", "envoy", "nlb"]);
+    if kind == "nlb" {
         tables.push(format!(
-            "[balancer.b]\nservice = 'web'\nkind = '{}'\npolicy = '{}'\nby = '{}'\n",
-            genes.pick(&["plain", "nginx", "haproxy", "envoy"]),
+            "[balancer.b]\nservice = 'web'\nkind = 'nlb'\ncross_zone = {}\n",
+            genes.pick(&["true", "false"])
+        ));
+    } else if !kind.is_empty() {
+        let own = match kind {
+            "haproxy" => genes.pick(&[
+                "",
+                "max_conns = 2\n",
+                "reuse = 'aggressive'\n",
+                "reuse = 'never'\npurge = '300ms'\n",
+            ]),
+            "envoy" => genes.pick(&["", "max_connections = 2\nmax_pending = 1\n"]),
+            "nginx" => genes.pick(&["", "most_idle = 1\nkeepalive_requests = 3\n"]),
+            _ => "",
+        };
+        tables.push(format!(
+            "[balancer.b]\nservice = 'web'\nkind = '{kind}'\n{own}policy = '{}'\nby = '{}'\n",
             genes.pick(&[
                 "round-robin",
                 "random",
@@ -122,11 +138,19 @@ fn stores(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
         genes.pick(&["10s", "40ms", "0s"]),
         genes.pick(&["destroy", "keep"]),
         genes.pick(&["", "acquire_timeout = '30ms'\n", "min = 1\n"]),
-        if replicas > 0 { genes.pick(&["", "reads = 'replicas'\n"]) } else { "" },
+        if replicas > 0 { genes.pick(&["", "reads = 'replicas'\n", "reads = 'nearest'\n"]) } else { "" },
     ));
+    let memory = genes.pick(&["", "", "kill", "fail"]);
+    let memory = match memory {
+        "" => String::new(),
+        full => format!(
+            "memory = {{ machine = '80MB', shared_buffers = '40MB', system = '20MB', work_mem = '4MB', full = '{full}', recovery = '400ms' }}\n"
+        ),
+    };
+    let abroad = genes.pick(&["", "", "abroad = [{ region = 'off', lag = '30ms' }]\n"]);
+    let region = if abroad.is_empty() { genes.pick(&["near", "off"]) } else { "near" };
     tables.push(format!(
-        "[database.db]\nregion = '{}'\ncores = {}\nreplicas = {replicas}\nshards = {}\nshard_by = '{}'\nmax_connections = {}\nconnect = {}\nrtt = {}\ncpu_share = '{}'\n{}{}",
-        genes.pick(&["near", "off"]),
+        "[database.db]\nregion = '{region}'\n{memory}{abroad}cores = {}\nreplicas = {replicas}\nshards = {}\nshard_by = '{}'\nmax_connections = {}\nconnect = {}\nrtt = {}\ncpu_share = '{}'\n{}{}",
         genes.pick(&["1", "2", "1.5"]),
         1 + genes.below(3),
         genes.pick(&["user", "key"]),
@@ -134,7 +158,7 @@ fn stores(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
         genes.pick(TIMES),
         genes.pick(TIMES),
         genes.pick(&["100%", "40%", "0%"]),
-        genes.pick(&["", "contention = { sigma = 0.1, kappa = 0.01 }\n"]),
+        genes.pick(&["", "contention = { sigma = 0.1, kappa = 0.01 }\n", "contention = { caches = { most = '50%', half = 4 } }\n"]),
         genes.pick(&["", "statement_timeout = '12ms'\n"]),
     ));
     tables.push(match genes.below(3) {
@@ -198,6 +222,42 @@ fn gates(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
     ));
 }
 
+/// Streams and who consumes them; a function.
+fn messages(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
+    tables.push(format!(
+        "[stream.kin]\nregion = 'near'\nkind.kinesis = {{ shards = {}, records = '{}/s', attempts = 2 }}\n",
+        1 + genes.below(3),
+        genes.pick(&["3", "1000"]),
+    ));
+    tables.push(format!(
+        "[consumer.kin]\nstream = 'kin'\nmembers = {}\nwork = {}\nfail = '5%'\nkinesis = {{ poll = '100ms', records = 4, fan_out = {}, failover = '300ms' }}\n",
+        1 + genes.below(3),
+        genes.pick(TIMES),
+        genes.pick(&["true", "false"]),
+    ));
+    tables.push(format!(
+        "[stream.kaf]\nregion = '{}'\nkind.kafka = {{ partitions = {}, acks = '{}', linger = '{}', min_insync = 2 }}\n",
+        genes.pick(&["near", "off"]),
+        1 + genes.below(4),
+        genes.pick(&["none", "leader", "all"]),
+        genes.pick(&["0s", "10ms"]),
+    ));
+    tables.push(format!(
+        "[consumer.kaf]\nstream = 'kaf'\nmembers = {}\nwork = {}\nfail = '5%'\nkafka = {{ client = 'java', assignor = '{}', instance_id = {}, fetch = {}, heartbeat = '100ms', session = '400ms', poll = '900ms' }}\n",
+        1 + genes.below(3),
+        genes.pick(TIMES),
+        genes.pick(&["eager", "cooperative-sticky"]),
+        genes.pick(&["true", "false"]),
+        genes.pick(&["1", "20"]),
+    ));
+    tables.push(format!(
+        "[service.fn]\nregion = 'near'\n[service.fn.function]\nmemory = '512MiB'\ninit = '40ms'\ntimeout = '{}'\nidle = '{}'\n{}",
+        genes.pick(&["3s", "60ms"]),
+        genes.pick(&["300ms", "1min"]),
+        genes.pick(&["", "reserved = 2\n", "provisioned = 1\n"]),
+    ));
+}
+
 /// What users do.
 fn operations(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
     for (name, cdn) in [("one", ""), ("two", "cdn = 'edge'\n"), ("three", "login = true\n")] {
@@ -210,12 +270,29 @@ fn operations(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
             steps.join(", "),
         ));
     }
+    // A dependency that lives as long as its request, and gives its connection back after the answer.
+    tables.push(format!(
+        "[operation.four]\nshare = {}\nservice = 'web'\nflow = [{{ transaction = {{ pool = 'pg', flow = [{}, {{ reply = '5KB' }}] }} }}]\n",
+        genes.below(3),
+        leaf(genes),
+    ));
 }
+
+/// What a service calls another with.
+const CLIENTS: &[&str] = &[
+    "'open'",
+    "'fetch'",
+    "'requests'",
+    "{ axios = { per_host = 1, keep_alive = '20ms' } }",
+    "{ httpx = { max_connections = 1, pool_timeout = '30ms' } }",
+    "{ okhttp = { max_connections = 2, per_host = 1 } }",
+    "{ go = { per_host = 2, idle_per_host = 1 } }",
+];
 
 /// A step, with steps within it down to so many levels.
 fn step(genes: &mut Genes<'_>, depth: u8) -> String {
     let time = genes.pick(TIMES);
-    match genes.below(if depth > 0 { 15 } else { 9 }) {
+    match genes.below(if depth > 0 { 18 } else { 12 }) {
         0 => format!("{{ cpu = {time} }}"),
         1 => format!("{{ wait = {time} }}"),
         2 => format!("{{ threads = {time} }}"),
@@ -233,8 +310,11 @@ fn step(genes: &mut Genes<'_>, depth: u8) -> String {
             "{{ session = {{ {} = {{ of = 's' }} }} }}",
             genes.pick(&["read", "save", "destroy"])
         ),
-        9 => format!("{{ transaction = {{ pool = 'pg', flow = [{}] }} }}", leaf(genes)),
-        10 => {
+        9 => format!("{{ publish = '{}' }}", genes.pick(&["kin", "kaf"])),
+        10 => format!("{{ query = {{ pool = 'pg', read = {time}, sorts = 2 }} }}"),
+        11 => format!("{{ call = {{ service = 'fn', flow = [{{ cpu = {time} }}] }} }}"),
+        12 => format!("{{ transaction = {{ pool = 'pg', flow = [{}] }} }}", leaf(genes)),
+        13 => {
             let (flight, write) = (genes.pick(&["true", "false"]), genes.pick(&["true", "false"]));
             let ttl = genes.pick(&["", "ttl = '200ms', "]);
             format!(
@@ -242,16 +322,17 @@ fn step(genes: &mut Genes<'_>, depth: u8) -> String {
                 step(genes, depth - 1)
             )
         }
-        11 => {
+        14 => {
             format!("{{ parallel = [[{}], [{}]] }}", step(genes, depth - 1), step(genes, depth - 1))
         }
-        12 => format!(
+        15 => format!(
             "{{ choose = [{{ share = '30%', flow = [{}] }}, {{ share = '70%', flow = [] }}] }}",
             step(genes, depth - 1)
         ),
-        13 => format!("{{ repeat = {{ times = 2, flow = [{}] }} }}", step(genes, depth - 1)),
+        16 => format!("{{ repeat = {{ times = 2, flow = [{}] }} }}", step(genes, depth - 1)),
         _ => format!(
-            "{{ call = {{ service = 'api', {}flow = [{{ cpu = {time} }}, {{ wait = '5ms' }}] }} }}",
+            "{{ call = {{ service = 'api', client = {}, {}flow = [{{ cpu = {time} }}, {{ wait = '5ms' }}] }} }}",
+            genes.pick(CLIENTS),
             genes.pick(&["", "timeout = '10ms', "])
         ),
     }
@@ -273,10 +354,23 @@ fn changes(genes: &mut Genes<'_>, tables: &mut Vec<String>) {
     if genes.below(2) == 1 {
         tables.push(format!(
             "[fault.f]\ntarget = '{}'\nwhat = '{}'\nat = '{}'\nfor = '{}'\n",
-            genes.pick(&["service.web", "database.db", "cache.shared"]),
+            genes.pick(&[
+                "service.web",
+                "database.db",
+                "cache.shared",
+                "consumer.kaf",
+                "consumer.kin",
+                "service.fn"
+            ]),
             genes.pick(&["stop", "cut", "restart"]),
             genes.pick(&["1400ms", "2s"]),
             genes.pick(&["200ms", "1s"]),
+        ));
+    }
+    if genes.below(3) == 1 {
+        tables.push(format!(
+            "[fault.broker]\ntarget = 'stream.kaf'\nwhat.broker-loss = {{ planned = {}, session = '200ms' }}\nat = '1600ms'\nfor = '600ms'\n",
+            genes.pick(&["true", "false"]),
         ));
     }
     if genes.below(2) == 1 {
@@ -344,7 +438,7 @@ proptest! {
 
     #[test]
     fn any_deployment_balances_and_is_the_same_again(
-        genes in prop::collection::vec(any::<u8>(), 200),
+        genes in prop::collection::vec(any::<u8>(), 240),
         turn in 0..20usize,
     ) {
         let mut tables = deployment(&genes);
