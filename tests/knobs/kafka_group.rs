@@ -84,3 +84,161 @@ fn a_member_with_an_id_has_its_partitions_when_it_is_back() {
     let late = ran(&["consumer.c.kafka.instance_id=true", "consumer.c.kafka.session=2s"]);
     assert_eq!(of(&late, Counter::TimedOut), 1);
 }
+
+#[test]
+fn a_member_is_out_when_its_next_poll_is_late() {
+    // A message each five seconds; to poll begins the time anew, whatever was before.
+    let out = |sets: &[&str]| {
+        let usual = ["consumer.c.members=1", "arrivals.rate='0.2/s'", "run.duration=60s"];
+        of(&java(&[&usual, sets].concat()), Counter::TimedOut)
+    };
+    let poll = "consumer.c.kafka.poll=2s";
+    assert_eq!(out(&[poll, "consumer.c.work=1990ms"]), 0);
+    // The first comes at 5.005 s and is never done: out at 7.005 s, and each 2.01 s from then on, up to 59.265 s.
+    assert_eq!(out(&[poll, "consumer.c.work=2010ms"]), 27);
+    // From one message's end to the next one's are 5 s.
+    assert_eq!(out(&["consumer.c.kafka.poll=4s", "consumer.c.work=3s"]), 0);
+}
+
+/// A group of one that is two from so many seconds on.
+fn joined_at(second: &str) -> String {
+    format!(
+        "consumer.c.autoscale={{min=1, max=2, start='500ms', metric.lag=1_000_000, policy='hpa', \
+         schedule=[{{at='{second}', min=2, max=2}}]}}"
+    )
+}
+/// A group of two that is one from so many seconds on; who is told to end finishes.
+fn left_at(second: &str) -> String {
+    format!(
+        "consumer.c={{stream='s', members=2, on_sigterm='finish', grace='60s', autoscale={{min=1, max=2, \
+         metric.lag=1, policy='hpa', schedule=[{{at='{second}', min=1, max=1}}]}}}}"
+    )
+}
+/// Brokers that take no time, and so many messages at once each ten seconds.
+fn burst(count: usize) -> [String; 3] {
+    let branches = vec!["[{publish='s'}]"; count].join(", ");
+    let brokers = "stream.s.kind.kafka={rtt='0ms', append='0ms', replicate='0ms'}";
+    let flow = format!("operation.work.flow=[{{parallel=[{branches}]}}]");
+    [flow, brokers.into(), "arrivals.rate='0.1/s'".into()]
+}
+fn ran_with(sets: &[String], more: &[&str]) -> Ran {
+    let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+    run(TOPIC, &[&sets, more].concat())
+}
+
+#[test]
+fn a_member_at_work_hears_of_a_rebalance_with_the_first_heartbeat_after_a_message() {
+    // Eight messages at 10 s, of 1.55 s each. The first is a batch of its own and ends at 11.55 s; the next
+    // heartbeat is due at 14.55 s, and is sent when the third has ended, at 14.65 s. Another asks at 13.5 s.
+    let sets = [&burst(8)[..], &[joined_at("13s")]].concat();
+    let ran = ran_with(&sets, &["consumer.c.work=1550ms", "run.duration=19s"]);
+    // One for 14.65 s, two for 4.35 s.
+    let held = ran.station("consumer.c").held_mean;
+    assert!((held - 23.35 / 19.0).abs() < 1e-6, "{held}");
+}
+
+#[test]
+fn who_has_joined_a_cooperative_rebalance_goes_on() {
+    // One of two is dead from 50.5 s to 53.5 s, and its old membership stands for 45 s. All have a message each
+    // second, half of them for the other: by 90.5 s it has done with the even ones up to 50 s, and with all odd ones.
+    let text = format!(
+        "{TOPIC}\n[fault.f]\ntarget = 'consumer.c'\nwhat = 'stop'\nat = '50500ms'\nfor = '3s'\ncount = 1\n"
+    );
+    let served = |assignor: &str| {
+        let sets = [
+            "consumer.c.kafka.client=java",
+            "consumer.c.members=2",
+            "stream.s.kind.kafka.partitions=2",
+            "run.duration=90500ms",
+            assignor,
+        ];
+        of(&run(&text, &sets), Counter::Served)
+    };
+    let sticky = served("consumer.c.kafka.assignor=cooperative-sticky");
+    let eager = served("consumer.c.kafka.assignor=eager");
+    assert_eq!(sticky, 50 + 20);
+    // Eager: it hears of the rebalance by 56.5 s, and waits.
+    assert!((50..=53).contains(&eager), "{eager}");
+}
+
+#[test]
+fn who_gives_back_several_partitions_joins_again_once() {
+    // One member works at two of four partitions at a time, 9 s at each message: at the third and the fourth from
+    // 46 s and 47 s on. Another asks at 50.5 s and is to have both. The first joins when the one batch is over,
+    // at 55 s, and again when it has given both back, at 56 s: two rebalances of two.
+    let sets = [
+        "consumer.c.kafka={client='java', assignor='cooperative-sticky', fetch=1}",
+        "consumer.c.concurrency=2",
+        "consumer.c.work=9s",
+        "stream.s.kind.kafka.partitions=4",
+        "run.duration=120s",
+    ];
+    let ran = ran_with(&[joined_at("50s")], &sets);
+    assert_eq!((of(&ran, Counter::Opened), of(&ran, Counter::Evicted)), (4, 2));
+}
+
+#[test]
+fn a_member_with_an_id_does_not_say_that_it_ends() {
+    let ran = |named: &str| {
+        let sets = [
+            "consumer.c.work=100ms",
+            "consumer.c.kafka.client=java",
+            "stream.s.kind.kafka.partitions=2",
+            "run.duration=120s",
+            named,
+        ];
+        let ran = ran_with(&[left_at("50s")], &sets);
+        (of(&ran, Counter::Closed), of(&ran, Counter::TimedOut))
+    };
+    assert_eq!(ran("consumer.c.kafka.instance_id=false"), (1, 0));
+    assert_eq!(ran("consumer.c.kafka.instance_id=true"), (0, 1));
+}
+
+#[test]
+fn who_is_told_to_end_finishes_its_batch_or_its_message() {
+    // Eight messages at 10 s for each of two members, a second each: the first is a batch of its own. Told to end
+    // at 12.5 s, a member of the Java client has its batch of seven until 18 s; one of kafkajs its message until 13 s.
+    let held = |client: &str| {
+        let sets = [&burst(16)[..], &[left_at("12500ms")]].concat();
+        let more =
+            ["consumer.c.work=1s", "stream.s.kind.kafka.partitions=2", "run.duration=19s", client];
+        ran_with(&sets, &more).station("consumer.c").held_mean
+    };
+    let (java, js) =
+        (held("consumer.c.kafka.client=java"), held("consumer.c.kafka.client=kafkajs"));
+    assert!((java - 37.0 / 19.0).abs() < 1e-6, "{java}");
+    assert!((js - 32.0 / 19.0).abs() < 1e-6, "{js}");
+}
+
+#[test]
+fn a_member_takes_its_partitions_in_turn() {
+    // A message each second, in turn to two partitions, takes 1.5 s. In turn they are handled as they came: the
+    // 40th, of 40 s, begins at 1 + 39 x 1.5 = 59.5 s.
+    let sets = [
+        "consumer.c.work=1500ms",
+        "consumer.c.kafka.fetch=1",
+        "stream.s.kind.kafka.partitions=2",
+        "run.duration=60500ms",
+    ];
+    let ran = run(TOPIC, &sets);
+    let longest = ran.station("consumer.c").wait.max().expect("messages").seconds();
+    assert!((longest - 19.5).abs() < 0.02, "{longest}");
+}
+
+#[test]
+fn what_is_handled_again_is_drawn_anew() {
+    // One handling of a hundred takes a minute, and each half a minute the process restarts, which nobody else
+    // hears of. A message that took as long again would hold up its partition for ever.
+    let text = format!(
+        "{TOPIC}\n[fault.f]\ntarget = 'consumer.c'\nwhat = 'stop'\nevery = '30s'\nfor = '1s'\n"
+    );
+    let sets = [
+        "consumer.c.kafka={client='java', instance_id=true, fetch=1}",
+        "consumer.c.work={mixture=[{share='99%', of='1ms'}, {share='1%', of='60s'}]}",
+        "run.duration=1200s",
+    ];
+    let ran = run(&text, &sets);
+    let (served, again) = (of(&ran, Counter::Served), of(&ran, Counter::Retried));
+    // Of what came before the last two restarts nothing is left but by rare chance, and about twelve took so long.
+    assert!(served >= 1_130 && (4..=24).contains(&again), "{served} {again}");
+}
