@@ -180,3 +180,70 @@ fn shards_and_their_payload_units_cost_their_price() {
     // A record of 60 KB is three units.
     assert_eq!(stream(&usual).count("stream.s", Counter::Writes), 300);
 }
+
+#[test]
+fn a_worker_that_is_back_begins_at_its_checkpoint_when_it_finds_its_lease_free() {
+    // Ten records at 10.007 s, a second each: the first alone, and a batch of nine, of which the fourth is at work
+    // when the worker is gone, from 14.5 s to 15.5 s. It looks at its lease then and 20.05 s later: at 35.55 s it
+    // takes it, as nobody has renewed it since. The last of the batch is begun eight seconds later.
+    let text = format!(
+        "{STREAM}\n[fault.f]\ntarget = 'consumer.c'\nwhat = 'stop'\nat = '14500ms'\nfor = '1s'\n"
+    );
+    let [flow, ..] = at_once(10);
+    let once = "arrivals={rate='0/s', crowd={at='10s', users=1}}";
+    let ran = run(&text, &[&flow, once, "consumer.c.work=1s", "run.duration=60s"]);
+    assert_eq!((of(&ran, Counter::Opened), of(&ran, Counter::Served)), (1, 10));
+    assert_eq!((of(&ran, Counter::Retried), of(&ran, Counter::Wasted)), (4, 4));
+    let wait = ran.station("consumer.c").wait.max().expect("records");
+    assert_eq!(wait, ms(43_550 - 10_007));
+}
+
+#[test]
+fn records_are_pushed_no_faster_than_a_shard_gives() {
+    // The first of ten after 70 ms; one of 200 KB takes a tenth of a second, at 2 MB a second.
+    let wait = |read: &str| {
+        let large = [
+            "stream.s.message=200KB",
+            "stream.s.kind.kinesis.batch=5MB",
+            "stream.s.kind.kinesis.write=80Mbit/s",
+            "consumer.c.work=1ms",
+        ];
+        let ran = burst(10, &[&large[..], &[read]].concat());
+        ran.station("consumer.c").wait.max().expect("records")
+    };
+    assert_eq!(wait("stream.s.kind.kinesis.read=16Mbit/s"), ms(70 + 900));
+    assert_eq!(wait("stream.s.kind.kinesis.read=32Mbit/s"), ms(70 + 450));
+}
+
+#[test]
+fn up_to_three_batches_are_read_ahead() {
+    // A read each second: ten that find nothing, then one for the record at work, and three.
+    let ran = burst(10, &[POLLS, "consumer.c.kinesis.records=1", "consumer.c.work=100s"]);
+    assert_eq!(of(&ran, Counter::Reads), 14);
+}
+
+#[test]
+fn a_batch_is_as_old_as_its_last_record() {
+    // Ten records a second and a read each 717 ms: the mean of all phases is half of 100 ms.
+    let often = [POLLS, "consumer.c.kinesis.poll=717ms", "arrivals.rate='10/s'"];
+    let ran = stream(&[&often[..], &["consumer.c.work=1ms", "run.duration=200s"]].concat());
+    let (ages, batches) = (of(&ran, Counter::LagShownMicros), of(&ran, Counter::LagShown));
+    let mean = ages as f64 / 1e6 / batches as f64;
+    assert!((278..=279).contains(&batches) && (mean - 0.05).abs() < 1e-3, "{batches} {mean}");
+}
+
+#[test]
+fn who_is_refused_waits_for_up_to_a_second_at_first() {
+    // Of 101 records at once a shard takes a hundred. The last one is put again up to a second later, and anew, up
+    // to two later, if less than the 10 ms have gone that one takes: half a second, and a hundredth of one.
+    let [flow, ..] = at_once(101);
+    let sets = [
+        flow.as_str(),
+        "stream.s.kind.kinesis={put='7ms', records='100/s', attempts=99}",
+        "arrivals.rate='0.5/s'",
+        "run.duration=4000s",
+    ];
+    let mean = stream(&sets).mean_s() - 0.007;
+    // Four standard deviations of the mean of 2,000 are 0.026 s.
+    assert!((mean - 0.51).abs() < 0.026, "{mean}");
+}
