@@ -1,6 +1,7 @@
 //! HTTP clients of services: who opens connections, keeps them, and gives up.
 
 use loadbearing::failure::Failure;
+use loadbearing::run::Counter;
 
 use crate::support::{Ran, ms, run};
 
@@ -139,4 +140,64 @@ fn a_connection_that_cannot_be_opened_may_be_tried_again() {
                 retry={axios-retry={retries=2}}, flow=[{cpu='1ms'}]}}]";
     let ran = run(CALLS, &[flow, cut, "run.duration='99s'", "arrivals.rate='0.1/s'"]);
     assert_eq!(ran.each_failed(), ms(3_000));
+}
+
+/// So many connections opened by a client of this name.
+fn opened(ran: &Ran, name: &str) -> u64 {
+    ran.count(&format!("service.web.client.{name}"), Counter::Opened)
+}
+
+#[test]
+fn the_idle_connection_used_last_or_first_is_used_next() {
+    // Two at once, three one after another, two at once. Of two connections kept for 2.5 s the one is idle for
+    // 3 s, unless they take turns.
+    let opened = |product: &str| {
+        let client = format!("{{{product}={{keep_alive='2500ms', max_connections=9}}}}");
+        let call = format!("{{call={{service='far', client={client}, flow=[{{cpu='1ms'}}]}}}}");
+        let flow = format!(
+            "operation.work.flow=[{{parallel=[[{call}], [{call}]]}}, {{wait='1s'}}, {call}, {{wait='1s'}}, {call}, \
+             {{wait='1s'}}, {call}, {{parallel=[[{call}], [{call}]]}}]"
+        );
+        opened(&run(CALLS, &[&flow, "run.duration=19s", "arrivals.rate='0.1/s'"]), product)
+    };
+    assert_eq!(["aiohttp", "okhttp", "apache-httpclient"].map(opened), [2, 3, 3]);
+}
+
+#[test]
+fn an_idle_connection_is_closed_for_one_to_another_service() {
+    let opened = |client: &str, name: &str| {
+        let call = |to: &str| {
+            format!("{{call={{service='{to}', client={client}, flow=[{{cpu='1ms'}}]}}}}")
+        };
+        let flow = format!("operation.work.flow=[{}, {}]", call("far"), call("near"));
+        let text = format!("{CALLS}\n[service.near]\nregion = 'here'\n");
+        opened(&run(&text, &[&flow]), name)
+    };
+    let most = |most: u32| {
+        ["apache-httpclient", "httpx", "aiohttp"]
+            .map(|name| opened(&format!("{{{name}={{max_connections={most}}}}}"), name))
+    };
+    // Ten requests call the one and then the other. Those of aiohttp that are idle do not count.
+    assert_eq!((most(1), most(2)), ([20, 20, 2], [2, 2, 2]));
+}
+
+#[test]
+fn a_process_that_ends_frees_the_connections_of_its_calls() {
+    // The second of ten calls, of half a second, is under way when its process ends. The next finds room.
+    let down = "fault.f={target='service.web', what='stop', at='2200ms', for='300ms'}";
+    let flow = "operation.work.flow=[{call={service='far', client={aiohttp={max_connections=1}}, flow=[{wait='500ms'}]}}]";
+    let ran = run(CALLS, &[flow, down, "run.duration=10900ms"]);
+    assert_eq!((ran.ok(), ran.failed(Failure::InstanceLost)), (9, 1));
+}
+
+#[test]
+fn a_balancer_that_passes_connections_through_forgets_idle_ones() {
+    let text = format!("{CALLS}\n[balancer.lb]\nservice = 'far'\nkind = 'nlb'\nhop = '0ms'\n");
+    let failed = |idle: &str| {
+        let flow = "operation.work.flow=[{call={service='far', client='go', flow=[{cpu='1ms'}]}}]";
+        let ran = run(&text, &[flow, &format!("balancer.lb.per={{connection={{idle='{idle}'}}}}")]);
+        ran.failed(Failure::UpstreamError)
+    };
+    // The second call comes 969 ms after the answer to the first, and is reset; the third opens another.
+    assert_eq!((failed("950ms"), failed("1s")), (5, 0));
 }
