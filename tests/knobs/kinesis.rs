@@ -247,3 +247,24 @@ fn who_is_refused_waits_for_up_to_a_second_at_first() {
     // Four standard deviations of the mean of 2,000 are 0.026 s.
     assert!((mean - 0.51).abs() < 0.026, "{mean}");
 }
+
+#[test]
+fn who_finishes_leaves_its_leases_as_who_dies_does() {
+    // Of two workers one is taken away at 200 s, idle or nearly so: its shard stands still until the other has
+    // found twice, ten seconds apart, that its lease is not renewed.
+    let waited = |end: &str| {
+        let end = format!("consumer.c.on_sigterm={end}");
+        let scaling = "consumer.c.autoscale={min=1, max=2, metric.lag=1, policy='hpa', \
+                       schedule=[{at='200s', min=1, max=1}]}";
+        let sets = ["stream.s.kind.kinesis.shards=2", "arrivals.rate=10/s", "consumer.c.members=2"];
+        let more = ["run.duration=400s", "consumer.c.grace=60s", scaling, &end];
+        stream(&[&sets[..], &more].concat())
+            .station("consumer.c")
+            .wait
+            .max()
+            .expect("they wait")
+            .seconds()
+    };
+    let (finished, died) = (waited("finish"), waited("exit"));
+    assert!(finished > 20.0 && (finished - died).abs() < 1.0, "{finished} s and {died} s");
+}

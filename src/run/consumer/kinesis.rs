@@ -184,7 +184,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.time_stream(self.now, purpose::LOOK, epoch, number);
     }
 
-    /// A worker is gone without a word: nobody renews its leases.
+    /// A worker is gone: nobody renews its leases. Who finishes says nothing, either: it forgets them, and its name
+    /// stays on them (amazon-kinesis-client 2.7.3, DynamoDBLeaseRenewer, `dropLease`; nobody calls `evictLease`).
     pub(super) fn worker_dies(&mut self, id: ConsumerId, member: u32) {
         let now = self.now;
         let group = &mut self.streams.groups[id];
@@ -192,16 +193,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         for log in group.logs.iter_mut().filter(|log| log.owner == member) {
             log.reader.left.get_or_insert(now);
             log.busy = false;
-        }
-    }
-
-    /// A worker has done what it has begun, and gives its leases back.
-    pub(super) fn worker_leaves(&mut self, id: ConsumerId, member: u32) {
-        let group = &mut self.streams.groups[id];
-        group.members[member as usize].epoch += 1;
-        for log in group.logs.iter_mut().filter(|log| log.owner == member) {
-            (log.owner, log.reader.left) = (NONE, Some(Time::ZERO));
-            log.reader.batches.clear();
         }
     }
 

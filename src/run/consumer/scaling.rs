@@ -246,7 +246,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let station = spec.station;
         if let Rules::RedisStream(_) | Rules::Kinesis(_) = spec.rules {
             self.meters[station].held.add(self.now, -1);
-            self.worker_leaves(id, member);
+            self.worker_dies(id, member);
             return self.is_off(id, member);
         }
         for log in group.logs.iter_mut().filter(|log| log.owner == member) {
