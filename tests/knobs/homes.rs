@@ -178,10 +178,24 @@ fn users_go_elsewhere_as_soon_as_dns_says_so() {
     assert!((255..300).contains(&many.0), "{}", many.0);
     let half = far(&["client.dns.checkers=16", "client.dns.quorum=50%"]);
     assert!(half.0 + 15 < many.0 && half.0 > 220, "{} of {}", half.0, many.0);
+    // More than the quorum must find it well: of two checkers more than half is both. So the first that finds it down
+    // takes it away, and the last that finds it well brings it back. With less than a half it is the other way round.
+    let two = |quorum: &str| {
+        let (_, _, ran) = far(&["client.dns.checkers=2", quorum]);
+        let mark = ran.outcome.failovers[0];
+        mark.until.expect("it came back").since(mark.from)
+    };
+    let (long, short) = (two("client.dns.quorum=50%"), two("client.dns.quorum=49%"));
+    assert!(long > short && long + short == loadbearing::units::Duration::secs(200), "{long:?}");
     // Resolvers keep what they know: 60 s / 2 on average, on the way there as on the way back.
     let kept = far(&["client.dns.ttl=60s"]);
     let later = kept.0 as f64 - lost as f64;
     assert!((later - 300.0).abs() < 60.0 && (kept.1 as f64 - 1000.0).abs() < 60.0, "{later}");
+    // Of 20,000 in those 20 s a half is lost, each request with its own chance: 10,000, and 58 of deviation.
+    let busy = ["arrivals.rate=1000/s", "arrivals.users=1_000_000", "run.duration=200s"];
+    let [at_once, kept] = ["0s", "20s"]
+        .map(|ttl| far(&[&busy[..], &[&format!("client.dns.ttl={ttl}")]].concat()).0 as f64);
+    assert!((kept - at_once - 10_000.0).abs() < 200.0, "{kept} {at_once}");
     // A fifth of them keep it for a day: they stay, and lose nearly all.
     let stale = far(&["client.dns.stale=20%", "client.dns.stale_ttl=1day"]);
     let more = (stale.0 - lost) as f64;
@@ -207,6 +221,39 @@ fn a_region_that_is_cut_off_is_down_and_one_whose_stand_in_is_down_stays() {
     let both = ["fault.f.target=['service.web', 'service.web-west']"];
     let (lost, elsewhere) = served(&both);
     assert_eq!((lost, elsewhere), (1000, 0));
+}
+
+#[test]
+fn checkers_ask_from_every_region_and_through_the_balancer() {
+    let ran = |text: &str, sets: &[&str]| {
+        run(text, &[&["run.duration=400s"], sets].concat()).outcome.failovers
+    };
+    // East and west are cut off from each other, and one of two checkers stands in each: it finds its own side well
+    // and the other down. One is too few for a half, and enough for 49 %.
+    let cut = [
+        "fault.f.target=region.east",
+        "fault.f.what.cut.from=region.west",
+        "client.dns.checkers=2",
+    ];
+    let marks = |quorum: &str| ran(STAND_IN, &[&cut[..], &[quorum]].concat()).len();
+    assert_eq!((marks("client.dns.quorum=50%"), marks("client.dns.quorum=49%")), (2, 0));
+    // Whoever goes elsewhere is counted in each failure anew.
+    let again = "fault.g={target='service.web', what='stop', at='250050ms', for='100s'}";
+    let users: Vec<u32> =
+        ran(STAND_IN, &["arrivals.users=1", again]).iter().map(|mark| mark.users).collect();
+    assert_eq!(users, [1, 1]);
+    // A balancer whose own checks take too long has nobody to send a request to, though all would answer.
+    let behind = STAND_IN.replace("what = \"stop\"", "what = { slow = 1.0 }");
+    let behind = format!("{behind}[balancer.lb]\nservice = 'web'\n");
+    let checks = |wait: &str| {
+        let checks = "interval='1s', timeout='500ms', unhealthy=1";
+        format!("balancer.lb.checks={{{checks}, flow=[{{wait='{wait}'}}]}}")
+    };
+    assert_eq!(ran(&behind, &[&checks("400ms")]), []);
+    let [mark] = ran(&behind, &[&checks("600ms")])[..] else { panic!("it is down") };
+    // The third of its checks, 10 s apart, after those of the balancer, of which one in 1.5 s is enough.
+    let from_s = mark.from.seconds();
+    assert!((20.0..31.5).contains(&from_s) && mark.until.is_none(), "{mark:?}");
 }
 
 #[test]
