@@ -112,6 +112,11 @@ fn hashes_keep_to_one_target_unless_it_has_too_much() {
         };
         near(bound(""), 2.0);
         near(bound("bound=1.25"), 1.25);
+        // Ten at once: n of them are 0.75 n for each, rounded up: 1, 2, 3, 3, 4, 5, 6, 6, 7, 8. The fourth and the
+        // eighth find as many there, so that eight of ten are at their target.
+        let ten = "arrivals={process='even', rate='1_000/s', users=1, stages=[{for='10500us', to='1_000/s'}, {for='0s', to='0/s'}]}";
+        let policy = format!("balancer.lb.policy={{{policy}={{bound=1.5}}}}");
+        assert_eq!(uneven(&two(&[ten, slow[1], &policy])), 1.6);
     }
 }
 
@@ -407,6 +412,12 @@ fn an_idle_connection_is_closed_from_either_side() {
     assert_eq!(counts(&["balancer.lb.keep_alive=60s", "service.web.keep_alive=65s"]), (0, 1));
     assert_eq!(counts(&["balancer.lb.keep_alive=4s"]), (0, 12));
     assert_eq!(counts(&["balancer.lb.kind=alb"]), (4, 4));
+    // It is idle for 4,997 ms after an opening and for 4,999 ms after that. Closed in the very last millisecond, it is
+    // not known to be: the balancer hears of it a hop later.
+    let closes = |after: &str| {
+        counts(&["balancer.lb.keep_alive=60s", &format!("service.web.keep_alive={after}")])
+    };
+    assert_eq!((closes("4998500us"), closes("4996ms")), ((4, 4), (0, 12)));
     // Opening one takes a round trip more.
     let ran =
         two(&[&sets[..], &["balancer.lb.keep_alive=60s", "service.web.keep_alive=65s"]].concat());
@@ -425,6 +436,10 @@ fn a_new_target_gets_its_share_slowly() {
     let at_once = uneven(&scaled(&grown));
     let slowly = uneven(&scaled(&[&grown[..], &["balancer.lb.slow_start=50s"]].concat()));
     assert!(at_once < 1.15 && slowly > 1.35, "{at_once} {slowly}");
+    // All are taken for unhealthy, one after the other, and all are asked: the first is not new for that.
+    let checks = "balancer.lb.checks={interval='1s', timeout='500ms', flow=[{wait='600ms'}]}";
+    let to_all = ["arrivals.rate=50/s", "run.duration=100s", "balancer.lb.fail_open='0%'", checks];
+    near(uneven(&two(&[&to_all[..], &["balancer.lb.slow_start=1h"]].concat())), 1.0);
 }
 
 #[test]

@@ -191,8 +191,21 @@ fn idle_connections_that_were_not_needed_are_closed_by_halves() {
     assert_eq!(opened(&[burst]), 8);
     // At 5 s it has needed eight; at 10 s none, but expects (8 + 8) / 2: nothing is closed before 15 s.
     assert_eq!(opened(&[again]), 8);
-    // Each second: 8 at 1 s; from then on it expects 8, 4, 2, 1, 0, and closes half of what is beyond.
-    assert!(opened(&[again, "balancer.lb.purge=1s"]) > 12);
+    // Each second, from 1 s on, it expects 8, 8, 4, 2, 1 and 0, and closes half of what is beyond, rounded up: none,
+    // none, 2 of 8, 2 of 6, 2 of 4, 1 of 2 and the last.
+    let left = [
+        ("1500ms", 8),
+        ("2500ms", 8),
+        ("3500ms", 6),
+        ("4500ms", 4),
+        ("5500ms", 2),
+        ("6500ms", 1),
+        ("7500ms", 0),
+    ];
+    for (pause, left) in left {
+        let again = again.replace("12s", pause);
+        assert_eq!(opened(&[&again, "balancer.lb.purge=1s"]), 8 + 8 - left, "after {pause}");
+    }
 }
 
 #[test]
@@ -211,6 +224,9 @@ fn the_first_request_over_a_connection_gets_one_of_its_own() {
     let never = opened(&["balancer.lb.purge=1h", "balancer.lb.reuse=never"]);
     let aggressive = opened(&["balancer.lb.purge=1h", "balancer.lb.reuse=aggressive"]);
     assert!(never == first && (always..first).contains(&aggressive), "{never} {aggressive}");
+    // Of users who come once none sends a second request, so no connection has been used again.
+    let once = ["arrivals={process='even', rate='1/s', users=1_000_000}", "balancer.lb.purge=1h"];
+    assert_eq!(opened(&[&once[..], &["balancer.lb.reuse=aggressive"]].concat()), 10);
     let free = ["client.connection={keep_alive='1ms'}", "balancer.lb.purge=1h"];
     let each = |reuse: &str| opened(&[&free[..], &[reuse]].concat());
     // Where users open one for each request, all are first: those of their own are never found again.

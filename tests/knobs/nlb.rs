@@ -78,6 +78,23 @@ fn an_nlb_forgets_an_idle_connection_without_a_word() {
     let patient = run(RARELY, &[hour, "balancer.lb.per={connection={idle='500s'}}"]);
     assert_eq!((patient.shortest(), patient.longest()), (ms(100), ms(200)));
     assert_eq!(patient.outcome.attempts.connections, 1);
+    // Who was told that it is closed connects anew. One of two instances dies at 3.5 s: the user's is to one
+    // of them, and only where that dies is there a second.
+    let two = [
+        "arrivals.rate=1/s",
+        "service.web.instances=2",
+        "region.here.zones=2",
+        "balancer.lb.cross_zone=true",
+        "balancer.lb.checks={interval='100ms', timeout='50ms', unhealthy=1}",
+    ];
+    let connections = |zone: u32| {
+        let dies =
+            format!("fault.f={{target='service.web', what='stop', at='3500ms', zone={zone}}}");
+        let told = run(RARELY, &[&two[..], &[&dies]].concat());
+        assert_eq!((told.ok(), told.longest()), (10, ms(200)));
+        told.outcome.attempts.connections
+    };
+    assert_eq!(connections(1) + connections(2), 1 + 2);
     // Who closes it by themselves knows that it is closed.
     let closed = run(RARELY, &[hour, "service.web.keep_alive=5s"]);
     assert_eq!((closed.shortest(), closed.longest()), (ms(200), ms(200)));
@@ -251,6 +268,9 @@ flow = [{ call = { service = "web", client = "fetch", flow = [{ cpu = "1ms" }] }
     let ran = run(&each, &[]);
     assert_eq!(opened(&ran), ran.offered());
     assert!(uneven(&ran) < 1.4, "{}", uneven(&ran));
+    // Unless all calls of a process go over one.
+    let one = run(&each, &["balancer.lb.per={connection={of='processes'}}"]);
+    assert_eq!((opened(&one), uneven(&one)), (1, 4.0));
     // A connection to a process that dies is closed with it.
     let stop = "fault.f={target='service.web', what='stop', at='5s', for='1s'}";
     let ran = run(CALLS, &[stop, "balancer.lb.checks={interval='1h'}"]);

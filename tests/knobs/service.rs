@@ -497,7 +497,7 @@ fn uvicorn_turns_away_what_is_too_much_at_once() {
     assert_eq!(refused("limit_concurrency=3"), 4);
     assert_eq!(refused("limit_concurrency=5"), 0);
     // A connection that a balancer keeps open counts, idle as it is, for 5 s after its request.
-    let kept = |limit: u32| {
+    let kept = |limit: u32, sets: &[&str]| {
         let text = format!(
             "[service.web]\nruntime.uvicorn.limit_concurrency = {limit}\n[balancer.lb]\n\
              service = 'web'\nkind = 'alb'\nnodes = 1\nhop = '0ms'\nchecks = {{ interval = '1h' }}\n\
@@ -505,12 +505,18 @@ fn uvicorn_turns_away_what_is_too_much_at_once() {
         );
         // Three at once open three connections; one of those is used a second later.
         let burst = "arrivals={process='even', rate='1_000/s', users=9, stages=[{for='3500us', to='1_000/s'}, {for='0s', to='0/s'}, {for='1s', to='0/s'}, {for='0s', to='1/s'}]}";
-        run(&text, &[burst, "run.duration=6s"]).failed(loadbearing::failure::Failure::Guarded)
+        run(&text, &[&[burst, "run.duration=6s"], sets].concat())
+            .failed(loadbearing::failure::Failure::Guarded)
     };
     // With 4: three at once and, later, one beside two idle ones are let in.
-    assert_eq!(kept(4), 0);
+    assert_eq!(kept(4, &[]), 0);
     // With 3 the third at once is one too many, and later each finds two that are idle.
-    assert!(kept(3) > 1, "{}", kept(3));
+    assert!(kept(3, &[]) > 1, "{}", kept(3, &[]));
+    // Each of two workers counts its own: of six at once three, and later one beside two that are idle.
+    let six = "arrivals={process='even', rate='1_000/s', users=9, stages=[{for='6500us', to='1_000/s'}, {for='0s', to='0/s'}, {for='1s', to='0/s'}, {for='0s', to='1/s'}]}";
+    let two = ["service.web.workers=2", "service.web.hand_out=each-in-turn", six];
+    assert_eq!(kept(4, &two), 0);
+    assert!(kept(3, &two) > 1, "{}", kept(3, &two));
 }
 
 #[test]
