@@ -215,6 +215,9 @@ fn a_version_that_cannot_start_takes_what_may_be_missing_until_it_is_rolled_back
     assert!(held == four && mark.1.is_none() && failed >= 4 * 5, "{mark:?} {failed}");
     let (held, mark, failed) = ran("{ecs={circuit_breaker=true}}", "");
     assert_eq!((held, mark, failed), (four.clone(), (2, Some(4), 4), 4));
+    // One beside the four at a time: the third fails at 8 s, and is the one too many.
+    let (_, mark, failed) = ran("{ecs={circuit_breaker=true, max_extra='25%'}}", "");
+    assert_eq!((mark.1, failed), (Some(8), 3));
     // A fleet that is never ready is never switched to.
     let (held, mark, _) = ran("'blue-green'", "");
     assert_eq!((held, mark.1), (four.clone(), None));

@@ -37,6 +37,15 @@ fn a_process_keeps_the_counts_of_two_windows() {
         "of two windows at most 70 keys, and 61 are too many"
     );
     assert_eq!(out(&["limit.l.key_memory=200B"]), 0);
+    // Forty keys up to 20 s and forty more from 62 s on: of one window and the next, or of the first and the third.
+    let twice = "arrivals={process='even', rate='2/s', users=1_000_000, stages=[{for='20s', to='2/s'}, {for='0s', to='0/s'}, {for='42s', to='0/s'}, {for='0s', to='2/s'}, {for='20s', to='2/s'}, {for='0s', to='0/s'}]}";
+    assert_eq!((out(&[twice]), out(&[twice, "limit.l.window=30s"])), (1, 0));
+    // Who comes in both windows is kept once: forty who come all the time are forty, and seventy too many.
+    let often = |users: u32| {
+        let users = format!("arrivals={{process='even', rate='10/s', users={users}}}");
+        out(&[&users, "limit.l.window=10s"])
+    };
+    assert_eq!((often(40), often(70)), (0, 1));
     assert_eq!(out(&["limit.l.store={shared={}}"]), 0);
 }
 

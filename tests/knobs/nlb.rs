@@ -291,6 +291,8 @@ fn an_nlb_is_charged_by_units_of_its_own() {
     let each = "service.web.keep_alive=500ms";
     let near = |found: f64, wanted: f64| assert!((found / wanted - 1.0).abs() < 0.01, "{found}");
     near(dollars(&[each]), 10.0 / 10.5 / 800.0);
+    // Users who set them up have no others.
+    near(dollars(&[each, "client.connection={}"]), 10.0 / 10.5 / 800.0);
     near(dollars(&[each, "balancer.lb.price.tls=true"]), 10.0 / 10.5 / 50.0);
     let large = "operation.work.flow=[{reply='1MB'}]";
     near(dollars(&[large]), 0.010 / 10.5 * 3_600.0);

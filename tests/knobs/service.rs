@@ -526,6 +526,14 @@ fn an_hpa_does_not_count_pods_that_have_just_become_ready() {
     // 90 % of one pod are three. Five seconds after two of them have come, the three show 54 %: of all
     // three that would be six, but of the two that are new nothing is known: 1.8 x 1 / 3 is enough.
     assert_eq!(at(&[]), None);
+    // Use is known in whole per cent: 7.9 % are the seven that are wanted, and 8 % are more than a tenth too many.
+    let share = |work: &str| {
+        let hpa = "service.web.autoscale={min=1, max=2, start='10s', target='7%', policy='hpa'}";
+        let flow = format!("operation.work.flow=[{{cpu='{work}'}}]");
+        let ran = scaled(&[hpa, "arrivals.rate=10/s", &flow]);
+        ran.iter().any(|held| *held > 1.0)
+    };
+    assert_eq!((share("7900us"), share("8020us")), (false, true));
     // Half a minute of a sample of a second counts them at once, and so does no initialisation.
     for early in ["sample='1s'", "initialisation='1s'"] {
         let sets = format!("service.web.autoscale.policy={{hpa={{{early}}}}}");

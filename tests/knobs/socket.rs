@@ -135,6 +135,11 @@ fn clients_come_back_after_their_pauses() {
     assert_eq!(back("{delay='100ms', jitter='0%'}"), (10.0, 10.0, 10.0, 40));
     // Every half second: at 3.0 and 3.5 s.
     assert_eq!(back("{delay='500ms', most='500ms', jitter='0%'}").3, 20);
+    // Who has been connected again begins with the first pause again: as many attempts after a second outage.
+    let again = "fault.g={target='service.web', what='stop', at='10500ms', for='1s'}";
+    let doubling = "socket.chat.reconnect={delay='100ms', jitter='0%'}";
+    let ran = chat(&[outage, again, "socket.chat.transport=websocket", doubling]);
+    assert_eq!(ran.count("socket.chat", Counter::Arrivals), 2 * 40);
     // At 5.5 s, all at once, or from 4 to 7 s.
     let (four, five, eight, _) = back("{delay='3s', jitter='0%'}");
     assert_eq!((four, five, eight), (0.0, 5.0, 10.0));
@@ -183,6 +188,9 @@ fn a_broadcast_is_written_to_the_members_wherever_they_are() {
     assert!((large - 4.008).abs() < 0.1, "{large}");
     let some = told(&["socket.chat.room=4"]).count("socket.chat", Counter::Served);
     assert!(some.abs_diff(4 * said) < 20, "{some}");
+    // Of three, one and a half on average: one or two at each process, a deviation of 10 for 200 messages.
+    let three = told(&["socket.chat.room=3"]).count("socket.chat", Counter::Served);
+    assert!(three.abs_diff(3 * said) < 30, "{three} for {said}");
     // A message costs its receipt, its members, and each process a look.
     let costs = |key: &str| busy(&told(&[&format!("socket.chat.{key}=1ms")])) * 20.0 / said as f64;
     let near = |key: &str, ms: f64| (costs(key) * 1e3 - ms).abs() < 0.3;
