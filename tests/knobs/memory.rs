@@ -85,6 +85,20 @@ fn where_the_kernel_grants_no_more_only_who_asks_fails() {
     assert_eq!((seen(&ran), ran.failed(Failure::TooManyConnections)), ([0, 0, 10], 10));
     let ran = with(&["database.db.memory.full=fail", BOTH]);
     assert_eq!((seen(&ran), ran.failed(Failure::QueryError)), ([0, 0, 10], 10));
+    // A transaction ends with that, wherever its answer is: it has had a row since 150 ms, and its sort fails at
+    // 251 ms, half a round trip before anybody hears of it. Who came for the row at 200 ms has waited for 51 ms.
+    let text = format!("{CROWD}[keys.k]\ncount = 1\n[relation.t]\ndatabase = 'db'\nrows = 'k'\n");
+    let flow = "operation.work.flow=[{parallel=[[{transaction={pool='pg', flow=[\
+        {query={pool='pg', write='1ms', on='t'}}, {query={pool='pg', read='1ms', sorts=2}}]}}], \
+        [{wait='150ms'}, {query={pool='pg', write='1ms', on='t'}}]]}]";
+    let given_up = |after: &str| {
+        let after = format!("database.db.lock_timeout={after}");
+        let sets = [flow, "database.db.rtt=100ms", "database.db.memory.full=fail", &after];
+        let ran = run(&text, &[&SORTED[..], &sets].concat());
+        assert_eq!(seen(&ran), [0, 0, 10]);
+        ran.count("relation.t", Counter::TimedOut)
+    };
+    assert_eq!((given_up("52ms"), given_up("50ms")), (0, 10));
 }
 
 #[test]
