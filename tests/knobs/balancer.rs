@@ -443,6 +443,33 @@ fn a_new_target_gets_its_share_slowly() {
 }
 
 #[test]
+fn a_target_that_is_back_beside_one_that_still_grows_starts_as_its_product_does() {
+    // The first is away from 1 to 2 s and grows over 20 s, p = t / 20 of a whole share: until 11 s it has had 9 -
+    // 20 ln 1.45 = 1.57 s of the arrivals, the other 7.43. Then the other is away for a second.
+    let uneven_of = |kind: &str| {
+        let kind = format!("balancer.lb.kind={kind}");
+        let sets = [
+            kind.as_str(),
+            "arrivals.rate=1000/s",
+            "operation.work.flow=[{cpu='100us'}]",
+            "balancer.lb.policy=random",
+            "balancer.lb.slow_start=20s",
+            "balancer.lb.checks={interval='100ms', timeout='50ms', unhealthy=1, healthy=1}",
+            "run.duration=22s",
+        ];
+        let stops = "[region.here]\nzones = 2\n\
+                     [fault.one]\nwhat = 'stop'\ntarget = 'region.here'\nzone = 1\nat = '1s'\nfor = '1s'\n\
+                     [fault.two]\nwhat = 'stop'\ntarget = 'region.here'\nzone = 2\nat = '11s'\nfor = '1s'\n";
+        uneven(&run(&format!("{TWO}{stops}"), &sets))
+    };
+    // At an ALB nobody has a whole share then, so that it has one at once: 10 - 20 ln (2 / 1.5) = 4.25 s are for the
+    // first of the last ten: 14.69 of 22 s for the other. Elsewhere it grows, too, to half of one: 10.82 and 11.18.
+    let (alb, haproxy, envoy) = (uneven_of("alb"), uneven_of("haproxy"), uneven_of("envoy"));
+    assert!((alb - 1.335).abs() < 0.03, "{alb}");
+    assert!((haproxy - 1.017).abs() < 0.03 && (envoy - 1.017).abs() < 0.03, "{haproxy} {envoy}");
+}
+
+#[test]
 fn an_instance_that_is_taken_out_may_finish_for_so_long() {
     let long = ["operation.work.flow=[{wait='20s'}]", "balancer.lb.hop=0ms", "run.duration=1000s"];
     let lost = |more: &[&str]| scaled(&[&long[..], more].concat()).failed(Failure::InstanceLost);

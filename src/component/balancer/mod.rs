@@ -50,14 +50,25 @@ pub struct Target {
     since: Option<Time>,
 }
 
+/// How a new target comes to its share.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowStart {
+    /// Over which time it grows.
+    pub over: Duration,
+    /// Also where no target has its whole share: HAProxy (3.0, src/server.c, `server_recalc_eweight`) and Envoy
+    /// know no exception; at an ALB a target starts slowly only beside one that does not (User Guide, "Slow
+    /// start mode").
+    pub alone: bool,
+}
+
 /// The targets of one service, as one balancer node sees them. A target keeps its number for good.
 #[derive(Clone, Default, Debug)]
 pub struct Targets {
     all: Vec<Target>,
     /// Numbers of the available ones, ascending.
     available: Vec<u32>,
-    /// Over which time the share of a new target grows to its whole.
-    slow_start: Option<Duration>,
+    /// How the share of a new target grows to its whole.
+    slow_start: Option<SlowStart>,
     /// Tells one set of available targets from the next.
     version: u32,
     /// Requests that were sent and not answered.
@@ -137,29 +148,23 @@ impl Targets {
         self.set_open(target, open);
     }
 
-    /// From now on the share of a target that becomes available grows over this time.
-    pub fn start_slowly(&mut self, over: Option<Duration>) {
-        self.slow_start = over;
+    /// From now on the share of a target that becomes available grows.
+    pub fn start_slowly(&mut self, how: Option<SlowStart>) {
+        self.slow_start = how;
     }
-    /// A target has become available that takes its share slowly.
+    /// A target has become available that takes its share slowly, or at once where nobody else has a whole one.
     pub fn begins(&mut self, target: u32, now: Time) {
-        self.all[target as usize].since = self.slow_start.map(|_| now);
+        let Some(SlowStart { alone, .. }) = self.slow_start else { return };
+        let mut others = self.available.iter().filter(|other| **other != target);
+        let slowly = alone || others.any(|other| self.grown(*other, now) >= 1.0);
+        self.all[target as usize].since = slowly.then_some(now);
     }
-    /// The part of its share that a target takes now (ALB: linear from 0 to all of it). If all of
-    /// them started slowly, none would: they take turns as ever.
-    fn part(&self, target: u32, now: Time) -> f64 {
-        let part = self.grown(target, now);
-        let Some(over) = self.slow_start.filter(|_| part < 1.0) else { return 1.0 };
-        let ramps = |target: &u32| {
-            let since = self.all[*target as usize].since;
-            since.is_some_and(|since| now.since(since) < over)
-        };
-        if self.available.iter().all(ramps) { 1.0 } else { part }
-    }
-    /// How far a target that starts slowly has come, whatever others do.
+    /// The part of its share that a target takes now: it grows evenly from nothing to all of it.
     pub fn grown(&self, target: u32, now: Time) -> f64 {
         let begun = self.slow_start.zip(self.all[target as usize].since);
-        begun.map_or(1.0, |(over, since)| (now.since(since).seconds() / over.seconds()).min(1.0))
+        let grown =
+            |(how, since): (SlowStart, Time)| now.since(since).seconds() / how.over.seconds();
+        begun.map_or(1.0, |begun| grown(begun).min(1.0))
     }
     /// Connections to a target open (1) or close (-1).
     #[inline]
@@ -477,7 +482,7 @@ impl Chooser {
             );
             let rounds = if draws { 64 } else { 1 };
             for _ in 0..rounds * targets.available.len() {
-                let part = targets.part(chosen, now);
+                let part = targets.grown(chosen, now);
                 if part >= 1.0 || (draw() as f64) < part * u64::MAX as f64 {
                     break;
                 }

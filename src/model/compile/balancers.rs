@@ -1,7 +1,7 @@
 //! Balancers: what is said, and otherwise what their products do.
 
 use super::optional;
-use crate::component::balancer::{Policy, Stay, health};
+use crate::component::balancer::{Policy, SlowStart, Stay, health};
 use crate::model::{Charged, Full, Health, Retries, Reuse, Slots};
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
@@ -170,7 +170,10 @@ pub(super) fn health(spec: &topology::Balancer) -> Health {
         zonal: !spec.crosses_zones(),
         ejection,
         fail_open: spec.fail_open.map(|share| share.0).or(of_kind.fail_open),
-        slow_start: spec.slow_start,
+        slow_start: spec.slow_start.map(|over| SlowStart {
+            over,
+            alone: matches!(spec.kind, BalancerKind::HaProxy | BalancerKind::Envoy),
+        }),
         max_conns: spec.max_conns,
         max_requests: spec.max_requests.or(of_kind.max_requests),
         max_connections: of_kind.max_connections,

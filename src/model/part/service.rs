@@ -338,8 +338,8 @@ pub struct Health {
     pub ejection: Option<health::Ejection>,
     /// With a smaller share of healthy targets, or none, it sends to all of them; [`None`] never does.
     pub fail_open: Option<f64>,
-    /// Over which time the share of a new target grows.
-    pub slow_start: Option<Duration>,
+    /// How the share of a new target grows.
+    pub slow_start: Option<balancer::SlowStart>,
     /// How long connecting may take.
     pub connect_timeout: Option<Duration>,
     /// How long an answer may take.
