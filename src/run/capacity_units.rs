@@ -128,13 +128,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             let used = |part: usize| (after[part] - units.before[part]) as f64;
             let spec = &self.model.services[units.service];
             let unit = units.unit;
-            let per_hour = if spec.function.is_some() { 0.4e9 } else { unit.bytes };
             let second = Duration::secs(1).0 as f64;
             // Who passes connections through has counted them.
             let users = if spec.health.passes.is_some() { 0 } else { units.opened };
             let new = (users as f64 + used(2)) / seconds / unit.new;
             let open = (units.ticks as f64 + used(3)) / second / seconds / unit.open;
-            let carried = used(0) / seconds * HOUR_S / per_hour;
+            let carried = used(0) / seconds * HOUR_S / unit.bytes;
             let compared = used(1) / seconds * f64::from(unit.rules) / 1_000.0;
             let most = new.max(open).max(carried).max(compared);
             let units = &mut self.carried.units[place];
