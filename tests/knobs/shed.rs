@@ -121,6 +121,27 @@ fn a_queue_is_shed_by_its_waits() {
     assert!(slow.0 > ms(1_400) && slow.0 <= ms(3_000), "{slow:?}");
 }
 
+#[test]
+fn a_series_of_codel_soon_after_another_goes_on_where_that_was() {
+    // 500 at once, one place, 1 ms each: all wait longer than 5 ms from 5 ms on, so the first is dropped at
+    // 106 ms, and others 100/sqrt(1), 100/sqrt(2) ... later: at 206, 277, 335, 385, 430 and 470 ms, before
+    // the last is taken at 492 ms. A second later the first goes at 106 ms again, and as there were six
+    // since the first, the next ones after 100/sqrt(6), 100/sqrt(7) ...: at 147, 185, 220, 254, 285, 316,
+    // 344, 372, 399, 425, 450 and 474 ms; the last is taken at 486 ms.
+    let crowds = |duration: &str| {
+        let ran = held(&[
+            "arrivals={process='even', rate='1/s', users=500, batch=500}",
+            "operation.work.flow=[{wait='1ms'}]",
+            "bulkhead.b.limit.fixed=1",
+            "bulkhead.b.queue={shed={codel={target='5ms', interval='100ms'}}}",
+            duration,
+        ]);
+        (ran.count("bulkhead.b", Counter::TimedOut), ran.longest())
+    };
+    assert_eq!(crowds("run.duration=1900ms"), (7, ms(493)));
+    assert_eq!(crowds("run.duration=2900ms"), (7 + 13, ms(493)));
+}
+
 /// Users who wait 2 s on average: first come, first served, places are given to those who have gone.
 #[test]
 fn those_who_have_gone_are_passed_over_where_the_server_knows() {
@@ -177,6 +198,23 @@ fn a_limit_by_additive_increase_moves_within_its_bounds() {
     assert!(at("initial=1, min=1, slow='900ms'") > slow + 10.0);
     assert!(at("initial=1, min=1, slow='450ms', backoff='50%'") < slow);
     assert_eq!(at("initial=30, min=30, slow='1ms'"), 30.0);
+}
+
+#[test]
+fn a_limit_learns_from_times_to_the_tick_and_not_from_errors() {
+    let at = |slow: &str, flow: &str| {
+        let limit = format!("bulkhead.b.limit.aimd={{initial=1, min=1, slow='{slow}'}}");
+        let ran = held(&["arrivals.rate=5/s", "run.duration=60s", flow, &limit]);
+        assert_eq!(ran.count("bulkhead.b", Counter::Rejected), 0);
+        limit_at_last(&ran)
+    };
+    // One at a time, each 100 ms: it is half of a limit of 2, and less of 3. What is slower than it may
+    // be leaves the least.
+    let fine = "operation.work.flow=[{wait='100ms'}]";
+    assert_eq!((at("100ms", fine), at("99ms", fine)), (3.0, 1.0));
+    // An answer that failed by itself says nothing of who has room: neither more nor less.
+    let fails = "operation.work.flow=[{query={pool='pg', read='100ms', fail='100%'}}]";
+    assert_eq!(at("100ms", fails), 1.0);
 }
 
 #[test]
