@@ -175,6 +175,9 @@ fn what_is_flaky_fails_its_share_at_once() {
     assert!((250..350).contains(&ran.failed(Failure::DatabaseDown)));
     let (_, ran) = flaky("link.up", Failure::GaveUp, &["operation.read.flow=[{reply='1KB'}]"]);
     assert_eq!((ran.shortest(), ran.longest()), (ms(21), ms(221)));
+    let lost =
+        ran.count("link.up", Counter::Lost) as f64 / ran.count("link.up", Counter::Arrivals) as f64;
+    assert!((lost - 0.3).abs() < 0.05, "{lost}");
 }
 
 #[test]

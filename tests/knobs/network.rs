@@ -188,6 +188,22 @@ fn an_edge_waits_for_its_origin_only_so_long() {
 }
 
 #[test]
+fn an_edge_asks_again_while_somebody_waits_for_what_another_asked_for() {
+    // At 1 s, and perhaps 2 s, who give up at 30.5 s and 31.5 s. The origin is late at 31.02 s, when the
+    // first has gone.
+    let asked = |until: &str| {
+        let arrivals = format!(
+            "arrivals={{process='even', rate='1/s', users=9, stages=[{{for='{until}', to='1/s'}}, {{for='0s', to='0/s'}}]}}"
+        );
+        let slow = "operation.work.flow=[{wait='10min'}, {reply='1KB'}]";
+        let sets = ["client.patience=29500ms", "cdn.edge.attempts=2", "run.duration=100s"];
+        let ran = run(EDGE, &[&[slow, &arrivals][..], &sets].concat());
+        (ran.failed(Failure::GaveUp), ran.count("service.web", Counter::Arrivals))
+    };
+    assert_eq!((asked("1500ms"), asked("2500ms")), ((1, 1), (2, 2)));
+}
+
+#[test]
 fn a_stale_answer_is_given_when_the_origin_does_not_answer_in_time() {
     let cut = "fault.f={target='service.web', what='cut', at='1500ms', for='900s'}";
     let sets = ["cdn.edge.ttl=500ms", "run.duration=60s", "arrivals.rate=0.1/s", cut];

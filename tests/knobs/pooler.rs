@@ -123,6 +123,17 @@ fn patience_idleness_age_and_failures_have_their_times() {
     assert_eq!(opened(&pooled(&["pooler.b.idle_timeout=300ms"])), 10);
     let aged = opened(&pooled(&["pooler.b.max_lifetime=2500ms"]));
     assert!((3..=5).contains(&aged), "{aged}");
+    // Two of one age, opened by 10.1 s, are closed a part of their time for each place apart: one at the look
+    // at 13.333 s, the other 1.5 s later at that at 15 s, or with four places 750 ms later at 14.333 s.
+    let closed = |size: u32, until: &str| {
+        let size = format!("pooler.b.size={size}");
+        let sets = ["pooler.b.max_lifetime=3s", "arrivals.rate=0.1/s", TWO];
+        pooled(&[&sets[..], &[&size, until]].concat()).count("pooler.b", Counter::Closed)
+    };
+    let two = ["13200ms", "13400ms", "14900ms", "15100ms"];
+    assert_eq!(two.map(|until| closed(2, &format!("run.duration={until}"))), [0, 1, 1, 2]);
+    let four = ["14200ms", "14400ms"];
+    assert_eq!(four.map(|until| closed(4, &format!("run.duration={until}"))), [1, 2]);
     // The server is away from 0.5 s to 2.5 s; the next try is at 1 s and at a look so long after.
     let away = "fault.away={target='database.db', what='stop', at='500ms', for='2s'}";
     let tried = |retry: &str| pooled(&[away, &format!("pooler.b.login_retry={retry}")]);
@@ -454,6 +465,25 @@ fn pgbouncer_gives_up_on_statements_and_on_transactions_that_lie_idle() {
 }
 
 #[test]
+fn a_transaction_that_lies_idle_gives_its_rows_up_when_it_is_rolled_back() {
+    let text =
+        format!("{POOLED}[keys.rows]\ncount = 1\n[relation.t]\ndatabase = 'db'\nrows = 'rows'\n");
+    let steps = "[{transaction={pool='pg', flow=[{query={pool='pg', write='10ms', on='t'}}, {wait='3s'}]}}]";
+    let both = format!("operation.read.flow=[{{parallel=[{steps}, {steps}]}}]");
+    let idle = |more: &[&str]| {
+        let ran =
+            run(&text, &[&[&both[..], "arrivals.rate=0.1/s", "run.duration=19s"], more].concat());
+        ran.station("relation.t").wait.max().expect("somebody waited")
+    };
+    // Connections are there at 10.032 s and 10.052 s, and the writes at their server 7 ms later. The first has
+    // its answer after 10 ms and 3 on the way, and commits 3 s later, which takes 3 ms there.
+    assert_eq!(idle(&[]), ms(39 + 10 + 3 + 3_000 + 3 - 59));
+    // A second after its answer the first is over at the look at 11.333 s.
+    let cut = idle(&["pooler.b.idle_transaction_timeout=1s"]);
+    assert!((cut + ms(59)).0.abs_diff(look(4).0) < 1_000, "{cut}");
+}
+
+#[test]
 fn a_transaction_may_take_so_long_in_all() {
     let with = |most: &str, more: &[&str]| {
         let most = format!("pooler.b.transaction_timeout={most}");
@@ -496,10 +526,13 @@ fn what_has_long_been_idle_is_tried_out() {
     assert_eq!(took(&["pooler.b.check_after=980ms"]), 46 + 16 + 8 * 18);
     assert_eq!(took(&["pooler.b.check_after=990ms"]), 46 + 16 + 8 * 16);
     assert_eq!(took(&["pooler.b.check_after=0s"]), 46 + 9 * 18);
-    // Others look at each as it is lent.
+    // 987 ms are over at 3.001 s, which is after the look.
+    assert_eq!(took(&["pooler.b.check_after=987ms"]), 46 + 16 + 8 * 16);
+    // Others look at each as it is lent: after a trial the next one has been idle for 986 ms.
     let supavisor =
         |after: &str| took(&["pooler.b.kind=supavisor", &format!("pooler.b.check_after={after}")]);
     assert_eq!((supavisor("980ms"), supavisor("990ms")), (46 + 16 + 8 * 18, 46 + 16 + 8 * 16));
+    assert_eq!(supavisor("987ms"), 46 + 16 + 4 * 18 + 4 * 16);
     // Two that come at once: the connection on top is tried out for each.
     let two = pooled(&["pooler.b.check_after=500ms", TWO]);
     assert_eq!((two.shortest(), opened(&two)), (ms(18), 2));

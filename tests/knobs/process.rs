@@ -89,6 +89,12 @@ fn a_process_without_memory_dies_with_all_that_it_has() {
     // With the whole machine for its heap nine fit.
     let (out, lost, ok) = ran(small, &["service.web.runtime={node={heap='1GiB'}}"]);
     assert_eq!((out, lost, ok), (0, 0, 11));
+    // 1,000 MiB are taken at most; a little less is not enough.
+    let heap = |heap: &str| {
+        let heap = format!("service.web.runtime={{node={{heap='{heap}'}}}}");
+        ran("machine = '2GiB', base = '100MiB', per_request = '100MiB'", &[&heap])
+    };
+    assert_eq!((heap("1000MiB"), heap("990MiB").0), ((0, 0, 11), 1));
     let (out, ..) = ran("machine = '4GiB', base = '100MiB', per_request = '100MiB'", &[]);
     assert_eq!(out, 0);
     let (out, ..) = ran("machine = '1GiB', base = '100MiB', per_request = '40MiB'", &[]);
@@ -104,6 +110,26 @@ fn a_process_without_memory_dies_with_all_that_it_has() {
     ];
     let (out, lost, ok) = ran("machine = '1000MB', base = '100MB', per_request = '100MB'", &two);
     assert!(out > 0 && lost > 0 && ok > 0, "{out} died, {lost} lost, {ok} served");
+}
+
+#[test]
+fn the_kernel_kills_the_larger_process_whoever_asks() {
+    // Requests in turn, which stay; with nine there is too little. At 9 s the first process has five, asks
+    // and is killed; until 11.5 s the other takes all, and has seven of nine when at 14 s the first one asks
+    // for its second. In the end it has the two.
+    let ran = web(
+        "[{ wait = '60s' }]",
+        &[
+            "service.web.workers=2",
+            "service.web.cores=2",
+            "service.web.replace=2500ms",
+            "service.web.runtime={node={heap='1GB'}}",
+            "service.web.memory={ machine = '1000MB', base = '100MB', per_request = '100MB' }",
+            "run.duration=14500ms",
+        ],
+    );
+    assert_eq!(ran.count("service.web", Counter::OutOfMemory), 2);
+    assert_eq!(ran.failed(Failure::InstanceLost), 5 + 7);
 }
 
 /// How often an instance is killed, and what it has served, with requests that compute for so long.

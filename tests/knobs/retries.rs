@@ -462,7 +462,7 @@ fn a_process_that_is_started_anew_has_a_full_bucket() {
         ran.count("service.inner", Counter::Arrivals) - 400
     };
     assert_eq!(retries(&[]), 35);
-    // Between two requests, and of one process of two, which has half of them.
+    // One that is stopped between two requests has another; two processes have one each.
     let restart = "fault.f={target='service.web', what='stop', at='100200ms', for='100ms'}";
     assert_eq!(retries(&[restart]), 2 * 35);
     assert_eq!(retries(&["service.web.workers=2"]), 2 * 35);

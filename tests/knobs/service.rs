@@ -481,6 +481,11 @@ fn def_endpoints_wait_in_threads_and_compute_under_a_lock() {
     // Each waits 10 ms and computes 12 ms, in turns of 5 ms: the second to begin ends at 34 ms.
     let mixed = "{ wait = '10ms' }, { cpu = '12ms' }";
     assert_eq!(two_threads("uvicorn", mixed, &[]), ms(34));
+    // Of three each has its turn: the last computes from 10 ms to 14 ms, between two that are not through, and
+    // then waits.
+    let three = "operation.page.flow=[{parallel=[[{blocking=[{cpu='12ms'}]}], [{blocking=[{cpu='12ms'}]}], \
+                 [{blocking=[{cpu='4ms'}, {wait='20ms'}]}]]}]";
+    assert_eq!(two_threads("uvicorn", "{ wait = '10ms' }", &[three]), ms(34));
 }
 
 #[test]

@@ -285,8 +285,12 @@ fn a_breaker_opens_and_fails_fast() {
     assert_eq!(ran.count("breaker.b", Counter::Opened), 1);
     let fine = called(&[&flow("", "{query={pool='pg', read='10ms'}}")]);
     assert_eq!((fine.ok(), fine.each()), (104, ms(11)), "the last is on its way");
-    // Each worker learns by itself.
+    // Each worker learns by itself, and anew when it is started again: here between two requests.
     assert_eq!(called(&["service.web.workers=3"]).failed(Failure::QueryError), 3);
+    let restart = "fault.f={target='service.web', what='stop', at='5050ms', for='20ms'}";
+    let again = called(&[restart]);
+    assert_eq!((again.failed(Failure::QueryError), again.failed(Failure::BreakerOpen)), (2, 103));
+    assert_eq!(again.count("breaker.b", Counter::Opened), 2);
 }
 
 #[test]
@@ -341,6 +345,13 @@ fn opossum_has_its_options() {
         with(&options, &spell).count("breaker.b", Counter::Opened)
     };
     assert_eq!((opens(10), opens(1)), (1, 0));
+    // Buckets begin with their process: of one from 0.5 s on ten have failed by 2.5 s, as many as have not.
+    let restart = "fault.again={target='service.web', what='stop', at='450ms', for='50ms'}";
+    let opens = |more: &[&str]| {
+        let options = "threshold='40%', volume=10, window='2s', buckets=1";
+        with(options, &[&spell[..], more].concat()).count("breaker.b", Counter::Opened)
+    };
+    assert_eq!((opens(&[]), opens(&[restart])), (0, 1));
     assert_eq!(with("volume=11, window='1500ms', buckets=1", &[]).failed(Failure::QueryError), 11);
     let full = with("capacity=2", &[&flow("", "{wait='1s'}")]);
     assert!(

@@ -136,6 +136,16 @@ fn what_waits_within_a_step_waits_no_longer_than_somebody_waits_for_it() {
     let flow = "operation.work.flow=[{call={service='far', flow=[{wait='600ms'}]}}]";
     const CALLED: &str = "[service.web]\n[service.far]\n[service.deep]\n[operation.work]\nshare = 1\nservice = 'web'\n";
     assert_eq!(run(CALLED, &[flow, looks]).each(), ms(600));
+    // A user goes after 250 ms.
+    let user = |looks: &str| {
+        const ASKED: &str = "[service.web]\n[bulkhead.b]\n[operation.work]\nshare = 1\n\
+                             flow = [{ bulkhead = { of = 'b', flow = [{ wait = '600ms' }] } }]\n";
+        let ran = run(ASKED, &["client.patience=250ms", looks]);
+        assert_eq!((ran.failed(Failure::GaveUp), ran.each_failed()), (10, ms(250)));
+        (ran.station("bulkhead.b").busy_mean * 10_500.0).round() as u64
+    };
+    let web = ["service.web.deadlines=false", "service.web.deadlines=true"];
+    assert_eq!(web.map(user), [9 * 600 + 500, 10 * 250]);
     // A retry is not begun when the time is over.
     let again = "operation.work.flow=[{call={service='far', timeout='250ms', flow=[{call={service='deep', \
                  timeout='200ms', retry={fixed={on=['timeout'], attempts=5, delay='100ms'}}, flow=[{cpu='1s'}]}}]}}]";

@@ -102,6 +102,26 @@ fn a_deadlock_is_seen_after_its_timeout_and_one_of_two_fails() {
 }
 
 #[test]
+fn who_stands_in_line_for_a_row_waits_for_those_before_too() {
+    // Three transactions at each second. One locks t; at 100 ms another asks for t; a third has locked u, and
+    // asks for t at 200 ms, behind the second; at 300 ms the first asks for u. When the second looks, 250 ms
+    // after it began to wait, it stands before the third, and so for itself; when the third looks 100 ms later
+    // the first still waits for it. The first goes on.
+    let pause = |millis: u32| format!("{{wait='{millis}ms'}}");
+    let steps = [
+        format!("{LOCK_T}, {}, {LOCK_U}", pause(299)),
+        format!("{}, {LOCK_T}", pause(100)),
+        format!("{LOCK_U}, {}, {LOCK_T}", pause(199)),
+    ];
+    let branches =
+        steps.map(|steps| format!("[{{transaction={{pool='pg', flow=[{steps}]}}}}]")).join(", ");
+    let flow = format!("operation.work.flow=[{{parallel=[{branches}]}}]");
+    let ran = hot(&[&flow, "database.db.deadlock_timeout=250ms"]);
+    let deadlocks = |path: &str| ran.count(path, Counter::Deadlocks);
+    assert_eq!((deadlocks("relation.t"), deadlocks("relation.u")), (20, 0));
+}
+
+#[test]
 fn waiting_for_a_lock_ends_at_its_timeout_and_that_of_the_statement() {
     let ran = hot(&["database.db.lock_timeout=50ms"]);
     assert_eq!((ran.failed(Failure::LockTimeout), ran.ok()), (10, 0));
