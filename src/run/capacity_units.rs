@@ -1,9 +1,9 @@
 //! What load balancers of AWS are charged for by the hour: capacity units (LCU, NLCU).
 //!
 //! An hour counts by whichever is the most of four (AWS, Elastic Load Balancing pricing): new connections (25 a
-//! second are a unit of an ALB, 800 of an NLB), open connections (3,000, 100,000), bytes (1 GB an hour; 0.4 GB
-//! to functions), and requests times the rules beyond ten that each is compared with (1,000 a second; an NLB
-//! compares none). An hour ends with the first window of the timeline by whose end it is over.
+//! second are a unit of an ALB, 800 of an NLB), open connections (3,000, 100,000), bytes (1 GB an hour), and requests
+//! times the rules beyond ten that each is compared with (1,000 a second; an NLB compares none). An hour ends with the
+//! first window of the timeline by whose end it is over.
 
 use super::meter::Counter;
 use super::task::{NONE, Role, Task};

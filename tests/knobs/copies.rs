@@ -133,3 +133,18 @@ fn what_comes_over_later_than_its_successor_holds_that_up() {
     let lost = ran.count("database.db", Counter::Lost);
     assert!(lost.abs_diff(87) < 20, "{lost}");
 }
+
+#[test]
+fn the_copy_that_has_received_most_takes_over() {
+    // Of five writes, one a second, a copy that is nine seconds behind has none at 5.5 s, the other all of them.
+    let lost = |abroad: &str| {
+        let north = "[region.north]\nusers = '0%'\n[route.east.north]\nrtt = '70ms'\n[route.north.west]\nrtt = '70ms'\n";
+        let abroad = format!("database.db.abroad=[{abroad}]");
+        let gone = "fault.east={target='region.east', what='stop', at='5500ms'}";
+        let sets = [WRITES, "database.db.takeover=1s", gone, &abroad];
+        run(&format!("{SPREAD}{north}"), &sets).count("database.db", Counter::Lost)
+    };
+    let (late, early) = ("{region='north', lag='9s'}", "{region='west', lag='5ms'}");
+    assert_eq!([lost(&format!("{late}, {early}")), lost(&format!("{early}, {late}"))], [0, 0]);
+    assert_eq!(lost(late), 5);
+}

@@ -29,13 +29,19 @@ impl<Q: PendingEvents> World<'_, Q> {
         let database = self.database_of(node);
         let replicas = node + 1..=node + self.model.databases[database].replicas;
         let now = self.now;
-        let received = |write: &&Shipped| write.arrives <= now && !write.conflict;
-        let ahead = |it: &u32| self.node(*it).replay.iter().filter(received).count();
+        // Who has received most of the log, and of those who has least to replay.
+        let behind = |it: &u32| {
+            let writes = self.node(*it).replay.iter().filter(|write| !write.conflict);
+            let missing = |write: &&Shipped| write.arrives > now;
+            let all = writes.clone().count();
+            let missing = writes.filter(missing).count();
+            (missing, all - missing)
+        };
         let there = |it: &u32| {
             let state = self.node(*it);
             state.presence == Presence::Up && !state.promoted
         };
-        let Some(replica) = replicas.clone().filter(there).min_by_key(ahead) else { return };
+        let Some(replica) = replicas.clone().filter(there).min_by_key(behind) else { return };
         let lost = self.node(replica).replay.iter();
         let lost = lost.filter(|write| write.arrives > now && !write.conflict).count();
         let station = self.model.databases[database].station;
