@@ -178,7 +178,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             return Duration::ZERO;
         }
         let key = self.affinity_of(task, spec.affinity);
-        let closed = self.flow_of(service, key, user as u32).is_none();
+        let closed = self.flow_of(service, key, user as u32).is_none()
+            || self.ended_with_process(user as u32, used);
         if closed || unused >= idle {
             self.client.used[user] = Time::NEVER;
         }

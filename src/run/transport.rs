@@ -1,7 +1,9 @@
 //! Connections of users: setting them up, slow start, lost packets.
 
+use super::carried::place;
 use super::task::{DIALLED, NONE, Role, Task};
 use super::world::World;
+use crate::failure::Failure;
 use crate::kernel::PendingEvents;
 use crate::model::ids::RegionId;
 use crate::model::tape::Op;
@@ -32,20 +34,22 @@ impl<Q: PendingEvents> World<'_, Q> {
     ) -> Duration {
         let Some(spec) = self.model.client.connection else { return Duration::ZERO };
         let record = self.tasks[task];
-        let place = record.user as usize;
-        if self.client.used.len() <= place {
-            self.client.used.resize(place + 1, Time::NEVER);
+        let user = record.user as usize;
+        if self.client.used.len() <= user {
+            self.client.used.resize(user + 1, Time::NEVER);
         }
         let keeps = spec.keep_alive.min(service_keeps);
-        let used = self.client.used[place];
-        let open = used != Time::NEVER && self.now.since(used.min(self.now)) < keeps;
+        let used = self.client.used[user];
+        let open = used != Time::NEVER
+            && self.now.since(used.min(self.now)) < keeps
+            && !self.ended_with_process(record.user, used);
         if !self.carried.units.is_empty()
             && let Op::Enter { service, .. } = self.op_at(task)
         {
             let since = if used == Time::NEVER { self.now } else { used.min(self.now) };
             self.charge_connection(service, self.now.since(since).min(keeps), !open);
         }
-        self.client.used[place] = self.now;
+        self.client.used[user] = self.now;
         self.user_sends(record.user, !open, carries);
         if record.role == Role::Attempt && record.owner != NONE {
             self.journeys[record.owner].reloads &= !DIALLED;
@@ -91,15 +95,47 @@ impl<Q: PendingEvents> World<'_, Q> {
         if !self.carried.units.is_empty() {
             self.charge_use(record);
         }
-        let counted = record.worker != NONE
-            && self.model.services[self.service_of_worker(record.worker)].counts_connections;
-        let closes = match counted {
-            true => self.is_closed_on(record.status, record.user),
-            false => self.user_is_let_go(record.user),
-        };
+        if self.model.client.connection.is_none() {
+            return;
+        }
+        // Whoever is connected to a balancer or an edge has been answered by that.
+        let why = Failure::ALL.get(usize::from(record.status));
+        let unanswered = record.answered == 0 && why.is_some_and(|why| why.is_silence());
+        let closes = unanswered || self.user_is_let_go(record.user);
         if let Some(used) = self.client.used.get_mut(record.user as usize) {
             *used = if closes { Time::NEVER } else { self.now };
         }
+        let end = self.process_answered(record);
+        if end != NONE || !self.carried.workers.is_empty() {
+            *place(&mut self.carried.workers, record.user, NONE) = end;
+        }
+    }
+
+    /// The process that a user is connected to who has got this answer; [`NONE`] if it is a balancer, an
+    /// edge or a platform.
+    fn process_answered(&self, record: &Task) -> u32 {
+        if record.worker == NONE || self.cdn_of_operation(record).is_some() {
+            return NONE;
+        }
+        let spec = &self.model.services[self.service_of_worker(record.worker)];
+        match spec.is_fronted() || spec.function.is_some() {
+            true => NONE,
+            false => record.worker,
+        }
+    }
+
+    /// Whether the process is gone at which a user's connection ends that was used last at that time: its
+    /// kernel has closed it, unless the machine is gone, too.
+    pub(super) fn ended_with_process(&self, user: u32, used: Time) -> bool {
+        let Some(worker) = self.carried.workers.get(user as usize).filter(|it| **it != NONE) else {
+            return false;
+        };
+        let state = &self.workers[*worker as usize];
+        let is_another = state.started.is_some_and(|started| started > used);
+        let takes = self.takes_requests(*worker)
+            && self.instances[state.instance as usize].phase.listens()
+            && !is_another;
+        !takes && !self.is_silent(state.instance)
     }
 
     /// How much later than its first segments the last of a body reaches the user: rounds of slow

@@ -1,5 +1,6 @@
 //! Connections of users, and what edges do.
 
+use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 use loadbearing::units::Duration;
 
@@ -209,4 +210,38 @@ fn an_edge_keeps_failures_for_a_while() {
         run(&text, &[&retry]).outcome.attempts.sent
     };
     assert_eq!((none("502"), none("'network'")), (20, 10));
+}
+
+#[test]
+fn a_connection_ends_with_the_process_that_it_leads_to() {
+    let connect = "client.connection={tls='none'}";
+    // How many connections are opened, and how many of ten requests pay a second round trip of 100 ms.
+    let opened = |text: &str, sets: &[&str]| {
+        let ran = run(text, &[&[connect], sets].concat());
+        let slow = (ran.mean_s() - 0.1) / 0.1 * ran.ok() as f64;
+        (ran.outcome.attempts.connections, slow.round() as u64, ran.ok())
+    };
+    let dies = "fault.f={target='service.web', what='restart', at='3500ms', for='100ms'}";
+    assert_eq!(opened(FAR, &[]), (1, 1, 10));
+    assert_eq!(opened(FAR, &[dies]), (2, 2, 10));
+    // Of the request that it is at its user hears that the connection was reset; it is not used again.
+    let at_work = [
+        "operation.get.flow=[{wait='100ms'}]",
+        "fault.f={target='service.web', what='restart', at='3100ms', for='1us'}",
+    ];
+    let ran = run(FAR, &[&[connect], &at_work[..]].concat());
+    assert_eq!((ran.failed(Failure::InstanceLost), ran.outcome.attempts.connections), (1, 2));
+    // Who is told to end closes what is idle, though it is still at something else.
+    let deploy = "deploy.d={service='web', at='3500ms', start='100ms', on_sigterm='finish', \
+                  how.kubernetes={max_surge='0%', max_unavailable='100%', heard_after='0s'}}";
+    assert_eq!(opened(FAR, &[deploy]), (2, 2, 10));
+    // A worker of uvicorn that has answered three ends, and the next one has the fourth.
+    let recycles =
+        ["service.web.workers=2", "service.web.runtime={uvicorn={limit_max_requests=3}}"];
+    assert_eq!(opened(FAR, &recycles), (4, 4, 10));
+    // An NLB passes connections through; whoever terminates them keeps the user's.
+    let front =
+        |kind: &str| format!("{FAR}[balancer.lb]\nservice = 'web'\nkind = '{kind}'\nhop = '0ms'\n");
+    assert_eq!(opened(&front("nlb"), &[dies]), (2, 2, 10));
+    assert_eq!(opened(&front("plain"), &[dies]), (1, 1, 10));
 }
