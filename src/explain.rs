@@ -195,6 +195,17 @@ fn at_hand(op: Op) -> String {
     }
 }
 
+/// What is asked of an object store in words.
+fn of_store(model: &Model, op: Op, usage: u32) -> String {
+    let said = &model.store_uses[usage as usize];
+    match op {
+        Op::Dial { .. } => {
+            format!("look store.{} up, for new connections", model.stores[said.store].name)
+        }
+        _ => said.describe(model),
+    }
+}
+
 /// An operation of the tape in words.
 fn describe(model: &Model, op: Op) -> String {
     let law = |id: crate::model::ids::LawId| seconds(model.laws[id].mean);
@@ -215,7 +226,7 @@ fn describe(model: &Model, op: Op) -> String {
         Op::Inquire { .. } | Op::Emit => of_socket(model, op),
         Op::Admit { most } => format!("503 if the worker has {most} requests"),
         Op::Wait { length, .. } => format!("wait {}", law(length.law)),
-        Op::Store { usage } => model.store_uses[usage as usize].describe(model),
+        Op::Dial { usage } | Op::Store { usage } => of_store(model, op, usage),
         Op::Limit { limit, .. } => format!("pass limit.{}", model.limits[limit].name),
         Op::Guard { guard, .. } => format!("pass guard.{}", model.guards[guard].name),
         Op::GuardFresh { guard, known } => {

@@ -379,7 +379,7 @@ impl<'m> Walk<'m> {
             }
             Op::Chunks { .. } => self.chunks(pc, weight, service),
             Op::ThreadLeave | Op::ThreadFree | Op::ThreadBeside | Op::Chunked => {}
-            Op::Admit { .. } | Op::Again { .. } | Op::Emit => {}
+            Op::Admit { .. } | Op::Again { .. } | Op::Emit | Op::Dial { .. } => {}
             Op::IfHeld { depth, held: wanted, to } => {
                 let to = if (held.len() > usize::from(depth)) == wanted { to } else { next };
                 return self.go(to, weight, service, &held);

@@ -152,6 +152,8 @@ pub enum Op {
     Admit { most: u32 },
     /// Have the loop for so long on the wall, however fast the core is.
     Spin { work: Draw },
+    /// Look an object store's name up, for each connection to it that has still to be opened.
+    Dial { usage: u32 },
     /// Ask an object store.
     Store { usage: u32 },
     /// Wait for somebody else.

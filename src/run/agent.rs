@@ -28,6 +28,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             vec![Connections::new(client.to.len() as u16); workers]
         };
         self.callers = self.model.http_clients.iter().map(of).collect();
+        self.build_store_connections();
     }
 
     /// Where the connections of a worker are.

@@ -2,7 +2,7 @@
 
 use super::event::Kind;
 use super::meter::Counter;
-use super::task::{DIALLER, NONE, OK, Role, State, flag};
+use super::task::{DIALLER, NONE, OK, RECONNECTS, Role, State, flag};
 use super::world::World;
 use crate::component::tcp::Packet;
 use crate::failure::Failure;
@@ -89,6 +89,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             Role::Tail => {
                 if record.branch == DIALLER {
                     self.name_is_known(task);
+                } else if record.branch == RECONNECTS {
+                    self.client_has_address(task);
                 }
                 if record.status != OK {
                     self.lose_write(&record);

@@ -456,6 +456,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn empty_memory(&mut self, worker: u32) {
         self.forget_gates(worker);
         self.forget_sessions(worker);
+        self.forget_store_connections(worker);
         let service = self.service_of_worker(worker);
         let first = self.instances[self.services[service].first_instance as usize].first_worker;
         for (cache, spec) in self.model.caches.enumerate() {

@@ -83,6 +83,7 @@ mod stall;
 mod standby;
 mod step;
 mod store;
+mod store_connections;
 pub mod story;
 mod stream;
 mod task;

@@ -17,7 +17,7 @@ use crate::units::{Duration, Time};
 use super::cut::Party;
 use super::event::Kind;
 use super::meter::{Counter, Part};
-use super::task::{NONE, OK, State};
+use super::task::{NONE, OK, RECONNECTS, State, Task};
 use super::world::World;
 
 /// The client of a process for one node of a cache.
@@ -34,6 +34,8 @@ pub struct CacheClient {
     armed: Time,
     /// Tells events of its present connection from those of earlier ones.
     generation: u32,
+    /// Its process has sent a command.
+    used: bool,
 }
 
 /// A command that waits for a connection.
@@ -82,6 +84,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         timed: VecDeque::new(),
                         armed: Time::NEVER,
                         generation: 0,
+                        used: false,
                     });
                 }
             }
@@ -110,6 +113,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
         let (_, node) = self.node_of_command(task);
         let number = self.client_of(cache, self.tasks[task].worker, node);
+        self.clients[number as usize].used = true;
         if self.caches[cache].seats.is_some() && self.clients[number as usize].client.is_ready() {
             self.first_command(number);
         }
@@ -305,6 +309,41 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// An attempt to connect begins.
     fn client_dials(&mut self, number: u32) {
+        let CacheClient { cache, worker, used, .. } = self.clients[number as usize];
+        let process = &self.workers[worker as usize];
+        let runs = !process.down && self.instances[process.instance as usize].phase.runs();
+        match self.model.caches[cache].lookups.get(process.service.0 as usize) {
+            Some(entry) if used && runs => self.look_up_cache(number, *entry),
+            _ => self.client_sends_syn(number),
+        }
+    }
+
+    /// The name of a server is looked up first. The time of an attempt runs, and begins anew with its answer.
+    fn look_up_cache(&mut self, number: u32, entry: Pc) {
+        let CacheClient { cache, worker, generation, .. } = self.clients[number as usize];
+        let limit = self.model.caches[cache].client.expect("it has clients").connect_timeout;
+        self.client_at(limit, number, CLOSED);
+        let state = &mut self.caches[cache];
+        state.dials += 1;
+        let stream = state.stream.named("lookup").numbered(u64::from(number));
+        let aside = Task::aside(stream.numbered(state.dials), entry, worker, self.now);
+        // It has no request: in place of its user and ordinal are the client and its attempt.
+        let task = Task { user: number, ordinal: generation, branch: RECONNECTS, ..aside };
+        let task = self.new_task(task);
+        self.resume(task);
+    }
+
+    /// A server's name is known, if its client still waits for it.
+    pub(super) fn client_has_address(&mut self, task: u32) {
+        let Task { user: number, ordinal: generation, .. } = self.tasks[task];
+        let client = &mut self.clients[number as usize];
+        if client.generation == generation {
+            client.generation += 1; // its time begins anew
+            self.client_sends_syn(number);
+        }
+    }
+
+    fn client_sends_syn(&mut self, number: u32) {
         let client = &self.clients[number as usize];
         let (cache, worker) = (client.cache, client.worker);
         let limit = self.model.caches[cache].client.expect("it has clients").connect_timeout;
@@ -445,6 +484,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let gone = self.server_is_gone(number);
                 let client = &mut self.clients[number as usize];
                 client.generation += 1;
+                client.used = false;
                 client.held.clear();
                 client.timed.clear();
                 client.armed = Time::NEVER;

@@ -247,7 +247,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                         return false;
                     }
                 }
-                Op::Store { usage } => return self.ask_store(task, usage),
+                Op::Dial { usage } | Op::Store { usage } => return self.ask_store(task, usage),
                 Op::Wait { length, looks } => {
                     self.wait_outside(task, length, looks);
                     return false;

@@ -39,6 +39,8 @@ pub struct StoreState {
     pipe: Option<Box<ProcessorSharing>>,
     /// When the next of them is through.
     armed: Time,
+    /// Of each worker, the connections that are open and idle, or will be then; where their number matters.
+    pub(super) connections: Vec<Vec<Time>>,
 }
 
 impl StoreState {
@@ -47,7 +49,7 @@ impl StoreState {
         let all = |rate| vec![Prefix::new(rate); spec.prefixes as usize];
         let pipe = spec.shared.map(|_| Box::new(ProcessorSharing::new(1.0, 0.0, 0.0)));
         let (puts, gets) = (all(spec.put_rate), all(spec.get_rate));
-        StoreState { puts, gets, pipe, armed: Time::NEVER }
+        StoreState { puts, gets, pipe, armed: Time::NEVER, connections: Vec::new() }
     }
 }
 
@@ -56,6 +58,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn ask_store(&mut self, task: u32, usage: u32) -> bool {
         let usage = self.model.store_uses[usage as usize];
         let spec = &self.model.stores[usage.store];
+        if usage.lookup.is_some() && !self.connect_store(task, &usage) {
+            return false;
+        }
         let record = self.tasks[task];
         let numbers = u64::from(usage.bytes.id.0);
         let prefix = record.stream.draw(numbers ^ 0x5e_0000).below(spec.prefixes) as usize;
@@ -100,7 +105,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
             let far = self.way_to(spec.region, task);
             self.travel(task, far);
-            if spec.shared.is_some() && failed.is_none() {
+            let in_pipe = spec.shared.is_some() && failed.is_none();
+            if spec.keeps.is_some() && !in_pipe {
+                self.free_connections(task, &usage, parts, self.now + took + far);
+            }
+            if in_pipe {
                 return self.enter_pipe(task, &usage, bytes, took + far);
             }
             took + far
@@ -117,6 +126,9 @@ impl<Q: PendingEvents> World<'_, Q> {
                 }
                 let record = &mut self.tasks[task];
                 (record.pending, record.status) = (0, why as u8);
+                if spec.keeps.is_some() {
+                    self.free_connections(task, &usage, parts, self.now);
+                }
                 Duration::ZERO
             } else {
                 self.tasks[task].pending += 1;
@@ -304,6 +316,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let alone = std::mem::replace(&mut record.deadline, Time::NEVER);
             let done = alone.max(self.now + record.work);
             self.spend(task, station, Part::Wait, done.since(alone));
+            if self.model.stores[store].keeps.is_some() {
+                self.pipe_connections(task, done);
+            }
             self.at_task(done, Kind::Resume, task);
         }
         self.arm_pipe(store);

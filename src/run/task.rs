@@ -227,6 +227,9 @@ pub const REFRESHER: u16 = u16::MAX;
 /// In the number of a tail's branch: it only looks a name up for a pool.
 pub const DIALLER: u16 = u16::MAX - 1;
 
+/// In the number of a tail's branch: it only looks a name up for a client of a cache.
+pub const RECONNECTS: u16 = u16::MAX - 3;
+
 /// No failure.
 pub const OK: u8 = u8::MAX;
 

@@ -93,6 +93,11 @@ spec! {
         /// it is gone.
         client: Option<CacheClient> = "ideal"
             from "assumed: no library is named; `check` warns where a fault strikes the cache";
+        /// Looking up the server's name before its `client` connects again; on Node.js a thread of libuv's pool
+        /// waits for it, as at `call.lookup`. The client's time to connect begins anew when it is known.
+        lookup: Option<Dist> = "its address is known"
+            from "assumed: an address, or a resolver on the machine; Node.js 20 net.connect (dns.lookup is \
+            getaddrinfo on libuv's pool; lib/net.js: a socket's timeout starts anew then)";
         /// Whether expired entries are also removed in the background, not only when they are asked
         /// for.
         expire_cycle: bool = "true" from "redis.conf (hz 10)";

@@ -5,7 +5,7 @@ use super::check::{Cx, Diagnostics, error, find, names};
 use super::file::Topology;
 use super::flow::Step;
 use super::names::{Named, Ref, Section};
-use super::redis::{CacheFailover, CacheReads};
+use super::redis::{CacheClient, CacheFailover, CacheReads};
 use super::service::Service;
 use super::session::{Session, SessionStore};
 use crate::diagnostic::Diagnostic;
@@ -99,6 +99,12 @@ impl Cache {
     pub fn accepts(&self) -> u32 {
         let files = self.open_files.map_or(u32::MAX, |files| files.saturating_sub(RESERVED_FILES));
         self.max_clients.min(files)
+    }
+    /// Whether processes have clients of it that connect again to a server that was lost.
+    pub fn reconnects(&self) -> bool {
+        let clustered = matches!(self.failover, Some(CacheFailover::Cluster(_)));
+        let client = self.client.as_ref().filter(|_| self.kind != CacheKind::Memory);
+        !clustered && client.is_some_and(|it| !matches!(it, CacheClient::Ideal))
     }
 }
 

@@ -141,6 +141,13 @@ fn clients(cx: &Cx<'_>) -> Diagnostics {
 
 /// Keys of balancers and services about connections that they have not.
 fn servers(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
+    for store in cx.topology.stores.iter().filter(|it| it.spec.lookup.is_none()) {
+        let why = "its connections are counted with `lookup` only";
+        idle(format!("store.{}", store.name), "keep_alive", why);
+    }
+    for cache in cx.topology.caches.iter().filter(|it| !it.spec.reconnects()) {
+        idle(format!("cache.{}", cache.name), "lookup", "it has no `client` that connects again");
+    }
     for balancer in &cx.topology.balancers {
         let target = find(&cx.topology.services, &balancer.spec.service.name);
         if cx.topology.client.connection.is_none() && !cx.topology.keeps_connections(target) {

@@ -34,6 +34,13 @@ spec! {
         /// Attempts at a request, the first included; between those that were slowed down, the client
         /// waits for a random part of 0.5 s x 2^n, 20 s at most.
         attempts: u32 = "3" from "@smithy/core 3.41.0 (standard retry mode: 3 attempts, throttling base 500 ms)", positive;
+        /// Looking up its name before a service opens a connection to it, of which each process keeps those
+        /// that it has opened; on Node.js a thread of libuv's pool waits for it, as at `call.lookup`.
+        lookup: Option<Dist> = "its connections stay open, or its address is known"
+            from "assumed: a resolver on the machine; Node.js 20 net.connect (dns.lookup is getaddrinfo on libuv's pool)";
+        /// With `lookup`: how long a connection may be idle before it is closed.
+        keep_alive: Duration = "\"60s\""
+            from "assumed: Amazon S3 states no time; AWS SDK for Java 2 closes them after that (connectionMaxIdleTime 60 s)";
         /// What it keeps besides what is put there in the run; for its price alone.
         stored: Bytes = "\"0B\"" from "assumed: only what is put there is counted";
         /// How long it keeps an object; for its price alone.

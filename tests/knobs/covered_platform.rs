@@ -157,6 +157,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("store", "a_presigned_url_is_good_for_a_while", "StoreUse.expires"),
     (
         "store",
+        "a_store_is_looked_up_for_each_connection_that_is_opened",
+        "Store.lookup Store.keep_alive",
+    ),
+    (
+        "store",
         "parts_of_what_was_never_completed_are_kept_and_paid_for",
         "StoreUse.leave_parts Store.abort_incomplete StorePrice.per_gb_month",
     ),

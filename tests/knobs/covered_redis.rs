@@ -82,6 +82,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "Ioredis.connect_timeout NodeRedis.connect_timeout",
     ),
     ("redis", "a_command_is_given_up_wherever_it_is", "Ioredis.command_timeout"),
+    ("redis", "a_client_looks_its_server_up_before_it_connects_again", "Cache.lookup"),
     (
         "redis",
         "node_redis_gives_up_what_it_has_not_written",

@@ -247,3 +247,40 @@ fn copies_answer_reads_and_are_behind() {
     assert_eq!(lost("0ms"), 0);
     assert!((28..=30).contains(&lost("300ms")), "{}", lost("300ms"));
 }
+
+#[test]
+fn a_client_looks_its_server_up_before_it_connects_again() {
+    // The server is gone from 1,499 ms on, for 3 s.
+    let gone = |sets: &[&str]| {
+        let outage = ["fault.outage.at=1499ms", "fault.outage.for=3s", "run.duration=9500ms"];
+        run(GONE, &[&outage[..], sets].concat())
+    };
+    let known = gone(&[]);
+    assert_eq!(known.longest(), ms(1_499 + 3_300 - 2_000));
+    // Attempts begin 50 + 100 + ... ms after one another, and each takes 30 ms more: the tenth, 2,750 and
+    // 300 ms after the loss, is answered.
+    let ran = gone(&["cache.c.lookup=30ms"]);
+    assert_eq!((ran.ok(), ran.longest()), (9, ms(1_499 + 3_050 - 2_000)));
+    assert_eq!(ran.count("service.web.threads", Counter::Served), 10);
+    assert_eq!(
+        (ran.count("cache.c", Counter::Opened), ran.count("cache.c", Counter::Closed)),
+        (1, 1)
+    );
+    // Who has sent no command yet connects, and looks nothing up.
+    let early = ["fault.outage.at=99ms", "fault.outage.for=600ms", "cache.c.lookup=30ms"];
+    let ran = run(GONE, &early);
+    assert_eq!((ran.each(), ran.count("service.web.threads", Counter::Served)), (ms(0), 0));
+    // The time to connect ends an attempt, and begins anew when the name is known.
+    let opened = |limit: &str| {
+        let client = format!("cache.c.client={{ioredis-5={{connect_timeout='{limit}'}}}}");
+        gone(&["cache.c.lookup=100ms", "cache.c.rtt=60ms", &client])
+            .count("cache.c", Counter::Opened)
+    };
+    assert_eq!((opened("90ms"), opened("110ms")), (0, 1));
+    // A thread of libuv's pool waits for the name: where files have all of them it is never known.
+    let files = "service.web.timers=[{every='1ms', flow=[{threads='20s'}]}]";
+    let taken = ["cache.c.lookup=30ms", "service.web.threads=1", files];
+    assert_eq!(gone(&taken).count("cache.c", Counter::Opened), 0);
+    let with_own = [&taken[..], &["service.web.runtime=uvicorn"]].concat();
+    assert_eq!(gone(&with_own).count("cache.c", Counter::Opened), 1);
+}

@@ -328,3 +328,46 @@ fn parts_of_what_was_never_completed_are_kept_and_paid_for() {
     let week = price("store.s3.abort_incomplete=7day");
     assert!(near(week, gigabytes * 7.0 * 24.0 / 730.0 * 23.0), "{week}");
 }
+
+#[test]
+fn a_store_is_looked_up_for_each_connection_that_is_opened() {
+    let ran = |sets: &[&str]| run(UPLOADS, &[&["store.s3.lookup=30ms"], sets].concat());
+    // An object takes 200 ms. The first opens a connection, which the second finds idle for 770 ms, and all
+    // others for 800 ms.
+    let kept = ran(&[]);
+    assert_eq!((kept.shortest(), kept.longest()), (ms(200), ms(230)));
+    assert_eq!(kept.count("service.web.threads", Counter::Served), 1);
+    assert_eq!(ran(&["store.s3.keep_alive=769ms"]).each(), ms(230));
+    let second = ran(&["store.s3.keep_alive=771ms"]);
+    assert_eq!(
+        second.count("service.web.threads", Counter::Served),
+        5,
+        "the others open one again"
+    );
+    // Ten users at once: four, four and two names at a time.
+    let crowd = ["arrivals.rate=0/s", "arrivals.users=10", "arrivals.crowd={at='1s', users=10}"];
+    let ten = |sets: &[&str]| {
+        let ran = ran(&[&crowd[..], sets].concat());
+        (ran.shortest(), ran.longest())
+    };
+    assert_eq!(ten(&[]), (ms(230), ms(290)));
+    assert_eq!(ten(&["service.web.threads=10"]), (ms(230), ms(230)));
+    assert_eq!(ten(&["service.web.threads=1"]), (ms(230), ms(500)));
+    assert_eq!(ten(&["service.web.runtime=uvicorn", "service.web.threads=1"]), (ms(230), ms(230)));
+    // Parts that go side by side have a connection each: 100 + 125 + 100 ms, and their names.
+    let parts = |sets: &[&str]| {
+        let flow = "operation.up.flow=[{put={in='s3', bytes='1MB', parts=4, line='8Gbit/s'}}]";
+        ran(&[&[flow], sets].concat())
+    };
+    assert_eq!((parts(&[]).shortest(), parts(&[]).longest()), (ms(325), ms(355)));
+    assert_eq!(parts(&["service.web.threads=1"]).longest(), ms(325 + 4 * 30));
+    // Where all share a line they are idle when they are through it; and of a user's own nobody knows.
+    let shared = ["store.s3.shared=40Mbit/s", "store.s3.keep_alive=701ms"];
+    assert_eq!((ran(&shared).shortest(), ran(&shared).longest()), (ms(300), ms(330)));
+    assert_eq!(ran(&["store.s3.shared=40Mbit/s", "store.s3.keep_alive=669ms"]).each(), ms(330));
+    let own = "operation.up.flow=[{put={in='s3', bytes='1MB', expires='60s'}}]";
+    assert_eq!(ran(&[own]).each(), ms(200));
+    // A process that has died has none.
+    let died = ran(&["fault.f={target='service.web', what='stop', at='4500ms', for='100ms'}"]);
+    assert_eq!(died.count("service.web.threads", Counter::Served), 2);
+}

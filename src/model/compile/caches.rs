@@ -55,6 +55,7 @@ impl Compiler<'_> {
                     .as_ref()
                     .filter(|_| !in_process)
                     .and_then(|it| client_of(it, spec)),
+                lookups: Vec::new(), // compiled with the flows
                 most_clients: Some(spec.accepts()).filter(|_| !in_process),
                 connections: spec.connections,
                 queue_clients: 0,

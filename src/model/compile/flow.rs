@@ -2,11 +2,13 @@
 //! elsewhere (branches, scatters, calls) is appended behind the flow that starts it.
 
 mod cached;
+mod lookups;
 mod messages;
 mod middleware;
 mod protected;
 mod sessions;
 
+pub(super) use self::lookups::lookups;
 pub(super) use self::messages::{messages, of_sockets};
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement};
@@ -70,18 +72,6 @@ pub(super) fn checks(compiler: &mut Compiler, model: &mut Model) {
             let process = model.services[id].process.as_mut().expect("it has timers");
             process.timers.push(Timer { every: said.every, entry });
         }
-    }
-}
-
-/// Compiles how pools look up their servers.
-pub(super) fn lookups(compiler: &mut Compiler, model: &mut Model) {
-    for (index, pool) in compiler.topology.pools.iter().enumerate() {
-        let Some(lookup) = &pool.spec.lookup else { continue };
-        let service: ServiceId = find(&compiler.topology.services, &pool.spec.service.name);
-        let entry = compiler.here();
-        compiler.look_up(lookup, &Place::alone(service, format!("pool.{}", pool.name)));
-        compiler.emit(Op::End);
-        model.pools[PoolId(index as u32)].lookup = Some(entry);
     }
 }
 
@@ -161,6 +151,7 @@ pub(super) enum Behind<'t> {
     Call { at: usize, call: &'t topology::Call, place: Place<'t> },
     Protect { at: usize, flow: &'t Flow, place: Place<'t> },
     Scatter { at: usize, scatter: &'t topology::Scatter, place: Place<'t> },
+    Lookup { usage: u32, lookup: &'t topology::Dist, place: Place<'t> },
 }
 
 /// What the session middlewares of a request leave to be done at its end.
@@ -300,6 +291,9 @@ impl<'t> Compiler<'t> {
                     self.emit(Op::End);
                     self.epilogue(enter, &place, model, &sessions);
                 }
+                Behind::Lookup { usage, lookup, place } => {
+                    self.store_lookup(usage, lookup, &place);
+                }
                 Behind::Scatter { at, scatter, place } => {
                     let Op::Scatter { entry: wanted, .. } = &mut self.tape[at] else {
                         unreachable!("a scatter waits for its branch")
@@ -412,21 +406,6 @@ impl<'t> Compiler<'t> {
         behind.push(Behind::Call { at, call, place });
     }
 
-    /// A name is looked up: a thread waits, of libuv's pool, or of one that nobody else wants.
-    fn look_up(&mut self, lookup: &topology::Dist, place: &Place<'t>) {
-        let runtime = &self.topology.services[place.service].spec.runtime;
-        let pooled = matches!(runtime, topology::Runtime::Node(_)) && !place.in_thread;
-        let length = Draw { law: self.law(lookup), id: place.draw("lookup") };
-        if pooled {
-            self.emit(Op::ThreadEnter);
-        }
-        self.emit(Op::Wait { length, looks: false });
-        if pooled {
-            self.emit(Op::ThreadLeave);
-            self.emit(Op::ThreadFree);
-        }
-    }
-
     fn step(
         &mut self,
         step: &'t Step,
@@ -469,6 +448,7 @@ impl<'t> Compiler<'t> {
             Step::Put(said) | Step::Get(said) => {
                 let write = matches!(step, Step::Put(_));
                 let usage = self.store_use(said, write, place.draw("store"));
+                self.connect_store(said, usage, place, behind);
                 self.emit(Op::Store { usage });
             }
             Step::Query(query) => self.query_step(query, place),

@@ -242,11 +242,7 @@ impl<'t> Compiler<'t> {
                 *at == Some(service.name.as_str())
                     && step.value.takes_threads(&service.spec.runtime)
             });
-            let looks_up = |pool: &topology::Named<topology::Pool>| {
-                pool.spec.service.name == service.name && pool.spec.lookup.is_some()
-            };
-            let on_node = matches!(spec.runtime, topology::Runtime::Node(_));
-            let uses_threads = uses_threads || on_node && topology.pools.iter().any(looks_up);
+            let uses_threads = uses_threads || topology.looks_names_up(service);
             // Each loop can compute on one core, and so can each thread, unless a lock is in the way.
             let children = has_children(topology, service);
             let each = match computes_in_threads(topology, service) {

@@ -28,6 +28,7 @@ impl Compiler<'_> {
             get: self.law(&spec.get),
             attempts: spec.attempts,
             shared: spec.shared.map(|bits| bits.0 / 8.0),
+            keeps: spec.lookup.as_ref().map(|_| spec.keep_alive),
         }
     }
 
@@ -52,6 +53,7 @@ impl Compiler<'_> {
             bytes_per_s: (one, all),
             expires: said.expires,
             leaves: said.leave_parts || said.expires.is_some(),
+            lookup: None, // compiled behind the flow
         });
         self.store_uses.len() as u32 - 1
     }

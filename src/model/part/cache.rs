@@ -5,6 +5,7 @@ use crate::component::persistence::SavePoint;
 use crate::component::redis_client::ClientRules;
 use crate::kernel::Rank;
 use crate::model::ids::*;
+use crate::model::tape::Pc;
 use crate::units::Duration;
 use crate::variate::KeySampler;
 
@@ -43,6 +44,8 @@ pub struct Cache {
     pub lag: Duration,
     /// The client library of each process that uses it.
     pub client: Option<ClientRules>,
+    /// Where on the tape each service looks its name up; empty where that takes no time.
+    pub lookups: Vec<Pc>,
     /// The most connections that a node accepts, where more may want one.
     pub most_clients: Option<u32>,
     /// Connections of a process.

@@ -2,7 +2,7 @@
 
 use crate::model::Model;
 use crate::model::ids::*;
-use crate::model::tape::Draw;
+use crate::model::tape::{Draw, Pc};
 use crate::units::Duration;
 
 /// An object store.
@@ -30,6 +30,8 @@ pub struct Store {
     pub attempts: u32,
     /// What all of them carry together (bytes/s).
     pub shared: Option<f64>,
+    /// How long a connection may be idle, where opening one begins with looking its name up.
+    pub keeps: Option<Duration>,
 }
 
 /// A request of an object store in a flow.
@@ -51,6 +53,8 @@ pub struct StoreUse {
     pub expires: Option<Duration>,
     /// Parts of what has failed are left.
     pub leaves: bool,
+    /// Where on the tape its service looks the store's name up, for each connection that it opens.
+    pub lookup: Option<Pc>,
 }
 
 /// How an object is cut into parts.
