@@ -290,7 +290,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let mut joined = Vec::new();
         self.cdns[cdn].flights.finish(pop, key, |other| joined.push(other));
         if record.status == OK && !kept {
-            return self.one_after_another(cdn, pop, key, &joined);
+            return self.one_after_another(cdn, pop, key, joined);
         }
         for other in joined {
             self.joined(other, spec.station);
@@ -397,19 +397,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         true
     }
 
-    /// An answer that may not be cached is only for whoever asked: of those who wait, one goes to the
-    /// origin, and the others wait for the next answer.
-    fn one_after_another(&mut self, cdn: CdnId, pop: u32, key: Key, joined: &[u32]) {
-        let Some((&first, others)) = joined.split_first() else { return };
-        self.cdns[cdn].flights.begin(pop, key, first);
-        for other in others {
-            self.cdns[cdn].flights.begin(pop, key, *other);
-        }
-        self.joined(first, self.model.cdns[cdn].station);
-        self.note_asked(first, cdn, 1);
-        self.forward_to_origin(first, cdn);
-    }
-
     /// Whether an edge waits for the answer to a request whose user has gone: it may have others who wait
     /// for the same.
     pub(super) fn edge_waits_for(&self, record: &Task) -> bool {
@@ -502,16 +489,6 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// Whether others wait at an edge for what a request asks for.
-    fn others_wait(&self, task: u32) -> bool {
-        let record = &self.tasks[task];
-        let entry = self.model.operations[record.operation()].entry;
-        let Op::Edge { cdn, key, .. } = self.model.tape[entry.0 as usize] else { return false };
-        let spec = &self.model.cdns[cdn];
-        let key = Key { keyset: 0, rank: self.rank_of(task, spec.keys, key) };
-        self.cdns[cdn].flights.has_waiters(record.user % spec.pops, key)
-    }
-
     /// Whether a task's origin has taken too long just now. Its edge then asks once more, or answers.
     pub(super) fn origin_is_late(&mut self, task: u32) -> bool {
         let record = *self.tasks.peek(task);
@@ -527,7 +504,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         };
         let station = self.model.cdns[cdn].station;
         self.count(station, Counter::TimedOut);
-        let wanted = record.owner != NONE || self.others_wait(task);
+        let wanted = record.owner != NONE || self.others_wait(task, cdn);
         let again = wanted && attempt < self.model.cdns[cdn].attempts && self.may_be_repeated(task);
         let messenger = self.new_task(Task { leases: Default::default(), permit: 0, ..record });
         if Q::TELLS {

@@ -148,8 +148,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.joined(other, shield.station);
             if from.status == OK && !kept {
                 // It was for whoever asked alone.
-                self.note_asked(other, cdn, 1);
-                self.forward_to_origin(other, cdn);
+                self.asks_for_itself(other, cdn);
                 continue;
             }
             let waiter = &mut self.tasks[other];

@@ -23,6 +23,7 @@ mod checking;
 mod child;
 mod chunks;
 mod cdn;
+mod cdn_joined;
 mod cdn_shield;
 mod client;
 mod course;

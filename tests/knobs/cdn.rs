@@ -178,3 +178,41 @@ fn who_waits_for_what_another_fetches_hears_of_its_end() {
     let ran = run(FOR_MANY, &silent);
     assert!(ran.failed(Failure::UpstreamTimeout) > 10, "{:?}", ran.outcome.requests);
 }
+
+#[test]
+fn nobody_is_asked_for_those_who_have_gone() {
+    // Three at 1 s want what the origin takes 3 s for; each time it has 1 s.
+    let three = [
+        "arrivals={rate='0/s', users=9, crowd={at='1s', users=3}}",
+        "cdn.edge.origin_timeout=1s",
+        "cdn.edge.attempts=3",
+        "fault.f.at=1h",
+    ];
+    let times = |sets: &[&str]| asked(&run(FOR_MANY, &[&three[..], sets].concat()));
+    // At 1 s and 2 s; at 3 s all are gone.
+    assert_eq!(times(&["client.patience=1900ms"]), 2);
+    assert_eq!(times(&["client.patience=500ms"]), 1);
+    assert_eq!(times(&["client.patience=5s"]), 3);
+    // At a shield the edges of others wait.
+    let shield = ["cdn.edge.pops=3", "cdn.edge.shield={rtt='0ms'}"];
+    assert_eq!(times(&[&shield[..], &["client.patience=500ms"]].concat()), 1);
+    assert_eq!(times(&[&shield[..], &["client.patience=1500ms"]].concat()), 2);
+    // One at 600 ms, who is gone at 1.1 s, and one at 1.2 s, who is gone at 1.7 s: asked for at 600 ms and
+    // at 1.6 s, not at 2.6 s.
+    let two = "arrivals={process='even', rate='100/min', users=9, stages=[{for='1500ms', to='100/min'}, \
+               {for='0s', to='0/s'}]}";
+    assert_eq!(times(&[two, "client.patience=500ms"]), 2);
+    assert_eq!(times(&[two, "client.patience=500ms", shield[0], shield[1]]), 2);
+    // What may not be cached is fetched for one after the other, 100 ms each: the third is there no more
+    // when it is answered, and for the other two nobody is asked.
+    let five = [
+        "arrivals={rate='0/s', users=9, crowd={at='1s', users=5}}",
+        "cdn.edge.uncacheable=100%",
+        "cdn.edge.error_ttl=0s",
+    ];
+    let times = |sets: &[&str]| asked(&run(EDGE, &[&five[..], sets].concat()));
+    assert_eq!((times(&[]), times(&["client.patience=250ms"])), (5, 3));
+    let apart = ["cdn.edge.pops=5", "cdn.edge.shield={rtt='0ms'}"];
+    let patient = |patience: &str| times(&[apart[0], apart[1], patience]);
+    assert_eq!((patient("client.patience=1s"), patient("client.patience=50ms")), (5, 1));
+}

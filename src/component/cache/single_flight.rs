@@ -92,9 +92,15 @@ impl<Task: Copy> SingleFlight<Task> {
         }
     }
 
-    /// Whether somebody waits for a load.
-    pub fn has_waiters(&self, scope: u32, key: Key) -> bool {
-        self.flights.get(&(scope, key)).is_some_and(|flight| flight.first != NONE)
+    /// Those who wait for a load, in the order of joining.
+    pub fn waiters(&self, scope: u32, key: Key) -> impl Iterator<Item = Task> + '_ {
+        let flight = self.flights.get(&(scope, key));
+        let mut place = flight.map_or(NONE, |flight| flight.first);
+        std::iter::from_fn(move || {
+            let waiter = self.waiters.get(place as usize)?;
+            place = waiter.next;
+            Some(waiter.task)
+        })
     }
 
     /// Whether a key is being loaded in a scope.
@@ -136,6 +142,8 @@ mod tests {
         assert_eq!(flights.begin(0, COLD, 13), Flight::Join);
         assert_eq!(flights.begin(0, HOT, 14), Flight::Join);
         assert_eq!(flights.in_flight(), 2);
+        assert_eq!(flights.waiters(0, HOT).collect::<Vec<_>>(), [11, 14]);
+        assert_eq!(flights.waiters(1, HOT).count(), 0);
         assert_eq!(woken(&mut flights, 0, HOT), [11, 14]);
         assert_eq!(woken(&mut flights, 0, COLD), [13]);
         assert_eq!(flights.begin(0, HOT, 15), Flight::Lead);
