@@ -232,9 +232,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         else {
             return;
         };
-        let now = self.now;
         if let Some(room) = &mut self.bulkhead_of(bulkhead, record.worker).room {
-            room.leave(now, task);
+            room.leave(task);
         }
         self.leave(task, self.model.bulkheads[bulkhead].station);
         self.give_up_waiting(task, bulkhead);

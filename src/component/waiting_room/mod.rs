@@ -63,7 +63,7 @@ pub struct WaitingRoom {
     config: RoomConfig,
     waiting: VecDeque<(u32, Time)>,
     codel: CoDel,
-    /// When nobody waited last; the present if nobody does.
+    /// When whoever found it empty came last: nobody waited until then.
     last_empty: Time,
 }
 
@@ -116,23 +116,17 @@ impl WaitingRoom {
             self.codel.empty();
             return None;
         };
-        if self.waiting.is_empty() {
-            self.last_empty = now;
-        }
         let drops = matches!(self.config.shedding, Shedding::CoDel(_))
             && self.codel.drops(now, now.since(since), self.waiting.is_empty());
         Some(if drops { Next::Drop(who) } else { Next::Serve(who) })
     }
 
     /// Somebody waits no longer; true if they did.
-    pub fn leave(&mut self, now: Time, who: u32) -> bool {
+    pub fn leave(&mut self, who: u32) -> bool {
         let Some(place) = self.waiting.iter().position(|waiting| waiting.0 == who) else {
             return false;
         };
         self.waiting.remove(place);
-        if self.waiting.is_empty() {
-            self.last_empty = now;
-        }
         true
     }
 }
@@ -175,7 +169,7 @@ mod tests {
             [room.join(at(0), 1), room.join(at(0), 2), room.join(at(0), 3)],
             [Ok(None), Ok(None), Err(Full)]
         );
-        assert!(room.leave(at(0), 1) && !room.leave(at(0), 1));
+        assert!(room.leave(1) && !room.leave(1));
         assert_eq!(room.join(at(0), 3), Ok(None));
     }
 
@@ -188,9 +182,9 @@ mod tests {
         assert_eq!(room.join(at(0), 0), Ok(Some(at(100))));
         assert_eq!(room.join(at(100), 1), Ok(Some(at(200))));
         assert_eq!(room.join(at(101), 2), Ok(Some(at(106))));
-        room.leave(at(102), 0);
-        room.leave(at(102), 1);
-        room.leave(at(106), 2);
+        room.leave(0);
+        room.leave(1);
+        room.leave(2);
         assert_eq!(room.join(at(107), 3), Ok(Some(at(207))), "it has been empty");
     }
 
