@@ -1,7 +1,7 @@
 //! Job queues: jobs that requests leave behind, and the processes that work them off.
 
 use crate::component::job_limiter::JobLimiter;
-use crate::component::job_queue::{Driver, JobBackoff, JobQueue};
+use crate::component::job_queue::{Driver, JobQueue};
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents, ProcessorSharing};
 use crate::model;
@@ -226,11 +226,8 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn queue_job(&mut self, job: u32) {
         let was_delayed = self.no_longer_delayed(job);
         let kind = &self.model.jobs[self.jobs[job].kind];
-        let record = &self.jobs[job];
         // What was due later goes to the tail all the same.
-        let first = kind.lifo
-            && !was_delayed
-            && (record.failed == 0 || kind.retry.backoff == JobBackoff::None);
+        let first = kind.lifo && !was_delayed;
         self.queue_up(job, kind.queue);
         let queue = &mut self.queues[kind.queue].queue;
         match first {

@@ -41,6 +41,7 @@ fn processes_and_handlers_work_side_by_side_on_cores() {
     assert_eq!(each(&[]), ms(400));
     assert_eq!(each(&["queue.q.processes=4"]), ms(100));
     assert_eq!(each(&["queue.q.processes=2"]), ms(200));
+    assert_eq!(each(&["queue.q.processes=2", "queue.q.concurrency=4"]), ms(200), "two at each");
     assert_eq!(each(&["queue.q.concurrency=4", "queue.q.cores=4"]), ms(100));
     assert_eq!(each(&["queue.q.concurrency=4"]), ms(400), "they share one core");
     assert_eq!(each(&["queue.q.concurrency=4", "job.j.cpu_share=0%"]), ms(100));
@@ -221,6 +222,9 @@ fn the_last_one_goes_first_where_it_is_said() {
     };
     assert_eq!(fails("job.k.backoff=none"), ms(300));
     assert_eq!(fails("job.k.backoff={fixed='1ms'}"), ms(400));
+    // One of nothing is none (Bull 4.16.5 lib/job.js, `moveToFailed`: `if (delay)`).
+    assert_eq!(fails("job.k.backoff={fixed='0ms'}"), ms(300));
+    assert_eq!(fails("job.k.backoff={exponential='0ms'}"), ms(300));
 }
 
 #[test]

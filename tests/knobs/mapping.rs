@@ -83,6 +83,9 @@ fn messages_are_gathered_for_a_batch_that_is_not_full() {
     let ran = mapped(&["j"; 60], &[gathers, "queue.q.mapping.batch_size=25"]);
     // Two of 25 at once; ten wait for a second.
     assert_eq!((ran.each(), ran.count(CALLS, Counter::Served)), (ms(2_500), 3));
+    // SQS gives and deletes ten at a time: three, three and one.
+    let requests = [Counter::Reads, Counter::Writes].map(|it| ran.count("queue.q", it));
+    assert_eq!(requests, [7, 60 + 7]);
     assert_eq!(mapped(&["j"; 10], &[gathers, "queue.q.mapping.batch_size=25"]).each(), ms(2_000));
 }
 

@@ -137,6 +137,32 @@ fn node_redis_gives_up_what_it_has_not_written() {
     // One may wait: the second fails at once.
     let ran = gone(&["cache.c.client={node-redis={max_queue=1}}"]);
     assert_eq!((ran.shortest(), ran.longest()), (ms(0), ms(5_000)));
+    // Those of 1 and 6 s wait for 4.5 s, and find room; seven others do not.
+    let ran = gone(&["cache.c.client={node-redis={max_queue=1, command_timeout='4500ms'}}"]);
+    assert_eq!((ran.ok(), ran.count("cache.c", Counter::Rejected)), (8, 7));
+}
+
+#[test]
+fn what_was_on_its_way_goes_before_what_has_waited() {
+    // Sent at 1 s, the command finds nobody at 1.1 s; the close of the server is heard of at 1.15 s. Attempts
+    // last a round trip of 200 ms: at 1.2, 1.5, 1.85, 2.25, 2.7, 3.2 and 3.75 s. The last is answered, and
+    // ready after three round trips, at 4.35 s.
+    let way = ["cache.c.rtt=200ms", "fault.outage.at=1050ms", "fault.outage.for=2300ms"];
+    let ran = |more: &str| gone(&[&way[..], &["cache.c.command=300ms", more]].concat());
+    // Those of 1, 2, 3 and 4 s are there at 4.45 s, and take 300 ms each, the first one first.
+    let both = ran("cache.c.client=ioredis-5");
+    assert_eq!((both.longest(), both.count("cache.c", Counter::Closed)), (ms(3_850), 1));
+    assert_eq!(both.count("cache.c", Counter::Opened), 1);
+    // A wire that takes 100 ms for a value brings them in that order too: the first is there at 4.55 s.
+    let text = GONE.replace("[service.web]", "[service.web]\nbefore = ['session.s']");
+    let text = format!("{text}[session.s]\nstore.redis = {{ cache = 'c' }}\nsize = '1MB'\n");
+    let login = [
+        "operation.look={login=true, flow=[{cpu='0ms'}]}",
+        "cache.c.bandwidth=80Mbit/s",
+        "cache.c.per_kb=0s",
+    ];
+    let wire = run(&text, &[&way[..], &login, &["run.duration=9500ms"]].concat());
+    assert_eq!((wire.ok(), wire.longest()), (9, ms(3_650)));
 }
 
 /// A loss of the first node at 500 ms, 100 reads a second.
@@ -184,6 +210,36 @@ fn a_replica_takes_over_once_the_loss_is_seen() {
     // A failover lasts as long as its product takes.
     let failover = ["fault.loss.what=failover", "cache.c.failover={sentinel={down_after='2s'}}"];
     assert_eq!(errors(&failover), takes);
+}
+
+#[test]
+fn a_replica_takes_over_but_once() {
+    // Who has taken over is lost as well, at 5.5 s: the second of two replicas takes over, or nobody is left.
+    let text = format!("{LOST}[fault.again]\ntarget = 'cache.c'\nwhat = 'stop'\nat = '5500ms'\n");
+    let lost = |replicas: u32| {
+        let replicas = format!("cache.c.replicas={replicas}");
+        let sets = [&replicas, "cache.c.failover={sentinel={down_after='1s'}}"];
+        run(&text, &sets).count("cache.c", Counter::Errors)
+    };
+    // A takeover lasts 1.4 to 2.6 s; the run ends 5 s after the second loss.
+    let (one, two) = (lost(1), lost(2));
+    assert!((640..=761).contains(&one), "{one}");
+    assert!((280..=520).contains(&two), "{two}");
+}
+
+#[test]
+fn a_cluster_without_most_of_its_masters_answers_nobody() {
+    // Two of three are gone: the third cannot elect anybody, and a minority answers nobody, whatever it covers.
+    let cluster = "cache.c.failover={cluster={node_timeout='1s', full_coverage=false}}";
+    let gone = |count: u32| {
+        let count = format!("fault.loss.count={count}");
+        errors(&["cache.c.nodes=3", cluster, &count])
+    };
+    // Seen 1 to 2.5 s after 0.5 s; two thirds of 100 reads a second until then, and all of them until 10.5 s.
+    let two = gone(2);
+    assert!((905..=975).contains(&two), "{two}");
+    // One of three is replaced within 3.6 s of its loss, and a third of the reads fails meanwhile.
+    assert!(gone(1) < 125, "{}", gone(1));
 }
 
 #[test]
@@ -237,6 +293,8 @@ fn copies_answer_reads_and_are_behind() {
         run(LOST, &sets).count("cache.c", Counter::StaleReads)
     };
     assert!(stale("0ms") == 0 && stale("1s") > 900, "{} {}", stale("0ms"), stale("1s"));
+    // Behind by just as long as one read comes after the other, it has heard of what the last one set.
+    assert!(stale("10ms") == 0 && stale("10001us") > 900, "{}", stale("10ms"));
     // What only the lost primary had is lost: the keys that were first written in the last 300 ms.
     let lost = |lag: &str| {
         let flow = "operation.look.flow=[{cache={in='c', keys='k'}}]";

@@ -90,6 +90,23 @@ fn a_snapshot_forks_the_server() {
 }
 
 #[test]
+fn sessions_that_are_only_read_change_nothing() {
+    let paused = |touch: bool| {
+        let save = "{save=[{after='2s', changes=1}], fork='100ms', disk='8Gbit/s'}";
+        let text = SERVER.replace("[keys.k]\n", &format!("persistence = {save}\n[keys.k]\n"));
+        let text = text.replace("[service.web]", "[service.web]\nbefore = ['session.s']");
+        let text = format!("{text}[session.s]\nstore.redis = {{ cache = 'c' }}\nresave = false\n");
+        let touch = format!("session.s.touch={touch}");
+        let sets =
+            ["run.start.caches=warm", "operation.work.flow=[{cache={in='c', keys='k'}}]", &touch];
+        run(&text, &sets).count("cache.c", Counter::PausedMicros)
+    };
+    assert_eq!(paused(false), 0);
+    // Touched at 1, 2, ... 10 s, as a change a second is above.
+    assert!((200_000..202_000).contains(&paused(true)), "{} us", paused(true));
+}
+
+#[test]
 fn an_fsync_of_more_than_two_seconds_blocks_the_server() {
     let writes = ["operation.work.flow=[{command={in='c', write=true}}]", "arrivals.rate=10/s"];
     let stalled = |fsync: &str| {

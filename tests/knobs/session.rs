@@ -172,6 +172,20 @@ fn sessions_end_with_their_time_to_live_and_rows_with_the_prune() {
     assert_eq!(sets("5s", "15min").count("session.s", Counter::Expired), 0);
     let expired = sets("5s", "5s").count("session.s", Counter::Expired);
     assert!((45..56).contains(&expired), "{expired}");
+    // A process that has died prunes no more: at 30 s it has last done so after 22.5 s, when 17 had expired.
+    let dies = "[fault.dies]\ntarget = 'service.web'\nwhat = 'stop'\nat = '30s'\n";
+    let ran = run(
+        &format!("{TABLE}{dies}"),
+        &[
+            "session.s.ttl=5s",
+            "session.s.store={postgres={pool='pg', prune='5s'}}",
+            "operation.work.login=true",
+            "arrivals.users=1000",
+            "run.duration=60s",
+        ],
+    );
+    let expired = ran.count("session.s", Counter::Expired);
+    assert!((16..=25).contains(&expired), "{expired}");
     // A user whose session has ended makes another.
     let ran = table(&[
         "session.s.ttl=500ms",

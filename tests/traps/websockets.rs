@@ -40,6 +40,11 @@ fn t_51_a_broadcast_reaches_every_server() {
     let (two, eight) = (busy("service.web.instances=2"), busy("service.web.instances=8"));
     // Each of 500 messages costs each process 200 us: 0.2 cores for two, 0.8 for eight.
     assert!((eight - two - 0.6).abs() < 0.03, "{two} and {eight} cores");
+    // Also those that have nobody in the room: of one client, whom seven of eight do not know.
+    let alone =
+        |instances: &str| chat(&[instances, "socket.chat.room=1"]).station("service.web").busy_mean;
+    let (two, eight) = (alone("service.web.instances=2"), alone("service.web.instances=8"));
+    assert!((eight - two - 0.6).abs() < 0.03, "{two} and {eight} cores");
     let ran = chat(&["service.web.instances=8"]);
     let (said, heard) =
         (ran.count("socket.chat", Counter::Reads), ran.count("socket.chat", Counter::Writes));
