@@ -44,6 +44,8 @@ pub struct PoolerConfig {
     pub wait_timeout: Option<Duration>,
     /// How long a connection stays open unused; for ever without one.
     pub idle_timeout: Option<Duration>,
+    /// So many may be unused for that long, and stay open; RDS Proxy's.
+    pub spare: u32,
     /// How long a connection has lain idle that is tried out before it is lent; none is without one.
     pub check_after: Option<Duration>,
     /// At what age a connection is closed; never without one.
@@ -345,7 +347,9 @@ impl Pooler {
     }
 
     fn idle_ends(&self) -> Option<Time> {
-        Some(self.looked_at(self.idle.first()?.since + self.config.idle_timeout?))
+        // Who has been idle for longest goes, as soon as there is one more of them than may be.
+        let first = self.idle.get(self.config.spare as usize)?;
+        Some(self.looked_at(first.since + self.config.idle_timeout?))
     }
 
     fn old_at(&self, server: Server) -> Option<Time> {
@@ -391,6 +395,7 @@ mod tests {
             openings: 1,
             wait_timeout: Some(Duration::secs(120)),
             idle_timeout: Some(Duration::secs(600)),
+            spare: 0,
             check_after: Some(Duration::secs(30)),
             max_lifetime: Some(Duration::secs(3_600)),
             login_retry: Duration::secs(15),
@@ -483,5 +488,23 @@ mod tests {
         // At its age it is closed as it comes back.
         assert_eq!(pooler.give_back(at(3_700_000), second), Returned::Close);
         assert_eq!(pooler.total(), 0);
+    }
+
+    #[test]
+    fn rds_proxy_leaves_a_share_of_the_idle_ones_open() {
+        let idle_timeout = Some(Duration::secs(1));
+        let mut rules = PoolerConfig { idle_timeout, spare: 1, ..*pgbouncer().config() };
+        (rules.pgbouncer, rules.max_lifetime) = (false, None);
+        let mut pooler = Pooler::new(rules);
+        // Three that have been idle since 0, 0.1 and 0.2 s.
+        for since in [0, 100, 200] {
+            pooler.idle.push(Idle { server: Server { opened: at(0) }, since: at(since) });
+        }
+        assert_eq!(pooler.next_due(at(200)), Some(at(1_100)), "the second has been idle for 1 s");
+        assert!(pooler.expire_idle(at(1_099)).is_none());
+        assert!(pooler.expire_idle(at(1_100)).is_some() && pooler.expire_idle(at(1_100)).is_none());
+        assert_eq!(pooler.next_due(at(1_100)), Some(at(1_200)));
+        assert!(pooler.expire_idle(at(1_200)).is_some());
+        assert_eq!((pooler.total(), pooler.next_due(at(1_200))), (1, None));
     }
 }

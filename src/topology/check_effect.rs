@@ -6,6 +6,7 @@ use super::check::{Cx, Diagnostics, find};
 use super::check_scaling;
 use super::check_stream;
 use super::flow::Step;
+use super::pooler::PoolerKind;
 use super::queue::{Backoff, Discipline, QueueDriver};
 use super::session::SessionStore;
 use super::stream::StreamKind;
@@ -144,6 +145,10 @@ fn servers(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
     for store in cx.topology.stores.iter().filter(|it| it.spec.lookup.is_none()) {
         let why = "its connections are counted with `lookup` only";
         idle(format!("store.{}", store.name), "keep_alive", why);
+    }
+    for pooler in cx.topology.poolers.iter().filter(|it| it.spec.kind != PoolerKind::RdsProxy) {
+        let why = "only RDS Proxy (`kind = \"rds-proxy\"`) has a share of idle connections";
+        idle(format!("pooler.{}", pooler.name), "idle_share", why);
     }
     for cache in cx.topology.caches.iter().filter(|it| !it.spec.reconnects()) {
         idle(format!("cache.{}", cache.name), "lookup", "it has no `client` that connects again");

@@ -6,7 +6,7 @@ use super::names::Ref;
 use super::plan::Plan;
 use super::price::PoolerPrice;
 use super::spec::spec;
-use crate::units::Duration;
+use crate::units::{Duration, Ratio};
 
 spec! {
     /// A pooler in front of a database: clients' connections end at it, and share its connections to
@@ -87,10 +87,14 @@ spec! {
             from "PgBouncer doc/config.md (client_idle_timeout 0); janitor.c (request_time, `client->link`); RDS \
             user guide (IdleClientTimeout); Supavisor tenants/tenant.ex (client_idle_timeout 0), client_handler.ex \
             (idle_terminate)";
-        /// An idle connection to the server is closed after this time; 0 is never.
+        /// An idle connection to the server is closed after this time, by RDS Proxy only while more are idle for
+        /// so long than `idle_share`; 0 is never.
         idle_timeout: Option<Duration> = "600s; supavisor and rds-proxy 300s"
             from "PgBouncer doc/config.md (server_idle_timeout); Supavisor tenant_supervisor.ex \
-            (idle_timeout); rds-proxy assumed: AWS names shares of idle connections, not times";
+            (idle_timeout); RDS user guide (a connection without activity for five minutes is idle)";
+        /// The share of `size` that RDS Proxy leaves open though they are idle: MaxIdleConnectionsPercent over
+        /// MaxConnectionsPercent. Beyond that the ones that have been idle for longest are closed.
+        idle_share: Ratio = "\"50%\"" from "RDS user guide (MaxIdleConnectionsPercent: half of MaxConnectionsPercent)";
         /// A connection to the server that has lain idle for so long is tried out before it is lent, by a
         /// statement that does nothing: its client waits for a round trip. With `"0s"` each is, with
         /// `"365day"` none.
@@ -100,8 +104,8 @@ spec! {
             watches its servers";
         /// At this age a connection to the server is closed; 0 is never.
         max_lifetime: Option<Duration> = "3600s; supavisor and rds-proxy never"
-            from "PgBouncer doc/config.md (server_lifetime); Supavisor db_handler.ex (none); rds-proxy \
-            assumed: a day or longer";
+            from "PgBouncer doc/config.md (server_lifetime); Supavisor db_handler.ex (none); RDS user \
+            guide (some time after 24 hours, when it is no longer in use)";
         /// How long it tries to open a connection to the server, until that can be used.
         connect_timeout: Option<Duration> = "15s; supavisor 127s, rds-proxy 1s"
             from "PgBouncer doc/config.md (server_connect_timeout); Supavisor db_handler.ex (gen_tcp:connect \
@@ -184,6 +188,13 @@ impl Pooler {
     pub fn closes_idle(&self) -> Duration {
         let usual = if self.is_pgbouncer() { 600 } else { 300 };
         self.idle_timeout.unwrap_or(Duration::secs(usual))
+    }
+    /// Connections to each server that are left open however long they are idle.
+    pub fn keeps_idle(&self, database: &Database) -> u32 {
+        match self.kind {
+            PoolerKind::RdsProxy => (f64::from(self.size(database)) * self.idle_share.0) as u32,
+            _ => 0,
+        }
     }
     /// After which time a connection that nobody used is tried out; for ever is never.
     pub fn checks_idle(&self) -> Duration {

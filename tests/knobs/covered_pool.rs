@@ -71,6 +71,7 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("pooler", "statements_and_answers_pass_one_core_after_another", "Pooler.cpu"),
     ("pooler", "clients_log_in_one_after_another", "Pooler.login_cpu"),
     ("pooler", "a_pool_looks_its_server_up_before_it_connects", "Pool.lookup"),
+    ("pooler", "rds_proxy_leaves_a_share_of_its_connections_open", "Pooler.idle_share"),
     (
         "pooler",
         "pools_of_one_process_share_its_core_its_clients_and_its_room",

@@ -564,3 +564,27 @@ fn a_server_may_end_an_idle_transaction_behind_a_pooler() {
     assert_eq!((ran.ok(), ran.failed(Failure::IdleTransaction)), (0, 5));
     assert_eq!((opened(&ran), ran.count("pooler.b", Counter::Closed)), (5, 5));
 }
+
+#[test]
+fn rds_proxy_leaves_a_share_of_its_connections_open() {
+    // Ten come at once, and four connections are opened, which nobody uses any more.
+    let closed = |sets: &[&str]| {
+        let four = ["pooler.b.kind=rds-proxy", "pooler.b.size=4", "pooler.b.idle_timeout=1s"];
+        let ran = run(TEN, &[&four[..], sets].concat());
+        assert_eq!((ran.ok(), opened(&ran)), (10, 4));
+        (ran.count("pooler.b", Counter::Closed), ran.held("pooler.b").last().copied())
+    };
+    assert_eq!(closed(&[]), (2, Some(2.0)));
+    assert_eq!(closed(&["pooler.b.idle_share=0%"]), (4, Some(0.0)));
+    assert_eq!(closed(&["pooler.b.idle_share=76%"]), (1, Some(3.0)), "whole ones");
+    assert_eq!(closed(&["pooler.b.idle_share=100%"]), (0, Some(4.0)));
+    assert_eq!(closed(&["pooler.b.idle_timeout=60s", "pooler.b.idle_share=0%"]).0, 0);
+    assert_eq!(closed(&["pooler.b.kind=supavisor"]).0, 4, "others close all");
+    // By default half of what the server has for it, 97, after five minutes.
+    let model = model(TEN, &["pooler.b.kind=rds-proxy"]);
+    let config = model.poolers.iter().next().map(|it| it.config).expect("one");
+    assert_eq!(
+        (config.size, config.spare, config.idle_timeout),
+        (97, 48, Some(Duration::secs(300)))
+    );
+}

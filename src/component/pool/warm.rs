@@ -85,7 +85,7 @@ impl From<&PoolerConfig> for Keeping {
         Keeping {
             size: config.size,
             floor: config.min,
-            stay: config.min,
+            stay: config.min.max(config.spare),
             unused: shortest(config.idle_timeout, config.max_lifetime),
         }
     }

@@ -118,6 +118,7 @@ impl Compiler<'_> {
                     openings: if spec.is_pgbouncer() { 1 } else { size },
                     wait_timeout: optional(Some(spec.patience())),
                     idle_timeout: some(spec.closes_idle()),
+                    spare: spec.keeps_idle(database),
                     check_after: optional(Some(spec.checks_idle())),
                     max_lifetime: some(spec.lifetime()),
                     login_retry: spec.retries_login(),
