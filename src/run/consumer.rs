@@ -60,6 +60,8 @@ struct Log {
     revoked: bool,
     /// Who reads it, if it is a shard of Kinesis.
     reader: kinesis::Reader,
+    /// What members of the Java client remember of a message that failed.
+    failures: Vec<failing::Failures>,
 }
 
 impl Log {
@@ -338,6 +340,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         let group = &mut self.streams.groups[id];
+        group.forget_failures(member);
         let who = &mut group.members[member as usize];
         (who.down, who.at_work, who.joins, who.returns) = (true, 0, false, false);
         (who.failed, who.resumes) = (0, Time::ZERO);

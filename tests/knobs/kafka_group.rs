@@ -242,3 +242,33 @@ fn what_is_handled_again_is_drawn_anew() {
     // Of what came before the last two restarts nothing is left but by rare chance, and about twelve took so long.
     assert!(served >= 1_130 && (4..=24).contains(&again), "{served} {again}");
 }
+
+#[test]
+fn a_process_counts_the_failures_that_it_has_seen_itself() {
+    // A message at 20 s, each handling of which takes a second and fails.
+    let ran = |fault: &str, group: &str| {
+        let text = format!("{TOPIC}\n[fault.f]\ntarget = 'consumer.c'\nat = '24500ms'\n{fault}\n");
+        let mut sets = burst(1).to_vec();
+        sets[2] = "arrivals.rate='0.05/s'".into();
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        let usual = ["consumer.c.poison=100%", "consumer.c.work=1s", "run.duration=39500ms", group];
+        let ran = run(&text, &[&sets[..], &usual].concat());
+        (of(&ran, Counter::Errors), of(&ran, Counter::Rejected))
+    };
+    let stopped = "what = 'stop'\nfor = '1s'";
+    let named = "consumer.c.kafka={client='java', instance_id=true}";
+    // Four failures by 24 s, the fifth handling dies. It begins anew at 25.5 s, with ten more: the last at 35.5 s.
+    assert_eq!(ran(stopped, named), (4 + 10, 1));
+    // Four failures are enough before it is stopped; five are not reached, and begin anew.
+    let four = "consumer.c.kafka={client='java', instance_id=true, retries=3}";
+    assert_eq!(ran(stopped, four), (4, 1));
+    let five = "consumer.c.kafka={client='java', instance_id=true, retries=4}";
+    assert_eq!(ran(stopped, five), (4 + 5, 1));
+    // Out of the group from 30.5 s to 35 s, with five failures; it goes on from those, up to the tenth at 40 s, or
+    // the ninth at 39 s.
+    let cut = "what = 'cut'\nfor = '10500ms'";
+    let session = "consumer.c.kafka={client='java', session='6s'}";
+    assert_eq!(ran(cut, session), (5 + 4, 0));
+    let nine = "consumer.c.kafka={client='java', session='6s', retries=8}";
+    assert_eq!(ran(cut, nine), (5 + 4, 1));
+}

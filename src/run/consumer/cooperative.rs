@@ -103,7 +103,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         let mut again = 0;
         for log in group.logs.iter_mut().filter(|log| log.owner == member) {
             for entry in log.entries.iter_mut().take(log.taken) {
-                (entry.since, entry.deliveries) = (now, entry.deliveries + 1);
+                (entry.since, entry.deliveries) = (now, entry.deliveries.wrapping_add(1));
                 again += 1;
             }
             (log.taken, log.batch, log.busy) = (0, 0, false);

@@ -5,16 +5,20 @@
 //! retry/index.js). The runner counts errors since it last joined, not in a row, and gives up at the
 //! sixth: the consumer leaves the group and starts anew (consumer/index.js, onCrash), and a message that
 //! can never be handled holds up its partition for ever. Spring's listener container seeks back to the
-//! message, and after ten attempts puts it aside (DefaultErrorHandler). A message of a stream of Redis
-//! that is not acknowledged stays pending until somebody claims it. A channel's subscriber has lost it.
+//! message, and puts it aside when it has failed ten times (DefaultErrorHandler). It keeps in memory how often the
+//! last message of each partition has failed that did (FailedRecordTracker): a process that is new to it begins at
+//! one, one that was out and comes back goes on, and what is handled again without an error does not count. A message
+//! of a stream of Redis that is not acknowledged stays pending until somebody claims it. A channel's
+//! subscriber has lost it.
 
 use super::super::meter::Counter;
 use super::super::stream::{handling_key, purpose};
 use super::super::world::World;
-use super::{Entry, Handler, HandlerState};
+use super::{Entry, GroupState, Handler, HandlerState, Log};
 use crate::kernel::PendingEvents;
 use crate::model::Rules;
 use crate::model::ids::ConsumerId;
+use crate::stream::StreamKey;
 use crate::units::Duration;
 
 /// Random numbers: whether a handling fails, whether a message always does, how long a pause is.
@@ -24,6 +28,41 @@ const PAUSE: u64 = 0x9a5e;
 /// The longest pause of kafkajs (retry/defaults.js, maxRetryTime), and its spread (factor).
 const LONGEST: Duration = Duration::secs(30);
 const SPREAD: f64 = 0.2;
+
+/// How often a member has seen a message of a partition fail.
+pub(super) struct Failures {
+    member: u32,
+    message: StreamKey,
+    times: u32,
+}
+
+impl Log {
+    /// A message has failed once more with a member. Says whether that is more than so many times again.
+    fn gives_up(&mut self, member: u32, message: StreamKey, retries: u32) -> bool {
+        let place = self.failures.iter().position(|it| it.member == member);
+        let place = place.unwrap_or_else(|| {
+            self.failures.push(Failures { member, message, times: 0 });
+            self.failures.len() - 1
+        });
+        let known = &mut self.failures[place];
+        if known.message != message {
+            (known.message, known.times) = (message, 0);
+        }
+        known.times += 1;
+        let over = known.times > retries;
+        if over {
+            self.failures.swap_remove(place);
+        }
+        over
+    }
+}
+
+impl GroupState {
+    /// A process has ended, and what it remembers with it.
+    pub(super) fn forget_failures(&mut self, member: u32) {
+        self.logs.iter_mut().for_each(|log| log.failures.retain(|it| it.member != member));
+    }
+}
 
 impl<Q: PendingEvents> World<'_, Q> {
     /// Whether the handling of a message that has just ended was an error.
@@ -61,13 +100,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         let its = &mut group.logs[log as usize];
         its.entries.drain(..its.taken - 1);
         (its.taken, its.busy, its.batch) = (0, false, 0);
-        let failed = &mut its.entries[0];
-        failed.deliveries = failed.deliveries.saturating_add(1);
-        if rules.own_thread && u32::from(failed.deliveries) > rules.retries {
+        let failed = its.entries[0].key;
+        if rules.own_thread && its.gives_up(member, failed, rules.retries) {
             its.entries.pop_front();
             self.count(spec.station, Counter::Rejected);
         } else {
-            failed.since = now;
+            let failed = &mut its.entries[0];
+            (failed.since, failed.deliveries) = (now, failed.deliveries.wrapping_add(1));
             self.count(spec.station, Counter::Retried);
             self.meters[spec.station].enter(now);
         }

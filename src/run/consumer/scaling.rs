@@ -226,6 +226,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     }
 
     fn is_off(&mut self, id: ConsumerId, member: u32) {
+        self.streams.groups[id].forget_failures(member);
         let who = &mut self.streams.groups[id].members[member as usize];
         (who.off, who.down, who.leaves, who.told) = (true, true, false, false);
         who.lives = who.lives.wrapping_add(1);
