@@ -96,6 +96,8 @@ struct Member {
     at_work: u32,
     /// When the coordinator last heard of it at its work.
     heard: Time,
+    /// When it last sent a heartbeat; with the Java client, when its thread for them began to.
+    beat: Time,
     /// When its next heartbeat tells it of the rebalance under way.
     notices: Time,
     /// Tells its present membership from earlier ones.

@@ -138,6 +138,37 @@ fn a_member_at_work_hears_of_a_rebalance_with_the_heartbeat_after_its_message() 
 }
 
 #[test]
+fn the_end_of_a_batch_postpones_no_heartbeat() {
+    // Six messages at 10 s, a second and a batch each. An idle member's last heartbeat was at 9 s, the next are at
+    // the ends of messages at 12 s and 15 s, where it hears of the member that asks at 13.5 s.
+    let sets = [&burst(6)[..], &[joined_at("13s")]].concat();
+    let each = ["consumer.c.work=1s", "consumer.c.kafka.fetch=1", "run.duration=19s"];
+    let held = ran_with(&sets, &each).station("consumer.c").held_mean;
+    assert!((held - (15.0 + 2.0 * 4.0) / 19.0).abs() < 1e-6, "{held}");
+    // A heartbeat each second tells it at 14 s; one each five seconds, after that of 10 s, at 15 s, too.
+    let ran = |heartbeat: &str| ran_with(&sets, &[&each[..], &[heartbeat]].concat());
+    let held = |heartbeat: &str| ran(heartbeat).station("consumer.c").held_mean;
+    assert!((held("consumer.c.kafka.heartbeat=1s") - (14.0 + 2.0 * 5.0) / 19.0).abs() < 1e-6);
+    assert!((held("consumer.c.kafka.heartbeat=5s") - (15.0 + 2.0 * 4.0) / 19.0).abs() < 1e-6);
+}
+
+#[test]
+fn a_commit_is_heard_of_without_a_heartbeat() {
+    // Four messages at 5 s, of 2.9 s each, and more before they are done. Heartbeats were sent at 4 s, and are at 10.8 s
+    // and each 5.8 s, since one is due 4 s after the last. A session of 4.5 s lasts where each message is committed.
+    let out = |fetch: &str| {
+        let sets = ["consumer.c.kafka={heartbeat='4s', session='4500ms'}", fetch];
+        let usual = ["consumer.c.work=2900ms", "run.duration=16s"];
+        let mut burst = burst(4);
+        burst[2] = "arrivals.rate='0.2/s'".into();
+        of(&ran_with(&burst, &[&sets[..], &usual].concat()), Counter::TimedOut)
+    };
+    assert_eq!(out("consumer.c.kafka.fetch=1"), 0);
+    // The first message is a batch by itself, three more are one: nothing is heard from 10.8 s to 15.3 s.
+    assert_eq!(out("consumer.c.kafka.fetch=3"), 1);
+}
+
+#[test]
 fn who_has_joined_a_cooperative_rebalance_goes_on() {
     // One of two is dead from 50.5 s to 53.5 s, and its old membership stands for 45 s. All have a message each
     // second, half of them for the other: by 90.5 s it has done with the even ones up to 50 s, and with all odd ones.

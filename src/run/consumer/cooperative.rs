@@ -61,7 +61,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             }
         }
         for who in &mut group.members {
-            (who.heard, who.failed) = (self.now, 0);
+            (who.heard, who.beat, who.failed) = (self.now, self.now, 0);
         }
         let station = self.model.consumers[id].station;
         self.meters[station].add(Counter::Opened, joined.len() as u64);
@@ -99,7 +99,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let now = self.now;
         let group = &mut self.streams.groups[id];
         let who = &mut group.members[member as usize];
-        (who.epoch, who.heard, who.returns) = (who.epoch + 1, now, false);
+        (who.epoch, who.returns) = (who.epoch + 1, false);
+        (who.heard, who.beat) = (now, now);
         let mut again = 0;
         for log in group.logs.iter_mut().filter(|log| log.owner == member) {
             for entry in log.entries.iter_mut().take(log.taken) {

@@ -17,7 +17,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let its = &mut self.streams.groups[id].members[member as usize];
         if its.at_work == 1 && !rules.own_thread {
             // Until now it was idle, and its heartbeats came in time.
-            its.heard = aligned(its.heard, rules.heartbeat, self.now);
+            its.beat = aligned(its.beat, rules.heartbeat, self.now);
+            its.heard = its.heard.max(its.beat);
         }
         let last = its.heard + rules.patience;
         let epoch = its.epoch % purpose::NUMBERS;
@@ -86,7 +87,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         if who.away {
             return;
         }
-        if over || (!rules.own_thread && now >= who.heard + rules.heartbeat) {
+        // It is heard of when it commits as well, which postpones no heartbeat (kafkajs 2.2.4, `lastRequest`).
+        let beats = !rules.own_thread && now >= who.beat + rules.heartbeat;
+        if beats {
+            who.beat = now;
+        }
+        if over || beats {
             who.heard = now;
         }
         let polls = over || !rules.own_thread;
@@ -136,9 +142,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             let gone = who.down || who.returns || who.away;
             if group.coordinator.has(member) && !group.coordinator.has_joined(member) && !gone {
                 let idle = who.at_work == 0 || rules.own_thread;
-                let due = aligned(who.heard, rules.heartbeat, self.now);
+                let due = aligned(who.beat, rules.heartbeat, self.now);
                 let due = if due < self.now { due + rules.heartbeat } else { due };
-                let next = who.heard + rules.heartbeat;
+                let next = who.beat + rules.heartbeat;
                 who.notices = if idle { due } else { next.max(self.now) };
                 let notices = who.notices;
                 let number = spec.first_member + member;
@@ -196,8 +202,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         for (log, owner) in group.logs.iter_mut().zip(owners) {
             log.owner = owner.unwrap_or(NONE);
         }
+        let own_thread =
+            matches!(&self.model.consumers[id].rules, Rules::Kafka(it) if it.own_thread);
         for who in &mut group.members {
             (who.heard, who.failed) = (self.now, 0);
+            if own_thread {
+                who.beat = self.now;
+            }
         }
         let station = self.model.consumers[id].station;
         self.meters[station].held.add(self.now, joined as i64);
