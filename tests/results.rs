@@ -495,3 +495,37 @@ fn a_component_is_full_when_its_busiest_part_is() {
     assert!((found[0] - 2.0).abs() < 0.05, "{found:?}");
     assert!(found[2] > found[3], "members with two partitions each are evener: {found:?}");
 }
+
+/// Two users come at once, five times a second, and each asks the only connection for 20 ms: one waits not at all,
+/// the other 20 ms. Half of the operations fail.
+#[test]
+fn objectives_are_on_operations_and_on_components_by_themselves() {
+    const PAIRS: &str = "version = 1\nrun = { warmup = '0s', duration = '60s', replications = 2 }\n[arrivals]\nrate = '5/s'\nprocess = 'even'\nbatch = 2\n[service.web]\n[pool.pg]\nservice = 'web'\ndatabase = 'main'\nsize = 1\n[database.main]\nrtt = '0ms'\nconnect = '0ms'\n[operation.quick]\nshare = 1\nflow = [{ query = { pool = 'pg', read = '20ms' } }]\n[operation.broken]\nshare = 1\nflow = [{ query = { pool = 'pg', read = '20ms' } }, { reply = { bytes = '1KB', status = 500 } }]\n";
+    let objectives = [
+        ("errors < 40%", false),
+        ("errors(operation.quick) < 1%", true),
+        ("errors(operation.broken) < 99%", false),
+        ("throughput(operation.quick) > 4/s", true),
+        ("p99(operation.quick) <= 41ms", true),
+        ("latency_mean(operation.quick) < 29ms", false),
+        ("latency_mean(operation.broken) < 1s", false),
+        ("wait_mean(pool.pg) < 9.9ms", false),
+        ("wait_mean(pool.pg) < 10.1ms", true),
+        ("wait_max(pool.pg) < 20.1ms", true),
+        ("wait_p50(pool.pg) < 0.1ms", true),
+    ];
+    let texts: Vec<&str> = objectives.iter().map(|(text, _)| *text).collect();
+    let sets = [format!("objectives={texts:?}")];
+    let loaded = load("pairs.toml", &sets, &mut |_| Ok(PAIRS.to_string()));
+    let model = compile(&loaded.topology.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics)));
+    let summary = Summary::new(&model, &outcomes(&model));
+    for ((text, met), verdict) in objectives.into_iter().zip(&summary.verdicts) {
+        assert_eq!((verdict.objective.as_str(), verdict.met), (text, met), "{:?}", verdict.value);
+    }
+    let value = |number: usize| summary.verdicts[number].value.estimate;
+    assert_eq!((value(1), value(2)), (Some(0.0), Some(1.0)));
+    assert_eq!(value(6), None, "nothing of it ended well");
+    let names: Vec<&str> = summary.verdicts.iter().map(|verdict| verdict.metric.as_str()).collect();
+    assert_eq!(names[1], "operation.quick.failed_ratio");
+    assert_eq!(names[9], "pool.pg.wait_max_s");
+}

@@ -5,22 +5,11 @@ use std::collections::BTreeSet;
 use super::file::Experiment;
 use crate::diagnostic::{Diagnostic, Place, did_you_mean};
 use crate::model::Model;
-use crate::result::metric::{self, Seen};
-use crate::result::{BATCHES, Metric, collapsed, grows};
+use crate::result::metric::{self, Seen, Whose};
+use crate::result::{BATCHES, Metric, bounded, collapsed, grows};
 use crate::run::{Ended, Outcome};
 use crate::stats::{BatchMeans, overlapping_batch_ratio};
-use crate::topology::{LatencyStatistic, Metric as Bounded, Objective};
-
-/// Whose metric a column has.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Whose {
-    /// The whole deployment's.
-    All,
-    /// That of an operation, by its name.
-    Operation(String),
-    /// That of a component, by its path.
-    Component(String),
-}
+use crate::topology::Objective;
 
 /// A metric of each run that is kept.
 #[derive(Clone, Debug)]
@@ -75,12 +64,7 @@ impl Known {
     }
     fn column(&self, whose: Whose, metric: &str) -> Option<Column> {
         let metric = self.of(&whose).iter().find(|it| it.name() == metric)?.clone();
-        let name = match &whose {
-            Whose::All => metric.name(),
-            Whose::Operation(name) => format!("operation.{name}.{}", metric.name()),
-            Whose::Component(path) => format!("{path}.{}", metric.name()),
-        };
-        Some(Column { name, whose, metric })
+        Some(Column { name: whose.named(&metric.name()), whose, metric })
     }
 }
 
@@ -111,7 +95,7 @@ pub fn columns(
         add(&output.value, &output.place)?;
     }
     for objective in objectives {
-        add(&column_of(&objective.metric), &experiment.place)?;
+        add(&column_of(objective), &experiment.place)?;
     }
     if let Some(target) = &experiment.precision {
         add(&target.of, &target.place)?;
@@ -139,23 +123,9 @@ pub fn columns_named(names: &[String]) -> Option<Vec<Column>> {
 }
 
 /// The column that an objective bounds.
-pub fn column_of(metric: &Bounded) -> String {
-    match metric {
-        Bounded::Latency(LatencyStatistic::Mean) => "latency_mean_s".into(),
-        Bounded::Latency(LatencyStatistic::Max) => "latency_max_s".into(),
-        Bounded::Latency(LatencyStatistic::Quantile(share)) => {
-            let digits = format!("{share}");
-            let digits = digits.trim_start_matches("0.");
-            format!("latency_p{digits}{}_s", if digits.len() == 1 { "0" } else { "" })
-        }
-        Bounded::Errors => "failed_ratio".into(),
-        Bounded::Rejected => "rejected_ratio".into(),
-        Bounded::Timeouts => "timeouts_ratio".into(),
-        Bounded::Throughput => "throughput_per_s".into(),
-        Bounded::Cost => "cost_month".into(),
-        Bounded::Lag(of) => format!("{}.{}.lag_s", of.section, of.name),
-        Bounded::Utilisation(of) => format!("{}.{}.utilisation_ratio", of.section, of.name),
-    }
+pub fn column_of(objective: &Objective) -> String {
+    let (whose, path) = bounded(objective);
+    whose.named(&metric::name_of(&path))
 }
 
 fn matching(text: &str, known: &Known, structures: &BTreeSet<Structure>) -> Vec<Column> {

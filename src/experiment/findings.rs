@@ -243,7 +243,7 @@ fn finding(prepared: &Prepared<'_>, shared: Vec<Arc<Row>>, begun: u32) -> Findin
     let grows = rows.iter().filter(|row| row.grows).count();
     let collapsed = rows.iter().filter(|row| row.collapsed).count();
     let judge = |objective: &crate::topology::Objective| {
-        let name = column_of(&objective.metric);
+        let name = column_of(objective);
         let index = prepared.columns.iter().position(|it| it.name == name);
         let value = index.map(|index| estimates[index]).unwrap_or_default();
         let holds = |value: f64| objective.comparison.holds(value, objective.bound);

@@ -132,7 +132,8 @@ fn band(point: &Point<'_>, level: f64) -> Option<(f64, f64)> {
 /// The objectives on quantiles of latency, of all designs.
 fn objectives(points: &[Point<'_>]) -> Vec<Value> {
     let mut found: Vec<Value> = Vec::new();
-    for objective in points.iter().flat_map(|point| &point.model.objectives) {
+    let all = points.iter().flat_map(|point| &point.model.objectives);
+    for objective in all.filter(|it| it.operation.is_none()) {
         let Metric::Latency(LatencyStatistic::Quantile(level)) = objective.metric else { continue };
         let mark = json!({
             "objective": objective.text, "bound_s": shown(objective.bound), "share": shown(level),

@@ -7,7 +7,7 @@ use crate::model::ids::StationId;
 use crate::model::{Database, Guard, Model, Station, StationKind, Watch};
 use crate::result::{Point, Unit};
 use crate::run::{StationWindow, Window};
-use crate::topology::{LatencyStatistic, Metric};
+use crate::topology::{LatencyStatistic, Metric, Objective};
 
 /// What a panel shows.
 #[derive(Clone, Debug, PartialEq)]
@@ -178,10 +178,7 @@ impl Panel {
         let model = point.model;
         match self {
             Panel::Latency(statistic) => objectives(model, *statistic),
-            Panel::Failed => {
-                let errors = model.objectives.iter().filter(|it| it.metric == Metric::Errors);
-                errors.map(|it| (it.bound, it.text.clone())).collect()
-            }
+            Panel::Failed => bounds_on(model, &Metric::Errors),
             Panel::Connections(path) => {
                 let found = model.databases.iter().filter(|it| path_of(model, it.station) == path);
                 let slots = |it: &Database| f64::from(it.slots * it.shards);
@@ -262,7 +259,13 @@ fn objectives(model: &Model, statistic: Statistic) -> Vec<(f64, String)> {
         Statistic::P95 => LatencyStatistic::Quantile(0.95),
         Statistic::P99 => LatencyStatistic::Quantile(0.99),
     };
-    let found = model.objectives.iter().filter(|it| it.metric == Metric::Latency(wanted));
+    bounds_on(model, &Metric::Latency(wanted))
+}
+
+/// The objectives on a metric of all requests.
+fn bounds_on(model: &Model, metric: &Metric) -> Vec<(f64, String)> {
+    let on_all = |it: &&Objective| it.metric == *metric && it.operation.is_none();
+    let found = model.objectives.iter().filter(on_all);
     found.map(|it| (it.bound, it.text.clone())).collect()
 }
 

@@ -259,7 +259,7 @@ fn no_load(found: &Capacity, least: f64, replications: usize) -> String {
 
 pub(super) fn unit_of(metric: &Metric) -> Unit {
     match metric {
-        Metric::Latency(_) | Metric::Lag(_) => Unit::Seconds,
+        Metric::Latency(_) | Metric::Lag(_) | Metric::Wait(..) => Unit::Seconds,
         Metric::Errors | Metric::Rejected | Metric::Timeouts | Metric::Utilisation(_) => {
             Unit::Ratio
         }

@@ -49,6 +49,28 @@ pub enum Fold {
     Total,
 }
 
+/// Whose metric it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whose {
+    /// The whole deployment's.
+    All,
+    /// That of an operation, by its name.
+    Operation(String),
+    /// That of a component, by its path.
+    Component(String),
+}
+
+impl Whose {
+    /// A metric's name with the path of whoever has it: `pool.pg.utilisation_ratio`.
+    pub fn named(&self, metric: &str) -> String {
+        match self {
+            Whose::All => metric.into(),
+            Whose::Operation(name) => format!("operation.{name}.{metric}"),
+            Whose::Component(path) => format!("{path}.{metric}"),
+        }
+    }
+}
+
 /// A subject within a replication: the whole, an operation or a component.
 #[derive(Clone, Copy)]
 pub struct Seen<'a> {
@@ -200,11 +222,16 @@ impl Metric {
 
     /// Its name in files, with the unit at its end: `latency_s.p95` is `latency_p95_s`.
     pub fn name(&self) -> String {
-        let Some((head, rest)) = self.path.split_once('.') else { return self.path.clone() };
-        let suffix = ["_per_s", "_ratio", "_s"].into_iter().find(|unit| head.ends_with(unit));
-        let stem = head.strip_suffix(suffix.unwrap_or("")).unwrap_or(head);
-        format!("{stem}_{}{}", rest.replace('.', "_"), suffix.unwrap_or(""))
+        name_of(&self.path)
     }
+}
+
+/// The name of a metric by its path: `latency_p95_s` of `latency_s.p95`.
+pub fn name_of(path: &str) -> String {
+    let Some((head, rest)) = path.split_once('.') else { return path.into() };
+    let suffix = ["_per_s", "_ratio", "_s"].into_iter().find(|unit| head.ends_with(unit));
+    let stem = head.strip_suffix(suffix.unwrap_or("")).unwrap_or(head);
+    format!("{stem}_{}{}", rest.replace('.', "_"), suffix.unwrap_or(""))
 }
 
 /// The mean latency (s) of the requests that ended well in a step, which weighs as many as they are.

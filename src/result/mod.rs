@@ -29,7 +29,7 @@ pub use metric::{Fold, Metric, Seen, Unit, kind_name, latency_over_time};
 pub use monitor::{Alarmed, BUCKETS_S, MonitorCourse, Monitored, monitor_courses};
 pub use saturation::{Bearing, LEVELS, Reached, Saturation};
 pub use steadiness::{NOT_STATIONARY, QUEUE_GROWS, Warning, collapsed, grows, settled};
-pub use verdict::Verdict;
+pub use verdict::{Verdict, bounded};
 
 use crate::model::Model;
 use crate::run::Outcome;

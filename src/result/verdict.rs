@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::topology::{LatencyStatistic, Metric, Objective, Section};
+use crate::topology::{LatencyStatistic, Metric, Objective};
 
+use super::metric::{self, Whose};
 use super::{Estimate, Summary};
 
 /// Whether an objective is met.
@@ -11,8 +12,8 @@ use super::{Estimate, Summary};
 pub struct Verdict {
     /// The objective as the file says it.
     pub objective: String,
-    /// The name of the bounded metric in the result, with the component's path before it if it is
-    /// one's.
+    /// The name of the bounded metric in the result, after the path of the component or operation
+    /// whose it is.
     pub metric: String,
     /// What was measured.
     pub value: Estimate,
@@ -33,32 +34,24 @@ pub fn judge(summary: &Summary, objectives: &[Objective]) -> Vec<Verdict> {
 }
 
 fn judge_one(summary: &Summary, objective: &Objective) -> Verdict {
-    let whole = |path: &str| {
-        let measure = summary.overall.measure(path);
-        measure.map(|measure| (measure.metric.name(), measure.estimate))
+    let (whose, path) = bounded(objective);
+    let subject = match &whose {
+        Whose::All => Some(&summary.overall),
+        Whose::Operation(name) => summary.operations.iter().find(|it| it.path == *name),
+        Whose::Component(path) => summary.component(path),
     };
-    let found = match &objective.metric {
-        Metric::Latency(statistic) => whole(&format!("latency_s.{}", statistic_name(*statistic))),
-        Metric::Errors => whole("failed_ratio"),
-        Metric::Rejected => whole("rejected_ratio"),
-        Metric::Timeouts => whole("timeouts_ratio"),
-        Metric::Throughput => whole("throughput_per_s"),
-        Metric::Cost => whole("cost_month"),
-        Metric::Utilisation(of) => of_component(summary, of.section, &of.name, "utilisation_ratio"),
-        Metric::Lag(of) => of_component(summary, of.section, &of.name, "lag_s"),
-    };
-    let (metric, value) = found.unwrap_or_default();
+    let value = subject.map(|it| it.estimate(&path)).unwrap_or_default();
     let holds = |value: f64| objective.comparison.holds(value, objective.bound);
-    let about_ends = !matches!(
+    let about_ends = matches!(
         objective.metric,
-        Metric::Throughput | Metric::Cost | Metric::Utilisation(_) | Metric::Lag(_)
+        Metric::Latency(_) | Metric::Errors | Metric::Rejected | Metric::Timeouts
     );
     let growing = about_ends && summary.is_growing();
     let met = value.estimate.is_some_and(holds) && !growing;
     let ends = [value.low, value.high].into_iter().flatten();
     Verdict {
         objective: objective.text.clone(),
-        metric,
+        metric: whose.named(&metric::name_of(&path)),
         value,
         bound: objective.bound,
         met,
@@ -67,15 +60,26 @@ fn judge_one(summary: &Summary, objective: &Objective) -> Verdict {
     }
 }
 
-fn of_component(
-    summary: &Summary,
-    section: Section,
-    name: &str,
-    metric: &str,
-) -> Option<(String, Estimate)> {
-    let path = format!("{section}.{name}");
-    let measure = summary.component(&path).and_then(|it| it.measure(metric))?;
-    Some((format!("{path}.{metric}"), measure.estimate))
+/// Whose metric an objective bounds, and its path among the metrics.
+pub fn bounded(objective: &Objective) -> (Whose, String) {
+    let of_requests = || match &objective.operation {
+        Some(operation) => Whose::Operation(operation.name.clone()),
+        None => Whose::All,
+    };
+    let of_component = |section, name: &str| Whose::Component(format!("{section}.{name}"));
+    match &objective.metric {
+        Metric::Latency(of) => (of_requests(), format!("latency_s.{}", statistic_name(*of))),
+        Metric::Errors => (of_requests(), "failed_ratio".into()),
+        Metric::Rejected => (of_requests(), "rejected_ratio".into()),
+        Metric::Timeouts => (of_requests(), "timeouts_ratio".into()),
+        Metric::Throughput => (of_requests(), "throughput_per_s".into()),
+        Metric::Cost => (Whose::All, "cost_month".into()),
+        Metric::Utilisation(of) => (of_component(of.section, &of.name), "utilisation_ratio".into()),
+        Metric::Lag(of) => (of_component(of.section, &of.name), "lag_s".into()),
+        Metric::Wait(statistic, of) => {
+            (of_component(of.section, &of.name), format!("wait_s.{}", statistic_name(*statistic)))
+        }
+    }
 }
 
 fn statistic_name(statistic: LatencyStatistic) -> String {

@@ -90,7 +90,9 @@ spec! {
         notes: Vec<String> = "[]" from "no remarks";
         /// What the document behind the topology does not say.
         assume: Vec<Assumption> = "[]" from "nothing is assumed in words";
-        /// What must hold: `["latency_p95 < 500ms", "errors < 1%"]`.
+        /// What must hold: `["latency_p95 < 500ms", "errors < 1%"]`, of all requests or of one operation's
+        /// (`latency_p95(operation.NAME)`, `errors`, `throughput`), and of components: `utilisation(pool.NAME)`,
+        /// `wait_p95(queue.NAME)`, `lag(consumer.NAME)`.
         objectives: Vec<Objective> = "[]" from "nothing is demanded";
         /// How a run is measured and when it stops.
         run: Run = "{}" from "assumed";

@@ -1,12 +1,13 @@
-//! What must hold: bounds on metrics, as `latency_p95 < 500ms`.
+//! What must hold: bounds on metrics, as `latency_p95 < 500ms`, of all requests or of one operation's.
 
 use std::fmt;
 
+use super::flow::Operation;
 use super::kind::Kind;
-use super::names::{Address, Scope, Section};
+use super::names::{Address, Ref, Scope, Section};
 use super::shape::Item;
 use super::spec::{Reader, Shape};
-use super::tree::Node;
+use super::tree::{Node, Value};
 use crate::diagnostic::{Diagnostic, Place, meant_key};
 use crate::units::{Duration, Money, Quantity, Rate, Ratio, UnitError};
 
@@ -15,6 +16,8 @@ use crate::units::{Duration, Money, Quantity, Rate, Ratio, UnitError};
 pub struct Objective {
     /// What is bounded.
     pub metric: Metric,
+    /// Whose requests alone: those of one operation.
+    pub operation: Option<Ref<Operation>>,
     /// How.
     pub comparison: Comparison,
     /// The bound, in SI units: seconds, shares of 1, per second, dollars a month.
@@ -28,25 +31,27 @@ pub struct Objective {
 /// What an objective may bound.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Metric {
-    /// Latency of all operations as users saw them, retries included (s).
+    /// Latency as users saw it, retries included (s).
     Latency(LatencyStatistic),
-    /// Share of operations that failed, for whatever reason.
+    /// Share of requests that failed, for whatever reason.
     Errors,
-    /// Share of operations that a limit or a guard turned away.
+    /// Share of requests that a limit or a guard turned away.
     Rejected,
-    /// Share of operations that failed by some timeout, or that the user gave up.
+    /// Share of requests that failed by some timeout, or that the user gave up.
     Timeouts,
-    /// Operations that succeeded (1/s).
+    /// Requests that succeeded (1/s).
     Throughput,
     /// Busy time over capacity of a component.
     Utilisation(Address<Utilised>),
     /// Mean time from a message's publishing until a group has handled it (s).
     Lag(Address<Lagging>),
+    /// Time that whoever is served at a component has waited for it, zeros included (s).
+    Wait(LatencyStatistic, Address<Waited>),
     /// Cost (dollars a month).
     Cost,
 }
 
-/// A statistic of latency.
+/// A statistic of latencies and waits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LatencyStatistic {
     /// The mean.
@@ -93,6 +98,24 @@ impl Scope for Utilised {
     ];
 }
 
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waited;
+impl Scope for Waited {
+    const SECTIONS: &'static [Section] = &[
+        Section::Pool,
+        Section::Queue,
+        Section::Service,
+        Section::Pooler,
+        Section::Database,
+        Section::Relation,
+        Section::Cache,
+        Section::Bulkhead,
+        Section::Stream,
+        Section::Consumer,
+    ];
+}
+
 impl Comparison {
     /// True if a value keeps the bound.
     pub fn holds(self, value: f64, bound: f64) -> bool {
@@ -115,7 +138,7 @@ impl fmt::Display for Comparison {
     }
 }
 
-/// The metrics by name, without `utilisation(…)`.
+/// The metrics of requests and the cost, by name.
 const METRICS: &[(&str, Metric)] = &[
     ("latency_mean", Metric::Latency(LatencyStatistic::Mean)),
     ("latency_p50", Metric::Latency(LatencyStatistic::Quantile(0.5))),
@@ -131,16 +154,20 @@ const METRICS: &[(&str, Metric)] = &[
     ("cost", Metric::Cost),
 ];
 
-/// Short names, as people type them: `p95<500ms`.
-const SHORT: &[(&str, Metric)] = &[
-    ("mean", Metric::Latency(LatencyStatistic::Mean)),
-    ("p50", Metric::Latency(LatencyStatistic::Quantile(0.5))),
-    ("p90", Metric::Latency(LatencyStatistic::Quantile(0.9))),
-    ("p95", Metric::Latency(LatencyStatistic::Quantile(0.95))),
-    ("p99", Metric::Latency(LatencyStatistic::Quantile(0.99))),
-    ("p999", Metric::Latency(LatencyStatistic::Quantile(0.999))),
-    ("max", Metric::Latency(LatencyStatistic::Max)),
+/// Statistics by name: short for those of latency (`p95<500ms`), and after `wait_`.
+const STATISTICS: &[(&str, LatencyStatistic)] = &[
+    ("mean", LatencyStatistic::Mean),
+    ("p50", LatencyStatistic::Quantile(0.5)),
+    ("p90", LatencyStatistic::Quantile(0.9)),
+    ("p95", LatencyStatistic::Quantile(0.95)),
+    ("p99", LatencyStatistic::Quantile(0.99)),
+    ("p999", LatencyStatistic::Quantile(0.999)),
+    ("max", LatencyStatistic::Max),
 ];
+
+/// Metrics of a component, as they are written.
+const OF_COMPONENTS: [&str; 3] =
+    ["utilisation(pool.NAME)", "wait_p95(pool.NAME)", "lag(consumer.NAME)"];
 
 impl Item for Objective {}
 impl Shape for Objective {
@@ -158,10 +185,11 @@ impl Shape for Objective {
                 "write a metric, one of `<`, `<=`, `>`, `>=`, and a bound: `latency_p95 < 500ms`",
             ));
         };
-        let metric = read_metric(name, node, reader)?;
+        let (metric, operation) = read_metric(name, node, reader)?;
         match metric.parse_bound(bound) {
             Ok(bound) => Some(Objective {
                 metric,
+                operation,
                 comparison,
                 bound,
                 text: text.into(),
@@ -194,42 +222,76 @@ fn split(text: &str) -> Option<(&str, Comparison, &str)> {
     })
 }
 
-fn read_metric(name: &str, node: &Node, reader: &mut Reader) -> Option<Metric> {
-    let mut known = METRICS.iter().chain(SHORT);
-    if let Some((_, metric)) = known.find(|(known, _)| *known == name) {
-        return Some(metric.clone());
+/// A metric, and the operation to whose requests it is kept: `errors(operation.NAME)`.
+fn read_metric(
+    text: &str,
+    node: &Node,
+    reader: &mut Reader,
+) -> Option<(Metric, Option<Ref<Operation>>)> {
+    let parts = text.strip_suffix(')').and_then(|rest| rest.split_once('('));
+    let Some((name, of)) = parts else {
+        let metric = of_requests(text).or_else(|| unknown(text, node, reader))?;
+        return Some((metric, None));
+    };
+    let (name, of) = (name.trim(), of.trim());
+    let inner = Node { value: Value::String(of.into()), place: node.place.clone() };
+    if let Some(metric) = of_requests(name) {
+        if !metric.is_known_by_operation() {
+            let message = format!("`{name}` is not counted by operation");
+            let found = Diagnostic::error("bad-objective", node.place.clone(), message);
+            return reader.wrong(found.help(format!(
+                "bound `{name}` of all requests, or latency, errors or throughput of `{of}`"
+            )));
+        }
+        return Ref::read(&inner, reader).map(|operation| (metric, Some(operation)));
     }
-    if let Some(of) = name.strip_prefix("lag(").and_then(|rest| rest.strip_suffix(')')) {
-        let inner =
-            Node { value: super::tree::Value::String(of.trim().into()), place: node.place.clone() };
-        return Address::read(&inner, reader).map(Metric::Lag);
+    let waited = name.strip_prefix("wait_").and_then(statistic);
+    let metric = match (name, waited) {
+        ("lag", _) => Metric::Lag(Address::read(&inner, reader)?),
+        ("utilisation", _) => Metric::Utilisation(Address::read(&inner, reader)?),
+        (_, Some(statistic)) => Metric::Wait(statistic, Address::read(&inner, reader)?),
+        _ => return unknown(text, node, reader),
+    };
+    Some((metric, None))
+}
+
+fn of_requests(name: &str) -> Option<Metric> {
+    let named = METRICS.iter().find(|(known, _)| *known == name).map(|(_, metric)| metric.clone());
+    named.or_else(|| statistic(name).map(Metric::Latency))
+}
+
+fn statistic(name: &str) -> Option<LatencyStatistic> {
+    STATISTICS.iter().find(|(known, _)| *known == name).map(|(_, statistic)| *statistic)
+}
+
+fn unknown<T>(name: &str, node: &Node, reader: &mut Reader) -> Option<T> {
+    let message = format!("there is no metric `{name}`");
+    let found = Diagnostic::error("unknown-metric", node.place.clone(), message);
+    let bare = name.split('(').next().unwrap_or(name);
+    let of_component = |it: &&&str| {
+        it.split('(').next() == Some(bare) || bare.starts_with("wait") && it.starts_with("wait")
+    };
+    if let Some(form) = OF_COMPONENTS.iter().find(of_component) {
+        return reader.wrong(found.help(format!("write whose it is: `{form}`")));
     }
-    if let Some(of) = name.strip_prefix("utilisation(").and_then(|rest| rest.strip_suffix(')')) {
-        let inner =
-            Node { value: super::tree::Value::String(of.trim().into()), place: node.place.clone() };
-        return Address::read(&inner, reader).map(Metric::Utilisation);
-    }
-    let names = METRICS
-        .iter()
-        .map(|(known, _)| *known)
-        .chain(["utilisation(pool.NAME)", "lag(consumer.NAME)"]);
+    let names = METRICS.iter().map(|(known, _)| *known).chain(OF_COMPONENTS);
     let help = meant_key(name, &names.clone().collect::<Vec<_>>())
         .unwrap_or_else(|| format!("metrics are {}", names.collect::<Vec<_>>().join(", ")));
-    reader.wrong(
-        Diagnostic::error(
-            "unknown-metric",
-            node.place.clone(),
-            format!("there is no metric `{name}`"),
-        )
-        .help(help),
-    )
+    reader.wrong(found.help(help))
 }
 
 impl Metric {
+    /// Operations have one of their own each.
+    fn is_known_by_operation(&self) -> bool {
+        matches!(self, Metric::Latency(_) | Metric::Errors | Metric::Throughput)
+    }
+
     /// Reads a bound in the unit of the metric; in SI units.
     fn parse_bound(&self, text: &str) -> Result<f64, UnitError> {
         match self {
-            Metric::Latency(_) | Metric::Lag(_) => Duration::parse(text).map(Duration::seconds),
+            Metric::Latency(_) | Metric::Lag(_) | Metric::Wait(..) => {
+                Duration::parse(text).map(Duration::seconds)
+            }
             Metric::Errors | Metric::Rejected | Metric::Timeouts | Metric::Utilisation(_) => {
                 Ratio::parse(text).map(|ratio| ratio.0)
             }
