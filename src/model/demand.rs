@@ -462,10 +462,10 @@ impl<'m> Walk<'m> {
                 self.enqueue((job, wait, delay), service, weight, &held);
             }
             Op::Publish { stream, .. } => self.publish(stream, service, weight, &held),
-            Op::Transfer { bytes } => self.link(service, self.mean(bytes.law), weight, &held),
+            Op::Transfer { bytes } => self.link(service, (bytes.law, true), weight, &held),
             Op::Reply { bytes, .. } => {
                 self.bytes += weight * self.mean(bytes.law);
-                self.link(service, self.mean(bytes.law), weight, &held);
+                self.link(service, (bytes.law, false), weight, &held);
                 self.awaited = 0.0;
                 self.calls.clear();
             }

@@ -176,7 +176,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.cut_transfer(task);
             let link = self.model.services[service].link.expect("a body is on its service's link");
             let so_far = self.now.since(record.since);
-            self.spend(task, self.model.links[link].station, Part::Wait, so_far);
+            self.spend(task, self.model.links[link].into, Part::Wait, so_far);
             self.give_body_up(task);
             self.resume(task);
         }

@@ -1,4 +1,4 @@
-//! Links: a bandwidth that all transfers on it share equally.
+//! Links: a bandwidth that all transfers on it share equally, in each direction by itself, or in both.
 
 use std::collections::VecDeque;
 
@@ -20,8 +20,13 @@ const LOSS_WINDOW: Duration = Duration::secs(1);
 /// What a loss costs where the file does not say (Linux, `TCP_RTO_MIN`).
 const RETRANSMISSION: Duration = Duration::millis(200);
 
-/// A link while it runs.
+/// A link while it runs: its way out, and its way in if that is another.
 pub struct LinkState {
+    ways: [Way; 2],
+}
+
+/// A direction of a link.
+struct Way {
     /// Transfers under way; the work of one is its time alone on the link.
     transfers: ProcessorSharing,
     /// When the next departure is scheduled.
@@ -35,7 +40,13 @@ pub struct LinkState {
 impl LinkState {
     /// An idle link.
     pub fn new(spec: &model::Link) -> LinkState {
-        LinkState {
+        LinkState { ways: [Way::new(spec), Way::new(spec)] }
+    }
+}
+
+impl Way {
+    fn new(spec: &model::Link) -> Way {
+        Way {
             // A transfer that can have a third of the link is a job on one of three cores.
             transfers: ProcessorSharing::new(spec.bandwidth.0 / spec.per_flow.0, 0.0, 0.0),
             armed: Time::NEVER,
@@ -64,8 +75,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let now = self.now;
         let errors = self.condition(UnitKind::Link, link.0).errors;
         let stumbles = self.stumbles(errors);
-        let state = &mut self.links[link];
-        let meter = &mut self.meters[spec.station];
+        let way = spec.way(self.tasks[task].has(flag::UPLOAD));
+        let state = &mut self.links[link].ways[way];
+        let meter = &mut self.meters[spec.station_of(way)];
         meter.count(Counter::Arrivals);
         meter.add(Counter::Bytes, bytes as u64);
         meter.held.add(now, 1);
@@ -82,50 +94,52 @@ impl<Q: PendingEvents> World<'_, Q> {
         let lost = lost || stumbles;
         meter.add(Counter::Lost, u64::from(lost));
         state.transfers.add(now, work, task);
-        self.link_busy(link);
+        self.link_busy(link, way);
         let record = &mut self.tasks[task];
         (record.state, record.since) = (State::OnLink, now);
         record.deadline = now + work;
         record.flags = if lost { record.flags | flag::LOST } else { record.flags & !flag::LOST };
-        self.arm_link(link);
+        self.arm_link(link, way);
     }
 
     /// How fast a link is, as a share of its bandwidth.
     pub(super) fn set_link_speed(&mut self, link: LinkId, speed: f64) {
         let now = self.now;
-        self.links[link].transfers.set_cores(now, speed);
-        self.arm_link(link);
+        for way in 0..2 {
+            self.links[link].ways[way].transfers.set_cores(now, speed);
+            self.arm_link(link, way);
+        }
     }
 
-    fn arm_link(&mut self, link: LinkId) {
-        let state = &mut self.links[link];
+    fn arm_link(&mut self, link: LinkId, way: usize) {
+        let state = &mut self.links[link].ways[way];
         if let Some(at) = state.transfers.next_departure().filter(|at| *at != state.armed) {
             state.armed = at;
-            self.at(at, Kind::LinkDepart, link.0);
+            self.at(at, Kind::LinkDepart, 2 * link.0 + way as u32);
         }
     }
 
     /// Transfers may be through.
-    pub fn link_depart(&mut self, link: LinkId) {
-        if self.links[link].armed != self.now {
+    pub fn link_depart(&mut self, link: LinkId, way: usize) {
+        if self.links[link].ways[way].armed != self.now {
             return; // superseded
         }
-        self.links[link].armed = Time::NEVER;
-        let station = self.model.links[link].station;
-        while let Some(task) = self.links[link].transfers.depart(self.now) {
+        self.links[link].ways[way].armed = Time::NEVER;
+        let station = self.model.links[link].station_of(way);
+        while let Some(task) = self.links[link].ways[way].transfers.depart(self.now) {
             self.meters[station].count(Counter::Served);
             self.leave_link(task, link);
         }
         // Whoever gets the place of a request that is through may have sent something already.
-        self.link_busy(link);
-        self.arm_link(link);
+        self.link_busy(link, way);
+        self.arm_link(link, way);
     }
 
-    /// How much of the link's bandwidth is used.
-    fn link_busy(&mut self, link: LinkId) {
-        let transfers = &self.links[link].transfers;
+    /// How much of the bandwidth of a direction is used.
+    fn link_busy(&mut self, link: LinkId, way: usize) {
+        let transfers = &self.links[link].ways[way].transfers;
         let share = transfers.busy_cores() / transfers.cores();
-        let station = self.model.links[link].station;
+        let station = self.model.links[link].station_of(way);
         self.meters[station].busy.set(self.now, (MILLI as f64 * share) as u64);
     }
 
@@ -136,10 +150,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         let alone = record.deadline.since(record.since);
         let on_link = self.now.since(record.since);
         let waited = Duration(on_link.0.saturating_sub(alone.0));
-        self.meters[spec.station].held.add(self.now, -1);
-        self.meters[spec.station].shared(waited);
-        self.spend(task, spec.station, Part::Wait, waited);
-        self.spend(task, spec.station, Part::Service, on_link - waited);
+        let station = spec.station_of(spec.way(record.has(flag::UPLOAD)));
+        self.meters[station].held.add(self.now, -1);
+        self.meters[station].shared(waited);
+        self.spend(task, station, Part::Wait, waited);
+        self.spend(task, station, Part::Service, on_link - waited);
         let delay = spec.loss.map_or(RETRANSMISSION, |(_, _, delay)| delay);
         let late = if record.has(flag::LOST) { delay } else { Duration::ZERO };
         self.tasks[task].deadline = Time::NEVER;
@@ -159,19 +174,21 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// How much longer a transfer would take alone.
     pub(super) fn left_on_link(&mut self, link: LinkId, task: u32) -> Duration {
-        self.links[link].transfers.left(self.now, task).unwrap_or(Duration::ZERO)
+        let way = self.model.links[link].way(self.tasks[task].has(flag::UPLOAD));
+        self.links[link].ways[way].transfers.left(self.now, task).unwrap_or(Duration::ZERO)
     }
 
     /// The process at the near end of a transfer has died: the rest of the body never comes.
     pub fn cut_transfer(&mut self, task: u32) {
         let service = self.service_of_worker(self.tasks[task].worker);
         let link = self.model.services[service].link.expect("a body is on its service's link");
-        let left = self.links[link].transfers.remove(self.now, task);
+        let way = self.model.links[link].way(self.tasks[task].has(flag::UPLOAD));
+        let left = self.links[link].ways[way].transfers.remove(self.now, task);
         assert!(left.is_some(), "a body on a link is among its transfers");
-        let meter = &mut self.meters[self.model.links[link].station];
+        let meter = &mut self.meters[self.model.links[link].station_of(way)];
         meter.held.add(self.now, -1);
-        self.link_busy(link);
-        self.arm_link(link);
+        self.link_busy(link, way);
+        self.arm_link(link, way);
     }
 
     /// A body comes up to the service through its link. True: there is no link to wait for.

@@ -28,7 +28,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             Kind::ProcessDepart => self.process_depart(slot),
             Kind::JobDone => self.job_done(slot, event.ordinal()),
             Kind::StoreDepart => self.store_depart(StoreId(slot)),
-            Kind::LinkDepart => self.link_depart(LinkId(slot)),
+            Kind::LinkDepart => self.link_depart(LinkId(slot / 2), slot as usize % 2),
             Kind::PoolerDone => self.pooler_done(PoolerId(slot)),
             Kind::Stored => self.stored(slot),
             Kind::Resume => self.resume(slot),

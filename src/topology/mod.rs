@@ -143,7 +143,7 @@ pub use queue::{Backoff, Discipline, EventSourceMapping, Job, Queue, QueueDriver
 pub use redis::{
     CacheClient, CacheFailover, CacheReads, Ioredis, MaxRetries, NodeRedis, RedisCluster, Sentinel,
 };
-pub use region::{Carried, Line, Link, Loss, Region, Route, Routes};
+pub use region::{Carried, Duplex, Line, Link, Loss, Region, Route, Routes};
 pub use relation::{
     Autovacuum, Checkpoint, LockMode, Maintenance, MaintenanceKind, Relation, TableLock,
 };

@@ -63,7 +63,7 @@ spec! {
         /// How long the job of a queue has waited that waits for longest; of SQS
         /// `ApproximateAgeOfOldestMessage`.
         Oldest = "oldest";
-        /// What a link carries.
+        /// What a link carries; of one that is full duplex what goes out.
         Bandwidth = "bandwidth";
         /// Look-ups of a cache or an edge that find what they look for, as a share; no value while nobody
         /// looks anything up.

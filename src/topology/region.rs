@@ -184,8 +184,11 @@ impl Scope for Carried {
 spec! {
     /// A network path of limited bandwidth, shared equally by the transfers on it.
     component Link {
-        /// Its capacity.
+        /// Its capacity, in each direction.
         bandwidth: Bandwidth, positive;
+        /// Whether what goes out and what comes in share it.
+        duplex: Duplex = "\"full\""
+            from "IEEE 802.3; EC2 network bandwidth (up to so much inbound and, simultaneously, outbound)";
         /// What one transfer can have of it at most.
         per_flow: Option<Bandwidth> = "all of it, when it is alone"
             from "assumed: no policing of single flows", positive;
@@ -198,9 +201,18 @@ spec! {
     }
 }
 spec! {
+    /// Which of its directions a link's bandwidth is for.
+    choice Duplex {
+        /// Each has all of it: an Ethernet, the network of an instance.
+        Full = "full";
+        /// Both share it: a medium that one may send on at a time, as Wi-Fi.
+        Half = "half";
+    }
+}
+spec! {
     /// Packet loss on a link that is nearly full, felt as a delay of retransmission.
     table Loss {
-        /// From which utilisation on.
+        /// From which utilisation on, of the direction that something goes in.
         above: Ratio = "\"85%\"" from "assumed: buffers fill near capacity";
         /// Share of transfers that lose something.
         share: Ratio = "\"1%\"" from "assumed: mild congestion";

@@ -42,6 +42,11 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     ("connection", "large_bodies_start_slowly", "Connections.window Connections.bandwidth"),
     ("connection", "lost_packets_cost_round_trips_or_the_timer", "Connections.loss"),
     ("connection", "one_transfer_may_have_a_part_of_a_link", "Link.per_flow"),
+    (
+        "network",
+        "each_direction_of_a_link_has_its_bandwidth",
+        "Link.duplex Duplex:full Duplex:half",
+    ),
     ("connection", "what_may_not_be_cached_is_fetched_one_after_another", "Cdn.uncacheable"),
     ("connection", "a_stale_answer_is_better_than_none", "Cdn.stale_if_error"),
     ("connection", "an_edge_keeps_failures_for_a_while", "Cdn.error_ttl"),

@@ -126,6 +126,66 @@ fn a_link_takes_bytes_over_bandwidth_and_is_shared() {
 }
 
 #[test]
+fn each_direction_of_a_link_has_its_bandwidth() {
+    // Two come together every second: their bodies of 10 KB share the way in for 20 ms.
+    let two = "arrivals={process='even', rate='1/s', users=2, batch=2}";
+    let both = |sets: &[&str]| run(LINKED, &[&[two], sets].concat());
+    let up = "operation.work.flow=[{transfer='10KB'}]";
+    let (half, full) = ("link.up.duplex=half", "link.up.duplex=full");
+    assert_eq!((both(&[up]).each(), both(&[up, half]).each()), (ms(20), ms(20)));
+    // One a millisecond before the other, both with a body of 10 ms each way.
+    let apart = "operation.work.flow=[{transfer='10KB'}, {reply='10KB'}]";
+    let stages = "arrivals.stages=[{for='2500us', to='1000/s'}, {for='0s', to='0/s'}]";
+    let together = |how: &str| {
+        let ran = run(LINKED, &[apart, how, "arrivals.rate=1000/s", stages]);
+        (ran.shortest(), ran.longest())
+    };
+    // The first body is in after 1 + 2 x 9 ms, the second a millisecond later; so they go out.
+    assert_eq!(together(full), (ms(38), ms(38)));
+    // In half duplex the first answer shares with the rest of the second body until 21 ms, and then with the
+    // second answer: 9 and 10 ms of work are left, so they are out at 39 and 40 ms.
+    assert_eq!(together(half), (ms(39), ms(39)));
+    // Ten at once, of whom some upload for 50 ms alone and the others get an answer of 10 ms.
+    let text = format!(
+        "{LINKED}[operation.put]\nshare = 1\nservice = 'web'\nflow = [{{ transfer = '50KB' }}]\n"
+    );
+    let ten = "arrivals={process='even', rate='1/s', users=10, batch=10}";
+    let mixed = |how: &str| run(&text, &[ten, how]);
+    let (ran, shared) = (mixed(full), mixed(half));
+    assert!(ran.longest() < shared.longest());
+    let bytes = |ran: &Ran, way: &str| ran.count(way, Counter::Bytes);
+    let out = ran.count("link.up", Counter::Arrivals);
+    assert_eq!(bytes(&ran, "link.up"), 10_000 * out);
+    assert_eq!(bytes(&ran, "link.up.in"), 50_000 * (ran.offered() - out));
+    assert_eq!(bytes(&shared, "link.up"), bytes(&ran, "link.up") + bytes(&ran, "link.up.in"));
+    // What is lost is lost in the direction that is nearly full.
+    let loss = "link.up.loss={share='100%', delay='300ms'}";
+    let busy = ["arrivals={process='even', rate='90/s', users=9}", loss];
+    let lost = |flow: &str| {
+        let ran = run(LINKED, &[&busy[..], &[flow]].concat());
+        (ran.count("link.up", Counter::Lost), ran.count("link.up.in", Counter::Lost))
+    };
+    let (out, into) = lost("operation.work.flow=[{transfer='1KB'}, {reply='10KB'}]");
+    assert!(out > 800 && into == 0, "{out} {into}");
+    let (out, into) = lost("operation.work.flow=[{transfer='10KB'}, {reply='1KB'}]");
+    assert!(out == 0 && into > 800, "{out} {into}");
+    // A link that nothing comes in over has one direction; a fault slows both.
+    let paths = |sets: &[&str]| {
+        let model = crate::support::model(LINKED, sets);
+        model.stations.iter().filter(|it| it.path.starts_with("link.")).count()
+    };
+    assert_eq!((paths(&[]), paths(&[apart]), paths(&[apart, half])), (1, 2, 1));
+    let slow = "fault.f={target='link.up', what={slow=2}}";
+    let each = |how: &str| run(LINKED, &[apart, how, slow]).each();
+    assert_eq!((each(full), each(half)), (ms(40), ms(40)));
+    // And what it costs is for both.
+    let price = "link.up.price={per_gb='$2'}";
+    let costs = crate::support::model(LINKED, &[apart, price]).costs;
+    let per_gb = costs.iter().map(|it| (it.path.as_str(), it.per_gigabyte)).collect::<Vec<_>>();
+    assert_eq!(per_gb, [("link.up", 2.0), ("link.up.in", 2.0)]);
+}
+
+#[test]
 fn a_link_carries_what_it_says() {
     assert_eq!(run(LINKED, &["link.up.carries=service.other"]).each(), ms(0));
     assert_eq!(run(LINKED, &["link.up.carries=region.here"]).each(), ms(10));

@@ -305,7 +305,12 @@ impl<'t> Compiler<'t> {
             all.push(station(&format!("balancer.{}", balancer.name), StationKind::Balancer, 0.0));
         }
         for link in &topology.links {
-            all.push(station(&format!("link.{}", link.name), StationKind::Link, 1.0));
+            let path = format!("link.{}", link.name);
+            let into = self.way_in(link);
+            if into != path {
+                all.push(station(&into, StationKind::Link, 1.0));
+            }
+            all.push(station(&path, StationKind::Link, 1.0));
         }
     }
 

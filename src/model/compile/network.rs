@@ -71,6 +71,7 @@ impl Compiler<'_> {
     pub(super) fn links(&self) -> Dense<LinkId, Link> {
         let one = |link: &Named<topology::Link>| Link {
             station: self.station(&format!("link.{}", link.name)),
+            into: self.station(&self.way_in(link)),
             bandwidth: link.spec.bandwidth,
             per_flow: match link.spec.per_flow {
                 Some(flow) if flow.0 < link.spec.bandwidth.0 => flow,
@@ -79,6 +80,29 @@ impl Compiler<'_> {
             loss: link.spec.loss.as_ref().map(|loss| (loss.above.0, loss.share.0, loss.delay)),
         };
         self.topology.links.iter().map(one).collect()
+    }
+
+    /// The path of what comes in over a link: a direction of its own, if that has all the bandwidth and
+    /// anything comes in.
+    pub(super) fn way_in(&self, link: &Named<topology::Link>) -> String {
+        let path = format!("link.{}", link.name);
+        let topology = self.topology;
+        let full = link.spec.duplex == topology::Duplex::Full;
+        match full && topology.services.iter().any(|it| self.takes_from(it, link)) {
+            true => format!("{path}.in"),
+            false => path,
+        }
+    }
+
+    /// Whether bodies, or messages of sockets, come to a service over a link.
+    fn takes_from(&self, service: &Named<topology::Service>, link: &Named<topology::Link>) -> bool {
+        let topology = self.topology;
+        let is_its = |id: LinkId| topology.links[id.0 as usize].name == link.name;
+        let is_here = |at: &Option<&str>| *at == Some(service.name.as_str());
+        let transfers = |step: &topology::Step| matches!(step, topology::Step::Transfer(_));
+        self.link_of(service).is_some_and(is_its)
+            && (topology.sockets.iter().any(|it| it.spec.service.name == service.name)
+                || topology.steps().iter().any(|(at, it)| is_here(at) && transfers(&it.value)))
     }
 
     /// The link that a service's answers go out through: its own, or its region's.

@@ -21,6 +21,28 @@ impl Compiler<'_> {
         }
     }
 
+    /// What links and edges cost, by what they carry: of a link each way.
+    fn usage_costs(&self, all: &mut Vec<Cost>) {
+        let topology = self.topology;
+        let links = topology.links.iter().map(|it| ("link", &it.name, &it.spec.price));
+        let cdns = topology.cdns.iter().map(|it| ("cdn", &it.name, &it.spec.price));
+        for (section, name, price) in links.chain(cdns) {
+            let Some(price) = price else { continue };
+            let path = format!("{section}.{name}");
+            let monthly = dollars(price.monthly);
+            let used = |path: String, monthly: f64, units: f64| Cost {
+                per_gigabyte: dollars(price.per_gb),
+                per_million: dollars(price.per_million),
+                station: Some(self.station(&path)),
+                ..Cost::fixed(path, monthly, units, price.source.clone())
+            };
+            let link = topology.links.iter().find(|it| section == "link" && it.name == *name);
+            let into = link.map(|link| self.way_in(link)).filter(|into| *into != path);
+            all.push(used(path, monthly, 1.0));
+            all.extend(into.map(|into| used(into, 0.0, 0.0)));
+        }
+    }
+
     /// What the deployment costs, as far as the file says.
     pub(super) fn costs(&self) -> Vec<Cost> {
         let topology = self.topology;
@@ -70,20 +92,7 @@ impl Compiler<'_> {
                 all.push(Cost { service: Some(ServiceId(index as u32)), ..cost });
             }
         }
-        let links = topology.links.iter().map(|it| ("link", &it.name, &it.spec.price));
-        let cdns = topology.cdns.iter().map(|it| ("cdn", &it.name, &it.spec.price));
-        for (section, name, price) in links.chain(cdns) {
-            let Some(price) = price else { continue };
-            let path = format!("{section}.{name}");
-            let monthly = dollars(price.monthly);
-            let station = self.station(&path);
-            all.push(Cost {
-                per_gigabyte: dollars(price.per_gb),
-                per_million: dollars(price.per_million),
-                station: Some(station),
-                ..Cost::fixed(path, monthly, 1.0, price.source.clone())
-            });
-        }
+        self.usage_costs(&mut all);
         self.shield_costs(&mut all);
         for database in &topology.databases {
             let Some(credits) = &database.spec.credits else { continue };

@@ -44,9 +44,12 @@ impl Walk<'_> {
             | Op::Command { cache, .. } => Some((own, model.caches[cache].station)),
             Op::Publish { stream, .. } => Some((own, model.streams[stream].station)),
             Op::Enqueue { job, .. } => Some((own, model.queues[model.jobs[job].queue].station)),
-            Op::Reply { .. } | Op::Transfer { .. } => service
+            Op::Reply { .. } => service
                 .and_then(|id| model.services[id].link)
                 .map(|link| (own, model.links[link].station)),
+            Op::Transfer { .. } => service
+                .and_then(|id| model.services[id].link)
+                .map(|link| (own, model.links[link].into)),
             _ => None,
         };
         if let Some((from, to)) = flow

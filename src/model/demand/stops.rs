@@ -94,7 +94,7 @@ impl Walk<'_> {
     pub(super) fn link(
         &mut self,
         service: Option<ServiceId>,
-        bytes: f64,
+        (bytes, upload): (LawId, bool),
         weight: f64,
         held: &[Held],
     ) {
@@ -102,6 +102,11 @@ impl Walk<'_> {
             return;
         };
         let spec = &self.model.links[link];
-        self.serve(spec.station, bytes * 8.0 / spec.bandwidth.0, weight, held);
+        self.serve(
+            spec.station_of(spec.way(upload)),
+            self.mean(bytes) * 8.0 / spec.bandwidth.0,
+            weight,
+            held,
+        );
     }
 }

@@ -21,14 +21,29 @@ pub struct Region {
 /// A link whose bandwidth is shared equally by the transfers on it.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// As measured.
+    /// Its way out, as measured.
     pub station: StationId,
+    /// Its way in; the same where both share its bandwidth, or nothing comes in.
+    pub into: StationId,
     /// Its bandwidth.
     pub bandwidth: Bandwidth,
     /// What one transfer can have of it.
     pub per_flow: Bandwidth,
     /// Packet loss above a utilisation: (threshold, share of transfers hit, delay of each hit).
     pub loss: Option<(f64, f64, Duration)>,
+}
+
+impl Link {
+    /// Which of its directions something takes: 1 is one of its own for what comes in.
+    #[inline]
+    pub fn way(&self, upload: bool) -> usize {
+        usize::from(upload && self.into != self.station)
+    }
+    /// That direction, as measured.
+    #[inline]
+    pub fn station_of(&self, way: usize) -> StationId {
+        if way == 0 { self.station } else { self.into }
+    }
 }
 
 /// A content delivery network.

@@ -5,7 +5,7 @@ use crate::kernel::PendingEvents;
 use crate::model::ids::OperationId;
 use crate::model::tape::Op;
 use crate::run::meter::MILLI;
-use crate::run::task::{Lease, NONE, Role, State};
+use crate::run::task::{Lease, NONE, Role, State, flag};
 use crate::run::world::World;
 use crate::units::Duration;
 
@@ -151,7 +151,9 @@ impl<Q: PendingEvents> World<'_, Q> {
             State::OnLink => {
                 let service = self.service_of_worker(record.worker);
                 let link = self.model.services[service].link?;
-                let held = self.meters[self.model.links[link].station].held.value();
+                let link = &self.model.links[link];
+                let way = link.way(record.has(flag::UPLOAD));
+                let held = self.meters[link.station_of(way)].held.value();
                 Behind { busy: (held as u32).saturating_sub(1), ..none }
             }
             _ => return None,
