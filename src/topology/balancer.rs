@@ -157,8 +157,10 @@ spec! {
         /// `ip_hash` with `by = "network"`) hashes once more for those whose server is out, and moves the
         /// others only when one is added or removed.
         Hash = "hash";
-        /// The one that a ring of hashes assigns.
-        ConsistentHash(HashBound) = "consistent-hash";
+        /// The one that a ring of hashes assigns: of HAProxy (`hash-type consistent`) 16 points for each unit of
+        /// weight, of which the nearest counts, of nginx (`hash ... consistent`) and others 160, of which the
+        /// next does. Envoy divides a ring among those that are there.
+        ConsistentHash(HashRing) = "consistent-hash";
         /// The one that a Maglev table of hashes assigns.
         Maglev(HashBound) = "maglev";
         /// The cheaper of two chosen at random, by latency x (requests in flight + 1) (linkerd).
@@ -217,7 +219,20 @@ spec! {
     }
 }
 spec! {
-    /// Consistent hashing.
+    /// Consistent hashing with a ring.
+    table HashRing {
+        /// A target with more than so many times the mean of requests in flight is passed over.
+        bound: Option<f64> = "loads are not bounded"
+            from "HAProxy hash-balance-factor (0); Envoy hash_balance_factor (0)", positive;
+        /// The fewest points of Envoy's ring: the lightest target has its share of them, rounded up, and the
+        /// others as many more as they are heavier.
+        min_ring_size: u32 = "1_024" from "Envoy ring_hash_lb_config (minimum_ring_size 1,024)", positive;
+        /// The most points of Envoy's ring.
+        max_ring_size: u32 = "8_388_608" from "Envoy ring_hash_lb_config (maximum_ring_size 8M)", positive;
+    }
+}
+spec! {
+    /// Consistent hashing with a table.
     table HashBound {
         /// A target with more than so many times the mean of requests in flight is passed over.
         bound: Option<f64> = "loads are not bounded"

@@ -169,6 +169,11 @@ fn servers(cx: &Cx<'_>, idle: &mut impl FnMut(String, &str, &str)) {
             }
         }
         if balancer.spec.kind != BalancerKind::Envoy {
+            for key in ["min_ring_size", "max_ring_size"] {
+                let why =
+                    "only Envoy (`kind = \"envoy\"`) divides a ring of points among its targets";
+                idle(format!("balancer.{}.policy.consistent-hash", balancer.name), key, why);
+            }
             for key in ["max_connections", "max_pending"] {
                 let why = "only Envoy (`kind = \"envoy\"`) limits its connections so";
                 idle(format!("balancer.{}", balancer.name), key, why);

@@ -92,8 +92,8 @@ mod workload;
 pub use agent::{ClientConnections, ClientRules, HttpClient};
 pub use balancer::{
     BalanceBy, BalancePer, Balancer, BalancerKind, BalancerQueue, CheckProtocol, Checks,
-    ConnectionOf, EachConnection, Ejection, FirstChoice, HashBound, MaxFails, Outliers, PeakEwma,
-    PerConnection, Policy, Ramp, Reuse, Sticky, TwoChoices,
+    ConnectionOf, EachConnection, Ejection, FirstChoice, HashBound, HashRing, MaxFails, Outliers,
+    PeakEwma, PerConnection, Policy, Ramp, Reuse, Sticky, TwoChoices,
 };
 pub use breaker::{Breaker, BreakerProduct, Opossum, Resilience4j, ThroughBreaker, WindowType};
 pub use bulkhead::{

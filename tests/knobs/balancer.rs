@@ -120,6 +120,25 @@ fn hashes_keep_to_one_target_unless_it_has_too_much() {
     }
 }
 
+#[test]
+fn rings_are_as_fine_as_the_product_makes_them() {
+    let many = "arrivals={process='even', rate='1000/s', users=10000}";
+    let ring = |kind: &str, sizes: &str| {
+        let kind = format!("balancer.lb.kind={kind}");
+        let policy = format!("balancer.lb.policy={{consistent-hash={{{sizes}}}}}");
+        uneven(&two(&[many, &kind, &policy, "operation.work.flow=[{cpu='10us'}]"]))
+    };
+    // A ring of one point has one target; the more points, the more even.
+    near(ring("envoy", "min_ring_size=1, max_ring_size=1"), 2.0);
+    assert!(ring("envoy", "min_ring_size=1_000_000") < 1.05);
+    // Points of one hash are the same for all: 320 for two are what nginx has, at every kind that takes the next.
+    let shared = ring("envoy", "min_ring_size=320");
+    let same = |one: f64, other: f64| (one - other).abs() < 1e-9;
+    assert!(same(ring("nginx", ""), shared) && same(ring("plain", ""), shared));
+    assert!(same(ring("envoy", ""), ring("envoy", "min_ring_size=1024")));
+    assert!(!same(ring("envoy", ""), shared) && !same(ring("haproxy", ""), shared));
+}
+
 /// Fifty products, which each of four instances remembers once it has looked one up.
 const PRODUCTS: &str = r#"
 [arrivals]

@@ -75,7 +75,12 @@ pub const COVERED: &[(&str, &str, &str)] = &[
     (
         "balancer",
         "hashes_keep_to_one_target_unless_it_has_too_much",
-        "Policy:maglev HashBound.bound",
+        "Policy:maglev HashBound.bound HashRing.bound",
+    ),
+    (
+        "balancer",
+        "rings_are_as_fine_as_the_product_makes_them",
+        "HashRing.min_ring_size HashRing.max_ring_size",
     ),
     (
         "balancer",

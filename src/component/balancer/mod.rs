@@ -28,6 +28,7 @@ mod tests;
 mod turns;
 
 use crate::units::{Duration, Time};
+pub use hashing::Points;
 use hashing::{Ring, Table};
 pub use pins::Stay;
 use pins::{Pin, Pins, UNPINNED};
@@ -273,6 +274,8 @@ pub enum Policy {
     RingHash {
         /// The bound, as a multiple of the mean.
         bound: Option<f64>,
+        /// What stands for targets on the ring.
+        points: Points,
     },
     /// The one that a table of hashes names; a target that comes or goes moves about twice the keys of
     /// a ring.
@@ -368,7 +371,7 @@ impl Balancer {
             Policy::RandomTwo => Chooser::RandomTwo { next: 0 },
             Policy::Rehash => Chooser::Rehash { next: 0 },
             Policy::Hash => Chooser::Hash,
-            Policy::RingHash { bound } => Chooser::Ring(Ring::new(bound)),
+            Policy::RingHash { bound, points } => Chooser::Ring(Ring::new(bound, points)),
             Policy::Maglev { bound } => Chooser::Table(Table::new(bound)),
             Policy::PeakEwma { decay, first } => {
                 Chooser::PeakEwma { decay, first, seen: Vec::new() }

@@ -5,7 +5,7 @@ use super::*;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-const RING: Policy = Policy::RingHash { bound: None };
+const RING: Policy = Policy::RingHash { bound: None, points: Points::Next { per_weight: 160 } };
 const MAGLEV: Policy = Policy::Maglev { bound: None };
 const EWMA: Policy = Policy::PeakEwma { decay: Duration::secs(10), first: Duration::millis(30) };
 
@@ -23,7 +23,7 @@ const POLICIES: [Policy; 13] = [
     Policy::Rehash,
     Policy::RandomTwo,
     MAGLEV,
-    Policy::RingHash { bound: Some(1.5) },
+    Policy::RingHash { bound: Some(1.5), points: Points::Next { per_weight: 160 } },
     EWMA,
 ];
 

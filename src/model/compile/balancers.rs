@@ -1,7 +1,7 @@
 //! Balancers: what is said, and otherwise what their products do.
 
 use super::optional;
-use crate::component::balancer::{Policy, SlowStart, Stay, health};
+use crate::component::balancer::{Points, Policy, SlowStart, Stay, health};
 use crate::model::{Charged, Full, Health, Retries, Reuse, Slots};
 use crate::topology::{self, BalancerKind, Named};
 use crate::units::Duration;
@@ -41,7 +41,10 @@ pub(super) fn policy(
         topology::Policy::Hash if balancer.spec.kind == BalancerKind::Nginx => Policy::Rehash,
         topology::Policy::TwoChoices(few) => Policy::Choices { count: few.choices, bias: few.bias },
         topology::Policy::Hash => Policy::Hash,
-        topology::Policy::ConsistentHash(hash) => Policy::RingHash { bound: bound(hash) },
+        topology::Policy::ConsistentHash(ring) => {
+            let points = points(&balancer.spec.kind, ring);
+            Policy::RingHash { bound: ring.bound, points }
+        }
         topology::Policy::Maglev(hash) => Policy::Maglev { bound: bound(hash) },
         topology::Policy::PeakEwma(peak) => {
             Policy::PeakEwma { decay: peak.decay, first: peak.first }
@@ -58,6 +61,19 @@ pub(super) fn policy(
         }
     };
     (policy, stays)
+}
+
+/// How a product puts targets on its ring: HAProxy 3.0 src/lb_chash.c (BE_WEIGHT_SCALE 16; the nearest), nginx
+/// ngx_http_upstream_hash_module.c (160 a weight).
+fn points(kind: &BalancerKind, ring: &topology::HashRing) -> Points {
+    match kind {
+        BalancerKind::HaProxy => Points::Nearest { per_weight: 16 },
+        BalancerKind::Envoy => Points::Shared {
+            least: ring.min_ring_size,
+            most: ring.max_ring_size.max(ring.min_ring_size),
+        },
+        _ => Points::Next { per_weight: 160 },
+    }
 }
 
 /// What a kind of balancer does by itself.
