@@ -92,6 +92,32 @@ fn a_wave_goes_up_and_down() {
     assert!(even.offered().abs_diff(8_000) <= 1);
 }
 
+/// Counts of Poisson streams, within four of their deviations (a false alarm in 16,000): two per cent are five.
+#[test]
+fn streams_are_as_fast_and_waves_as_high_as_they_say() {
+    let idle = "operation.work.flow=[{cpu='0ms'}]";
+    // 1,000/s, 160 s: 160,000 with a deviation of 400. Up less down is 160,000 x 0.8 x 2 / pi, with as much.
+    let poisson = ["arrivals.rate=1000/s", "arrivals.process=poisson", "run.duration=160s", idle];
+    let wave = ["arrivals.sinusoid={period='8s', amplitude='80%'}", "run.window=4s"];
+    let ran = open(&[&poisson[..], &wave].concat());
+    let mut windows = ran.offered_by_window().into_iter();
+    let (mut up, mut down) = (0, 0);
+    while let (Some(first), Some(second)) = (windows.next(), windows.next()) {
+        (up, down) = (up + first, down + second);
+    }
+    assert_eq!(up + down, ran.offered());
+    assert!(
+        (up + down).abs_diff(160_000) < 1_600 && (up - down).abs_diff(81_487) < 1_600,
+        "{up} {down}"
+    );
+    assert!(open(&poisson).offered().abs_diff(160_000) < 1_600);
+    // 1,000 users who think for a second: 100,000 with a deviation of 316.
+    let thinks =
+        ["users.think={exponential='1s'}", "users.population=1000", "run.duration=100s", idle];
+    let ran = closed(&thinks);
+    assert!(ran.offered().abs_diff(100_000) < 1_265, "{}", ran.offered());
+}
+
 #[test]
 fn as_many_users_as_said_stand_behind_a_stream() {
     let limit = "[limit.l]\nmax = 1\nper = 'user'\nwindow = '1h'\n";

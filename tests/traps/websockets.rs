@@ -48,6 +48,8 @@ fn t_51_a_broadcast_reaches_every_server() {
     let ran = chat(&["service.web.instances=8"]);
     let (said, heard) =
         (ran.count("socket.chat", Counter::Reads), ran.count("socket.chat", Counter::Writes));
+    // 500/s, 60 s: a Poisson number, within four of its deviations.
+    assert!(said.abs_diff(30_000) < 693, "{said} messages");
     assert!(heard.abs_diff(8 * said) < 50, "{said} messages, {heard} from the adapter");
     // Cure: fewer, larger servers hear less.
     let one = chat(&["service.web.instances=1"]);
