@@ -235,10 +235,14 @@ impl<Q: PendingEvents> World<'_, Q> {
 
     /// Whether the browser of a task's user has forgotten the cookie.
     fn cookie_is_gone(&mut self, task: u32, session: SessionId) -> bool {
-        let Some(keeps) = self.model.sessions[session].cookie else { return false };
+        let spec = &self.model.sessions[session];
+        let (Some(keeps), rolling) = (spec.cookie, spec.rolling) else { return false };
         let (user, now) = (self.tasks[task].user, self.now);
         let state = &mut self.sessions[session];
         if state.cookies[user as usize] == 0 {
+            if rolling {
+                return false; // it is as old as the session, which is drawn when it is looked up
+            }
             // Met in the middle of a visit: the cookie is of any age.
             let unit = state.stream.named("cookie").draw(u64::from(user)).unit();
             state.cookies[user as usize] = second_of(now + keeps.scale(unit));
@@ -337,9 +341,16 @@ impl<Q: PendingEvents> World<'_, Q> {
     fn session_end(&mut self, task: u32, session: SessionId, touch: Pc, nothing: Pc) {
         let spec = &self.model.sessions[session];
         let (touches, resave) = (spec.touch, spec.resave);
+        let renews = spec.cookie.filter(|_| spec.rolling);
         let record = &mut self.tasks[task];
         // From here on the end of the response is under way; it is not begun again.
         record.epilogue = Pc(0);
+        if let Some(keeps) =
+            renews.filter(|_| record.role != Role::Tail && record.has(flag::SESSION))
+        {
+            let until = second_of(self.now + keeps);
+            self.sessions[session].cookies[record.user as usize] = until;
+        }
         record.pc = if record.role == Role::Tail {
             nothing // the response has ended before
         } else if record.has(flag::NEW_SESSION) || record.has(flag::SESSION) && resave {

@@ -298,6 +298,18 @@ fn sessions_in_memory_take_memory_and_nothing_removes_them() {
     assert_eq!(sessions("guests = '100%'\nsave_uninitialized = false\n", "1MB"), (0, 10));
     // That they have expired removes none that nobody asks for.
     assert_eq!(sessions("guests = '100%'\nttl = '1s'\n", "39MB"), (2, 8));
+    // Nor is one asked for whose cookie has ended, though every answer sets that anew: here one user comes each
+    // 5 s, and the fifth and the tenth request find 40 MB.
+    let text = format!(
+        "[service.web]\nruntime = {{ uvicorn = {{}} }}\nreplace = '10ms'\nbefore = ['session.s']\n\
+         memory = {{ machine = '39MB', base = '0B', per_request = '0B' }}\n{}\
+         [operation.work]\nshare = 1\nflow = [{{ cpu = '1us' }}]\n",
+        store("cookie = '2s'\nrolling = true\n")
+    );
+    let every = ["arrivals={process='even', rate='0.2/s', users=1}", "run.duration=52s"];
+    assert_eq!(run(&text, &every).count("service.web", Counter::OutOfMemory), 2);
+    let longer = [&every[..], &["session.s.cookie=1h"]].concat();
+    assert_eq!(run(&text, &longer).count("service.web", Counter::OutOfMemory), 0);
 }
 
 /// Requests of a second each; what their process takes decides whether it lives.

@@ -472,6 +472,9 @@ fn sessions_in_memory_without_an_age_end_with_their_process_only() {
     // One user who comes every 5 s: the session that the first request makes is there for all others.
     assert_eq!(counts(&ran(&[])), (9, 1));
     assert_eq!(counts(&ran(&["session.s.cookie=2s", "session.s.rolling=true"])), (0, 10));
+    // The browser has forgotten that cookie as well: but for the first time nobody is asked for.
+    let rolls = ran(&["session.s.cookie=2s", "session.s.rolling=true"]);
+    assert!(rolls.count("session.s", Counter::Reads) <= 1);
     // Those of guests stay for good: ten of them in the end, where 2 s would leave none for the next.
     let peak = |sets: &[&str]| {
         let held = ran(&[&["session.s.guests=100%"], sets].concat()).held("session.s");

@@ -42,7 +42,8 @@ impl Compiler<'_> {
                 ttl: spec.cookie.unwrap_or(spec.ttl),
                 resave: spec.resave,
                 touch: spec.touch,
-                cookie: spec.cookie.filter(|_| !spec.rolling),
+                cookie: spec.cookie,
+                rolling: spec.rolling,
                 // session/memory.js, `getSession`: `expires && expires <= Date.now()`
                 ageless: spec.cookie.is_none()
                     && matches!(spec.store, topology::SessionStore::Memory(_)),

@@ -18,8 +18,10 @@ pub struct Session {
     pub resave: bool,
     /// Those that are not are touched.
     pub touch: bool,
-    /// How long a browser keeps the cookie, where answers do not set it anew.
+    /// How long a browser keeps the cookie.
     pub cookie: Option<Duration>,
+    /// Every answer sets it anew.
+    pub rolling: bool,
     /// Nothing ends one but a logout, or its process: those of the start have come within `ttl`.
     pub ageless: bool,
     /// Each worker keeps its own.
