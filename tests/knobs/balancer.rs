@@ -128,9 +128,8 @@ fn rings_are_as_fine_as_the_product_makes_them() {
         let policy = format!("balancer.lb.policy={{consistent-hash={{{sizes}}}}}");
         uneven(&two(&[many, &kind, &policy, "operation.work.flow=[{cpu='10us'}]"]))
     };
-    // A ring of one point has one target; the more points, the more even.
+    // A ring of one point has one target.
     near(ring("envoy", "min_ring_size=1, max_ring_size=1"), 2.0);
-    assert!(ring("envoy", "min_ring_size=1_000_000") < 1.05);
     // Points of one hash are the same for all: 320 for two are what nginx has, at every kind that takes the next.
     let shared = ring("envoy", "min_ring_size=320");
     let same = |one: f64, other: f64| (one - other).abs() < 1e-9;
