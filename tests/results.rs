@@ -529,3 +529,46 @@ fn objectives_are_on_operations_and_on_components_by_themselves() {
     assert_eq!(names[1], "operation.quick.failed_ratio");
     assert_eq!(names[9], "pool.pg.wait_max_s");
 }
+
+#[test]
+fn what_bounds_beginnings_and_threads_that_wait_are_full_where_they_say() {
+    // An execution of a function stands for ten requests a second, however short they are; a limiter lets ten
+    // jobs a second start, however many workers there are; forty threads wait for 100 ms each.
+    for (path, full, rate, text) in [
+        (
+            "service.web.executions",
+            100.0,
+            "60/s",
+            "[service.web.function]\nreserved = 10\n[operation.page]\nflow = [{ wait = '5ms' }]\n",
+        ),
+        (
+            "queue.q",
+            10.0,
+            "6/s",
+            "[service.web]\n[queue.q]\nconcurrency = 50\nlimiter = { max = 10, duration = '1s' }\n\
+             [job.j]\nqueue = 'q'\nwork = '10ms'\n[operation.page]\nflow = [{ enqueue = 'j' }]\n",
+        ),
+        (
+            "service.web.threads",
+            400.0,
+            "200/s",
+            "[service.web]\nruntime = 'uvicorn'\n[operation.page]\nflow = [{ blocking = [{ wait = '100ms' }] }]\n",
+        ),
+    ] {
+        let text = format!(
+            "version = 1\n[run]\nwarmup = '5s'\nduration = '60s'\nreplications = 2\n[arrivals]\nrate = '{rate}'\n\
+             process = 'even'\n{text}"
+        );
+        let loaded = load("bounded.toml", &[], &mut |_| Ok(text.clone()));
+        let model =
+            compile(&loaded.topology.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics)));
+        let (first, foreseen) = demand(&model, None).bounds(&model).bottleneck.expect("it works");
+        assert_eq!(model.stations[first].path, path);
+        assert!((foreseen / full - 1.0).abs() < 1e-9, "{path}: {foreseen} for {full}");
+        let summary = Summary::new(&model, &outcomes(&model));
+        let bearing = &summary.saturation.order[0];
+        assert_eq!(bearing.component, path);
+        let measured = bearing.rate_per_s.at_100;
+        assert!((measured / full - 1.0).abs() < 0.02, "{path}: {measured} for {full}");
+    }
+}

@@ -1,8 +1,8 @@
 //! Which execution environment takes a request of a function (AWS Lambda Developer Guide: "Understanding
 //! Lambda function scaling", "Lambda scaling behavior").
 //!
-//! An environment takes one request at a time. Those that are kept ready come first, then the idle one
-//! that was used last; otherwise one is started. Executions at once are bounded by what the function has
+//! An environment takes one request at a time. Those that are kept ready come first, for ten requests a
+//! second each, then the idle one that was used last; otherwise one is started. Executions at once are bounded by what the function has
 //! reserved, or by what the account has left; so are requests a second, by ten times as many; and within
 //! 10 s so many environments are started, a budget that refills continuously and is not saved up. Beyond
 //! any of these a request is throttled.
@@ -14,7 +14,7 @@ use crate::units::{Duration, Time};
 /// Over which time environments may be started.
 const SCALING_PERIOD: Duration = Duration::secs(10);
 /// Requests a second for each execution that may run at once.
-const REQUESTS_PER_EXECUTION: u32 = 10;
+pub const REQUESTS_PER_EXECUTION: u32 = 10;
 
 /// So many things within a time, refilled continuously, never more than all of them at once.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +28,10 @@ impl Bucket {
     fn new(many: u32, within: Duration) -> Bucket {
         let every = Duration(within.0 / u64::from(many.max(1)));
         Bucket { every, whole: within, full_at: Time::ZERO }
+    }
+    /// Requests for so many executions.
+    fn of_executions(many: u32) -> Bucket {
+        Bucket::new(many.saturating_mul(REQUESTS_PER_EXECUTION), Duration::secs(1))
     }
     fn has(&self, now: Time) -> bool {
         (self.full_at.max(now) + self.every).since(now) <= self.whole
@@ -49,8 +53,7 @@ pub struct Account {
 impl Account {
     /// Of so many executions beside those on environments that are kept ready, and of so many in all.
     pub fn new(limit: u32, all: u32) -> Account {
-        let requests = all.saturating_mul(REQUESTS_PER_EXECUTION);
-        Account { limit, busy: 0, asked: Bucket::new(requests, Duration::secs(1)) }
+        Account { limit, busy: 0, asked: Bucket::of_executions(all) }
     }
     /// Executions on environments that are not kept ready.
     pub fn busy(&self) -> u32 {
@@ -93,6 +96,9 @@ pub struct Fleet {
     kept: Vec<Keep>,
     /// Those kept ready that are idle.
     ready: Vec<u32>,
+    /// How many are kept ready, and what they may take.
+    keeps: u32,
+    keeps_asked: Bucket,
     /// Idle ones that were kept ready, and are not any longer.
     gone: Vec<u32>,
     /// Idle ones, with since when; the one used last at the end.
@@ -116,6 +122,8 @@ impl Fleet {
             lifetime,
             scaling: Bucket::new(scaling, SCALING_PERIOD),
             ready: (0..provisioned).rev().collect(),
+            keeps: provisioned,
+            keeps_asked: Bucket::of_executions(provisioned),
             gone: Vec::new(),
             idle: VecDeque::new(),
             free: (provisioned..most).rev().collect(),
@@ -134,8 +142,9 @@ impl Fleet {
         if !account.asked.has(now) {
             return Invoked::Throttled;
         }
-        let found = if let Some(ready) = self.ready.pop() {
-            Invoked::Warm(ready)
+        let found = if !self.ready.is_empty() && self.keeps_asked.has(now) {
+            self.keeps_asked.take(now);
+            Invoked::Warm(self.ready.pop().expect("one is ready"))
         } else if account.busy >= account.limit {
             return Invoked::Throttled;
         } else if let Some((idle, _)) = self.idle.pop_back() {
@@ -197,11 +206,17 @@ impl Fleet {
         let place = self.free.iter().rposition(|number| can_start(*number))?;
         let number = self.free.remove(place);
         self.kept[number as usize] = Keep::Yes;
+        self.keep(self.keeps + 1);
         Some(number)
+    }
+    fn keep(&mut self, many: u32) {
+        self.keeps = many;
+        self.keeps_asked.every = Bucket::of_executions(many).every;
     }
     /// One less is to be kept ready: an idle one, which goes at once ([`Fleet::expired`] names it). Otherwise one
     /// that has a request, or starts, goes when it is rid of it.
     pub fn let_one_go(&mut self) {
+        self.keep(self.keeps.saturating_sub(1));
         if self.ready.is_empty() {
             let last = self.kept.iter().rposition(|kept| *kept == Keep::Yes);
             if let Some(last) = last {
@@ -342,5 +357,27 @@ mod tests {
             fleet.rest(number, at(0));
         }
         assert_eq!(served, 20);
+    }
+
+    #[test]
+    fn those_kept_ready_take_ten_a_second_each_and_others_the_rest() {
+        let mut account = Account::new(3, 5);
+        let mut fleet = Fleet::new(5, 2, Duration::secs(60), 1_000);
+        let mut taken = |when: u64, many: usize| {
+            let mut numbers = Vec::new();
+            for _ in 0..many {
+                let (Invoked::Warm(number) | Invoked::Cold(number)) =
+                    fleet.invoke(at(when), &mut account, ANY)
+                else {
+                    unreachable!("five environments may take fifty a second")
+                };
+                fleet.end(number, &mut account);
+                fleet.rest(number, at(when));
+                numbers.push(number);
+            }
+            numbers.iter().filter(|number| **number < 2).count()
+        };
+        assert_eq!(taken(0, 25), 20, "the other five go to one that is started for them");
+        assert_eq!(taken(500, 15), 10, "half a second later ten more");
     }
 }

@@ -6,6 +6,7 @@
 //! cache is asked can depend on what another one misses.
 
 mod flows;
+mod front;
 mod hits;
 mod lending;
 mod pieces;
@@ -24,6 +25,7 @@ use crate::component::cache::Ttl;
 use crate::kernel::Dense;
 
 pub use flows::Sender;
+use front::Visit;
 use lending::Lendings;
 use statements::Held;
 use strands::Parting;
@@ -127,10 +129,15 @@ pub fn settle(model: &mut Model) {
 }
 
 impl Demand {
-    /// Demand over servers: how long one request of the mix keeps the whole component busy (s).
+    /// Demand over servers: how long one request of the mix keeps the whole component busy (s), or how long
+    /// until as many more may begin.
     pub fn load_s(&self, model: &Model, station: StationId) -> f64 {
         let capacity = model.stations[station].capacity;
-        if capacity > 0.0 { self.service_s[station] / capacity } else { 0.0 }
+        if capacity <= 0.0 {
+            return 0.0;
+        }
+        let most_per_s = model.begins_per_s(station);
+        (self.service_s[station] / capacity).max(self.visits[station] / most_per_s)
     }
     /// How long one request of the mix keeps the busiest part of a component busy (s).
     fn busiest_load_s(&self, model: &Model, station: StationId) -> f64 {
@@ -204,25 +211,10 @@ struct Walk<'m> {
     place: Option<StationId>,
     /// See [`Visit::calls`], of that operation.
     calls: Vec<AgentId>,
+    /// See [`Visit::threads`], of that operation.
+    threads: Vec<StationId>,
     /// Time per request for which connections of clients are in use, by agent (s).
     called_s: Vec<f64>,
-}
-
-/// Where to go on.
-struct Visit {
-    /// Expected visits.
-    weight: f64,
-    /// Those of them whose request has not been answered yet: somebody waits.
-    awaited: f64,
-    /// In which strand.
-    strand: usize,
-    /// The queue one of whose places is taken.
-    place: Option<StationId>,
-    service: Option<ServiceId>,
-    /// The connections that are held.
-    held: Vec<Held>,
-    /// The calls that it is part of, over limited connections.
-    calls: Vec<AgentId>,
 }
 
 impl<'m> Walk<'m> {
@@ -260,6 +252,7 @@ impl<'m> Walk<'m> {
             within: None,
             place: None,
             calls: Vec::new(),
+            threads: Vec::new(),
             called_s: vec![0.0; model.agents.len()],
         };
         for (id, one) in model.operations.enumerate() {
@@ -275,6 +268,7 @@ impl<'m> Walk<'m> {
                 service: None,
                 held: Vec::new(),
                 calls: Vec::new(),
+                threads: Vec::new(),
             };
             walk.front.insert(one.entry, visit);
         }
@@ -285,6 +279,7 @@ impl<'m> Walk<'m> {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
                 (walk.strand, walk.place, walk.calls) = (visit.strand, visit.place, visit.calls);
+                walk.threads = visit.threads;
                 walk.within = visit.service.and_then(|service| {
                     let function = model.services[service].function.as_ref();
                     function.map(|function| function.executions)
@@ -295,52 +290,8 @@ impl<'m> Walk<'m> {
         walk
     }
 
-    fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
-        let (strand, place) = (self.strand, self.place);
-        let held = || held.to_vec();
-        let calls = self.calls.clone();
-        let fresh =
-            || Visit { weight: 0.0, awaited: 0.0, strand, place, service, held: held(), calls };
-        let entry = self.front.entry(pc).or_insert_with(fresh);
-        entry.weight += weight;
-        entry.awaited += self.awaited * (weight / self.weight);
-    }
-
     fn mean(&self, law: LawId) -> f64 {
         self.model.laws[law].mean
-    }
-
-    /// Time passes for a request that holds these pools.
-    fn pass(&mut self, seconds: f64, weight: f64, held: &[Held]) {
-        self.strands_s[self.strand] += self.awaited * seconds;
-        for Held { pool, lent, replica } in held {
-            self.lendings[*pool][usize::from(*replica)].held += weight * seconds;
-            let pool = &self.model.pools[*pool];
-            self.service_s[pool.station] += weight * seconds;
-            if let Some(pooler) = pool.pooler.filter(|_| *lent) {
-                self.service_s[self.model.poolers[pooler].station] += weight * seconds;
-            }
-        }
-        for call in &self.calls {
-            self.called_s[usize::from(call.0) - 1] += weight * seconds;
-            if let Some(station) = self.model.client_of(*call).station {
-                self.service_s[station] += weight * seconds;
-            }
-        }
-        for taken in [self.within, self.place].into_iter().flatten() {
-            self.service_s[taken] += weight * seconds;
-        }
-    }
-
-    fn serve(&mut self, station: StationId, seconds: f64, weight: f64, held: &[Held]) {
-        self.service_s[station] += weight * seconds;
-        self.visits[station] += weight;
-        self.pass(seconds, weight, held);
-    }
-
-    fn elsewhere(&mut self, seconds: f64, weight: f64, held: &[Held]) {
-        self.elsewhere_s += weight * seconds;
-        self.pass(seconds, weight, held);
     }
 
     fn visit(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, mut held: Vec<Held>) {
@@ -373,12 +324,9 @@ impl<'m> Walk<'m> {
             Op::Threads { work } | Op::Child { work } => {
                 self.beside(pc, self.mean(work.law), weight, service, &held);
             }
-            Op::ThreadEnter => {
-                let spec = &model.services[service.expect("threads belong to a service")];
-                self.visits[spec.threads_station] += weight;
-            }
+            Op::ThreadEnter | Op::ThreadFree => self.thread(pc, weight, service),
             Op::Chunks { .. } => self.chunks(pc, weight, service),
-            Op::ThreadLeave | Op::ThreadFree | Op::ThreadBeside | Op::Chunked => {}
+            Op::ThreadLeave | Op::ThreadBeside | Op::Chunked => {}
             Op::Admit { .. } | Op::Again { .. } | Op::Emit | Op::Dial { .. } => {}
             Op::IfHeld { depth, held: wanted, to } => {
                 let to = if (held.len() > usize::from(depth)) == wanted { to } else { next };
@@ -466,8 +414,7 @@ impl<'m> Walk<'m> {
             Op::Reply { bytes, .. } => {
                 self.bytes += weight * self.mean(bytes.law);
                 self.link(service, (bytes.law, false), weight, &held);
-                self.awaited = 0.0;
-                self.calls.clear();
+                self.answered();
             }
             // Predictions are for the way on which nothing fails.
             Op::End
@@ -494,10 +441,7 @@ impl<'m> Walk<'m> {
             Op::Guard { guard, .. } => self.visits[model.guards[guard].station] += weight,
             Op::CacheLand { .. } | Op::CacheRefreshed | Op::CacheChanged { .. } => {}
             Op::WriteBehind { slot, .. } => {
-                let awaited = std::mem::take(&mut self.awaited); // nobody waits for it
-                let calls = std::mem::take(&mut self.calls);
-                self.go(model.forks[slot as usize], weight, service, &[]);
-                (self.awaited, self.calls) = (awaited, calls);
+                self.write_behind(model.forks[slot as usize], weight, service);
             }
             Op::SessionFound { .. } | Op::SessionKept { .. } | Op::SessionGone { .. } => {}
         }

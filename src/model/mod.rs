@@ -28,6 +28,7 @@ pub use part::{
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 
+use crate::component::function_fleet::REQUESTS_PER_EXECUTION;
 use crate::component::{backoff, cache::Ttl, retry_budget};
 use crate::kernel::Dense;
 use crate::units::{Duration, Rate};
@@ -527,6 +528,20 @@ impl Model {
             Workload::Closed { population, .. } => population.maximum() as u32,
             Workload::Open { users, .. } => *users,
             Workload::Recorded(recording) => recording.users(),
+        }
+    }
+    /// How many may begin a second at a component, whatever is idle there: jobs of a queue with a limiter, ten requests
+    /// for each execution of a function.
+    pub fn begins_per_s(&self, station: StationId) -> f64 {
+        let Station { capacity, kind, .. } = self.stations[station];
+        match kind {
+            StationKind::Executions => capacity * f64::from(REQUESTS_PER_EXECUTION),
+            StationKind::Queue => {
+                let queue = self.queues.iter().find(|queue| queue.station == station);
+                let limiter = queue.and_then(|queue| queue.limiter);
+                limiter.map_or(f64::INFINITY, |it| f64::from(it.max) / it.duration.seconds())
+            }
+            _ => f64::INFINITY,
         }
     }
     /// The mean rate of requests that the workload would send to a system without delay.

@@ -217,7 +217,9 @@ fn share(
             let functions = model.services.iter().filter_map(|it| it.function.as_ref());
             let places = functions.into_iter().find(|it| it.executions == id)?.reserved?;
             let load = seen.arrivals_per_s * seen.service_s();
-            Some((format!("M/G/{places}/{places}"), AWAY, erlang_b(places, load)))
+            // Short executions leave places free that nobody may take.
+            let few = seen.arrivals_per_s < model.begins_per_s(id);
+            few.then(|| (format!("M/G/{places}/{places}"), AWAY, erlang_b(places, load)))
         }
         StationKind::HttpClient => {
             let client = model.http_clients.iter().find(|it| it.station == Some(id))?;
@@ -266,7 +268,8 @@ fn wait(
         }
         StationKind::Queue => {
             let station = seen.each(1.0, seen.capacity as u32);
-            (seen.capacity.fract() == 0.0).then(|| pooled(station, None))
+            let alone = model.begins_per_s(id).is_infinite();
+            (alone && seen.capacity.fract() == 0.0).then(|| pooled(station, None))
         }
         StationKind::Service => {
             let service = model.services.iter().find(|it| it.station == id)?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::model::demand::{Demand, demand};
 use crate::model::ids::{PoolId, StationId};
 use crate::model::{Guard, Model, StationKind, Watch, Workload};
-use crate::run::{Outcome, StationOutcome};
+use crate::run::{Counter, Outcome, StationOutcome};
 
 use super::metric::{kind_name, turned_away};
 
@@ -37,7 +37,8 @@ pub struct Bearing {
     pub component: String,
     /// Its kind.
     pub kind: &'static str,
-    /// Busy over capacity at the present load, of its busiest part where it has several; for a guard, what it watches over its threshold.
+    /// Busy over capacity at the present load, of its busiest part where it has several; where only so many may
+    /// begin within a time, those that did over those, if that is more; for a guard, what it watches over its threshold.
     pub utilisation_ratio: f64,
     /// What its busiest node, shard, partition or member works over the mean of all, where it has several: its
     /// utilisation is that of the busiest.
@@ -193,8 +194,22 @@ fn level_of(model: &Model, outcomes: &[Outcome], id: StationId) -> Option<f64> {
     match model.guards.iter().find(|guard| guard.station == id) {
         Some(guard) => guarded_level(model, outcomes, guard),
         None => (model.stations[id].capacity > 0.0)
-            .then(|| mean_of(outcomes, |outcome| outcome.stations[id].busiest())),
+            .then(|| mean_of(outcomes, |outcome| outcome.stations[id].busiest()))
+            .map(|busy| busy.max(begun_level(model, outcomes, id))),
     }
+}
+
+/// Those who have begun over those who may, where only so many may within a time.
+fn begun_level(model: &Model, outcomes: &[Outcome], id: StationId) -> f64 {
+    let begun = |outcome: &Outcome| {
+        let count = |counter: Counter| outcome.stations[id].counters[counter as usize];
+        let begun = match model.stations[id].kind {
+            StationKind::Queue => count(Counter::Served) + count(Counter::Retried),
+            _ => count(Counter::Arrivals).saturating_sub(count(Counter::Rejected)),
+        };
+        per_second(outcome, begun)
+    };
+    mean_of(outcomes, begun) / model.begins_per_s(id)
 }
 
 /// What a guard watches, as a share of its threshold. A guard sees its own process only, for which

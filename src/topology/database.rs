@@ -192,11 +192,11 @@ spec! {
     /// A network volume: a statement's wait for storage is that many operations, one after another.
     table Storage {
         /// Operations that it grants a second.
-        iops: Option<Rate> = "3_000/s; of a Supabase `plan` what its compute size grants, if that is less"
-            from "AWS EBS user guide (gp3 baseline); supabase.com docs (Interpreting Grafana IO charts, 2026-02: baseline)", positive;
+        iops: Option<Rate> = "3_000/s; of an RDS `plan` with a `price.size` of 400 GiB or more 12_000/s; of a Supabase `plan` what its compute size grants, if that is less"
+            from "AWS EBS user guide (gp3 baseline); Amazon RDS user guide (gp3 storage: four volumes from 400 GiB on); supabase.com docs (Interpreting Grafana IO charts, 2026-02: baseline)", positive;
         /// Data that it moves a second: with large operations this is reached before `iops`.
-        throughput: Option<Bandwidth> = "125MiB/s; of a Supabase `plan` what its compute size grants, if that is less"
-            from "AWS EBS user guide (gp3 baseline); supabase.com docs (the same page)", positive;
+        throughput: Option<Bandwidth> = "125MiB/s; of an RDS `plan` with 400 GiB or more 500MiB/s; of a Supabase `plan` what its compute size grants, if that is less"
+            from "AWS EBS user guide (gp3 baseline); Amazon RDS and supabase.com docs (the same pages)", positive;
         /// What one operation moves. Scans of whole tables, backups and builds of indexes move more.
         block: Bytes = "\"8KiB\"" from "PostgreSQL 15 (block_size; a random read is a page)", positive;
         /// Time of one operation when nobody else asks.
@@ -309,8 +309,20 @@ impl Database {
         let storage = self.storage.as_ref()?;
         let (iops, bits) =
             self.plan.as_ref().and_then(Plan::volume).unwrap_or((f64::INFINITY, f64::INFINITY));
-        let iops = storage.iops.unwrap_or(Rate(iops.min(3_000.0)));
-        Some((iops, storage.throughput.unwrap_or(Bandwidth(bits.min(125.0 * 1_048_576.0 * 8.0)))))
+        let volumes = self.volumes();
+        let iops = storage.iops.unwrap_or(Rate(iops.min(3_000.0 * volumes)));
+        let usual_bits = 125.0 * 1_048_576.0 * 8.0 * volumes;
+        Some((iops, storage.throughput.unwrap_or(Bandwidth(bits.min(usual_bits)))))
+    }
+    /// Operations a second of a volume that its price includes.
+    pub fn included(&self, price: &VolumePrice) -> Rate {
+        price.included.unwrap_or(Rate(3_000.0 * self.volumes()))
+    }
+    /// Volumes that a server's data lie on: RDS makes a large one of four.
+    fn volumes(&self) -> f64 {
+        let price = self.storage.as_ref().and_then(|storage| storage.price.as_ref());
+        let large = price.is_some_and(|price| price.size.0 >= 400.0 * 1_073_741_824.0);
+        if large && matches!(self.plan, Some(Plan::Rds(_))) { 4.0 } else { 1.0 }
     }
     /// Connections that each server accepts, those kept back included.
     pub fn accepts(&self) -> u32 {

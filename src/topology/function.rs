@@ -29,17 +29,17 @@ spec! {
         idle: Duration = "\"6min\""
             from "mikhail.io/serverless/coldstarts/aws/intervals (5 to 7 min); AWS states none", positive;
         /// Executions that may run at once, which no other function can take; further requests are
-        /// answered 429.
+        /// answered 429, and so are more than ten a second for each.
         reserved: Option<u32> = "it shares what the account has left"
             from "AWS Lambda (reserved concurrency unset)", positive;
-        /// Environments that are kept ready.
+        /// Environments that are kept ready, for ten requests a second each; others are started for more.
         provisioned: u32 = "0" from "AWS Lambda (provisioned concurrency unset)";
         /// How the number of those that are kept ready follows their use.
         autoscale: Option<ProvisionedScaling> = "it stays" from "AWS Lambda (no scalable target is registered)";
         /// Environments that may be started within 10 s; further requests that find none idle are
         /// answered 429.
         scaling: u32 = "1_000"
-            from "AWS Lambda (concurrency scaling rate: 1,000 environments every 10 s)", positive;
+            from "AWS Lambda Developer Guide (Lambda scaling behavior: 1,000 environments every 10 s for each function, refilled continuously)", positive;
         /// What it costs.
         price: Option<FunctionPrice>;
     }
@@ -65,9 +65,9 @@ spec! {
         /// Time after they became fewer during which they do not again.
         cooldown_in: Duration = "\"0s\"" from "AWS Application Auto Scaling (ScaleInCooldown: 0 for Lambda provisioned concurrency)";
         /// Time from the decision to the start of the first of those that are added.
-        start: Duration = "\"60s\"" from "assumed: AWS Lambda takes a minute or two to prepare, and states no time";
+        start: Duration = "\"60s\"" from "assumed: one minute of the one or two that AWS Lambda takes to prepare (Developer Guide, Understanding Lambda function scaling)";
         /// How many are started in a minute.
-        pace: u32 = "6_000" from "AWS Lambda (provisioned concurrency: up to 6,000 environments every minute per function)", positive;
+        pace: u32 = "6_000" from "AWS Lambda Developer Guide (Understanding Lambda function scaling: up to 6,000 environments every minute for each function)", positive;
         /// When the bounds change, whatever is in use.
         schedule: Vec<ScheduledScaling> = "[]" from "AWS Application Auto Scaling";
     }

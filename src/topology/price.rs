@@ -75,7 +75,8 @@ spec! {
     table PoolerPrice (short "monthly") {
         /// Price of it a month, whatever its use.
         monthly: Option<Money>;
-        /// Price of an hour of a core of each server behind it, replicas included, two cores at least for each.
+        /// Price of an hour of a core of each server behind it, replicas included, two cores at least for each (Amazon
+        /// RDS Proxy pricing: $0.015 in us-east-1; behind Aurora Serverless v2 by the ACU, eight at least).
         per_vcpu_hour: Option<Money>;
         /// Where the price is stated.
         source: Option<String>;
@@ -102,11 +103,12 @@ spec! {
         /// Price of a gigabyte (GiB) of it for a month.
         per_gb_month: Money;
         /// Its size.
-        size: Bytes = "\"20GiB\"" from "Amazon RDS user guide (gp3: 20 GiB at least)", positive;
+        size: Bytes = "\"20GiB\"" from "Amazon RDS API (CreateDBInstance, AllocatedStorage: 20 GiB of gp3 at least)", positive;
         /// Price of an operation a second for a month, of those that it grants beyond `included`.
         per_iops_month: Option<Money>;
         /// Operations a second that cost nothing.
-        included: Rate = "\"3_000/s\"" from "AWS EBS pricing (gp3: 3,000 are included)";
+        included: Option<Rate> = "3_000/s; of an RDS `plan` from 400 GiB on 12_000/s"
+            from "AWS EBS pricing (gp3: 3,000 are included); Amazon RDS user guide (gp3 storage: four volumes from 400 GiB on)";
         /// Where the price is stated.
         source: Option<String>;
     }

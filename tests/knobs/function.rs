@@ -148,3 +148,15 @@ fn a_frozen_environment_keeps_its_connection_and_each_has_its_own() {
     let patient = with_pool("[service.api.function]", &[quick[0], "pool.pg.idle_timeout=5s"]);
     assert_eq!(patient.count("pool.pg", Counter::Opened), 1);
 }
+
+#[test]
+fn environments_that_are_kept_ready_take_ten_requests_a_second_each() {
+    // 40 requests a second of 5 ms never meet: one environment would do, but takes a burst of ten and ten a
+    // second. The eleventh of the first second starts another one.
+    let many = "arrivals={ rate = '40/s', process = 'even' }";
+    let one = api("[{ wait = '5ms' }]", &["service.api.function.provisioned=1", many]);
+    assert_eq!((one.longest(), one.shortest()), (ms(305), ms(5)));
+    assert!(one.count("service.api", Counter::Opened) >= 1, "for those beyond ten a second");
+    let four = api("[{ wait = '5ms' }]", &["service.api.function.provisioned=4", many]);
+    assert_eq!((four.each(), four.count("service.api", Counter::Opened)), (ms(5), 0));
+}

@@ -71,6 +71,15 @@ fn a_volume_costs_by_its_size_and_what_it_grants() {
     near(beyond, 6.0 * 2_000.0 * 0.02);
     let fewer = price("{ per_gb_month = '$0', per_iops_month = '$0.02', included = '4_500/s' }");
     near(fewer, 6.0 * 500.0 * 0.02);
+    // RDS includes 12,000 from 400 GiB on.
+    let large = |sets: &[&str]| {
+        let price = "database.db.storage.price={ per_gb_month = '$0', per_iops_month = '$0.02', size = '400GiB' }";
+        let rds =
+            ["database.db.plan={ rds = '64GiB' }", "database.db.storage.iops=13_000/s", price];
+        dollars(&run(SHOP, &[&rds, sets].concat()), "database.db.storage")
+    };
+    near(large(&[]), 6.0 * 1_000.0 * 0.02);
+    near(large(&["database.db.storage.price.size='399GiB'"]), 6.0 * 10_000.0 * 0.02);
     let ran = run(SHOP, &["database.db.storage.price={ per_gb_month = '$1', source = 'list' }"]);
     assert_eq!(source(&ran, "database.db.storage").as_deref(), Some("list"));
 }

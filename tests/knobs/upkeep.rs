@@ -324,6 +324,25 @@ fn a_compute_size_grants_less_than_its_volume() {
 }
 
 #[test]
+fn a_large_volume_of_rds_is_four() {
+    let all = "operation.work.flow=[{parallel=[[{query={pool='pg', read='100ms'}}], \
+               [{query={pool='pg', read='100ms'}}]]}]";
+    let volume = |gib: u32, storage: &str| {
+        let price = format!("{{per_gb_month='$0.115', size='{gib}GiB', source='list'}}");
+        let storage = format!("database.db.storage={{{storage}, price={price}}}");
+        stored(&[all, "database.db.plan={rds='64GiB'}", &storage]).each()
+    };
+    // 200 operations of 512 KiB at 125 MiB/s, and at 500.
+    assert_eq!(volume(399, "block='512KiB'"), ms(800));
+    assert_eq!(volume(400, "block='512KiB'"), ms(200));
+    assert_eq!(volume(400, "block='512KiB', throughput='125MiB/s'"), ms(800));
+    // 2,000 operations at 3,000 a second, and at 12,000.
+    let (one, four) = (volume(399, "operation='100us'"), volume(400, "operation='100us'"));
+    assert!((one.seconds() * 3.0 / 2.0 - 1.0).abs() < 1e-3, "{one:?}");
+    assert!((four.seconds() * 12.0 / 2.0 - 1.0).abs() < 1e-3, "{four:?}");
+}
+
+#[test]
 fn a_volume_bursts_as_long_as_its_credits_last() {
     // 100 operations a second wanted, 50 granted, 1,000 in a burst.
     let read = "operation.work.flow=[{query={pool='pg', read='100ms'}}]";

@@ -251,7 +251,7 @@ impl Compiler<'_> {
             let Some(price) = storage.and_then(|it| it.price.as_ref()) else { continue };
             let gigabytes = price.size.0 / 1_073_741_824.0;
             let iops = database.spec.volume_grants().map_or(0.0, |(iops, _)| iops.0);
-            let beyond = (iops - price.included.0).max(0.0);
+            let beyond = (iops - database.spec.included(price).0).max(0.0);
             let monthly = price.per_gb_month.0 * gigabytes + dollars(price.per_iops_month) * beyond;
             let standbys = database.spec.standby.as_ref().map_or(0, |it| it.count);
             let volumes =

@@ -212,12 +212,16 @@ impl Walk<'_> {
         self.visits[queue.station] += weight;
         *self.flows.entry((Some(queue.station), to.station)).or_insert(0.0) += weight;
         let (awaited, place) = (self.awaited, self.place);
-        let calls = if waits { self.calls.clone() } else { Vec::new() };
-        let calls = std::mem::replace(&mut self.calls, calls);
+        let waiting = (self.calls.clone(), self.threads.clone());
+        if !waits {
+            self.calls.clear();
+            self.threads.clear();
+        }
         self.awaited = if waits { awaited } else { 0.0 };
         self.place = queue.service.map(|_| queue.station);
         self.go(job.entry, weight, Some(function), &[]);
-        (self.awaited, self.place, self.calls) = (awaited, place, calls);
+        (self.awaited, self.place) = (awaited, place);
+        (self.calls, self.threads) = waiting;
     }
 
     /// The other processes of a socket are asked: each answers, and all decode each answer.
@@ -250,6 +254,7 @@ impl Walk<'_> {
                 service: Some(socket.service),
                 held: Vec::new(),
                 calls: Vec::new(),
+                threads: Vec::new(),
             };
             self.front.insert(entry, visit);
         }
