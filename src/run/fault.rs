@@ -132,12 +132,14 @@ impl FaultState {
         known.copied().unwrap_or(WELL)
     }
 
-    /// Whether a new machine in a unit's place would be down as well: all of its kind are.
-    pub(super) fn keeps_down(&self, unit: Unit, model: &Model) -> bool {
+    /// Whether a new machine in a unit's place would be down as well: all of its kind are. Environments of a
+    /// function are not restarted: a restart takes those that there are, and others start for the next requests.
+    pub(super) fn keeps_down(&self, unit: Unit, model: &Model, is_environment: bool) -> bool {
         self.struck.iter().filter(|blow| blow.unit == unit).any(|blow| {
             let fault = &model.faults[self.processes[blow.process as usize].fault];
             let falls = fault.harm.falls();
-            falls && fault.extent == Extent::All && !fault.apart && !fault.zonal
+            let goes = is_environment && fault.harm == Harm::Restart && !fault.regional;
+            falls && fault.extent == Extent::All && !fault.apart && !fault.zonal && !goes
         })
     }
 

@@ -97,7 +97,10 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// An instance that was to start is kept from it by a fault.
     pub(super) fn is_kept_down(&self, index: u32) -> bool {
         let unit = Unit { kind: UnitKind::Instance, number: index };
-        self.faults.as_ref().is_some_and(|state| state.keeps_down(unit, self.model))
+        self.faults.as_ref().is_some_and(|state| {
+            let service = &self.model.services[self.instances[index as usize].service];
+            state.keeps_down(unit, self.model, service.function.is_some())
+        })
     }
 
     /// Whether a flaky unit fails what it is asked now.

@@ -123,7 +123,8 @@ spec! {
         /// It is down: processes die with what they hold, connections are cut, new ones refused.
         /// What it has stored is there when it comes back.
         Stop = "stop";
-        /// It is down, and comes back cold: with nothing stored in caches or at edges.
+        /// It is down, and comes back cold: with nothing stored in caches or at edges. The environments of a function
+        /// are gone, and the next requests start others.
         Restart = "restart";
         /// Its present primary is lost, and another takes over. Connections are reset and new ones refused,
         /// unless a database's machine is gone without a word (`silent`).

@@ -160,3 +160,28 @@ fn environments_that_are_kept_ready_take_ten_requests_a_second_each() {
     let four = api("[{ wait = '5ms' }]", &["service.api.function.provisioned=4", many]);
     assert_eq!((four.each(), four.count("service.api", Counter::Opened)), (ms(5), 0));
 }
+
+#[test]
+fn environments_that_are_restarted_are_gone_and_others_start_at_once() {
+    // The fourth request comes at 4 s, and the fault never ends: its environment starts in 300 ms.
+    let faulty = |what: &str, more: &str| {
+        let fault = format!("fault.f={{target='service.api', what='{what}', at='3500ms'{more}}}");
+        let ran = api(FLOW, &[&fault]);
+        let cold = (ran.mean_s() - 0.1) / 0.3 * ran.ok() as f64;
+        (ran.ok(), cold.round() as u64, ran.count("service.api", Counter::Opened))
+    };
+    assert_eq!(faulty("restart", ""), (10, 2, 2));
+    assert_eq!(faulty("restart", ", for='3s'"), (10, 2, 2));
+    // What is stopped answers nobody: those of 4, 5 and 6 s.
+    assert_eq!(faulty("stop", ", for='3s'"), (7, 2, 2));
+    // One that is at work goes with its request, and those that are kept ready start anew.
+    let at_work = ["fault.f={target='service.api', what='restart', at='3050ms'}"];
+    let ran = api(FLOW, &at_work);
+    assert_eq!((ran.failed(Failure::InstanceLost), ran.ok()), (1, 9));
+    let kept = api(FLOW, &[at_work[0], "service.api.function.provisioned=1"]);
+    assert_eq!((kept.ok(), kept.each()), (9, ms(100)));
+    // A region that restarts is away for so long.
+    let region =
+        api(FLOW, &["fault.f={target='region.here', what='restart', at='3500ms', for='3s'}"]);
+    assert_eq!(region.ok(), 7);
+}

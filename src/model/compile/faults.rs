@@ -75,6 +75,7 @@ impl Compiler<'_> {
             every: spec.every.as_ref().map(|every| self.law(every)),
             lasts: self.length(spec),
             zonal: spec.zone.is_some(),
+            regional: spec.target.0.iter().any(|it| it.section == Section::Region),
             apart: spec.apart,
         }
     }

@@ -24,6 +24,8 @@ pub struct Fault {
     pub lasts: Option<LawId>,
     /// It strikes one zone: replacements start in others.
     pub zonal: bool,
+    /// It strikes all that stands in a region.
+    pub regional: bool,
     /// Each unit fails at times of its own.
     pub apart: bool,
 }
