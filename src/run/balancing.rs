@@ -521,23 +521,20 @@ impl<Q: PendingEvents> World<'_, Q> {
                 let delay = self.model.services[service].health.deregistration_delay;
                 let due = delay.is_some_and(|delay| instance.draining_since + delay == self.now);
                 if instance.phase == Phase::Draining && due {
-                    match self.model.services[service].health.passes {
-                        None => self.kill_instance(index),
-                        // Connections have gone on: what they have brought is finished.
-                        Some(_) => self.told(index, instance.on_sigterm),
-                    }
+                    self.has_drained(index, ordinal >> 2);
                 }
             }
         }
     }
 
-    /// An instance is being taken out: what it has not finished in time is cut off.
-    pub(super) fn deregister(&mut self, index: u32) {
+    /// An instance is being taken out: what it has not finished in time is cut off. `by` whom is for
+    /// [`World::has_drained`].
+    pub(super) fn deregister(&mut self, index: u32, by: u32) {
         self.register(index, false, false);
         self.instances[index as usize].draining_since = self.now;
         let service = self.instances[index as usize].service;
         if let Some(delay) = self.model.services[service].health.deregistration_delay {
-            self.time_target(self.now + delay, index, 0, phase::OUT);
+            self.time_target(self.now + delay, index, by, phase::OUT);
         }
     }
 

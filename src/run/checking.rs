@@ -94,7 +94,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             let stops = spec.process.as_ref().is_some_and(|it| it.stops_unhealthy);
             let targets = &self.services[service].nodes[number].targets;
             if spec.health.passes.is_some() && !ok && !targets.get(target).available {
-                self.close_flows(index);
+                self.close_flows(index, Failure::Reset);
             }
             if stops && !ok {
                 self.stop_unhealthy(index);

@@ -8,6 +8,7 @@ use super::event::Kind;
 use super::service::Phase;
 use super::world::World;
 use crate::component::rollout::{Fleet, decide, failures_allowed, is_over};
+use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::ids::{DeployId, ServiceId};
 use crate::model::{Deploy, Exit, OnSigterm, Purge, Rollout};
@@ -45,6 +46,11 @@ pub struct Deploying {
     before: u32,
     /// When all users are moved to the new fleet.
     switch: Option<Time>,
+}
+
+/// The number of whoever tells an instance to end: 0 is its autoscaler.
+fn number_of(by: Option<DeployId>) -> u32 {
+    by.map_or(0, |id| id.0 + 1)
 }
 
 impl<Q: PendingEvents> World<'_, Q> {
@@ -294,7 +300,7 @@ impl<Q: PendingEvents> World<'_, Q> {
         (instance.draining_since, instance.on_sigterm) = (self.now, exit.on_sigterm);
         let Some(heard_after) = exit.heard_after else {
             self.instances[index as usize].phase = Phase::Draining;
-            self.deregister(index);
+            self.deregister(index, number_of(by));
             // Whoever drains is told when it has drained, or is cut off after the delay.
             if self.model.services[service].health.deregistration_delay.is_none() {
                 self.leave_later(index, by, exit.killed_after, leaving::KILLED);
@@ -308,9 +314,29 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.leave_later(index, by, exit.killed_after, leaving::KILLED);
     }
 
+    /// The deregistration delay of an instance is over: a balancer that terminates connections answers for it
+    /// (ALB, troubleshooting: "HTTP 502 ... deregistration delay period elapsed"), and its processes get SIGTERM
+    /// and their grace (ECS, "Optimize load balancer connection draining": SIGTERM once the target is UNUSED,
+    /// SIGKILL after `ECS_CONTAINER_STOP_TIMEOUT`).
+    pub(super) fn has_drained(&mut self, index: u32, by: u32) {
+        let by = by.checked_sub(1).map(DeployId);
+        let service = self.instances[index as usize].service;
+        let exit = self.exit(service, by);
+        self.instances[index as usize].draining_since = self.now;
+        if self.model.services[service].health.passes.is_none()
+            && exit.on_sigterm != OnSigterm::Exit
+        {
+            self.close_flows(index, Failure::InstanceLost);
+        }
+        if self.instances[index as usize].phase.runs() {
+            self.leave_later(index, by, exit.killed_after, leaving::KILLED);
+            self.told(index, exit.on_sigterm);
+        }
+    }
+
     fn leave_later(&mut self, index: u32, by: Option<DeployId>, after: Duration, what: u32) {
         let at = self.now + after;
-        let by = by.map_or(0, |id| id.0 + 1);
+        let by = number_of(by);
         if at < Time::NEVER {
             self.events.push(Event::new(at, Kind::Leaving as u8, by << 2 | what, index));
         }

@@ -186,9 +186,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         if closed || unused < idle { Duration::ZERO } else { Duration(2 * way.0) }
     }
 
-    /// A target is taken for unhealthy: connections to it are closed, and who waits for an answer is reset.
-    /// What it is doing goes on for nobody.
-    pub(super) fn close_flows(&mut self, index: u32) {
+    /// Connections to a target are closed, and who waits for an answer is told so. What it is doing goes on for
+    /// nobody.
+    pub(super) fn close_flows(&mut self, index: u32, why: Failure) {
         for task in 0..self.tasks.capacity() as u32 {
             let record = *self.tasks.peek(task);
             let asks = record.state != State::Free
@@ -197,7 +197,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 && self.workers[record.worker as usize].instance == index;
             if asks && self.landed_at(task, &record).is_some() {
                 let messenger = self.part_from_target(task, index);
-                self.reset(messenger, messenger, Failure::Reset, None);
+                self.reset(messenger, messenger, why, None);
             }
         }
     }

@@ -165,6 +165,53 @@ fn a_task_that_is_removed_drains_if_it_has_a_balancer() {
     assert_eq!(removed(steps, alb, &["balancer.front.deregistration_delay=500ms"]).0, 4);
 }
 
+/// One of two instances is removed at 5.05 s, with five requests that end at 5.2 s, 5.4 s, ... 6 s; at 5.55 s its
+/// delay is over.
+#[test]
+fn a_task_whose_delay_is_over_is_told_and_has_its_grace() {
+    // How many are lost to their users, and how many are not ended: at the end of the run ten are under way.
+    let ended = |kind: &str, how: &[&str]| {
+        let around = format!("[balancer.front]\nservice = 'web'\nkind = '{kind}'\n");
+        let sets = [
+            "service.web.instances=2",
+            "service.web.autoscale={min=1, max=2, period='5050ms', start='1s', policy={steps={points=1, \
+             out=[{at='100%', by=1}], back=[{at='50%', by=1}]}}}",
+            "balancer.front.deregistration_delay=500ms",
+            "balancer.front.hop=0ms",
+            "run.duration=12s",
+        ];
+        let ran = run(&format!("{FLEET}{around}"), &[&sets[..], how].concat());
+        let lost = ran.outcome.requests.failed_all();
+        (lost, ran.offered() - ran.count("service.web", Counter::Served))
+    };
+    let on = |what: &str| format!("service.web.on_sigterm={what}");
+    let alb = |what: &str, grace: &str| ended("alb", &[&on(what), grace]);
+    let (long, short) = ("service.web.grace=30s", "service.web.grace=300ms");
+    // An ALB answers 502 for the three that are left. Who finishes ends them all the same, for nobody.
+    assert_eq!(
+        (alb("exit", long), alb("finish", long), alb("ignore", long)),
+        ((3, 13), (3, 10), (3, 10))
+    );
+    // Who is killed at 5.85 s does not end the last.
+    assert_eq!((alb("finish", short), alb("ignore", short)), ((3, 11), (3, 11)));
+    // An NLB lets connections go on: what is under way is answered within the grace.
+    let nlb = |what: &str| ended("nlb", &[&on(what), "arrivals.users=1000"]);
+    assert_eq!((nlb("exit"), nlb("finish")), ((1, 11), (0, 10)));
+    // A deploy has a grace of its own: of four old tasks, each with two or three requests, all are cut after
+    // half a second, and those that take longer than the grace are not ended.
+    let front = "[balancer.front]\nservice = 'web'\nkind = 'alb'\nderegistration_delay = '500ms'\nhop = '0ms'\n";
+    let deployed = |more: &str| {
+        let ran = deploy_of(front, "'ecs'", &format!(", on_sigterm='finish'{more}"), &[]);
+        (
+            ran.outcome.requests.failed_all(),
+            ran.offered() - ran.count("service.web", Counter::Served),
+        )
+    };
+    let (all, some) = (deployed(""), deployed(", grace='250ms'"));
+    assert_eq!((all.0, all.1, some.0), (5, 10, 5));
+    assert!(some.1 > 10 && some.1 < 15, "{}", some.1);
+}
+
 #[test]
 fn an_old_task_drains_for_the_deregistration_delay() {
     let alb = "[balancer.front]\nservice = 'web'\nkind = 'alb'\nderegistration_delay = '500ms'\n";
