@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use super::kind::Kind;
+use super::measured::Empirical;
 use super::shape::Item;
 use super::spec::{Reader, Shape, spec};
 use super::tree::{Node, Value};
@@ -147,9 +148,9 @@ spec! {
         Pareto(Pareto<Q>) = "pareto";
         /// More variable than exponential: `{ hyperexponential = { mean = "10ms", cv = 3 } }`.
         Hyperexponential(MeanAndCv<Q>) = "hyperexponential";
-        /// Quantiles with straight lines between them:
-        /// `{ empirical = [["0%", "1ms"], ["50%", "3ms"], ["100%", "20ms"]] }`.
-        Empirical(Vec<(Ratio, Q)>) = "empirical";
+        /// Quantiles with straight lines between them, or a CSV of samples or quantiles:
+        /// `{ empirical = [["0%", "1ms"], ["50%", "3ms"], ["100%", "20ms"]] }`, `{ empirical = { file = "times.csv" } }`.
+        Empirical(Empirical<Q>) = "empirical";
         /// Several laws:
         /// `{ mixture = [{ share = "90%", of = "1ms" }, { share = "10%", of = "50ms" }] }`.
         Mixture(Vec<Part<Q>>) = "mixture";
@@ -219,7 +220,7 @@ impl<Q: Measure> Written<Q> {
                 "must be at least as variable as the exponential law: `cv` from 1 up",
                 "for less variability write `gamma` or `erlang`",
             ),
-            Written::Empirical(quantiles) => empirical(&quantiles, place, reader),
+            Written::Empirical(measured) => measured.law(reader),
             Written::Mixture(parts) => mixture(parts, place, reader),
             Written::Shifted(shifted) => {
                 Some(Law::Shifted { by: shifted.by.si(), of: Box::new(shifted.of.law) })
@@ -261,13 +262,8 @@ fn refuse<T>(place: &Place, reader: &mut Reader, why: &str, help: &str) -> Optio
     reader.wrong(Diagnostic::error("out-of-range", place.clone(), message).help(help))
 }
 
-fn empirical<Q: Measure>(
-    quantiles: &[(Ratio, Q)],
-    place: &Place,
-    reader: &mut Reader,
-) -> Option<Law> {
-    let points: Vec<(f64, f64)> =
-        quantiles.iter().map(|(share, value)| (share.0, value.si())).collect();
+/// The law of quantiles that must rise from the least to the greatest value.
+pub(super) fn rising(points: Vec<(f64, f64)>, place: &Place, reader: &mut Reader) -> Option<Law> {
     let spans = points.len() >= 2
         && points.first().is_some_and(|first| first.0 == 0.0)
         && points.last().is_some_and(|last| last.0 == 1.0);

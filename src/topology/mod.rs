@@ -62,6 +62,7 @@ pub(crate) mod kind;
 mod kinesis;
 pub mod known;
 mod limit;
+mod measured;
 mod merge;
 mod monitor;
 pub(crate) mod names;
@@ -198,6 +199,7 @@ pub const SLUGS: &[&str] = &[
     "bad-pool",
     "bad-process",
     "bad-reshard",
+    "bad-samples",
     "bad-scaling",
     "bad-set",
     "bad-threshold",
@@ -286,6 +288,7 @@ pub fn load(path: &str, sets: &[String], read: ReadText<'_>) -> Loaded {
         diagnostics = vec![found];
     } else if let Some(tree) = &tree {
         reader.names_of(tree);
+        measured::files(tree, path, read, &mut reader.files);
         topology = Topology::read(tree, &mut reader);
         let arrivals = topology.as_mut().and_then(|topology| topology.arrivals.as_mut());
         if let Some(trace) = arrivals.and_then(|arrivals| arrivals.trace.as_mut()) {

@@ -6,6 +6,7 @@
 //! [`Node`], saying all that is wrong, and can describe itself as a [`Kind`].
 
 use super::kind::{ChoiceDoc, FieldDoc, Kind, TableDoc};
+use super::measured::Files;
 use super::names::{Reference, Section};
 use super::tree::{Key, Node, Value, parse};
 use crate::diagnostic::{Diagnostic, Place, meant_key};
@@ -50,6 +51,8 @@ pub struct Reader {
     pub references: Vec<Reference>,
     /// The components that the file has, for what is said about names that it lacks.
     names: Vec<(Section, String)>,
+    /// What the files of measurements say that it names.
+    pub(crate) files: Files,
     path: Vec<String>,
 }
 

@@ -262,6 +262,11 @@ const COVERED: &[(&str, &str, &str)] = &[
     ),
     (
         "law",
+        "measured_samples_are_read_from_a_file",
+        "EmpiricalOfDurations.points EmpiricalOfDurations.file EmpiricalOfBytes.points EmpiricalOfBytes.file",
+    ),
+    (
+        "law",
         "amounts_follow_their_laws",
         "WrittenOfBytes:exponential WrittenOfBytes:uniform WrittenOfBytes:erlang \
          WrittenOfBytes:gamma WrittenOfBytes:lognormal WrittenOfBytes:weibull \

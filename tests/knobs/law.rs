@@ -1,6 +1,13 @@
 //! Distributions: each has the mean, the spread and the quantiles that its numbers say.
 
-use crate::support::{ms, run};
+use loadbearing::model::compile;
+use loadbearing::run::{Unwatched, replicate};
+use loadbearing::topology::load;
+
+use crate::support::{Ran, ms, run};
+
+/// A hundred requests a second for 20 s.
+const WAITS: &str = "version = 1\n[run]\nwarmup = '0s'\nduration = '20s'\n[arrivals]\nrate = '100/s'\nprocess = 'even'\nusers = 1\n";
 
 const PLAIN: &str = r#"
 [service.web]
@@ -98,4 +105,40 @@ fn amounts_follow_their_laws() {
     check("{bytes={rounded-up={of='9KB', to='5KB'}}}", 10.0);
     check("{bytes={shifted={by='4KB', of={exponential='6KB'}}}}", 10.1);
     assert_eq!(run(PLAIN, &["operation.work.flow=[{reply={bytes='3KB'}}]"]).each(), ms(3));
+}
+
+/// A run of waits by a law that may name a file, `times.csv`, which says this.
+fn waits(law: &str, file: &str) -> Ran {
+    let sets = [format!("operation.work.flow=[{{wait={law}}}]")];
+    let text = format!("{WAITS}{PLAIN}");
+    let mut read = |path: &str| match path {
+        "plans/test.toml" => Ok(text.clone()),
+        "plans/data/times.csv" => Ok(file.to_string()),
+        other => Err(format!("there is no {other}")),
+    };
+    let loaded = load("plans/test.toml", &sets, &mut read);
+    let model = compile(&loaded.topology.expect("it is sound"));
+    let outcome = replicate(&model, 0, &mut Unwatched);
+    Ran { model, outcome }
+}
+
+#[test]
+fn measured_samples_are_read_from_a_file() {
+    let file = "{empirical={file='data/times.csv'}}";
+    // Samples: all values between the least and the greatest, of their mean.
+    let ran = waits(file, "# of March\nms\n20\n10\n60\n");
+    assert!(ran.ok() > 1_500, "{}", ran.ok());
+    assert_eq!((ran.shortest(), ran.longest()), (ms(10), ms(60)));
+    assert!((ran.mean_s() - 0.030).abs() < 0.002, "{}", ran.mean_s());
+    assert_eq!(waits(file, "s\n0.25\n").each(), ms(250));
+    // Quantiles are those that can be written as well, to the digest.
+    let read = waits(file, "quantile,us\n0,1000\n50%,3000\n1,20000\n");
+    let written = waits("{empirical=[['0%', '1ms'], ['50%', '3ms'], ['100%', '20ms']]}", "");
+    assert_eq!(read.outcome.digest, written.outcome.digest);
+    let points =
+        waits("{empirical={points=[['0%', '1ms'], ['50%', '3ms'], ['100%', '20ms']]}}", "");
+    assert_eq!(points.outcome.digest, written.outcome.digest);
+    // Within another law, too.
+    let shifted = waits("{shifted={by='5ms', of={empirical={file='data/times.csv'}}}}", "ms\n7\n");
+    assert_eq!(shifted.each(), ms(12));
 }
