@@ -99,9 +99,10 @@ spec! {
         at: Option<Duration> = "after a first `every`, or at the start of the measured time"
             from "assumed: a fault that says no time is there from the start";
         /// How long it lasts.
-        length "for": Option<Dist> = "until the end of the run; a failover, as long as its product takes; \
-            promote 30s"
-            from "assumed: nobody mends it; Patroni docs (ttl 30: a leader's key expires)", positive;
+        length "for": Option<Dist> = "until the end of the run; a failover, as long as its product takes, of a database 90s, \
+            with two standbys or more 35s; promote 30s"
+            from "assumed: nobody mends it; Amazon RDS user guide (Multi-AZ: 60 to 120 s, Multi-AZ DB cluster: under 35 s); \
+            Patroni docs (ttl 30: a leader's key expires)", positive;
         /// Time from its end to the next one: mean time to failure, as
         /// `every.exponential = "30day"`.
         every: Option<Dist> = "it comes once" from "assumed: a single fault is looked at", positive;

@@ -197,12 +197,16 @@ fn a_restarted_cache_has_forgotten_and_a_stopped_one_has_not() {
 
 #[test]
 fn a_failover_takes_as_long_as_its_product_does() {
-    let lasts = |target: &str, more: &str| {
+    let with = |target: &str, more: &str, standby: &str| {
         let fault = format!("fault.f={{target='{target}', what='failover', at='0s'{more}}}");
-        let ran = shop(&["run.duration=100s", &fault]);
+        let ran = shop(&["run.duration=100s", &fault, standby]);
         let mark = ran.outcome.faults[0];
         mark.until.expect("it ends").since(mark.from)
     };
+    let lasts = |target: &str, more: &str| with(target, more, "run.seed=1");
+    let standbys = ["database.main.standby={}", "database.main.standby={ count = 2 }"];
+    let found = standbys.map(|standby| with("database.main", "", standby));
+    assert_eq!(found, [ms(90_000), ms(35_000)], "an instance, and a cluster of three");
     assert_eq!(lasts("database.main", ""), ms(90_000));
     assert_eq!(lasts("cache.redis", ""), ms(33_000));
     assert_eq!(lasts("database.main", ", for='20s'"), ms(20_000));

@@ -13,10 +13,20 @@ use crate::variate::Law;
 /// How long it takes until another server has taken over, where the file does not say.
 /// Amazon RDS Multi-AZ: "failover times are typically 60-120 seconds".
 const DATABASE_FAILOVER: Duration = Duration::secs(90);
+/// The same of a Multi-AZ DB cluster, which has two standbys: "typically under 35 seconds".
+const CLUSTER_FAILOVER: Duration = Duration::secs(35);
 /// Patroni: a leader's key expires after `ttl`, 30 s; then its replicas race for it.
 const PROMOTION: Duration = Duration::secs(30);
 /// Redis Sentinel: `down-after-milliseconds` 30 s, and about 3 s to agree and to promote.
 const CACHE_FAILOVER: Duration = Duration::secs(33);
+
+/// How long it takes until a standby has taken over.
+fn failover_takes(database: &topology::Database) -> Duration {
+    match &database.standby {
+        Some(standby) if standby.count > 1 => CLUSTER_FAILOVER,
+        _ => DATABASE_FAILOVER,
+    }
+}
 
 /// A unit and the zone that it stands in, counted from 0; [`None`] where it stands in several.
 struct Placed {
@@ -123,12 +133,14 @@ impl Compiler<'_> {
             placed.iter().map(|it| it.unit).collect::<Vec<Unit>>()
         };
         let targets: Vec<Vec<Unit>> = spec.target.0.iter().map(of).collect();
-        let any = targets.iter().any(|units| !units.is_empty());
-        any.then(|| Fault {
+        let longest = targets.iter().flatten().filter_map(|unit| self.database_of(*unit));
+        let longest = longest.map(|(database, _)| failover_takes(database)).max()?;
+        let lasts = Some(self.add_law(Law::Constant(longest.seconds())));
+        Some(Fault {
             label: format!("primaries of zone {} failover", zone + 1),
             targets,
             harm: Harm::Failover(Duration::ZERO),
-            lasts: Some(self.add_law(Law::Constant(DATABASE_FAILOVER.seconds()))),
+            lasts,
             ..whole.clone()
         })
     }
@@ -168,18 +180,23 @@ impl Compiler<'_> {
 
     /// Whether a database node is a primary that another server can take the place of.
     fn has_standby(&self, unit: Unit) -> bool {
+        self.database_of(unit).is_some_and(|(database, is_primary)| {
+            is_primary && (database.replicas > 0 || database.standby.is_some())
+        })
+    }
+
+    /// The database of a node, and whether the node is a primary.
+    fn database_of(&self, unit: Unit) -> Option<(&topology::Database, bool)> {
         let mut first = 0;
         for database in &self.topology.databases {
             let each = 1 + database.spec.all_replicas();
             let next = first + database.spec.most_shards() * each;
             if unit.kind == UnitKind::Node && (first..next).contains(&unit.number) {
-                let is_primary = (unit.number - first).is_multiple_of(each);
-                return is_primary
-                    && (database.spec.replicas > 0 || database.spec.standby.is_some());
+                return Some((&database.spec, (unit.number - first).is_multiple_of(each)));
             }
             first = next;
         }
-        false
+        None
     }
 
     /// How long it lasts.
@@ -193,6 +210,9 @@ impl Compiler<'_> {
         let takes_over = matches!(spec.what, topology::Harm::Failover(_));
         let usual = |target: &Target| match target.section {
             Section::Cache => self.cache_failover(&target.name),
+            Section::Database => {
+                failover_takes(&super::named(&self.topology.databases, &target.name).spec)
+            }
             _ => DATABASE_FAILOVER,
         };
         let longest = spec.target.0.iter().map(usual).max().filter(|_| takes_over)?;
