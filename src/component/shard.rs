@@ -36,6 +36,11 @@ fn elsewhere(user: u32, places: u32) -> u32 {
     ((u128::from(mixed ^ (mixed >> 32)) * u128::from(places)) >> 64) as u32
 }
 
+/// Where a key lies among all, as a share of 2^16, whichever its shard is.
+pub fn spread_of(rank: u32) -> u16 {
+    elsewhere(rank, 1 << u16::BITS) as u16
+}
+
 /// The partition of a key.
 pub fn partition_of(rank: u32, partitions: u32) -> u32 {
     let mixed = u64::from(rank).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -23,8 +23,9 @@ pub use part::{
     Pool, PoolMode, Pooler, Probe, Process, ProvisionedScaling, Prune, Purge, Queue, READY,
     RatePhase, Reading, Reads, Recycling, Region, Relation, Replica, Reshard, Retries, Reuse,
     Rollout, Rule, Rules, SMALL_BYTES, Scaling, Scripts, ServerMemory, Service, Session,
-    SessionFlow, Shards, Shield, Shown, Side, Slots, Socket, Standby, Store, StoreUse, Stream,
-    SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake, Want, Watch,
+    SessionFlow, ShardMapping, Shards, Shield, Shown, Side, Slots, Socket, Standby, Store,
+    StoreUse, Stream, SubscriberRules, Timer, Topic, UNIT_KINDS, Unit, UnitKind, Upkeep, Vus, Wake,
+    Want, Watch,
 };
 pub use recording::{Arrival, Recording, Trace, TraceMode, Turn, Turns};
 

@@ -9,6 +9,7 @@
 
 mod cooperative;
 mod failing;
+mod function;
 mod kafka;
 mod kinesis;
 mod reach;
@@ -42,6 +43,8 @@ pub struct Entry {
     pub(super) deliveries: u16,
     /// It has been handled once.
     pub(super) done: bool,
+    /// Where its partition key lies among all, as a share of 2^16; for streams of Kinesis.
+    pub(super) spread: u16,
 }
 
 /// Messages in order: of a partition, of a stream, or of one subscriber.
@@ -118,6 +121,8 @@ pub struct GroupState {
     coordinator: Group,
     members: Vec<Member>,
     logs: Vec<Log>,
+    /// Batches of a mapping that come one after another, shard by shard.
+    lanes: Vec<function::Lane>,
 }
 
 /// A message that is being handled, or pending.
@@ -171,11 +176,13 @@ impl GroupState {
             let off = number >= spec.at_start;
             Member { off, down: off, ..Member::default() }
         };
+        let lanes = spec.mapping().map_or(0, |it| it.lanes * logs);
         GroupState {
             crew: scaling::Crew::new(spec),
             coordinator: Group::settled(spec.at_start, spec.members),
             members: (0..spec.members).map(member).collect(),
             logs: owners.into_iter().map(log).collect(),
+            lanes: (0..lanes).map(|_| function::Lane::idle()).collect(),
         }
     }
     /// How many of its subscribers a message is sent to.
@@ -185,7 +192,10 @@ impl GroupState {
     /// Since when each message waits that nobody has taken.
     pub(super) fn waiting(&self) -> impl Iterator<Item = Time> {
         let of = |log: &'_ Log| log.taken..log.entries.len();
-        self.logs.iter().flat_map(move |log| of(log).map(|place| log.entries[place].since))
+        let in_lanes = self.lanes.iter().flat_map(function::Lane::waits);
+        let in_logs =
+            self.logs.iter().flat_map(move |log| of(log).map(|place| log.entries[place].since));
+        in_logs.chain(in_lanes)
     }
 }
 
@@ -193,7 +203,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// Members are there from the start.
     pub fn build_consumers(&mut self) {
         for (id, spec) in self.model.consumers.enumerate() {
-            self.meters[spec.station].held.add(self.now, i64::from(spec.at_start));
+            if spec.mapping().is_none() {
+                self.meters[spec.station].held.add(self.now, i64::from(spec.at_start));
+            }
             self.start_group_scaler(id);
             self.start_workers(id);
             if let Rules::RedisStream(rules) = &spec.rules
@@ -276,7 +288,10 @@ impl<Q: PendingEvents> World<'_, Q> {
             let runs = matches!(handler.state, HandlerState::Running | HandlerState::Stale);
             runs && self.model.consumers[handler.group].station == station
         };
-        (0..self.streams.handlers.capacity() as u32).filter(works).count() as u64
+        let handlers = (0..self.streams.handlers.capacity() as u32).filter(works).count();
+        let groups = self.model.consumers.enumerate().filter(|(_, it)| it.station == station);
+        let lanes = groups.flat_map(|(id, _)| &self.streams.groups[id].lanes);
+        (handlers + lanes.filter(|lane| lane.is_called()).count()) as u64
     }
 
     /// A message has been handled.
@@ -323,6 +338,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (id, member) = self.member_place(number);
         let spec = &self.model.consumers[id];
         let station = spec.station;
+        if spec.mapping().is_some() {
+            self.streams.groups[id].members[member as usize].down = true;
+            return;
+        }
         if self.streams.groups[id].members[member as usize].down {
             return;
         }
@@ -395,6 +414,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                     false => self.rebalance_may_end(id),
                 }
             }
+            Rules::Kinesis(rules) if rules.mapping.is_some() => {}
             Rules::Kinesis(_) => {
                 self.meters[spec.station].held.add(self.now, 1);
                 self.worker_starts(id, member);

@@ -8,7 +8,7 @@ use crate::component::event_pollers::Pollers;
 use crate::failure::Failure;
 use crate::kernel::{Event, PendingEvents};
 use crate::model::Mapping;
-use crate::model::ids::QueueId;
+use crate::model::ids::{ConsumerId, QueueId};
 use crate::model::tape::Pc;
 use crate::units::Time;
 
@@ -30,6 +30,8 @@ const BATCH_MOST: usize = 10;
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     queue: QueueId,
+    /// The lane whose batch it is, if it comes from a stream.
+    lane: Option<(ConsumerId, u32)>,
     /// Its messages, with whether the function says that they have failed.
     messages: Vec<(u32, bool)>,
     /// The one that the handler is at.
@@ -38,6 +40,13 @@ pub struct Batch {
     throttled: u32,
     /// When its present timer fires, if it has one.
     due: Time,
+}
+
+impl Batch {
+    /// One of a lane, which has its records.
+    pub(super) fn of_shard(group: ConsumerId, lane: u32) -> Batch {
+        Batch { lane: Some((group, lane)), due: Time::NEVER, ..Batch::default() }
+    }
 }
 
 /// A mapping while it runs.
@@ -182,6 +191,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     /// The handler is done with a message, or has caught its failure. Says whether another one follows.
     pub(super) fn message_over(&mut self, task: u32, failed: bool) -> bool {
         let batch = self.tasks[task].owner;
+        if let Some(lane) = self.batches[batch].lane {
+            return self.record_over(task, lane, failed);
+        }
         let at = self.batches[batch].at;
         let record = &self.jobs[self.batches[batch].messages[at].0];
         let chance = self.model.jobs[record.kind].fail;
@@ -205,6 +217,9 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn batch_answered(&mut self, task: u32) {
         let record = self.tasks[task];
         let batch = record.owner;
+        if let Some(lane) = self.batches[batch].lane {
+            return self.records_answered(task, lane);
+        }
         if record.worker == NONE {
             self.end_task(task);
             return self.call_throttled(batch);

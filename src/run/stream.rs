@@ -16,7 +16,7 @@ use super::event::Kind;
 use super::meter::{Counter, MILLI, Part, Still};
 use super::task::{NONE, State};
 use super::world::World;
-use crate::component::shard::partition_of;
+use crate::component::shard::{partition_of, spread_of};
 use crate::component::shard_throughput::Throughput;
 use crate::kernel::{Dense, Event, PendingEvents, Slab};
 use crate::model::ids::{ConsumerId, StationId, StreamId};
@@ -61,11 +61,16 @@ pub(super) mod purpose {
     pub const READ: u32 = 15;
     /// A worker looks at all leases (member).
     pub const LOOK: u32 = 16;
+    /// A lane of a mapping goes on (group).
+    pub const LANE: u32 = 17;
     /// How many bits they take.
     pub const BITS: u32 = 5;
     /// Numbers that fit beside them.
     pub const NUMBERS: u32 = 1 << (31 - BITS);
 }
+
+/// Random numbers: where a partition key lies.
+const SPREAD: u64 = 0x5b8e;
 
 /// A message that its producer has published.
 #[derive(Clone, Copy, Debug)]
@@ -198,6 +203,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             purpose::FREED => self.shard_is_freed(StreamId(slot), number),
             purpose::READ => self.read_shard(ConsumerId(slot), number),
             purpose::LOOK => self.look_at_leases(slot, number),
+            purpose::LANE => self.lane_is_due(ConsumerId(slot), number),
             _ => {
                 self.subscriber_is_back(slot, number);
                 self.member_goes_on(slot);
@@ -209,7 +215,7 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub fn publish(&mut self, task: u32, id: StreamId, draw: DrawId) -> bool {
         let spec = &self.model.streams[id];
         let key = self.tasks[task].stream.numbered(u64::from(draw.0));
-        let entry = Entry { published: self.now, since: self.now, key, ..Entry::default() };
+        let mut entry = Entry { published: self.now, since: self.now, key, ..Entry::default() };
         self.count(spec.station, Counter::Arrivals);
         self.meters[spec.station].add(Counter::Bytes, spec.message);
         self.tasks[task].pc.0 += 1;
@@ -219,6 +225,12 @@ impl<Q: PendingEvents> World<'_, Q> {
             return true;
         };
         let waits = topic.acks != Acks::None;
+        if topic.shards.is_some() {
+            entry.spread = match topic.keys {
+                Some(keys) => spread_of(self.rank_of(task, keys, draw)),
+                None => key.numbered(SPREAD).draw(0).next_u64() as u16,
+            };
+        }
         let partition = topic.first_partition + self.partition_of(task, topic, draw);
         let message = Published { task: if waits { task } else { NONE }, entry };
         if waits {

@@ -1,9 +1,13 @@
-//! Functions that get the messages of queues: what AWS allows, and what must be said of the messages.
+//! Functions that get the messages of queues and the records of streams: what AWS allows, and what must be said of
+//! the messages.
 
 use super::check::{Cx, Diagnostics, error, find};
+use super::fault::Target;
 use super::flow::{Step, steps};
+use super::kinesis::StreamMapping;
 use super::names::{Named, Section};
 use super::queue::{EventSourceMapping, Queue, QueueDriver};
+use super::stream::{Consumer, StreamKind};
 use crate::diagnostic::Place;
 use crate::units::Duration;
 
@@ -184,6 +188,115 @@ fn struck(cx: &Cx<'_>) -> Diagnostics {
             let help = "strike the service that does its jobs, or cut the queue off";
             found.push(error("bad-mapping", &fault.place, message).help(help));
         }
+    }
+    found
+}
+
+/// Records of streams that functions get.
+pub(super) fn of_streams(cx: &Cx<'_>) -> Diagnostics {
+    let mut found = Vec::new();
+    for consumer in &cx.topology.consumers {
+        let (name, spec) = (&consumer.name, &consumer.spec);
+        let key = |key: &str| format!("consumer.{name}.{key}");
+        let (said, lacks, help) = match &spec.mapping {
+            Some(_) => ("flow", spec.flow.is_empty(), "add `flow = [{ wait = \"100ms\" }]`"),
+            None => ("work", spec.work.is_none(), "add `work = \"100ms\"`"),
+        };
+        if lacks {
+            let message = format!("`consumer.{name}` does not say its `{said}`");
+            found.push(error("missing-key", &consumer.place, message).help(help));
+        }
+        for step in &spec.flow {
+            if let Step::Reply(_) = &step.value {
+                let message = "a `reply` cannot stand here: nobody waits for one".into();
+                let help = "leave it out; a record is done when its flow is";
+                found.push(error("misplaced-reply", &step.place, message).help(help));
+            }
+        }
+        let Some(mapping) = &spec.mapping else {
+            let help = "say `mapping`, or leave it out";
+            found.extend(cx.no_effect(&key("flow"), "processes do the `work`", help));
+            continue;
+        };
+        found.extend(stream_pairing(cx, consumer, mapping));
+        found.extend(stream_bounds(cx, name, mapping));
+        let keys = ["work", "members", "autoscale", "on_sigterm", "grace", "price"];
+        for idle in keys.iter().chain(&["kinesis.records", "kinesis.failover"]) {
+            let why = "a function gets the records, in place of processes";
+            found.extend(cx.no_effect(&key(idle), why, "leave it out"));
+        }
+    }
+    found
+}
+
+/// What is mapped to what.
+fn stream_pairing(cx: &Cx<'_>, consumer: &Named<Consumer>, mapping: &StreamMapping) -> Diagnostics {
+    let mut found = Vec::new();
+    let place = cx.tree.place_of(&format!("consumer.{}.mapping", consumer.name));
+    let mut wrong = |place: &Place, message: String, help: &str| {
+        found.push(error("bad-mapping", place, message).help(help));
+    };
+    let stream = find(&cx.topology.streams, &consumer.spec.stream.name);
+    if !matches!(stream.spec.kind, StreamKind::Kinesis(_)) {
+        let message = format!(
+            "`stream.{}` is not of Kinesis, of which records are read for a function",
+            stream.name
+        );
+        wrong(
+            &place,
+            message,
+            "write `kind.kinesis`, or leave the mapping out: processes take the messages",
+        );
+    }
+    let name = &mapping.function.name;
+    if find(&cx.topology.services, name).spec.function.is_none() {
+        let message = format!("`service.{name}` is no function: it is not called with records");
+        let help = format!("add `[service.{name}.function]`, or leave the mapping out");
+        wrong(&place, message, &help);
+    }
+    for fault in &cx.topology.faults {
+        let strikes =
+            |target: &Target| target.section == Section::Consumer && target.name == consumer.name;
+        if fault.spec.target.0.iter().any(strikes) {
+            let message = format!(
+                "AWS reads the records for `consumer.{}`: no process could fail",
+                consumer.name
+            );
+            wrong(&fault.place, message, "strike the service that handles them");
+        }
+    }
+    found
+}
+
+/// What AWS accepts.
+fn stream_bounds(cx: &Cx<'_>, name: &str, mapping: &StreamMapping) -> Diagnostics {
+    let mut found = Vec::new();
+    let mut wrong = |key: &str, message: String, help: &str| {
+        let place = cx.tree.place_of(&format!("consumer.{name}.mapping.{key}"));
+        found.push(error("bad-mapping", &place, message).help(help));
+    };
+    let (size, window, lanes) =
+        (mapping.batch_size, mapping.batching_window, mapping.parallelization_factor);
+    if size > 10_000 {
+        let message = format!("a batch has at most 10,000 records, not {size}");
+        wrong("batch_size", message, "write `batch_size = 10000` or less");
+    }
+    if window > Duration::secs(300) {
+        let message = format!("records are gathered for at most 5 min, not {window}");
+        wrong("batching_window", message, "write `batching_window = \"5min\"` or less");
+    }
+    if lanes > 10 {
+        let message = format!("a shard has at most 10 batches under way, not {lanes}");
+        wrong("parallelization_factor", message, "write `parallelization_factor = 10` or less");
+    }
+    if let Some(times) = mapping.maximum_retry_attempts.filter(|times| *times > 10_000) {
+        let message = format!("a batch is tried again at most 10,000 times, not {times}");
+        wrong("maximum_retry_attempts", message, "leave it out: again and again");
+    }
+    let age = mapping.maximum_record_age;
+    if !(Duration::secs(60)..=Duration::secs(604_800)).contains(&age) {
+        let message = format!("records are given up after 1 min to 7 days, not after {age}");
+        wrong("maximum_record_age", message, "write `maximum_record_age = \"1min\"` or more");
     }
     found
 }

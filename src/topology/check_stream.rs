@@ -2,6 +2,7 @@
 
 use super::cache::CacheKind;
 use super::check::{Cx, Diagnostics, error, find};
+use super::check_mapping;
 use super::flow::Step;
 use super::names::Named;
 use super::stream::{KafkaClient, Stream, StreamKind};
@@ -39,6 +40,7 @@ pub(crate) fn streams(cx: &Cx<'_>) -> Diagnostics {
     }
     found.extend(unpublished(cx));
     found.extend(idle_keys(cx));
+    found.extend(check_mapping::of_streams(cx));
     let of_redis = |it: &&Named<Stream>| {
         !matches!(it.spec.kind, StreamKind::Kafka(_) | StreamKind::Kinesis(_))
     };
@@ -92,6 +94,7 @@ fn idle_keys(cx: &Cx<'_>) -> Diagnostics {
         }
         let ended: &[&str] = match consumer.spec.autoscale {
             Some(_) => &[],
+            None if consumer.spec.mapping.is_some() => &[],
             None => &["on_sigterm", "grace"],
         };
         for key in ended {

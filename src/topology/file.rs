@@ -271,11 +271,15 @@ impl Topology {
         });
         let of_messages =
             self.jobs.iter().flat_map(|job| steps(&job.spec.flow, self.worked_by(&job.spec.queue)));
+        let of_records = self.consumers.iter().flat_map(|consumer| {
+            let function = consumer.spec.mapping.as_ref().map(|it| it.function.name.as_str());
+            steps(&consumer.spec.flow, function)
+        });
         let of_sockets = self
             .sockets
             .iter()
             .flat_map(|socket| steps(&socket.spec.flow, Some(&socket.spec.service.name)));
         let all = of_operations.chain(of_checks).chain(of_probes).chain(of_timers);
-        all.chain(of_messages).chain(of_sockets).collect()
+        all.chain(of_messages).chain(of_records).chain(of_sockets).collect()
     }
 }

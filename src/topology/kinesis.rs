@@ -4,6 +4,7 @@ use super::cache::Keys;
 use super::dist::Dist;
 use super::names::Ref;
 use super::price::Price;
+use super::service::Service;
 use super::spec::spec;
 use crate::units::{Bandwidth, Bytes, Duration, Money, Rate};
 
@@ -51,11 +52,46 @@ spec! {
         /// Records of one read at most.
         records: u32 = "10_000" from "Kinesis Client Library 2 (maxRecords 10,000)", positive;
         /// Whether records are pushed to it, from its own share of each shard.
-        fan_out: bool = "true" from "Kinesis Client Library 2.6.1 (RetrievalConfig: FanOutConfig unless another is set)";
+        fan_out: Option<bool> = "true, and false with a `mapping`"
+            from "Kinesis Client Library 2.6.1 (RetrievalConfig: FanOutConfig unless another is set), AWS Lambda Developer Guide \
+            (with-kinesis: a mapping of the stream itself is a standard iterator)";
         /// How long a record that is pushed is on its way.
         propagation: Dist = "\"70ms\"" from "Amazon Kinesis Data Streams Developer Guide (enhanced fan-out: about 70 ms)";
         /// A lease that was not renewed for so long is free. Workers look at all leases each two times this and
         /// 50 ms: what a dead worker had is taken up after two looks.
         failover: Duration = "\"10s\"" from "Kinesis Client Library 2 (failoverTimeMillis 10,000; takerIntervalMillis)", positive;
+    }
+}
+spec! {
+    /// An event source mapping of AWS Lambda: it reads each shard once a second (`kinesis.poll`) and calls a function with
+    /// batches of its records, the next one when the last is over. A batch that fails is tried again, after pauses that
+    /// double up to a minute, and its shard stands still meanwhile. Records that are given up are counted as `rejected`.
+    /// A call that is throttled is made again, which is no retry.
+    table StreamMapping (short "function") {
+        /// The function.
+        function: Ref<Service>;
+        /// Records in a call at most; 6 MB of them, in base64, are as many as fit.
+        batch_size: u32 = "100" from "AWS Lambda (services-kinesis-parameters: BatchSize)", positive;
+        /// How long records are gathered for a call that is not full.
+        batching_window: Duration = "\"0s\""
+            from "AWS Lambda (services-kinesis-parameters: MaximumBatchingWindowInSeconds)";
+        /// Batches of a shard under way at once; records of one partition key come one after another.
+        parallelization_factor: u32 = "1" from "AWS Lambda (services-kinesis-parameters: ParallelizationFactor)", positive;
+        /// How often a batch that has failed is tried again before its records are given up. To split a batch is no retry.
+        maximum_retry_attempts: Option<u32> = "again and again"
+            from "AWS Lambda (services-kinesis-parameters: MaximumRetryAttempts -1)";
+        /// Records that are older are given up.
+        maximum_record_age: Duration = "\"24h\""
+            from "AWS Lambda (services-kinesis-parameters: MaximumRecordAgeInSeconds -1, until they expire), Amazon Kinesis Data \
+            Streams (retention 24 hours)", positive;
+        /// Whether a batch that has failed is split in two, each tried by itself.
+        bisect_batch_on_function_error: bool = "false"
+            from "AWS Lambda (services-kinesis-parameters: BisectBatchOnFunctionError)";
+        /// Whether the function says which record has failed, and ends with it. What came before is done, and the rest is tried
+        /// again.
+        report_batch_item_failures: bool = "false"
+            from "AWS Lambda (services-kinesis-parameters: FunctionResponseTypes)";
+        /// Time before a call that has failed, or was throttled, is made again; it doubles up to a minute.
+        retry_pause: Duration = "\"1s\"" from "assumed: AWS Lambda states no times", positive;
     }
 }

@@ -122,7 +122,7 @@ pub use function::{Function, FunctionPrice, ProvisionedScaling, Statistic};
 pub use guard::{Applies, FailMode, Guard, GuardRead, Respond, Threshold, Watch};
 pub use host::{Host, Others, Priority, Stolen};
 pub use kind::{ChoiceDoc, FieldDoc, Kind, TableDoc, VariantDoc};
-pub use kinesis::{Kinesis, KinesisGroup};
+pub use kinesis::{Kinesis, KinesisGroup, StreamMapping};
 pub use limit::{
     Burst, Cycles, LeakyBucket, Limit, LimitAlgorithm, LimitPer, LimitStore, SharedCounters,
 };

@@ -3,7 +3,8 @@
 use super::cache::{Cache, Keys};
 use super::deploy::OnSigterm;
 use super::dist::Dist;
-use super::kinesis::{Kinesis, KinesisGroup};
+use super::flow::Flow;
+use super::kinesis::{Kinesis, KinesisGroup, StreamMapping};
 use super::names::Ref;
 use super::price::Price;
 use super::region::Region;
@@ -130,8 +131,14 @@ spec! {
         /// What one of them works on at once: partitions of Kafka, messages of a stream of Redis. A worker of
         /// Kinesis works on all of its shards.
         concurrency: u32 = "1" from "kafkajs 2.2.4 (partitionsConsumedConcurrently)", positive;
-        /// Time to handle a message; a subscriber of a channel reads nothing meanwhile.
-        work: Dist;
+        /// Time to handle a message; a subscriber of a channel reads nothing meanwhile. Where a function does it, a `flow` says
+        /// so instead.
+        work: Option<Dist> = "its `flow` says it" from "assumed: what a function does with it";
+        /// The function of AWS Lambda that gets the records of a stream of Kinesis, in place of processes.
+        mapping: Option<StreamMapping> = "processes take the messages"
+            from "Amazon Kinesis Data Streams (nobody is called unless a mapping says so)";
+        /// What a function does with a record, step by step, one record after the other.
+        flow: Flow = "[]" from "assumed: processes do the `work`";
         /// The share of handlings that end with an error, each time anew; an error takes as long as
         /// success.
         fail: Ratio = "\"0%\"" from "assumed: handlers do not throw";

@@ -571,6 +571,7 @@ const SOURCES: &[(&str, &str)] = &[
     ("http2", include_str!("http2.rs")),
     ("call_limit", include_str!("call_limit.rs")),
     ("mapping", include_str!("mapping.rs")),
+    ("shard_mapping", include_str!("shard_mapping.rs")),
     ("network", include_str!("network.rs")),
     ("nginx", include_str!("nginx.rs")),
     ("nlb", include_str!("nlb.rs")),

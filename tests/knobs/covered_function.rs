@@ -68,4 +68,35 @@ pub const COVERED: &[(&str, &str, &str)] = &[
         "EventSourceMapping.report_batch_item_failures",
     ),
     ("mapping", "a_call_that_is_throttled_is_made_again", "EventSourceMapping.throttle_pause"),
+    (
+        "shard_mapping",
+        "a_function_gets_the_records_of_each_shard_in_batches",
+        "Consumer.mapping Consumer.flow StreamMapping.function StreamMapping.batch_size",
+    ),
+    (
+        "shard_mapping",
+        "records_are_gathered_for_a_batch_that_is_not_full",
+        "StreamMapping.batching_window",
+    ),
+    (
+        "shard_mapping",
+        "a_batch_that_fails_holds_up_its_shard_until_it_is_given_up",
+        "StreamMapping.maximum_retry_attempts StreamMapping.retry_pause",
+    ),
+    ("shard_mapping", "records_that_are_too_old_are_given_up", "StreamMapping.maximum_record_age"),
+    (
+        "shard_mapping",
+        "halving_finds_the_record_that_cannot_be_handled",
+        "StreamMapping.bisect_batch_on_function_error",
+    ),
+    (
+        "shard_mapping",
+        "what_comes_before_a_record_that_is_named_is_done",
+        "StreamMapping.report_batch_item_failures",
+    ),
+    (
+        "shard_mapping",
+        "a_shard_has_several_batches_at_once_but_one_of_a_key",
+        "StreamMapping.parallelization_factor",
+    ),
 ];

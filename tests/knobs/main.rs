@@ -68,6 +68,7 @@ mod retries;
 mod service;
 mod service_jobs;
 mod session;
+mod shard_mapping;
 mod shed;
 mod socket;
 mod socket_flow;

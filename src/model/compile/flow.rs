@@ -9,7 +9,7 @@ mod protected;
 mod sessions;
 
 pub(super) use self::lookups::lookups;
-pub(super) use self::messages::{messages, of_sockets};
+pub(super) use self::messages::{messages, of_sockets, records};
 use super::super::ids::*;
 use super::super::tape::{Command, Draw, DrawId, LocksId, Op, Pc, PollId, Route, Statement};
 use super::super::{Choice, Model, Operation, Poll, Timer};

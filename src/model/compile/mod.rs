@@ -105,6 +105,7 @@ pub fn compile(topology: &Topology) -> Model {
     flow::operations(&mut compiler, &mut model);
     flow::checks(&mut compiler, &mut model);
     flow::messages(&mut compiler, &mut model);
+    flow::records(&mut compiler, &mut model);
     flow::of_sockets(&mut compiler, &mut model);
     flow::lookups(&mut compiler, &mut model);
     mix::follow_on(topology, &mut model);

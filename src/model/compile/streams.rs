@@ -5,10 +5,10 @@ use crate::component::output_buffer::Limits;
 use crate::component::shard_throughput;
 use crate::kernel::Dense;
 use crate::model::ids::*;
-use crate::model::tape::{Command, Op};
+use crate::model::tape::{Command, Op, Pc};
 use crate::model::{
-    Acks, Consumer, ConsumerParts, KafkaRules, KinesisRules, PendingRules, Rules, Shards, Station,
-    StationKind, Stream, SubscriberRules, Topic,
+    Acks, Consumer, ConsumerParts, KafkaRules, KinesisRules, PendingRules, Rules, ShardMapping,
+    Shards, Station, StationKind, Stream, SubscriberRules, Topic,
 };
 use crate::topology::{self, Named, StreamKind};
 use crate::units::Duration;
@@ -22,6 +22,9 @@ const PUT_MOST: u64 = 500;
 const PAYLOAD_UNIT: f64 = 25e3;
 /// Bytes of one read at most (GetRecords).
 const READ_MOST: f64 = 10e6;
+/// Bytes that a function is called with at most (AWS Lambda, with-kinesis: 6 MB), and what base64 makes of a byte.
+const PAYLOAD_MOST: f64 = 6e6;
+const BASE64: f64 = 4.0 / 3.0;
 
 impl Compiler<'_> {
     pub(super) fn stream_stations(&self, all: &mut Vec<Station>) {
@@ -39,9 +42,10 @@ impl Compiler<'_> {
             let spec = &consumer.spec;
             // Members beyond the partitions of a topic have nothing to do.
             let most = spec.most_members() * spec.concurrency;
+            let lanes = spec.mapping.as_ref().map_or(1, |it| it.parallelization_factor);
             let at_once = match &named(&topology.streams, &spec.stream.name).spec.kind {
                 StreamKind::Kafka(topic) => topic.partitions.min(most),
-                StreamKind::Kinesis(its) => its.shards,
+                StreamKind::Kinesis(its) => its.shards * lanes,
                 StreamKind::RedisStream(_) => most,
                 StreamKind::RedisPubSub(_) => spec.members,
             };
@@ -163,7 +167,7 @@ impl Compiler<'_> {
                 grace: spec.grace,
                 first_member,
                 concurrency: spec.concurrency,
-                work: self.law(&spec.work),
+                work: spec.work.as_ref().map_or(LawId(0), |work| self.law(work)),
                 draw: draw_id(&path).0,
                 fails: (spec.fail.0, spec.poison.0),
                 rules: self.rules(spec, &stream.spec),
@@ -197,7 +201,9 @@ fn parts(spec: &topology::Consumer, stream: &topology::Stream) -> ConsumerParts 
     let topic = match &stream.kind {
         StreamKind::Kafka(topic) => topic,
         StreamKind::Kinesis(its) => {
-            return ConsumerParts { by_member: false, count: its.shards, servers: its.shards };
+            let lanes = spec.mapping.as_ref().map_or(1, |it| it.parallelization_factor);
+            let count = its.shards * lanes;
+            return ConsumerParts { by_member: false, count, servers: count };
         }
         _ => return ConsumerParts { by_member: true, count: 1, servers: 1 },
     };
@@ -214,9 +220,28 @@ impl Compiler<'_> {
         Rules::Kinesis(KinesisRules {
             poll: its.poll,
             records: its.records.min((READ_MOST / stream.message.0) as u32).max(1),
-            pushed: its.fan_out.then(|| self.law(&its.propagation)),
+            pushed: its
+                .fan_out
+                .unwrap_or(spec.mapping.is_none())
+                .then(|| self.law(&its.propagation)),
             looks: Duration(2 * (its.failover + Duration::millis(25)).0),
+            mapping: spec.mapping.as_ref().map(|it| self.shard_mapping(it, stream.message.0)),
         })
+    }
+
+    fn shard_mapping(&self, spec: &topology::StreamMapping, message: f64) -> ShardMapping {
+        let fit = (PAYLOAD_MOST / (message * BASE64)) as u32;
+        ShardMapping {
+            function: find(&self.topology.services, &spec.function.name),
+            entry: Pc(0), // until its flow is compiled
+            batch_size: spec.batch_size.min(fit.max(1)),
+            window: spec.batching_window,
+            lanes: spec.parallelization_factor,
+            retries: spec.maximum_retry_attempts,
+            oldest: spec.maximum_record_age,
+            bisects: spec.bisect_batch_on_function_error,
+            pause: spec.retry_pause,
+        }
     }
 }
 

@@ -124,6 +124,14 @@ impl Walk<'_> {
         }
         for consumer in &stream.consumers {
             let spec = &model.consumers[*consumer];
+            if let Some(mapping) = spec.mapping() {
+                self.visits[spec.station] += weight;
+                let between = (Some(stream.station), spec.station);
+                *self.flows.entry(between).or_insert(0.0) += weight;
+                let handler = (mapping.entry, mapping.function);
+                self.handle(handler, (spec.station, None), weight, false);
+                continue;
+            }
             let times = match spec.rules {
                 crate::model::Rules::RedisPubSub(_) => f64::from(spec.members),
                 _ => 1.0,
@@ -208,9 +216,22 @@ impl Walk<'_> {
 
     /// A message of a queue that a function gets, in a batch of its own, or a job that a service does.
     fn message(&mut self, job: &Job, function: ServiceId, weight: f64, waits: bool) {
-        let (queue, to) = (&self.model.queues[job.queue], &self.model.services[function]);
+        let queue = &self.model.queues[job.queue];
         self.visits[queue.station] += weight;
-        *self.flows.entry((Some(queue.station), to.station)).or_insert(0.0) += weight;
+        let place = queue.service.map(|_| queue.station);
+        self.handle((job.entry, function), (queue.station, place), weight, waits);
+    }
+
+    /// A service does what is to be done with a message.
+    fn handle(
+        &mut self,
+        (entry, service): (Pc, ServiceId),
+        (from, within): (StationId, Option<StationId>),
+        weight: f64,
+        waits: bool,
+    ) {
+        let to = &self.model.services[service];
+        *self.flows.entry((Some(from), to.station)).or_insert(0.0) += weight;
         let (awaited, place) = (self.awaited, self.place);
         let waiting = (self.calls.clone(), self.threads.clone());
         if !waits {
@@ -218,8 +239,8 @@ impl Walk<'_> {
             self.threads.clear();
         }
         self.awaited = if waits { awaited } else { 0.0 };
-        self.place = queue.service.map(|_| queue.station);
-        self.go(job.entry, weight, Some(function), &[]);
+        self.place = within;
+        self.go(entry, weight, Some(service), &[]);
         (self.awaited, self.place) = (awaited, place);
         (self.calls, self.threads) = waiting;
     }

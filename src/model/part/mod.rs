@@ -42,6 +42,6 @@ pub use session::{Prune, Session};
 pub use socket::{Broadcast, Socket};
 pub use store::{Parts, Store, StoreUse};
 pub use stream::{
-    Acks, Consumer, ConsumerParts, KafkaRules, KinesisRules, PendingRules, Rules, Shards, Stream,
-    SubscriberRules, Topic,
+    Acks, Consumer, ConsumerParts, KafkaRules, KinesisRules, PendingRules, Rules, ShardMapping,
+    Shards, Stream, SubscriberRules, Topic,
 };

@@ -3,6 +3,7 @@
 use crate::component::output_buffer;
 use crate::component::shard_throughput::Limits;
 use crate::model::ids::*;
+use crate::model::tape::Pc;
 use crate::model::{OnSigterm, Scaling};
 use crate::units::Duration;
 
@@ -116,6 +117,13 @@ pub struct Consumer {
 }
 
 impl Consumer {
+    /// The function that gets its records, in place of processes.
+    pub fn mapping(&self) -> Option<&ShardMapping> {
+        match &self.rules {
+            Rules::Kinesis(rules) => rules.mapping.as_ref(),
+            _ => None,
+        }
+    }
     /// The part that works on a message of a log.
     #[inline]
     pub fn part_of(&self, log: u32, member: u32) -> u32 {
@@ -183,6 +191,31 @@ pub struct KinesisRules {
     pub pushed: Option<LawId>,
     /// From one look at all leases to the next.
     pub looks: Duration,
+    /// The function that gets the records, in place of workers.
+    pub mapping: Option<ShardMapping>,
+}
+
+/// An event source mapping: which function gets a stream's records, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardMapping {
+    /// The function.
+    pub function: ServiceId,
+    /// What it does with a record.
+    pub entry: Pc,
+    /// Records in a call at most.
+    pub batch_size: u32,
+    /// How long they are gathered.
+    pub window: Duration,
+    /// Batches of a shard at once.
+    pub lanes: u32,
+    /// How often a batch that has failed is tried again; [`None`]: again and again.
+    pub retries: Option<u32>,
+    /// Records that are older are given up.
+    pub oldest: Duration,
+    /// A batch that has failed is split.
+    pub bisects: bool,
+    /// The first pause before a call is made again.
+    pub pause: Duration,
 }
 
 /// What becomes of pending messages.

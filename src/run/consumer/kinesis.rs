@@ -47,7 +47,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let Some(rules) = self.kinesis(id) else { return };
         let spec = &self.model.consumers[id];
         let key = self.key.named("kinesis").named(&spec.name);
-        for member in 0..spec.at_start {
+        let workers = if rules.mapping.is_some() { 0 } else { spec.at_start };
+        for member in 0..workers {
             let first = rules.looks.scale(key.draw(u64::from(member)).unit());
             let number = spec.first_member + member;
             self.time_stream(Time::ZERO + first, purpose::LOOK, 0, number);
@@ -78,13 +79,19 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(in crate::run) fn read_shard(&mut self, id: ConsumerId, shard: u32) {
         let Some(rules) = self.kinesis(id) else { return };
         if rules.pushed.is_some() {
+            if let Some(mapping) = &rules.mapping {
+                return self.fill_lanes(id, shard, 1, mapping);
+            }
             let log = &mut self.streams.groups[id].logs[shard as usize];
             log.reader.read = (log.reader.read + 1).min(log.entries.len());
             return self.work_at_shard(id, shard);
         }
         self.time_stream(self.now + rules.poll, purpose::READ, shard, id.0);
         let log = &self.streams.groups[id].logs[shard as usize];
-        let waits = log.reader.batches.len() >= AHEAD;
+        let waits = match &rules.mapping {
+            Some(mapping) => self.lanes_are_full(id, shard, mapping),
+            None => log.reader.batches.len() >= AHEAD,
+        };
         if waits || self.reader_of(id, shard).is_none() {
             return;
         }
@@ -98,9 +105,13 @@ impl<Q: PendingEvents> World<'_, Q> {
         if found == 0 {
             return;
         }
+        self.shard_gave(stream, shard, found as u64);
+        if let Some(mapping) = &rules.mapping {
+            return self.fill_lanes(id, shard, found, mapping);
+        }
+        let log = &mut self.streams.groups[id].logs[shard as usize];
         log.reader.read += found;
         log.reader.batches.push_back(found as u32);
-        self.shard_gave(stream, shard, found as u64);
         self.work_at_shard(id, shard);
     }
 
@@ -120,6 +131,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let (Some(worker), Some(rules)) = (self.reader_of(id, shard), self.kinesis(id)) else {
             return;
         };
+        if rules.mapping.is_some() {
+            return; // it reads when it does
+        }
         let group = &mut self.streams.groups[id];
         let log = &mut group.logs[shard as usize];
         if log.busy {
