@@ -378,3 +378,39 @@ fn a_statement_without_a_connection_waits_for_no_lock() {
     let given_up = sum(&|it| it.requests.failed[Failure::QueryTimeout as usize]);
     assert!(given_up > 100, "{given_up}");
 }
+
+/// A statement was on its way when its server ended the connection, since its transaction was idle; then its process
+/// ended. The statement ran on a connection that there was no more, or the server had its slot back twice.
+#[test]
+fn a_process_ends_while_its_transactions_are_idle() {
+    let model = model(
+        "version = 1
+        [run]
+        warmup = '0s'
+        duration = '20s'
+        [arrivals]
+        rate = '100/s'
+        [service.web]
+        instances = 4
+        [pool.pg]
+        service = 'web'
+        database = 'db'
+        [database.db]
+        rtt = '20ms'
+        idle_in_transaction_timeout = '25ms'
+        [operation.post]
+        flow = [ { transaction = { pool = 'pg', flow = [ { query = { pool = 'pg', read = '3ms' } }, { wait = '10ms' }, { query = { pool = 'pg', write.exponential = '5ms' } } ] } }, { reply = '1KB' } ]
+        [deploy.v2]
+        service = 'web'
+        at = '5s'
+        start = '3s'
+        how = 'kubernetes'
+        on_sigterm = 'exit'",
+        &[],
+    );
+    for number in 0..10 {
+        // From the answer's way through 10 ms of waiting to the next statement's it is 30 ms: none runs.
+        let found = run(&model, number);
+        assert_eq!(found.requests.ok, 0);
+    }
+}

@@ -353,10 +353,16 @@ impl<Q: PendingEvents> World<'_, Q> {
         if self.tasks[task].status != OK {
             return self.turned_back(task);
         }
+        if self.tasks[task].leases_held() == 0 {
+            return self.bury(task); // its process died when its server had ended the connection
+        }
         let sub = &self.pools[self.tasks[task].lease().pool as usize];
         let (node, kind) = (sub.node, sub.kind);
         let database = self.model.pools[kind].database;
         let spec = &self.model.databases[database];
+        if spec.locks && self.ended_on_its_way(task) {
+            return self.turned_back(task);
+        }
         let (work, statement) = self.statement_work(task);
         let station = self.station_of_node(node);
         if statement.works() {

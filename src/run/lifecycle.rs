@@ -384,6 +384,7 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.release_locks(task);
         }
         if let Some(lease) = kept {
+            self.not_idle(task);
             self.tasks[task].push_lease(lease);
         }
     }

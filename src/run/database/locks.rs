@@ -15,7 +15,7 @@ use crate::model::tape::{LocksId, Op, Statement};
 use crate::model::{Relation, Want};
 use crate::run::event::Kind;
 use crate::run::meter::Counter;
-use crate::run::task::{Lease, NONE, State};
+use crate::run::task::{Lease, NONE, State, flag};
 use crate::run::world::World;
 use crate::units::{Duration, Time};
 
@@ -442,6 +442,25 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.orphan_server(lease); // a pooler's: it has one less, and disconnects its client
             let station = self.station_of_node(node);
             self.count(station, Counter::TimedOut);
+        }
+    }
+
+    /// Whether the server has ended the connection of a statement that was on its way, as its transaction was idle.
+    pub(super) fn ended_on_its_way(&mut self, task: u32) -> bool {
+        let record = &self.tasks[task];
+        let lease = record.lease();
+        let why = self.pools[lease.pool as usize].is_cut(lease.connection);
+        let ended = why == Some(Failure::IdleTransaction) && !record.has(flag::GHOST);
+        if ended {
+            self.tasks[task].status = Failure::IdleTransaction as u8;
+        }
+        ended
+    }
+
+    /// The client of a transaction has gone, of which the server hears soon: it is not idle for long.
+    pub fn not_idle(&mut self, task: u32) {
+        if self.locks.peek(task).is_some() {
+            self.locks.of(task).idle_since = Time::NEVER;
         }
     }
 
