@@ -3,7 +3,8 @@
 //! Every 15 s it asks for `ceil(pods x metric / target)`, and does nothing within a tolerance of the
 //! target (10 %). Pods that are not ready have no usage: when there would
 //! be more pods they count as idle, which damps the growth; when there would be fewer they are left
-//! out (`replica_calculator.go`, `GetResourceReplicas`). For CPU a pod that has just become ready is not
+//! out (`replica_calculator.go`, `GetResourceReplicas`). Pods whose metrics are missing, since their container
+//! is down, count as idle in the one case, and in the other as using all that they request. For CPU a pod that has just become ready is not
 //! either, until a whole sample was taken since (`groupPods`). Usage is a share of what pods *request*,
 //! not of what they may take, in whole per cent. Of several metrics the one that wants the most decides.
 //!
@@ -101,6 +102,10 @@ pub struct Pods {
     pub ready: u32,
     /// How many are not yet.
     pub unready: u32,
+    /// Of how many others there is no metric.
+    pub missing: u32,
+    /// What each of these is taken to use before there are to be fewer pods.
+    pub assumed: f64,
 }
 
 /// The autoscaler of one deployment at work.
@@ -216,16 +221,26 @@ impl Hpa {
         let near = |ratio: f64| ratio - 1.0 <= up && 1.0 - ratio <= down;
         let times =
             |ratio: f64, pods: u32| (ratio * f64::from(pods) - WHOLE).ceil().max(0.0) as u32;
-        if pods.unready == 0 || ratio <= 1.0 {
+        let grows_with_unready = pods.unready > 0 && ratio > 1.0;
+        if !grows_with_unready && pods.missing == 0 {
             return if near(ratio) { self.desired } else { times(ratio, pods.ready) };
         }
-        let all = pods.ready + pods.unready;
-        let damped = ratio * f64::from(pods.ready) / f64::from(all);
-        let wanted = times(damped, all);
-        if near(damped) || damped < 1.0 || wanted < self.desired {
-            return self.desired;
+        let (mut used, mut all) = (ratio * f64::from(pods.ready), pods.ready);
+        if ratio < 1.0 {
+            used += pods.assumed / pods.target * f64::from(pods.missing);
         }
-        wanted
+        if ratio != 1.0 {
+            all += pods.missing;
+        }
+        if grows_with_unready {
+            all += pods.unready;
+        }
+        let damped = used / f64::from(all);
+        let wanted = times(damped, all);
+        let turns = (ratio < 1.0 && damped > 1.0) || (ratio > 1.0 && damped < 1.0);
+        let against =
+            (damped < 1.0 && wanted > self.desired) || (damped > 1.0 && wanted < self.desired);
+        if near(damped) || turns || against { self.desired } else { wanted }
     }
 }
 
@@ -262,7 +277,7 @@ mod tests {
         Time::ZERO + Duration::secs(seconds)
     }
     fn pods(metric: f64, ready: u32, unready: u32) -> Pods {
-        Pods { metric, target: 0.5, ready, unready }
+        Pods { metric, target: 0.5, ready, unready, missing: 0, assumed: 1.0 }
     }
 
     /// One that shrinks at once.
@@ -368,7 +383,7 @@ mod tests {
             "one is missing"
         );
         // Each has a target of its own: 30 jobs a pod of 10 want three times as many.
-        let jobs = Pods { metric: 30.0, target: 10.0, ready: 4, unready: 0 };
+        let jobs = Pods { metric: 30.0, target: 10.0, ..pods(0.0, 4, 0) };
         assert_eq!(hpa(4).observe(at(0), &[pods(0.75, 4, 0)]), 6);
         assert_eq!(hpa(4).observe(at(0), &[pods(0.75, 4, 0), jobs]), 8, "at most twice");
         let fewer = Pods { metric: 12.0, ..jobs };
@@ -388,5 +403,25 @@ mod tests {
         assert_eq!(hpa(8).observe(at(0), &[pods(2.0, 4, 4)]), 16);
         // Those that are not ready are left out of shrinking.
         assert_eq!(quick(8).observe(at(0), &[pods(0.2, 4, 4)]), 2);
+    }
+
+    #[test]
+    fn pods_without_metrics_count_for_what_there_is_already() {
+        let pods = |metric, ready, missing| Pods { missing, ..pods(metric, ready, 0) };
+        // Fewer: six at 20 % of a target of 50 % would be ceil(6 x 0.4) = 3. With two of eight missing at 100 %
+        // each they use (6 x 0.2 + 2) / 8 = 40 %, and 8 x 0.8 are 7.
+        assert_eq!(quick(8).observe(at(0), &[pods(0.2, 6, 0)]), 3);
+        assert_eq!(quick(8).observe(at(0), &[pods(0.2, 6, 2)]), 7);
+        // With four of eight they would use (4 x 0.2 + 4) / 8 = 60 %: that would turn it round, and nothing is done.
+        assert_eq!(quick(8).observe(at(0), &[pods(0.2, 4, 4)]), 8);
+        // More: six at 90 % would be 11. With two that are idle, ceil(8 x 0.675 / 0.5) = 11 as well; at 60 % there
+        // are 45 % then, which would turn it round.
+        assert_eq!(hpa(8).observe(at(0), &[pods(0.9, 6, 2)]), 11);
+        assert_eq!(hpa(8).observe(at(0), &[pods(0.6, 6, 2)]), 8);
+        // Within the tolerance of those that are known it is what it is, with the others beside them.
+        assert_eq!(quick(8).observe(at(0), &[pods(0.5, 6, 2)]), 8);
+        // A target above what is requested is taken for what the missing ones use.
+        let high = Pods { target: 1.5, assumed: 1.5, ..pods(0.6, 6, 2) };
+        assert_eq!(quick(8).observe(at(0), &[high]), 5, "ceil(6 x 0.4 + 2)");
     }
 }

@@ -115,12 +115,12 @@ pub(super) fn as_pods(metric: &Metric, plain: Pods, young: u32) -> Pods {
         Metric::Requests(_) => Pods { ready, unready, ..plain },
         // Of an external metric each pod has its share, ready or not (`GetExternalPerPodMetricReplicas`).
         Metric::Backlog(..) | Metric::Lag(_) => {
-            let all = ready + unready;
+            let all = ready + unready + plain.missing;
             let share = plain.metric * f64::from(plain.ready.max(1)) / f64::from(all.max(1));
-            Pods { metric: share, ready: all, unready: 0, ..plain }
+            Pods { metric: share, ready: all, unready: 0, missing: 0, ..plain }
         }
         // One without shares is for the ready ones (`GetExternalMetricReplicas`).
-        Metric::Oldest(..) => Pods { unready: 0, ..plain },
+        Metric::Oldest(..) => Pods { unready: 0, missing: 0, ..plain },
     }
 }
 
@@ -214,19 +214,34 @@ impl<Q: PendingEvents> World<'_, Q> {
         let state = &self.services[service];
         let (ready, unready) = (state.running, state.wanted.saturating_sub(state.running));
         let pods = |((metric, rule), value): (&(Metric, Rule), &f64)| {
-            let plain = Pods { metric: *value, target: 1.0, ready, unready };
+            let plain =
+                Pods { metric: *value, target: 1.0, ready, unready, missing: 0, assumed: 0.0 };
             match rule {
                 Rule::Hpa(policy, target) => {
+                    let missing = self.pods_down(service).min(unready);
+                    let plain = Pods { unready: unready - missing, missing, ..plain };
                     let young = match metric {
                         Metric::Cpu => self.young_pods(service, policy),
                         _ => 0,
                     };
-                    Pods { target: *target, ..as_pods(metric, plain, young) }
+                    // Of a resource all that is requested, of another metric the target.
+                    let assumed = match metric {
+                        Metric::Cpu | Metric::Memory => target.max(1.0),
+                        _ => *target,
+                    };
+                    Pods { target: *target, assumed, ..as_pods(metric, plain, young) }
                 }
                 _ => plain,
             }
         };
         scaling.rules.iter().zip(values).map(pods).collect()
+    }
+
+    /// Pods whose container has died and is not back: there are no metrics of it.
+    fn pods_down(&self, service: ServiceId) -> u32 {
+        let first = self.services[service].first_instance;
+        let all = first..first + self.model.services[service].slots;
+        all.filter(|index| self.instances[*index as usize].phase == Phase::Down).count() as u32
     }
 
     /// Pods whose usage does not count yet: within the time of their initialisation those that have

@@ -197,7 +197,8 @@ impl<Q: PendingEvents> World<'_, Q> {
         let ready = crew.running.value() as u32;
         let unready = crew.wanted.saturating_sub(ready);
         let pods = |((metric, rule), value): (&(Metric, Rule), &f64)| {
-            let plain = Pods { metric: *value, target: 1.0, ready, unready };
+            let plain =
+                Pods { metric: *value, target: 1.0, ready, unready, missing: 0, assumed: 0.0 };
             match rule {
                 Rule::Hpa(policy, target) => {
                     let young = match metric {

@@ -129,7 +129,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             return; // the Horizontal Pod Autoscaler leaves what is scaled to nothing alone
         }
         let pods = |((metric, rule), value): (&(Metric, Rule), &f64)| {
-            let plain = Pods { metric: *value, target: 1.0, ready, unready };
+            let plain =
+                Pods { metric: *value, target: 1.0, ready, unready, missing: 0, assumed: 0.0 };
             match rule {
                 Rule::Hpa(_, target) => Pods { target: *target, ..as_pods(metric, plain, 0) },
                 _ => plain,
