@@ -106,7 +106,7 @@ impl Connections {
         host: u16,
         (now, keep, started): (Time, Duration, Time),
         config: &HttpClientConfig,
-        is_open: impl Fn(u32) -> bool,
+        is_open: impl Fn(Time, u32) -> bool,
     ) -> Option<(Time, u32)> {
         let own = &mut self.hosts[usize::from(host)];
         let keep = keep.min(config.keep_alive);
@@ -115,7 +115,7 @@ impl Connections {
             (own.in_use, self.in_use) = (own.in_use + 1, self.in_use + 1);
             let open = own.line.filter(|it| {
                 let lasts = busy || now.since(it.last) < keep;
-                lasts && it.last >= started && (it.end == u32::MAX || is_open(it.end))
+                lasts && it.last >= started && (it.end == u32::MAX || is_open(it.last, it.end))
             });
             let line = open.unwrap_or(Line { opens: now, last: now, end: u32::MAX });
             own.line = Some(Line { last: now, ..line });
@@ -131,7 +131,7 @@ impl Connections {
             false => own.idle.pop_back(),
         };
         let mut idle = next();
-        while idle.is_some_and(|(_, end)| !is_open(end)) {
+        while idle.is_some_and(|(since, end)| !is_open(since, end)) {
             idle = next();
         }
         if idle.is_none() && config.idle_counts && config.most < u32::MAX {
@@ -154,6 +154,14 @@ impl Connections {
         self.hosts[usize::from(host)]
             .line
             .map_or(Duration::ZERO, |it| it.opens.since(now.min(it.opens)))
+    }
+    /// It ends there, if nobody has said so before.
+    pub fn line_ends_at(&mut self, host: u16, end: u32) {
+        if let Some(line) =
+            self.hosts[usize::from(host)].line.as_mut().filter(|it| it.end == u32::MAX)
+        {
+            line.end = end;
+        }
     }
     /// Where it ends.
     pub fn line_end(&self, host: u16) -> Option<u32> {
@@ -179,17 +187,17 @@ impl Connections {
         (0..surplus.min(self.idle())).for_each(|_| self.close_oldest());
     }
 
-    /// Idle ones to a host that end there and are open, and when the first of them closes: those that are
+    /// Idle ones to a host that end at these and are open, and when the first of them closes: those that are
     /// older than `keep`, or than their process, are closed.
     pub fn idle_to(
         &self,
         host: u16,
-        end: u32,
+        ends: std::ops::Range<u32>,
         (now, keep, started): (Time, Duration, Time),
     ) -> (u32, Option<Time>) {
         let idle = self.hosts[usize::from(host)].idle.iter();
         let open = |(since, at): &&(Time, u32)| {
-            *at == end && now.since(*since) < keep && *since >= started
+            ends.contains(at) && now.since(*since) < keep && *since >= started
         };
         let mut open = idle.filter(open);
         let first = open.next();
@@ -235,7 +243,7 @@ mod tests {
 
     fn lend(of: &mut Connections, host: u16, at: u64, config: &HttpClientConfig) -> Option<u64> {
         let times = (Time(at), Duration::FOREVER, Time::ZERO);
-        of.lend(host, times, config, |_| true).map(|(since, _)| since.0)
+        of.lend(host, times, config, |_, _| true).map(|(since, _)| since.0)
     }
 
     #[test]
@@ -306,7 +314,7 @@ mod tests {
         (0..3).for_each(|_| assert_eq!(lend(&mut all, 0, 0, &FREE), None));
         (1..4).for_each(|at| all.give_back(0, Time(at), Some(at as u32), &FREE));
         let times = (Time(9), Duration::FOREVER, Time::ZERO);
-        assert_eq!(all.lend(0, times, &FREE, |end| end != 3), Some((Time(2), 2)));
+        assert_eq!(all.lend(0, times, &FREE, |_, end| end != 3), Some((Time(2), 2)));
         assert_eq!(lend(&mut all, 0, 9, &FREE), Some(1), "the third is gone");
     }
 
@@ -332,7 +340,7 @@ mod tests {
         let mut all = Connections::new(1);
         let at = |ms: u64| Time::ZERO + Duration::millis(ms);
         let lend = |all: &mut Connections, ms: u64| {
-            all.lend(0, (at(ms), Duration::millis(50), Time::ZERO), &shared, |_| true)
+            all.lend(0, (at(ms), Duration::millis(50), Time::ZERO), &shared, |_, _| true)
         };
         assert_eq!(lend(&mut all, 0), None, "the first opens it");
         all.opens_at(0, at(20));

@@ -11,6 +11,7 @@ use super::world::World;
 use crate::kernel::PendingEvents;
 use crate::model::HandOut;
 use crate::stream::StreamKey;
+use crate::units::Time;
 
 /// Draws of a request: which worker polls first, and where its connection belongs.
 const POLLS: u64 = 0xacc_e97;
@@ -26,11 +27,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         let worker = match record.role {
             Role::Probe => return None,
             _ if spec.is_fronted() => (record.pending & DIALS == 0).then_some(record.worker),
-            Role::Attempt if record.owner != NONE => {
+            Role::Attempt if record.owner != NONE && self.model.client.connection.is_some() => {
                 let is_new = self.journeys[record.owner].reloads & DIALLED != 0;
                 let known = self.carried.workers.get(record.user as usize).copied();
                 known.filter(|_| !is_new)
             }
+            Role::Call if record.pending & DIALS == 0 => self.end_of_call(task),
             _ => None,
         };
         worker.filter(|worker| {
@@ -42,10 +44,26 @@ impl<Q: PendingEvents> World<'_, Q> {
     pub(super) fn connection_goes_to(&mut self, task: u32, worker: u32) {
         let record = &self.tasks[task];
         let spec = &self.model.services[self.workers[worker as usize].service];
-        if !spec.is_fronted() && record.role == Role::Attempt {
-            let user = record.user;
-            *place(&mut self.carried.workers, user, NONE) = worker;
+        if spec.is_fronted() {
+            return;
         }
+        match record.role {
+            Role::Attempt if self.model.client.connection.is_some() => {
+                let user = record.user;
+                *place(&mut self.carried.workers, user, NONE) = worker;
+            }
+            Role::Call => self.line_goes_to(task, worker),
+            _ => {}
+        }
+    }
+
+    /// Whether the process still has a connection that was used last at that time: it has closed none, or its
+    /// machine is gone and nobody else has.
+    pub(super) fn keeps_connection(&self, worker: u32, used: Time) -> bool {
+        let state = &self.workers[worker as usize];
+        let is_another = state.started.is_some_and(|started| started > used);
+        let listens = self.instances[state.instance as usize].phase.listens();
+        self.takes_requests(worker) && listens && !is_another || self.is_silent(state.instance)
     }
 
     /// A process is gone, and with it its balancer's idle connections to it.

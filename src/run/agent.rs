@@ -140,10 +140,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         // Those of a process that is gone went with it.
         let started = self.workers[worker as usize].started.unwrap_or(Time::ZERO);
         let passes = model.services[to].health.passes;
+        let follows = passes.is_some() || model.services[to].follows_calls;
         let forgotten = passes.map_or(keeps, |idle| idle.min(keeps));
         let lent = self.lend_to(worker, agent, (self.now, keeps + way, started));
-        if passes.is_some() {
-            self.goes_over(call, lent.map_or(NONE, |(_, instance)| instance));
+        if follows {
+            self.goes_over(call, lent.map_or(NONE, |(_, worker)| worker));
         }
         if let Some(station) = client.station {
             self.meters[station].add_busy(self.now, u32::from(which.host), MILLI);
@@ -204,8 +205,9 @@ impl<Q: PendingEvents> World<'_, Q> {
         let client = &model.http_clients[usize::from(which.client)];
         let to = client.to[usize::from(which.host)];
         let mut connections = std::mem::take(self.connections_of(worker, agent));
-        let ends = model.services[to].health.passes.is_some();
-        let is_open = |instance| !ends || self.is_open_to(to, instance);
+        let spec = &model.services[to];
+        let ends = !spec.is_fronted() && spec.function.is_none();
+        let is_open = |since, end| !ends || end == NONE || self.is_open_to(to, end, since);
         let lent = connections.lend(which.host, times, &client.config, is_open);
         *self.connections_of(worker, agent) = connections;
         lent
@@ -236,12 +238,46 @@ impl<Q: PendingEvents> World<'_, Q> {
         let broken = call.status != OK && broken.iter().any(|why| *why as u8 == call.status);
         // Of a connection that is shared only the stream of a call that is late ends.
         let broken = broken && !(late && client.config.shared);
-        let end = match call.worker {
-            NONE => NONE,
-            worker => self.workers[worker as usize].instance,
-        };
-        self.connection_is_free(record.worker, agent, (!broken).then_some(end));
+        self.connection_is_free(record.worker, agent, (!broken).then_some(call.worker));
         self.let_calls_go(record.worker, agent);
+    }
+
+    /// The agent of the caller that a call is made for, and that caller's worker; [`None`] if its connections
+    /// are not kept, or nobody waits any more.
+    fn agent_of(&self, call: u32) -> Option<(u32, AgentId)> {
+        let record = &self.tasks[call];
+        if !self.awaits(record.owner, record.owner_epoch) {
+            return None;
+        }
+        let caller = self.tasks.peek(record.owner);
+        let Op::Call { agent, .. } = self.model.tape[caller.pc.0 as usize - 1] else { return None };
+        (agent != AgentId::default() && caller.worker != NONE).then_some((caller.worker, agent))
+    }
+
+    /// The worker at which the connection ends that a call has come over, if that is known.
+    pub(super) fn end_of_call(&self, call: u32) -> Option<u32> {
+        let (epoch, worker) = *self.carried.ends.get(call as usize)?;
+        if epoch != self.tasks[call].epoch {
+            return None;
+        }
+        if worker != NONE {
+            return Some(worker);
+        }
+        // One that all calls share had not been accepted when this one left.
+        let (caller, agent) = self.agent_of(call)?;
+        let which = &self.model.agents[usize::from(agent.0) - 1];
+        let client = &self.model.http_clients[usize::from(which.client)];
+        let end = self.connections_at(caller, agent).line_end(which.host);
+        end.filter(|end| client.config.shared && *end != NONE)
+    }
+
+    /// A worker has accepted the connection that a call has come over, which others may share.
+    pub(super) fn line_goes_to(&mut self, call: u32, worker: u32) {
+        let Some((caller, agent)) = self.agent_of(call) else { return };
+        let which = &self.model.agents[usize::from(agent.0) - 1];
+        if self.model.http_clients[usize::from(which.client)].config.shared {
+            self.connections_of(caller, agent).line_ends_at(which.host, worker);
+        }
     }
 
     /// Nobody waits for the answer to a call any more: its connection is closed, unless others share it.

@@ -267,6 +267,17 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.send_to_target(task, (service, number, target), (condition, true));
     }
 
+    /// The instance at which the connection of a call ends that its caller keeps.
+    fn target_of_call(&self, task: u32, service: ServiceId) -> Option<u32> {
+        let record = &self.tasks[task];
+        if !self.model.services[service].follows_calls || record.role != Role::Call {
+            return None;
+        }
+        let worker = self.end_of_call(task)?;
+        self.keeps_connection(worker, self.now)
+            .then(|| self.workers[worker as usize].instance - self.services[service].first_instance)
+    }
+
     /// Whether nobody chooses for a request: it goes with its connection, to a function, or is one too many.
     fn does_not_choose(
         &mut self,
@@ -279,6 +290,8 @@ impl<Q: PendingEvents> World<'_, Q> {
             self.pass_through(task, service, condition);
         } else if spec.function.is_some() {
             self.invoke(task, service);
+        } else if let Some(target) = self.target_of_call(task, service) {
+            self.send_to_target(task, (service, number, target), (condition, true));
         } else if spec.health.max_requests.is_some_and(|most| self.has_sent(service, number, most))
         {
             let station = spec.balancer_station.unwrap_or(spec.station);

@@ -66,8 +66,8 @@ pub struct Carried {
     of_task: Vec<u32>,
     /// By user: how many more their connection carries, once the present one is answered.
     left: Vec<u32>,
-    /// By task: where the connection ends that its call goes over, where a balancer passes connections
-    /// through; and whose epoch that is.
+    /// By task: the worker at which the connection ends that its call goes over, where no balancer terminates
+    /// it and there are several; and whose epoch that is.
     pub ends: Vec<(u16, u32)>,
     /// By user: the worker that their connection belongs to, where it is one of several.
     pub(super) workers: Vec<u32>,

@@ -189,7 +189,7 @@ impl<Q: PendingEvents> World<'_, Q> {
                 for (place, connections) in self.callers[client].iter().enumerate() {
                     let started = self.workers[caller as usize + place].started;
                     let times = (now, keep, started.unwrap_or(Time::ZERO));
-                    more(connections.idle_to(host as u16, index, times));
+                    more(connections.idle_to(host as u16, self.workers_of(index), times));
                 }
             }
         }

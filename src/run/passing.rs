@@ -76,10 +76,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         let spec = &self.model.services[service];
         let record = &self.tasks[task];
         if record.role == Role::Call && spec.affinity != Affinity::Process {
-            let (epoch, index) = *self.carried.ends.get(task as usize)?;
-            let known = epoch == record.epoch && index != NONE;
-            let target = index.wrapping_sub(self.services[service].first_instance);
-            return known.then(|| (self.node_of_target(service, target, record.user), target));
+            let worker = self.end_of_call(task)?;
+            let index = self.workers[worker as usize].instance;
+            let target = index - self.services[service].first_instance;
+            return Some((self.node_of_target(service, target, record.user), target));
         }
         let dialled = record.role == Role::Attempt
             && record.owner != NONE
@@ -226,21 +226,27 @@ impl<Q: PendingEvents> World<'_, Q> {
         (mean > 0.0).then_some(busiest / mean)
     }
 
-    /// A call leaves over a connection that ends at this instance; [`NONE`] is a new one.
-    pub(super) fn goes_over(&mut self, call: u32, instance: u32) {
+    /// A call leaves over a connection that ends at this worker; [`NONE`] is a new one.
+    pub(super) fn goes_over(&mut self, call: u32, worker: u32) {
         let (place, epoch) = (call as usize, self.tasks[call].epoch);
         let ends = &mut self.carried.ends;
         if ends.len() <= place {
             ends.resize(place + 1, (0, NONE));
         }
-        ends[place] = (epoch, instance);
+        ends[place] = (epoch, worker);
     }
 
-    /// Whether a caller's idle connection to an instance is open: whoever closed it has said so.
-    pub(super) fn is_open_to(&self, service: ServiceId, instance: u32) -> bool {
+    /// Whether a caller's connection to a worker, used last at that time, is open: whoever closed it has said
+    /// so.
+    pub(super) fn is_open_to(&self, service: ServiceId, worker: u32, since: Time) -> bool {
+        if self.model.services[service].health.passes.is_none() {
+            return self.keeps_connection(worker, since);
+        }
+        let instance = self.workers[worker as usize].instance;
         let target = instance - self.services[service].first_instance;
         let nodes = &self.services[service].nodes;
         let number = self.node_of_target(service, target, 0);
         self.flow_holds(service, &nodes[number].targets, target)
+            && self.keeps_connection(worker, since)
     }
 }

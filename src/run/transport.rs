@@ -124,18 +124,10 @@ impl<Q: PendingEvents> World<'_, Q> {
         }
     }
 
-    /// Whether the process is gone at which a user's connection ends that was used last at that time: its
-    /// kernel has closed it, unless the machine is gone, too.
+    /// Whether the process is gone at which a user's connection ends that was used last at that time.
     pub(super) fn ended_with_process(&self, user: u32, used: Time) -> bool {
-        let Some(worker) = self.carried.workers.get(user as usize).filter(|it| **it != NONE) else {
-            return false;
-        };
-        let state = &self.workers[*worker as usize];
-        let is_another = state.started.is_some_and(|started| started > used);
-        let takes = self.takes_requests(*worker)
-            && self.instances[state.instance as usize].phase.listens()
-            && !is_another;
-        !takes && !self.is_silent(state.instance)
+        let end = self.carried.workers.get(user as usize).copied();
+        end.is_some_and(|worker| worker != NONE && !self.keeps_connection(worker, used))
     }
 
     /// How much later than its first segments the last of a body reaches the user: rounds of slow

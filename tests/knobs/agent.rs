@@ -201,3 +201,47 @@ fn a_balancer_that_passes_connections_through_forgets_idle_ones() {
     // The second call comes 969 ms after the answer to the first, and is reset; the third opens another.
     assert_eq!((failed("950ms"), failed("1s")), (5, 0));
 }
+
+#[test]
+fn a_kept_connection_ends_at_one_worker_of_one_instance() {
+    // How many times as much as the mean the busiest of four workers does.
+    let uneven = |ran: &Ran| {
+        let (busiest, mean) = ran.station("service.far").worker_busiest.expect("it works");
+        (busiest / mean * 1e6).round() / 1e6
+    };
+    let four = ["service.far.workers=4", "service.far.cores=4"];
+    let two = ["service.far.workers=2", "service.far.instances=2", "service.far.cores=2"];
+    // Ten calls that do not meet need one connection; without one they go to all in turn: 3, 3, 2 and 2.
+    for (client, factor) in [("'fetch'", 4.0), ("'requests'", 1.2), ("'open'", 1.2)] {
+        assert_eq!(uneven(&calls(client, &four)), factor, "{client}");
+        assert_eq!(uneven(&calls(client, &two)), factor, "{client}");
+    }
+    assert_eq!(uneven(&calls("'fetch'", &[four[0], four[1], "service.far.hand_out=shared"])), 4.0);
+    // Fifty a second of 1 ms share one of HTTP/2, also those that leave while it is being opened.
+    let many = ["arrivals.rate=50/s", "run.duration=10s"];
+    assert_eq!(uneven(&calls("'http2'", &[&many[..], &four].concat())), 4.0);
+    // Each of three callers has its own, and its own worker: one of four has nothing to do.
+    let three =
+        calls("'fetch'", &[&four[..], &["service.web.instances=3", "arrivals.rate=3/s"]].concat());
+    assert!((uneven(&three) - 4.0 / 3.0).abs() < 0.1, "{}", uneven(&three));
+    // Requests of users who keep no connections go to all in turn.
+    let users = format!(
+        "{CALLS}[operation.direct]\nshare = 1_000_000_000\nservice = 'far'\nflow = [{{ cpu = '1ms' }}]\n"
+    );
+    assert_eq!(uneven(&run(&users, &four)), 1.2);
+}
+
+#[test]
+fn a_kept_connection_ends_with_its_process() {
+    let dies = "fault.f={target='service.far', what='restart', at='3500ms', for='100ms'}";
+    let opened = |sets: &[&str]| {
+        let ran = calls("'fetch'", sets);
+        assert_eq!(ran.ok(), 10);
+        ((ran.mean_s() - 0.021) / 0.02 * 10.0).round()
+    };
+    assert_eq!((opened(&[]), opened(&[dies])), (1.0, 2.0));
+    assert_eq!(opened(&[dies, "service.far.workers=2", "service.far.cores=2"]), 2.0);
+    // A balancer keeps its connections to callers.
+    let text = format!("{CALLS}[balancer.lb]\nservice = 'far'\nhop = '0ms'\n");
+    assert_eq!((run(&text, &[dies]).mean_s() * 1e3).round(), 23.0);
+}

@@ -263,6 +263,9 @@ flow = [{ call = { service = "web", client = "fetch", flow = [{ cpu = "1ms" }] }
     // One connection is enough for calls that do not overlap, and one of four gets all of them.
     let ran = run(CALLS, &[]);
     assert_eq!((opened(&ran), uneven(&ran)), (1, 4.0));
+    // And one of its workers.
+    let two = run(CALLS, &["service.web.workers=2", "service.web.cores=2"]);
+    assert_eq!((opened(&two), uneven(&two)), (1, 8.0));
     // Who opens one for each call spreads them.
     let each = CALLS.replace("fetch", "requests");
     let ran = run(&each, &[]);

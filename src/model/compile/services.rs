@@ -34,11 +34,8 @@ impl Compiler<'_> {
         let path = format!("service.{}", service.name);
         let threads = format!("{path}.threads");
         let uses_threads = self.stations.iter().any(|station| station.path == threads);
-        let balancer = self
-            .topology
-            .balancers
-            .iter()
-            .find(|balancer| balancer.spec.service.name == service.name);
+        let mut balancers = self.topology.balancers.iter();
+        let balancer = balancers.find(|balancer| balancer.spec.service.name == service.name);
         let children = format!("{path}.children");
         let has_children = self.stations.iter().any(|station| station.path == children);
         let hop = balancer.map_or(&spec.hop, |balancer| &balancer.spec.hop);
@@ -71,7 +68,9 @@ impl Compiler<'_> {
                 topology::HandOut::Shared(socket) => socket.first.0,
                 _ => 0.0,
             },
-            sticky: spec.workers > 1 && self.topology.keeps_connections(service),
+            sticky: self.follows_calls(service)
+                || spec.workers > 1 && self.topology.keeps_connections(service),
+            follows_calls: self.follows_calls(service),
             wake: spec.wake.as_ref().map(|wake| Wake {
                 cpu: wake.cpu,
                 idle: wake.idle,
@@ -132,6 +131,17 @@ impl Compiler<'_> {
 }
 
 impl Compiler<'_> {
+    /// Whether callers keep connections to the processes of a service, of which there are several.
+    fn follows_calls(&self, service: &Named<topology::Service>) -> bool {
+        let mut balancers = self.topology.balancers.iter();
+        let front = balancers.find(|it| it.spec.service.name == service.name);
+        let several = service.spec.workers > 1 || instance_slots(self.topology, service) > 1;
+        several
+            && service.spec.function.is_none()
+            && front.is_none_or(|it| it.spec.passes())
+            && self.has_callers(&service.name)
+    }
+
     /// Whether a service has a limit of connections, or memory that they take, and anybody keeps theirs open.
     fn counts_connections(&self, service: &Named<topology::Service>) -> bool {
         let spec = &service.spec;

@@ -77,6 +77,8 @@ pub struct Service {
     pub first_polls: f64,
     /// Connections to it stay open, and each belongs to one of several workers.
     pub sticky: bool,
+    /// Callers keep connections to its processes, of which there are several: a call goes where its own ends.
+    pub follows_calls: bool,
     /// What it costs a loop to wake.
     pub wake: Option<Wake>,
     /// Cores per instance.
@@ -163,7 +165,7 @@ impl Service {
         let judged = health.ejection.is_some() || health.charged.is_some();
         let listens = matches!(self.policy, balancer::Policy::PeakEwma { .. });
         let one = self.nodes == 1 && self.function.is_none() && self.affinity == Affinity::User;
-        one && !(conns || waits || kept || judged || listens)
+        one && !(conns || waits || kept || judged || listens || self.follows_calls)
     }
     /// Whether its balancer keeps to an instance that it has chosen for somebody, over all their connections.
     pub fn sticks(&self) -> bool {
