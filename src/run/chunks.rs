@@ -2,7 +2,8 @@
 //! of a socket is at most 64 KiB, libuv `alloc_cb`).
 //!
 //! A task of its own reads beside the request: it is due when the next chunk is there, at the pace that the body has
-//! alone, and looks once more where a shared link is slower. The request goes on when its body is whole and read.
+//! alone, and where a shared link is slower looks again when it is there at that pace. The request goes on when its
+//! body is whole and read.
 
 use super::event::Kind;
 use super::meter::Part;
@@ -62,11 +63,11 @@ impl<Q: PendingEvents> World<'_, Q> {
         (reading.epochs.1 == self.tasks[reader].epoch).then_some(*reading)
     }
 
-    /// How many chunks are there.
-    fn chunks_there(&mut self, reading: &Reading) -> u32 {
+    /// How many chunks are there, and after what time to look for the next.
+    fn chunks_there(&mut self, reading: &Reading) -> (u32, Duration) {
         let request = *self.tasks.peek(reading.request);
         if reading.waits {
-            return reading.all;
+            return (reading.all, reading.each);
         }
         let alone = Duration(reading.each.0 * u64::from(reading.all));
         let service = self.service_of_worker(request.worker);
@@ -75,8 +76,16 @@ impl<Q: PendingEvents> World<'_, Q> {
             Some(link) => alone.0.saturating_sub(self.left_on_link(link, reading.request).0),
             None => self.now.since(reading.begun).0,
         };
+        let slower = match link.filter(|_| request.state == State::OnLink) {
+            Some(link) => self.dilation_on_link(link, reading.request),
+            None => 1.0,
+        };
+        let missing = (reading.each.0 * u64::from(reading.read + 1)).saturating_sub(came);
+        let next = Duration((missing as f64 * slower).ceil() as u64);
+        let next = next.min(reading.each).max(Duration(1));
         // Both are rounded to ticks.
-        ((came + u64::from(reading.all)) / reading.each.0.max(1)).min(u64::from(reading.all)) as u32
+        let there = (came + u64::from(reading.all)) / reading.each.0.max(1);
+        (there.min(u64::from(reading.all)) as u32, next)
     }
 
     /// At a chunk, or behind one: the reader reads the next or waits for it, the request goes on if nothing is left
@@ -95,11 +104,11 @@ impl<Q: PendingEvents> World<'_, Q> {
             if !alive {
                 return self.stop_reading(task, &reading);
             }
-            if self.chunks_there(&reading) <= reading.read {
+            let (there, next) = self.chunks_there(&reading);
+            if there <= reading.read {
                 self.tasks[task].state = State::Away;
                 let due = reading.begun + Duration(reading.each.0 * u64::from(reading.read + 1));
-                let later = self.now + reading.each.max(Duration(1));
-                self.at_task(if due > self.now { due } else { later }, Kind::Resume, task);
+                self.at_task(due.max(self.now + next), Kind::Resume, task);
                 return Some(false);
             }
             let worker = self.tasks[task].worker;

@@ -178,6 +178,12 @@ impl<Q: PendingEvents> World<'_, Q> {
         self.links[link].ways[way].transfers.left(self.now, task).unwrap_or(Duration::ZERO)
     }
 
+    /// How many times slower than alone a body comes through its link at present.
+    pub(super) fn dilation_on_link(&self, link: LinkId, task: u32) -> f64 {
+        let way = self.model.links[link].way(self.tasks[task].has(flag::UPLOAD));
+        self.links[link].ways[way].transfers.dilation()
+    }
+
     /// The process at the near end of a transfer has died: the rest of the body never comes.
     pub fn cut_transfer(&mut self, task: u32) {
         let service = self.service_of_worker(self.tasks[task].worker);

@@ -309,6 +309,10 @@ fn connections_that_balancers_and_callers_keep_count() {
     assert_eq!(refused(2), 0);
     let one = refused(1);
     assert!(one > 10 && one < 30, "those of one node: {one}");
+    // The server closes its own after a tenth of a second, long before the next request.
+    let closes = ["balancer.lb.keep_alive=1h", "service.web.keep_alive=100ms"];
+    let sets = [&closes[..], &["service.web.max_connections=1", "run.duration='40500ms'"]].concat();
+    assert_eq!(run(alb, &sets).failed(Failure::Reset), 0);
     // Two processes call by turns, each over a connection that it keeps; the second never gets one.
     let calls = "[service.web]\ninstances = 2\n[service.far]\nkeep_alive = '1h'\non_max = 'close'\n\
                  [operation.work]\nshare = 1\nservice = 'web'\n\
@@ -318,6 +322,8 @@ fn connections_that_balancers_and_callers_keep_count() {
         run(calls, &[&most, "service.web.keep_alive=1h"]).failed(Failure::UpstreamError)
     };
     assert_eq!((failed(2), failed(1)), (0, 5));
+    let closes = ["service.far.max_connections=1", "service.far.keep_alive=100ms"];
+    assert_eq!(run(calls, &closes).failed(Failure::UpstreamError), 0);
 }
 
 #[test]
@@ -337,6 +343,9 @@ fn at_a_shared_socket_the_first_workers_take_most() {
         let share = |n: i32| first * left.powi(n) / (1.0 - left.powi(8));
         (0..8).map(|n| (share(n) * 1000.0).min(100.0)).sum::<f64>()
     };
+    // Where nobody has won they race again: of two with 10 % each the shares are 53 and 47 %, and not 10 and 90.
+    let two = ["service.web.workers=2", "service.web.hand_out={shared='10%'}", "limit.l.max=500"];
+    assert!(run(text, &[&two[..], &["run.duration=10005ms"]].concat()).ok() > 900);
     for (hand_out, first) in [("shared", 0.4), ("{shared='60%'}", 0.6)] {
         let (passed, expected) = (passed(hand_out), expected(first));
         assert!((passed - expected).abs() < 30.0, "{hand_out}: {passed} of {expected}");

@@ -147,4 +147,14 @@ fn the_copy_that_has_received_most_takes_over() {
     let (late, early) = ("{region='north', lag='9s'}", "{region='west', lag='5ms'}");
     assert_eq!([lost(&format!("{late}, {early}")), lost(&format!("{early}, {late}"))], [0, 0]);
     assert_eq!(lost(late), 5);
+    // One that is down itself has nothing to offer, however much it has received.
+    let down = |at: &str| {
+        let text = "[region.north]\nusers = '0%'\n[route.east.north]\nrtt = '70ms'\n[route.north.west]\nrtt = '70ms'\n";
+        let gone = format!("fault.east={{target='region.east', what='stop', at='{at}'}}");
+        let north = "fault.north={target='region.north', what='stop', at='5200ms'}";
+        let abroad = "database.db.abroad=[{region='north', lag='5ms'}, {region='west', lag='9s'}]";
+        run(&format!("{SPREAD}{text}"), &[WRITES, "database.db.takeover=1s", &gone, north, abroad])
+            .count("database.db", Counter::Lost)
+    };
+    assert_eq!((down("5100ms"), down("5300ms")), (0, 5));
 }

@@ -1,5 +1,6 @@
 //! Calls over HTTP/2: one connection for all of a process, with so many streams.
 
+use loadbearing::failure::Failure;
 use loadbearing::run::Counter;
 
 use crate::support::{Ran, ms, run};
@@ -31,6 +32,13 @@ fn all_calls_share_one_connection_with_so_many_streams() {
     assert_eq!(ran.count("service.web.client.http2", Counter::Opened), 1);
     // Idle for 860 ms between two requests.
     assert_eq!(took("{http2={keep_alive='800ms'}}", &[]), (ms(140), ms(140)));
+    // A call that is late ends its stream: the first waits for the connection as well, the others find it open.
+    let text = "[region.here]\nusers = '100%'\n[region.there]\nusers = '0%'\n[route.here.there]\nrtt = '20ms'\n\
+                [service.web]\nregion = 'here'\n[service.far]\nregion = 'there'\nkeep_alive = '1h'\n[operation.work]\n\
+                share = 1\nservice = 'web'\nflow = [{ call = { service = 'far', client = 'http2', timeout = '130ms', \
+                flow = [{ wait = '100ms' }] } }]\n";
+    let ran = run(text, &[]);
+    assert_eq!((ran.failed(Failure::UpstreamTimeout), ran.ok(), ran.each()), (1, 9, ms(120)));
     // An ALB and nginx allow 128 streams; Envoy as many as are asked for: five requests at a time are 500 calls.
     let streams = |kind: &str| {
         let balancer = format!("[balancer.b]\nservice = 'far'\nkind = '{kind}'\n");

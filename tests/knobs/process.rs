@@ -362,6 +362,15 @@ fn child_processes_take_cores_and_neither_loop_nor_threads() {
     // One at a time: the second begins when the first ends.
     assert_eq!(longest(2, &["service.web.cores=8", "service.web.children=1"]), ms(205));
     assert_eq!(longest(4, &["service.web.cores=8", "service.web.children=2"]), ms(210));
+    // Who has waited for longest is next: one each second takes 2.5 s, and three are done by 8.505 s.
+    let queued = web(
+        "[{ child = { cpu = '2500ms', spawn = '5ms' } }]",
+        &["service.web.cores=8", "service.web.children=1"],
+    );
+    assert_eq!((queued.ok(), queued.longest()), (3, ms(5_505)));
+    // A slow machine is slow for them too.
+    let half = "fault.f={target='service.web', what={slow=2}, at='0s'}";
+    assert_eq!(longest(1, &["service.web.cores=8", half]), ms(210));
     // Whoever else comes finds the loop free.
     let beside = web(
         "[{ choose = [{ share = '50%', flow = [{ child = '1500ms' }] }, { share = '50%', flow = [{ cpu = '1ms' }] }] }]",
@@ -391,6 +400,18 @@ fn a_loop_reads_a_body_chunk_by_chunk_as_it_comes() {
     // What takes longer to read than to come is read after it: from 62.5 ms on.
     let read = took(", chunk_cpu = '100ms'", &slow);
     assert!(near(read, 1.6625), "{read:?}");
+    // Two that share the link have half of it each; the last chunks of both come after two seconds.
+    let both = run(
+        "[service.web]\n[link.line]\ncarries = 'service.web'\nbandwidth = '8.388608Mbit/s'\n[operation.work]\n\
+         share = 1\nflow = [{ parallel = [[{ transfer = { bytes = '1MiB', chunk_cpu = '1ms' } }], \
+         [{ transfer = { bytes = '1MiB', chunk_cpu = '1ms' } }]] }]\n",
+        &slow,
+    );
+    assert!(near(both.each(), 2.002), "{:?}", both.each());
+    // A slow machine reads slowly.
+    let half = "fault.f={target='service.web', what={slow=2}, at='0s'}";
+    let flow = "[{ transfer = { bytes = '1MiB', chunk_cpu = '1ms' } }]";
+    assert_eq!(web(flow, &[half]).each(), ms(32));
     // Others find the loop between two chunks, not behind all of them.
     let beside = web(
         "[{ parallel = [[{ transfer = { bytes = '1MiB', chunk_cpu = '10ms' } }], [{ cpu = '1ms' }, { wait = '1ms' }]] }]",

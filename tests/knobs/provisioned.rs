@@ -90,6 +90,17 @@ fn the_greatest_use_of_a_minute_may_decide() {
         kept(&[FEW, "service.api.function.provisioned=1", &statistic])[14]
     };
     assert_eq!((with("average"), with("maximum")), (1.0, 2.0));
+    // A request of ten minutes, from 100 s on: in most of them nothing begins or ends, and all is in use.
+    let long = |statistic: &str| {
+        let statistic = format!("service.api.function.autoscale.statistic={statistic}");
+        let once = "arrivals={process='even', rate='0.01/s', users=1, stages=[{for='105s', to='0.01/s'}, {for='0s', to='0/s'}]}";
+        let flow = "operation.work.flow=[{wait='600s'}]";
+        let its = ["service.api.function.provisioned=1", "service.api.function.timeout=15min"];
+        kept(&[&its[..], &[once, flow, &statistic]].concat())[..7].to_vec()
+    };
+    // Above the target at 120, 180 and 240 s; the one that is added is there at 300.3 s, and all were in use before
+    // that in this minute too.
+    assert_eq!(long("maximum"), [1, 1, 1, 1, 2, 2, 3].map(f64::from));
 }
 
 #[test]
@@ -110,6 +121,13 @@ fn a_schedule_keeps_so_many_ready_and_they_are_paid_for() {
         ran.count("service.api", Counter::Opened)
     };
     assert_eq!((opened("6000"), opened("2")), (4, 2));
+    // The last of four at 100 s and three times 30 s.
+    let until = |length: &str| {
+        let pace = "service.api.function.autoscale.pace=2";
+        let ran = api(&[&nobody[..], &[pace, &format!("run.duration={length}")]].concat());
+        ran.count("service.api", Counter::Opened)
+    };
+    assert_eq!((until("190s"), until("191s")), (3, 4));
     // What is kept ready is nobody else's: of 110 executions another function has 108, or 104.
     let text = format!(
         "{API}[service.other]\n[service.other.function]\ntimeout = '300s'\n[operation.long]\nshare = 9\n\
@@ -123,4 +141,8 @@ fn a_schedule_keeps_so_many_ready_and_they_are_paid_for() {
     };
     assert_eq!(peak(&[]), 108.0);
     assert_eq!(peak(&["service.api.function.autoscale.schedule=[{at='0s', min=6}]"]), 104.0);
+    // Those that are let go are everybody's again.
+    let falls =
+        "service.api.function.autoscale.schedule=[{at='0s', min=6}, {at='20s', min=1, max=2}]";
+    assert_eq!(peak(&[falls, at_once]), 108.0);
 }

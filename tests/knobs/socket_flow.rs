@@ -104,6 +104,7 @@ fn a_handler_that_fails_broadcasts_nothing_and_one_dies_with_its_process() {
     let failed = of(&after, Counter::Unhandled);
     assert!(said - failed <= 1, "{failed} of {said}");
     assert_eq!((of(&after, Counter::Handled), of(&after, Counter::Served)), (0, 0));
+    assert_eq!(of(&after, Counter::Wasted), 0, "nobody misses what is not sent");
     let before = chat(&[fails, "socket.chat.broadcast=before"]);
     assert_eq!((of(&before, Counter::Unhandled), of(&before, Counter::Served)), (failed, 5 * said));
     // Handlers take 2 s: when both processes die, those of the last 2 s die with them.
@@ -139,6 +140,10 @@ fn handlers_take_memory_and_are_part_of_the_demand() {
     };
     assert_eq!(out("10ms"), 0);
     assert!(out("10s") > 2);
+    // Also where nobody asks for a page meanwhile.
+    let alone = ["arrivals.rate=0.0001/s", "socket.chat.flow=[{wait='10s'}]"];
+    let usual = [memory, heap, "service.web.replace=1s", "socket.chat.transport=websocket"];
+    assert!(chat(&[&usual[..], &alone].concat()).count("service.web", Counter::OutOfMemory) > 2);
 }
 
 /// A user who asks three processes for their sockets, once a second.
@@ -198,5 +203,9 @@ fn one_process_that_stands_still_keeps_the_asker_waiting() {
         (late > 0, late == ran.count("socket.chat", Counter::TimedOut))
     };
     assert_eq!(outcome("1s"), (true, true));
+    // The timer begins as it publishes: after its own 5 ms and the 3 ms of how many there are.
+    let late = run(&text, &[blocks, "run.duration=60s", "socket.chat.requests_timeout=1s"]);
+    let first = late.outcome.failed_latency.min().expect("some are late");
+    assert!(first >= ms(1_008) && first <= ms(1_011), "{first}");
     assert_eq!(outcome("100s"), (false, true));
 }
