@@ -5,7 +5,7 @@ use super::file::Topology;
 use super::flow::Step;
 use super::limit::LimitStore;
 use super::names::{Named, Ref, Reference, Section};
-use super::region::Region;
+use super::region::{Region, usual_round_trip};
 use super::retry::{Cause, Retry};
 use super::service::Service;
 use super::session::SessionStore;
@@ -421,7 +421,8 @@ fn routes(cx: &Cx<'_>) -> Diagnostics {
         if from != to && topology.routes.between(from, to).is_none() {
             let message = format!("{why} from `{from}` to `{to}`, and there is no route");
             let (near, far) = (from.min(to), from.max(to));
-            let help = format!("add `[route.{near}.{far}]` with `rtt = \"70ms\"`");
+            let usual = usual_round_trip(near, far);
+            let help = format!("add `[route.{near}.{far}]` with `rtt`: {usual}");
             // One missing route is one thing to mend, however many need it.
             if found.iter().all(|other| other.help.as_ref() != Some(&help)) {
                 found.push(error("no-route", place, message).help(help));

@@ -32,6 +32,29 @@ spec! {
         functions: u32 = "1_000" from "AWS Lambda quotas (concurrent executions)", positive;
     }
 }
+/// The part of the world that the name of a region begins with, as clouds name them.
+fn area(region: &str) -> Option<&'static str> {
+    match region.split(['-', '_']).next()? {
+        "us" => Some("us"),
+        "eu" | "europe" => Some("eu"),
+        "ap" | "asia" => Some("asia"),
+        _ => None,
+    }
+}
+
+/// What a round trip between two regions usually takes, in words: the figure that their names tell, or all.
+pub(crate) fn usual_round_trip(one: &str, other: &str) -> String {
+    let pair = area(one).zip(area(other)).map(|(one, other)| (one.min(other), one.max(other)));
+    let known = |rtt: &str, way: &str| format!("`rtt = \"{rtt}\"` is usual {way}");
+    match pair {
+        Some(("us", "us")) => known("70ms", "across the US"),
+        Some(("eu", "us")) => known("90ms", "between the US and Europe"),
+        Some(("asia", "us")) => known("160ms", "between the US and Asia"),
+        Some(("asia", "eu")) => known("200ms", "between Europe and Asia"),
+        _ => "usual are \"70ms\" across the US, \"90ms\" from there to Europe, \"160ms\" to Asia, and \"200ms\" from Europe to Asia".into(),
+    }
+}
+
 impl Topology {
     /// Nodes of a balancer, as said or as its product has them.
     pub(crate) fn nodes_of(&self, balancer: &Named<Balancer>) -> u32 {
@@ -218,5 +241,24 @@ spec! {
         share: Ratio = "\"1%\"" from "assumed: mild congestion";
         /// How long a retransmission takes.
         delay: Duration = "\"200ms\"" from "Linux TCP (minimum retransmission timeout 200 ms)";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::usual_round_trip;
+
+    #[test]
+    fn names_of_regions_tell_how_far_they_are() {
+        let says = |one, other, rtt: &str| {
+            usual_round_trip(one, other).starts_with(&format!("`rtt = \"{rtt}\"`"))
+        };
+        assert!(says("us-east-1", "us-west-2", "70ms") && says("eu-west-1", "us-east-1", "90ms"));
+        assert!(
+            says("ap-south-1", "us-east-1", "160ms") && says("europe-west4", "asia-east1", "200ms")
+        );
+        // Names that tell nothing, and ways that nobody has said: all of them.
+        assert!(usual_round_trip("east", "us-east-1").starts_with("usual are"));
+        assert!(usual_round_trip("eu-west-1", "eu-central-1").starts_with("usual are"));
     }
 }
