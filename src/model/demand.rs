@@ -213,6 +213,8 @@ struct Walk<'m> {
     calls: Vec<AgentId>,
     /// See [`Visit::threads`], of that operation.
     threads: Vec<StationId>,
+    /// See [`Visit::called`], of that operation.
+    called: bool,
     /// Time per request for which connections of clients are in use, by agent (s).
     called_s: Vec<f64>,
 }
@@ -253,6 +255,7 @@ impl<'m> Walk<'m> {
             place: None,
             calls: Vec::new(),
             threads: Vec::new(),
+            called: false,
             called_s: vec![0.0; model.agents.len()],
         };
         for (id, one) in model.operations.enumerate() {
@@ -269,6 +272,7 @@ impl<'m> Walk<'m> {
                 held: Vec::new(),
                 calls: Vec::new(),
                 threads: Vec::new(),
+                called: false,
             };
             walk.front.insert(one.entry, visit);
         }
@@ -279,7 +283,7 @@ impl<'m> Walk<'m> {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
                 (walk.strand, walk.place, walk.calls) = (visit.strand, visit.place, visit.calls);
-                walk.threads = visit.threads;
+                (walk.threads, walk.called) = (visit.threads, visit.called);
                 walk.within = visit.service.and_then(|service| {
                     let function = model.services[service].function.as_ref();
                     function.map(|function| function.executions)
@@ -412,8 +416,10 @@ impl<'m> Walk<'m> {
             Op::Publish { stream, .. } => self.publish(stream, service, weight, &held),
             Op::Transfer { bytes } => self.link(service, (bytes.law, true), weight, &held),
             Op::Reply { bytes, .. } => {
-                self.bytes += weight * self.mean(bytes.law);
-                self.link(service, (bytes.law, false), weight, &held);
+                if !self.called {
+                    self.bytes += weight * self.mean(bytes.law);
+                    self.link(service, (bytes.law, false), weight, &held);
+                }
                 self.answered();
             }
             // Predictions are for the way on which nothing fails.
@@ -537,5 +543,23 @@ mod tests {
         near("[{ wait = '3ms' }, { reply = '0B' }, { wait = '1s' }]", 13.0);
         let ways = "[{ share = '50%', flow = [{ reply = '0B' }] }, { share = '50%', flow = [] }]";
         near(&format!("[{{ choose = {ways} }}, {{ wait = '4ms' }}, {{ cpu = '2ms' }}]"), 13.0);
+    }
+
+    #[test]
+    fn answers_of_calls_take_no_link() {
+        let text = "version = 1\narrivals.rate = \"1/s\"\n[service.web]\n[service.api]\n\
+                    [link.out]\nbandwidth = '8Mbit/s'\ncarries = 'service.CARRIED'\n[operation.a]\n\
+                    service = 'web'\nflow = [{ call = { service = 'api', flow = [{ reply = '1MB' }] } }, \
+                    { reply = '10KB' }]\n";
+        let asked = |carried: &str| {
+            let text = text.replace("CARRIED", carried);
+            let loaded = load("a.toml", &[], &mut |_| Ok(text.clone()));
+            let model = super::super::compile(&loaded.topology.expect("sound"));
+            let found = demand(&model, None);
+            let link = model.stations.ids().find(|id| model.stations[*id].path == "link.out");
+            (found.service_s[link.expect("it is there")], found.bytes)
+        };
+        assert_eq!(asked("api"), (0.0, 10_000.0));
+        assert!((asked("web").0 - 0.01).abs() < 1e-12);
     }
 }

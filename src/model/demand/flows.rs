@@ -68,9 +68,12 @@ impl Walk<'_> {
         service: Option<ServiceId>,
         held: &[Held],
     ) {
+        let called = std::mem::replace(&mut self.called, true);
         let limited = agent != AgentId::default() && self.model.client_of(agent).station.is_some();
         if !limited {
-            return self.go(entry, weight, service, held);
+            self.go(entry, weight, service, held);
+            self.called = called;
+            return;
         }
         if let Some(station) = self.model.client_of(agent).station {
             self.visits[station] += weight;
@@ -79,6 +82,7 @@ impl Walk<'_> {
         self.calls.push(agent);
         self.go(entry, weight, service, held);
         self.calls.pop();
+        self.called = called;
     }
 
     /// An object store is asked.
@@ -276,6 +280,7 @@ impl Walk<'_> {
                 held: Vec::new(),
                 calls: Vec::new(),
                 threads: Vec::new(),
+                called: false,
             };
             self.front.insert(entry, visit);
         }

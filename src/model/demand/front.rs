@@ -22,11 +22,13 @@ pub(super) struct Visit {
     pub(super) calls: Vec<AgentId>,
     /// The threads that it has of pools for blocking work.
     pub(super) threads: Vec<StationId>,
+    /// It is a call of another service, whose answers take no link.
+    pub(super) called: bool,
 }
 
 impl Walk<'_> {
     pub(super) fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
-        let (strand, place) = (self.strand, self.place);
+        let (strand, place, called) = (self.strand, self.place, self.called);
         let held = || held.to_vec();
         let (calls, threads) = (self.calls.clone(), self.threads.clone());
         let fresh = || Visit {
@@ -38,6 +40,7 @@ impl Walk<'_> {
             held: held(),
             calls,
             threads,
+            called,
         };
         let entry = self.front.entry(pc).or_insert_with(fresh);
         entry.weight += weight;
