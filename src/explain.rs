@@ -399,7 +399,7 @@ fn bounds(out: &mut String, model: &Model, whole: &Demand) {
             out,
             "{:28} {:>9} {:>12} {:>14}",
             station.path,
-            show_number(station.capacity),
+            show_number(model.places(id)),
             Ratio(offered_per_s / most).show(),
             format!("{}/s", show_number(most)),
         );

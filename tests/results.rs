@@ -531,7 +531,7 @@ fn objectives_are_on_operations_and_on_components_by_themselves() {
 }
 
 #[test]
-fn what_bounds_beginnings_and_threads_that_wait_are_full_where_they_say() {
+fn what_bounds_beginnings_threads_and_targets_are_full_where_they_say() {
     // An execution of a function stands for ten requests a second, however short they are; a limiter lets ten
     // jobs a second start, however many workers there are; forty threads wait for 100 ms each.
     for (path, full, rate, text) in [
@@ -553,6 +553,23 @@ fn what_bounds_beginnings_and_threads_that_wait_are_full_where_they_say() {
             400.0,
             "200/s",
             "[service.web]\nruntime = 'uvicorn'\n[operation.page]\nflow = [{ blocking = [{ wait = '100ms' }] }]\n",
+        ),
+        // One request at each of two targets for 20 ms, of which it spends 10 ms in the longer of two branches, and
+        // nothing after its answer; three at all targets together.
+        (
+            "balancer.lb",
+            100.0,
+            "60/s",
+            "[service.web]\ninstances = 2\n[balancer.lb]\nkind = 'haproxy'\nservice = 'web'\nmax_conns = 1\nhop = '0ms'\n\
+             [operation.page]\nservice = 'web'\nflow = [{ wait = '10ms' }, { parallel = [[{ wait = '10ms' }], \
+             [{ wait = '4ms' }]] }, { reply = '1KB' }, { wait = '1s' }]\n",
+        ),
+        (
+            "balancer.lb",
+            150.0,
+            "60/s",
+            "[service.web]\ninstances = 2\n[balancer.lb]\nkind = 'envoy'\nservice = 'web'\nmax_requests = 3\nhop = '0ms'\n\
+             [operation.page]\nservice = 'web'\nflow = [{ wait = '20ms' }]\n",
         ),
     ] {
         let text = format!(

@@ -19,13 +19,13 @@ mod zones;
 use std::collections::BTreeMap;
 
 use super::ids::*;
-use super::tape::{AgentId, Op, Pc};
+use super::tape::{Op, Pc};
 use super::{Model, Workload};
 use crate::component::cache::Ttl;
 use crate::kernel::Dense;
 
 pub use flows::Sender;
-use front::Visit;
+use front::{Taken, Visit};
 use lending::Lendings;
 use statements::Held;
 use strands::Parting;
@@ -87,8 +87,11 @@ pub fn demand(model: &Model, operation: Option<OperationId>) -> Demand {
         (hits, edge_hits) = walk.predict_hits();
         idle = found;
     }
-    let walk = Walk::over(model, operation, &hits, &edge_hits, &idle);
-    let response_s = walk.response_s();
+    let mut walk = Walk::over(model, operation, &hits, &edge_hits, &idle);
+    for (balancer, strands_s) in std::mem::take(&mut walk.sent_s) {
+        walk.service_s[balancer] = walk.longest_s(strands_s);
+    }
+    let response_s = walk.longest_s(walk.strands_s.clone());
     Demand {
         response_s,
         imbalance: walk.imbalance(),
@@ -132,7 +135,7 @@ impl Demand {
     /// Demand over servers: how long one request of the mix keeps the whole component busy (s), or how long
     /// until as many more may begin.
     pub fn load_s(&self, model: &Model, station: StationId) -> f64 {
-        let capacity = model.stations[station].capacity;
+        let capacity = model.places(station);
         if capacity <= 0.0 {
             return 0.0;
         }
@@ -209,10 +212,10 @@ struct Walk<'m> {
     within: Option<StationId>,
     /// See [`Visit::place`], of that operation.
     place: Option<StationId>,
-    /// See [`Visit::calls`], of that operation.
-    calls: Vec<AgentId>,
-    /// See [`Visit::threads`], of that operation.
-    threads: Vec<StationId>,
+    /// See [`Visit::taken`], of that operation.
+    taken: Taken,
+    /// Time at the targets of a balancer, in each strand, by the balancer's station (s).
+    sent_s: BTreeMap<StationId, Vec<f64>>,
     /// See [`Visit::called`], of that operation.
     called: bool,
     /// Time per request for which connections of clients are in use, by agent (s).
@@ -253,8 +256,8 @@ impl<'m> Walk<'m> {
             strand: 0,
             within: None,
             place: None,
-            calls: Vec::new(),
-            threads: Vec::new(),
+            taken: Taken::default(),
+            sent_s: BTreeMap::new(),
             called: false,
             called_s: vec![0.0; model.agents.len()],
         };
@@ -270,8 +273,7 @@ impl<'m> Walk<'m> {
                 place: None,
                 service: None,
                 held: Vec::new(),
-                calls: Vec::new(),
-                threads: Vec::new(),
+                taken: Taken::default(),
                 called: false,
             };
             walk.front.insert(one.entry, visit);
@@ -282,8 +284,8 @@ impl<'m> Walk<'m> {
         while let Some((pc, visit)) = walk.front.pop_first() {
             if visit.weight > 0.0 {
                 (walk.weight, walk.awaited) = (visit.weight, visit.awaited);
-                (walk.strand, walk.place, walk.calls) = (visit.strand, visit.place, visit.calls);
-                (walk.threads, walk.called) = (visit.threads, visit.called);
+                (walk.strand, walk.place) = (visit.strand, visit.place);
+                (walk.taken, walk.called) = (visit.taken, visit.called);
                 walk.within = visit.service.and_then(|service| {
                     let function = model.services[service].function.as_ref();
                     function.map(|function| function.executions)
@@ -311,7 +313,9 @@ impl<'m> Walk<'m> {
                     None => self.way_to_users(pc, spec.region),
                 };
                 let way = way + self.zones_to(service, to);
-                self.elsewhere(way + 2.0 * self.mean(spec.hop), weight, &held);
+                self.elsewhere(way, weight, &held);
+                self.enter(spec, weight);
+                self.elsewhere(2.0 * self.mean(spec.hop), weight, &held);
                 self.visits[spec.station] += weight;
                 if let Some(function) = &spec.function {
                     self.visits[function.executions] += weight;

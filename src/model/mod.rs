@@ -531,6 +531,15 @@ impl Model {
             Workload::Recorded(recording) => recording.users(),
         }
     }
+    /// How many may be at a component at a time: its servers, or of a balancer those that it lets through to its targets.
+    pub fn places(&self, station: StationId) -> f64 {
+        let Station { capacity, kind, .. } = self.stations[station];
+        if kind != StationKind::Balancer {
+            return capacity;
+        }
+        let behind = self.services.iter().find(|it| it.balancer_station == Some(station));
+        behind.map_or(0.0, Service::let_through)
+    }
     /// How many may begin a second at a component, whatever is idle there: jobs of a queue with a limiter, ten requests
     /// for each execution of a function.
     pub fn begins_per_s(&self, station: StationId) -> f64 {

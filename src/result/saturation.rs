@@ -193,10 +193,22 @@ fn reached(utilisation: f64) -> Reached {
 fn level_of(model: &Model, outcomes: &[Outcome], id: StationId) -> Option<f64> {
     match model.guards.iter().find(|guard| guard.station == id) {
         Some(guard) => guarded_level(model, outcomes, guard),
+        None if model.stations[id].kind == StationKind::Balancer => {
+            balanced_level(model, outcomes, id)
+        }
         None => (model.stations[id].capacity > 0.0)
             .then(|| mean_of(outcomes, |outcome| outcome.stations[id].busiest()))
             .map(|busy| busy.max(begun_level(model, outcomes, id))),
     }
+}
+
+/// Requests at the targets of a balancer over those that it lets through: as long as the analysis says that each is
+/// there if it waits for nobody.
+fn balanced_level(model: &Model, outcomes: &[Outcome], id: StationId) -> Option<f64> {
+    (model.places(id) > 0.0).then(|| {
+        let offered = mean_of(outcomes, |outcome| per_second(outcome, outcome.requests.offered));
+        demand(model, None).load_s(model, id) * offered
+    })
 }
 
 /// Those who have begun over those who may, where only so many may within a time.

@@ -1,5 +1,6 @@
 //! Who sends work to whom: the edges of the deployment's picture.
 
+use super::front::Taken;
 use super::{Held, Visit, Walk};
 use crate::component::job_queue::Driver;
 use crate::model::ids::{JobId, QueueId, ServiceId, SocketId, StationId, StreamId};
@@ -79,9 +80,9 @@ impl Walk<'_> {
             self.visits[station] += weight;
             self.square(station, weight, self.call_length(entry, service));
         }
-        self.calls.push(agent);
+        self.taken.calls.push(agent);
         self.go(entry, weight, service, held);
-        self.calls.pop();
+        self.taken.calls.pop();
         self.called = called;
     }
 
@@ -236,17 +237,14 @@ impl Walk<'_> {
     ) {
         let to = &self.model.services[service];
         *self.flows.entry((Some(from), to.station)).or_insert(0.0) += weight;
-        let (awaited, place) = (self.awaited, self.place);
-        let waiting = (self.calls.clone(), self.threads.clone());
+        let (awaited, place, taken) = (self.awaited, self.place, self.taken.clone());
         if !waits {
-            self.calls.clear();
-            self.threads.clear();
+            self.taken = Taken::default();
         }
         self.awaited = if waits { awaited } else { 0.0 };
         self.place = within;
         self.go(entry, weight, Some(service), &[]);
-        (self.awaited, self.place) = (awaited, place);
-        (self.calls, self.threads) = waiting;
+        (self.awaited, self.place, self.taken) = (awaited, place, taken);
     }
 
     /// The other processes of a socket are asked: each answers, and all decode each answer.
@@ -278,8 +276,7 @@ impl Walk<'_> {
                 place: None,
                 service: Some(socket.service),
                 held: Vec::new(),
-                calls: Vec::new(),
-                threads: Vec::new(),
+                taken: Taken::default(),
                 called: false,
             };
             self.front.insert(entry, visit);

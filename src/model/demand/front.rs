@@ -2,6 +2,7 @@
 
 use super::Walk;
 use super::statements::Held;
+use crate::model::Service;
 use crate::model::ids::{ServiceId, StationId};
 use crate::model::tape::{AgentId, Op, Pc};
 
@@ -18,19 +19,28 @@ pub(super) struct Visit {
     pub(super) service: Option<ServiceId>,
     /// The connections that are held.
     pub(super) held: Vec<Held>,
-    /// The calls that it is part of, over limited connections.
-    pub(super) calls: Vec<AgentId>,
-    /// The threads that it has of pools for blocking work.
-    pub(super) threads: Vec<StationId>,
+    /// See [`Taken`].
+    pub(super) taken: Taken,
     /// It is a call of another service, whose answers take no link.
     pub(super) called: bool,
+}
+
+/// What a request has taken until it is answered.
+#[derive(Clone, Default)]
+pub(super) struct Taken {
+    /// The calls that it is part of, over limited connections.
+    pub(super) calls: Vec<AgentId>,
+    /// Its threads of pools for blocking work.
+    pub(super) threads: Vec<StationId>,
+    /// The balancers at whose targets it is one of the few that may be.
+    pub(super) balancers: Vec<StationId>,
 }
 
 impl Walk<'_> {
     pub(super) fn go(&mut self, pc: Pc, weight: f64, service: Option<ServiceId>, held: &[Held]) {
         let (strand, place, called) = (self.strand, self.place, self.called);
         let held = || held.to_vec();
-        let (calls, threads) = (self.calls.clone(), self.threads.clone());
+        let taken = self.taken.clone();
         let fresh = || Visit {
             weight: 0.0,
             awaited: 0.0,
@@ -38,8 +48,7 @@ impl Walk<'_> {
             place,
             service,
             held: held(),
-            calls,
-            threads,
+            taken,
             called,
         };
         let entry = self.front.entry(pc).or_insert_with(fresh);
@@ -58,15 +67,29 @@ impl Walk<'_> {
                 self.service_s[self.model.poolers[pooler].station] += weight * seconds;
             }
         }
-        for call in &self.calls {
+        for balancer in &self.taken.balancers {
+            let strands_s = self.sent_s.entry(*balancer).or_default();
+            strands_s.resize(self.strands_s.len(), 0.0);
+            strands_s[self.strand] += self.awaited * seconds;
+        }
+        for call in &self.taken.calls {
             self.called_s[usize::from(call.0) - 1] += weight * seconds;
             if let Some(station) = self.model.client_of(*call).station {
                 self.service_s[station] += weight * seconds;
             }
         }
         let taken = [self.within, self.place].into_iter().flatten();
-        for taken in taken.chain(self.threads.iter().copied()) {
+        for taken in taken.chain(self.taken.threads.iter().copied()) {
             self.service_s[taken] += weight * seconds;
+        }
+    }
+
+    /// A request comes to a service, over its balancer.
+    pub(super) fn enter(&mut self, spec: &Service, weight: f64) {
+        let Some(balancer) = spec.balancer_station else { return };
+        if self.model.places(balancer) > 0.0 {
+            self.visits[balancer] += weight;
+            self.taken.balancers.push(balancer);
         }
     }
 
@@ -86,25 +109,23 @@ impl Walk<'_> {
         let spec = &self.model.services[service.expect("threads belong to a service")];
         if self.model.tape[pc.0 as usize] == Op::ThreadEnter {
             self.visits[spec.threads_station] += weight;
-            self.threads.push(spec.threads_station);
+            self.taken.threads.push(spec.threads_station);
         } else {
-            self.threads.pop();
+            self.taken.threads.pop();
         }
     }
 
     /// Nobody waits any longer for what follows.
     pub(super) fn answered(&mut self) {
         self.awaited = 0.0;
-        self.calls.clear();
-        self.threads.clear();
+        self.taken = Taken::default();
     }
 
     /// A task of its own writes to a source, for which nobody waits.
     pub(super) fn write_behind(&mut self, entry: Pc, weight: f64, service: Option<ServiceId>) {
         let awaited = std::mem::take(&mut self.awaited);
-        let waiting = (std::mem::take(&mut self.calls), std::mem::take(&mut self.threads));
+        let taken = std::mem::take(&mut self.taken);
         self.go(entry, weight, service, &[]);
-        self.awaited = awaited;
-        (self.calls, self.threads) = waiting;
+        (self.awaited, self.taken) = (awaited, taken);
     }
 }

@@ -16,9 +16,9 @@ pub(super) struct Parting {
 }
 
 impl Walk<'_> {
-    /// Time in the request's own strand, and in the longest strand of every parting.
-    pub(super) fn response_s(&self) -> f64 {
-        let mut strands_s = self.strands_s.clone();
+    /// Time in the request's own strand, and in the longest strand of every parting, of times in each strand.
+    pub(super) fn longest_s(&self, mut strands_s: Vec<f64>) -> f64 {
+        strands_s.resize(self.strands_s.len(), 0.0);
         // A strand parts after it has come from its own parting: inner ones are settled first.
         for parting in self.partings.iter().rev() {
             let longest = strands_s[parting.into.clone()].iter().copied().fold(0.0, f64::max);

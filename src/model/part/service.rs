@@ -156,6 +156,13 @@ impl Service {
     pub fn is_fronted(&self) -> bool {
         self.balancer_station.is_some() && self.health.passes.is_none()
     }
+    /// How many requests its balancer lets through to its targets at a time; 0 where it lets through whatever comes.
+    pub fn let_through(&self) -> f64 {
+        let Health { max_conns, max_requests, max_connections, .. } = self.health;
+        let of_targets = max_conns.map(|most| most.saturating_mul(self.instances));
+        let fewest = [of_targets, max_requests, max_connections].into_iter().flatten().min();
+        fewest.map_or(0.0, |most| f64::from(most) * f64::from(self.nodes))
+    }
     /// Whether its balancer, if it has one, remembers of a request only which instance has it.
     pub fn is_plain(&self) -> bool {
         let health = &self.health;
