@@ -105,7 +105,7 @@ fn law_of<Q: Measure>(text: &str) -> Result<Law, (usize, String)> {
     let Some((first, head)) = lines.next() else { return Err((1, "there is nothing".into())) };
     let columns: Vec<&str> = head.split(',').map(str::trim).collect();
     let is_unit = |column: &&str| !column.is_empty() && Q::from_parts(1.0, column).is_some();
-    let Some(value) = columns.iter().position(|column| is_unit(column)) else {
+    let Some(value) = columns.iter().position(is_unit) else {
         return Err((first + 1, format!("no column is called by a unit of {}", Q::WHAT)));
     };
     let unit = columns[value];
