@@ -1,10 +1,10 @@
 //! Which execution environment takes a request of a function (AWS Lambda Developer Guide: "Understanding
 //! Lambda function scaling", "Lambda scaling behavior").
 //!
-//! An environment takes one request at a time. Those that are kept ready come first, for ten requests a
-//! second each, then the idle one that was used last; otherwise one is started. Executions at once are bounded by what the function has
-//! reserved, or by what the account has left; so are requests a second, by ten times as many; and within
-//! 10 s so many environments are started, a budget that refills continuously and is not saved up. Beyond
+//! An environment takes one request at a time. Those that are kept ready come first, for ten requests a second
+//! each, then the idle one that was used last; otherwise one is started. Executions at once are bounded by what
+//! the function has reserved, or by what the account has left; so are requests a second, by ten times as many;
+//! and within 10 s so many environments are started, a budget that refills continuously and is not saved up. Beyond
 //! any of these a request is throttled.
 
 use std::collections::VecDeque;

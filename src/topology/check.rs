@@ -12,9 +12,10 @@ use super::session::SessionStore;
 use super::spec::{Reader, Shape};
 use super::tree::Node;
 use super::{
-    check_cache, check_connections, check_deploy, check_edge, check_effect, check_fault,
-    check_flow, check_function, check_gate, check_held, check_homes, check_host, check_limits,
-    check_mapping, check_monitor, check_pooler, check_price, check_replicas, check_upkeep, merge,
+    check_cache, check_circles, check_connections, check_deploy, check_edge, check_effect,
+    check_fault, check_flow, check_function, check_gate, check_held, check_homes, check_host,
+    check_limits, check_mapping, check_monitor, check_pooler, check_price, check_replicas,
+    check_upkeep, merge,
 };
 use crate::diagnostic::{Diagnostic, Place, SourceId, did_you_mean};
 use crate::units::{Duration, Ratio};
@@ -68,6 +69,7 @@ pub(crate) fn all(topology: &Topology, tree: &Node, reader: &Reader) -> Diagnost
         check_deploy::deploys,
         check_function::functions,
         check_mapping::mappings,
+        check_circles::circles,
         check_monitor::monitors,
         check_price::sources,
         check_upkeep::upkeep,

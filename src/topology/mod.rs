@@ -24,6 +24,7 @@ mod cache;
 mod cdn;
 mod check;
 mod check_cache;
+mod check_circles;
 mod check_connections;
 mod check_edge;
 mod check_effect;
@@ -209,6 +210,7 @@ pub const SLUGS: &[&str] = &[
     "branch-shares",
     "duplicate",
     "empty",
+    "endless-messages",
     "extends-cycle",
     "extends-missing",
     "flat-backoff",

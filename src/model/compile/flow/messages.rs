@@ -50,16 +50,7 @@ fn handler<'a>(
     (service, path, flow): (ServiceId, String, &'a Flow),
     batch: Option<bool>,
 ) -> Pc {
-    let place = Place {
-        operation: "",
-        service: service.0 as usize,
-        path,
-        held: Vec::new(),
-        begun: false,
-        lazy: None,
-        in_thread: false,
-        keyed: None,
-    };
+    let place = Place::alone(service, path);
     let entry = compiler.here();
     compiler.emit(Op::Enter { service, epilogue: None });
     let (first, mut behind) = (compiler.here(), Vec::new());
